@@ -1,0 +1,475 @@
+"""What the estimators share: the way of the data, training, state, and the verbs of an encoder and a decoder."""
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import partial
+from math import ceil
+from numbers import Integral, Real
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from ._callbacks import CallbackSupportMixin, FitTask, with_callbacks
+from ._data import Columns, Rows, block_rows, blocks, describe, tensor
+from ._net import EpochHook, EpochLog, Net, dump_optimizer, early_stopping, load_optimizer
+from ._state import Cache, dump, load, place, seeded
+from ._validation import FLOATS, Interval, StrOptions, check_features, check_support, check_weights, resolve
+from ._version import __version__
+from .nn.architectures import ACTIVATIONS, ARCHITECTURES, own_dropout
+from .nn.corruptions import CORRUPTIONS
+from .nn.likelihoods import LIKELIHOODS, Likelihood
+from .nn.models import Autoencoder
+from .nn.objectives import OBJECTIVES, Loss
+from .nn.penalties import PENALTIES
+
+OWN_NAMES = {
+    "module": "architecture",
+    "criterion": "likelihood",
+    "lr": "learning_rate_init",
+    "max_epochs": "max_iter",
+    "batch_size": "batch_size",
+    "device": "device",
+    "train_split": "early_stopping",
+    "warm_start": "warm_start",
+    "verbose": "verbose",
+    "optimizer__weight_decay": "alpha",
+    "optimizer__param_groups": "alpha",
+    "iterator_train": "batch_size",
+    "iterator_valid": "batch_size",
+    "dataset": "X",
+}
+"""What skorch calls the things that have a parameter here."""
+
+
+class Data(NamedTuple):
+    """A checked call of `fit`."""
+
+    x: NDArray
+    """Features, shape (n_samples, n_features)."""
+    y: NDArray | None
+    """Targets, shape (n_samples, n_tasks)."""
+    weight: NDArray | None
+    """Weights, shape (n_samples,) or (n_samples, n_tasks)."""
+    features: Columns
+    """What is known of the features."""
+    targets: Columns | None = None
+    """What is known of the targets."""
+
+
+class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Base of the estimators: everything that does not depend on what the code means."""
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "layer_norm": ["boolean"],
+        "architecture": [StrOptions(set(ARCHITECTURES)), callable],
+        "likelihood": [StrOptions(set(LIKELIHOODS)), callable],
+        "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
+        "penalty": [StrOptions(set(PENALTIES)), callable, None],
+        "penalty_weight": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "dtype": [StrOptions({"float32", "float64"})],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "net_params": [dict, None],
+    }
+
+    n_iter_: int
+    loss_curve_: list[float]
+    validation_scores_: list[float]
+    term_curves_: dict[str, list[float]]
+    _seed: int
+    _state: dict[str, NDArray]
+    _optimizer_state: dict[str, dict[str, NDArray]]
+    _cache: Cache
+
+    def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Train for one epoch on a part of the data.
+
+        The first call learns the location and scale of the columns, and nothing but the weights changes later: let the
+        first part be representative. Schedules stand at their end.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Part of the data, NaN where a cell is missing.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        return self._fit(X, y, sample_weight, partial=True)
+
+    def transform(self, X: ArrayLike) -> NDArray:
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            Codes; of a variational model, the means of the posteriors.
+        """
+        return self._apply(lambda module, x: module.encode(module.fill(x)), self._check_rows(X))
+
+    def inverse_transform(self, Z: ArrayLike) -> NDArray:
+        """Decode codes.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Means of the columns given the code, in X's units.
+        """
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=FLOATS, input_name="Z")
+        if Z.shape[1] != self.n_components:
+            raise ValueError(f"Z must have {self.n_components} columns, one per component. Got {Z.shape[1]} instead.")
+        return self._apply(lambda module, z: module.reconstruct(z), Z, standardize=False)
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Reconstruct rows: what `inverse_transform(transform(X))` gives.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Means of the columns given the code of the row, in X's units.
+        """
+        return self._apply(lambda module, x: module.reconstruct(module.encode(module.fill(x))), self._check_rows(X))
+
+    def score_samples(self, X: ArrayLike) -> NDArray:
+        """Return log p(x given code(x)) of each row: minus the distortion.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Log-densities of the observed cells in nats, in X's own units.
+        """
+        return self._apply(lambda module, x: module.log_marginal(x) + module.units.log_jacobian(x), self._check_rows(X))
+
+    @property
+    def net_(self) -> Net:
+        """The skorch net; rebuilt from the state where it was left behind by pickling."""
+        check_is_fitted(self)
+        if "net" not in self._cache:
+            device = self._resolve_device()
+            module = load(self._empty_module(), self._state, getattr(torch, self.dtype))
+            self._cache["net"] = self._make_net(place(module, device), device).initialize()
+        return self._cache["net"]
+
+    @property
+    def module_(self) -> Autoencoder:
+        """The fitted torch module, in the precision it was trained in and evaluation mode."""
+        check_is_fitted(self)
+        return self._fitted_module(getattr(torch, self.dtype))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_state")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {key: value for key, value in super().__getstate__().items() if key != "_cache"}
+        return {**state, "_sklearn_mtae_version": __version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        version = state.pop("_sklearn_mtae_version", "unknown")
+        if version != __version__:
+            warnings.warn(
+                f"{type(self).__name__} was saved by sklearn_mtae {version} and is loaded by {__version__}. Results may "
+                "differ; fit it again to be safe.",
+                stacklevel=2,
+            )
+        super().__setstate__(state)
+        self._cache = Cache()
+
+    # The parts of a model.
+
+    @abstractmethod
+    def _make_module(self) -> Autoencoder:
+        """Compose the model from the parameters."""
+
+    def _empty_module(self, seed: int = 0) -> Autoencoder:
+        """Return a model with initial weights, torch's global random state left as it was."""
+        with seeded(seed):
+            return self._make_module()
+
+    def _loss_parts(self) -> dict[str, Any]:
+        """Return the parts of the loss."""
+        penalty = None if self.penalty is None else resolve(self.penalty, PENALTIES)
+        return {"objective": OBJECTIVES["elbo"], "penalty": penalty, "penalty_weight": self.penalty_weight}
+
+    def _make_corruption(self) -> Callable[..., Tensor] | None:
+        return None if self.corruption is None else resolve(self.corruption, CORRUPTIONS)
+
+    def _make_likelihood(self) -> Likelihood:
+        return resolve(self.likelihood, LIKELIHOODS)(self.n_features_in_)
+
+    def _make_coders(self, code_params: int, output_params: int) -> tuple[nn.Module, nn.Module]:
+        """Return encoder and decoder for so many parameters per component and per column."""
+        factory = resolve(self.architecture, ARCHITECTURES)
+        if isinstance(self.architecture, str):
+            factory = partial(factory, hidden_layer_sizes=tuple(self.hidden_layer_sizes), **self._layer_style())
+        encoder, decoder = factory(
+            n_features=self.n_features_in_,
+            n_code=code_params * self.n_components,
+            n_components=self.n_components,
+            n_outputs=output_params * self.n_features_in_,
+        )
+        return own_dropout(encoder), own_dropout(decoder)
+
+    def _layer_style(self) -> dict[str, Any]:
+        return {"activation": self.activation, "dropout": self.dropout, "layer_norm": self.layer_norm}
+
+    # Steps of a fit.
+
+    @with_callbacks
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False) -> Self:
+        """Check the data, build the model or take it up where it was left, train it and keep its state."""
+        self._validate_params()
+        fresh = not (self.__sklearn_is_fitted__() and (partial or self.warm_start))
+        device = self._resolve_device(strict=True)
+        data = self._check_data(X, y, sample_weight, reset=fresh)
+        progress = self._start() if fresh else self._resume(partial)
+        module = self._prepare_module(data, progress)
+        train, valid = self._make_rows(data, module, progress, device, hold_out=self.early_stopping and not partial)
+        n_epochs = 1 if partial else self.max_iter
+        task = FitTask(self, n_epochs, lambda: {**progress, "_state": dump(module), "_cache": Cache()}, X, y, sample_weight)
+        net = self._make_net(
+            place(module, device),
+            device,
+            max_epochs=n_epochs,
+            batch_size=self._n_batch_rows(len(train)),
+            callbacks=self._net_callbacks(task, valid),
+            valid_rows=valid,
+            seeds=self._seeds(progress),
+            scheduled=not partial,
+        ).initialize()
+        load_optimizer(net, progress["_optimizer_state"])
+        net.partial_fit(train)
+        self._keep(net, progress, partial)
+        task.end()
+        return self
+
+    def _start(self) -> dict[str, Any]:
+        """Return the attributes of a fit before its first epoch."""
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        curves = {"loss_curve_": [], "validation_scores_": [], "term_curves_": {}}
+        return {"_seed": seed, "_optimizer_state": {}, "n_iter_": 0, **curves}
+
+    def _resume(self, keep_optimizer: bool) -> dict[str, Any]:
+        """Return the attributes of the last fit, copied: a fit that fails leaves them as they were."""
+        names = ["_seed", "_optimizer_state", "n_iter_", "loss_curve_", "validation_scores_", "term_curves_"]
+        progress = deepcopy({name: getattr(self, name) for name in names})
+        return progress if keep_optimizer else {**progress, "_optimizer_state": {}}
+
+    def _seeds(self, progress: dict[str, Any]) -> tuple[int, ...]:
+        """Return seeds for the rows' order, the draws and the validation's draws, other ones at each call."""
+        sequence = np.random.SeedSequence([progress["_seed"], progress["n_iter_"]])
+        return tuple(int(seed) for seed in sequence.generate_state(3))
+
+    def _check_data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
+        """Check features and weights; there are no targets here."""
+        x = check_features(self, X, reset=reset)
+        weight = check_weights(sample_weight, x)
+        return Data(x, None, weight, describe(x, weight))
+
+    def _prepare_module(self, data: Data, progress: dict[str, Any]) -> Autoencoder:
+        """Return the model to train, its columns' units learned; at first a new one."""
+        dtype = getattr(torch, self.dtype)
+        module = self._empty_module(progress["_seed"]).to(dtype)
+        fresh = progress["n_iter_"] == 0
+        if not fresh:
+            load(module, self._state, dtype)
+        self._check_values(module, data)
+        if fresh:
+            self._learn_units(module, data)
+        return module
+
+    def _check_values(self, module: Autoencoder, data: Data) -> None:
+        """Check the features against their likelihood."""
+        names = getattr(self, "feature_names_in_", range(self.n_features_in_))
+        check_support(data.features, module.likelihood, f"likelihood={self.likelihood!r}", "X", names)
+
+    def _learn_units(self, module: Autoencoder, data: Data) -> None:
+        """Set location and scale of the features."""
+        if module.likelihood.standardized:
+            module.units.set(data.features.mean, data.features.scale)
+
+    def _make_rows(
+        self, data: Data, module: Autoencoder, progress: dict[str, Any], device: torch.device, hold_out: bool
+    ) -> tuple[Rows, Rows | None]:
+        """Return the rows to train on and those held out; rows of weight zero are in neither."""
+        n_rows = len(data.x)
+        index = np.arange(n_rows)
+        if data.weight is not None and data.weight.ndim == 1:
+            index = np.flatnonzero(data.weight)
+        n_valid = ceil(self.validation_fraction * len(index)) if hold_out else 0
+        if n_valid and n_valid >= len(index):
+            raise ValueError(
+                f"early_stopping=True needs a row to train on beside validation_fraction={self.validation_fraction} of the "
+                f"rows to validate on. Got {len(index)} rows."
+            )
+        if n_valid:
+            index = np.random.default_rng(progress["_seed"]).permutation(index)
+        common = {
+            "x": data.x,
+            "units": deepcopy(module.units),
+            "complete": bool((data.features.n_observed == n_rows).all()),
+            "y": data.y,
+            "y_units": deepcopy(getattr(module, "task_units", None)),
+            "weight": data.weight,
+            "device": device,
+            "dtype": getattr(torch, self.dtype),
+        }
+        valid = Rows(index=index[:n_valid], **common) if n_valid else None
+        return Rows(index=index[n_valid:], **common), valid
+
+    def _make_net(self, module: Autoencoder, device: torch.device, **training: Any) -> Net:
+        """Compose the net from the parameters and what a training adds; it is not initialised yet."""
+        own = self.net_params or {}
+        for name in own:
+            if name in OWN_NAMES:
+                raise ValueError(f"net_params must leave {name!r} out: {type(self).__name__} has {OWN_NAMES[name]!r} for it.")
+        optimizer: dict[str, Any] = {"optimizer__weight_decay": 0.0}
+        if "optimizer" not in own:
+            optimizer |= {"optimizer": torch.optim.AdamW, "optimizer__fused": True}
+        if self.alpha:
+            optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": self.alpha})]
+        return Net(
+            module=module,
+            criterion=Loss(**self._loss_parts()).to(getattr(torch, self.dtype)),
+            lr=self.learning_rate_init,
+            train_split=None,
+            device=str(device),
+            verbose=0,
+            **{**optimizer, **own, **training},
+        )
+
+    def _net_callbacks(self, task: FitTask, valid: Rows | None) -> list:
+        """Return the net's callbacks, the user's last."""
+        stop = [] if valid is None else [early_stopping(self.n_iter_no_change, self.tol)]
+        log = [EpochLog()] if self.verbose else []
+        return [EpochHook(task.begin_epoch, task.end_epoch), *stop, *log, *((self.net_params or {}).get("callbacks") or [])]
+
+    def _n_batch_rows(self, n_rows: int) -> int:
+        if self.batch_size is None:
+            return n_rows
+        return min(n_rows, 200 if self.batch_size == "auto" else self.batch_size)
+
+    def _keep(self, net: Net, progress: dict[str, Any], partial: bool) -> None:
+        """Keep what the training made, and nothing of its data."""
+        for row in net.history:
+            if "train_loss" not in row:
+                continue
+            progress["n_iter_"] += 1
+            progress["loss_curve_"].append(row["train_loss"])
+            for name, value in self._named_terms(row["train_terms"]):
+                progress["term_curves_"].setdefault(name, []).append(value)
+            if "valid_loss" in row:
+                progress["validation_scores_"].append(-row["valid_loss"])
+        progress["_state"] = dump(net.module_)
+        progress["_optimizer_state"] = dump_optimizer(net) if partial else {}
+        vars(self).update(progress)
+        net.release()
+        self._cache = Cache(net=net)
+
+    def _named_terms(self, terms: dict[str, Any]) -> Iterator[tuple[str, float]]:
+        """Yield the name and value of each term of an epoch."""
+        yield from terms.items()
+
+    # Inference.
+
+    def _check_rows(self, X: Any) -> NDArray:
+        check_is_fitted(self)
+        return check_features(self, X, reset=False)
+
+    def _apply(
+        self, function: Callable[[Any, Tensor], Tensor], array: NDArray, *, standardize: bool = True, n_draws: int = 1
+    ) -> NDArray:
+        """Run a function of the module over blocks of rows, in the array's own precision.
+
+        `n_draws` is how many copies of each row the function makes; the blocks shrink by it.
+        """
+        module = self._fitted_module(torch.float64 if array.dtype == np.float64 else torch.float32)
+        device = module.units.location.device
+        results = []
+        with torch.inference_mode():
+            for rows in blocks(len(array), block_rows(n_draws * max(array.shape[1], self.n_features_in_))):
+                block = tensor(array[rows]).to(device)
+                results.append(function(module, module.units(block) if standardize else block).cpu().numpy())
+        return results[0] if len(results) == 1 else np.concatenate(results)
+
+    def _fitted_module(self, dtype: torch.dtype, device: torch.device | None = None) -> Any:
+        """Return the fitted module in a precision, ready to infer with."""
+        device = device or self._resolve_device()
+        if device.type == "mps" and dtype == torch.float64:
+            device = torch.device("cpu")
+        key = f"{dtype} on {device}"
+        if key not in self._cache:
+            module = load(self._empty_module(), self._state, dtype)
+            self._cache[key] = place(module, device).eval().requires_grad_(False)
+        return self._cache[key]
+
+    def _resolve_device(self, strict: bool = False) -> torch.device:
+        """Return the device to use; where one that was asked for is absent, an error (`strict`) or the CPU."""
+        available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
+        if self.device == "auto":
+            return torch.device(next(name for name, present in available.items() if present()))
+        device = torch.device(self.device)
+        if available.get(device.type, lambda: True)():
+            return device
+        if strict:
+            raise ValueError(f"device={self.device!r} needs a {device.type} device. torch finds none; use device='auto'.")
+        return torch.device("cpu")

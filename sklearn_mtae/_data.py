@@ -1,0 +1,214 @@
+"""From arrays to shuffled batches on the device: what is read when, and what is copied where.
+
+Nothing here reads an array whole. Rows are gathered block by block from wherever they lie (memory, a memmap, a device),
+standardised in the precision they came in, and cut into batches.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .nn.models import Standardizer
+
+BLOCK_CELLS = 2**20
+"""Cells that are read, standardised and passed through a model at once: 4 MB in float32, about a core's cache."""
+
+
+class Columns(NamedTuple):
+    """What a pass over an array tells of its columns, NaN left out. Each of shape (n_columns,)."""
+
+    n_observed: NDArray
+    mean: NDArray
+    scale: NDArray
+    min: NDArray
+    max: NDArray
+
+
+class Batch(NamedTuple):
+    """Rows on their way through a model."""
+
+    x: Tensor
+    """Standardised features, shape (n_rows, n_features), NaN where missing."""
+    y: Tensor | None
+    """Standardised targets, shape (n_rows, n_tasks), NaN where missing."""
+    weight: Tensor | None
+    """Weights of the rows, shape (n_rows,)."""
+    label_weight: Tensor | None
+    """Weights of the labels, shape (n_rows, n_tasks)."""
+    complete: bool
+    """Whether it is known that no cell of `x` is missing."""
+
+
+def block_rows(n_columns: int, cells: int = BLOCK_CELLS) -> int:
+    """Return how many rows make up a block."""
+    return max(1, cells // max(1, n_columns))
+
+
+def blocks(n_rows: int, size: int) -> Iterator[slice]:
+    """Yield the slices that cover `n_rows` rows, `size` at a time."""
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
+
+
+def tensor(array: NDArray) -> Tensor:
+    """Return a tensor over the array's memory, or over a copy where torch could not be kept from writing to it."""
+    return torch.from_numpy(array if array.flags.writeable and array.dtype.isnative else array.copy())
+
+
+def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
+    """Return the location, scale and range of each column's observed values, in two passes over the rows.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n_rows, n_columns)
+        Floating-point values, NaN where missing.
+    weight : ndarray of shape (n_rows,) or (n_rows, n_columns), or None
+        Weights of the rows or of the cells. A cell of weight zero counts as missing.
+
+    Returns
+    -------
+    Columns
+        A column without an observed value has location 0 and scale 1, a constant one scale 1.
+    """
+    n_columns = array.shape[1]
+    size = block_rows(n_columns)
+    n_observed, total, sums, squares = (np.zeros(n_columns) for _ in range(4))
+    lowest, highest = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
+
+    def weighted(rows: slice) -> tuple[NDArray, NDArray, NDArray]:
+        block = np.asarray(array[rows], dtype=np.float64)
+        observed = ~np.isnan(block)
+        weights = observed.astype(np.float64)
+        if weight is not None:
+            weights *= weight[rows] if weight.ndim == 2 else weight[rows, None]
+            observed &= weights > 0
+        return block, observed, weights
+
+    for rows in blocks(len(array), size):
+        block, observed, weights = weighted(rows)
+        n_observed += observed.sum(0)
+        total += weights.sum(0)
+        sums += (np.where(observed, block, 0.0) * weights).sum(0)
+        lowest = np.fmin(lowest, np.where(observed, block, np.inf).min(0))
+        highest = np.fmax(highest, np.where(observed, block, -np.inf).max(0))
+    mean = np.divide(sums, total, out=np.zeros(n_columns), where=total > 0)
+    for rows in blocks(len(array), size):
+        block, observed, weights = weighted(rows)
+        squares += (np.where(observed, block - mean, 0.0) ** 2 * weights).sum(0)
+    deviation = np.sqrt(np.divide(squares, total, out=np.zeros(n_columns), where=total > 0))
+    # A constant column's deviation is rounding noise, at most a few units in the last place of its mean.
+    resolution = 10 * np.finfo(array.dtype).eps * np.abs(mean)
+    scale = np.where(deviation > resolution, deviation, 1.0)
+    return Columns(n_observed, mean, scale, lowest, highest)
+
+
+@dataclass
+class Rows:
+    """The rows of one fit, as a data set: arrays that are never copied whole, and which of their rows take part.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, n_features)
+        Features.
+    units : Standardizer
+        Their location and scale.
+    index : ndarray of int
+        The rows that take part.
+    complete : bool
+        Whether no cell of `x` is missing.
+    y : ndarray of shape (n, n_tasks) or None
+        Targets.
+    y_units : Standardizer or None
+        Their location and scale.
+    weight : ndarray of shape (n,) or (n, n_tasks), or None
+        Weights of rows or of labels.
+    device : torch.device
+        Where batches go.
+    dtype : torch.dtype
+        Precision of the batches.
+    """
+
+    x: NDArray
+    units: Standardizer
+    index: NDArray
+    complete: bool
+    y: NDArray | None
+    y_units: Standardizer | None
+    weight: NDArray | None
+    device: torch.device
+    dtype: torch.dtype
+
+    def __post_init__(self) -> None:
+        self._resident = None if self.device.type == "cpu" else self._read(self.index)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, positions: Tensor) -> Batch:
+        """Return rows by their positions in `index`."""
+        if self._resident is None:
+            return self._read(self.index[positions.numpy()])
+        chosen = positions.to(self.device)
+        return Batch(*(part[chosen] if isinstance(part, Tensor) else part for part in self._resident))
+
+    def _read(self, index: NDArray) -> Batch:
+        """Gather rows on the host, standardise them and send them to the device."""
+        weights = None if self.weight is None else self._send(self.weight[index])
+        by_label = weights is not None and weights.dim() == 2
+        return Batch(
+            self._standardize(self.x, index, self.units),
+            None if self.y is None or self.y_units is None else self._standardize(self.y, index, self.y_units),
+            None if by_label else weights,
+            weights if by_label else None,
+            self.complete,
+        )
+
+    def _standardize(self, array: NDArray, index: NDArray, units: Standardizer) -> Tensor:
+        size = block_rows(array.shape[1])
+        parts = [self._send(units(torch.from_numpy(array[index[rows]]))) for rows in blocks(len(index), size)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _send(self, values: NDArray | Tensor) -> Tensor:
+        return torch.as_tensor(values, dtype=self.dtype).to(self.device)
+
+
+class Batches:
+    """Iterate over batches, shuffled anew each time when a generator is given.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rows.
+    batch_size : int
+        Rows per batch; the last batch holds the rest.
+    generator : torch.Generator or None
+        Source of the permutations (on the CPU); None keeps the order.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int, generator: torch.Generator | None = None) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+        self.generator = generator
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        n_rows = len(self.rows)
+        order = torch.arange(n_rows) if self.generator is None else torch.randperm(n_rows, generator=self.generator)
+        per_block = max(1, block_rows(self.rows.x.shape[1]) // self.batch_size) * self.batch_size
+        for positions in order.split(per_block):
+            yield from self._cut(self.rows.take(positions))
+
+    def _cut(self, block: Batch) -> Iterator[Batch]:
+        """Cut a block into batches; slices of one tensor, so that nothing is copied again."""
+        n_batches = -(-len(block.x) // self.batch_size)
+        parts = [
+            part.split(self.batch_size) if isinstance(part, Tensor) else [part] * n_batches for part in block
+        ]
+        return (Batch(*pieces) for pieces in zip(*parts, strict=True))

@@ -1,0 +1,246 @@
+"""The skorch net that the estimators hold: its loss and step seams, and an epoch without per-batch bookkeeping."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping
+from torch import Tensor, nn
+
+from ._data import Batch, Batches, Rows
+from .nn.models import draw_from
+
+
+class StopTraining(KeyboardInterrupt):
+    """Ends the training in good order; a `KeyboardInterrupt` is how skorch's callbacks end a fit."""
+
+
+def flatten_parameters(parameters: list[nn.Parameter]) -> nn.Parameter:
+    """Lay parameters and their gradients out in one vector each, the parameters becoming views of it.
+
+    An optimiser's step costs Python time for every parameter, more than the arithmetic of a small network's.
+    """
+    flat = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
+    flat.grad = torch.zeros_like(flat)
+    start = 0
+    for parameter in parameters:
+        stop = start + parameter.numel()
+        parameter.data = flat.data[start:stop].view(parameter.shape)
+        parameter.grad = flat.grad[start:stop].view(parameter.shape)
+        start = stop
+    return flat
+
+
+def dump_optimizer(net: "Net") -> dict[str, dict[str, NDArray]]:
+    """Return the optimiser's state of each parameter vector, as arrays."""
+    states = {name: net.optimizer_.state[vector] for name, vector in net.vectors_.items()}
+    return {
+        name: {key: value.cpu().numpy().copy() for key, value in state.items() if isinstance(value, Tensor)}
+        for name, state in states.items()
+    }
+
+
+def load_optimizer(net: "Net", saved: dict[str, dict[str, NDArray]]) -> None:
+    """Take the optimiser up where it was dumped."""
+    for name, state in saved.items():
+        vector = net.vectors_[name]
+        net.optimizer_.state[vector] = {key: torch.tensor(value, device=vector.device) for key, value in state.items()}
+
+
+class EpochHook(Callback):
+    """Call a function before and after each epoch; one that returns True after an epoch stops the training.
+
+    Parameters
+    ----------
+    begin, end : callable
+        Take the net.
+    """
+
+    def __init__(self, begin: Callable[["Net"], Any], end: Callable[["Net"], bool]) -> None:
+        self.begin = begin
+        self.end = end
+
+    def on_epoch_begin(self, net: "Net", **kwargs: Any) -> None:
+        """Call the first function."""
+        self.begin(net)
+
+    def on_epoch_end(self, net: "Net", **kwargs: Any) -> None:
+        """Call the second function and obey it."""
+        if self.end(net):
+            raise StopTraining
+
+
+class EpochLog(Callback):
+    """Print one line an epoch: the loss, its terms and the loss on held-out rows."""
+
+    def on_epoch_end(self, net: "Net", **kwargs: Any) -> None:
+        """Print the line."""
+        row = net.history[-1]
+        terms = [f"{name} {np.sum(value):.5g}" for name, value in row["train_terms"].items()]
+        held_out = [f"validation {row['valid_loss']:.5g}"] if "valid_loss" in row else []
+        print(", ".join([f"Epoch {row['epoch']}: loss {row['train_loss']:.5g}", *terms, *held_out]))
+
+
+def early_stopping(patience: int, tol: float) -> EarlyStopping:
+    """Return the callback that stops on a stalled validation loss and restores the best weights."""
+    return EarlyStopping(
+        monitor="valid_loss", patience=patience, threshold=tol, threshold_mode="abs", load_best=True, sink=_silent
+    )
+
+
+def _silent(*args: Any) -> None:
+    """Print nothing."""
+
+
+class Net(NeuralNet):
+    """A skorch net over a model of this package and a `Loss`.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As `skorch.NeuralNet` takes them.
+    seeds : tuple of int
+        Seeds of the order of the rows, of the draws while training and of those while validating.
+    valid_rows : Rows or None, default=None
+        Rows held out for validation.
+    scheduled : bool, default=True
+        Whether schedules run over this fit; where not, they stand at their end.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        seeds: tuple[int, int, int] = (0, 1, 2),
+        valid_rows: Rows | None = None,
+        scheduled: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.seeds = seeds
+        self.valid_rows = valid_rows
+        self.scheduled = scheduled
+
+    def get_default_callbacks(self) -> list:
+        """Return none: what skorch's would record and print comes from the epoch's own sums."""
+        return []
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> "Net":
+        """Lay the parameters out as two vectors, weights that decay and the others, or as one if no weight decays."""
+        parameters = [p for _, p in super().get_all_learnable_params() if p.requires_grad]
+        decays = "param_groups" in self.get_params_for("optimizer")
+        groups = {
+            "decayed": [p for p in parameters if decays and p.dim() > 1],
+            "free": [p for p in parameters if not decays or p.dim() <= 1],
+        }
+        self.vectors_ = {name: flatten_parameters(group) for name, group in groups.items() if group}
+        return super().initialize_optimizer()
+
+    def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the vectors that all learnable parameters are views of."""
+        yield from self.vectors_.items()
+
+    def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
+        # In place: a gradient set to None would no longer be a view of the vector's.
+        for vector in self.vectors_.values():
+            vector.grad.zero_()
+
+    def get_split_datasets(self, X: Rows, y: None = None, **fit_params: Any) -> tuple[Rows, Rows | None]:
+        """Return the rows to train on and those held out."""
+        return X, self.valid_rows
+
+    def get_iterator(self, dataset: Rows, training: bool = False) -> Batches:
+        """Return shuffled batches to train on, ordered ones to validate on."""
+        return Batches(dataset, self.batch_size, self.order_ if training else None)
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Notify the callbacks; one that interrupts has stopped the training, not the user."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as stop:
+            raise StopTraining from stop
+
+    def fit_loop(self, X: Rows, y: None = None, epochs: int | None = None, **fit_params: Any) -> "Net":
+        """Train; an interrupt by the user leaves the model of the steps done."""
+        self.order_ = torch.Generator().manual_seed(self.seeds[0])
+        self.noise_ = torch.Generator(self.device).manual_seed(self.seeds[1])
+        draw_from(self.module_, self.noise_)
+        self.step_ = 0
+        self.n_steps_ = len(self.get_iterator(X, training=True)) * (self.max_epochs if epochs is None else epochs)
+        self.watched_ = any(self._watches_batches(callback) for _, callback in self.callbacks_)
+        try:
+            super().fit_loop(X, y, epochs, **fit_params)
+        except StopTraining:
+            pass
+        except KeyboardInterrupt:
+            warnings.warn(f"Training interrupted by user in epoch {len(self.history)}.", stacklevel=2)
+        return self
+
+    @staticmethod
+    def _watches_batches(callback: Callback) -> bool:
+        hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+        return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in hooks)
+
+    def run_single_epoch(
+        self, iterator: Batches | None, training: bool, prefix: str, step_fn: Callable[..., dict], **fit_params: Any
+    ) -> None:
+        """Run one epoch; losses stay on the device and are read once, at its end."""
+        if iterator is None:
+            return
+        self._set_training(training)
+        draw_from(self.module_, self.noise_ if training else self._validation_noise())
+        steps, sizes = [], []
+        for batch in iterator:
+            if self.watched_:
+                self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            if self.watched_:
+                self.history.record_batch(prefix + "_loss", step["loss"].item())
+                self.history.record_batch(prefix + "_batch_size", len(batch.x))
+                self.notify("on_batch_end", batch=batch, training=training, **step)
+            steps.append({"loss": step["loss"], **step["means"]})
+            sizes.append(len(batch.x))
+        share = torch.tensor(sizes, dtype=steps[0]["loss"].dtype, device=self.device) / sum(sizes)
+        means = {name: (share @ torch.stack([step[name] for step in steps])).tolist() for name in steps[0]}
+        self._check_finite(means, prefix)
+        self.history.record(prefix + "_loss", means.pop("loss"))
+        self.history.record(prefix + "_terms", means)
+        self.history.record(prefix + "_batch_count", len(sizes))
+
+    def _check_finite(self, means: dict[str, Any], prefix: str) -> None:
+        if np.isfinite(means["loss"]):
+            return
+        term = next((name for name, value in means.items() if name != "loss" and not np.isfinite(value).all()), "loss")
+        raise ValueError(
+            f"The loss must stay finite. It became {means['loss']} in epoch {len(self.history)} ({prefix} rows, term "
+            f"{term!r}). Lower learning_rate_init (now {self.lr:g}), or look for extreme values in the data."
+        )
+
+    def release(self) -> None:
+        """Let go of the training data."""
+        self.valid_rows = None
+        self.callbacks_ = [(name, callback) for name, callback in self.callbacks_ if not isinstance(callback, EpochHook)]
+
+    def _validation_noise(self) -> torch.Generator:
+        """Return the same draws for each epoch's validation, so that epochs differ by their weights alone."""
+        return torch.Generator(self.device).manual_seed(self.seeds[2])
+
+    def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """Compute the loss of a batch and its gradients."""
+        loss, means = self._evaluate(batch, self.step_ / self.n_steps_ if self.scheduled else 1.0)
+        loss.backward()
+        self.step_ += 1
+        return {"loss": loss.detach(), "means": {name: mean.detach() for name, mean in means.items()}}
+
+    def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """Compute the loss of a held-out batch, schedules at their end so that epochs compare."""
+        with torch.no_grad():
+            loss, means = self._evaluate(batch, 1.0)
+        return {"loss": loss, "means": means}
+
+    def _evaluate(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        output = self.module_(batch.x, batch.y, batch.complete)
+        return self.criterion_(self.module_, output, batch.weight, batch.label_weight, progress)

@@ -1,0 +1,68 @@
+"""Between a torch module and a fitted estimator's state: a dict of numpy arrays, and a cache that is never saved."""
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from .nn.models import Standardizer
+
+_construction = threading.Lock()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global CPU generator for a while and put it back as it was.
+
+    Layers draw their initial weights from the global generator alone. One thread at a time does so, since two would
+    restore each other's state.
+    """
+    with _construction:
+        before = torch.default_generator.get_state()
+        try:
+            torch.default_generator.manual_seed(seed)
+            yield
+        finally:
+            torch.default_generator.set_state(before)
+
+
+def dump(module: nn.Module) -> dict[str, NDArray]:
+    """Return a module's parameters and buffers as arrays of their own."""
+    return {name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()}
+
+
+def load(module: nn.Module, state: dict[str, NDArray], dtype: torch.dtype) -> nn.Module:
+    """Put saved arrays into a module, cast to `dtype` except what is kept in float64 whatever the model's precision.
+
+    Arrays of the right dtype are shared, not copied: memory-mapped weights stay one copy for all processes.
+    """
+    with warnings.catch_warnings():
+        # Read-only memory maps. Inference writes to no weight, and training copies them first.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in state.items()}
+    kept = {f"{name}.{buffer}" for name, part in module.named_modules() if isinstance(part, Standardizer) for buffer in ("location", "scale")}
+    module.to(dtype)
+    cast = {n: t if n in kept or not t.is_floating_point() else t.to(dtype) for n, t in tensors.items()}
+    module.load_state_dict(cast, assign=True)
+    return module
+
+
+def place(module: nn.Module, device: torch.device) -> nn.Module:
+    """Move a module to a device; Apple's has no float64."""
+    return (module.float() if device.type == "mps" else module).to(device)
+
+
+class Cache(dict):
+    """What can be rebuilt from the state: left empty by copy, pickle and skops."""
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        return (Cache, ())
+
+    def __deepcopy__(self, memo: Any) -> "Cache":
+        return Cache()

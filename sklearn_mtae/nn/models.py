@@ -1,0 +1,257 @@
+"""The three models: an encoder, a decoder and what the code between them means.
+
+All of them work on standardised values, NaN where a cell is missing; `Standardizer` is the door to the data's own units.
+"""
+
+from collections.abc import Callable
+from math import log
+from typing import NamedTuple
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Generator, Tensor, nn
+
+from .architectures import Heads
+from .likelihoods import Likelihood
+from .posteriors import DiagonalNormal, NormalPosterior
+from .priors import Prior
+
+
+class Output(NamedTuple):
+    """What a model makes of a batch: all that an objective or a penalty is built from."""
+
+    inputs: Tensor
+    """What the encoder saw, shape (n_rows, n_features): corrupted and filled."""
+    z: Tensor
+    """Codes, shape (n_rows, n_components); drawn from `q` where there is one."""
+    x_log_prob: Tensor
+    """log p(x given z) over the observed cells, shape (n_rows,)."""
+    q: DiagonalNormal | None = None
+    """Posterior q(z given x)."""
+    prior: Prior | None = None
+    """Prior p(z)."""
+    y_log_prob: Tensor | None = None
+    """log p(y_t given z) of each task, shape (n_rows, n_tasks); zero without a label."""
+
+
+class Standardizer(nn.Module):
+    """Location and scale of each column, learned from its observed values.
+
+    Kept in float64 whatever the model's own precision: a date in seconds has no digits to lose.
+    """
+
+    location: Tensor
+    scale: Tensor
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__()
+        self.register_buffer("location", torch.zeros(n_columns, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(n_columns, dtype=torch.float64))
+
+    def set(self, location: ArrayLike, scale: ArrayLike) -> None:
+        """Set location and scale, each of shape (n_columns,)."""
+        self.location = torch.as_tensor(location, dtype=torch.float64).clone()
+        self.scale = torch.as_tensor(scale, dtype=torch.float64).clone()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(x - location) / scale`."""
+        return (x - self.location.to(x.dtype)).div_(self.scale.to(x.dtype))
+
+    def inverse(self, u: Tensor) -> Tensor:
+        """Return `location + scale * u`."""
+        return torch.addcmul(self.location.to(u.dtype), self.scale.to(u.dtype), u)
+
+    def rescale(self, deviation: Tensor) -> Tensor:
+        """Return standard deviations in the data's own units."""
+        return self.scale.to(deviation.dtype) * deviation
+
+    def log_jacobian(self, x: Tensor) -> Tensor:
+        """Return what turns a log-density of standardised values into one of `x`: minus the log scales of its cells."""
+        return -torch.where(x.isnan(), 0.0, self.scale.to(x.dtype).log()).sum(-1)
+
+
+class Autoencoder(nn.Module):
+    """Encoder, decoder and the likelihood of the columns, given the code.
+
+    Parameters
+    ----------
+    encoder, decoder : Module
+        From columns to the code (or the posterior's parameters), and from the code to the likelihood's parameters.
+    likelihood : Likelihood
+        Distribution of the columns.
+    corruption : callable or None, default=None
+        Applied to the encoder's input while training.
+    """
+
+    generator: Generator | None = None
+    """Source of all draws of a training step; None is torch's own."""
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        corruption: Callable[..., Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.corruption = corruption
+        self.units = Standardizer(likelihood.n_columns)
+
+    def fill(self, x: Tensor, complete: bool = False) -> Tensor:
+        """Return the encoder's input: a missing cell becomes 0, its column's location."""
+        if self.training and self.corruption is not None:
+            x, complete = self.corruption(x, self.generator), False
+        return x if complete else x.nan_to_num(0.0)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the code of each row, shape (n_rows, n_components)."""
+        return self.encoder(x)
+
+    def log_likelihood(self, z: Tensor, x: Tensor, complete: bool = False) -> Tensor:
+        """Return log p(x given z) over the observed cells of each row, shape (..., n_rows)."""
+        return self.likelihood.log_prob(self.decoder(z), x, complete).sum(-1)
+
+    def forward(self, x: Tensor, y: Tensor | None = None, complete: bool = False) -> Output:
+        """Return codes and log-likelihoods of a batch of shape (n_rows, n_features).
+
+        `complete` promises that no cell of `x` is missing.
+        """
+        inputs = self.fill(x, complete)
+        z = self.encode(inputs)
+        return Output(inputs, z, self.log_likelihood(z, x, complete))
+
+    def reconstruct(self, z: Tensor) -> Tensor:
+        """Return the likelihood's mean at each code, in the data's own units."""
+        return self.units.inverse(self.likelihood.distribution(self.decoder(z)).mean)
+
+    def log_marginal(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return log p(x given code(x)) of each standardised row: a deterministic code has no marginal."""
+        return self.log_likelihood(self.encode(self.fill(x)), x)
+
+
+class VAE(Autoencoder):
+    """An autoencoder whose code is a distribution.
+
+    Parameters
+    ----------
+    encoder, decoder, likelihood, corruption
+        As for `Autoencoder`.
+    posterior : NormalPosterior
+        Turns the encoder's output into q(z given x).
+    prior : Prior
+        p(z).
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        posterior: NormalPosterior,
+        prior: Prior,
+        corruption: Callable[..., Tensor] | None = None,
+    ) -> None:
+        super().__init__(encoder, decoder, likelihood, corruption)
+        self.posterior = posterior
+        self.prior = prior
+
+    def infer(self, x: Tensor) -> DiagonalNormal:
+        """Return q(z given x) for filled rows."""
+        return self.posterior(self.encoder(x))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the posterior mean of each row."""
+        return self.infer(x).mean
+
+    def forward(self, x: Tensor, y: Tensor | None = None, complete: bool = False) -> Output:
+        """Return posteriors, one draw of each and its log-likelihoods."""
+        inputs = self.fill(x, complete)
+        q = self.infer(inputs)
+        z = q.rsample(self.posterior.noise(q, self.generator))
+        return Output(inputs, z, self.log_likelihood(z, x, complete), q, self.prior)
+
+    def log_marginal(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return log p(x) of each standardised row by importance sampling (Burda et al. 2016, equation 8).
+
+        `log mean_k p(x, z_k) / q(z_k given x)`, a lower bound that rises with the number of draws.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows, n_features)
+            Standardised values, NaN where missing.
+        noise : Tensor of shape (n_draws, n_rows or 1, n_components)
+            Standard normal draws.
+        """
+        q = self.infer(self.fill(x))
+        z = q.rsample(noise)
+        log_weight = self.log_likelihood(z, x) + self.prior.log_prob(z) - q.log_prob(z)
+        return log_weight.logsumexp(0) - log(len(z))
+
+    def sample(self, n_samples: int) -> tuple[Tensor, ...]:
+        """Draw codes from the prior and columns given the codes, in the data's own units."""
+        z = self.prior.sample(n_samples)
+        return (self.units.inverse(self.likelihood.distribution(self.decoder(z)).sample()),)
+
+
+class MultiTaskVAE(VAE):
+    """A VAE with one decoder of its own per task on the shared code.
+
+    Parameters
+    ----------
+    encoder, decoder, likelihood, posterior, prior, corruption
+        As for `VAE`.
+    heads : Heads
+        From codes to the parameters of every task.
+    task_likelihood : Likelihood
+        Distribution of the targets, one column per task.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        posterior: NormalPosterior,
+        prior: Prior,
+        heads: Heads,
+        task_likelihood: Likelihood,
+        corruption: Callable[..., Tensor] | None = None,
+    ) -> None:
+        super().__init__(encoder, decoder, likelihood, posterior, prior, corruption)
+        self.heads = heads
+        self.task_likelihood = task_likelihood
+        self.task_units = Standardizer(task_likelihood.n_columns)
+
+    def forward(self, x: Tensor, y: Tensor | None = None, complete: bool = False) -> Output:
+        """Return what the VAE does, and the log-likelihood of each task's labels at the same draw."""
+        output = super().forward(x, y, complete)
+        return output._replace(y_log_prob=self.task_likelihood.log_prob(self.heads(output.z), y))
+
+    def sample(self, n_samples: int) -> tuple[Tensor, ...]:
+        """Draw codes from the prior, columns and targets given the codes, in the data's own units."""
+        z = self.prior.sample(n_samples)
+        x = self.units.inverse(self.likelihood.distribution(self.decoder(z)).sample())
+        return x, self.task_units.inverse(self.task_likelihood.distribution(self.heads(z)).sample())
+
+    def predict(self, z: Tensor) -> Tensor:
+        """Return the mean of each task at each code, shape (..., n_rows, n_tasks), in the targets' own units."""
+        return self.task_units.inverse(self.task_likelihood.distribution(self.heads(z)).mean)
+
+    def predict_std(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Return the predictive standard deviation of each task, shape (n_rows, n_tasks), in the targets' own units.
+
+        The law of total variance over the posterior: the mean of the noise's variance plus the variance of the mean.
+        """
+        targets = self.task_likelihood.distribution(self.heads(self.infer(self.fill(x)).rsample(noise)))
+        variance = targets.variance.mean(0) + targets.mean.var(0, correction=0)
+        return self.task_units.rescale(variance.sqrt())
+
+
+def draw_from(module: nn.Module, generator: Generator) -> None:
+    """Make `generator` the source of all draws of a model and of the layers within it."""
+    for part in module.modules():
+        if hasattr(part, "generator"):
+            part.generator = generator
