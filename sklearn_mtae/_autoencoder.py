@@ -12,7 +12,110 @@ from .nn.models import Autoencoder
 
 
 class AutoencoderTransformer(BaseAutoencoder):
-    """Compress rows to a few components by a neural network that can undo it."""
+    """Compress rows to a few components by a neural network that can undo it.
+
+    An encoder maps a row to its code, a decoder maps the code to the distribution of the row's columns, and both are trained
+    to make the row likely (Hinton and Salakhutdinov 2006):
+
+    `loss = mean_i(-log p(x_i given code(x_i))) + penalty_weight * penalty`
+
+    Columns are centred and scaled inside, missing cells (NaN) are left out of the loss, and everything that comes back is in
+    X's own units. With `hidden_layer_sizes=()` the code spans the subspace of the first principal components.
+
+    Parameters
+    ----------
+    n_components : int, default=16
+        Number of components of the code.
+    hidden_layer_sizes : array-like of int, default=(128,)
+        Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
+    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
+        Activation after each hidden layer.
+    dropout : float, default=0.0
+        Probability that a hidden unit is dropped while training.
+    layer_norm : bool, default=False
+        Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
+    architecture : str or callable, default="mlp"
+        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and returns
+        two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components` to
+        `n_outputs` columns. The four parameters above shape the named ones only.
+    likelihood : {"squared_error", "gaussian", "bernoulli"} or callable, default="squared_error"
+        Distribution of a column, given the code. "squared_error" is a normal distribution with the variance fixed at the
+        column's own, so that the loss is the squared error of the standardised columns; "gaussian" learns the variances;
+        "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
+    corruption : {"gaussian", "masking"}, callable or None, default=None
+        What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
+        0.3 standard deviations, or three cells in ten taken away; another strength by
+        `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
+    penalty : {"sparse", "contractive"}, callable or None, default=None
+        Penalty on the code: its L1 norm, or the squared norm of the encoder's Jacobian (Rifai et al. 2011).
+    penalty_weight : float, default=1e-3
+        Weight of the penalty.
+    alpha : float, default=0.0
+        Weight decay of the layers' weights, decoupled from the gradient (AdamW, arXiv 1711.05101).
+    batch_size : int, "auto" or None, default="auto"
+        Rows per step. "auto" is `min(200, n_samples)`; None takes all rows.
+    learning_rate_init : float, default=1e-3
+        Step size of the optimiser.
+    max_iter : int, default=200
+        Number of epochs.
+    early_stopping : bool, default=False
+        Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
+    validation_fraction : float, default=0.1
+        Part of the rows to hold out for early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without an improvement by `tol` after which early stopping stops.
+    tol : float, default=1e-4
+        Least improvement of the held-out loss, in nats per row.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the training. Inference has the precision of its input.
+    device : str, default="auto"
+        Torch device; "auto" takes CUDA, then MPS, then the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of the rows and all draws.
+    verbose : bool or int, default=False
+        Whether to print a line per epoch.
+    net_params : dict or None, default=None
+        Further parameters of the skorch net: `callbacks`, `optimizer`, `optimizer__betas`, `compile`, ...
+
+    Attributes
+    ----------
+    n_iter_ : int
+        Number of epochs run.
+    loss_curve_ : list of float
+        Loss of each epoch, in nats per row of standardised values.
+    term_curves_ : dict of str to list of float
+        Each term of the loss by epoch, before its weight: "distortion" and "penalty".
+    validation_scores_ : list of float
+        Minus the held-out loss by epoch, with early stopping.
+    net_ : skorch.NeuralNet
+        The skorch net.
+    module_ : torch.nn.Module
+        The torch module.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had names.
+
+    See Also
+    --------
+    VAETransformer : Codes that are distributions: densities, new rows, a latent space without holes.
+    MultiTaskVAERegressor : Codes shaped by the targets that they are to predict.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.svm import SVC
+    >>> from sklearn_mtae import AutoencoderTransformer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = make_pipeline(AutoencoderTransformer(n_components=2, random_state=0), SVC()).fit(X, y)
+    >>> model[:-1].transform(X).shape
+    (150, 2)
+    >>> model.score(X, y) > 0.9
+    True
+    """
 
     def __init__(
         self,
@@ -67,7 +170,28 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.verbose = verbose
         self.net_params = net_params
 
-    def fit(self, X, y=None, sample_weight=None) -> Self:
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn the columns' units and train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; only their ratios matter.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, a shape or a value is not admissible, or if the loss does not stay finite.
+        """
         return self._fit(X, y, sample_weight)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:

@@ -285,7 +285,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         module = self._prepare_module(data, progress)
         train, valid = self._make_rows(data, module, progress, device, hold_out=self.early_stopping and not partial)
         n_epochs = 1 if partial else self.max_iter
-        task = FitTask(self, n_epochs, lambda: {**progress, "_state": dump(module), "_cache": Cache()}, X, y, sample_weight)
+        task = FitTask(
+            self, n_epochs, lambda: {**progress, "_state": dump(module), "_cache": Cache()}, X, y, sample_weight
+        )
         net = self._make_net(
             place(module, device),
             device,
@@ -381,7 +383,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         own = self.net_params or {}
         for name in own:
             if name in OWN_NAMES:
-                raise ValueError(f"net_params must leave {name!r} out: {type(self).__name__} has {OWN_NAMES[name]!r} for it.")
+                raise ValueError(
+                    f"net_params must leave {name!r} out: {type(self).__name__} has {OWN_NAMES[name]!r} for it."
+                )
         optimizer: dict[str, Any] = {"optimizer__weight_decay": 0.0}
         if "optimizer" not in own:
             optimizer |= {"optimizer": torch.optim.AdamW, "optimizer__fused": True}
@@ -401,7 +405,12 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """Return the net's callbacks, the user's last."""
         stop = [] if valid is None else [early_stopping(self.n_iter_no_change, self.tol)]
         log = [EpochLog()] if self.verbose else []
-        return [EpochHook(task.begin_epoch, task.end_epoch), *stop, *log, *((self.net_params or {}).get("callbacks") or [])]
+        return [
+            EpochHook(task.begin_epoch, task.end_epoch),
+            *stop,
+            *log,
+            *((self.net_params or {}).get("callbacks") or []),
+        ]
 
     def _n_batch_rows(self, n_rows: int) -> int:
         if self.batch_size is None:
@@ -471,5 +480,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         if available.get(device.type, lambda: True)():
             return device
         if strict:
-            raise ValueError(f"device={self.device!r} needs a {device.type} device. torch finds none; use device='auto'.")
+            raise ValueError(
+                f"device={self.device!r} needs a {device.type} device. torch finds none; use device='auto'."
+            )
         return torch.device("cpu")

@@ -208,7 +208,5 @@ class Batches:
     def _cut(self, block: Batch) -> Iterator[Batch]:
         """Cut a block into batches; slices of one tensor, so that nothing is copied again."""
         n_batches = -(-len(block.x) // self.batch_size)
-        parts = [
-            part.split(self.batch_size) if isinstance(part, Tensor) else [part] * n_batches for part in block
-        ]
+        parts = [part.split(self.batch_size) if isinstance(part, Tensor) else [part] * n_batches for part in block]
         return (Batch(*pieces) for pieces in zip(*parts, strict=True))

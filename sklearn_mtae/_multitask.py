@@ -1,16 +1,17 @@
 """Several tasks predicted from one shared code."""
+
 from collections.abc import Iterator
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
-from torch import Tensor
 
 from ._base import Data
-from ._data import Columns, describe
+from ._data import describe
+from ._vae import BaseVAE
 from ._validation import (
     Interval,
     StrOptions,
@@ -22,17 +23,136 @@ from ._validation import (
     resolve,
     task_names,
 )
-from ._vae import BaseVAE
 from .metrics import r2_score
 from .nn.architectures import Heads
 from .nn.likelihoods import LIKELIHOODS
-from .nn.models import Autoencoder, MultiTaskVAE
-from .nn.objectives import Loss
+from .nn.models import MultiTaskVAE
 from .nn.posteriors import quasi_normal
 
 
 class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
-    """Predict several targets through one shared latent space (SC-VAE)."""
+    """Predict several targets through one latent space that they share (SC-VAE).
+
+    One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own predicts each
+    target. Trained are all together, in nats per row:
+
+    `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight * penalty`
+
+    where `task_t` is minus log p(y_t given z) over the rows that have a label of task t. A missing label is NaN; a row without
+    any label still trains the encoder. Targets are standardised from their observed values, and predictions are in y's units.
+
+    Parameters
+    ----------
+    n_components : int, default=16
+        Number of components of the code.
+    hidden_layer_sizes : array-like of int, default=(128,)
+        Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
+    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
+        Activation after each hidden layer.
+    dropout : float, default=0.0
+        Probability that a hidden unit is dropped while training.
+    layer_norm : bool, default=False
+        Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
+    architecture : str or callable, default="mlp"
+        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and returns
+        two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components` to
+        `n_outputs` columns. The four parameters above shape the named ones only.
+    likelihood : {"gaussian", "squared_error", "bernoulli"} or callable, default="gaussian"
+        Distribution of a column, given the code. "gaussian" learns a variance per column; "squared_error" fixes it at the
+        column's own; "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
+    posterior : {"normal"} or callable, default="normal"
+        Family of q(z given x): normal with a diagonal covariance.
+    prior : {"normal"} or callable, default="normal"
+        p(z): standard normal. Or a factory that takes the number of components.
+    task_likelihoods : {"gaussian", "squared_error", "bernoulli"} or callable, default="gaussian"
+        Distribution of a target, given the code; as `likelihood`, for all tasks alike.
+    head_hidden_layer_sizes : array-like of int, default=(16,)
+        Widths of the hidden layers of each task's own decoder.
+    objective : {"elbo"} or callable, default="elbo"
+        What is maximised; or a function from the model's output to named terms, one value per row.
+    beta : float, {"linear"} or callable, default=1.0
+        Weight of the rate (Higgins et al. 2017): 1 is the evidence lower bound, more presses components out of use.
+        "linear" raises it from 0 to 1 over the first quarter of the training (Bowman et al. 2016, arXiv 1511.06349); a
+        function takes the part of the training that is done and returns the weight.
+    reconstruction_weight : float, default=1.0
+        Weight of the distortion. Lower it where the features are many, noisy or beside the point.
+    task_weighting : "equal" or array-like of shape (n_tasks,), default="equal"
+        Weights of the tasks' losses.
+    corruption : {"gaussian", "masking"}, callable or None, default=None
+        What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
+        0.3 standard deviations, or three cells in ten taken away; another strength by
+        `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
+    penalty : {"sparse", "contractive"}, callable or None, default=None
+        Penalty on the code: its L1 norm, or the squared norm of the encoder's Jacobian (Rifai et al. 2011).
+    penalty_weight : float, default=1e-3
+        Weight of the penalty.
+    alpha : float, default=0.0
+        Weight decay of the layers' weights, decoupled from the gradient (AdamW, arXiv 1711.05101).
+    batch_size : int, "auto" or None, default="auto"
+        Rows per step. "auto" is `min(200, n_samples)`; None takes all rows.
+    learning_rate_init : float, default=1e-3
+        Step size of the optimiser.
+    max_iter : int, default=200
+        Number of epochs.
+    early_stopping : bool, default=False
+        Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
+    validation_fraction : float, default=0.1
+        Part of the rows to hold out for early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without an improvement by `tol` after which early stopping stops.
+    tol : float, default=1e-4
+        Least improvement of the held-out loss, in nats per row.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the training. Inference has the precision of its input.
+    device : str, default="auto"
+        Torch device; "auto" takes CUDA, then MPS, then the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of the rows and all draws.
+    verbose : bool or int, default=False
+        Whether to print a line per epoch.
+    net_params : dict or None, default=None
+        Further parameters of the skorch net: `callbacks`, `optimizer`, `optimizer__betas`, `compile`, ...
+
+    Attributes
+    ----------
+    n_iter_ : int
+        Number of epochs run.
+    loss_curve_ : list of float
+        Loss of each epoch, in nats per row of standardised values.
+    term_curves_ : dict of str to list of float
+        Each term of the loss by epoch, before its weight: "distortion", "rate", "penalty" and "task:<name>" for each task.
+    validation_scores_ : list of float
+        Minus the held-out loss by epoch, with early stopping.
+    net_ : skorch.NeuralNet
+        The skorch net.
+    module_ : torch.nn.Module
+        The torch module.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had names.
+    task_names_ : list of str
+        Names of the tasks: y's columns where y is a data frame, otherwise "y0", "y1", ...
+
+    See Also
+    --------
+    VAETransformer : The same model without tasks.
+    sklearn.multioutput.MultiOutputRegressor : One model per target, sharing nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn_mtae import MultiTaskVAERegressor
+    >>> X, Y = load_linnerud(return_X_y=True)
+    >>> Y[::2, 0] = np.nan  # every other label of the first task is missing
+    >>> model = MultiTaskVAERegressor(n_components=2, random_state=0).fit(X, Y)
+    >>> mean, std = model.predict(X, return_std=True)
+    >>> mean.shape, std.shape
+    ((20, 3), (20, 3))
+    """
 
     _parameter_constraints: dict = {
         **BaseVAE._parameter_constraints,
@@ -112,12 +232,68 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         self.net_params = net_params
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn the columns' units and train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Targets, NaN where a label is missing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows, or of the labels alone: distortion and rate then weigh all rows alike.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, a shape or a value is not admissible, if a task has no label, or if the loss does not stay finite.
+        """
         return self._fit(X, y, sample_weight)
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train for one epoch on a part of the data.
+
+        The first call learns location and scale of the columns and needs a label of each task. Schedules stand at their end.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Part of the rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Their targets, NaN where a label is missing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows or of the labels.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
         return self._fit(X, y, sample_weight, partial=True)
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
+        """Predict the targets at the posterior means.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        return_std : bool, default=False
+            Whether to return predictive standard deviations too.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Means of the targets, in y's units and shape.
+        std : ndarray of the same shape
+            Standard deviations of the targets, with `return_std`: the code's uncertainty, over 64 quasi-random draws of it,
+            and the noise's variance together.
+        """
         X = self._check_rows(X)
         mean = self._as_targets(self._apply(lambda module, x: module.predict(module.encode(module.fill(x))), X))
         if not return_std:
@@ -127,11 +303,45 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         return mean, self._as_targets(std)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean over tasks of R2, missing labels left out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Targets, NaN where a label is missing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows or of the labels.
+
+        Returns
+        -------
+        float
+            Mean over the tasks with at least two labels.
+        """
         return r2_score(y, self.predict(X), sample_weight=sample_weight)
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[NDArray, NDArray]:
-        X, Y = self._sample(n_samples, random_state)
-        return X, self._as_targets(Y)
+    def sample(
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> tuple[NDArray, NDArray]:
+        """Draw new rows with their targets: codes from the prior, then features and targets given the codes.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Features, in X's own units.
+        y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Targets, in y's own units and shape.
+        """
+        X, y = self._sample(n_samples, random_state)
+        return X, self._as_targets(y)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -174,7 +384,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         columns = describe(targets, weight)
         if reset:
             check_labels(columns, names)
-            self.task_names_, self._y_ndim = names, np.ndim(y)
+            self.task_names_, self._y_ndim = names, np.asarray(y).ndim
         elif len(names) != len(self.task_names_):
             raise ValueError(f"y must have {len(self.task_names_)} columns, one per task. Got {len(names)} instead.")
         row_weight = None if weight is None or weight.ndim == 2 else weight

@@ -222,7 +222,9 @@ class Net(NeuralNet):
     def release(self) -> None:
         """Let go of the training data."""
         self.valid_rows = None
-        self.callbacks_ = [(name, callback) for name, callback in self.callbacks_ if not isinstance(callback, EpochHook)]
+        self.callbacks_ = [
+            (name, callback) for name, callback in self.callbacks_ if not isinstance(callback, EpochHook)
+        ]
 
     def _validation_noise(self) -> torch.Generator:
         """Return the same draws for each epoch's validation, so that epochs differ by their weights alone."""

@@ -46,7 +46,12 @@ def load(module: nn.Module, state: dict[str, NDArray], dtype: torch.dtype) -> nn
         # Read-only memory maps. Inference writes to no weight, and training copies them first.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in state.items()}
-    kept = {f"{name}.{buffer}" for name, part in module.named_modules() if isinstance(part, Standardizer) for buffer in ("location", "scale")}
+    kept = {
+        f"{name}.{buffer}"
+        for name, part in module.named_modules()
+        if isinstance(part, Standardizer)
+        for buffer in ("location", "scale")
+    }
     module.to(dtype)
     cast = {n: t if n in kept or not t.is_floating_point() else t.to(dtype) for n, t in tensors.items()}
     module.load_state_dict(cast, assign=True)

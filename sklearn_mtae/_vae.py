@@ -1,4 +1,5 @@
 """The variational autoencoder as a transformer."""
+
 from numbers import Real
 from typing import Any, Self
 
@@ -108,7 +109,127 @@ class BaseVAE(BaseAutoencoder):
 
 
 class VAETransformer(BaseVAE):
-    """Describe rows by a distribution over a few components, and draw new rows from it."""
+    """Describe rows by a distribution over a few components, and draw new rows from it.
+
+    The code of a row is a normal distribution q(z given x) whose mean and variance the encoder gives (Kingma and Welling 2014,
+    arXiv 1312.6114). Trained is the evidence lower bound of the data's log-density, in nats per row:
+
+    `loss = mean_i(E_q[-log p(x_i given z)] + beta * KL(q(z given x_i), p(z))) + penalty_weight * penalty`
+
+    Columns are centred and scaled inside, missing cells (NaN) are left out of the density (Mattei and Frellsen 2019, arXiv
+    1812.02633), and everything that comes back is in X's own units. With `hidden_layer_sizes=()` and the "gaussian" likelihood
+    the model is factor analysis.
+
+    Parameters
+    ----------
+    n_components : int, default=16
+        Number of components of the code.
+    hidden_layer_sizes : array-like of int, default=(128,)
+        Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
+    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
+        Activation after each hidden layer.
+    dropout : float, default=0.0
+        Probability that a hidden unit is dropped while training.
+    layer_norm : bool, default=False
+        Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
+    architecture : str or callable, default="mlp"
+        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and returns
+        two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components` to
+        `n_outputs` columns. The four parameters above shape the named ones only.
+    likelihood : {"gaussian", "squared_error", "bernoulli"} or callable, default="gaussian"
+        Distribution of a column, given the code. "gaussian" learns a variance per column; "squared_error" fixes it at the
+        column's own; "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
+    posterior : {"normal"} or callable, default="normal"
+        Family of q(z given x): normal with a diagonal covariance.
+    prior : {"normal"} or callable, default="normal"
+        p(z): standard normal. Or a factory that takes the number of components.
+    objective : {"elbo"} or callable, default="elbo"
+        What is maximised; or a function from the model's output to named terms, one value per row.
+    beta : float, {"linear"} or callable, default=1.0
+        Weight of the rate (Higgins et al. 2017): 1 is the evidence lower bound, more presses components out of use.
+        "linear" raises it from 0 to 1 over the first quarter of the training (Bowman et al. 2016, arXiv 1511.06349); a
+        function takes the part of the training that is done and returns the weight.
+    corruption : {"gaussian", "masking"}, callable or None, default=None
+        What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
+        0.3 standard deviations, or three cells in ten taken away; another strength by
+        `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
+    penalty : {"sparse", "contractive"}, callable or None, default=None
+        Penalty on the code: its L1 norm, or the squared norm of the encoder's Jacobian (Rifai et al. 2011).
+    penalty_weight : float, default=1e-3
+        Weight of the penalty.
+    alpha : float, default=0.0
+        Weight decay of the layers' weights, decoupled from the gradient (AdamW, arXiv 1711.05101).
+    batch_size : int, "auto" or None, default="auto"
+        Rows per step. "auto" is `min(200, n_samples)`; None takes all rows.
+    learning_rate_init : float, default=1e-3
+        Step size of the optimiser.
+    max_iter : int, default=200
+        Number of epochs.
+    early_stopping : bool, default=False
+        Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
+    validation_fraction : float, default=0.1
+        Part of the rows to hold out for early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without an improvement by `tol` after which early stopping stops.
+    tol : float, default=1e-4
+        Least improvement of the held-out loss, in nats per row.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the training. Inference has the precision of its input.
+    device : str, default="auto"
+        Torch device; "auto" takes CUDA, then MPS, then the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of the rows and all draws.
+    verbose : bool or int, default=False
+        Whether to print a line per epoch.
+    net_params : dict or None, default=None
+        Further parameters of the skorch net: `callbacks`, `optimizer`, `optimizer__betas`, `compile`, ...
+
+    Attributes
+    ----------
+    n_iter_ : int
+        Number of epochs run.
+    loss_curve_ : list of float
+        Loss of each epoch, in nats per row of standardised values.
+    term_curves_ : dict of str to list of float
+        Each term of the loss by epoch, before its weight: "distortion", "rate" and "penalty".
+    validation_scores_ : list of float
+        Minus the held-out loss by epoch, with early stopping.
+    net_ : skorch.NeuralNet
+        The skorch net.
+    module_ : torch.nn.Module
+        The torch module.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had names.
+
+    See Also
+    --------
+    AutoencoderTransformer : Codes that are points, without a distribution.
+    MultiTaskVAERegressor : Codes shaped by the targets that they are to predict.
+    sklearn.decomposition.FactorAnalysis : The linear case, in closed form.
+
+    Notes
+    -----
+    The learned standard deviation of a column does not fall below one hundredth of the column's own: the density of a column
+    that is predicted perfectly would have no bound.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_mtae import VAETransformer
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> vae = VAETransformer(n_components=2, random_state=0).fit(X)
+    >>> vae.transform(X).shape
+    (150, 2)
+    >>> vae.sample(3, random_state=0).shape
+    (3, 4)
+    >>> typical, absurd = vae.score_samples([[5.8, 3.0, 4.3, 1.3], [5.8, 3.0, 1.0, 9.0]])
+    >>> bool(typical > absurd)
+    True
+    """
 
     def __init__(
         self,
@@ -172,12 +293,61 @@ class VAETransformer(BaseVAE):
         self.net_params = net_params
 
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn the columns' units and train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; only their ratios matter.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, a shape or a value is not admissible, or if the loss does not stay finite.
+        """
         return self._fit(X, y, sample_weight)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Return the mean of `score_samples`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            Mean log-density in nats per row, in X's own units.
+        """
         return float(self.score_samples(X).mean())
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> NDArray:
+    def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> NDArray:
+        """Draw new rows: codes from the prior, then columns given the codes.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Rows, in X's own units.
+        """
         return self._sample(n_samples, random_state)[0]
 
     def _make_module(self) -> VAE:

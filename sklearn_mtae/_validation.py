@@ -57,8 +57,8 @@ def task_names(y: Any) -> list[str]:
         return [str(name) for name in y.columns]
     if getattr(y, "name", None) is not None:
         return [str(y.name)]
-    shape = np.shape(y)
-    return [f"y{task}" for task in range(shape[1] if len(shape) > 1 else 1)]
+    y = np.asarray(y)
+    return [f"y{task}" for task in range(y.shape[1] if y.ndim > 1 else 1)]
 
 
 def check_labels(columns: Columns, names: list[str]) -> None:
@@ -91,7 +91,9 @@ def check_weights(sample_weight: Any, X: NDArray, n_tasks: int = 0) -> NDArray |
     """
     if sample_weight is None:
         return None
-    if np.ndim(sample_weight) == 2 and n_tasks:
+    if not hasattr(sample_weight, "shape"):
+        sample_weight = np.asarray(sample_weight)
+    if len(sample_weight.shape) == 2 and n_tasks:
         weight = check_array(sample_weight, dtype=np.float64, ensure_non_negative=True, input_name="sample_weight")
         if weight.shape != (len(X), n_tasks):
             raise ValueError(

@@ -105,7 +105,9 @@ class Loss(nn.Module):
             "penalty": self.penalty_weight,
         }
         weighted = [
-            means[name] @ self.task_weights if name == "tasks" else self._scale(means[name], coefficients.get(name, 1.0))
+            means[name] @ self.task_weights
+            if name == "tasks"
+            else self._scale(means[name], coefficients.get(name, 1.0))
             for name in means
         ]
         return sum(weighted[1:], weighted[0]), means
