@@ -14,13 +14,14 @@ from .nn.models import Autoencoder
 class AutoencoderTransformer(BaseAutoencoder):
     """Compress rows to a few components by a neural network that can undo it.
 
-    An encoder maps a row to its code, a decoder maps the code to the distribution of the row's columns, and both are trained
-    to make the row likely (Hinton and Salakhutdinov 2006):
+    An encoder maps a row to its code, a decoder maps the code to the distribution of the row's columns, and both are
+    trained to make the row likely (Hinton and Salakhutdinov 2006):
 
     `loss = mean_i(-log p(x_i given code(x_i))) + penalty_weight * penalty`
 
-    Columns are centred and scaled inside, missing cells (NaN) are left out of the loss, and everything that comes back is in
-    X's own units. With `hidden_layer_sizes=()` the code spans the subspace of the first principal components.
+    Columns are centred and scaled inside, missing cells (NaN) are left out of the loss, and everything that comes
+    back is in X's own units. With `hidden_layer_sizes=()` the code spans the subspace of the first principal
+    components.
 
     Parameters
     ----------
@@ -35,12 +36,13 @@ class AutoencoderTransformer(BaseAutoencoder):
     layer_norm : bool, default=False
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
     architecture : str or callable, default="mlp"
-        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and returns
-        two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components` to
-        `n_outputs` columns. The four parameters above shape the named ones only.
+        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and
+        returns two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components`
+        to `n_outputs` columns. The four parameters above shape the named ones only.
     likelihood : {"squared_error", "gaussian", "bernoulli"} or callable, default="squared_error"
-        Distribution of a column, given the code. "squared_error" is a normal distribution with the variance fixed at the
-        column's own, so that the loss is the squared error of the standardised columns; "gaussian" learns the variances;
+        Distribution of a column, given the code. "squared_error" is a normal distribution with the variance fixed at
+        the column's own, so that the loss is the squared error of the standardised columns; "gaussian" learns the
+        variances;
         "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
@@ -192,7 +194,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         ValueError
             If a parameter, a shape or a value is not admissible, or if the loss does not stay finite.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, None, sample_weight)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean R2 of the reconstruction over the columns that vary, missing cells left out.

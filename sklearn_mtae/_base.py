@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
+from inspect import signature
 from math import ceil
 from numbers import Integral, Real
 from typing import Any, NamedTuple, Self
@@ -21,7 +22,16 @@ from ._callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from ._data import Columns, Rows, block_rows, blocks, describe, tensor
 from ._net import EpochHook, EpochLog, Net, dump_optimizer, early_stopping, load_optimizer
 from ._state import Cache, dump, load, place, seeded
-from ._validation import FLOATS, Interval, StrOptions, check_features, check_support, check_weights, resolve
+from ._validation import (
+    FLOATS,
+    Interval,
+    StrOptions,
+    check_features,
+    check_sizes,
+    check_support,
+    check_weights,
+    resolve,
+)
 from ._version import __version__
 from .nn.architectures import ACTIVATIONS, ARCHITECTURES, own_dropout
 from .nn.corruptions import CORRUPTIONS
@@ -123,7 +133,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         self
             The estimator.
         """
-        return self._fit(X, y, sample_weight, partial=True)
+        return self._fit(X, None, sample_weight, partial=True)
 
     def transform(self, X: ArrayLike) -> NDArray:
         """Encode rows.
@@ -227,8 +237,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         version = state.pop("_sklearn_mtae_version", "unknown")
         if version != __version__:
             warnings.warn(
-                f"{type(self).__name__} was saved by sklearn_mtae {version} and is loaded by {__version__}. Results may "
-                "differ; fit it again to be safe.",
+                f"{type(self).__name__} was saved by sklearn_mtae {version} and is loaded by {__version__}. "
+                "Results may differ; fit it again to be safe.",
                 stacklevel=2,
             )
         super().__setstate__(state)
@@ -260,7 +270,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """Return encoder and decoder for so many parameters per component and per column."""
         factory = resolve(self.architecture, ARCHITECTURES)
         if isinstance(self.architecture, str):
-            factory = partial(factory, hidden_layer_sizes=tuple(self.hidden_layer_sizes), **self._layer_style())
+            sizes = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
+            factory = partial(factory, hidden_layer_sizes=sizes, **self._layer_style())
         encoder, decoder = factory(
             n_features=self.n_features_in_,
             n_code=code_params * self.n_components,
@@ -360,8 +371,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         n_valid = ceil(self.validation_fraction * len(index)) if hold_out else 0
         if n_valid and n_valid >= len(index):
             raise ValueError(
-                f"early_stopping=True needs a row to train on beside validation_fraction={self.validation_fraction} of the "
-                f"rows to validate on. Got {len(index)} rows."
+                f"early_stopping=True holds out validation_fraction={self.validation_fraction} of the rows and needs one "
+                f"more to train on. Got {len(index)} rows."
             )
         if n_valid:
             index = np.random.default_rng(progress["_seed"]).permutation(index)
@@ -386,9 +397,11 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
                 raise ValueError(
                     f"net_params must leave {name!r} out: {type(self).__name__} has {OWN_NAMES[name]!r} for it."
                 )
-        optimizer: dict[str, Any] = {"optimizer__weight_decay": 0.0}
-        if "optimizer" not in own:
-            optimizer |= {"optimizer": torch.optim.AdamW, "optimizer__fused": True}
+        optimizer: dict[str, Any] = {"optimizer": torch.optim.AdamW, "optimizer__fused": True}
+        if "optimizer" in own:
+            optimizer = {"optimizer": own["optimizer"]}
+        if "weight_decay" in signature(optimizer["optimizer"]).parameters:
+            optimizer["optimizer__weight_decay"] = 0.0
         if self.alpha:
             optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": self.alpha})]
         return Net(
@@ -415,7 +428,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _n_batch_rows(self, n_rows: int) -> int:
         if self.batch_size is None:
             return n_rows
-        return min(n_rows, 200 if self.batch_size == "auto" else self.batch_size)
+        if self.batch_size == "auto":
+            return min(n_rows, max(16, min(200, n_rows // 8)))
+        return min(n_rows, self.batch_size)
 
     def _keep(self, net: Net, progress: dict[str, Any], partial: bool) -> None:
         """Keep what the training made, and nothing of its data."""
@@ -476,7 +491,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
         if self.device == "auto":
             return torch.device(next(name for name, present in available.items() if present()))
-        device = torch.device(self.device)
+        try:
+            device = torch.device(self.device)
+        except RuntimeError as error:
+            raise ValueError(f"device={self.device!r} must be 'auto' or a torch device. {error}") from error
         if available.get(device.type, lambda: True)():
             return device
         if strict:

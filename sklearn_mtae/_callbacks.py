@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks, told of a fit and of each of its epochs. The protocol is experimental, and absent before 1.9."""
+"""scikit-learn's callbacks, told of a fit and of each of its epochs; experimental in 1.9 and absent before it."""
 
 from collections.abc import Callable
 from typing import Any

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
+from torch import Tensor
 
 from ._base import Data
 from ._data import describe
@@ -17,6 +18,7 @@ from ._validation import (
     StrOptions,
     check_features,
     check_labels,
+    check_sizes,
     check_support,
     check_targets,
     check_weights,
@@ -33,13 +35,15 @@ from .nn.posteriors import quasi_normal
 class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
     """Predict several targets through one latent space that they share (SC-VAE).
 
-    One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own predicts each
-    target. Trained are all together, in nats per row:
+    One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own
+    predicts each target. Trained are all together, in nats per row:
 
-    `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight * penalty`
+    `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
+    penalty`
 
-    where `task_t` is minus log p(y_t given z) over the rows that have a label of task t. A missing label is NaN; a row without
-    any label still trains the encoder. Targets are standardised from their observed values, and predictions are in y's units.
+    where `task_t` is minus log p(y_t given z) over the rows that have a label of task t. A missing label is NaN; a
+    row without any label still trains the encoder. Targets are standardised from their observed values, and
+    predictions are in y's units.
 
     Parameters
     ----------
@@ -54,12 +58,12 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
     layer_norm : bool, default=False
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
     architecture : str or callable, default="mlp"
-        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and returns
-        two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components` to
-        `n_outputs` columns. The four parameters above shape the named ones only.
+        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and
+        returns two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components`
+        to `n_outputs` columns. The four parameters above shape the named ones only.
     likelihood : {"gaussian", "squared_error", "bernoulli"} or callable, default="gaussian"
-        Distribution of a column, given the code. "gaussian" learns a variance per column; "squared_error" fixes it at the
-        column's own; "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
+        Distribution of a column, given the code. "gaussian" learns a variance per column; "squared_error" fixes it at
+        the column's own; "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
     posterior : {"normal"} or callable, default="normal"
         Family of q(z given x): normal with a diagonal covariance.
     prior : {"normal"} or callable, default="normal"
@@ -122,7 +126,8 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
     loss_curve_ : list of float
         Loss of each epoch, in nats per row of standardised values.
     term_curves_ : dict of str to list of float
-        Each term of the loss by epoch, before its weight: "distortion", "rate", "penalty" and "task:<name>" for each task.
+        Each term of the loss by epoch, before its weight: "distortion", "rate", "penalty" and "task:<name>" for each
+        task.
     validation_scores_ : list of float
         Minus the held-out loss by epoch, with early stopping.
     net_ : skorch.NeuralNet
@@ -251,14 +256,16 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         Raises
         ------
         ValueError
-            If a parameter, a shape or a value is not admissible, if a task has no label, or if the loss does not stay finite.
+            If a parameter, a shape or a value is not admissible, if a task has no label, or if the loss does not stay
+            finite.
         """
         return self._fit(X, y, sample_weight)
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
 
-        The first call learns location and scale of the columns and needs a label of each task. Schedules stand at their end.
+        The first call learns location and scale of the columns and needs a label of each task. Schedules stand at
+        their end.
 
         Parameters
         ----------
@@ -291,16 +298,18 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         mean : ndarray of shape (n_samples,) or (n_samples, n_tasks)
             Means of the targets, in y's units and shape.
         std : ndarray of the same shape
-            Standard deviations of the targets, with `return_std`: the code's uncertainty, over 64 quasi-random draws of it,
-            and the noise's variance together.
+            Standard deviations of the targets, with `return_std`: the code's uncertainty, over 64 quasi-random draws
+            of it, and the noise's variance together.
         """
         X = self._check_rows(X)
         mean = self._as_targets(self._apply(lambda module, x: module.predict(module.encode(module.fill(x))), X))
         if not return_std:
             return mean
-        noise = quasi_normal(64, self.n_components, self._seed)
-        std = self._apply(lambda module, x: module.predict_std(x, noise.to(x)), X, n_draws=len(noise))
-        return mean, self._as_targets(std)
+
+        def deviation(module: MultiTaskVAE, x: Tensor) -> Tensor:
+            return module.predict_std(x, quasi_normal(module.fill(x), 64, self.n_components, self._seed))
+
+        return mean, self._as_targets(self._apply(deviation, X, n_draws=64))
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean over tasks of R2, missing labels left out.
@@ -355,7 +364,11 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
     def _make_module(self) -> MultiTaskVAE:
         n_tasks = len(self.task_names_)
         likelihood = resolve(self.task_likelihoods, LIKELIHOODS)(n_tasks)
-        widths = [self.n_components, *self.head_hidden_layer_sizes, likelihood.n_params]
+        widths = [
+            self.n_components,
+            *check_sizes(self.head_hidden_layer_sizes, "head_hidden_layer_sizes"),
+            likelihood.n_params,
+        ]
         heads = Heads(n_tasks, widths, **self._layer_style())
         return MultiTaskVAE(**self._variational_parts(), heads=heads, task_likelihood=likelihood)
 

@@ -222,9 +222,8 @@ class Net(NeuralNet):
     def release(self) -> None:
         """Let go of the training data."""
         self.valid_rows = None
-        self.callbacks_ = [
-            (name, callback) for name, callback in self.callbacks_ if not isinstance(callback, EpochHook)
-        ]
+        self.callbacks = [callback for callback in self.callbacks if not isinstance(callback, EpochHook)]
+        self.callbacks_ = [pair for pair in self.callbacks_ if not isinstance(pair[1], EpochHook)]
 
     def _validation_noise(self) -> torch.Generator:
         """Return the same draws for each epoch's validation, so that epochs differ by their weights alone."""

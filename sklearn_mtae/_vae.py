@@ -56,9 +56,9 @@ class BaseVAE(BaseAutoencoder):
     def score_samples(self, X: ArrayLike, n_importance_samples: int = 100) -> NDArray:
         """Return log p(x) of each row in nats, in X's own units, over its observed cells.
 
-        Importance sampling (Burda et al. 2016, arXiv 1509.00519): `log mean_k p(x, z_k) / q(z_k given x)`, z_k drawn from
-        q(z given x); a lower bound that rises with the number of draws to log p(x). The draws are the same
-        quasi-random points for each row, so that a row's score does not depend on the rows beside it.
+        Importance sampling (Burda et al. 2016, arXiv 1509.00519): `log mean_k p(x, z_k) / q(z_k given x)`, z_k drawn
+        from q(z given x); a lower bound that rises with the number of draws to log p(x). The draws are
+        quasi-random and a function of the row, so that a row's score does not depend on the rows beside it.
 
         Parameters
         ----------
@@ -72,13 +72,12 @@ class BaseVAE(BaseAutoencoder):
         ndarray of shape (n_samples,)
             Log-densities.
         """
-        X = self._check_rows(X)
-        noise = quasi_normal(n_importance_samples, self.n_components, self._seed)
 
         def log_density(module: VAE, x: Tensor) -> Tensor:
-            return module.log_marginal(x, noise.to(x)) + module.units.log_jacobian(x)
+            noise = quasi_normal(module.fill(x), n_importance_samples, self.n_components, self._seed)
+            return module.log_marginal(x, noise) + module.units.log_jacobian(x)
 
-        return self._apply(log_density, X, n_draws=n_importance_samples)
+        return self._apply(log_density, self._check_rows(X), n_draws=n_importance_samples)
 
     def _loss_parts(self) -> dict[str, Any]:
         beta = SCHEDULES[self.beta] if isinstance(self.beta, str) else self.beta
@@ -111,14 +110,14 @@ class BaseVAE(BaseAutoencoder):
 class VAETransformer(BaseVAE):
     """Describe rows by a distribution over a few components, and draw new rows from it.
 
-    The code of a row is a normal distribution q(z given x) whose mean and variance the encoder gives (Kingma and Welling 2014,
-    arXiv 1312.6114). Trained is the evidence lower bound of the data's log-density, in nats per row:
+    The code of a row is a normal distribution q(z given x) whose mean and variance the encoder gives (Kingma and
+    Welling 2014, arXiv 1312.6114). Trained is the evidence lower bound of the data's log-density, in nats per row:
 
     `loss = mean_i(E_q[-log p(x_i given z)] + beta * KL(q(z given x_i), p(z))) + penalty_weight * penalty`
 
-    Columns are centred and scaled inside, missing cells (NaN) are left out of the density (Mattei and Frellsen 2019, arXiv
-    1812.02633), and everything that comes back is in X's own units. With `hidden_layer_sizes=()` and the "gaussian" likelihood
-    the model is factor analysis.
+    Columns are centred and scaled inside, missing cells (NaN) are left out of the density (Mattei and Frellsen 2019,
+    arXiv 1812.02633), and everything that comes back is in X's own units. With `hidden_layer_sizes=()` and the
+    "gaussian" likelihood the model is factor analysis.
 
     Parameters
     ----------
@@ -133,12 +132,12 @@ class VAETransformer(BaseVAE):
     layer_norm : bool, default=False
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
     architecture : str or callable, default="mlp"
-        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and returns
-        two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components` to
-        `n_outputs` columns. The four parameters above shape the named ones only.
+        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and
+        returns two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components`
+        to `n_outputs` columns. The four parameters above shape the named ones only.
     likelihood : {"gaussian", "squared_error", "bernoulli"} or callable, default="gaussian"
-        Distribution of a column, given the code. "gaussian" learns a variance per column; "squared_error" fixes it at the
-        column's own; "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
+        Distribution of a column, given the code. "gaussian" learns a variance per column; "squared_error" fixes it at
+        the column's own; "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
     posterior : {"normal"} or callable, default="normal"
         Family of q(z given x): normal with a diagonal covariance.
     prior : {"normal"} or callable, default="normal"
@@ -213,8 +212,8 @@ class VAETransformer(BaseVAE):
 
     Notes
     -----
-    The learned standard deviation of a column does not fall below one hundredth of the column's own: the density of a column
-    that is predicted perfectly would have no bound.
+    The learned standard deviation of a column does not fall below one hundredth of the column's own: the density of a
+    column that is predicted perfectly would have no bound.
 
     Examples
     --------
@@ -314,7 +313,7 @@ class VAETransformer(BaseVAE):
         ValueError
             If a parameter, a shape or a value is not admissible, or if the loss does not stay finite.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, None, sample_weight)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean of `score_samples`.

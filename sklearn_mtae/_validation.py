@@ -1,6 +1,7 @@
 """Checks of what users pass; the only place that imports scikit-learn's private names."""
 
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = [
     "StrOptions",
     "check_features",
     "check_labels",
+    "check_sizes",
     "check_support",
     "check_targets",
     "check_weights",
@@ -34,12 +36,20 @@ def resolve(option: str | Callable[..., Any], table: Mapping[str, Callable[..., 
     return table[option] if isinstance(option, str) else option
 
 
+def check_sizes(sizes: Any, parameter: str) -> tuple[int, ...]:
+    """Return the widths of hidden layers."""
+    widths = tuple(sizes)
+    if not all(isinstance(width, Integral) and width >= 1 for width in widths):
+        raise ValueError(f"{parameter} must hold integers >= 1. Got {sizes!r} instead.")
+    return tuple(int(width) for width in widths)
+
+
 def check_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> NDArray:
     """Return X as a float array with NaN where missing, neither copied nor cast where it is one already."""
     if issparse(X):
         raise TypeError(
-            f"Sparse data was passed for X, but {type(estimator).__name__} needs a dense array. Use X.toarray(), or reduce "
-            "the columns first (sklearn.decomposition.TruncatedSVD takes sparse data)."
+            f"Sparse data was passed for X, but {type(estimator).__name__} needs a dense array. Use X.toarray(), or "
+            "reduce the columns first: sklearn.decomposition.TruncatedSVD takes sparse data."
         )
     return validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan")
 
@@ -65,8 +75,7 @@ def check_labels(columns: Columns, names: list[str]) -> None:
     """Raise an error that names the first task without a label."""
     for task in np.flatnonzero(columns.n_observed == 0):
         raise ValueError(
-            f"Every task needs at least one observed label of non-zero weight. Task {names[task]!r} (column {task} of y) "
-            "has none."
+            f"Every task needs an observed label of non-zero weight. Task {names[task]!r} (column {task} of y) has none."
         )
 
 

@@ -1,7 +1,7 @@
 """Architectures: how encoder, decoder and heads are wired.
 
-A factory takes the widths and returns two modules: an encoder from (n_rows, n_features) to (n_rows, n_code) and a decoder
-from (..., n_components) to (..., n_outputs).
+A factory takes the widths and returns two modules: an encoder from (n_rows, n_features) to (n_rows, n_code) and a
+decoder from (..., n_components) to (..., n_outputs).
 """
 
 from collections.abc import Callable, Sequence

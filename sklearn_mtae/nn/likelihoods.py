@@ -1,7 +1,8 @@
 """Likelihoods: how a column is distributed once the code is known.
 
-A likelihood is one small class: the number of decoder outputs it takes per column, the interval its values must lie in and
-the distribution those outputs stand for. Masking, checks and contract tests come with the base class and the dictionary.
+A likelihood is one small class: the number of decoder outputs it takes per column, the interval its values must lie
+in and the distribution those outputs stand for. Masking, checks and contract tests come with the base class and the
+dictionary.
 """
 
 from abc import abstractmethod
@@ -74,8 +75,9 @@ class Gaussian(Likelihood):
 
     `log p(x) = -((x - mean)^2 / variance + log(variance) + log(2 pi)) / 2`
 
-    The variance lives on the standardised scale. A learned one starts at 1 and has a floor of 1e-4, a standard deviation
-    of one hundredth of the column's: without a floor the density of a column that is predicted perfectly is unbounded.
+    The variance lives on the standardised scale. A learned one starts at 1 and has a floor of 1e-4, a standard
+    deviation of one hundredth of the column's: without a floor the density of a column that is predicted perfectly is
+    unbounded.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """The three models: an encoder, a decoder and what the code between them means.
 
-All of them work on standardised values, NaN where a cell is missing; `Standardizer` is the door to the data's own units.
+All of them work on standardised values, NaN where a cell is missing; `Standardizer` is the door to the data's own
+units.
 """
 
 from collections.abc import Callable

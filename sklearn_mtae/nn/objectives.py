@@ -16,8 +16,8 @@ def elbo(output: Output) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to Tensor
-        "distortion" of shape (n_rows,), minus log p(x given z); "rate" of shape (n_rows,), the divergence, where there is
-        a posterior; "tasks" of shape (n_rows, n_tasks), minus log p(y given z), where there are tasks.
+        "distortion" of shape (n_rows,), minus log p(x given z); "rate" of shape (n_rows,), the divergence, where there
+        is a posterior; "tasks" of shape (n_rows, n_tasks), minus log p(y given z), where there are tasks.
     """
     terms = {"distortion": -output.x_log_prob}
     if output.q is not None and output.prior is not None:
@@ -33,8 +33,8 @@ OBJECTIVES: dict[str, Callable[[Output], dict[str, Tensor]]] = {"elbo": elbo}
 class Loss(nn.Module):
     """Weigh an objective's terms into one number.
 
-    `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weights[t] * task_t + penalty`, each term averaged
-    over the rows of the batch.
+    `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weights[t] * task_t + penalty`, each term
+    averaged over the rows of the batch.
 
     Parameters
     ----------

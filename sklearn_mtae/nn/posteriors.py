@@ -50,15 +50,30 @@ class NormalPosterior(nn.Module):
         return torch.empty_like(q.mean).normal_(generator=generator)
 
 
-def quasi_normal(n_draws: int, n_components: int, seed: int) -> Tensor:
-    """Return standard normal draws of shape (n_draws, 1, n_components), spread more evenly than random ones.
+def quasi_normal(x: Tensor, n_draws: int, n_components: int, seed: int) -> Tensor:
+    """Return standard normal draws of shape (n_draws, n_rows, n_components), spread more evenly than random ones.
 
-    Scrambled Sobol points (Owen 1998) through the normal quantile function: each is standard normal, and their mean of a
-    smooth function has an error of about 1 / n_draws where random draws have one of 1 / sqrt(n_draws).
+    Scrambled Sobol points (Owen 1998), turned around the unit cube by each row's own shift (Cranley and Patterson
+    1976), through the normal quantile function: each draw is standard normal, and their mean of a smooth function errs
+    by about 1 / n_draws where that of random draws errs by 1 / sqrt(n_draws). The shift is a hash of the row's values:
+    errors of unlike rows average out, and a row's draws do not depend on the rows beside it.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_rows, n_features)
+        Rows without missing cells.
+    n_draws, n_components : int
+        Draws per row and components of each.
+    seed : int
+        Seed of the points and of the hash.
     """
-    points = torch.quasirandom.SobolEngine(n_components, scramble=True, seed=seed).draw(n_draws, dtype=torch.float64)
+    exact = torch.float64
+    points = torch.quasirandom.SobolEngine(n_components, scramble=True, seed=seed).draw(n_draws, dtype=exact)
+    directions = torch.randn(x.shape[1], n_components, generator=torch.Generator().manual_seed(seed), dtype=exact)
+    shift = 1e3 * (x.to(exact) @ directions.to(x.device))
+    uniform = (points.to(x.device)[:, None] + shift).remainder(1.0)
     tiny = torch.finfo(torch.float32).eps
-    return torch.special.ndtri(points.clamp(tiny, 1 - tiny))[:, None]
+    return torch.special.ndtri(uniform.clamp(tiny, 1 - tiny)).to(x.dtype)
 
 
 POSTERIORS: dict[str, Callable[[], NormalPosterior]] = {"normal": NormalPosterior}

@@ -1,0 +1,66 @@
+"""scikit-learn's callbacks: told of each epoch, given a usable estimator, obeyed."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+callback = pytest.importorskip("sklearn.callback")
+
+
+class Recorder:
+    """Keep what each epoch tells, and stop after some of them."""
+
+    def __init__(self, stop_after=10**9):
+        self.stop_after = stop_after
+        self.begun, self.scores, self.told = 0, [], []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        self.begun += context.task_name == "epoch"
+
+    def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
+        if context.task_name != "epoch":
+            return False
+        self.scores.append(fitted_estimator.score(X, y))
+        self.told.append(metadata)
+        return len(self.scores) >= self.stop_after
+
+
+class Propagated(Recorder):
+    max_propagation_depth = None
+
+
+def test_each_epoch_is_told(estimator, table):
+    recorder = Recorder()
+    X, Y = table
+    estimator.set_params(max_iter=5).set_callbacks(recorder).fit(X, Y, sample_weight=np.ones(len(X)))
+    assert recorder.begun == len(recorder.scores) == 5
+    assert recorder.scores[-1] == pytest.approx(estimator.score(X, Y))
+    assert recorder.scores[0] != recorder.scores[-1]
+    assert "sample_weight" in recorder.told[0]
+
+
+def test_a_callback_that_asks_to_stop_is_obeyed(estimator, table):
+    estimator.set_params(max_iter=50).set_callbacks(Recorder(stop_after=2)).fit(*table)
+    assert estimator.n_iter_ == 2
+
+
+def test_within_pipeline_and_search(estimator, table):
+    recorder = Propagated()
+    pipeline = Pipeline([("scale", StandardScaler()), ("model", estimator)])
+    GridSearchCV(pipeline, {"model__n_components": [1, 2]}, cv=2).set_callbacks(recorder).fit(*table)
+    assert recorder.begun == 3 * (2 * 2 + 1)
+
+
+def test_progress_bar_and_scoring_monitor(estimator, table, capsys):
+    pytest.importorskip("rich")
+    monitor = callback.ScoringMonitor(scoring="r2")
+    estimator.set_callbacks(callback.ProgressBar(), monitor).fit(*table)
+    assert "100%" in capsys.readouterr().out

@@ -1,0 +1,40 @@
+"""scikit-learn's own checks, over every public estimator."""
+
+import pytest
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+
+from .conftest import ESTIMATORS
+
+WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
+REASONS = {
+    "AutoencoderTransformer": "shuffled mini-batches: a row of weight 2 is in one batch, two equal rows are in two",
+    "VAETransformer": "each row draws a code of its own: a row of weight 2 draws one, two equal rows draw two",
+    "MultiTaskVAERegressor": "each row draws a code of its own: a row of weight 2 draws one, two equal rows draw two",
+}
+
+
+def expected_failures(estimator):
+    return {WEIGHTS: REASONS[type(estimator).__name__]}
+
+
+@parametrize_with_checks(
+    [estimator() for estimator in ESTIMATORS], expected_failed_checks=expected_failures, xfail_strict=True
+)
+def test_common_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_public_check_estimator(estimator):
+    results = check_estimator(estimator(), expected_failed_checks=expected_failures(estimator()), on_skip=None)
+    assert {result["check_name"] for result in results if result["status"] == "xfail"} == {WEIGHTS}
+    assert not [result for result in results if result["status"] == "failed"]
+
+
+def test_weights_are_repetitions_where_nothing_is_drawn():
+    """The expected failure holds by what it says: with full batches in float64 the check passes."""
+    from sklearn.utils.estimator_checks import check_sample_weight_equivalence_on_dense_data as check
+
+    from sklearn_mtae import AutoencoderTransformer
+
+    check("AutoencoderTransformer", AutoencoderTransformer(batch_size=None, dtype="float64", max_iter=50))

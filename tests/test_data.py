@@ -1,0 +1,85 @@
+"""The way of the data: columns described in passes, rows gathered in blocks, nothing copied whole."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_mtae import AutoencoderTransformer, _data
+from sklearn_mtae._data import Batches, Rows, describe
+from sklearn_mtae.nn.models import Standardizer
+
+
+@pytest.fixture
+def gappy():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 4)) * [1, 100, 1e-3, 1] + [0, 1e4, 0, 5]
+    X[rng.random(X.shape) < 0.3] = np.nan
+    return X
+
+
+def test_describe_in_blocks_equals_numpy(gappy, monkeypatch):
+    monkeypatch.setattr(_data, "BLOCK_CELLS", 64)
+    columns = describe(gappy)
+    np.testing.assert_allclose(columns.mean, np.nanmean(gappy, 0), rtol=1e-12)
+    np.testing.assert_array_equal(columns.n_observed, (~np.isnan(gappy)).sum(0))
+    np.testing.assert_array_equal(columns.min, np.nanmin(gappy, 0))
+    np.testing.assert_array_equal(columns.max, np.nanmax(gappy, 0))
+
+
+def test_weights_are_repetitions(gappy):
+    weight = np.random.default_rng(1).integers(0, 4, len(gappy)).astype(float)
+    weighted, repeated = describe(gappy, weight), describe(np.repeat(gappy, weight.astype(int), axis=0))
+    np.testing.assert_allclose(weighted.mean, repeated.mean, rtol=1e-12)
+    np.testing.assert_allclose(weighted.scale, repeated.scale, rtol=1e-12)
+
+
+def test_columns_without_spread_have_scale_one():
+    X = np.column_stack([np.full(9, 0.1), np.full(9, np.nan), np.full(9, 1e9 + 0.1), np.arange(9.0)])
+    columns = describe(X)
+    np.testing.assert_array_equal(columns.scale[:3], 1)
+    assert columns.scale[3] > 1
+    assert columns.mean[1] == 0
+
+
+def rows(x, index=None, **kwargs):
+    units = Standardizer(x.shape[1])
+    index = np.arange(len(x)) if index is None else index
+    defaults = {"complete": True, "y": None, "y_units": None, "weight": None}
+    return Rows(x, units, index, device=torch.device("cpu"), dtype=torch.float32, **{**defaults, **kwargs})
+
+
+@pytest.mark.parametrize("cells", [1, 40, 10**6])
+def test_batches_hold_each_row_once(cells, monkeypatch):
+    monkeypatch.setattr(_data, "BLOCK_CELLS", cells)
+    x = np.arange(103.0)[:, None].repeat(4, 1)
+    batches = Batches(rows(x, index=np.arange(3, 103)), 16, torch.Generator().manual_seed(0))
+    first = [batch.x[:, 0].tolist() for batch in batches]
+    assert [len(batch) for batch in first] == [16] * 6 + [4]
+    assert len(batches) == 7
+    assert sorted(sum(first, [])) == list(range(3, 103))
+    assert first != [batch.x[:, 0].tolist() for batch in batches], "each epoch has an order of its own"
+    ordered = [batch.x[:, 0].tolist() for batch in Batches(batches.rows, 16)]
+    assert sum(ordered, []) == list(range(3, 103))
+
+
+def test_standardised_in_the_precision_of_the_input():
+    x = 1.6e9 + np.random.default_rng(0).normal(size=(50, 1))
+    columns = describe(x)
+    part = rows(x)
+    part.units.set(columns.mean, columns.scale)
+    batch = part.take(torch.arange(50))
+    assert batch.x.dtype == torch.float32
+    np.testing.assert_allclose(batch.x.numpy(), (x - x.mean()) / x.std(), atol=1e-5)
+
+
+def test_large_array_is_not_copied():
+    X = np.random.default_rng(0).normal(size=(100_000, 100)).astype(np.float32)
+    model = AutoencoderTransformer(2, hidden_layer_sizes=(4,), batch_size=5000, max_iter=1)
+    model.fit(X[:1000])
+    tracemalloc.start()
+    model.fit(X)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < X.nbytes, "a float32 array is gathered block by block, never copied"

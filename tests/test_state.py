@@ -1,0 +1,104 @@
+"""State: parameters, arrays and plain values; it comes back in a fresh process, without a device."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import cloudpickle
+import joblib
+import numpy as np
+import pytest
+import torch
+
+LOAD = """
+import sys, pickle, joblib, numpy as np, torch
+torch.set_num_threads(1)
+path, kind, data = sys.argv[1:]
+model = joblib.load(path, mmap_mode="r" if kind == "mmap" else None) if kind in ("joblib", "mmap") else pickle.load(open(path, "rb"))
+saved = np.load(data)
+np.testing.assert_allclose(model.transform(saved["X"]), saved["Z"], rtol=1e-6, atol=1e-8)
+np.testing.assert_allclose(model.predict(saved["X"]), saved["P"], rtol=1e-6, atol=1e-8)
+"""
+
+
+@pytest.mark.parametrize("kind", ["joblib", "mmap", "pickle", "cloudpickle"])
+def test_round_trip_in_a_fresh_process(estimator, table, tmp_path, kind):
+    X, Y = table
+    estimator.fit(X, Y)
+    np.savez(tmp_path / "data.npz", X=X, Z=estimator.transform(X), P=estimator.predict(X))
+    path = tmp_path / "model"
+    if kind in ("joblib", "mmap"):
+        joblib.dump(estimator, path)
+    else:
+        path.write_bytes({"pickle": pickle, "cloudpickle": cloudpickle}[kind].dumps(estimator))
+    program = [sys.executable, "-W", "error", "-c", LOAD, path, kind, tmp_path / "data.npz"]
+    subprocess.run(program, check=True, cwd=Path(__file__).parent.parent)
+
+
+def plain(value):
+    if isinstance(value, dict):
+        return all(plain(key) and plain(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(plain(item) for item in value)
+    return value is None or isinstance(value, str | bool | int | float | np.ndarray | np.generic)
+
+
+def test_state_holds_plain_values_alone(estimator, table):
+    X, Y = table
+    state = estimator.fit(X, Y).__getstate__()
+    assert all(plain(value) for value in state.values())
+    arrays = [
+        a for value in state.values() if isinstance(value, dict) for a in value.values() if isinstance(a, np.ndarray)
+    ]
+    assert arrays
+    assert not any(a.shape[:1] == (len(X),) for a in arrays), "no training data in the state"
+
+
+def test_training_data_is_let_go(estimator, table):
+    import gc
+    import weakref
+
+    X, Y = (part.copy() for part in table)
+    alive = weakref.ref(X)
+    estimator.set_params(early_stopping=True).fit(X, Y)
+    del X
+    gc.collect()
+    assert alive() is None
+
+
+def test_model_of_an_absent_device_loads(estimator, table):
+    X, Y = table
+    estimator.fit(X, Y)
+    Z = estimator.transform(X)
+    if not torch.cuda.is_available():
+        again = pickle.loads(pickle.dumps(estimator.set_params(device="cuda")))
+        np.testing.assert_array_equal(again.transform(X), Z)
+        with pytest.raises(ValueError, match="device='cuda' needs a cuda device"):
+            again.fit(X, Y)
+
+
+def test_net_is_rebuilt(estimator, table):
+    X, Y = table
+    again = pickle.loads(pickle.dumps(estimator.fit(X, Y)))
+    for (name, one), (_, two) in zip(
+        estimator.net_.module_.state_dict().items(), again.net_.module_.state_dict().items(), strict=True
+    ):
+        torch.testing.assert_close(one, two, msg=name)
+
+
+def test_other_version_warns(estimator, table, monkeypatch):
+    saved = pickle.dumps(estimator.fit(*table))
+    monkeypatch.setattr("sklearn_mtae._base.__version__", "99.0")
+    with pytest.warns(UserWarning, match=r"was saved by sklearn_mtae .* and is loaded by 99.0"):
+        pickle.loads(saved)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_trains_on_cuda_and_loads_on_the_cpu(estimator, table):
+    X, Y = table
+    estimator.set_params(device="cuda").fit(X, Y)
+    Z = estimator.transform(X)
+    again = pickle.loads(pickle.dumps(estimator)).set_params(device="cpu")
+    np.testing.assert_allclose(again.transform(X), Z, rtol=1e-5, atol=1e-6)

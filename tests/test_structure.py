@@ -1,0 +1,73 @@
+"""Imports go down only: what each part of the house may stand on."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import sklearn_mtae
+
+ROOT = Path(sklearn_mtae.__file__).parent
+LEAVES = {"likelihoods", "posteriors", "priors", "corruptions", "penalties", "schedules", "architectures"}
+ABOVE = {"_base", "_autoencoder", "_vae", "_multitask", "metrics"}
+
+
+def imports(path):
+    """Return (names within the package, names outside it) that a file imports."""
+    inside, outside = set(), set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            prefix = "nn." if node.level == 1 and path.parent.name == "nn" else ""
+            inside.add(prefix + (node.module or ""))
+        elif isinstance(node, ast.ImportFrom):
+            outside.add(node.module)
+        elif isinstance(node, ast.Import):
+            outside |= {alias.name for alias in node.names}
+    return inside, outside
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_one_file_imports_each_foreign_private_part(path):
+    _, outside = imports(path)
+    if path.name != "_net.py":
+        assert not {name for name in outside if name.split(".")[0] == "skorch"}
+    if path.name != "_validation.py":
+        assert not {name for name in outside if name.startswith("sklearn.") and "._" in name}
+    if path.name != "_callbacks.py":
+        assert "sklearn.callback" not in outside
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "nn").glob("*.py")), ids=lambda path: path.name)
+def test_nn_stands_on_torch_alone(path):
+    inside, outside = imports(path)
+    allowed = {"torch", "math", "functools", "itertools", "collections", "typing", "abc", "numpy"}
+    assert {name.split(".")[0] for name in outside} <= allowed
+    within = {name.removeprefix("nn.") for name in inside}
+    if path.stem in LEAVES:
+        # A prior is a divergence from a posterior; otherwise leaves know nothing of each other.
+        assert within <= {"posteriors"}
+    assert not within & {"objectives"} or path.stem == "objectives"
+    assert all(name.startswith("nn.") for name in inside), "nn imports nothing from above it"
+
+
+@pytest.mark.parametrize("name", ["_data", "_net", "_state", "_callbacks", "_validation", "metrics"])
+def test_lower_parts_do_not_import_the_estimators(name):
+    inside, _ = imports(ROOT / f"{name}.py")
+    assert not {part.split(".")[0] for part in inside} & (ABOVE - {"metrics"})
+
+
+def test_import_has_no_side_effect_on_torch():
+    import subprocess
+    import sys
+
+    program = (
+        "import torch, numpy, warnings; before = (torch.get_default_dtype(), torch.get_num_threads(), "
+        "torch.random.get_rng_state().sum().item(), len(warnings.filters));"
+        "import skorch, sklearn.utils.validation; n = len(warnings.filters); import sklearn_mtae;"
+        "after = (torch.get_default_dtype(), torch.get_num_threads(), torch.random.get_rng_state().sum().item());"
+        "assert before[:3] == after and n == len(warnings.filters)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
