@@ -94,7 +94,7 @@ def target_rows(fast: bool) -> Iterator[tuple[str, ...]]:
         models[name] = lambda head=head: predict_per_task(head, X, Y, X_test)
     for name, predict in models.items():
         scores = r2_score(Y_test[:, varying], predict()[:, varying], multioutput="raw_values")
-        yield f"{name}", f"{scores.mean():.4f}", f"{np.median(scores):.4f}"
+        yield name, f"{scores.mean():.4f}", f"{np.median(scores):.4f}"
 
 
 def main() -> None:

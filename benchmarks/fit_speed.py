@@ -1,6 +1,7 @@
 """What does a fit cost beside a hand-written torch loop, and beside the other packages?
 
-Run `python -m benchmarks.fit_speed [--pairs 7] [--device auto] [--threads N]`, on a machine that does nothing else.
+Run `python -m benchmarks.fit_speed [--pairs 7] [--device auto] [--threads N] [--smoke]`, on a machine that is otherwise
+idle. On a busy one `--threads 1` gives steadier ratios, since no thread then waits for another.
 
 Every ratio is a median over pairs of whole runs, ours and the other's in turn, with the smallest and the largest pair
 beside it. Both sides train the same architecture (one hidden ReLU layer, mirrored) on the same batch size and number

@@ -33,7 +33,6 @@ root_doc = "index"
 exclude_patterns = ["_build", "examples", "generated/*.txt"]
 templates_path = ["_templates"]
 default_role = "code"
-# The notebook and archive that sphinx-gallery makes have a source of their own.
 html_copy_source = False
 
 autosummary_generate = True

@@ -44,6 +44,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         the column's own, so that the loss is the squared error of the standardised columns; "gaussian" learns the
         variances;
         "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
+    scaling : {"auto", "standard", "bounded"}, default="auto"
+        Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
+        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
+        "bounded" for a network.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
         0.3 standard deviations, or three cells in ten taken away; another strength by
@@ -129,6 +133,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         layer_norm=False,
         architecture="mlp",
         likelihood="squared_error",
+        scaling="auto",
         corruption=None,
         penalty=None,
         penalty_weight=1e-3,
@@ -154,6 +159,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.layer_norm = layer_norm
         self.architecture = architecture
         self.likelihood = likelihood
+        self.scaling = scaling
         self.corruption = corruption
         self.penalty = penalty
         self.penalty_weight = penalty_weight

@@ -2,7 +2,7 @@
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
 from inspect import signature
@@ -85,6 +85,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         "layer_norm": ["boolean"],
         "architecture": [StrOptions(set(ARCHITECTURES)), callable],
         "likelihood": [StrOptions(set(LIKELIHOODS)), callable],
+        "scaling": [StrOptions({"auto", "standard", "bounded"})],
         "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
         "penalty": [StrOptions(set(PENALTIES)), callable, None],
         "penalty_weight": [Interval(Real, 0, None, closed="left")],
@@ -104,6 +105,33 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         "net_params": [dict, None],
     }
 
+    n_components: int
+    hidden_layer_sizes: Sequence[int]
+    activation: str
+    dropout: float
+    layer_norm: bool
+    architecture: str | Callable[..., tuple[nn.Module, nn.Module]]
+    likelihood: str | Callable[[int], Likelihood]
+    scaling: str
+    corruption: str | Callable[..., Tensor] | None
+    penalty: str | Callable[..., Tensor] | None
+    penalty_weight: float
+    alpha: float
+    batch_size: int | str | None
+    learning_rate_init: float
+    max_iter: int
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+    warm_start: bool
+    dtype: str
+    device: str
+    random_state: int | np.random.RandomState | None
+    verbose: bool | int
+    net_params: dict[str, Any] | None
+
+    n_features_in_: int
     n_iter_: int
     loss_curve_: list[float]
     validation_scores_: list[float]
@@ -164,10 +192,11 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             Means of the columns given the code, in X's units.
         """
         check_is_fitted(self)
-        Z = check_array(Z, dtype=FLOATS, input_name="Z")
-        if Z.shape[1] != self.n_components:
-            raise ValueError(f"Z must have {self.n_components} columns, one per component. Got {Z.shape[1]} instead.")
-        return self._apply(lambda module, z: module.reconstruct(z), Z, standardize=False)
+        codes = check_array(Z, dtype=FLOATS, input_name="Z")
+        n_columns = codes.shape[1]
+        if n_columns != self.n_components:
+            raise ValueError(f"Z must have {self.n_components} columns, one per component. Got {n_columns} instead.")
+        return self._apply(lambda module, z: module.reconstruct(z), codes, standardize=False)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Reconstruct rows: what `inverse_transform(transform(X))` gives.
@@ -358,7 +387,14 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _learn_units(self, module: Autoencoder, data: Data) -> None:
         """Set location and scale of the features."""
         if module.likelihood.standardized:
-            module.units.set(data.features.mean, data.features.scale)
+            features = data.features
+            scale = features.deviation if self._is_standard() else features.bounded_deviation
+            module.units.set(features.mean, scale)
+
+    def _is_standard(self) -> bool:
+        """Return whether the unit of a feature is its standard deviation."""
+        linear = isinstance(self.architecture, str) and len(self.hidden_layer_sizes) == 0
+        return self.scaling == "standard" or (self.scaling == "auto" and linear)
 
     def _make_rows(
         self, data: Data, module: Autoencoder, progress: dict[str, Any], device: torch.device, hold_out: bool
@@ -428,7 +464,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _n_batch_rows(self, n_rows: int) -> int:
         if self.batch_size is None:
             return n_rows
-        if self.batch_size == "auto":
+        if isinstance(self.batch_size, str):
             return min(n_rows, max(16, min(200, n_rows // 8)))
         return min(n_rows, self.batch_size)
 
@@ -445,7 +481,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
                 progress["validation_scores_"].append(-row["valid_loss"])
         progress["_state"] = dump(net.module_)
         progress["_optimizer_state"] = dump_optimizer(net) if partial else {}
-        vars(self).update(progress)
+        self.__dict__.update(progress)
         net.release()
         self._cache = Cache(net=net)
 

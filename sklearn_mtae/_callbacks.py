@@ -6,7 +6,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin, with_callbacks  # type: ignore[attr-defined]
 except ImportError:
 
     class CallbackSupportMixin:

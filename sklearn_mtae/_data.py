@@ -4,7 +4,7 @@ Nothing here reads an array whole. Rows are gathered block by block from whereve
 standardised in the precision they came in, and cut into batches.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,9 +24,20 @@ class Columns(NamedTuple):
 
     n_observed: NDArray
     mean: NDArray
-    scale: NDArray
+    deviation: NDArray
+    """Standard deviation; 1 where the column is constant."""
     min: NDArray
     max: NDArray
+
+    @property
+    def bounded_deviation(self) -> NDArray:
+        """Standard deviation, or half of the largest distance from the mean where that is more.
+
+        A pixel that is dark but for a few images has a tiny standard deviation; in units of it the exceptions are
+        dozens of units away and rule the loss.
+        """
+        spread = np.maximum(self.max - self.mean, self.mean - self.min)
+        return np.where(self.max > self.min, np.maximum(self.deviation, spread / 2), self.deviation)
 
 
 class Batch(NamedTuple):
@@ -42,6 +53,13 @@ class Batch(NamedTuple):
     """Weights of the labels, shape (n_rows, n_tasks)."""
     complete: bool
     """Whether it is known that no cell of `x` is missing."""
+
+    def each(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        """Return the batch with a function applied to each of its tensors."""
+        tensors = (self.x, self.y, self.weight, self.label_weight)
+        x, y, weight, label_weight = (None if part is None else function(part) for part in tensors)
+        assert x is not None
+        return Batch(x, y, weight, label_weight, self.complete)
 
 
 def block_rows(n_columns: int, cells: int = BLOCK_CELLS) -> int:
@@ -73,7 +91,7 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
     Returns
     -------
     Columns
-        A column without an observed value has location 0 and scale 1, a constant one scale 1.
+        A column without an observed value has mean 0 and deviation 1, a constant one deviation 1.
     """
     n_columns = array.shape[1]
     size = block_rows(n_columns)
@@ -103,8 +121,8 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
     deviation = np.sqrt(np.divide(squares, total, out=np.zeros(n_columns), where=total > 0))
     # A constant column's deviation is rounding noise, at most a few units in the last place of its mean.
     resolution = 10 * np.finfo(array.dtype).eps * np.abs(mean)
-    scale = np.where(deviation > resolution, deviation, 1.0)
-    return Columns(n_observed, mean, scale, lowest, highest)
+    deviation = np.where(deviation > resolution, deviation, 1.0)
+    return Columns(n_observed, mean, deviation, lowest, highest)
 
 
 @dataclass
@@ -154,7 +172,7 @@ class Rows:
         if self._resident is None:
             return self._read(self.index[positions.numpy()])
         chosen = positions.to(self.device)
-        return Batch(*(part[chosen] if isinstance(part, Tensor) else part for part in self._resident))
+        return self._resident.each(lambda part: part[chosen])
 
     def _read(self, index: NDArray) -> Batch:
         """Gather rows on the host, standardise them and send them to the device."""
@@ -207,6 +225,6 @@ class Batches:
 
     def _cut(self, block: Batch) -> Iterator[Batch]:
         """Cut a block into batches; slices of one tensor, so that nothing is copied again."""
-        n_batches = -(-len(block.x) // self.batch_size)
-        parts = [part.split(self.batch_size) if isinstance(part, Tensor) else [part] * n_batches for part in block]
-        return (Batch(*pieces) for pieces in zip(*parts, strict=True))
+        for start in range(0, len(block.x), self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            yield block.each(lambda part, rows=rows: part[rows])

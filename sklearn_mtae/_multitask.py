@@ -82,6 +82,10 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         Weight of the distortion. Lower it where the features are many, noisy or beside the point.
     task_weighting : "equal" or array-like of shape (n_tasks,), default="equal"
         Weights of the tasks' losses.
+    scaling : {"auto", "standard", "bounded"}, default="auto"
+        Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
+        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
+        "bounded" for a network.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
         0.3 standard deviations, or three cells in ten taken away; another strength by
@@ -185,6 +189,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         beta=1.0,
         reconstruction_weight=1.0,
         task_weighting="equal",
+        scaling="auto",
         corruption=None,
         penalty=None,
         penalty_weight=1e-3,
@@ -218,6 +223,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         self.beta = beta
         self.reconstruction_weight = reconstruction_weight
         self.task_weighting = task_weighting
+        self.scaling = scaling
         self.corruption = corruption
         self.penalty = penalty
         self.penalty_weight = penalty_weight
@@ -406,12 +412,13 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
     def _check_values(self, module: MultiTaskVAE, data: Data) -> None:
         super()._check_values(module, data)
         option = f"task_likelihoods={self.task_likelihoods!r}"
+        assert data.targets is not None
         check_support(data.targets, module.task_likelihood, option, "y", self.task_names_)
 
     def _learn_units(self, module: MultiTaskVAE, data: Data) -> None:
         super()._learn_units(module, data)
-        if module.task_likelihood.standardized:
-            module.task_units.set(data.targets.mean, data.targets.scale)
+        if module.task_likelihood.standardized and data.targets is not None:
+            module.task_units.set(data.targets.mean, data.targets.deviation)
 
     def _named_terms(self, terms: dict[str, Any]) -> Iterator[tuple[str, float]]:
         for name, value in terms.items():

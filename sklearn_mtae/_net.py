@@ -132,9 +132,10 @@ class Net(NeuralNet):
         """Lay the parameters out as two vectors, weights that decay and the others, or as one if no weight decays."""
         parameters = [p for _, p in super().get_all_learnable_params() if p.requires_grad]
         decays = "param_groups" in self.get_params_for("optimizer")
+        hidden = {id(p) for p in self.module_.hidden_weights()} if decays else set()
         groups = {
-            "decayed": [p for p in parameters if decays and p.dim() > 1],
-            "free": [p for p in parameters if not decays or p.dim() <= 1],
+            "decayed": [p for p in parameters if id(p) in hidden],
+            "free": [p for p in parameters if id(p) not in hidden],
         }
         self.vectors_ = {name: flatten_parameters(group) for name, group in groups.items() if group}
         return super().initialize_optimizer()
@@ -146,6 +147,7 @@ class Net(NeuralNet):
     def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
         # In place: a gradient set to None would no longer be a view of the vector's.
         for vector in self.vectors_.values():
+            assert vector.grad is not None
             vector.grad.zero_()
 
     def get_split_datasets(self, X: Rows, y: None = None, **fit_params: Any) -> tuple[Rows, Rows | None]:

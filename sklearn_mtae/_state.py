@@ -4,7 +4,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import nn
 
 from .nn.models import Standardizer
 
+M = TypeVar("M", bound=nn.Module)
 _construction = threading.Lock()
 
 
@@ -37,7 +38,7 @@ def dump(module: nn.Module) -> dict[str, NDArray]:
     return {name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()}
 
 
-def load(module: nn.Module, state: dict[str, NDArray], dtype: torch.dtype) -> nn.Module:
+def load(module: M, state: dict[str, NDArray], dtype: torch.dtype) -> M:
     """Put saved arrays into a module, cast to `dtype` except what is kept in float64 whatever the model's precision.
 
     Arrays of the right dtype are shared, not copied: memory-mapped weights stay one copy for all processes.
@@ -58,7 +59,7 @@ def load(module: nn.Module, state: dict[str, NDArray], dtype: torch.dtype) -> nn
     return module
 
 
-def place(module: nn.Module, device: torch.device) -> nn.Module:
+def place(module: M, device: torch.device) -> M:
     """Move a module to a device; Apple's has no float64."""
     return (module.float() if device.type == "mps" else module).to(device)
 

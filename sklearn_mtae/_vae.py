@@ -1,5 +1,6 @@
 """The variational autoencoder as a transformer."""
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any, Self
 
@@ -13,10 +14,10 @@ from torch import Tensor
 from ._base import BaseAutoencoder
 from ._state import seeded
 from ._validation import Interval, StrOptions, resolve
-from .nn.models import VAE
+from .nn.models import VAE, Output
 from .nn.objectives import OBJECTIVES
-from .nn.posteriors import POSTERIORS, quasi_normal
-from .nn.priors import PRIORS
+from .nn.posteriors import POSTERIORS, NormalPosterior, quasi_normal
+from .nn.priors import PRIORS, Prior
 from .nn.schedules import SCHEDULES
 
 
@@ -30,6 +31,11 @@ class BaseVAE(BaseAutoencoder):
         "objective": [StrOptions(set(OBJECTIVES)), callable],
         "beta": [Interval(Real, 0, None, closed="left"), StrOptions(set(SCHEDULES)), callable],
     }
+
+    posterior: str | Callable[[], NormalPosterior]
+    prior: str | Callable[[int], Prior]
+    objective: str | Callable[[Output], dict[str, Tensor]]
+    beta: float | str | Callable[[float], float]
 
     def transform(self, X: ArrayLike, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
         """Encode rows.
@@ -148,6 +154,10 @@ class VAETransformer(BaseVAE):
         Weight of the rate (Higgins et al. 2017): 1 is the evidence lower bound, more presses components out of use.
         "linear" raises it from 0 to 1 over the first quarter of the training (Bowman et al. 2016, arXiv 1511.06349); a
         function takes the part of the training that is done and returns the weight.
+    scaling : {"auto", "standard", "bounded"}, default="auto"
+        Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
+        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
+        "bounded" for a network.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
         0.3 standard deviations, or three cells in ten taken away; another strength by
@@ -244,6 +254,7 @@ class VAETransformer(BaseVAE):
         prior="normal",
         objective="elbo",
         beta=1.0,
+        scaling="auto",
         corruption=None,
         penalty=None,
         penalty_weight=1e-3,
@@ -273,6 +284,7 @@ class VAETransformer(BaseVAE):
         self.prior = prior
         self.objective = objective
         self.beta = beta
+        self.scaling = scaling
         self.corruption = corruption
         self.penalty = penalty
         self.penalty_weight = penalty_weight

@@ -1,6 +1,6 @@
 """Checks of what users pass; the only place that imports scikit-learn's private names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_consistent_length
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils import _param_validation, check_array, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ._data import Columns
@@ -28,6 +27,8 @@ __all__ = [
     "task_names",
 ]
 
+Interval, StrOptions = _param_validation.Interval, _param_validation.StrOptions
+
 FLOATS = [np.float64, np.float32]
 
 
@@ -39,7 +40,7 @@ def resolve(option: str | Callable[..., Any], table: Mapping[str, Callable[..., 
 def check_sizes(sizes: Any, parameter: str) -> tuple[int, ...]:
     """Return the widths of hidden layers."""
     widths = tuple(sizes)
-    if not all(isinstance(width, Integral) and width >= 1 for width in widths):
+    if not all(isinstance(width, Integral) and int(width) >= 1 for width in widths):
         raise ValueError(f"{parameter} must hold integers >= 1. Got {sizes!r} instead.")
     return tuple(int(width) for width in widths)
 
@@ -79,11 +80,11 @@ def check_labels(columns: Columns, names: list[str]) -> None:
         )
 
 
-def check_support(columns: Columns, likelihood: Likelihood, parameter: str, array: str, names: list[str]) -> None:
+def check_support(columns: Columns, likelihood: Likelihood, parameter: str, array: str, names: Sequence) -> None:
     """Raise an error that names the first column with a value outside the likelihood's support."""
     low, high = likelihood.support
     for extreme, values, outside in (("min", columns.min, columns.min < low), ("max", columns.max, columns.max > high)):
-        for column in np.flatnonzero(outside & (columns.n_observed > 0)):
+        for column in map(int, np.flatnonzero(outside & (columns.n_observed > 0))):
             needs = f"{low:g} <= {array} <= {high:g}" if np.isfinite(high) else f"{array} >= {low:g}"
             raise ValueError(
                 f"{parameter} needs {needs}. Got {extreme} {values[column]:g} in column {names[column]!r}."

@@ -32,14 +32,14 @@ def test_weights_are_repetitions(gappy):
     weight = np.random.default_rng(1).integers(0, 4, len(gappy)).astype(float)
     weighted, repeated = describe(gappy, weight), describe(np.repeat(gappy, weight.astype(int), axis=0))
     np.testing.assert_allclose(weighted.mean, repeated.mean, rtol=1e-12)
-    np.testing.assert_allclose(weighted.scale, repeated.scale, rtol=1e-12)
+    np.testing.assert_allclose(weighted.deviation, repeated.deviation, rtol=1e-12)
 
 
 def test_columns_without_spread_have_scale_one():
     X = np.column_stack([np.full(9, 0.1), np.full(9, np.nan), np.full(9, 1e9 + 0.1), np.arange(9.0)])
     columns = describe(X)
-    np.testing.assert_array_equal(columns.scale[:3], 1)
-    assert columns.scale[3] > 1
+    np.testing.assert_array_equal(columns.deviation[:3], 1)
+    assert columns.deviation[3] > 1
     assert columns.mean[1] == 0
 
 
@@ -68,7 +68,7 @@ def test_standardised_in_the_precision_of_the_input():
     x = 1.6e9 + np.random.default_rng(0).normal(size=(50, 1))
     columns = describe(x)
     part = rows(x)
-    part.units.set(columns.mean, columns.scale)
+    part.units.set(columns.mean, columns.deviation)
     batch = part.take(torch.arange(50))
     assert batch.x.dtype == torch.float32
     np.testing.assert_allclose(batch.x.numpy(), (x - x.mean()) / x.std(), atol=1e-5)
@@ -83,3 +83,12 @@ def test_large_array_is_not_copied():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < X.nbytes, "a float32 array is gathered block by block, never copied"
+
+
+def test_bounded_deviation_caps_what_is_rare():
+    x = np.zeros((1000, 2))
+    x[:2, 0] = 16.0
+    x[:, 1] = np.random.default_rng(0).uniform(-1, 1, 1000)
+    columns = describe(x)
+    np.testing.assert_allclose(np.abs((x - columns.mean) / columns.bounded_deviation).max(0), [2, 1.75], atol=0.1)
+    assert columns.bounded_deviation[1] == columns.deviation[1]

@@ -88,6 +88,8 @@ class Gaussian(Likelihood):
     """
 
     variance_floor: ClassVar[float] = 1e-4
+    fixed_log_variance: Tensor
+    fixed_log_normalizer: Tensor
     # Adam moves every parameter by about the learning rate a step; the gain lets the variance keep up with the means.
     gain: ClassVar[float] = 10.0
 

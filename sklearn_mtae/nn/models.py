@@ -124,11 +124,20 @@ class Autoencoder(nn.Module):
         z = self.encode(inputs)
         return Output(inputs, z, self.log_likelihood(z, x, complete))
 
+    def hidden_weights(self) -> list[nn.Parameter]:
+        """Return the weights that may decay: each network's matrices but the last, so that a linear model has none."""
+        matrices = ([p for p in network.parameters() if p.dim() > 1] for network in self.networks())
+        return [p for network in matrices for p in network[:-1]]
+
+    def networks(self) -> list[nn.Module]:
+        """Return the networks that the model is made of."""
+        return [self.encoder, self.decoder]
+
     def reconstruct(self, z: Tensor) -> Tensor:
         """Return the likelihood's mean at each code, in the data's own units."""
         return self.units.inverse(self.likelihood.distribution(self.decoder(z)).mean)
 
-    def log_marginal(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+    def log_marginal(self, x: Tensor) -> Tensor:
         """Return log p(x given code(x)) of each standardised row: a deterministic code has no marginal."""
         return self.log_likelihood(self.encode(self.fill(x)), x)
 
@@ -174,7 +183,7 @@ class VAE(Autoencoder):
         z = q.rsample(self.posterior.noise(q, self.generator))
         return Output(inputs, z, self.log_likelihood(z, x, complete), q, self.prior)
 
-    def log_marginal(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+    def log_marginal(self, x: Tensor, noise: Tensor) -> Tensor:  # type: ignore[override]
         """Return log p(x) of each standardised row by importance sampling (Burda et al. 2016, equation 8).
 
         `log mean_k p(x, z_k) / q(z_k given x)`, a lower bound that rises with the number of draws.
@@ -226,7 +235,11 @@ class MultiTaskVAE(VAE):
         self.task_likelihood = task_likelihood
         self.task_units = Standardizer(task_likelihood.n_columns)
 
-    def forward(self, x: Tensor, y: Tensor | None = None, complete: bool = False) -> Output:
+    def networks(self) -> list[nn.Module]:
+        """Return the networks that the model is made of."""
+        return [*super().networks(), self.heads]
+
+    def forward(self, x: Tensor, y: Tensor, complete: bool = False) -> Output:  # type: ignore[override]
         """Return what the VAE does, and the log-likelihood of each task's labels at the same draw."""
         output = super().forward(x, y, complete)
         return output._replace(y_log_prob=self.task_likelihood.log_prob(self.heads(output.z), y))
@@ -255,4 +268,4 @@ def draw_from(module: nn.Module, generator: Generator) -> None:
     """Make `generator` the source of all draws of a model and of the layers within it."""
     for part in module.modules():
         if hasattr(part, "generator"):
-            part.generator = generator
+            part.__dict__["generator"] = generator

@@ -52,6 +52,8 @@ class Loss(nn.Module):
         Its weight.
     """
 
+    task_weights: Tensor
+
     def __init__(
         self,
         objective: Callable[[Output], dict[str, Tensor]],

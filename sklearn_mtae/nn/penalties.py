@@ -20,7 +20,7 @@ def contractive(encode: Encode, x: Tensor, code: Tensor, generator: Generator | 
     1990), so one product with the Jacobian serves, whatever the number of columns and components.
     """
     signs = torch.empty_like(code).bernoulli_(0.5, generator=generator).mul_(2).sub_(1)
-    _, product = torch.func.vjp(encode, x)
+    product = torch.func.vjp(encode, x)[1]
     return product(signs)[0].square().sum(-1)
 
 

@@ -41,6 +41,8 @@ class StandardNormal(Prior):
     `KL(q, p) = sum(mean^2 + variance - 1 - log(variance)) / 2`
     """
 
+    origin: Tensor
+
     def __init__(self, n_components: int) -> None:
         super().__init__(n_components)
         # Says where draws are to lie, and in which precision: the prior has no parameter that could.

@@ -1,0 +1,20 @@
+"""Run every check: `python -m tests`. Stops at the first that fails."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CHECKS = [
+    ["ruff", "check", "."],
+    ["ruff", "format", "--check", "."],
+    ["codespell", "."],
+    ["pyright"],
+    [sys.executable, "-m", "pytest", *sys.argv[1:]],
+]
+
+for check in CHECKS:
+    print("$", *check[:4], flush=True)
+    status = subprocess.run(check, cwd=ROOT, check=False).returncode
+    if status:
+        sys.exit(status)
