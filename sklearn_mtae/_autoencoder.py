@@ -27,7 +27,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     ----------
     n_components : int, default=16
         Number of components of the code.
-    hidden_layer_sizes : array-like of int, default=(128,)
+    hidden_layer_sizes : array-like of int, default=(512,)
         Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
     activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
         Activation after each hidden layer.
@@ -40,10 +40,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         returns two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components`
         to `n_outputs` columns. The four parameters above shape the named ones only.
     likelihood : {"squared_error", "gaussian", "bernoulli"} or callable, default="squared_error"
-        Distribution of a column, given the code. "squared_error" is a normal distribution with the variance fixed at
-        the column's own, so that the loss is the squared error of the standardised columns; "gaussian" learns the
-        variances;
-        "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
+        Distribution of a column, given the code. "squared_error" is a normal distribution whose standard deviation is
+        the column's unit (see `scaling`), so that the loss is the squared error in these units; "gaussian" learns the
+        variances; "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
@@ -52,17 +51,19 @@ class AutoencoderTransformer(BaseAutoencoder):
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
         0.3 standard deviations, or three cells in ten taken away; another strength by
         `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
-    penalty : {"sparse", "contractive"}, callable or None, default=None
-        Penalty on the code: its L1 norm, or the squared norm of the encoder's Jacobian (Rifai et al. 2011).
-    penalty_weight : float, default=1e-3
+    penalty : {"sparse", "contractive", "ridge"}, callable or None, default="ridge"
+        Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
+        code's squared norm (Ghosh et al. 2020, arXiv 1903.12436).
+    penalty_weight : float, default=0.2
         Weight of the penalty.
-    alpha : float, default=0.0
-        Weight decay of the layers' weights, decoupled from the gradient (AdamW, arXiv 1711.05101).
+    alpha : float, default=3.0
+        Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
+        weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
     batch_size : int, "auto" or None, default="auto"
-        Rows per step. "auto" is `min(200, n_samples)`; None takes all rows.
+        Rows per step. "auto" is an eighth of the rows, but at least 16 and at most 200; None takes all rows.
     learning_rate_init : float, default=1e-3
         Step size of the optimiser.
-    max_iter : int, default=200
+    max_iter : int, default=40
         Number of epochs.
     early_stopping : bool, default=False
         Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
@@ -127,7 +128,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self,
         n_components=16,
         *,
-        hidden_layer_sizes=(128,),
+        hidden_layer_sizes=(512,),
         activation="relu",
         dropout=0.0,
         layer_norm=False,
@@ -135,12 +136,12 @@ class AutoencoderTransformer(BaseAutoencoder):
         likelihood="squared_error",
         scaling="auto",
         corruption=None,
-        penalty=None,
-        penalty_weight=1e-3,
-        alpha=0.0,
+        penalty="ridge",
+        penalty_weight=0.2,
+        alpha=3.0,
         batch_size="auto",
         learning_rate_init=1e-3,
-        max_iter=200,
+        max_iter=40,
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,

@@ -18,7 +18,7 @@ from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from ._callbacks import CallbackSupportMixin, FitTask, with_callbacks
+from ._callbacks import CallbackSupportMixin, FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
 from ._data import Columns, Rows, block_rows, blocks, describe, tensor
 from ._net import EpochHook, EpochLog, Net, dump_optimizer, early_stopping, load_optimizer
 from ._state import Cache, dump, load, place, seeded
@@ -407,8 +407,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         n_valid = ceil(self.validation_fraction * len(index)) if hold_out else 0
         if n_valid and n_valid >= len(index):
             raise ValueError(
-                f"early_stopping=True holds out validation_fraction={self.validation_fraction} of the rows and needs one "
-                f"more to train on. Got {len(index)} rows."
+                f"early_stopping=True holds out validation_fraction={self.validation_fraction} of the rows and needs "
+                f"one more to train on. Got {len(index)} rows."
             )
         if n_valid:
             index = np.random.default_rng(progress["_seed"]).permutation(index)

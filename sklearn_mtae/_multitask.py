@@ -49,21 +49,22 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
     ----------
     n_components : int, default=16
         Number of components of the code.
-    hidden_layer_sizes : array-like of int, default=(128,)
+    hidden_layer_sizes : array-like of int, default=(512,)
         Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
-    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
+    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="silu"
         Activation after each hidden layer.
     dropout : float, default=0.0
         Probability that a hidden unit is dropped while training.
-    layer_norm : bool, default=False
+    layer_norm : bool, default=True
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
     architecture : str or callable, default="mlp"
         Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and
         returns two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components`
         to `n_outputs` columns. The four parameters above shape the named ones only.
     likelihood : {"gaussian", "squared_error", "bernoulli"} or callable, default="gaussian"
-        Distribution of a column, given the code. "gaussian" learns a variance per column; "squared_error" fixes it at
-        the column's own; "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
+        Distribution of a column, given the code. "gaussian" learns a variance per column; "squared_error" fixes the
+        standard deviation at the column's unit (see `scaling`); "bernoulli" takes values in [0, 1]. Or a factory that
+        takes the number of columns.
     posterior : {"normal"} or callable, default="normal"
         Family of q(z given x): normal with a diagonal covariance.
     prior : {"normal"} or callable, default="normal"
@@ -74,12 +75,13 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         Widths of the hidden layers of each task's own decoder.
     objective : {"elbo"} or callable, default="elbo"
         What is maximised; or a function from the model's output to named terms, one value per row.
-    beta : float, {"linear"} or callable, default=1.0
+    beta : float, {"linear"} or callable, default=0.1
         Weight of the rate (Higgins et al. 2017): 1 is the evidence lower bound, more presses components out of use.
         "linear" raises it from 0 to 1 over the first quarter of the training (Bowman et al. 2016, arXiv 1511.06349); a
         function takes the part of the training that is done and returns the weight.
-    reconstruction_weight : float, default=1.0
-        Weight of the distortion. Lower it where the features are many, noisy or beside the point.
+    reconstruction_weight : float, default=0.1
+        Weight of the distortion. 1, with `beta=1`, is the evidence lower bound of features and targets together; less
+        of both makes room for the targets, which are what is asked for.
     task_weighting : "equal" or array-like of shape (n_tasks,), default="equal"
         Weights of the tasks' losses.
     scaling : {"auto", "standard", "bounded"}, default="auto"
@@ -90,17 +92,19 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
         0.3 standard deviations, or three cells in ten taken away; another strength by
         `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
-    penalty : {"sparse", "contractive"}, callable or None, default=None
-        Penalty on the code: its L1 norm, or the squared norm of the encoder's Jacobian (Rifai et al. 2011).
-    penalty_weight : float, default=1e-3
+    penalty : {"sparse", "contractive", "ridge"}, callable or None, default=None
+        Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
+        code's squared norm (Ghosh et al. 2020, arXiv 1903.12436).
+    penalty_weight : float, default=0.1
         Weight of the penalty.
-    alpha : float, default=0.0
-        Weight decay of the layers' weights, decoupled from the gradient (AdamW, arXiv 1711.05101).
+    alpha : float, default=3.0
+        Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
+        weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
     batch_size : int, "auto" or None, default="auto"
-        Rows per step. "auto" is `min(200, n_samples)`; None takes all rows.
+        Rows per step. "auto" is an eighth of the rows, but at least 16 and at most 200; None takes all rows.
     learning_rate_init : float, default=1e-3
         Step size of the optimiser.
-    max_iter : int, default=200
+    max_iter : int, default=100
         Number of epochs.
     early_stopping : bool, default=False
         Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
@@ -175,10 +179,10 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         self,
         n_components=16,
         *,
-        hidden_layer_sizes=(128,),
-        activation="relu",
+        hidden_layer_sizes=(512,),
+        activation="silu",
         dropout=0.0,
-        layer_norm=False,
+        layer_norm=True,
         architecture="mlp",
         likelihood="gaussian",
         posterior="normal",
@@ -186,17 +190,17 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         task_likelihoods="gaussian",
         head_hidden_layer_sizes=(16,),
         objective="elbo",
-        beta=1.0,
-        reconstruction_weight=1.0,
+        beta=0.1,
+        reconstruction_weight=0.1,
         task_weighting="equal",
         scaling="auto",
         corruption=None,
         penalty=None,
-        penalty_weight=1e-3,
-        alpha=0.0,
+        penalty_weight=0.1,
+        alpha=3.0,
         batch_size="auto",
         learning_rate_init=1e-3,
-        max_iter=200,
+        max_iter=100,
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,

@@ -76,7 +76,8 @@ def check_labels(columns: Columns, names: list[str]) -> None:
     """Raise an error that names the first task without a label."""
     for task in np.flatnonzero(columns.n_observed == 0):
         raise ValueError(
-            f"Every task needs an observed label of non-zero weight. Task {names[task]!r} (column {task} of y) has none."
+            f"Every task needs an observed label of non-zero weight. Task {names[task]!r} (column {task} of y) has "
+            "none."
         )
 
 

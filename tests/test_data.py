@@ -1,6 +1,7 @@
 """The way of the data: columns described in passes, rows gathered in blocks, nothing copied whole."""
 
 import tracemalloc
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -58,10 +59,10 @@ def test_batches_hold_each_row_once(cells, monkeypatch):
     first = [batch.x[:, 0].tolist() for batch in batches]
     assert [len(batch) for batch in first] == [16] * 6 + [4]
     assert len(batches) == 7
-    assert sorted(sum(first, [])) == list(range(3, 103))
+    assert sorted(chain.from_iterable(first)) == list(range(3, 103))
     assert first != [batch.x[:, 0].tolist() for batch in batches], "each epoch has an order of its own"
     ordered = [batch.x[:, 0].tolist() for batch in Batches(batches.rows, 16)]
-    assert sum(ordered, []) == list(range(3, 103))
+    assert list(chain.from_iterable(ordered)) == list(range(3, 103))
 
 
 def test_standardised_in_the_precision_of_the_input():

@@ -281,12 +281,18 @@ def test_skorch_callback_that_stops_is_no_interrupt(estimator, table):
     assert estimator.n_iter_ < 10
 
 
-def test_weight_decay_spares_biases_and_variances(table):
+def hidden_weights(model):
+    return model.module_.hidden_weights()
+
+
+def test_weight_decay_spares_what_is_not_hidden(table):
     X, _ = table
-    free = VAETransformer(2, hidden_layer_sizes=(8,), random_state=0, max_iter=20).fit(X)
+    free = VAETransformer(2, hidden_layer_sizes=(8,), alpha=0.0, random_state=0, max_iter=20).fit(X)
     decayed = clone(free).set_params(alpha=20.0).fit(X)
-    norm = lambda model: float(sum(p.square().sum() for p in model.module_.parameters() if p.dim() > 1))
-    assert norm(decayed) < 0.8 * norm(free)
+    assert len(hidden_weights(decayed)) == 2
+    assert hidden_weights(clone(free).set_params(hidden_layer_sizes=()).fit(X)) == []
+    shrunk = [p.norm() / q.norm() for p, q in zip(hidden_weights(decayed), hidden_weights(free), strict=True)]
+    assert max(shrunk) < 0.9
     assert [group["weight_decay"] for group in decayed.net_.optimizer_.param_groups] == [20.0, 0.0]
 
 

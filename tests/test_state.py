@@ -15,7 +15,10 @@ LOAD = """
 import sys, pickle, joblib, numpy as np, torch
 torch.set_num_threads(1)
 path, kind, data = sys.argv[1:]
-model = joblib.load(path, mmap_mode="r" if kind == "mmap" else None) if kind in ("joblib", "mmap") else pickle.load(open(path, "rb"))
+if kind in ("joblib", "mmap"):
+    model = joblib.load(path, mmap_mode="r" if kind == "mmap" else None)
+else:
+    model = pickle.load(open(path, "rb"))
 saved = np.load(data)
 np.testing.assert_allclose(model.transform(saved["X"]), saved["Z"], rtol=1e-6, atol=1e-8)
 np.testing.assert_allclose(model.predict(saved["X"]), saved["P"], rtol=1e-6, atol=1e-8)

@@ -76,8 +76,8 @@ class Gaussian(Likelihood):
     `log p(x) = -((x - mean)^2 / variance + log(variance) + log(2 pi)) / 2`
 
     The variance lives on the standardised scale. A learned one starts at 1 and has a floor of 1e-4, a standard
-    deviation of one hundredth of the column's: without a floor the density of a column that is predicted perfectly is
-    unbounded.
+    deviation of one hundredth of the column's unit: without a floor the density of a column that is predicted
+    perfectly is unbounded.
 
     Parameters
     ----------
