@@ -438,8 +438,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             optimizer = {"optimizer": own["optimizer"]}
         if "weight_decay" in signature(optimizer["optimizer"]).parameters:
             optimizer["optimizer__weight_decay"] = 0.0
-        if self.alpha:
-            optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": self.alpha})]
+            if self.alpha:
+                optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": self.alpha})]
+        elif self.alpha:
+            raise ValueError(f"alpha must be 0 with an optimizer without weight_decay. Got alpha={self.alpha}.")
         return Net(
             module=module,
             criterion=Loss(**self._loss_parts()).to(getattr(torch, self.dtype)),

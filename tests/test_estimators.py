@@ -66,7 +66,12 @@ def test_training_in_float64(estimator, table):
 
 
 def test_curves(estimator, table):
-    estimator.set_params(early_stopping=True).fit(*table)
+    estimator.set_params(early_stopping=True)
+    if not isinstance(estimator, AutoencoderTransformer):
+        estimator.set_params(beta=1.0)
+    if isinstance(estimator, MultiTaskVAERegressor):
+        estimator.set_params(reconstruction_weight=1.0)
+    estimator.fit(*table)
     assert len(estimator.loss_curve_) == len(estimator.validation_scores_) == estimator.n_iter_ == 3
     expected = {"distortion"}
     if not isinstance(estimator, AutoencoderTransformer):
@@ -82,7 +87,14 @@ def test_curves(estimator, table):
 def test_early_stopping_restores_the_best_weights(table):
     X, _ = table
     model = VAETransformer(
-        2, early_stopping=True, validation_fraction=0.3, n_iter_no_change=3, learning_rate_init=0.05, random_state=0
+        2,
+        early_stopping=True,
+        validation_fraction=0.3,
+        n_iter_no_change=3,
+        learning_rate_init=0.05,
+        max_iter=300,
+        beta=1.0,
+        random_state=0,
     ).fit(X)
     assert model.n_iter_ < model.max_iter
     best = int(np.argmax(model.validation_scores_))
@@ -267,8 +279,14 @@ def test_skorch_callbacks_and_parameters(estimator, table):
 
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.LBFGS])
 def test_own_optimiser(estimator, table, optimizer):
-    estimator.set_params(net_params={"optimizer": optimizer}, learning_rate_init=1e-4).fit(*table)
+    estimator.set_params(net_params={"optimizer": optimizer}, learning_rate_init=1e-4, alpha=0.0).fit(*table)
     assert isinstance(estimator.net_.optimizer_, optimizer)
+
+
+def test_weight_decay_is_not_ignored(estimator, table):
+    estimator.set_params(net_params={"optimizer": torch.optim.LBFGS}, alpha=1.0)
+    with pytest.raises(ValueError, match="alpha must be 0 with an optimizer without weight_decay"):
+        estimator.fit(*table)
 
 
 def test_skorch_callback_that_stops_is_no_interrupt(estimator, table):
