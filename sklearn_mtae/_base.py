@@ -236,6 +236,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             device = self._resolve_device()
             module = load(self._empty_module(), self._state, getattr(torch, self.dtype))
             self._cache["net"] = self._make_net(place(module, device), device).initialize()
+            self._cache["net"].history.extend(self._cache.pop("history", []))
         return self._cache["net"]
 
     @property
@@ -485,7 +486,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         progress["_optimizer_state"] = dump_optimizer(net) if partial else {}
         self.__dict__.update(progress)
         net.release()
-        self._cache = Cache(net=net)
+        # A GPU's memory is given back; what its net recorded is kept for the one that is rebuilt when asked for.
+        self._cache = Cache(net=net) if net.device == "cpu" else Cache(history=net.history)
 
     def _named_terms(self, terms: dict[str, Any]) -> Iterator[tuple[str, float]]:
         """Yield the name and value of each term of an epoch."""

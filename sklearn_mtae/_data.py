@@ -6,6 +6,7 @@ standardised in the precision they came in, and cut into batches.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -203,7 +204,8 @@ class Batches:
     rows : Rows
         The rows.
     batch_size : int
-        Rows per batch; the last batch holds the rest.
+        Rows per batch at most. The batches of an epoch differ by one row at most: each of them is a whole step of the
+        optimiser, and the last few rows alone would be a noisy one.
     generator : torch.Generator or None
         Source of the permutations (on the CPU); None keeps the order.
     """
@@ -217,14 +219,12 @@ class Batches:
         return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        n_rows = len(self.rows)
+        n_rows, n_batches = len(self.rows), len(self)
         order = torch.arange(n_rows) if self.generator is None else torch.randperm(n_rows, generator=self.generator)
-        per_block = max(1, block_rows(self.rows.x.shape[1]) // self.batch_size) * self.batch_size
-        for positions in order.split(per_block):
-            yield from self._cut(self.rows.take(positions))
-
-    def _cut(self, block: Batch) -> Iterator[Batch]:
-        """Cut a block into batches; slices of one tensor, so that nothing is copied again."""
-        for start in range(0, len(block.x), self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            yield block.each(lambda part, rows=rows: part[rows])
+        bounds = [n_rows * batch // n_batches for batch in range(n_batches + 1)]
+        per_block = max(1, block_rows(self.rows.x.shape[1]) // self.batch_size)
+        for first in range(0, n_batches, per_block):
+            cuts = bounds[first : first + per_block + 1]
+            block = self.rows.take(order[cuts[0] : cuts[-1]])
+            for start, stop in pairwise(cut - cuts[0] for cut in cuts):
+                yield block.each(lambda part, batch=slice(start, stop): part[batch])

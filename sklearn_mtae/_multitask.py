@@ -41,9 +41,9 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
     `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
     penalty`
 
-    where `task_t` is minus log p(y_t given z) over the rows that have a label of task t. A missing label is NaN; a
-    row without any label still trains the encoder. Targets are standardised from their observed values, and
-    predictions are in y's units.
+    where `task_t` is minus log p(y_t given z), zero for a row without a label of task t, which is NaN; terms are
+    averaged over all rows, so that a task weighs by the number of its labels, and a row without any label still trains
+    the encoder. Targets are standardised from their observed values, and predictions are in y's units.
 
     Parameters
     ----------
@@ -101,7 +101,8 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
         weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
     batch_size : int, "auto" or None, default="auto"
-        Rows per step. "auto" is an eighth of the rows, but at least 16 and at most 200; None takes all rows.
+        Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
+        least 16 and at most 200; None takes all rows.
     learning_rate_init : float, default=1e-3
         Step size of the optimiser.
     max_iter : int, default=100

@@ -172,7 +172,8 @@ class VAETransformer(BaseVAE):
         Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
         weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
     batch_size : int, "auto" or None, default="auto"
-        Rows per step. "auto" is an eighth of the rows, but at least 16 and at most 200; None takes all rows.
+        Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
+        least 16 and at most 200; None takes all rows.
     learning_rate_init : float, default=1e-3
         Step size of the optimiser.
     max_iter : int, default=40

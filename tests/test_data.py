@@ -57,7 +57,7 @@ def test_batches_hold_each_row_once(cells, monkeypatch):
     x = np.arange(103.0)[:, None].repeat(4, 1)
     batches = Batches(rows(x, index=np.arange(3, 103)), 16, torch.Generator().manual_seed(0))
     first = [batch.x[:, 0].tolist() for batch in batches]
-    assert [len(batch) for batch in first] == [16] * 6 + [4]
+    assert {len(batch) for batch in first} == {14, 15}, "no short batch at the end"
     assert len(batches) == 7
     assert sorted(chain.from_iterable(first)) == list(range(3, 103))
     assert first != [batch.x[:, 0].tolist() for batch in batches], "each epoch has an order of its own"
