@@ -27,7 +27,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     ----------
     n_components : int, default=16
         Number of components of the code.
-    hidden_layer_sizes : array-like of int, default=(512,)
+    hidden_layer_sizes : array-like of int, default=(1024,)
         Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
     activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
         Activation after each hidden layer.
@@ -129,7 +129,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self,
         n_components=16,
         *,
-        hidden_layer_sizes=(512,),
+        hidden_layer_sizes=(1024,),
         activation="relu",
         dropout=0.0,
         layer_norm=False,

@@ -51,11 +51,11 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         Number of components of the code.
     hidden_layer_sizes : array-like of int, default=(512,)
         Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
-    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="silu"
+    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
         Activation after each hidden layer.
     dropout : float, default=0.0
         Probability that a hidden unit is dropped while training.
-    layer_norm : bool, default=True
+    layer_norm : bool, default=False
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
     architecture : str or callable, default="mlp"
         Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and
@@ -77,8 +77,9 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         What is maximised; or a function from the model's output to named terms, one value per row.
     beta : float, {"linear"} or callable, default=0.1
         Weight of the rate (Higgins et al. 2017): 1 is the evidence lower bound, more presses components out of use.
-        "linear" raises it from 0 to 1 over the first quarter of the training (Bowman et al. 2016, arXiv 1511.06349); a
-        function takes the part of the training that is done and returns the weight.
+        "linear" raises it from 0 to 1 over the first half of the training, which helps where components fall out of use
+        (Bowman et al. 2016, arXiv 1511.06349); a function takes the part of the training that is done and returns the
+        weight.
     reconstruction_weight : float, default=0.1
         Weight of the distortion. 1, with `beta=1`, is the evidence lower bound of features and targets together; less
         of both makes room for the targets, which are what is asked for.
@@ -181,9 +182,9 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         n_components=16,
         *,
         hidden_layer_sizes=(512,),
-        activation="silu",
+        activation="relu",
         dropout=0.0,
-        layer_norm=True,
+        layer_norm=False,
         architecture="mlp",
         likelihood="gaussian",
         posterior="normal",

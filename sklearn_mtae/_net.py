@@ -231,6 +231,12 @@ class Net(NeuralNet):
         """Return the same draws for each epoch's validation, so that epochs differ by their weights alone."""
         return torch.Generator(self.device).manual_seed(self.seeds[2])
 
+    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """Take a step of the optimiser and put what it moved too far back in range."""
+        step = super().train_step(batch, **fit_params)
+        self.module_.constrain()
+        return step
+
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of a batch and its gradients."""
         loss, means = self._evaluate(batch, self.step_ / self.n_steps_ if self.scheduled else 1.0)

@@ -131,11 +131,11 @@ class VAETransformer(BaseVAE):
         Number of components of the code.
     hidden_layer_sizes : array-like of int, default=(1024,)
         Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
-    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="silu"
+    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
         Activation after each hidden layer.
     dropout : float, default=0.0
         Probability that a hidden unit is dropped while training.
-    layer_norm : bool, default=True
+    layer_norm : bool, default=False
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
     architecture : str or callable, default="mlp"
         Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and
@@ -151,10 +151,11 @@ class VAETransformer(BaseVAE):
         p(z): standard normal. Or a factory that takes the number of components.
     objective : {"elbo"} or callable, default="elbo"
         What is maximised; or a function from the model's output to named terms, one value per row.
-    beta : float, {"linear"} or callable, default="linear"
+    beta : float, {"linear"} or callable, default=1.0
         Weight of the rate (Higgins et al. 2017): 1 is the evidence lower bound, more presses components out of use.
-        "linear" raises it from 0 to 1 over the first quarter of the training (Bowman et al. 2016, arXiv 1511.06349); a
-        function takes the part of the training that is done and returns the weight.
+        "linear" raises it from 0 to 1 over the first half of the training, which helps where components fall out of use
+        (Bowman et al. 2016, arXiv 1511.06349); a function takes the part of the training that is done and returns the
+        weight.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
@@ -249,15 +250,15 @@ class VAETransformer(BaseVAE):
         n_components=16,
         *,
         hidden_layer_sizes=(1024,),
-        activation="silu",
+        activation="relu",
         dropout=0.0,
-        layer_norm=True,
+        layer_norm=False,
         architecture="mlp",
         likelihood="gaussian",
         posterior="normal",
         prior="normal",
         objective="elbo",
-        beta="linear",
+        beta=1.0,
         scaling="auto",
         corruption=None,
         penalty=None,

@@ -101,4 +101,5 @@ def test_learned_variance_has_its_floor():
     likelihood = LIKELIHOODS["gaussian"](2)
     with torch.no_grad():
         likelihood.raw_log_variance.fill_(-1e3)
+    likelihood.constrain()
     assert likelihood.log_variance.exp().tolist() == pytest.approx([1e-4, 1e-4])

@@ -65,6 +65,9 @@ class Likelihood(nn.Module):
         # whatever zero it is multiplied by later.
         return self.log_density(params, x.masked_fill(missing, self.filler)).masked_fill(missing, 0.0)
 
+    def constrain(self) -> None:
+        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+
     def split(self, params: Tensor) -> tuple[Tensor, ...]:
         """Return the `n_params` parameters of all columns, each of shape (..., n_columns)."""
         return params.unflatten(-1, (self.n_columns, self.n_params)).unbind(-1)
@@ -107,7 +110,17 @@ class Gaussian(Likelihood):
         """Log variance of each column on the standardised scale, shape (n_columns,) or ()."""
         if self.scale is not None:
             return self.fixed_log_variance
-        return (self.variance_floor + (self.gain * self.raw_log_variance).exp()).log()
+        return self.gain * self.raw_log_variance
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Keep the learned variance at its floor or above.
+
+        A floor within the formula would do so too, but its gradient dies below the floor: a variance that sank there
+        early in the training would not come back.
+        """
+        if self.scale is None:
+            self.raw_log_variance.clamp_(min=log(self.variance_floor) / self.gain)
 
     def distribution(self, params: Tensor) -> distributions.Normal:
         """Return the normal distribution of each cell."""

@@ -124,6 +124,10 @@ class Autoencoder(nn.Module):
         z = self.encode(inputs)
         return Output(inputs, z, self.log_likelihood(z, x, complete))
 
+    def constrain(self) -> None:
+        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        self.likelihood.constrain()
+
     def hidden_weights(self) -> list[nn.Parameter]:
         """Return the weights that may decay: each network's matrices but the last, so that a linear model has none."""
         matrices = ([p for p in network.parameters() if p.dim() > 1] for network in self.networks())
@@ -234,6 +238,11 @@ class MultiTaskVAE(VAE):
         self.heads = heads
         self.task_likelihood = task_likelihood
         self.task_units = Standardizer(task_likelihood.n_columns)
+
+    def constrain(self) -> None:
+        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        super().constrain()
+        self.task_likelihood.constrain()
 
     def networks(self) -> list[nn.Module]:
         """Return the networks that the model is made of."""
