@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ._callbacks import CallbackSupportMixin, FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
 from ._data import Columns, Rows, block_rows, blocks, describe, tensor
-from ._net import EpochHook, EpochLog, Net, dump_optimizer, early_stopping, load_optimizer
+from ._net import EpochHook, EpochLog, Net, VectorAdamW, dump_optimizer, early_stopping, load_optimizer
 from ._state import Cache, dump, load, place, seeded
 from ._validation import (
     FLOATS,
@@ -416,7 +416,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         common = {
             "x": data.x,
             "units": deepcopy(module.units),
-            "complete": bool((data.features.n_observed == n_rows).all()),
+            "complete": tuple(
+                columns is not None and bool((columns.n_observed == n_rows).all())
+                for columns in (data.features, data.targets)
+            ),
             "y": data.y,
             "y_units": deepcopy(getattr(module, "task_units", None)),
             "weight": data.weight,
@@ -434,9 +437,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
                 raise ValueError(
                     f"net_params must leave {name!r} out: {type(self).__name__} has {OWN_NAMES[name]!r} for it."
                 )
-        optimizer: dict[str, Any] = {"optimizer": torch.optim.AdamW, "optimizer__fused": True}
-        if "optimizer" in own:
-            optimizer = {"optimizer": own["optimizer"]}
+        optimizer: dict[str, Any] = {"optimizer": own.get("optimizer", VectorAdamW)}
         if "weight_decay" in signature(optimizer["optimizer"]).parameters:
             optimizer["optimizer__weight_decay"] = 0.0
             if self.alpha:

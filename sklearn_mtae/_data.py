@@ -52,8 +52,8 @@ class Batch(NamedTuple):
     """Weights of the rows, shape (n_rows,)."""
     label_weight: Tensor | None
     """Weights of the labels, shape (n_rows, n_tasks)."""
-    complete: bool
-    """Whether it is known that no cell of `x` is missing."""
+    complete: tuple[bool, bool]
+    """Whether it is known that no cell of `x`, and none of `y`, is missing."""
 
     def each(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """Return the batch with a function applied to each of its tensors."""
@@ -98,32 +98,36 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
     size = block_rows(n_columns)
     n_observed, total, sums, squares = (np.zeros(n_columns) for _ in range(4))
     lowest, highest = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
-
-    def weighted(rows: slice) -> tuple[NDArray, NDArray, NDArray]:
-        block = np.asarray(array[rows], dtype=np.float64)
-        observed = ~np.isnan(block)
-        weights = observed.astype(np.float64)
-        if weight is not None:
-            weights *= weight[rows] if weight.ndim == 2 else weight[rows, None]
-            observed &= weights > 0
-        return block, observed, weights
-
     for rows in blocks(len(array), size):
-        block, observed, weights = weighted(rows)
-        n_observed += observed.sum(0)
+        block, observed, weights = _weighted(array, weight, rows)
+        n_observed += len(block) if observed is None else observed.sum(0)
         total += weights.sum(0)
-        sums += (np.where(observed, block, 0.0) * weights).sum(0)
-        lowest = np.fmin(lowest, np.where(observed, block, np.inf).min(0))
-        highest = np.fmax(highest, np.where(observed, block, -np.inf).max(0))
+        sums += np.einsum("ij,ij->j", block, np.broadcast_to(weights, block.shape))
+        lowest = np.minimum(lowest, block.min(0) if observed is None else np.where(observed, block, np.inf).min(0))
+        highest = np.maximum(highest, block.max(0) if observed is None else np.where(observed, block, -np.inf).max(0))
     mean = np.divide(sums, total, out=np.zeros(n_columns), where=total > 0)
     for rows in blocks(len(array), size):
-        block, observed, weights = weighted(rows)
-        squares += (np.where(observed, block - mean, 0.0) ** 2 * weights).sum(0)
+        block, _, weights = _weighted(array, weight, rows)
+        block -= mean
+        squares += np.einsum("ij,ij,ij->j", block, block, np.broadcast_to(weights, block.shape))
     deviation = np.sqrt(np.divide(squares, total, out=np.zeros(n_columns), where=total > 0))
     # A constant column's deviation is rounding noise, at most a few units in the last place of its mean.
     resolution = 10 * np.finfo(array.dtype).eps * np.abs(mean)
     deviation = np.where(deviation > resolution, deviation, 1.0)
     return Columns(n_observed, mean, deviation, lowest, highest)
+
+
+def _weighted(array: NDArray, weight: NDArray | None, rows: slice) -> tuple[NDArray, NDArray | None, NDArray]:
+    """Return a block in float64 with zeros where nothing is observed, where that is (None: everywhere), and weights."""
+    block = np.array(array[rows], dtype=np.float64)
+    weights = np.ones((len(block), 1))
+    if weight is not None:
+        weights = weight[rows] if weight.ndim == 2 else weight[rows, None]
+    observed = ~np.isnan(block) & (weights > 0)
+    if observed.all():
+        return block, None, weights
+    block[~observed] = 0.0
+    return block, observed, weights * observed
 
 
 @dataclass
@@ -138,8 +142,8 @@ class Rows:
         Their location and scale.
     index : ndarray of int
         The rows that take part.
-    complete : bool
-        Whether no cell of `x` is missing.
+    complete : tuple of bool
+        Whether no cell of `x`, and none of `y`, is missing.
     y : ndarray of shape (n, n_tasks) or None
         Targets.
     y_units : Standardizer or None
@@ -155,7 +159,7 @@ class Rows:
     x: NDArray
     units: Standardizer
     index: NDArray
-    complete: bool
+    complete: tuple[bool, bool]
     y: NDArray | None
     y_units: Standardizer | None
     weight: NDArray | None

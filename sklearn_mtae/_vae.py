@@ -129,7 +129,7 @@ class VAETransformer(BaseVAE):
     ----------
     n_components : int, default=16
         Number of components of the code.
-    hidden_layer_sizes : array-like of int, default=(1024,)
+    hidden_layer_sizes : array-like of int, default=(2048,)
         Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
     activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
         Activation after each hidden layer.
@@ -249,7 +249,7 @@ class VAETransformer(BaseVAE):
         self,
         n_components=16,
         *,
-        hidden_layer_sizes=(1024,),
+        hidden_layer_sizes=(2048,),
         activation="relu",
         dropout=0.0,
         layer_norm=False,

@@ -149,7 +149,7 @@ def test_predictive_deviation_is_the_law_of_total_variance():
     model = MultiTaskVAERegressor(2, hidden_layer_sizes=(), head_hidden_layer_sizes=(), max_iter=60, random_state=0)
     _, std = model.fit(X, Y).predict(X, return_std=True)
     module = model.module_
-    head = module.heads.layers[0].weight.detach().double().numpy()[:, :, 0]
+    head = module.heads.layers[0].weight.detach().double().numpy()[:, 0]
     noise = module.task_likelihood.log_variance.exp().detach().double().numpy()
     _, posterior = model.transform(X, return_std=True)
     exact = np.sqrt(noise + posterior**2 @ (head**2).T) * module.task_units.scale.numpy()

@@ -320,3 +320,9 @@ def test_scores_with_missing_labels_in_cross_validation(table):
     Y[np.random.default_rng(0).random(Y.shape) < 0.3] = np.nan
     scores = cross_val_score(MultiTaskVAERegressor(2, random_state=0, max_iter=20), X, Y, cv=3)
     assert np.isfinite(scores).all()
+
+
+def test_own_adamw_takes_the_steps_of_torchs(estimator, table):
+    ours = clone(estimator).set_params(alpha=3.0, dtype="float64").fit(*table)
+    torchs = estimator.set_params(alpha=3.0, dtype="float64", net_params={"optimizer": torch.optim.AdamW}).fit(*table)
+    np.testing.assert_allclose(ours.transform(table[0]), torchs.transform(table[0]), rtol=1e-9)

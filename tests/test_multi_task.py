@@ -87,8 +87,8 @@ def test_heads_are_separate_networks():
     together = heads(z).unflatten(-1, (4, 2))
     first, last = heads.layers[0], heads.layers[-1]
     for task in range(4):
-        hidden = torch.tanh(z @ first.weight[task] + first.bias[task])
-        torch.testing.assert_close(together[:, task], hidden @ last.weight[task] + last.bias[task])
+        hidden = torch.tanh(z @ first.weight[task].T + first.bias[task])
+        torch.testing.assert_close(together[:, task], hidden @ last.weight[task].T + last.bias[task])
     draws = torch.randn(6, 7, 3)
     torch.testing.assert_close(heads(draws)[2], heads(draws[2]))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional as F
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -56,7 +57,7 @@ def own_dropout(module: nn.Module) -> nn.Module:
 
 
 class BatchedLinear(nn.Module):
-    """One linear layer per task, computed as one batched product.
+    """One linear layer per task, computed as one product.
 
     Parameters
     ----------
@@ -67,14 +68,18 @@ class BatchedLinear(nn.Module):
     def __init__(self, n_tasks: int, n_inputs: int, n_outputs: int) -> None:
         super().__init__()
         bound = n_inputs**-0.5
-        self.weight = nn.Parameter(torch.empty(n_tasks, n_inputs, n_outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(n_tasks, 1, n_outputs).uniform_(-bound, bound))
+        self.weight = nn.Parameter(torch.empty(n_tasks, n_outputs, n_inputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(n_tasks, n_outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., n_tasks, n_rows, n_inputs) to (..., n_tasks, n_rows, n_outputs)."""
-        if x.dim() == 3:
-            return torch.baddbmm(self.bias, x, self.weight)
-        return x @ self.weight + self.bias
+        """Map (..., n_tasks, n_inputs) to (..., n_tasks, n_outputs), each task by its own weights."""
+        if self.weight.shape[1] == 1:
+            return (x * self.weight[:, 0]).sum(-1, keepdim=True) + self.bias
+        return torch.einsum("...ti,toi->...to", x, self.weight) + self.bias
+
+    def share(self, x: Tensor) -> Tensor:
+        """Map (..., n_inputs), the same for all tasks, to (..., n_tasks, n_outputs)."""
+        return F.linear(x, self.weight.flatten(0, 1), self.bias.flatten()).unflatten(-1, self.bias.shape)
 
 
 def perceptron(
@@ -109,13 +114,13 @@ class Heads(nn.Module):
 
     def __init__(self, n_tasks: int, widths: Sequence[int], **style: Any) -> None:
         super().__init__()
-        self.n_tasks = n_tasks
         self.layers = perceptron(widths, linear=partial(BatchedLinear, n_tasks), **style)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map codes (..., n_rows, n_components) to parameters (..., n_rows, n_tasks * n_outputs)."""
-        shared = z.unsqueeze(-3).expand(*z.shape[:-2], self.n_tasks, *z.shape[-2:])
-        return self.layers(shared).transpose(-3, -2).flatten(-2)
+        first = self.layers[0]
+        assert isinstance(first, BatchedLinear)
+        return self.layers[1:](first.share(z)).flatten(-2)
 
 
 def mlp(

@@ -115,14 +115,14 @@ class Autoencoder(nn.Module):
         """Return log p(x given z) over the observed cells of each row, shape (..., n_rows)."""
         return self.likelihood.log_prob(self.decoder(z), x, complete).sum(-1)
 
-    def forward(self, x: Tensor, y: Tensor | None = None, complete: bool = False) -> Output:
+    def forward(self, x: Tensor, y: Tensor | None = None, complete: tuple[bool, bool] = (False, False)) -> Output:
         """Return codes and log-likelihoods of a batch of shape (n_rows, n_features).
 
-        `complete` promises that no cell of `x` is missing.
+        `complete` promises that no cell of `x`, and none of `y`, is missing.
         """
-        inputs = self.fill(x, complete)
+        inputs = self.fill(x, complete[0])
         z = self.encode(inputs)
-        return Output(inputs, z, self.log_likelihood(z, x, complete))
+        return Output(inputs, z, self.log_likelihood(z, x, complete[0]))
 
     def constrain(self) -> None:
         """Put parameters that a step of the optimiser has moved out of their range back into it."""
@@ -180,12 +180,12 @@ class VAE(Autoencoder):
         """Return the posterior mean of each row."""
         return self.infer(x).mean
 
-    def forward(self, x: Tensor, y: Tensor | None = None, complete: bool = False) -> Output:
+    def forward(self, x: Tensor, y: Tensor | None = None, complete: tuple[bool, bool] = (False, False)) -> Output:
         """Return posteriors, one draw of each and its log-likelihoods."""
-        inputs = self.fill(x, complete)
+        inputs = self.fill(x, complete[0])
         q = self.infer(inputs)
         z = q.rsample(self.posterior.noise(q, self.generator))
-        return Output(inputs, z, self.log_likelihood(z, x, complete), q, self.prior)
+        return Output(inputs, z, self.log_likelihood(z, x, complete[0]), q, self.prior)
 
     def log_marginal(self, x: Tensor, noise: Tensor) -> Tensor:  # type: ignore[override]
         """Return log p(x) of each standardised row by importance sampling (Burda et al. 2016, equation 8).
@@ -248,10 +248,12 @@ class MultiTaskVAE(VAE):
         """Return the networks that the model is made of."""
         return [*super().networks(), self.heads]
 
-    def forward(self, x: Tensor, y: Tensor, complete: bool = False) -> Output:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, x: Tensor, y: Tensor, complete: tuple[bool, bool] = (False, False)
+    ) -> Output:
         """Return what the VAE does, and the log-likelihood of each task's labels at the same draw."""
         output = super().forward(x, y, complete)
-        return output._replace(y_log_prob=self.task_likelihood.log_prob(self.heads(output.z), y))
+        return output._replace(y_log_prob=self.task_likelihood.log_prob(self.heads(output.z), y, complete[1]))
 
     def sample(self, n_samples: int) -> tuple[Tensor, ...]:
         """Draw codes from the prior, columns and targets given the codes, in the data's own units."""
