@@ -56,7 +56,7 @@ class Standardizer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `(x - location) / scale`."""
-        return (x - self.location.to(x.dtype)).div_(self.scale.to(x.dtype))
+        return (x - self.location.to(x.dtype)).mul_(self.scale.reciprocal().to(x.dtype))
 
     def inverse(self, u: Tensor) -> Tensor:
         """Return `location + scale * u`."""
