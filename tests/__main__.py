@@ -1,5 +1,6 @@
 """Run every check: `python -m tests`. Stops at the first that fails."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ CHECKS = [
     ["pyright"],
     [sys.executable, "-m", "pytest", *sys.argv[1:]],
 ]
+
+# Networks this small gain nothing from a second thread, and on a busy machine threads wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 for check in CHECKS:
     print("$", *check[:4], flush=True)
