@@ -41,15 +41,16 @@ class AutoencoderTransformer(BaseAutoencoder):
         to `n_outputs` columns. The four parameters above shape the named ones only.
     likelihood : {"squared_error", "gaussian", "bernoulli"} or callable, default="squared_error"
         Distribution of a column, given the code. "squared_error" is a normal distribution whose standard deviation is
-        the column's unit (see `scaling`), so that the loss is the squared error in these units; "gaussian" learns the
-        variances; "bernoulli" takes values in [0, 1]. Or a factory that takes the number of columns.
+        the column's unit (see `scaling`), so that the loss is half the squared error in these units, up to a constant;
+        "gaussian" learns the variances; "bernoulli" takes values in [0, 1]. Or a factory that takes the number of
+        columns.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
-        "bounded" for a network.
+        "bounded" for a network. Columns of the "bernoulli" likelihood stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
-        0.3 standard deviations, or three cells in ten taken away; another strength by
+        0.3 units (see `scaling`), or three cells in ten taken away; another strength by
         `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
     penalty : {"sparse", "contractive", "ridge"}, callable or None, default="ridge"
         Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
@@ -85,7 +86,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     verbose : bool or int, default=False
         Whether to print a line per epoch.
     net_params : dict or None, default=None
-        Further parameters of the skorch net: `callbacks`, `optimizer`, `optimizer__betas`, `compile`, ...
+        Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
+        is not here), `optimizer`, `optimizer__betas`, `compile`, ...
 
     Attributes
     ----------
@@ -100,7 +102,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     net_ : skorch.NeuralNet
         The skorch net.
     module_ : torch.nn.Module
-        The torch module.
+        The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

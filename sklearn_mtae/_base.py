@@ -3,9 +3,8 @@
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from functools import partial
-from inspect import signature
 from math import ceil
 from numbers import Integral, Real
 from typing import Any, NamedTuple, Self
@@ -44,6 +43,7 @@ OWN_NAMES = {
     "module": "architecture",
     "criterion": "likelihood",
     "lr": "learning_rate_init",
+    "optimizer__lr": "learning_rate_init",
     "max_epochs": "max_iter",
     "batch_size": "batch_size",
     "device": "device",
@@ -55,8 +55,12 @@ OWN_NAMES = {
     "iterator_train": "batch_size",
     "iterator_valid": "batch_size",
     "dataset": "X",
+    "valid_rows": "validation_fraction",
+    "seeds": "random_state",
+    "scheduled": "beta",
+    "predict_nonlinearity": "likelihood",
 }
-"""What skorch calls the things that have a parameter here."""
+"""What skorch and our net call the things that have a parameter here."""
 
 
 class Data(NamedTuple):
@@ -131,6 +135,18 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     verbose: bool | int
     net_params: dict[str, Any] | None
 
+    # What the torch module is built from: kept as it was at `fit`, whatever `set_params` changes later.
+    _blueprint_names: tuple[str, ...] = (
+        "n_components",
+        "hidden_layer_sizes",
+        "activation",
+        "dropout",
+        "layer_norm",
+        "architecture",
+        "likelihood",
+        "dtype",
+    )
+
     n_features_in_: int
     n_iter_: int
     loss_curve_: list[float]
@@ -139,13 +155,14 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     _seed: int
     _state: dict[str, NDArray]
     _optimizer_state: dict[str, dict[str, NDArray]]
+    _blueprint: dict[str, Any]
     _cache: Cache
 
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
 
         The first call learns the location and scale of the columns, and nothing but the weights changes later: let the
-        first part be representative. Schedules stand at their end.
+        first part be representative. Schedules stand at their end, and no row is held out.
 
         Parameters
         ----------
@@ -154,7 +171,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
+            Weights of the rows; only their ratios within this part matter.
 
         Returns
         -------
@@ -194,8 +211,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         check_is_fitted(self)
         codes = check_array(Z, dtype=FLOATS, input_name="Z")
         n_columns = codes.shape[1]
-        if n_columns != self.n_components:
-            raise ValueError(f"Z must have {self.n_components} columns, one per component. Got {n_columns} instead.")
+        if n_columns != self._n_features_out:
+            raise ValueError(f"Z must have {self._n_features_out} columns, one per component. Got {n_columns} instead.")
         return self._apply(lambda module, z: module.reconstruct(z), codes, standardize=False)
 
     def predict(self, X: ArrayLike) -> NDArray:
@@ -234,7 +251,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         check_is_fitted(self)
         if "net" not in self._cache:
             device = self._resolve_device()
-            module = load(self._empty_module(), self._state, getattr(torch, self.dtype))
+            module = load(self._empty_module(self._blueprint), self._state, self._trained_dtype)
             self._cache["net"] = self._make_net(place(module, device), device).initialize()
             self._cache["net"].history.extend(self._cache.pop("history", []))
         return self._cache["net"]
@@ -243,11 +260,15 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def module_(self) -> Autoencoder:
         """The fitted torch module, in the precision it was trained in and evaluation mode."""
         check_is_fitted(self)
-        return self._fitted_module(getattr(torch, self.dtype))
+        return self._fitted_module(self._trained_dtype)
+
+    @property
+    def _trained_dtype(self) -> torch.dtype:
+        return getattr(torch, self._blueprint["dtype"])
 
     @property
     def _n_features_out(self) -> int:
-        return self.n_components
+        return self._blueprint["n_components"]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_state")
@@ -280,10 +301,12 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _make_module(self) -> Autoencoder:
         """Compose the model from the parameters."""
 
-    def _empty_module(self, seed: int = 0) -> Autoencoder:
+    def _empty_module(self, blueprint: dict[str, Any], seed: int = 0) -> Autoencoder:
         """Return a model with initial weights, torch's global random state left as it was."""
+        builder = copy(self)
+        builder.__dict__.update(blueprint)
         with seeded(seed):
-            return self._make_module()
+            return builder._make_module()
 
     def _loss_parts(self) -> dict[str, Any]:
         """Return the parts of the loss."""
@@ -317,13 +340,24 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
     @with_callbacks
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False) -> Self:
+        """Train; a fit that fails leaves an estimator that was fitted before as it was."""
+        before = dict(self.__dict__)
+        try:
+            return self._train(X, y, sample_weight, partial)
+        except BaseException:
+            if self.__sklearn_is_fitted__():
+                learned = ("n_features_in_", "feature_names_in_", "task_names_", "_y_ndim")
+                self.__dict__.update({name: before[name] for name in learned if name in before})
+            raise
+
+    def _train(self, X: Any, y: Any, sample_weight: Any, partial: bool) -> Self:
         """Check the data, build the model or take it up where it was left, train it and keep its state."""
         self._validate_params()
         fresh = not (self.__sklearn_is_fitted__() and (partial or self.warm_start))
         device = self._resolve_device(strict=True)
-        data = self._check_data(X, y, sample_weight, reset=fresh)
         progress = self._start() if fresh else self._resume(partial)
-        module = self._prepare_module(data, progress)
+        data = self._check_data(X, y, sample_weight, reset=fresh)
+        module = self._prepare_module(data, progress, fresh)
         train, valid = self._make_rows(data, module, progress, device, hold_out=self.early_stopping and not partial)
         n_epochs = 1 if partial else self.max_iter
         task = FitTask(
@@ -349,13 +383,21 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """Return the attributes of a fit before its first epoch."""
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         curves = {"loss_curve_": [], "validation_scores_": [], "term_curves_": {}}
-        return {"_seed": seed, "_optimizer_state": {}, "n_iter_": 0, **curves}
+        blueprint = {name: getattr(self, name) for name in self._blueprint_names}
+        return {"_seed": seed, "_blueprint": blueprint, "_optimizer_state": {}, "n_iter_": 0, **curves}
 
     def _resume(self, keep_optimizer: bool) -> dict[str, Any]:
         """Return the attributes of the last fit, copied: a fit that fails leaves them as they were."""
+        for name, fitted in self._blueprint.items():
+            if repr(getattr(self, name)) != repr(fitted):
+                raise ValueError(
+                    f"A fit that goes on needs the parameters that shape the model as they were. {name}={fitted!r} "
+                    f"became {getattr(self, name)!r}; fit from the start with warm_start=False."
+                )
         names = ["_seed", "_optimizer_state", "n_iter_", "loss_curve_", "validation_scores_", "term_curves_"]
         progress = deepcopy({name: getattr(self, name) for name in names})
-        return progress if keep_optimizer else {**progress, "_optimizer_state": {}}
+        optimizer = {} if keep_optimizer else {"_optimizer_state": {}}
+        return {**progress, "_blueprint": self._blueprint, **optimizer}
 
     def _seeds(self, progress: dict[str, Any]) -> tuple[int, ...]:
         """Return seeds for the rows' order, the draws and the validation's draws, other ones at each call."""
@@ -368,13 +410,12 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         weight = check_weights(sample_weight, x)
         return Data(x, None, weight, describe(x, weight))
 
-    def _prepare_module(self, data: Data, progress: dict[str, Any]) -> Autoencoder:
+    def _prepare_module(self, data: Data, progress: dict[str, Any], fresh: bool) -> Autoencoder:
         """Return the model to train, its columns' units learned; at first a new one."""
         dtype = getattr(torch, self.dtype)
-        module = self._empty_module(progress["_seed"]).to(dtype)
-        fresh = progress["n_iter_"] == 0
+        module = self._empty_module(progress["_blueprint"], progress["_seed"]).to(dtype)
         if not fresh:
-            load(module, self._state, dtype)
+            load(module, deepcopy(self._state), dtype)
         self._check_values(module, data)
         if fresh:
             self._learn_units(module, data)
@@ -426,24 +467,34 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             "device": device,
             "dtype": getattr(torch, self.dtype),
         }
-        valid = Rows(index=index[:n_valid], **common) if n_valid else None
-        return Rows(index=index[n_valid:], **common), valid
+        if not n_valid:
+            return Rows(index=index, **common), None
+        if data.weight is not None and data.weight.ndim == 1:
+            # Each part has an average weight of 1: a loss in nats per row, whoever is in it.
+            weight = data.weight.copy()
+            for part in (index[:n_valid], index[n_valid:]):
+                weight[part] /= weight[part].mean()
+            common["weight"] = weight
+        return Rows(index=index[n_valid:], **common), Rows(index=index[:n_valid], **common)
 
     def _make_net(self, module: Autoencoder, device: torch.device, **training: Any) -> Net:
         """Compose the net from the parameters and what a training adds; it is not initialised yet."""
         own = self.net_params or {}
         for name in own:
-            if name in OWN_NAMES:
-                raise ValueError(
-                    f"net_params must leave {name!r} out: {type(self).__name__} has {OWN_NAMES[name]!r} for it."
-                )
+            parameter = OWN_NAMES.get(name) or OWN_NAMES.get(name.split("__")[0])
+            if parameter:
+                raise ValueError(f"net_params must leave {name!r} out: {type(self).__name__} has {parameter!r} for it.")
         optimizer: dict[str, Any] = {"optimizer": own.get("optimizer", VectorAdamW)}
-        if "weight_decay" in signature(optimizer["optimizer"]).parameters:
+        decoupled = optimizer["optimizer"] in (VectorAdamW, torch.optim.AdamW)
+        if self.alpha and not decoupled:
+            raise ValueError(
+                f"alpha must be 0 with an optimizer other than AdamW, whose weight decay alone is decoupled from the "
+                f"gradient. Got alpha={self.alpha} and {optimizer['optimizer']!r}."
+            )
+        if decoupled:
             optimizer["optimizer__weight_decay"] = 0.0
-            if self.alpha:
-                optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": self.alpha})]
-        elif self.alpha:
-            raise ValueError(f"alpha must be 0 with an optimizer without weight_decay. Got alpha={self.alpha}.")
+        if self.alpha:
+            optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": self.alpha})]
         return Net(
             module=module,
             criterion=Loss(**self._loss_parts()).to(getattr(torch, self.dtype)),
@@ -458,12 +509,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """Return the net's callbacks, the user's last."""
         stop = [] if valid is None else [early_stopping(self.n_iter_no_change, self.tol)]
         log = [EpochLog()] if self.verbose else []
-        return [
-            EpochHook(task.begin_epoch, task.end_epoch),
-            *stop,
-            *log,
-            *((self.net_params or {}).get("callbacks") or []),
-        ]
+        users = (self.net_params or {}).get("callbacks") or []
+        if not isinstance(users, list | tuple):
+            raise ValueError(f"net_params must have a list for 'callbacks'. Got {users!r} instead.")
+        return [EpochHook(task.begin_epoch, task.end_epoch), *stop, *log, *users]
 
     def _n_batch_rows(self, n_rows: int) -> int:
         if self.batch_size is None:
@@ -483,7 +532,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
                 progress["term_curves_"].setdefault(name, []).append(value)
             if "valid_loss" in row:
                 progress["validation_scores_"].append(-row["valid_loss"])
-        progress["_state"] = dump(net.module_)
+        progress["_state"] = dump(getattr(net.module_, "_orig_mod", net.module_))  # as it was before `compile`
         progress["_optimizer_state"] = dump_optimizer(net) if partial else {}
         self.__dict__.update(progress)
         net.release()
@@ -509,9 +558,11 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """
         module = self._fitted_module(torch.float64 if array.dtype == np.float64 else torch.float32)
         device = module.units.location.device
+        # The widest layer bounds the memory, not the array; a quarter of it still keeps the processor busy.
+        width = max(array.shape[1], self.n_features_in_, max(p.shape[0] for p in module.parameters()) // 4)
         results = []
         with torch.inference_mode():
-            for rows in blocks(len(array), block_rows(n_draws * max(array.shape[1], self.n_features_in_))):
+            for rows in blocks(len(array), block_rows(n_draws * width)):
                 block = tensor(array[rows]).to(device)
                 results.append(function(module, module.units(block) if standardize else block).cpu().numpy())
         return results[0] if len(results) == 1 else np.concatenate(results)
@@ -523,7 +574,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             device = torch.device("cpu")
         key = f"{dtype} on {device}"
         if key not in self._cache:
-            module = load(self._empty_module(), self._state, dtype)
+            module = load(self._empty_module(self._blueprint), self._state, dtype)
             self._cache[key] = place(module, device).eval().requires_grad_(False)
         return self._cache[key]
 

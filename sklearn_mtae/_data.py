@@ -75,8 +75,9 @@ def blocks(n_rows: int, size: int) -> Iterator[slice]:
 
 
 def tensor(array: NDArray) -> Tensor:
-    """Return a tensor over the array's memory, or over a copy where torch could not be kept from writing to it."""
-    return torch.from_numpy(array if array.flags.writeable and array.dtype.isnative else array.copy())
+    """Return a tensor over the array's memory, or over a copy where torch cannot read it there or might write to it."""
+    shared = array.flags.writeable and array.flags.c_contiguous and array.dtype.isnative
+    return torch.from_numpy(array if shared else np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
 
 
 def describe(array: NDArray, weight: NDArray | None = None) -> Columns:

@@ -60,7 +60,8 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
     architecture : str or callable, default="mlp"
         Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and
         returns two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components`
-        to `n_outputs` columns. The four parameters above shape the named ones only.
+        to `n_outputs` columns. The four parameters above shape the named ones only,
+        and the heads, but for their widths.
     likelihood : {"gaussian", "squared_error", "bernoulli"} or callable, default="gaussian"
         Distribution of a column, given the code. "gaussian" learns a variance per column; "squared_error" fixes the
         standard deviation at the column's unit (see `scaling`); "bernoulli" takes values in [0, 1]. Or a factory that
@@ -88,10 +89,10 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
-        "bounded" for a network.
+        "bounded" for a network. Columns of the "bernoulli" likelihood stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
-        0.3 standard deviations, or three cells in ten taken away; another strength by
+        0.3 units (see `scaling`), or three cells in ten taken away; another strength by
         `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
     penalty : {"sparse", "contractive", "ridge"}, callable or None, default=None
         Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
@@ -127,7 +128,8 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
     verbose : bool or int, default=False
         Whether to print a line per epoch.
     net_params : dict or None, default=None
-        Further parameters of the skorch net: `callbacks`, `optimizer`, `optimizer__betas`, `compile`, ...
+        Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
+        is not here), `optimizer`, `optimizer__betas`, `compile`, ...
 
     Attributes
     ----------
@@ -143,13 +145,13 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
     net_ : skorch.NeuralNet
         The skorch net.
     module_ : torch.nn.Module
-        The torch module.
+        The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had names.
     task_names_ : list of str
-        Names of the tasks: y's columns where y is a data frame, otherwise "y0", "y1", ...
+        Names of the tasks: those of a data frame's columns or of a series, otherwise "y0", "y1", ...
 
     See Also
     --------
@@ -176,6 +178,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "task_weighting": [StrOptions({"equal"}), "array-like"],
     }
+    _blueprint_names = (*BaseVAE._blueprint_names, "task_likelihoods", "head_hidden_layer_sizes")
 
     def __init__(
         self,
@@ -277,7 +280,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         """Train for one epoch on a part of the data.
 
         The first call learns location and scale of the columns and needs a label of each task. Schedules stand at
-        their end.
+        their end, and no row is held out.
 
         Parameters
         ----------
@@ -319,7 +322,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
             return mean
 
         def deviation(module: MultiTaskVAE, x: Tensor) -> Tensor:
-            return module.predict_std(x, quasi_normal(module.fill(x), 64, self.n_components, self._seed))
+            return module.predict_std(x, quasi_normal(module.fill(x), 64, self._n_features_out, self._seed))
 
         return mean, self._as_targets(self._apply(deviation, X, n_draws=64))
 
@@ -405,13 +408,15 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         x = check_features(self, X, reset=reset)
         targets, names = check_targets(y, x), task_names(y)
-        weight = check_weights(sample_weight, x, len(names))
+        weight = check_weights(sample_weight, x, targets)
         columns = describe(targets, weight)
         if reset:
             check_labels(columns, names)
             self.task_names_, self._y_ndim = names, np.asarray(y).ndim
         elif len(names) != len(self.task_names_):
             raise ValueError(f"y must have {len(self.task_names_)} columns, one per task. Got {len(names)} instead.")
+        elif hasattr(y, "columns") and names != self.task_names_:
+            raise ValueError(f"y must have the columns {self.task_names_}, in this order. Got {names} instead.")
         row_weight = None if weight is None or weight.ndim == 2 else weight
         return Data(x, targets, weight, describe(x, row_weight), columns)
 

@@ -99,7 +99,9 @@ class VectorAdamW(torch.optim.Optimizer):
 
 
 def dump_optimizer(net: "Net") -> dict[str, dict[str, NDArray]]:
-    """Return the optimiser's state of each parameter vector, as arrays."""
+    """Return the optimiser's state of each parameter vector, as arrays; none of an optimiser of the user's own."""
+    if type(net.optimizer_) is not VectorAdamW:
+        return {}
     states = {name: net.optimizer_.state[vector] for name, vector in net.vectors_.items()}
     return {
         name: {key: value.cpu().numpy().copy() for key, value in state.items() if isinstance(value, Tensor)}
@@ -108,7 +110,10 @@ def dump_optimizer(net: "Net") -> dict[str, dict[str, NDArray]]:
 
 
 def load_optimizer(net: "Net", saved: dict[str, dict[str, NDArray]]) -> None:
-    """Take the optimiser up where it was dumped."""
+    """Take the optimiser up where it was dumped; it starts anew where the weights that decay, or it itself, changed."""
+    sizes = {name: vector.numel() for name, vector in net.vectors_.items()}
+    if type(net.optimizer_) is not VectorAdamW or {n: s["exp_avg"].size for n, s in saved.items()} != sizes:
+        return
     for name, state in saved.items():
         vector = net.vectors_[name]
         net.optimizer_.state[vector] = {key: torch.tensor(value, device=vector.device) for key, value in state.items()}
@@ -191,6 +196,10 @@ class Net(NeuralNet):
         """Return none: what skorch's would record and print comes from the epoch's own sums."""
         return []
 
+    def torch_compile(self, module: nn.Module, name: str) -> nn.Module:
+        """Compile the model where that is asked for; the loss is a handful of sums."""
+        return super().torch_compile(module, name) if name == "module" else module
+
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> "Net":
         """Lay the parameters out as two vectors, weights that decay and the others, or as one if no weight decays."""
         parameters = [p for _, p in super().get_all_learnable_params() if p.requires_grad]
@@ -237,7 +246,8 @@ class Net(NeuralNet):
         self.n_steps_ = len(self.get_iterator(X, training=True)) * (self.max_epochs if epochs is None else epochs)
         self.watched_ = any(self._watches_batches(callback) for _, callback in self.callbacks_)
         try:
-            super().fit_loop(X, y, epochs, **fit_params)
+            with torch.enable_grad():
+                super().fit_loop(X, y, epochs, **fit_params)
         except StopTraining:
             pass
         except KeyboardInterrupt:
@@ -269,9 +279,17 @@ class Net(NeuralNet):
             steps.append({"loss": step["loss"], **step["means"]})
             sizes.append(len(batch.x))
         share = torch.tensor(sizes, dtype=steps[0]["loss"].dtype, device=self.device) / sum(sizes)
-        means = {name: (share @ torch.stack([step[name] for step in steps])).tolist() for name in steps[0]}
+        means: dict[str, Any] = {
+            name: (share @ torch.stack([step[name] for step in steps])).tolist() for name in steps[0]
+        }
         self._check_finite(means, prefix)
-        self.history.record(prefix + "_loss", means.pop("loss"))
+        loss = means.pop("loss")
+        best = min([np.inf, *(row[prefix + "_loss"] for row in self.history[:-1])])
+        self.history.record(prefix + "_loss_best", loss < best)
+        self.history.record(prefix + "_loss", loss)
+        if not self.watched_:
+            self.history.new_batch()  # skorch's callbacks look for one
+            self.history.record_batch(prefix + "_loss", loss)
         self.history.record(prefix + "_terms", means)
         self.history.record(prefix + "_batch_count", len(sizes))
 

@@ -14,7 +14,7 @@ from torch import nn
 from .nn.models import Standardizer
 
 M = TypeVar("M", bound=nn.Module)
-_construction = threading.Lock()
+_construction = threading.RLock()  # an architecture may itself ask a fitted estimator for its module
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def load(module: M, state: dict[str, NDArray], dtype: torch.dtype) -> M:
     Arrays of the right dtype are shared, not copied: memory-mapped weights stay one copy for all processes.
     """
     with warnings.catch_warnings():
-        # Read-only memory maps. Inference writes to no weight, and training copies them first.
+        # Read-only memory maps. Inference writes to no array, and training is given copies.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in state.items()}
     kept = {

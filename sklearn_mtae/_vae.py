@@ -1,13 +1,13 @@
 """The variational autoencoder as a transformer."""
 
 from collections.abc import Callable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -31,6 +31,7 @@ class BaseVAE(BaseAutoencoder):
         "objective": [StrOptions(set(OBJECTIVES)), callable],
         "beta": [Interval(Real, 0, None, closed="left"), StrOptions(set(SCHEDULES)), callable],
     }
+    _blueprint_names = (*BaseAutoencoder._blueprint_names, "posterior", "prior")
 
     posterior: str | Callable[[], NormalPosterior]
     prior: str | Callable[[int], Prior]
@@ -78,9 +79,10 @@ class BaseVAE(BaseAutoencoder):
         ndarray of shape (n_samples,)
             Log-densities.
         """
+        check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
 
         def log_density(module: VAE, x: Tensor) -> Tensor:
-            noise = quasi_normal(module.fill(x), n_importance_samples, self.n_components, self._seed)
+            noise = quasi_normal(module.fill(x), n_importance_samples, self._n_features_out, self._seed)
             return module.log_marginal(x, noise) + module.units.log_jacobian(x)
 
         return self._apply(log_density, self._check_rows(X), n_draws=n_importance_samples)
@@ -105,10 +107,11 @@ class BaseVAE(BaseAutoencoder):
         }
 
     def _sample(self, n_samples: int, random_state: Any) -> list[NDArray]:
-        """Draw rows on the CPU, from one seed whatever the device."""
+        """Draw rows on the CPU, from one seed whatever the device, in float64: a large location takes digits."""
         check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-        module = self._fitted_module(getattr(torch, self.dtype), torch.device("cpu"))
+        module = self._fitted_module(torch.float64, torch.device("cpu"))
         with torch.inference_mode(), seeded(seed):
             return [part.numpy() for part in module.sample(n_samples)]
 
@@ -159,10 +162,10 @@ class VAETransformer(BaseVAE):
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
-        "bounded" for a network.
+        "bounded" for a network. Columns of the "bernoulli" likelihood stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
-        0.3 standard deviations, or three cells in ten taken away; another strength by
+        0.3 units (see `scaling`), or three cells in ten taken away; another strength by
         `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
     penalty : {"sparse", "contractive", "ridge"}, callable or None, default=None
         Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
@@ -198,7 +201,8 @@ class VAETransformer(BaseVAE):
     verbose : bool or int, default=False
         Whether to print a line per epoch.
     net_params : dict or None, default=None
-        Further parameters of the skorch net: `callbacks`, `optimizer`, `optimizer__betas`, `compile`, ...
+        Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
+        is not here), `optimizer`, `optimizer__betas`, `compile`, ...
 
     Attributes
     ----------
@@ -213,7 +217,7 @@ class VAETransformer(BaseVAE):
     net_ : skorch.NeuralNet
         The skorch net.
     module_ : torch.nn.Module
-        The torch module.
+        The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

@@ -1,7 +1,7 @@
 """Checks of what users pass; the only place that imports scikit-learn's private names."""
 
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ def check_support(columns: Columns, likelihood: Likelihood, parameter: str, arra
             )
 
 
-def check_weights(sample_weight: Any, X: NDArray, n_tasks: int = 0) -> NDArray | None:
+def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> NDArray | None:
     """Return weights of rows (n_rows,) or of labels (n_rows, n_tasks), 1 on average over those that are not zero.
 
     Raises
@@ -102,14 +102,13 @@ def check_weights(sample_weight: Any, X: NDArray, n_tasks: int = 0) -> NDArray |
     """
     if sample_weight is None:
         return None
-    if not hasattr(sample_weight, "shape"):
+    if not hasattr(sample_weight, "shape") and not isinstance(sample_weight, Number):
         sample_weight = np.asarray(sample_weight)
-    if len(sample_weight.shape) == 2 and n_tasks:
+    if y is not None and len(getattr(sample_weight, "shape", ())) == 2:
         weight = check_array(sample_weight, dtype=np.float64, ensure_non_negative=True, input_name="sample_weight")
-        if weight.shape != (len(X), n_tasks):
-            raise ValueError(
-                f"sample_weight must have shape ({len(X)},) or ({len(X)}, {n_tasks}). Got {weight.shape} instead."
-            )
+        if weight.shape != y.shape:
+            raise ValueError(f"sample_weight must have shape ({len(X)},) or {y.shape}. Got {weight.shape} instead.")
+        weight = np.where(np.isnan(y), 0.0, weight)  # what stands where no label is has no say
     else:
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weight.any():

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import r2_score as complete_r2_score
+from sklearn.utils import check_array
 
 __all__ = ["r2_score"]
 
@@ -46,6 +47,8 @@ def r2_score(
     >>> r2_score(y_true, y_pred, multioutput="raw_values")
     array([0.5, 1. ])
     """
+    if multioutput not in ("raw_values", "uniform_average"):
+        raise ValueError(f"multioutput must be 'raw_values' or 'uniform_average'. Got {multioutput!r} instead.")
     truth, prediction = _as_columns(y_true), _as_columns(y_pred)
     if truth.shape != prediction.shape:
         raise ValueError(f"y_true and y_pred must have the same shape. Got {truth.shape} and {prediction.shape}.")
@@ -63,5 +66,5 @@ def r2_score(
 
 
 def _as_columns(values: ArrayLike) -> NDArray:
-    array = np.asarray(values, dtype=np.float64)
+    array = check_array(values, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan")
     return array[:, None] if array.ndim == 1 else array

@@ -285,7 +285,7 @@ def test_own_optimiser(estimator, table, optimizer):
 
 def test_weight_decay_is_not_ignored(estimator, table):
     estimator.set_params(net_params={"optimizer": torch.optim.LBFGS}, alpha=1.0)
-    with pytest.raises(ValueError, match="alpha must be 0 with an optimizer without weight_decay"):
+    with pytest.raises(ValueError, match="alpha must be 0 with an optimizer other than AdamW"):
         estimator.fit(*table)
 
 
