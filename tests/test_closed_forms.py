@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import trapezoid
 from scipy.linalg import subspace_angles
 from scipy.stats import multivariate_normal, norm
 from sklearn.base import clone
@@ -113,7 +114,7 @@ def test_kl_is_the_integral():
     q = DiagonalNormal(torch.tensor([[0.7]]), torch.tensor([[-0.6]]))
     z = np.linspace(-10, 10, 20001)
     density = norm(0.7, np.exp(-0.3))
-    integral = np.trapezoid(density.pdf(z) * (density.logpdf(z) - norm.logpdf(z)), z)
+    integral = trapezoid(density.pdf(z) * (density.logpdf(z) - norm.logpdf(z)), z)
     prior = PRIORS["normal"](1)
     assert float(prior.kl(q, q.mean)) == pytest.approx(integral, rel=1e-5)
     draws = q.rsample(quasi_normal(q.mean, 4096, 1, seed=0))
