@@ -10,8 +10,8 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from torch import Tensor
 
-from ._base import Data
 from ._data import describe
+from ._training import Data
 from ._vae import BaseVAE
 from ._validation import (
     Interval,

@@ -93,3 +93,11 @@ def test_bounded_deviation_caps_what_is_rare():
     columns = describe(x)
     np.testing.assert_allclose(np.abs((x - columns.mean) / columns.bounded_deviation).max(0), [2, 1.75], atol=0.1)
     assert columns.bounded_deviation[1] == columns.deviation[1]
+
+
+def test_memmap_is_fitted_as_an_array_is(tmp_path):
+    X = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32)
+    X.tofile(tmp_path / "rows")
+    mapped = np.memmap(tmp_path / "rows", dtype=np.float32, mode="r", shape=X.shape)
+    model = AutoencoderTransformer(2, hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+    np.testing.assert_array_equal(model.fit(X).transform(X), model.fit(mapped).transform(mapped))

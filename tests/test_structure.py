@@ -9,7 +9,7 @@ import sklearn_mtae
 
 ROOT = Path(sklearn_mtae.__file__).parent
 LEAVES = {"likelihoods", "posteriors", "priors", "corruptions", "penalties", "schedules", "architectures"}
-ABOVE = {"_base", "_autoencoder", "_vae", "_multitask", "metrics"}
+ABOVE = {"_training", "_base", "_autoencoder", "_vae", "_multitask", "metrics"}
 
 
 def imports(path):

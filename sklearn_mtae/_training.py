@@ -1,0 +1,389 @@
+"""How the estimators are fitted: parameters, the parts of a model, and the steps from arrays to a trained state."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy, deepcopy
+from functools import partial
+from math import ceil
+from numbers import Integral, Real
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from torch import Tensor, nn
+
+from ._callbacks import FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
+from ._data import Columns, Rows, describe
+from ._net import OWN_NAMES, EpochHook, EpochLog, Net, VectorAdamW, dump_optimizer, early_stopping, load_optimizer
+from ._state import Cache, dump, load, place, seeded
+from ._validation import Interval, StrOptions, check_features, check_sizes, check_support, check_weights, resolve
+from .nn.architectures import ACTIVATIONS, ARCHITECTURES, own_dropout
+from .nn.corruptions import CORRUPTIONS
+from .nn.likelihoods import LIKELIHOODS, Likelihood
+from .nn.models import Autoencoder
+from .nn.objectives import OBJECTIVES, Loss
+from .nn.penalties import PENALTIES
+
+
+class Data(NamedTuple):
+    """A checked call of `fit`."""
+
+    x: NDArray
+    """Features, shape (n_samples, n_features)."""
+    y: NDArray | None
+    """Targets, shape (n_samples, n_tasks)."""
+    weight: NDArray | None
+    """Weights, shape (n_samples,) or (n_samples, n_tasks)."""
+    features: Columns
+    """What is known of the features."""
+    targets: Columns | None = None
+    """What is known of the targets."""
+
+
+class Trainable(BaseEstimator):
+    """An estimator that fits a torch module: what it is made of, and how it is trained."""
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "layer_norm": ["boolean"],
+        "architecture": [StrOptions(set(ARCHITECTURES)), callable],
+        "likelihood": [StrOptions(set(LIKELIHOODS)), callable],
+        "scaling": [StrOptions({"auto", "standard", "bounded"})],
+        "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
+        "penalty": [StrOptions(set(PENALTIES)), callable, None],
+        "penalty_weight": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "dtype": [StrOptions({"float32", "float64"})],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "net_params": [dict, None],
+    }
+
+    n_components: int
+    hidden_layer_sizes: Sequence[int]
+    activation: str
+    dropout: float
+    layer_norm: bool
+    architecture: str | Callable[..., tuple[nn.Module, nn.Module]]
+    likelihood: str | Callable[[int], Likelihood]
+    scaling: str
+    corruption: str | Callable[..., Tensor] | None
+    penalty: str | Callable[..., Tensor] | None
+    penalty_weight: float
+    alpha: float
+    batch_size: int | str | None
+    learning_rate_init: float
+    max_iter: int
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+    warm_start: bool
+    dtype: str
+    device: str
+    random_state: int | np.random.RandomState | None
+    verbose: bool | int
+    net_params: dict[str, Any] | None
+
+    # What the torch module is built from: kept as it was at `fit`, whatever `set_params` changes later.
+    _blueprint_names: tuple[str, ...] = (
+        "n_components",
+        "hidden_layer_sizes",
+        "activation",
+        "dropout",
+        "layer_norm",
+        "architecture",
+        "likelihood",
+        "dtype",
+    )
+
+    n_features_in_: int
+    n_iter_: int
+    loss_curve_: list[float]
+    validation_scores_: list[float]
+    term_curves_: dict[str, list[float]]
+    _seed: int
+    _state: dict[str, NDArray]
+    _optimizer_state: dict[str, dict[str, NDArray]]
+    _blueprint: dict[str, Any]
+    _cache: Cache
+
+    # The parts of a model.
+
+    @abstractmethod
+    def _make_module(self) -> Autoencoder:
+        """Compose the model from the parameters."""
+
+    def _empty_module(self, blueprint: dict[str, Any], seed: int = 0) -> Autoencoder:
+        """Return a model with initial weights, torch's global random state left as it was."""
+        builder = copy(self)
+        builder.__dict__.update(blueprint)
+        with seeded(seed):
+            return builder._make_module()
+
+    def _loss_parts(self) -> dict[str, Any]:
+        """Return the parts of the loss."""
+        penalty = None if self.penalty is None else resolve(self.penalty, PENALTIES)
+        return {"objective": OBJECTIVES["elbo"], "penalty": penalty, "penalty_weight": self.penalty_weight}
+
+    def _make_corruption(self) -> Callable[..., Tensor] | None:
+        return None if self.corruption is None else resolve(self.corruption, CORRUPTIONS)
+
+    def _make_likelihood(self) -> Likelihood:
+        return resolve(self.likelihood, LIKELIHOODS)(self.n_features_in_)
+
+    def _make_coders(self, code_params: int, output_params: int) -> tuple[nn.Module, nn.Module]:
+        """Return encoder and decoder for so many parameters per component and per column."""
+        factory = resolve(self.architecture, ARCHITECTURES)
+        if isinstance(self.architecture, str):
+            sizes = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
+            factory = partial(factory, hidden_layer_sizes=sizes, **self._layer_style())
+        encoder, decoder = factory(
+            n_features=self.n_features_in_,
+            n_code=code_params * self.n_components,
+            n_components=self.n_components,
+            n_outputs=output_params * self.n_features_in_,
+        )
+        return own_dropout(encoder), own_dropout(decoder)
+
+    def _layer_style(self) -> dict[str, Any]:
+        return {"activation": self.activation, "dropout": self.dropout, "layer_norm": self.layer_norm}
+
+    # Steps of a fit.
+
+    @with_callbacks
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False) -> Self:
+        """Train; a fit that fails leaves an estimator that was fitted before as it was."""
+        before = dict(self.__dict__)
+        try:
+            return self._train(X, y, sample_weight, partial)
+        except BaseException:
+            if self.__sklearn_is_fitted__():
+                learned = ("n_features_in_", "feature_names_in_", "task_names_", "_y_ndim")
+                self.__dict__.update({name: before[name] for name in learned if name in before})
+            raise
+
+    def _train(self, X: Any, y: Any, sample_weight: Any, partial: bool) -> Self:
+        """Check the data, build the model or take it up where it was left, train it and keep its state."""
+        self._validate_params()
+        fresh = not (self.__sklearn_is_fitted__() and (partial or self.warm_start))
+        device = self._resolve_device(strict=True)
+        progress = self._start() if fresh else self._resume(partial)
+        data = self._check_data(X, y, sample_weight, reset=fresh)
+        module = self._prepare_module(data, progress, fresh)
+        train, valid = self._make_rows(data, module, progress, device, hold_out=self.early_stopping and not partial)
+        n_epochs = 1 if partial else self.max_iter
+        task = FitTask(
+            self, n_epochs, lambda: {**progress, "_state": dump(module), "_cache": Cache()}, X, y, sample_weight
+        )
+        net = self._make_net(
+            place(module, device),
+            device,
+            max_epochs=n_epochs,
+            batch_size=self._n_batch_rows(len(train)),
+            callbacks=self._net_callbacks(task, valid),
+            valid_rows=valid,
+            seeds=self._seeds(progress),
+            scheduled=not partial,
+        ).initialize()
+        load_optimizer(net, progress["_optimizer_state"])
+        net.partial_fit(train)
+        self._keep(net, progress, partial)
+        task.end()
+        return self
+
+    def _start(self) -> dict[str, Any]:
+        """Return the attributes of a fit before its first epoch."""
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        curves = {"loss_curve_": [], "validation_scores_": [], "term_curves_": {}}
+        blueprint = {name: getattr(self, name) for name in self._blueprint_names}
+        return {"_seed": seed, "_blueprint": blueprint, "_optimizer_state": {}, "n_iter_": 0, **curves}
+
+    def _resume(self, keep_optimizer: bool) -> dict[str, Any]:
+        """Return the attributes of the last fit, copied: a fit that fails leaves them as they were."""
+        for name, fitted in self._blueprint.items():
+            if repr(getattr(self, name)) != repr(fitted):
+                raise ValueError(
+                    f"A fit that goes on needs the parameters that shape the model as they were. {name}={fitted!r} "
+                    f"became {getattr(self, name)!r}; fit from the start with warm_start=False."
+                )
+        names = ["_seed", "_optimizer_state", "n_iter_", "loss_curve_", "validation_scores_", "term_curves_"]
+        progress = deepcopy({name: getattr(self, name) for name in names})
+        optimizer = {} if keep_optimizer else {"_optimizer_state": {}}
+        return {**progress, "_blueprint": self._blueprint, **optimizer}
+
+    def _seeds(self, progress: dict[str, Any]) -> tuple[int, ...]:
+        """Return seeds for the rows' order, the draws and the validation's draws, other ones at each call."""
+        sequence = np.random.SeedSequence([progress["_seed"], progress["n_iter_"]])
+        return tuple(int(seed) for seed in sequence.generate_state(3))
+
+    def _check_data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
+        """Check features and weights; there are no targets here."""
+        x = check_features(self, X, reset=reset)
+        weight = check_weights(sample_weight, x)
+        return Data(x, None, weight, describe(x, weight))
+
+    def _prepare_module(self, data: Data, progress: dict[str, Any], fresh: bool) -> Autoencoder:
+        """Return the model to train, its columns' units learned; at first a new one."""
+        dtype = getattr(torch, self.dtype)
+        module = self._empty_module(progress["_blueprint"], progress["_seed"]).to(dtype)
+        if not fresh:
+            load(module, deepcopy(self._state), dtype)
+        self._check_values(module, data)
+        if fresh:
+            self._learn_units(module, data)
+        return module
+
+    def _check_values(self, module: Autoencoder, data: Data) -> None:
+        """Check the features against their likelihood."""
+        names = getattr(self, "feature_names_in_", range(self.n_features_in_))
+        check_support(data.features, module.likelihood, f"likelihood={self.likelihood!r}", "X", names)
+
+    def _learn_units(self, module: Autoencoder, data: Data) -> None:
+        """Set location and scale of the features."""
+        if module.likelihood.standardized:
+            features = data.features
+            scale = features.deviation if self._is_standard() else features.bounded_deviation
+            module.units.set(features.mean, scale)
+
+    def _is_standard(self) -> bool:
+        """Return whether the unit of a feature is its standard deviation."""
+        linear = isinstance(self.architecture, str) and len(self.hidden_layer_sizes) == 0
+        return self.scaling == "standard" or (self.scaling == "auto" and linear)
+
+    def _make_rows(
+        self, data: Data, module: Autoencoder, progress: dict[str, Any], device: torch.device, hold_out: bool
+    ) -> tuple[Rows, Rows | None]:
+        """Return the rows to train on and those held out; rows of weight zero are in neither."""
+        n_rows = len(data.x)
+        index = np.arange(n_rows)
+        if data.weight is not None and data.weight.ndim == 1:
+            index = np.flatnonzero(data.weight)
+        n_valid = ceil(self.validation_fraction * len(index)) if hold_out else 0
+        if n_valid and n_valid >= len(index):
+            raise ValueError(
+                f"early_stopping=True holds out validation_fraction={self.validation_fraction} of the rows and needs "
+                f"one more to train on. Got {len(index)} rows."
+            )
+        if n_valid:
+            index = np.random.default_rng(progress["_seed"]).permutation(index)
+        common = {
+            "x": data.x,
+            "units": deepcopy(module.units),
+            "complete": tuple(
+                columns is not None and bool((columns.n_observed == n_rows).all())
+                for columns in (data.features, data.targets)
+            ),
+            "y": data.y,
+            "y_units": deepcopy(getattr(module, "task_units", None)),
+            "weight": data.weight,
+            "device": device,
+            "dtype": getattr(torch, self.dtype),
+        }
+        if not n_valid:
+            return Rows(index=index, **common), None
+        if data.weight is not None and data.weight.ndim == 1:
+            # Each part has an average weight of 1: a loss in nats per row, whoever is in it.
+            weight = data.weight.copy()
+            for part in (index[:n_valid], index[n_valid:]):
+                weight[part] /= weight[part].mean()
+            common["weight"] = weight
+        return Rows(index=index[n_valid:], **common), Rows(index=index[:n_valid], **common)
+
+    def _make_net(self, module: Autoencoder, device: torch.device, **training: Any) -> Net:
+        """Compose the net from the parameters and what a training adds; it is not initialised yet."""
+        own = self.net_params or {}
+        for name in own:
+            parameter = OWN_NAMES.get(name) or OWN_NAMES.get(name.split("__")[0])
+            if parameter:
+                raise ValueError(f"net_params must leave {name!r} out: {type(self).__name__} has {parameter!r} for it.")
+        optimizer: dict[str, Any] = {"optimizer": own.get("optimizer", VectorAdamW)}
+        decoupled = optimizer["optimizer"] in (VectorAdamW, torch.optim.AdamW)
+        if self.alpha and not decoupled:
+            raise ValueError(
+                f"alpha must be 0 with an optimizer other than AdamW, whose weight decay alone is decoupled from the "
+                f"gradient. Got alpha={self.alpha} and {optimizer['optimizer']!r}."
+            )
+        if decoupled:
+            optimizer["optimizer__weight_decay"] = 0.0
+        if self.alpha:
+            optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": self.alpha})]
+        return Net(
+            module=module,
+            criterion=Loss(**self._loss_parts()).to(getattr(torch, self.dtype)),
+            lr=self.learning_rate_init,
+            train_split=None,
+            device=str(device),
+            verbose=0,
+            **{**optimizer, **own, **training},
+        )
+
+    def _net_callbacks(self, task: FitTask, valid: Rows | None) -> list:
+        """Return the net's callbacks, the user's last."""
+        stop = [] if valid is None else [early_stopping(self.n_iter_no_change, self.tol)]
+        log = [EpochLog()] if self.verbose else []
+        users = (self.net_params or {}).get("callbacks") or []
+        if not isinstance(users, list | tuple):
+            raise ValueError(f"net_params must have a list for 'callbacks'. Got {users!r} instead.")
+        return [EpochHook(task.begin_epoch, task.end_epoch), *stop, *log, *users]
+
+    def _n_batch_rows(self, n_rows: int) -> int:
+        if self.batch_size is None:
+            return n_rows
+        if isinstance(self.batch_size, str):
+            return min(n_rows, max(16, min(200, n_rows // 8)))
+        return min(n_rows, self.batch_size)
+
+    def _keep(self, net: Net, progress: dict[str, Any], partial: bool) -> None:
+        """Keep what the training made, and nothing of its data."""
+        for row in net.history:
+            if "train_loss" not in row:
+                continue
+            progress["n_iter_"] += 1
+            progress["loss_curve_"].append(row["train_loss"])
+            for name, value in self._named_terms(row["train_terms"]):
+                progress["term_curves_"].setdefault(name, []).append(value)
+            if "valid_loss" in row:
+                progress["validation_scores_"].append(-row["valid_loss"])
+        progress["_state"] = dump(getattr(net.module_, "_orig_mod", net.module_))  # as it was before `compile`
+        progress["_optimizer_state"] = dump_optimizer(net) if partial else {}
+        self.__dict__.update(progress)
+        net.release()
+        # A GPU's memory is given back; what its net recorded is kept for the one that is rebuilt when asked for.
+        self._cache = Cache(net=net) if net.device == "cpu" else Cache(history=net.history)
+
+    def _named_terms(self, terms: dict[str, Any]) -> Iterator[tuple[str, float]]:
+        """Yield the name and value of each term of an epoch."""
+        yield from terms.items()
+
+    def _resolve_device(self, strict: bool = False) -> torch.device:
+        """Return the device to use; where one that was asked for is absent, an error (`strict`) or the CPU."""
+        available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
+        if self.device == "auto":
+            return torch.device(next(name for name, present in available.items() if present()))
+        try:
+            device = torch.device(self.device)
+        except RuntimeError as error:
+            raise ValueError(f"device={self.device!r} must be 'auto' or a torch device. {error}") from error
+        if available.get(device.type, lambda: True)():
+            return device
+        if strict:
+            raise ValueError(
+                f"device={self.device!r} needs a {device.type} device. torch finds none; use device='auto'."
+            )
+        return torch.device("cpu")
