@@ -126,10 +126,7 @@ def dump_optimizer(net: "Net") -> dict[str, dict[str, NDArray]]:
     if type(net.optimizer_) is not VectorAdamW:
         return {}
     states = {name: net.optimizer_.state[vector] for name, vector in net.vectors_.items()}
-    return {
-        name: {key: value.cpu().numpy().copy() for key, value in state.items() if isinstance(value, Tensor)}
-        for name, state in states.items()
-    }
+    return {name: {key: value.cpu().numpy().copy() for key, value in state.items()} for name, state in states.items()}
 
 
 def load_optimizer(net: "Net", saved: dict[str, dict[str, NDArray]]) -> None:
@@ -264,7 +261,7 @@ class Net(NeuralNet):
         """Train; an interrupt by the user leaves the model of the steps done."""
         self.order_ = torch.Generator().manual_seed(self.seeds[0])
         self.noise_ = torch.Generator(self.device).manual_seed(self.seeds[1])
-        draw_from(self.module_, self.noise_)
+        self.best_: dict[str, float] = {}
         self.step_ = 0
         self.n_steps_ = len(self.get_iterator(X, training=True)) * (self.max_epochs if epochs is None else epochs)
         self.watched_ = any(self._watches_batches(callback) for _, callback in self.callbacks_)
@@ -307,8 +304,8 @@ class Net(NeuralNet):
         }
         self._check_finite(means, prefix)
         loss = means.pop("loss")
-        best = min([np.inf, *(row[prefix + "_loss"] for row in self.history[:-1])])
-        self.history.record(prefix + "_loss_best", loss < best)
+        self.history.record(prefix + "_loss_best", loss < self.best_.get(prefix, np.inf))
+        self.best_[prefix] = min(loss, self.best_.get(prefix, np.inf))
         self.history.record(prefix + "_loss", loss)
         if not self.watched_:
             self.history.new_batch()  # skorch's callbacks look for one

@@ -42,6 +42,11 @@ class Data(NamedTuple):
     targets: Columns | None = None
     """What is known of the targets."""
 
+    @property
+    def row_weight(self) -> NDArray | None:
+        """Weights of the rows; None where there are none, or labels have weights of their own."""
+        return self.weight if self.weight is not None and self.weight.ndim == 1 else None
+
 
 class Trainable(BaseEstimator):
     """An estimator that fits a torch module: what it is made of, and how it is trained."""
@@ -271,9 +276,7 @@ class Trainable(BaseEstimator):
     ) -> tuple[Rows, Rows | None]:
         """Return the rows to train on and those held out; rows of weight zero are in neither."""
         n_rows = len(data.x)
-        index = np.arange(n_rows)
-        if data.weight is not None and data.weight.ndim == 1:
-            index = np.flatnonzero(data.weight)
+        index = np.arange(n_rows) if data.row_weight is None else np.flatnonzero(data.row_weight)
         n_valid = ceil(self.validation_fraction * len(index)) if hold_out else 0
         if n_valid and n_valid >= len(index):
             raise ValueError(
@@ -297,9 +300,9 @@ class Trainable(BaseEstimator):
         }
         if not n_valid:
             return Rows(index=index, **common), None
-        if data.weight is not None and data.weight.ndim == 1:
+        if data.row_weight is not None:
             # Each part has an average weight of 1: a loss in nats per row, whoever is in it.
-            weight = data.weight.copy()
+            weight = data.row_weight.copy()
             for part in (index[:n_valid], index[n_valid:]):
                 weight[part] /= weight[part].mean()
             common["weight"] = weight

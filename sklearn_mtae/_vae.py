@@ -55,10 +55,15 @@ class BaseVAE(BaseAutoencoder):
         std : ndarray of shape (n_samples, n_components)
             Posterior standard deviations, with `return_std`.
         """
-        mean = super().transform(X)
         if not return_std:
-            return mean
-        return mean, self._apply(lambda module, x: module.infer(module.fill(x)).stddev, self._check_rows(X))
+            return super().transform(X)
+
+        def moments(module: VAE, x: Tensor) -> Tensor:
+            q = module.infer(module.fill(x))
+            return torch.cat([q.mean, q.stddev], dim=-1)
+
+        mean, std = np.split(self._apply(moments, self._check_rows(X)), 2, axis=1)
+        return mean, std
 
     def score_samples(self, X: ArrayLike, n_importance_samples: int = 100) -> NDArray:
         """Return log p(x) of each row in nats, in X's own units, over its observed cells.
