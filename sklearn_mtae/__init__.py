@@ -1,8 +1,20 @@
 """Autoencoders and multi-task learning as ordinary scikit-learn."""
 
 from ._autoencoder import AutoencoderTransformer
-from ._multitask import MultiTaskVAERegressor
+from ._classifier import MultiTaskVAEClassifier
+from ._per_task import PerTaskClassifier, PerTaskRegressor
+from ._regressor import MultiTaskVAERegressor
+from ._stack_tasks import stack_tasks
 from ._vae import VAETransformer
 from ._version import __version__
 
-__all__ = ["AutoencoderTransformer", "MultiTaskVAERegressor", "VAETransformer", "__version__"]
+__all__ = [
+    "AutoencoderTransformer",
+    "MultiTaskVAEClassifier",
+    "MultiTaskVAERegressor",
+    "PerTaskClassifier",
+    "PerTaskRegressor",
+    "VAETransformer",
+    "__version__",
+    "stack_tasks",
+]

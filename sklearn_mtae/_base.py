@@ -60,7 +60,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         ndarray of shape (n_samples, n_components)
             Codes; of a variational model, the means of the posteriors.
         """
-        return self._apply(lambda module, x: module.encode(module.fill(x)), self._check_rows(X))
+        n_columns = self._n_features_out  # a model may have components beyond those that describe the features
+        return self._apply(lambda module, x: module.encode(module.fill(x))[:, :n_columns], self._check_rows(X))
 
     def inverse_transform(self, Z: ArrayLike) -> NDArray:
         """Decode codes.
@@ -119,7 +120,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         if "net" not in self._cache:
             device = self._resolve_device()
             module = load(self._empty_module(self._blueprint), self._state, self._trained_dtype)
-            self._cache["net"] = self._make_net(place(module, device), device).initialize()
+            self._cache["net"] = self._make_net(place(module, device), device, self._loss_state).initialize()
             self._cache["net"].history.extend(self._cache.pop("history", []))
         return self._cache["net"]
 

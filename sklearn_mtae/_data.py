@@ -149,8 +149,10 @@ class Rows:
         Targets.
     y_units : Standardizer or None
         Their location and scale.
-    weight : ndarray of shape (n,) or (n, n_tasks), or None
-        Weights of rows or of labels.
+    weight : ndarray of shape (n,) or None
+        Weights of rows.
+    label_weight : ndarray of shape (n, n_tasks) or None
+        Weights of labels.
     device : torch.device
         Where batches go.
     dtype : torch.dtype
@@ -164,6 +166,7 @@ class Rows:
     y: NDArray | None
     y_units: Standardizer | None
     weight: NDArray | None
+    label_weight: NDArray | None
     device: torch.device
     dtype: torch.dtype
 
@@ -182,13 +185,11 @@ class Rows:
 
     def _read(self, index: NDArray) -> Batch:
         """Gather rows on the host, standardise them and send them to the device."""
-        weights = None if self.weight is None else self._send(self.weight[index])
-        by_label = weights is not None and weights.dim() == 2
         return Batch(
             self._standardize(self.x, index, self.units),
             None if self.y is None or self.y_units is None else self._standardize(self.y, index, self.y_units),
-            None if by_label else weights,
-            weights if by_label else None,
+            None if self.weight is None else self._send(self.weight[index]),
+            None if self.label_weight is None else self._send(self.label_weight[index]),
             self.complete,
         )
 

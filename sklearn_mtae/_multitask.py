@@ -1,255 +1,71 @@
-"""Several tasks predicted from one shared code."""
+"""What the multi-task estimators share: tasks, their weights and relations, and an encoder to start from."""
 
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from functools import partial
 from numbers import Real
 from typing import Any, Self
 
-import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import RegressorMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags
-from torch import Tensor
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
+from ._base import BaseAutoencoder
 from ._data import describe
-from ._training import Data
+from ._tasks import n_dimensions
+from ._training import Data, set_units, standardized_columns
 from ._vae import BaseVAE
 from ._validation import (
+    HasMethods,
     Interval,
     StrOptions,
     check_features,
     check_labels,
+    check_similarity,
     check_sizes,
     check_support,
-    check_targets,
+    check_task_weights,
     check_weights,
     resolve,
-    task_names,
 )
-from .metrics import r2_score
-from .nn.architectures import Heads
-from .nn.likelihoods import LIKELIHOODS
-from .nn.models import MultiTaskVAE
-from .nn.posteriors import quasi_normal
+from .nn.architectures import Pretrained
+from .nn.likelihoods import Likelihood
+from .nn.models import VAE, Autoencoder, MultiTaskVAE
+from .nn.sharing import SHARINGS, Heads
+from .nn.weightings import WEIGHTINGS, Aggregation, Fixed, Weighting, torchjd_aggregation
 
 
-class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
-    """Predict several targets through one latent space that they share (SC-VAE).
-
-    One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own
-    predicts each target. Trained are all together, in nats per row:
-
-    `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
-    penalty`
-
-    where `task_t` is minus log p(y_t given z), zero for a row without a label of task t, which is NaN; terms are
-    averaged over all rows, so that a task weighs by the number of its labels, and a row without any label still trains
-    the encoder. Targets are standardised from their observed values, and predictions are in y's units.
-
-    Parameters
-    ----------
-    n_components : int, default=16
-        Number of components of the code.
-    hidden_layer_sizes : array-like of int, default=(512,)
-        Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
-    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
-        Activation after each hidden layer.
-    dropout : float, default=0.0
-        Probability that a hidden unit is dropped while training.
-    layer_norm : bool, default=False
-        Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
-    architecture : str or callable, default="mlp"
-        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and
-        returns two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components`
-        to `n_outputs` columns. The four parameters above shape the named ones only,
-        and the heads, but for their widths.
-    likelihood : {"gaussian", "squared_error", "bernoulli"} or callable, default="gaussian"
-        Distribution of a column, given the code. "gaussian" learns a variance per column; "squared_error" fixes the
-        standard deviation at the column's unit (see `scaling`); "bernoulli" takes values in [0, 1]. Or a factory that
-        takes the number of columns.
-    posterior : {"normal"} or callable, default="normal"
-        Family of q(z given x): normal with a diagonal covariance.
-    prior : {"normal"} or callable, default="normal"
-        p(z): standard normal. Or a factory that takes the number of components.
-    task_likelihoods : {"gaussian", "squared_error", "bernoulli"} or callable, default="gaussian"
-        Distribution of a target, given the code; as `likelihood`, for all tasks alike.
-    head_hidden_layer_sizes : array-like of int, default=(16,)
-        Widths of the hidden layers of each task's own decoder.
-    objective : {"elbo"} or callable, default="elbo"
-        What is maximised; or a function from the model's output to named terms, one value per row.
-    beta : float, {"linear"} or callable, default=0.1
-        Weight of the rate (Higgins et al. 2017): 1 is the evidence lower bound, more presses components out of use.
-        "linear" raises it from 0 to 1 over the first half of the training, which helps where components fall out of use
-        (Bowman et al. 2016, arXiv 1511.06349); a function takes the part of the training that is done and returns the
-        weight.
-    reconstruction_weight : float, default=0.1
-        Weight of the distortion. 1, with `beta=1`, is the evidence lower bound of features and targets together; less
-        of both makes room for the targets, which are what is asked for.
-    task_weighting : "equal" or array-like of shape (n_tasks,), default="equal"
-        Weights of the tasks' losses.
-    scaling : {"auto", "standard", "bounded"}, default="auto"
-        Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
-        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
-        "bounded" for a network. Columns of the "bernoulli" likelihood stay as they are.
-    corruption : {"gaussian", "masking"}, callable or None, default=None
-        What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
-        0.3 units (see `scaling`), or three cells in ten taken away; another strength by
-        `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
-    penalty : {"sparse", "contractive", "ridge"}, callable or None, default=None
-        Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
-        code's squared norm (Ghosh et al. 2020, arXiv 1903.12436).
-    penalty_weight : float, default=0.1
-        Weight of the penalty.
-    alpha : float, default=3.0
-        Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
-        weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
-    batch_size : int, "auto" or None, default="auto"
-        Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
-        least 16 and at most 200; None takes all rows.
-    learning_rate_init : float, default=1e-3
-        Step size of the optimiser.
-    max_iter : int, default=100
-        Number of epochs.
-    early_stopping : bool, default=False
-        Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
-    validation_fraction : float, default=0.1
-        Part of the rows to hold out for early stopping.
-    n_iter_no_change : int, default=10
-        Epochs without an improvement by `tol` after which early stopping stops.
-    tol : float, default=1e-4
-        Least improvement of the held-out loss, in nats per row.
-    warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit.
-    dtype : {"float32", "float64"}, default="float32"
-        Precision of the training. Inference has the precision of its input.
-    device : str, default="auto"
-        Torch device; "auto" takes CUDA, then MPS, then the CPU.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the initial weights, the order of the rows and all draws.
-    verbose : bool or int, default=False
-        Whether to print a line per epoch.
-    net_params : dict or None, default=None
-        Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
-        is not here), `optimizer`, `optimizer__betas`, `compile`, ...
-
-    Attributes
-    ----------
-    n_iter_ : int
-        Number of epochs run.
-    loss_curve_ : list of float
-        Loss of each epoch, in nats per row of standardised values.
-    term_curves_ : dict of str to list of float
-        Each term of the loss by epoch, before its weight: "distortion", "rate", "penalty" and "task:<name>" for each
-        task.
-    validation_scores_ : list of float
-        Minus the held-out loss by epoch, with early stopping.
-    net_ : skorch.NeuralNet
-        The skorch net.
-    module_ : torch.nn.Module
-        The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X had names.
-    task_names_ : list of str
-        Names of the tasks: those of a data frame's columns or of a series, otherwise "y0", "y1", ...
-
-    See Also
-    --------
-    VAETransformer : The same model without tasks.
-    sklearn.multioutput.MultiOutputRegressor : One model per target, sharing nothing.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.datasets import load_linnerud
-    >>> from sklearn_mtae import MultiTaskVAERegressor
-    >>> X, Y = load_linnerud(return_X_y=True)
-    >>> Y[::2, 0] = np.nan  # every other label of the first task is missing
-    >>> model = MultiTaskVAERegressor(n_components=2, random_state=0).fit(X, Y)
-    >>> mean, std = model.predict(X, return_std=True)
-    >>> mean.shape, std.shape
-    ((20, 3), (20, 3))
-    """
+class BaseMultiTaskVAE(BaseVAE):
+    """Base of the multi-task estimators: everything that does not depend on the kind of the targets."""
 
     _parameter_constraints: dict = {
         **BaseVAE._parameter_constraints,
-        "task_likelihoods": [StrOptions(set(LIKELIHOODS)), callable],
+        "sharing": [StrOptions(set(SHARINGS)), callable],
         "head_hidden_layer_sizes": ["array-like"],
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
-        "task_weighting": [StrOptions({"equal"}), "array-like"],
+        "task_weighting": [StrOptions(set(WEIGHTINGS)), "array-like", dict, callable],
+        "task_similarity": ["array-like", None],
+        "encoder": [HasMethods(["fit", "transform"]), None],
+        "freeze_encoder": ["boolean"],
     }
-    _blueprint_names = (*BaseVAE._blueprint_names, "task_likelihoods", "head_hidden_layer_sizes")
+    _blueprint_names = (*BaseVAE._blueprint_names, "sharing", "head_hidden_layer_sizes", "encoder", "freeze_encoder")
 
-    def __init__(
-        self,
-        n_components=16,
-        *,
-        hidden_layer_sizes=(512,),
-        activation="relu",
-        dropout=0.0,
-        layer_norm=False,
-        architecture="mlp",
-        likelihood="gaussian",
-        posterior="normal",
-        prior="normal",
-        task_likelihoods="gaussian",
-        head_hidden_layer_sizes=(16,),
-        objective="elbo",
-        beta=0.1,
-        reconstruction_weight=0.1,
-        task_weighting="equal",
-        scaling="auto",
-        corruption=None,
-        penalty=None,
-        penalty_weight=0.1,
-        alpha=3.0,
-        batch_size="auto",
-        learning_rate_init=1e-3,
-        max_iter=100,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        dtype="float32",
-        device="auto",
-        random_state=None,
-        verbose=False,
-        net_params=None,
-    ):
-        self.n_components = n_components
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.dropout = dropout
-        self.layer_norm = layer_norm
-        self.architecture = architecture
-        self.likelihood = likelihood
-        self.posterior = posterior
-        self.prior = prior
-        self.task_likelihoods = task_likelihoods
-        self.head_hidden_layer_sizes = head_hidden_layer_sizes
-        self.objective = objective
-        self.beta = beta
-        self.reconstruction_weight = reconstruction_weight
-        self.task_weighting = task_weighting
-        self.scaling = scaling
-        self.corruption = corruption
-        self.penalty = penalty
-        self.penalty_weight = penalty_weight
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate_init = learning_rate_init
-        self.max_iter = max_iter
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.dtype = dtype
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-        self.net_params = net_params
+    sharing: str | Callable[..., Heads]
+    head_hidden_layer_sizes: Sequence[int]
+    reconstruction_weight: float
+    task_weighting: str | ArrayLike | Mapping[str, float] | Callable[..., Weighting] | nn.Module
+    task_similarity: ArrayLike | None
+    encoder: Any
+    freeze_encoder: bool
+
+    task_names_: list[str]
+    task_weights_: NDArray
+    _y_ndim: int
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the columns' units and train the network.
@@ -259,7 +75,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Targets, NaN where a label is missing.
+            Targets; NaN, None or pandas.NA where a label is missing.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
             Weights of the rows, or of the labels alone: distortion and rate then weigh all rows alike.
 
@@ -273,163 +89,68 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
         ValueError
             If a parameter, a shape or a value is not admissible, if a task has no label, or if the loss does not stay
             finite.
+        ImportError
+            If `task_weighting` needs torchjd, which is not installed.
         """
         return self._fit(X, y, sample_weight)
-
-    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Train for one epoch on a part of the data.
-
-        The first call learns location and scale of the columns and needs a label of each task. Schedules stand at
-        their end, and no row is held out.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Part of the rows, NaN where a cell is missing.
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Their targets, NaN where a label is missing.
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            Weights of the rows or of the labels.
-
-        Returns
-        -------
-        self
-            The estimator.
-        """
-        return self._fit(X, y, sample_weight, partial=True)
-
-    def predict(self, X: ArrayLike, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
-        """Predict the targets at the posterior means.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing.
-        return_std : bool, default=False
-            Whether to return predictive standard deviations too.
-
-        Returns
-        -------
-        mean : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Means of the targets, in y's units and shape.
-        std : ndarray of the same shape
-            Standard deviations of the targets, with `return_std`: the code's uncertainty, over 64 quasi-random draws
-            of it, and the noise's variance together.
-        """
-        X = self._check_rows(X)
-        mean = self._as_targets(self._apply(lambda module, x: module.predict(module.encode(module.fill(x))), X))
-        if not return_std:
-            return mean
-
-        def deviation(module: MultiTaskVAE, x: Tensor) -> Tensor:
-            return module.predict_std(x, quasi_normal(module.fill(x), 64, self._n_features_out, self._seed))
-
-        return mean, self._as_targets(self._apply(deviation, X, n_draws=64))
-
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the mean over tasks of R2, missing labels left out.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing.
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Targets, NaN where a label is missing.
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            Weights of the rows or of the labels.
-
-        Returns
-        -------
-        float
-            Mean over the tasks with at least two labels.
-        """
-        return r2_score(y, self.predict(X), sample_weight=sample_weight)
-
-    def sample(
-        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
-    ) -> tuple[NDArray, NDArray]:
-        """Draw new rows with their targets: codes from the prior, then features and targets given the codes.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-        random_state : int, RandomState instance or None, default=None
-            Seed of the draws.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            Features, in X's own units.
-        y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Targets, in y's own units and shape.
-        """
-        X, y = self._sample(n_samples, random_state)
-        return X, self._as_targets(y)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
 
+    # Targets.
+
+    @abstractmethod
+    def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
+        """Return the targets as floats of shape (n_rows, n_tasks), NaN without a label, and the tasks' names."""
+
+    def _check_label_weights(self, targets: NDArray, label_weight: NDArray | None) -> NDArray | None:
+        """Return the weights of the labels."""
+        return label_weight
+
     def _as_targets(self, columns: NDArray) -> NDArray:
         """Return predictions in the shape that y had."""
         return columns[:, 0] if self._y_ndim == 1 else columns
-
-    def _make_module(self) -> MultiTaskVAE:
-        n_tasks = len(self.task_names_)
-        likelihood = resolve(self.task_likelihoods, LIKELIHOODS)(n_tasks)
-        widths = [
-            self.n_components,
-            *check_sizes(self.head_hidden_layer_sizes, "head_hidden_layer_sizes"),
-            likelihood.n_params,
-        ]
-        heads = Heads(n_tasks, widths, **self._layer_style())
-        return MultiTaskVAE(**self._variational_parts(), heads=heads, task_likelihood=likelihood)
-
-    def _loss_parts(self) -> dict[str, Any]:
-        parts = {"reconstruction_weight": self.reconstruction_weight, "task_weights": self._task_weights()}
-        return {**super()._loss_parts(), **parts}
-
-    def _task_weights(self) -> NDArray:
-        n_tasks = len(self.task_names_)
-        if isinstance(self.task_weighting, str):
-            return np.ones(n_tasks)
-        weights = np.asarray(self.task_weighting, dtype=np.float64)
-        if weights.shape != (n_tasks,) or not np.all(weights >= 0):
-            raise ValueError(
-                f"task_weighting must be 'equal' or {n_tasks} weights >= 0, one per task. Got {self.task_weighting!r}."
-            )
-        return weights
 
     def _check_data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
         """Check features, targets and weights."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         x = check_features(self, X, reset=reset)
-        targets, names = check_targets(y, x), task_names(y)
+        targets, names = self._check_targets(y, x, reset=reset)
         weight = check_weights(sample_weight, x, targets)
+        by_label = weight is not None and weight.ndim == 2
         columns = describe(targets, weight)
         if reset:
             check_labels(columns, names)
-            self.task_names_, self._y_ndim = names, np.asarray(y).ndim
-        elif len(names) != len(self.task_names_):
+            self.task_names_, self._y_ndim = names, n_dimensions(y)
+        else:
+            self._check_names(y, names)
+        row_weight = None if by_label else weight
+        label_weight = self._check_label_weights(targets, weight if by_label else None)
+        return Data(x, targets, row_weight, describe(x, row_weight), columns, label_weight)
+
+    def _check_names(self, y: Any, names: list[str]) -> None:
+        """Raise an error where targets are not those of the tasks that the model has."""
+        if len(names) != len(self.task_names_):
             raise ValueError(f"y must have {len(self.task_names_)} columns, one per task. Got {len(names)} instead.")
-        elif hasattr(y, "columns") and names != self.task_names_:
+        if hasattr(y, "columns") and names != self.task_names_:
             raise ValueError(f"y must have the columns {self.task_names_}, in this order. Got {names} instead.")
-        row_weight = None if weight is None or weight.ndim == 2 else weight
-        return Data(x, targets, weight, describe(x, row_weight), columns)
 
     def _check_values(self, module: MultiTaskVAE, data: Data) -> None:
         super()._check_values(module, data)
-        option = f"task_likelihoods={self.task_likelihoods!r}"
+        option = f"task_likelihoods={getattr(self, 'task_likelihoods', 'categorical')!r}"
         assert data.targets is not None
         check_support(data.targets, module.task_likelihood, option, "y", self.task_names_)
 
     def _learn_units(self, module: MultiTaskVAE, data: Data) -> None:
         super()._learn_units(module, data)
-        if module.task_likelihood.standardized and data.targets is not None:
-            module.task_units.set(data.targets.mean, data.targets.deviation)
+        assert data.targets is not None
+        set_units(module.task_units, module.task_likelihood, data.targets.mean, data.targets.deviation)
+        source = self._source()
+        if source is not None:
+            self._take_units(module, source.module_)
 
     def _named_terms(self, terms: dict[str, Any]) -> Iterator[tuple[str, float]]:
         for name, value in terms.items():
@@ -437,3 +158,90 @@ class MultiTaskVAERegressor(RegressorMixin, BaseVAE):
                 yield from ((f"task:{task}", loss) for task, loss in zip(self.task_names_, value, strict=True))
             else:
                 yield name, value
+
+    # The parts of a model.
+
+    @abstractmethod
+    def _make_task_likelihood(self) -> Likelihood:
+        """Return the distribution of the targets."""
+
+    def _make_module(self) -> MultiTaskVAE:
+        likelihood = self._make_task_likelihood()
+        sizes = check_sizes(self.head_hidden_layer_sizes, "head_hidden_layer_sizes")
+        heads = resolve(self.sharing, SHARINGS)(
+            len(self.task_names_), [self.n_components, *sizes, likelihood.n_params], **self._layer_style()
+        )
+        return MultiTaskVAE(**self._variational_parts(heads.n_extra), heads=heads, task_likelihood=likelihood)
+
+    def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
+        assert isinstance(module, MultiTaskVAE)
+        similarity = None
+        if self.task_similarity is not None:
+            similarity = torch.from_numpy(check_similarity(self.task_similarity, self.task_names_))
+        return {
+            **super()._loss_parts(module),
+            "reconstruction_weight": self.reconstruction_weight,
+            "weighting": self._weighting_factory()(len(self.task_names_), module.task_likelihood),
+            "similarity": similarity,
+        }
+
+    def _weighting_factory(self) -> Callable[..., Weighting]:
+        option = self.task_weighting
+        if isinstance(option, nn.Module):
+            if not isinstance(option, torchjd_aggregation().Aggregator):
+                raise ValueError(f"task_weighting must be one of torchjd's aggregators. Got {option!r} instead.")
+            return partial(Aggregation, aggregator=lambda n_tasks: deepcopy(option))
+        if isinstance(option, str) or callable(option):
+            return resolve(option, WEIGHTINGS)
+        return partial(Fixed, weights=check_task_weights(option, self.task_names_))
+
+    # An encoder to start from.
+
+    def _source(self) -> BaseAutoencoder | None:
+        """Return the fitted estimator whose encoder is to be taken over."""
+        source = self.encoder.estimator if isinstance(self.encoder, FrozenEstimator) else self.encoder
+        if source is None:
+            return None
+        if not isinstance(source, BaseAutoencoder):
+            raise ValueError(f"encoder must be a fitted autoencoder of this package. Got {self.encoder!r} instead.")
+        try:
+            check_is_fitted(source)
+        except NotFittedError as error:
+            raise ValueError(
+                f"encoder must be fitted. Got {self.encoder!r}, which is not; a clone, as a grid search makes one, is "
+                "not either. Wrap the fitted encoder in sklearn.frozen.FrozenEstimator to keep it."
+            ) from error
+        return source
+
+    def _make_coders(self, code_params: int, output_params: int, n_extra: int = 0) -> tuple[nn.Module, nn.Module]:
+        encoder, decoder = super()._make_coders(code_params, output_params, n_extra)
+        source = self._source()
+        if source is None:
+            return encoder, decoder
+        self._check_same_features(source)
+        known = source.module_
+        n_known = known.prior.n_components if isinstance(known, VAE) else source._n_features_out
+        n_outputs = n_known * (known.posterior.n_params if isinstance(known, VAE) else 1)
+        parts = n_outputs, n_known, self.n_components + n_extra, self.freeze_encoder
+        return Pretrained(deepcopy(known.encoder), *parts), decoder
+
+    def _check_same_features(self, source: BaseAutoencoder) -> None:
+        """Raise an error where the encoder was fitted to other features."""
+        (n_ours, ours), (n_theirs, theirs) = (
+            (e.n_features_in_, list(getattr(e, "feature_names_in_", []))) for e in (self, source)
+        )
+        if n_ours != n_theirs or (ours and theirs and ours != theirs):
+            raise ValueError(
+                f"encoder must be fitted to the features of X, {ours or n_ours}. It was fitted to {theirs or n_theirs}."
+            )
+
+    def _take_units(self, module: MultiTaskVAE, known: Autoencoder) -> None:
+        """Take the features' units over from a trained model, and what its likelihood has learned of them."""
+        if (standardized_columns(module.likelihood) != standardized_columns(known.likelihood)).any():
+            raise ValueError(
+                f"likelihood must standardise the same columns as that of the encoder does. Got {self.likelihood!r} "
+                f"and {self._source().likelihood!r}."  # type: ignore[union-attr]
+            )
+        module.units.set(known.units.location.numpy(), known.units.scale.numpy())
+        if type(module.likelihood) is type(known.likelihood):
+            module.likelihood.load_state_dict(known.likelihood.state_dict(), strict=False)

@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.adamw import adamw
 
 from ._data import Batch, Batches, Rows
-from .nn.models import draw_from
+from .nn.objectives import Result
+from .nn.random import draw_from
 
 OWN_NAMES = {
     "module": "architecture",
@@ -264,6 +265,7 @@ class Net(NeuralNet):
         self.best_: dict[str, float] = {}
         self.step_ = 0
         self.n_steps_ = len(self.get_iterator(X, training=True)) * (self.max_epochs if epochs is None else epochs)
+        self.looks_back_ = getattr(self.criterion_.weighting, "looks_back", False)
         self.watched_ = any(self._watches_batches(callback) for _, callback in self.callbacks_)
         try:
             with torch.enable_grad():
@@ -299,10 +301,13 @@ class Net(NeuralNet):
             steps.append({"loss": step["loss"], **step["means"]})
             sizes.append(len(batch.x))
         share = torch.tensor(sizes, dtype=steps[0]["loss"].dtype, device=self.device) / sum(sizes)
-        means: dict[str, Any] = {
-            name: (share @ torch.stack([step[name] for step in steps])).tolist() for name in steps[0]
-        }
+        averages = {name: share @ torch.stack([step[name] for step in steps]) for name in steps[0]}
+        labelled = averages.pop("labelled", None)
+        means: dict[str, Any] = {name: average.tolist() for name, average in averages.items()}
         self._check_finite(means, prefix)
+        if training and "tasks" in means:
+            weights = self.criterion_.weighting.end_epoch(averages["tasks"], labelled)
+            self.history.record("task_weights", weights.tolist())
         loss = means.pop("loss")
         self.history.record(prefix + "_loss_best", loss < self.best_.get(prefix, np.inf))
         self.best_[prefix] = min(loss, self.best_.get(prefix, np.inf))
@@ -334,6 +339,11 @@ class Net(NeuralNet):
 
     def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Take a step of the optimiser and put what it moved too far back in range."""
+        if self.looks_back_:
+            return self._step_and_look_back(batch, **fit_params)
+        return self._step(batch, **fit_params)
+
+    def _step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         if self.watched_ or not isinstance(self.optimizer_, VectorAdamW):
             step = super().train_step(batch, **fit_params)
         else:
@@ -341,21 +351,46 @@ class Net(NeuralNet):
             step = self.train_step_single(batch, **fit_params)
             self.optimizer_.step()
         self.module_.constrain()
+        self.criterion_.constrain()
         return step
+
+    def _step_and_look_back(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """Take a step and tell the weighting what it did to the losses of the same batch, by the same draws."""
+        before, progress = self.noise_.get_state(), self._progress()
+        step = self._step(batch, **fit_params)
+        after = self.noise_.get_state()
+        self.noise_.set_state(before)
+        with torch.no_grad():
+            result = self._evaluate(batch, progress)
+        self.noise_.set_state(after)
+        self.criterion_.weighting.after_step(step["means"]["tasks"], result.means["tasks"], result.labelled)
+        return step
+
+    def _progress(self) -> float:
+        """Return the part of the training that is done; schedules stand at their end where they do not run."""
+        return self.step_ / self.n_steps_ if self.scheduled else 1.0
 
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of a batch and its gradients."""
-        loss, means = self._evaluate(batch, self.step_ / self.n_steps_ if self.scheduled else 1.0)
-        loss.backward()
+        result = self._evaluate(batch, self._progress())
+        self.criterion_.backward(result, self.module_)
         self.step_ += 1
-        return {"loss": loss.detach(), "means": {name: mean.detach() for name, mean in means.items()}}
+        return self._record(result)
 
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of a held-out batch, schedules at their end so that epochs compare."""
         with torch.no_grad():
-            loss, means = self._evaluate(batch, 1.0)
-        return {"loss": loss, "means": means}
+            return self._record(self._evaluate(batch, 1.0))
 
-    def _evaluate(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+    @staticmethod
+    def _record(result: Result) -> dict[str, Any]:
+        """Return what is kept of a step."""
+        labelled = {} if result.labelled is None else {"labelled": result.labelled.detach()}
+        return {
+            "loss": result.loss.detach(),
+            "means": {name: mean.detach() for name, mean in result.means.items()} | labelled,
+        }
+
+    def _evaluate(self, batch: Batch, progress: float) -> Result:
         output = self.module_(batch.x, batch.y, batch.complete)
         return self.criterion_(self.module_, output, batch.weight, batch.label_weight, progress)

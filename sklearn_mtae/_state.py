@@ -1,9 +1,6 @@
 """Between a torch module and a fitted estimator's state: a dict of numpy arrays, and a cache that is never saved."""
 
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,23 +11,6 @@ from torch import nn
 from .nn.models import Standardizer
 
 M = TypeVar("M", bound=nn.Module)
-_construction = threading.RLock()  # an architecture may itself ask a fitted estimator for its module
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global CPU generator for a while and put it back as it was.
-
-    Layers draw their initial weights from the global generator alone. One thread at a time does so, since two would
-    restore each other's state.
-    """
-    with _construction:
-        before = torch.default_generator.get_state()
-        try:
-            torch.default_generator.manual_seed(seed)
-            yield
-        finally:
-            torch.default_generator.set_state(before)
 
 
 def dump(module: nn.Module) -> dict[str, NDArray]:

@@ -18,14 +18,15 @@ from torch import Tensor, nn
 from ._callbacks import FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
 from ._data import Columns, Rows, describe
 from ._net import OWN_NAMES, EpochHook, EpochLog, Net, VectorAdamW, dump_optimizer, early_stopping, load_optimizer
-from ._state import Cache, dump, load, place, seeded
+from ._state import Cache, dump, load, place
 from ._validation import Interval, StrOptions, check_features, check_sizes, check_support, check_weights, resolve
 from .nn.architectures import ACTIVATIONS, ARCHITECTURES, own_dropout
 from .nn.corruptions import CORRUPTIONS
 from .nn.likelihoods import LIKELIHOODS, Likelihood
-from .nn.models import Autoencoder
+from .nn.models import Autoencoder, Standardizer
 from .nn.objectives import OBJECTIVES, Loss
 from .nn.penalties import PENALTIES
+from .nn.random import seeded
 
 
 class Data(NamedTuple):
@@ -36,16 +37,28 @@ class Data(NamedTuple):
     y: NDArray | None
     """Targets, shape (n_samples, n_tasks)."""
     weight: NDArray | None
-    """Weights, shape (n_samples,) or (n_samples, n_tasks)."""
+    """Weights of the rows, shape (n_samples,)."""
     features: Columns
     """What is known of the features."""
     targets: Columns | None = None
     """What is known of the targets."""
+    label_weight: NDArray | None = None
+    """Weights of the labels, shape (n_samples, n_tasks)."""
 
-    @property
-    def row_weight(self) -> NDArray | None:
-        """Weights of the rows; None where there are none, or labels have weights of their own."""
-        return self.weight if self.weight is not None and self.weight.ndim == 1 else None
+
+def set_units(units: Standardizer, likelihood: Likelihood, mean: NDArray, scale: NDArray) -> None:
+    """Set location and scale of the columns whose likelihood has them, and start the likelihood from the means."""
+    standardized = standardized_columns(likelihood)
+    units.set(np.where(standardized, mean, 0.0), np.where(standardized, scale, 1.0))
+    likelihood.learn(torch.as_tensor(mean))
+
+
+def standardized_columns(likelihood: Likelihood) -> NDArray[np.bool_]:
+    """Return which columns are centred and scaled before their density is computed."""
+    standardized = np.zeros(likelihood.n_columns, dtype=bool)
+    for family, columns in likelihood.parts():
+        standardized[columns] = family.standardized
+    return standardized
 
 
 class Trainable(BaseEstimator):
@@ -125,6 +138,7 @@ class Trainable(BaseEstimator):
     _seed: int
     _state: dict[str, NDArray]
     _optimizer_state: dict[str, dict[str, NDArray]]
+    _loss_state: dict[str, NDArray]
     _blueprint: dict[str, Any]
     _cache: Cache
 
@@ -141,7 +155,15 @@ class Trainable(BaseEstimator):
         with seeded(seed):
             return builder._make_module()
 
-    def _loss_parts(self) -> dict[str, Any]:
+    def _make_loss(self, module: Autoencoder, state: dict[str, NDArray]) -> Loss:
+        """Compose the loss, what it has learned put back; it starts anew where its parts are others."""
+        loss = Loss(**self._loss_parts(module)).to(getattr(torch, self.dtype))
+        shapes = {name: value.shape for name, value in loss.state_dict().items()}
+        if shapes == {name: value.shape for name, value in state.items()}:
+            loss.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+        return loss
+
+    def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
         """Return the parts of the loss."""
         penalty = None if self.penalty is None else resolve(self.penalty, PENALTIES)
         return {"objective": OBJECTIVES["elbo"], "penalty": penalty, "penalty_weight": self.penalty_weight}
@@ -152,15 +174,18 @@ class Trainable(BaseEstimator):
     def _make_likelihood(self) -> Likelihood:
         return resolve(self.likelihood, LIKELIHOODS)(self.n_features_in_)
 
-    def _make_coders(self, code_params: int, output_params: int) -> tuple[nn.Module, nn.Module]:
-        """Return encoder and decoder for so many parameters per component and per column."""
+    def _make_coders(self, code_params: int, output_params: int, n_extra: int = 0) -> tuple[nn.Module, nn.Module]:
+        """Return encoder and decoder for so many parameters per component and per column.
+
+        `n_extra` is how many components there are beyond those that the features are decoded from.
+        """
         factory = resolve(self.architecture, ARCHITECTURES)
         if isinstance(self.architecture, str):
             sizes = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
             factory = partial(factory, hidden_layer_sizes=sizes, **self._layer_style())
         encoder, decoder = factory(
             n_features=self.n_features_in_,
-            n_code=code_params * self.n_components,
+            n_code=code_params * (self.n_components + n_extra),
             n_components=self.n_components,
             n_outputs=output_params * self.n_features_in_,
         )
@@ -179,7 +204,7 @@ class Trainable(BaseEstimator):
             return self._train(X, y, sample_weight, partial)
         except BaseException:
             if self.__sklearn_is_fitted__():
-                learned = ("n_features_in_", "feature_names_in_", "task_names_", "_y_ndim")
+                learned = ("n_features_in_", "feature_names_in_", "task_names_", "classes_", "_y_ndim")
                 self.__dict__.update({name: before[name] for name in learned if name in before})
             raise
 
@@ -199,6 +224,7 @@ class Trainable(BaseEstimator):
         net = self._make_net(
             place(module, device),
             device,
+            progress["_loss_state"],
             max_epochs=n_epochs,
             batch_size=self._n_batch_rows(len(train)),
             callbacks=self._net_callbacks(task, valid),
@@ -217,7 +243,8 @@ class Trainable(BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         curves = {"loss_curve_": [], "validation_scores_": [], "term_curves_": {}}
         blueprint = {name: getattr(self, name) for name in self._blueprint_names}
-        return {"_seed": seed, "_blueprint": blueprint, "_optimizer_state": {}, "n_iter_": 0, **curves}
+        states = {"_optimizer_state": {}, "_loss_state": {}}
+        return {"_seed": seed, "_blueprint": blueprint, "n_iter_": 0, **states, **curves}
 
     def _resume(self, keep_optimizer: bool) -> dict[str, Any]:
         """Return the attributes of the last fit, copied: a fit that fails leaves them as they were."""
@@ -227,8 +254,9 @@ class Trainable(BaseEstimator):
                     f"A fit that goes on needs the parameters that shape the model as they were. {name}={fitted!r} "
                     f"became {getattr(self, name)!r}; fit from the start with warm_start=False."
                 )
-        names = ["_seed", "_optimizer_state", "n_iter_", "loss_curve_", "validation_scores_", "term_curves_"]
-        progress = deepcopy({name: getattr(self, name) for name in names})
+        names = ["_seed", "_optimizer_state", "_loss_state", "n_iter_", "loss_curve_", "validation_scores_"]
+        names += ["term_curves_", "task_weights_"]
+        progress = deepcopy({name: getattr(self, name) for name in names if hasattr(self, name)})
         optimizer = {} if keep_optimizer else {"_optimizer_state": {}}
         return {**progress, "_blueprint": self._blueprint, **optimizer}
 
@@ -261,10 +289,9 @@ class Trainable(BaseEstimator):
 
     def _learn_units(self, module: Autoencoder, data: Data) -> None:
         """Set location and scale of the features."""
-        if module.likelihood.standardized:
-            features = data.features
-            scale = features.deviation if self._is_standard() else features.bounded_deviation
-            module.units.set(features.mean, scale)
+        features = data.features
+        scale = features.deviation if self._is_standard() else features.bounded_deviation
+        set_units(module.units, module.likelihood, features.mean, scale)
 
     def _is_standard(self) -> bool:
         """Return whether the unit of a feature is its standard deviation."""
@@ -276,7 +303,7 @@ class Trainable(BaseEstimator):
     ) -> tuple[Rows, Rows | None]:
         """Return the rows to train on and those held out; rows of weight zero are in neither."""
         n_rows = len(data.x)
-        index = np.arange(n_rows) if data.row_weight is None else np.flatnonzero(data.row_weight)
+        index = np.arange(n_rows) if data.weight is None else np.flatnonzero(data.weight)
         n_valid = ceil(self.validation_fraction * len(index)) if hold_out else 0
         if n_valid and n_valid >= len(index):
             raise ValueError(
@@ -295,20 +322,23 @@ class Trainable(BaseEstimator):
             "y": data.y,
             "y_units": deepcopy(getattr(module, "task_units", None)),
             "weight": data.weight,
+            "label_weight": data.label_weight,
             "device": device,
             "dtype": getattr(torch, self.dtype),
         }
         if not n_valid:
             return Rows(index=index, **common), None
-        if data.row_weight is not None:
+        if data.weight is not None:
             # Each part has an average weight of 1: a loss in nats per row, whoever is in it.
-            weight = data.row_weight.copy()
+            weight = data.weight.copy()
             for part in (index[:n_valid], index[n_valid:]):
                 weight[part] /= weight[part].mean()
             common["weight"] = weight
         return Rows(index=index[n_valid:], **common), Rows(index=index[:n_valid], **common)
 
-    def _make_net(self, module: Autoencoder, device: torch.device, **training: Any) -> Net:
+    def _make_net(
+        self, module: Autoencoder, device: torch.device, loss_state: dict[str, NDArray], **training: Any
+    ) -> Net:
         """Compose the net from the parameters and what a training adds; it is not initialised yet."""
         own = self.net_params or {}
         for name in own:
@@ -328,7 +358,7 @@ class Trainable(BaseEstimator):
             optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": self.alpha})]
         return Net(
             module=module,
-            criterion=Loss(**self._loss_parts()).to(getattr(torch, self.dtype)),
+            criterion=self._make_loss(module, loss_state),
             lr=self.learning_rate_init,
             train_split=None,
             device=str(device),
@@ -364,6 +394,10 @@ class Trainable(BaseEstimator):
             if "valid_loss" in row:
                 progress["validation_scores_"].append(-row["valid_loss"])
         progress["_state"] = dump(getattr(net.module_, "_orig_mod", net.module_))  # as it was before `compile`
+        progress["_loss_state"] = dump(net.criterion_)
+        weights = [row["task_weights"] for row in net.history if "task_weights" in row]
+        if weights:
+            progress["task_weights_"] = np.vstack([*progress.get("task_weights_", ()), *weights])
         progress["_optimizer_state"] = dump_optimizer(net) if partial else {}
         self.__dict__.update(progress)
         net.release()

@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._base import BaseAutoencoder
-from ._state import seeded
 from ._validation import Interval, StrOptions, resolve
-from .nn.models import VAE, Output
+from .nn.models import VAE, Autoencoder, Output
 from .nn.objectives import OBJECTIVES
 from .nn.posteriors import POSTERIORS, NormalPosterior, quasi_normal
 from .nn.priors import PRIORS, Prior
+from .nn.random import seeded
 from .nn.schedules import SCHEDULES
 
 
@@ -60,7 +60,8 @@ class BaseVAE(BaseAutoencoder):
 
         def moments(module: VAE, x: Tensor) -> Tensor:
             q = module.infer(module.fill(x))
-            return torch.cat([q.mean, q.stddev], dim=-1)
+            n_columns = self._n_features_out
+            return torch.cat([q.mean[:, :n_columns], q.stddev[:, :n_columns]], dim=-1)
 
         mean, std = np.split(self._apply(moments, self._check_rows(X)), 2, axis=1)
         return mean, std
@@ -87,21 +88,21 @@ class BaseVAE(BaseAutoencoder):
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
 
         def log_density(module: VAE, x: Tensor) -> Tensor:
-            noise = quasi_normal(module.fill(x), n_importance_samples, self._n_features_out, self._seed)
+            noise = quasi_normal(module.fill(x), n_importance_samples, module.prior.n_components, self._seed)
             return module.log_marginal(x, noise) + module.units.log_jacobian(x)
 
         return self._apply(log_density, self._check_rows(X), n_draws=n_importance_samples)
 
-    def _loss_parts(self) -> dict[str, Any]:
+    def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
         beta = SCHEDULES[self.beta] if isinstance(self.beta, str) else self.beta
-        return {**super()._loss_parts(), "objective": resolve(self.objective, OBJECTIVES), "beta": beta}
+        return {**super()._loss_parts(module), "objective": resolve(self.objective, OBJECTIVES), "beta": beta}
 
-    def _variational_parts(self) -> dict[str, Any]:
-        """Return the parts of a variational model."""
+    def _variational_parts(self, n_extra: int = 0) -> dict[str, Any]:
+        """Return the parts of a variational model, with so many components beyond those of the features."""
         likelihood = self._make_likelihood()
         posterior = resolve(self.posterior, POSTERIORS)()
-        encoder, decoder = self._make_coders(posterior.n_params, likelihood.n_params)
-        prior = resolve(self.prior, PRIORS)(self.n_components)
+        encoder, decoder = self._make_coders(posterior.n_params, likelihood.n_params, n_extra)
+        prior = resolve(self.prior, PRIORS)(self.n_components + n_extra)
         return {
             "encoder": encoder,
             "decoder": decoder,

@@ -8,26 +8,33 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import _param_validation, check_array, check_consistent_length
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils import _param_validation, _safe_indexing, check_array, check_consistent_length
+from sklearn.utils.validation import _check_method_params, _check_sample_weight, validate_data
 
 from ._data import Columns
+from ._tasks import per_task
 from .nn.likelihoods import Likelihood
 
 __all__ = [
+    "HasMethods",
     "Interval",
     "StrOptions",
     "check_features",
     "check_labels",
+    "check_method_params",
+    "check_similarity",
     "check_sizes",
     "check_support",
     "check_targets",
+    "check_task_weights",
     "check_weights",
     "resolve",
-    "task_names",
+    "safe_indexing",
 ]
 
 Interval, StrOptions = _param_validation.Interval, _param_validation.StrOptions
+HasMethods = _param_validation.HasMethods
+check_method_params, safe_indexing = _check_method_params, _safe_indexing
 
 FLOATS = [np.float64, np.float32]
 
@@ -62,16 +69,6 @@ def check_targets(y: Any, X: NDArray) -> NDArray:
     return y[:, None] if y.ndim == 1 else y
 
 
-def task_names(y: Any) -> list[str]:
-    """Return the names of a data frame's columns or a named series, otherwise y0, y1, ..."""
-    if hasattr(y, "columns"):
-        return [str(name) for name in y.columns]
-    if getattr(y, "name", None) is not None:
-        return [str(y.name)]
-    y = np.asarray(y)
-    return [f"y{task}" for task in range(y.shape[1] if y.ndim > 1 else 1)]
-
-
 def check_labels(columns: Columns, names: list[str]) -> None:
     """Raise an error that names the first task without a label."""
     for task in np.flatnonzero(columns.n_observed == 0):
@@ -82,14 +79,46 @@ def check_labels(columns: Columns, names: list[str]) -> None:
 
 
 def check_support(columns: Columns, likelihood: Likelihood, parameter: str, array: str, names: Sequence) -> None:
-    """Raise an error that names the first column with a value outside the likelihood's support."""
-    low, high = likelihood.support
+    """Raise an error that names the first column with a value outside its likelihood's support."""
+    low, high = (np.zeros(likelihood.n_columns) for _ in range(2))
+    for family, own in likelihood.parts():
+        low[own], high[own] = family.support
     for extreme, values, outside in (("min", columns.min, columns.min < low), ("max", columns.max, columns.max > high)):
         for column in map(int, np.flatnonzero(outside & (columns.n_observed > 0))):
-            needs = f"{low:g} <= {array} <= {high:g}" if np.isfinite(high) else f"{array} >= {low:g}"
+            bounded = np.isfinite(high[column])
+            needs = f"{low[column]:g} <= {array} <= {high[column]:g}" if bounded else f"{array} >= {low[column]:g}"
             raise ValueError(
                 f"{parameter} needs {needs}. Got {extreme} {values[column]:g} in column {names[column]!r}."
             )
+
+
+def check_task_weights(weights: Any, names: Sequence[str]) -> NDArray:
+    """Return the weights of the tasks, given by name or by position."""
+    values = np.asarray(per_task(weights, names, "task_weighting"))
+    if values.ndim != 1 or values.dtype.kind not in "iuf" or not np.all(np.isfinite(values) & (values >= 0)):
+        raise ValueError(f"task_weighting must hold {len(names)} finite weights >= 0, one per task. Got {weights!r}.")
+    return values.astype(np.float64)
+
+
+def check_similarity(similarity: Any, names: Sequence[str]) -> NDArray:
+    """Return the similarities of the tasks, shape (n_tasks, n_tasks), in their order; a frame's are found by name."""
+    if hasattr(similarity, "columns") and hasattr(similarity, "loc"):
+        axes = (list(map(str, similarity.index)), list(map(str, similarity.columns)))
+        if any(sorted(axis) != sorted(names) for axis in axes):
+            raise ValueError(f"task_similarity must name the tasks {list(names)} on both axes. Got {axes}.")
+        order = [[axis.index(name) for name in names] for axis in axes]
+        similarity = np.asarray(similarity)[np.ix_(*order)]
+    values = check_array(similarity, dtype=np.float64, input_name="task_similarity")
+    if values.shape != (len(names), len(names)):
+        raise ValueError(f"task_similarity must have shape ({len(names)}, {len(names)}). Got {values.shape} instead.")
+    for s, t in np.argwhere(~np.isclose(values, values.T)):
+        raise ValueError(
+            f"task_similarity must be symmetric. Got {values[s, t]:g} for ({names[s]!r}, {names[t]!r}) and "
+            f"{values[t, s]:g} the other way round."
+        )
+    for s, t in np.argwhere(values < 0):
+        raise ValueError(f"task_similarity must be >= 0. Got {values[s, t]:g} for ({names[s]!r}, {names[t]!r}).")
+    return values
 
 
 def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> NDArray | None:

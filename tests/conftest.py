@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
 
 ESTIMATORS = [AutoencoderTransformer, VAETransformer, MultiTaskVAERegressor]
+EVERY = [*ESTIMATORS, MultiTaskVAEClassifier]
 
 
 @pytest.fixture(params=ESTIMATORS, ids=lambda estimator: estimator.__name__)

@@ -47,7 +47,7 @@ def test_columns_without_spread_have_scale_one():
 def rows(x, index=None, **kwargs):
     units = Standardizer(x.shape[1])
     index = np.arange(len(x)) if index is None else index
-    defaults = {"complete": (True, True), "y": None, "y_units": None, "weight": None}
+    defaults = {"complete": (True, True), "y": None, "y_units": None, "weight": None, "label_weight": None}
     return Rows(x, units, index, device=torch.device("cpu"), dtype=torch.float32, **{**defaults, **kwargs})
 
 

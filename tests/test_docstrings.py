@@ -5,9 +5,14 @@ import inspect
 import pytest
 from numpydoc.validate import validate
 
-from sklearn_mtae import metrics
+import sklearn_mtae
+from sklearn_mtae import metrics, model_selection
 
-from .conftest import ESTIMATORS
+from .conftest import EVERY
+
+CLASSES = [*EVERY, sklearn_mtae.PerTaskRegressor, sklearn_mtae.PerTaskClassifier, model_selection.TaskKFold]
+CLASSES += [model_selection.TaskShuffleSplit]
+FUNCTIONS = [sklearn_mtae.stack_tasks, *(getattr(metrics, name) for name in metrics.__all__)]
 
 # An extended summary, a "See Also" and examples stand where they help: with the classes, not with each method.
 OPTIONAL = {"ES01", "SA01", "EX01", "GL01", "GL02", "GL03"}
@@ -20,19 +25,21 @@ def public_methods(estimator):
             yield f"{estimator.__module__}.{estimator.__name__}.{name}"
 
 
-OWN = [name for estimator in ESTIMATORS for name in public_methods(estimator)]
-CLASSES = [f"{estimator.__module__}.{estimator.__name__}" for estimator in ESTIMATORS]
+OWN = [name for estimator in CLASSES for name in public_methods(estimator)]
+NAMES = [f"{member.__module__}.{member.__name__}" for member in [*CLASSES, *FUNCTIONS]]
 
 
-@pytest.mark.parametrize("name", [*OWN, *CLASSES, *(f"sklearn_mtae.metrics.{name}" for name in metrics.__all__)])
+@pytest.mark.parametrize("name", [*OWN, *NAMES])
 def test_docstring(name):
     errors = [(code, text) for code, text in validate(name)["errors"] if code not in OPTIONAL]
     assert not errors
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", CLASSES)
 def test_every_parameter_is_documented_with_its_default(estimator):
     for name, parameter in inspect.signature(estimator).parameters.items():
         line = next(line for line in inspect.getdoc(estimator).splitlines() if line.startswith(f"{name} : "))
-        stated = line.split("default=")[1]
-        assert eval(stated) == parameter.default, line
+        if parameter.default is inspect.Parameter.empty:
+            assert "default" not in line
+        else:
+            assert eval(line.split("default=")[1]) == parameter.default, line

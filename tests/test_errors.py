@@ -102,8 +102,11 @@ def test_weights(table):
         model.fit(X, Y, sample_weight=-np.ones((60, 3)))
     with pytest.raises(ValueError, match=r"weight.*zero"):
         model.fit(X, Y, sample_weight=np.zeros((60, 3)))
-    for weights in ([1, 2], [1, -1, 1], [[1, 1, 1]]):
-        with pytest.raises(ValueError, match="task_weighting must be 'equal' or 3 weights >= 0"):
+    for weights in ([1, 2], [[1, 1, 1]]):
+        with pytest.raises(ValueError, match="task_weighting must have one value per task, 3 of them"):
+            model.set_params(task_weighting=weights).fit(X, Y)
+    for weights in ([1, -1, 1], [1, np.nan, 1], ["a", "b", "c"]):
+        with pytest.raises(ValueError, match="task_weighting must hold 3 finite weights >= 0"):
             model.set_params(task_weighting=weights).fit(X, Y)
 
 

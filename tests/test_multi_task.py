@@ -79,7 +79,7 @@ def test_heads_are_separate_networks():
     """Each head equals the network of its own weights, computed alone."""
     import torch
 
-    from sklearn_mtae.nn.architectures import Heads
+    from sklearn_mtae.nn.sharing import Heads
 
     torch.manual_seed(0)
     heads = Heads(4, [3, 5, 2], activation="tanh")
@@ -91,19 +91,3 @@ def test_heads_are_separate_networks():
         torch.testing.assert_close(together[:, task], hidden @ last.weight[task].T + last.bias[task])
     draws = torch.randn(6, 7, 3)
     torch.testing.assert_close(heads(draws)[2], heads(draws[2]))
-
-
-def test_r2_score_equals_sklearn_where_nothing_is_missing():
-    from sklearn.metrics import r2_score as complete
-
-    rng = np.random.default_rng(0)
-    y, p, w = rng.normal(size=(20, 3)), rng.normal(size=(20, 3)), rng.random(20)
-    assert r2_score(y, p) == pytest.approx(complete(y, p))
-    assert r2_score(y, p, sample_weight=w) == pytest.approx(complete(y, p, sample_weight=w))
-    np.testing.assert_allclose(r2_score(y, p, multioutput="raw_values"), complete(y, p, multioutput="raw_values"))
-    y[3:, 1] = np.nan
-    assert r2_score(y, p, multioutput="raw_values")[1] == pytest.approx(complete(y[:3, 1], p[:3, 1]))
-    y[1:, 1] = np.nan
-    assert np.isnan(r2_score(y, p, multioutput="raw_values")[1])
-    with pytest.raises(ValueError, match="same shape"):
-        r2_score(y, p[:, :2])

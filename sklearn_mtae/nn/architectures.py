@@ -1,17 +1,14 @@
-"""Architectures: how encoder, decoder and heads are wired.
+"""Architectures: how encoder and decoder are wired.
 
 A factory takes the widths and returns two modules: an encoder from (n_rows, n_features) to (n_rows, n_code) and a
 decoder from (..., n_components) to (..., n_outputs).
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -56,32 +53,6 @@ def own_dropout(module: nn.Module) -> nn.Module:
     return module
 
 
-class BatchedLinear(nn.Module):
-    """One linear layer per task, computed as one product.
-
-    Parameters
-    ----------
-    n_tasks, n_inputs, n_outputs : int
-        Number of tasks, inputs of each and outputs of each.
-    """
-
-    def __init__(self, n_tasks: int, n_inputs: int, n_outputs: int) -> None:
-        super().__init__()
-        bound = n_inputs**-0.5
-        self.weight = nn.Parameter(torch.empty(n_tasks, n_outputs, n_inputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(n_tasks, n_outputs).uniform_(-bound, bound))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (..., n_tasks, n_inputs) to (..., n_tasks, n_outputs), each task by its own weights."""
-        if self.weight.shape[1] == 1:
-            return (x * self.weight[:, 0]).sum(-1, keepdim=True) + self.bias
-        return torch.einsum("...ti,toi->...to", x, self.weight) + self.bias
-
-    def share(self, x: Tensor) -> Tensor:
-        """Map (..., n_inputs), the same for all tasks, to (..., n_tasks, n_outputs)."""
-        return F.linear(x, self.weight.flatten(0, 1), self.bias.flatten()).unflatten(-1, self.bias.shape)
-
-
 def perceptron(
     widths: Sequence[int],
     activation: str = "relu",
@@ -97,30 +68,6 @@ def perceptron(
         layers.append(ACTIVATIONS[activation]())
         layers += [Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers, linear(widths[-2], widths[-1]))
-
-
-class Heads(nn.Module):
-    """One decoder of its own per task, all computed at once.
-
-    Parameters
-    ----------
-    n_tasks : int
-        Number of tasks.
-    widths : sequence of int
-        Components of the code, widths of each head's hidden layers, outputs of each head.
-    **style
-        Activation, dropout and normalisation, as `perceptron` takes them.
-    """
-
-    def __init__(self, n_tasks: int, widths: Sequence[int], **style: Any) -> None:
-        super().__init__()
-        self.layers = perceptron(widths, linear=partial(BatchedLinear, n_tasks), **style)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Map codes (..., n_rows, n_components) to parameters (..., n_rows, n_tasks * n_outputs)."""
-        first = self.layers[0]
-        assert isinstance(first, BatchedLinear)
-        return self.layers[1:](first.share(z)).flatten(-2)
 
 
 def mlp(
@@ -159,6 +106,52 @@ def mlp(
     encoder = perceptron([n_features, *hidden_layer_sizes, n_code], **style)
     decoder = perceptron([n_components, *reversed(hidden_layer_sizes), n_outputs], **style)
     return encoder, decoder
+
+
+class Pretrained(nn.Module):
+    """A trained encoder, and a linear map from its outputs to the parameters of a posterior.
+
+    The map starts where the posterior's means are the known code, as far as there are components for it, and the log
+    variances those that the encoder gives; -4 where it gives none. Other components start as the prior.
+
+    Parameters
+    ----------
+    encoder : Module
+        From columns to `n_outputs` outputs, the code (or its mean) first.
+    n_outputs : int
+        Outputs of the encoder.
+    n_known : int
+        Components of its code.
+    n_components : int
+        Components of the posterior.
+    frozen : bool
+        Whether the encoder stays as it is; it then works as outside training, without dropout.
+    """
+
+    def __init__(self, encoder: nn.Module, n_outputs: int, n_known: int, n_components: int, frozen: bool) -> None:
+        super().__init__()
+        self.encoder = encoder.requires_grad_(not frozen)
+        self.frozen = frozen
+        self.adapter = nn.Linear(n_outputs, 2 * n_components)
+        n_kept = min(n_known, n_components)
+        with torch.no_grad():
+            weight, bias = self.adapter.weight.zero_(), self.adapter.bias.zero_()
+            weight[:n_kept, :n_kept].fill_diagonal_(1.0)
+            if n_outputs == 2 * n_known:
+                weight[n_components : n_components + n_kept, n_known : n_known + n_kept].fill_diagonal_(1.0)
+            else:
+                bias[n_components : n_components + n_kept] = -4.0
+
+    def train(self, mode: bool = True) -> "Pretrained":
+        """Set the mode of training, or not, of what is trained."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n_rows, n_features) to posterior parameters (n_rows, 2 * n_components)."""
+        return self.adapter(self.encoder(x))
 
 
 ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, nn.Module]]] = {"mlp": mlp}

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Generator, Tensor, nn
 
-from .architectures import Heads
 from .likelihoods import Likelihood
 from .posteriors import DiagonalNormal, NormalPosterior
 from .priors import Prior
+from .sharing import Heads
 
 
 class Output(NamedTuple):
@@ -33,6 +33,8 @@ class Output(NamedTuple):
     """Prior p(z)."""
     y_log_prob: Tensor | None = None
     """log p(y_t given z) of each task, shape (n_rows, n_tasks); zero without a label."""
+    labelled: Tensor | None = None
+    """Which labels there are, shape (n_rows, n_tasks); None where it is known that none is missing."""
 
 
 class Standardizer(nn.Module):
@@ -103,6 +105,7 @@ class Autoencoder(nn.Module):
 
     def fill(self, x: Tensor, complete: bool = False) -> Tensor:
         """Return the encoder's input: a missing cell becomes 0, its column's location."""
+        x = self.likelihood.as_input(x)
         if self.training and self.corruption is not None:
             x, complete = self.corruption(x, self.generator), False
         return x if complete else x.nan_to_num(0.0)
@@ -111,9 +114,13 @@ class Autoencoder(nn.Module):
         """Return the code of each row, shape (n_rows, n_components)."""
         return self.encoder(x)
 
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the likelihood's parameters at each code."""
+        return self.decoder(z)
+
     def log_likelihood(self, z: Tensor, x: Tensor, complete: bool = False) -> Tensor:
         """Return log p(x given z) over the observed cells of each row, shape (..., n_rows)."""
-        return self.likelihood.log_prob(self.decoder(z), x, complete).sum(-1)
+        return self.likelihood.log_prob(self.decode(z), x, complete).sum(-1)
 
     def forward(self, x: Tensor, y: Tensor | None = None, complete: tuple[bool, bool] = (False, False)) -> Output:
         """Return codes and log-likelihoods of a batch of shape (n_rows, n_features).
@@ -139,7 +146,7 @@ class Autoencoder(nn.Module):
 
     def reconstruct(self, z: Tensor) -> Tensor:
         """Return the likelihood's mean at each code, in the data's own units."""
-        return self.units.inverse(self.likelihood.distribution(self.decoder(z)).mean)
+        return self.units.inverse(self.likelihood.distribution(self.decode(z)).mean)
 
     def log_marginal(self, x: Tensor) -> Tensor:
         """Return log p(x given code(x)) of each standardised row: a deterministic code has no marginal."""
@@ -207,7 +214,7 @@ class VAE(Autoencoder):
     def sample(self, n_samples: int) -> tuple[Tensor, ...]:
         """Draw codes from the prior and columns given the codes, in the data's own units."""
         z = self.prior.sample(n_samples)
-        return (self.units.inverse(self.likelihood.distribution(self.decoder(z)).sample()),)
+        return (self.units.inverse(self.likelihood.distribution(self.decode(z)).sample()),)
 
 
 class MultiTaskVAE(VAE):
@@ -236,6 +243,7 @@ class MultiTaskVAE(VAE):
     ) -> None:
         super().__init__(encoder, decoder, likelihood, posterior, prior, corruption)
         self.heads = heads
+        self.n_shared = prior.n_components - heads.n_extra
         self.task_likelihood = task_likelihood
         self.task_units = Standardizer(task_likelihood.n_columns)
 
@@ -246,24 +254,38 @@ class MultiTaskVAE(VAE):
 
     def networks(self) -> list[nn.Module]:
         """Return the networks that the model is made of."""
-        return [*super().networks(), self.heads]
+        return [*super().networks(), *self.heads.networks()]
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Return what more than one task is predicted by and what is learned: the encoder, and what heads share."""
+        shared = [*self.encoder.parameters(), *self.posterior.parameters(), *self.heads.common()]
+        return [parameter for parameter in shared if parameter.requires_grad]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the likelihood's parameters at each code, from the components that all tasks share."""
+        return super().decode(z[..., : self.n_shared] if self.heads.n_extra else z)
 
     def forward(  # type: ignore[override]
         self, x: Tensor, y: Tensor, complete: tuple[bool, bool] = (False, False)
     ) -> Output:
         """Return what the VAE does, and the log-likelihood of each task's labels at the same draw."""
         output = super().forward(x, y, complete)
-        return output._replace(y_log_prob=self.task_likelihood.log_prob(self.heads(output.z), y, complete[1]))
+        log_prob = self.task_likelihood.log_prob(self.heads(output.z), y, complete[1])
+        return output._replace(y_log_prob=log_prob, labelled=None if complete[1] else ~y.isnan())
 
     def sample(self, n_samples: int) -> tuple[Tensor, ...]:
         """Draw codes from the prior, columns and targets given the codes, in the data's own units."""
         z = self.prior.sample(n_samples)
-        x = self.units.inverse(self.likelihood.distribution(self.decoder(z)).sample())
+        x = self.units.inverse(self.likelihood.distribution(self.decode(z)).sample())
         return x, self.task_units.inverse(self.task_likelihood.distribution(self.heads(z)).sample())
 
     def predict(self, z: Tensor) -> Tensor:
         """Return the mean of each task at each code, shape (..., n_rows, n_tasks), in the targets' own units."""
         return self.task_units.inverse(self.task_likelihood.distribution(self.heads(z)).mean)
+
+    def predict_log_proba(self, z: Tensor) -> Tensor:
+        """Return the log-probability of each class of each task, shape (..., n_rows, n_tasks, n_classes)."""
+        return self.task_likelihood.logits(self.heads(z)).log_softmax(-1)  # type: ignore[operator]
 
     def predict_std(self, x: Tensor, noise: Tensor) -> Tensor:
         """Return the predictive standard deviation of each task, shape (n_rows, n_tasks), in the targets' own units.
@@ -273,10 +295,3 @@ class MultiTaskVAE(VAE):
         targets = self.task_likelihood.distribution(self.heads(self.infer(self.fill(x)).rsample(noise)))
         variance = targets.variance.mean(0) + targets.mean.var(0, correction=0)
         return self.task_units.rescale(variance.sqrt())
-
-
-def draw_from(module: nn.Module, generator: Generator) -> None:
-    """Make `generator` the source of all draws of a model and of the layers within it."""
-    for part in module.modules():
-        if hasattr(part, "generator"):
-            part.__dict__["generator"] = generator

@@ -1,11 +1,13 @@
 """Objectives: from a model's output to named terms, one value per row, and from the terms to one loss."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .models import Autoencoder, Output
+from .weightings import Weighting
 
 
 def elbo(output: Output) -> dict[str, Tensor]:
@@ -30,10 +32,21 @@ def elbo(output: Output) -> dict[str, Tensor]:
 OBJECTIVES: dict[str, Callable[[Output], dict[str, Tensor]]] = {"elbo": elbo}
 
 
+class Result(NamedTuple):
+    """What a loss makes of a batch."""
+
+    loss: Tensor
+    """The number that is minimised."""
+    means: dict[str, Tensor]
+    """Mean of each term over the rows, before its weight: "tasks" of shape (n_tasks,), the others of shape ()."""
+    labelled: Tensor | None
+    """Part of the rows that has a label of each task, weighted as they are; where a weighting asks for it."""
+
+
 class Loss(nn.Module):
     """Weigh an objective's terms into one number.
 
-    `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weights[t] * task_t + penalty`, each term
+    `loss = reconstruction_weight * distortion + beta * rate + weighting(tasks) + penalty + similarity`, each term
     averaged over the rows of the batch.
 
     Parameters
@@ -44,32 +57,36 @@ class Loss(nn.Module):
         Weight of the rate, or a function of the training's progress from 0 to 1 that returns it.
     reconstruction_weight : float
         Weight of the distortion.
-    task_weights : sequence of float
-        Weight of each task.
     penalty : callable or None
         Penalty on the code.
     penalty_weight : float
         Its weight.
+    weighting : Weighting or None
+        From the losses of the tasks to one loss.
+    similarity : Tensor of shape (n_tasks, n_tasks) or None
+        How alike the heads of two tasks are to be: weights of their squared distance.
     """
 
-    task_weights: Tensor
+    similarity: Tensor | None
 
     def __init__(
         self,
         objective: Callable[[Output], dict[str, Tensor]],
         beta: float | Callable[[float], float] = 1.0,
         reconstruction_weight: float = 1.0,
-        task_weights: Sequence[float] = (),
         penalty: Callable[..., Tensor] | None = None,
         penalty_weight: float = 0.0,
+        weighting: Weighting | None = None,
+        similarity: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.objective = objective
         self.beta = beta
         self.reconstruction_weight = reconstruction_weight
-        self.register_buffer("task_weights", torch.as_tensor(task_weights), persistent=False)
         self.penalty = penalty
         self.penalty_weight = penalty_weight
+        self.weighting = weighting
+        self.register_buffer("similarity", similarity, persistent=False)
 
     def forward(
         self,
@@ -78,7 +95,7 @@ class Loss(nn.Module):
         weight: Tensor | None = None,
         label_weight: Tensor | None = None,
         progress: float = 1.0,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> Result:
         """Return the loss of a batch and the mean of each of its terms.
 
         Parameters
@@ -101,18 +118,43 @@ class Loss(nn.Module):
         if label_weight is not None:
             terms["tasks"] = terms["tasks"] * label_weight
         means = {name: self._mean(term, weight) for name, term in terms.items()}
+        if self.similarity is not None:
+            means["similarity"] = head_distance(model.heads.own(), self.similarity)  # type: ignore[union-attr]
+        labelled = self._labelled(output, weight, label_weight)
         coefficients = {
             "distortion": self.reconstruction_weight,
             "rate": self.beta(progress) if callable(self.beta) else self.beta,
             "penalty": self.penalty_weight,
         }
         weighted = [
-            means[name] @ self.task_weights
-            if name == "tasks"
-            else self._scale(means[name], coefficients.get(name, 1.0))
-            for name in means
+            self._weigh(mean, labelled) if name == "tasks" else self._scale(mean, coefficients.get(name, 1.0))
+            for name, mean in means.items()
         ]
-        return sum(weighted[1:], weighted[0]), means
+        return Result(sum(weighted[1:], weighted[0]), means, labelled)
+
+    def backward(self, result: Result, model: Autoencoder) -> None:
+        """Accumulate the gradients of a training step."""
+        if self.weighting is None:
+            result.loss.backward()
+        else:
+            self.weighting.backward(result.loss, result.means["tasks"], result.labelled, model)  # type: ignore[arg-type]
+
+    def constrain(self) -> None:
+        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        if self.weighting is not None:
+            self.weighting.constrain()
+
+    def _weigh(self, losses: Tensor, labelled: Tensor | None) -> Tensor:
+        assert self.weighting is not None
+        return self.weighting(losses, labelled)
+
+    def _labelled(self, output: Output, weight: Tensor | None, label_weight: Tensor | None) -> Tensor | None:
+        """Return the weighted part of the rows that has a label of each task, where the weighting wants to know it."""
+        if self.weighting is None or not self.weighting.adaptive:
+            return None
+        assert output.y_log_prob is not None
+        present = torch.ones_like(output.y_log_prob) if output.labelled is None else output.labelled.to(output.z)
+        return self._mean(present if label_weight is None else present * label_weight, weight)
 
     @staticmethod
     def _mean(term: Tensor, weight: Tensor | None) -> Tensor:
@@ -125,3 +167,20 @@ class Loss(nn.Module):
     def _scale(mean: Tensor, coefficient: float) -> Tensor:
         # Small networks are bound by the number of kernels: a product with 1 costs as much as a layer's activation.
         return mean if coefficient == 1 else coefficient * mean
+
+
+def head_distance(parameters: Sequence[Tensor], similarity: Tensor) -> Tensor:
+    """Return half the squared distances between the heads of related tasks (Evgeniou et al. 2005).
+
+    `sum_(s < t) similarity_st * ||head_s - head_t||^2 / 2 = tr(H' L H) / 2`, where L is the Laplacian of the graph.
+
+    Parameters
+    ----------
+    parameters : sequence of Tensor
+        Parameters of the heads, the tasks along the first axis.
+    similarity : Tensor of shape (n_tasks, n_tasks)
+        Symmetric weights >= 0.
+    """
+    heads = torch.cat([parameter.flatten(1) for parameter in parameters], dim=1)
+    laplacian = similarity.sum(0).diag() - similarity
+    return 0.5 * (heads * (laplacian @ heads)).sum()

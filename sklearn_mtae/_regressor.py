@@ -1,0 +1,367 @@
+"""The multi-task VAE for numbers."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import RegressorMixin
+from torch import Tensor
+
+from ._multitask import BaseMultiTaskVAE
+from ._tasks import per_task, task_names
+from ._validation import StrOptions, check_targets, resolve
+from .metrics import r2_score
+from .nn.likelihoods import LIKELIHOODS, Likelihood, Mixed
+from .nn.models import MultiTaskVAE
+from .nn.posteriors import quasi_normal
+
+
+class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
+    """Predict several targets through one latent space that they share (SC-VAE).
+
+    One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own
+    predicts each target. Trained are all together, in nats per row:
+
+    `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
+    penalty`
+
+    where `task_t` is minus log p(y_t given z), zero for a row without a label of task t, which is NaN; terms are
+    averaged over all rows, so that a task weighs by the number of its labels, and a row without any label still trains
+    the encoder. Targets are standardised from their observed values, and predictions are in y's units.
+
+    Parameters
+    ----------
+    n_components : int, default=16
+        Number of components of the code.
+    hidden_layer_sizes : array-like of int, default=(512,)
+        Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
+    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
+        Activation after each hidden layer.
+    dropout : float, default=0.0
+        Probability that a hidden unit is dropped while training.
+    layer_norm : bool, default=False
+        Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
+    architecture : str or callable, default="mlp"
+        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and
+        returns two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components`
+        to `n_outputs` columns. The four parameters above shape the named ones only,
+        and the heads, but for their widths.
+    likelihood : str or callable, default="gaussian"
+        Distribution of a column, given the code: "gaussian" learns a variance per column, "squared_error" fixes the
+        standard deviation at the column's unit (see `scaling`), "student_t" forgives outliers, "bernoulli" takes values
+        in [0, 1], "poisson" and "negative_binomial" take counts. Or a factory that takes the number of columns.
+    posterior : {"normal"} or callable, default="normal"
+        Family of q(z given x): normal with a diagonal covariance.
+    prior : {"normal"} or callable, default="normal"
+        p(z): standard normal. Or a factory that takes the number of components.
+    task_likelihoods : str, callable, dict or list, default="gaussian"
+        Distribution of a target, given the code: one for all tasks, a dict by the tasks' names, or a list by position.
+        Each is a name as for `likelihood` or a factory. Predicted is its mean, for "bernoulli" a probability.
+    sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"
+        What the tasks share beyond the code: nothing; experts that each task mixes by a gate of its own (Ma et al.
+        2018, doi 10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv
+        1604.03539); or less than the code, each task having 4 components of its own beside it. Or a factory such as
+        `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
+    head_hidden_layer_sizes : array-like of int, default=(16,)
+        Widths of the hidden layers of each task's own decoder.
+    objective : {"elbo"} or callable, default="elbo"
+        What is maximised; or a function from the model's output to named terms, one value per row.
+    beta : float, {"linear"} or callable, default=0.1
+        Weight of the rate (Higgins et al. 2017): 1 is the evidence lower bound, more presses components out of use.
+        "linear" raises it from 0 to 1 over the first half of the training, which helps where components fall out of use
+        (Bowman et al. 2016, arXiv 1511.06349); a function takes the part of the training that is done and returns the
+        weight.
+    reconstruction_weight : float, default=0.1
+        Weight of the distortion. 1, with `beta=1`, is the evidence lower bound of features and targets together; less
+        of both makes room for the targets, which are what is asked for.
+    task_weighting : str, array-like of shape (n_tasks,), dict, Aggregator or callable, default="equal"
+        How the losses of the tasks become one: "equal"; weights by position or in a dict by name; weights that are
+        learned, "uncertainty" (Kendall et al. 2018, arXiv 1705.07115), "dwa" (Liu et al. 2019, arXiv 1803.10704) or
+        "famo" (Liu et al. 2023, arXiv 2306.03792); or a combination of the tasks' gradients with respect to what they
+        share, by torchjd: "pcgrad", "upgrad", "cagrad", "nash_mtl", "imtl_g", "mgda", "aligned_mtl", "dual_proj",
+        "config", "grad_drop" or an instance of `torchjd.aggregation.Aggregator`.
+    task_similarity : array-like of shape (n_tasks, n_tasks) or None, default=None
+        How alike tasks are known to be, symmetric and >= 0: adds half of it times the squared distance of two heads to
+        the loss, for each pair (Evgeniou et al. 2005). A data frame's rows and columns are found by the tasks' names.
+    encoder : fitted estimator of this package or None, default=None
+        An autoencoder whose encoder is the start of this one, followed by a linear map to the posterior; the features
+        then keep the units that they have there, and `hidden_layer_sizes` shapes the decoder alone. In a grid search,
+        wrap it in :class:`sklearn.frozen.FrozenEstimator`.
+    freeze_encoder : bool, default=False
+        Whether that encoder stays as it is; the linear map is trained in any case.
+    scaling : {"auto", "standard", "bounded"}, default="auto"
+        Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
+        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
+        "bounded" for a network. Columns of the "bernoulli" likelihood stay as they are.
+    corruption : {"gaussian", "masking"}, callable or None, default=None
+        What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
+        0.3 units (see `scaling`), or three cells in ten taken away; another strength by
+        `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
+    penalty : {"sparse", "contractive", "ridge"}, callable or None, default=None
+        Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
+        code's squared norm (Ghosh et al. 2020, arXiv 1903.12436).
+    penalty_weight : float, default=0.1
+        Weight of the penalty.
+    alpha : float, default=3.0
+        Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
+        weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
+    batch_size : int, "auto" or None, default="auto"
+        Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
+        least 16 and at most 200; None takes all rows.
+    learning_rate_init : float, default=1e-3
+        Step size of the optimiser.
+    max_iter : int, default=100
+        Number of epochs.
+    early_stopping : bool, default=False
+        Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
+    validation_fraction : float, default=0.1
+        Part of the rows to hold out for early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without an improvement by `tol` after which early stopping stops.
+    tol : float, default=1e-4
+        Least improvement of the held-out loss, in nats per row.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the training. Inference has the precision of its input.
+    device : str, default="auto"
+        Torch device; "auto" takes CUDA, then MPS, then the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of the rows and all draws.
+    verbose : bool or int, default=False
+        Whether to print a line per epoch.
+    net_params : dict or None, default=None
+        Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
+        is not here), `optimizer`, `optimizer__betas`, `compile`, ...
+
+    Attributes
+    ----------
+    n_iter_ : int
+        Number of epochs run.
+    loss_curve_ : list of float
+        Loss of each epoch, in nats per row of standardised values.
+    term_curves_ : dict of str to list of float
+        Each term of the loss by epoch, before its weight: "distortion", "rate", "penalty" and "task:<name>" for each
+        task.
+    validation_scores_ : list of float
+        Minus the held-out loss by epoch, with early stopping.
+    net_ : skorch.NeuralNet
+        The skorch net.
+    module_ : torch.nn.Module
+        The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had names.
+    task_weights_ : ndarray of shape (n_iter_, n_tasks)
+        Weights of the tasks in each epoch; NaN with an aggregator that has none.
+    task_names_ : list of str
+        Names of the tasks: those of a data frame's columns or of a series, otherwise "y0", "y1", ...
+
+    See Also
+    --------
+    VAETransformer : The same model without tasks.
+    sklearn.multioutput.MultiOutputRegressor : One model per target, sharing nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn_mtae import MultiTaskVAERegressor
+    >>> X, Y = load_linnerud(return_X_y=True)
+    >>> Y[::2, 0] = np.nan  # every other label of the first task is missing
+    >>> model = MultiTaskVAERegressor(n_components=2, random_state=0).fit(X, Y)
+    >>> mean, std = model.predict(X, return_std=True)
+    >>> mean.shape, std.shape
+    ((20, 3), (20, 3))
+    """
+
+    _parameter_constraints: dict = {
+        **BaseMultiTaskVAE._parameter_constraints,
+        "task_likelihoods": [StrOptions(set(LIKELIHOODS)), callable, dict, list, tuple],
+    }
+    _blueprint_names = (*BaseMultiTaskVAE._blueprint_names, "task_likelihoods")
+
+    def __init__(
+        self,
+        n_components=16,
+        *,
+        hidden_layer_sizes=(512,),
+        activation="relu",
+        dropout=0.0,
+        layer_norm=False,
+        architecture="mlp",
+        likelihood="gaussian",
+        posterior="normal",
+        prior="normal",
+        task_likelihoods="gaussian",
+        sharing="hard",
+        head_hidden_layer_sizes=(16,),
+        objective="elbo",
+        beta=0.1,
+        reconstruction_weight=0.1,
+        task_weighting="equal",
+        task_similarity=None,
+        encoder=None,
+        freeze_encoder=False,
+        scaling="auto",
+        corruption=None,
+        penalty=None,
+        penalty_weight=0.1,
+        alpha=3.0,
+        batch_size="auto",
+        learning_rate_init=1e-3,
+        max_iter=100,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        dtype="float32",
+        device="auto",
+        random_state=None,
+        verbose=False,
+        net_params=None,
+    ):
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.layer_norm = layer_norm
+        self.architecture = architecture
+        self.likelihood = likelihood
+        self.posterior = posterior
+        self.prior = prior
+        self.task_likelihoods = task_likelihoods
+        self.sharing = sharing
+        self.head_hidden_layer_sizes = head_hidden_layer_sizes
+        self.objective = objective
+        self.beta = beta
+        self.reconstruction_weight = reconstruction_weight
+        self.task_weighting = task_weighting
+        self.task_similarity = task_similarity
+        self.encoder = encoder
+        self.freeze_encoder = freeze_encoder
+        self.scaling = scaling
+        self.corruption = corruption
+        self.penalty = penalty
+        self.penalty_weight = penalty_weight
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.net_params = net_params
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train for one epoch on a part of the data.
+
+        The first call learns location and scale of the columns and needs a label of each task. Schedules stand at
+        their end, and no row is held out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Part of the rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Their targets, NaN where a label is missing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows or of the labels.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        return self._fit(X, y, sample_weight, partial=True)
+
+    def predict(self, X: ArrayLike, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
+        """Predict the targets at the posterior means.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        return_std : bool, default=False
+            Whether to return predictive standard deviations too.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Means of the targets, in y's units and shape.
+        std : ndarray of the same shape
+            Standard deviations of the targets, with `return_std`: the code's uncertainty, over 64 quasi-random draws
+            of it, and the noise's variance together.
+        """
+        X = self._check_rows(X)
+        mean = self._as_targets(self._apply(lambda module, x: module.predict(module.encode(module.fill(x))), X))
+        if not return_std:
+            return mean
+
+        def deviation(module: MultiTaskVAE, x: Tensor) -> Tensor:
+            return module.predict_std(x, quasi_normal(module.fill(x), 64, module.prior.n_components, self._seed))
+
+        return mean, self._as_targets(self._apply(deviation, X, n_draws=64))
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean over tasks of R2, missing labels left out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Targets, NaN where a label is missing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows or of the labels.
+
+        Returns
+        -------
+        float
+            Mean over the tasks with at least two labels.
+        """
+        return r2_score(y, self.predict(X), sample_weight=sample_weight)
+
+    def sample(
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> tuple[NDArray, NDArray]:
+        """Draw new rows with their targets: codes from the prior, then features and targets given the codes.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Features, in X's own units.
+        y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Targets, in y's own units and shape.
+        """
+        X, y = self._sample(n_samples, random_state)
+        return X, self._as_targets(y)
+
+    def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
+        return check_targets(y, x), task_names(y)
+
+    def _make_task_likelihood(self) -> Likelihood:
+        names = self.task_names_
+        options = per_task(self.task_likelihoods, names, "task_likelihoods")
+        for option in options:
+            if not callable(option) and option not in LIKELIHOODS:
+                raise ValueError(
+                    f"task_likelihoods must hold names out of {sorted(LIKELIHOODS)} or factories. Got {option!r}."
+                )
+        factories = [resolve(option, LIKELIHOODS) for option in options]
+        return factories[0](len(names)) if len(set(factories)) == 1 else Mixed(factories)

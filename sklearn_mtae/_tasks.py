@@ -1,0 +1,87 @@
+"""Tables of targets: their columns and names, labels that are missing, options given per task."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["is_missing", "n_dimensions", "per_task", "target_columns", "task_names", "task_position"]
+
+
+def task_names(y: Any) -> list[str]:
+    """Return the names of a data frame's columns or a named series, otherwise y0, y1, ..."""
+    if hasattr(y, "columns"):
+        return [str(name) for name in y.columns]
+    if getattr(y, "name", None) is not None:
+        return [str(y.name)]
+    y = np.asarray(y)
+    return [f"y{task}" for task in range(y.shape[1] if y.ndim > 1 else 1)]
+
+
+def n_dimensions(y: Any) -> int:
+    """Return 1 for one column of labels, 2 for a table of them."""
+    return 2 if hasattr(y, "columns") else np.asarray(y).ndim
+
+
+def target_columns(y: Any) -> list[NDArray]:
+    """Return the columns of y, each a one-dimensional array of its own dtype: an array, a frame, a series or a list."""
+    if hasattr(y, "columns"):
+        names = list(y.columns)
+        if len(set(names)) < len(names):
+            raise ValueError(f"The columns of y must have different names, one per task. Got {names}.")
+        return [np.asarray(y[name]) for name in names]
+    array = np.asarray(y)
+    if array.dtype.kind in "US" and not hasattr(y, "dtype"):
+        array = np.asarray(y, dtype=object)  # in a list with strings, numpy writes a missing label as "nan"
+    if array.ndim not in (1, 2):
+        raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_tasks). Got {array.shape} instead.")
+    return [array] if array.ndim == 1 else list(array.T)
+
+
+def is_missing(column: NDArray) -> NDArray[np.bool_]:
+    """Return where a column of labels of any dtype has none: NaN, None, or the missing value of pandas."""
+    if column.dtype.kind == "f":
+        return np.isnan(column)
+    if column.dtype.kind != "O":
+        return np.zeros(len(column), dtype=bool)
+    # pandas' own missing value has no truth value: it is known by its type alone.
+    return np.array([v is None or type(v).__name__ == "NAType" or bool(v != v) for v in column], dtype=bool)
+
+
+def task_position(task: str | int, names: Sequence[str], parameter: str) -> int:
+    """Return the position of a task that is given by name or by position."""
+    if isinstance(task, str) and task in names:
+        return names.index(task)
+    if not isinstance(task, str) and -len(names) <= task < len(names):
+        return int(task) % len(names)
+    raise ValueError(f"{parameter} must be a task or its position. Got {task!r}; the tasks are {list(names)}.")
+
+
+def per_task(option: Any, names: Sequence[str], parameter: str) -> list[Any]:
+    """Return an option's value for each task: one for all, a dict by name, or a sequence by position.
+
+    Parameters
+    ----------
+    option : object
+        A dict with a value for each task, a list, tuple or array of values, or one value for all tasks.
+    names : sequence of str
+        Names of the tasks.
+    parameter : str
+        Name of the option, for the errors.
+    """
+    if isinstance(option, Mapping):
+        values = {str(name): value for name, value in option.items()}
+        unknown, absent = [n for n in values if n not in names], [n for n in names if n not in values]
+        if unknown:
+            raise ValueError(f"{parameter} names unknown tasks {unknown}. The tasks are {list(names)}.")
+        if absent:
+            raise ValueError(f"{parameter} must have a value for each task. There is none for {absent}.")
+        return [values[name] for name in names]
+    if isinstance(option, list | tuple | np.ndarray):
+        if len(option) != len(names):
+            raise ValueError(
+                f"{parameter} must have one value per task, {len(names)} of them: {list(names)}. Got {len(option)}."
+            )
+        return list(option)
+    return [option] * len(names)

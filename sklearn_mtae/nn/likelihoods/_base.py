@@ -1,0 +1,82 @@
+"""What all likelihoods share: masking, and what a family says of itself."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor, distributions, nn
+
+
+class Likelihood(nn.Module):
+    """Independent distributions p(x_j given z), one per column.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    """
+
+    n_params: ClassVar[int] = 1
+    """Decoder outputs per column."""
+    support: ClassVar[tuple[float, float]] = (-float("inf"), float("inf"))
+    """Closed interval of the admissible values."""
+    standardized: ClassVar[bool] = True
+    """Whether the columns are centred and scaled first: true for location-scale families alone."""
+    filler: ClassVar[float] = 0.0
+    """Any admissible value: stands in for a missing cell while the density is computed."""
+    peak: float | None = None
+    """Upper bound of the log-density where there is one; None of a family that learns its own scale."""
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__()
+        self.n_columns = n_columns
+
+    @abstractmethod
+    def distribution(self, params: Tensor) -> distributions.Distribution:
+        """Return the distribution of shape (..., n_columns) for decoder outputs (..., n_columns * n_params)."""
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log p(x given params) of each cell, shape (..., n_columns), for an `x` without missing cells."""
+        return self.distribution(params).log_prob(x)
+
+    def log_prob(self, params: Tensor, x: Tensor, complete: bool = False) -> Tensor:
+        """Return log p(x given params) of each cell, shape (..., n_columns): zero where `x` is NaN.
+
+        Parameters
+        ----------
+        params : Tensor of shape (..., n_columns * n_params)
+            Decoder outputs.
+        x : Tensor of shape (n_rows, n_columns)
+            Values, NaN where missing.
+        complete : bool, default=False
+            Promises that no cell is missing, which saves the masking.
+        """
+        if complete:
+            return self.log_density(params, x)
+        missing = x.isnan()
+        # Filled before the density and masked after it: a NaN that met the density would leave NaN in the gradient,
+        # whatever zero it is multiplied by later.
+        return self.log_density(params, x.masked_fill(missing, self.filler)).masked_fill(missing, 0.0)
+
+    def constrain(self) -> None:
+        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+
+    def learn(self, mean: Tensor) -> None:
+        """Start from the columns' means, shape (n_columns,), where the family has a use for them."""
+
+    def as_input(self, x: Tensor) -> Tensor:
+        """Return values as an encoder should see them, about centred and scaled."""
+        return x
+
+    def precision(self) -> Tensor:
+        """Return the weight that the density itself gives to each column's squared error, shape (n_columns,)."""
+        return torch.ones(self.n_columns)
+
+    def parts(self) -> Iterator[tuple["Likelihood", list[int]]]:
+        """Yield the families within and the columns of each."""
+        yield self, list(range(self.n_columns))
+
+    def split(self, params: Tensor) -> tuple[Tensor, ...]:
+        """Return the `n_params` parameters of all columns, each of shape (..., n_columns)."""
+        return params.unflatten(-1, (self.n_columns, self.n_params)).unbind(-1)

@@ -1,0 +1,136 @@
+"""Families with a location and a scale."""
+
+from math import lgamma, log, pi
+from typing import ClassVar
+
+import torch
+from torch import Tensor, distributions, nn
+from torch.nn import functional as F
+
+from ._base import Likelihood
+
+
+class LocationScale(Likelihood):
+    """A location from the decoder and a scale for each column, learned.
+
+    The scale lives on the standardised scale. It starts at 1, and its square has a floor of 1e-4, a deviation of one
+    hundredth of the column's unit: without a floor the density of a column that is predicted perfectly is unbounded.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    """
+
+    variance_floor: ClassVar[float] = 1e-4
+    # Adam moves every parameter by about the learning rate a step; the gain lets the scale keep up with the locations.
+    gain: ClassVar[float] = 10.0
+    raw_log_variance: nn.Parameter
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__(n_columns)
+        self.raw_log_variance = nn.Parameter(torch.zeros(n_columns))
+
+    @property
+    def log_variance(self) -> Tensor:
+        """Log of the squared scale of each column on the standardised scale, shape (n_columns,) or ()."""
+        return self.gain * self.raw_log_variance
+
+    def deviation(self, params: Tensor) -> Tensor:
+        """Return the scale of each cell."""
+        return (self.log_variance / 2).exp().expand(params.shape)
+
+    def precision(self) -> Tensor:
+        """Return the inverse of the squared scale of each column, shape (n_columns,)."""
+        return (-self.log_variance.detach()).exp().expand(self.n_columns)
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Keep the learned scale at its floor or above.
+
+        A floor within the formula would do so too, but its gradient dies below the floor: a scale that sank there
+        early in the training would not come back.
+        """
+        self.raw_log_variance.clamp_(min=log(self.variance_floor) / self.gain)
+
+
+class Gaussian(LocationScale):
+    """Normal distribution: the decoder gives the mean, the variance is one per column, learned or fixed.
+
+    `log p(x) = -((x - mean)^2 / variance + log(variance) + log(2 pi)) / 2`
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    scale : float or None, default=None
+        A fixed standard deviation, in units of the column's own; None learns one per column.
+    """
+
+    fixed_log_variance: Tensor
+    fixed_log_normalizer: Tensor
+
+    def __init__(self, n_columns: int, scale: float | None = None) -> None:
+        super().__init__(n_columns)
+        if scale is not None:
+            del self.raw_log_variance
+            self.peak = -log(scale) - log(2 * pi) / 2
+            self.register_buffer("fixed_log_variance", torch.tensor(2 * log(scale)))
+            self.register_buffer("fixed_log_normalizer", torch.tensor(self.peak))
+        self.scale = scale
+
+    @property
+    def log_variance(self) -> Tensor:
+        """Log variance of each column on the standardised scale, shape (n_columns,) or ()."""
+        return super().log_variance if self.scale is None else self.fixed_log_variance
+
+    def constrain(self) -> None:
+        """Keep a learned variance at its floor or above."""
+        if self.scale is None:
+            super().constrain()
+
+    def distribution(self, params: Tensor) -> distributions.Normal:
+        """Return the normal distribution of each cell."""
+        return distributions.Normal(params, self.deviation(params), validate_args=False)
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return the log-density of each cell; one fused squared error instead of `Normal.log_prob`'s eight kernels."""
+        squared_error = F.mse_loss(params, x.expand_as(params), reduction="none")
+        if self.scale is not None:
+            return torch.add(self.fixed_log_normalizer, squared_error, alpha=-0.5 / self.scale**2)
+        log_variance = self.log_variance
+        return torch.add(-0.5 * (log_variance + log(2 * pi)), squared_error * (-log_variance).exp(), alpha=-0.5)
+
+
+class StudentT(LocationScale):
+    """Student's t distribution: the decoder gives the location, the scale is one per column, learned.
+
+    `log p(x) = -(df + 1) / 2 * log(1 + (x - location)^2 / (df * scale^2)) - log(scale) + constant`
+
+    An outlier costs the logarithm of its distance, where it costs a normal distribution the square.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    df : float, default=5.0
+        Degrees of freedom, above 2 so that there is a variance: the fewer, the heavier the tails.
+    """
+
+    def __init__(self, n_columns: int, df: float = 5.0) -> None:
+        super().__init__(n_columns)
+        if not df > 2:
+            raise ValueError(f"df must be above 2, for a variance to exist. Got {df!r} instead.")
+        self.df = float(df)
+
+    def distribution(self, params: Tensor) -> distributions.StudentT:
+        """Return the t distribution of each cell."""
+        return distributions.StudentT(self.df, params, self.deviation(params), validate_args=False)
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return the log-density of each cell."""
+        half = (self.df + 1) / 2
+        constant = lgamma(half) - lgamma(self.df / 2) - log(self.df * pi) / 2
+        log_variance = self.log_variance
+        distance = (x - params) * (-log_variance / 2).exp()
+        return constant - log_variance / 2 - half * torch.log1p(distance.square() / self.df)

@@ -1,0 +1,168 @@
+"""Families of yes and no, of counts and of classes."""
+
+from collections.abc import Sequence
+from math import log
+from typing import ClassVar
+
+import torch
+from torch import Tensor, distributions, nn
+from torch.nn import functional as F
+
+from ._base import Likelihood
+
+
+class Bernoulli(Likelihood):
+    """Bernoulli distribution; the decoder gives the logit. Values between 0 and 1 count as expectations.
+
+    `log p(x) = x log(mean) + (1 - x) log(1 - mean)`
+    """
+
+    support = (0.0, 1.0)
+    standardized = False
+    peak = 0.0
+
+    def distribution(self, params: Tensor) -> distributions.Bernoulli:
+        """Return the Bernoulli distribution of each cell."""
+        return distributions.Bernoulli(logits=params, validate_args=False)
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return the log-probability of each cell."""
+        return -F.binary_cross_entropy_with_logits(params, x.expand_as(params), reduction="none")
+
+
+class Counts(Likelihood):
+    """Families of counts: the decoder gives the log of the mean, beside that of the column's own mean.
+
+    Values that are no whole numbers count as expectations, as in a regression with this likelihood.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    """
+
+    support = (0.0, float("inf"))
+    standardized = False
+    peak = 0.0
+    # A mean exp(20) times the column's own is absurd; the bound keeps an extreme row from overflowing the loss.
+    bound: ClassVar[float] = 20.0
+    log_location: Tensor
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__(n_columns)
+        self.register_buffer("log_location", torch.zeros(n_columns))
+
+    def learn(self, mean: Tensor) -> None:
+        """Let an output of 0 mean the column's own mean."""
+        self.log_location = torch.where(mean > 0, mean, 1.0).log().to(self.log_location)
+
+    def as_input(self, x: Tensor) -> Tensor:
+        """Return `log(1 + x)` beside that of the column's mean: 0 for a usual count, and no count far from it."""
+        return x.log1p() - self.log_location.exp().log1p()
+
+    def log_mean(self, params: Tensor) -> Tensor:
+        """Return the log of each cell's mean."""
+        return self.log_location + params.clamp(max=self.bound)
+
+
+class Poisson(Counts):
+    """Poisson distribution: the decoder gives the log of the mean.
+
+    `log p(x) = x log(mean) - mean - log(x!)`
+    """
+
+    def distribution(self, params: Tensor) -> distributions.Poisson:
+        """Return the Poisson distribution of each cell."""
+        return distributions.Poisson(self.log_mean(params).exp(), validate_args=False)
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return the log-probability of each cell."""
+        log_mean = self.log_mean(params)
+        return x * log_mean - log_mean.exp() - torch.lgamma(x + 1)
+
+
+class NegativeBinomial(Counts):
+    """Negative binomial distribution: the decoder gives the log of the mean, the dispersion is one per column, learned.
+
+    `variance = mean + dispersion * mean^2`, so that counts may spread more than Poisson's. The dispersion starts at 1
+    and stays between 1e-3 and 1e3.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    """
+
+    gain: ClassVar[float] = 10.0
+    log_bound: ClassVar[float] = log(1e3)
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__(n_columns)
+        self.raw_log_dispersion = nn.Parameter(torch.zeros(n_columns))
+
+    @property
+    def log_dispersion(self) -> Tensor:
+        """Log dispersion of each column, shape (n_columns,)."""
+        return self.gain * self.raw_log_dispersion
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Keep the dispersion within its bounds."""
+        bound = self.log_bound / self.gain
+        self.raw_log_dispersion.clamp_(-bound, bound)
+
+    def distribution(self, params: Tensor) -> distributions.NegativeBinomial:
+        """Return the negative binomial distribution of each cell."""
+        logits = self.log_mean(params) + self.log_dispersion
+        return distributions.NegativeBinomial(
+            (-self.log_dispersion).exp().expand(params.shape), logits=logits, validate_args=False
+        )
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return the log-probability of each cell."""
+        size = (-self.log_dispersion).exp()
+        logits = self.log_mean(params) + self.log_dispersion
+        ways = torch.lgamma(x + size) - torch.lgamma(size) - torch.lgamma(x + 1)
+        return ways + x * logits - (x + size) * F.softplus(logits)
+
+
+class Categorical(Likelihood):
+    """Categorical distribution over the classes of each column; the decoder gives one logit per class.
+
+    `log p(x = c) = logit_c - log(sum_k exp(logit_k))`
+
+    Values are the positions of the classes. All columns take as many outputs as the one with the most classes.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    n_classes : sequence of int
+        Number of classes of each column.
+    """
+
+    standardized = False
+    peak = 0.0
+    absent: Tensor
+
+    def __init__(self, n_columns: int, n_classes: Sequence[int]) -> None:
+        super().__init__(n_columns)
+        self.n_params = max(n_classes)  # type: ignore[misc]
+        absent = torch.arange(self.n_params) >= torch.tensor(n_classes)[:, None]
+        self.register_buffer("absent", absent, persistent=False)
+        self.uneven = bool(absent.any())
+
+    def logits(self, params: Tensor) -> Tensor:
+        """Return the logits of each cell, shape (..., n_columns, n_params): minus infinity where there is no class."""
+        logits = params.unflatten(-1, (self.n_columns, self.n_params))
+        return logits.masked_fill(self.absent, -float("inf")) if self.uneven else logits
+
+    def distribution(self, params: Tensor) -> distributions.Categorical:
+        """Return the categorical distribution of each cell."""
+        return distributions.Categorical(logits=self.logits(params), validate_args=False)
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return the log-probability of each cell's class."""
+        log_probability = self.logits(params).log_softmax(-1)
+        position = x.long().expand(log_probability.shape[:-1])
+        return log_probability.gather(-1, position.unsqueeze(-1)).squeeze(-1)

@@ -1,0 +1,197 @@
+"""Sharing: how the heads of the tasks read the code, and what they share beyond it.
+
+Heads take the number of tasks, the widths of one head and the style of its layers, and map codes to the parameters of
+every task at once. A way of sharing is one small class and one dictionary entry.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .architectures import perceptron
+
+
+class BatchedLinear(nn.Module):
+    """One linear layer per task, computed as one product.
+
+    Parameters
+    ----------
+    n_tasks, n_inputs, n_outputs : int
+        Number of tasks, inputs of each and outputs of each.
+    """
+
+    def __init__(self, n_tasks: int, n_inputs: int, n_outputs: int) -> None:
+        super().__init__()
+        bound = n_inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(n_tasks, n_outputs, n_inputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(n_tasks, n_outputs).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., n_tasks, n_inputs) to (..., n_tasks, n_outputs), each task by its own weights."""
+        if self.weight.shape[1] == 1:
+            return (x * self.weight[:, 0]).sum(-1, keepdim=True) + self.bias
+        return torch.einsum("...ti,toi->...to", x, self.weight) + self.bias
+
+    def share(self, x: Tensor) -> Tensor:
+        """Map (..., n_inputs), the same for all tasks, to (..., n_tasks, n_outputs)."""
+        return F.linear(x, self.weight.flatten(0, 1), self.bias.flatten()).unflatten(-1, self.bias.shape)
+
+
+class Heads(nn.Module):
+    """Hard sharing: the code is all that the tasks share, and each has a decoder of its own (Caruana 1997).
+
+    Parameters
+    ----------
+    n_tasks : int
+        Number of tasks.
+    widths : sequence of int
+        Components of the code, widths of each head's hidden layers, outputs of each head.
+    **style
+        Activation, dropout and normalisation, as `perceptron` takes them.
+    """
+
+    n_extra: int = 0
+    """Components of the code beyond those that the features are decoded from."""
+
+    def __init__(self, n_tasks: int, widths: Sequence[int], **style: Any) -> None:
+        super().__init__()
+        self.n_tasks = n_tasks
+        self.layers = perceptron(widths, linear=partial(BatchedLinear, n_tasks), **style)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map codes (..., n_rows, n_components + n_extra) to parameters (..., n_rows, n_tasks * n_outputs)."""
+        first = self.layers[0]
+        assert isinstance(first, BatchedLinear)
+        return self.layers[1:](first.share(z)).flatten(-2)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the networks that the heads are made of."""
+        return [self.layers]
+
+    def common(self) -> list[nn.Parameter]:
+        """Return the parameters that more than one task reads."""
+        own = {id(parameter) for parameter in self.own()}
+        return [parameter for parameter in self.parameters() if id(parameter) not in own]
+
+    def own(self) -> list[nn.Parameter]:
+        """Return the parameters that are each task's own, the tasks along the first axis."""
+        return list(self.layers.parameters())
+
+
+class MixtureOfExperts(Heads):
+    """Experts that all tasks share, mixed for each task by a gate of its own (Ma et al. 2018, MMoE).
+
+    `head_t(sum_k softmax(G_t z)_k expert_k(z))`: an expert is one hidden layer on the code z, a gate a linear map.
+    doi 10.1145/3219819.3220007.
+
+    Parameters
+    ----------
+    n_tasks, widths, **style
+        As for `Heads`.
+    n_experts : int, default=4
+        Number of experts.
+    n_hidden : int, default=32
+        Width of an expert.
+    """
+
+    def __init__(
+        self, n_tasks: int, widths: Sequence[int], *, n_experts: int = 4, n_hidden: int = 32, **style: Any
+    ) -> None:
+        super().__init__(n_tasks, [n_hidden, *widths[1:]], **style)
+        self.experts = BatchedLinear(n_experts, widths[0], n_hidden)
+        self.activation = perceptron([1, n_hidden, 1], **style)[1:-1]
+        self.gates = BatchedLinear(n_tasks, widths[0], n_experts)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map codes (..., n_rows, n_components) to parameters (..., n_rows, n_tasks * n_outputs)."""
+        opinions = self.activation(self.experts.share(z))
+        shares = self.gates.share(z).softmax(-1)
+        return self.layers(torch.einsum("...te,...eh->...th", shares, opinions)).flatten(-2)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the networks that the heads are made of."""
+        return [self.experts, self.gates, *super().networks()]
+
+    def own(self) -> list[nn.Parameter]:
+        """Return the parameters that are each task's own, the tasks along the first axis."""
+        return [*super().own(), *self.gates.parameters()]
+
+
+class CrossStitch(Heads):
+    """Heads that pass their hidden layers to each other through learned weights (Misra et al. 2016, arXiv 1604.03539).
+
+    After each hidden layer, task s reads `sum_t A_st hidden_t`, where `A` starts at .9 on the diagonal and shares the
+    rest among the other tasks.
+
+    Parameters
+    ----------
+    n_tasks, widths, **style
+        As for `Heads`; there must be a hidden layer.
+    """
+
+    start: Tensor
+
+    def __init__(self, n_tasks: int, widths: Sequence[int], **style: Any) -> None:
+        super().__init__(n_tasks, widths, **style)
+        if len(widths) < 3:
+            raise ValueError("sharing='cross_stitch' needs a hidden layer in head_hidden_layer_sizes. Got none.")
+        others = 0.1 / max(1, n_tasks - 1)
+        start = torch.full((n_tasks, n_tasks), others).fill_diagonal_(0.9 if n_tasks > 1 else 1.0)
+        self.register_buffer("start", start, persistent=False)
+        # As vectors and as the distance from the start: what decays are matrices.
+        self.stitches = nn.ParameterList(nn.Parameter(torch.zeros(n_tasks**2)) for _ in widths[2:])
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map codes (..., n_rows, n_components) to parameters (..., n_rows, n_tasks * n_outputs)."""
+        first = self.layers[0]
+        assert isinstance(first, BatchedLinear)
+        hidden = first.share(z)
+        stitches = iter(self.stitches)
+        for layer in list(self.layers)[1:]:
+            if isinstance(layer, BatchedLinear):
+                mixing = self.start + next(stitches).view_as(self.start)
+                hidden = torch.einsum("st,...th->...sh", mixing, hidden)
+            hidden = layer(hidden)
+        return hidden.flatten(-2)
+
+    def own(self) -> list[nn.Parameter]:
+        """Return the parameters that are each task's own: those of the last layer."""
+        return list(self.layers[len(self.layers) - 1].parameters())
+
+
+class PrivateBlocks(Heads):
+    """Heads that read a few components of their own beside the shared ones.
+
+    What only one task needs does not have to pass through what all share, which limits the harm that unrelated tasks do
+    each other. The features are decoded from the shared components alone.
+
+    Parameters
+    ----------
+    n_tasks, widths, **style
+        As for `Heads`.
+    n_private : int, default=4
+        Components of each task's own.
+    """
+
+    def __init__(self, n_tasks: int, widths: Sequence[int], *, n_private: int = 4, **style: Any) -> None:
+        super().__init__(n_tasks, [widths[0] + n_private, *widths[1:]], **style)
+        self.n_private = n_private
+        self.n_extra = n_tasks * n_private
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map codes (..., n_rows, n_components + n_extra) to parameters (..., n_rows, n_tasks * n_outputs)."""
+        private = z[..., -self.n_extra :].unflatten(-1, (self.n_tasks, self.n_private))
+        shared = z[..., None, : -self.n_extra].expand(*private.shape[:-1], -1)
+        return self.layers(torch.cat([shared, private], dim=-1)).flatten(-2)
+
+
+SHARINGS: dict[str, Callable[..., Heads]] = {
+    "hard": Heads,
+    "mmoe": MixtureOfExperts,
+    "cross_stitch": CrossStitch,
+    "private": PrivateBlocks,
+}
