@@ -16,6 +16,8 @@ from sklearn_mtae.nn.penalties import PENALTIES
 from sklearn_mtae.nn.posteriors import POSTERIORS
 from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.schedules import SCHEDULES
+from sklearn_mtae.nn.sharing import SHARINGS
+from sklearn_mtae.nn.weightings import WEIGHTINGS, Aggregation
 
 project = "sklearn_mtae"
 author = "The sklearn_mtae developers"
@@ -50,6 +52,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "capture_repr": (),
     "remove_config_comments": True,
 }
 
@@ -74,6 +77,10 @@ def skip_foreign(app: Any, what: str, name: str, obj: Any, skip: bool, options: 
 
 def first_line(factory: Any) -> str:
     """Return what a factory says of itself in one line."""
+    if isinstance(factory, partial) and factory.func is Aggregation:
+        # The name of torchjd's class is all that its maker holds until a model is fitted.
+        name = inspect.getclosurevars(factory.keywords["aggregator"]).nonlocals["name"]
+        return f"Gradients combined by ``torchjd.aggregation.{name}``."
     if isinstance(factory, partial):
         settings = ", ".join(f"{name}={value!r}" for name, value in factory.keywords.items())
         return f"``{factory.func.__name__}`` with ``{settings}``."
@@ -93,14 +100,19 @@ def options(names: Mapping[str, Callable]) -> str:
     return table(["Name", "What it is"], [[f'``"{name}"``', first_line(entry)] for name, entry in names.items()])
 
 
+def interval(low: float, high: float) -> str:
+    """Return a closed interval in words."""
+    if low == -float("inf"):
+        return "any"
+    return f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
+
+
 def likelihoods() -> str:
     """Return the table of likelihoods, with what each says of itself."""
     rows = []
     for name, entry in LIKELIHOODS.items():
         kind = entry.func if isinstance(entry, partial) else entry
-        low, high = kind.support
-        values = "any" if low == -float("inf") else f"{low:g} to {high:g}"
-        rows.append([f'``"{name}"``', first_line(entry), values, "yes" if kind.standardized else "no"])
+        rows.append([f'``"{name}"``', first_line(entry), interval(*kind.support), "yes" if kind.standardized else "no"])
     return table(["Name", "What it is", "Values", "Columns standardised"], rows)
 
 
@@ -122,6 +134,8 @@ TABLES = {
     "priors": options(PRIORS),
     "requirements": requirements(),
     "schedules": options(SCHEDULES),
+    "sharings": options(SHARINGS),
+    "weightings": options(WEIGHTINGS),
 }
 
 

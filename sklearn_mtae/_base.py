@@ -120,7 +120,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         if "net" not in self._cache:
             device = self._resolve_device()
             module = load(self._empty_module(self._blueprint), self._state, self._trained_dtype)
-            self._cache["net"] = self._make_net(place(module, device), device, self._loss_state).initialize()
+            loss = self._make_loss(module, self._loss_state)
+            self._cache["net"] = self._make_net(place(module, device), loss, device).initialize()
             self._cache["net"].history.extend(self._cache.pop("history", []))
         return self._cache["net"]
 

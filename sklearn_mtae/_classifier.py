@@ -23,10 +23,10 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
     penalty`
 
-    where `task_t` is the cross-entropy of the labels, minus log p(y_t given z), zero for a row without a label of task
-    t; terms are averaged over all rows, so that a task weighs by the number of its labels, and a row without any label
-    still trains the encoder. Labels are numbers or strings, a task's own kind each; a missing one is NaN, None or
-    pandas.NA.
+    where `task_t` is the cross-entropy, the mean of minus log p(y_t given z) over the labels of task t, so that a task
+    weighs alike whether it has few labels or many; distortion and rate are averaged over all rows, and a row without
+    any label still trains the encoder. Labels are numbers or strings, a task's own kind each; a missing one is NaN,
+    None or pandas.NA.
 
     Parameters
     ----------
@@ -71,11 +71,12 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         Weight of the distortion. 1, with `beta=1`, is the evidence lower bound of features and labels together; less
         of both makes room for the labels, which are what is asked for.
     task_weighting : str, array-like of shape (n_tasks,), dict, Aggregator or callable, default="equal"
-        How the losses of the tasks become one: "equal"; weights by position or in a dict by name; weights that are
-        learned, "uncertainty" (Kendall et al. 2018, arXiv 1705.07115), "dwa" (Liu et al. 2019, arXiv 1803.10704) or
-        "famo" (Liu et al. 2023, arXiv 2306.03792); or a combination of the tasks' gradients with respect to what they
-        share, by torchjd: "pcgrad", "upgrad", "cagrad", "nash_mtl", "imtl_g", "mgda", "aligned_mtl", "dual_proj",
-        "config", "grad_drop" or an instance of `torchjd.aggregation.Aggregator`.
+        How the losses of the tasks, each a mean over the task's labels, become one: "equal" adds them; weights by
+        position or in a dict by name; weights that are learned, "uncertainty" (Kendall et al. 2018, arXiv 1705.07115),
+        "dwa" (Liu et al. 2019, arXiv 1803.10704) or "famo" (Liu et al. 2023, arXiv 2306.03792); or a combination of the
+        tasks' gradients with respect to what they share, by torchjd: "pcgrad", "upgrad", "cagrad", "nash_mtl",
+        "imtl_g", "mgda", "aligned_mtl", "dual_proj", "config", "grad_drop" or an instance of
+        `torchjd.aggregation.Aggregator`.
     task_similarity : array-like of shape (n_tasks, n_tasks) or None, default=None
         How alike tasks are known to be, symmetric and >= 0: adds half of it times the squared distance of two heads to
         the loss, for each pair (Evgeniou et al. 2005). A data frame's rows and columns are found by the tasks' names.
@@ -141,8 +142,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     loss_curve_ : list of float
         Loss of each epoch, in nats per row of standardised values.
     term_curves_ : dict of str to list of float
-        Each term of the loss by epoch, before its weight: "distortion", "rate", "penalty" and "task:<name>" for each
-        task.
+        Each term of the loss by epoch, before its weight: "distortion", "rate", "penalty", "similarity" and
+        "task:<name>" for each task.
     validation_scores_ : list of float
         Minus the held-out loss by epoch, with early stopping.
     net_ : skorch.NeuralNet

@@ -82,6 +82,11 @@ def decode(codes: NDArray, classes: Sequence[NDArray]) -> NDArray:
     return table
 
 
+def is_by_class(option: Any) -> bool:
+    """Return whether class weights are a dict by class, for all tasks alike, rather than one such dict per task."""
+    return isinstance(option, Mapping) and not any(isinstance(v, Mapping | str | None) for v in option.values())
+
+
 def class_weights(option: Any, codes: NDArray, classes: Sequence[NDArray], names: Sequence[str]) -> NDArray:
     """Return the weight of each label by its class, averaging 1 over each task; zero without a label.
 
@@ -94,7 +99,7 @@ def class_weights(option: Any, codes: NDArray, classes: Sequence[NDArray], names
     classes, names
         Classes and names of the tasks.
     """
-    by_class = isinstance(option, Mapping) and not any(isinstance(v, Mapping | str | None) for v in option.values())
+    by_class = is_by_class(option)
     if by_class:
         known = {label for own in classes for label in own.tolist()}
         unknown = [label for label in option if label not in known]

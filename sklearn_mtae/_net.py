@@ -263,6 +263,7 @@ class Net(NeuralNet):
         self.order_ = torch.Generator().manual_seed(self.seeds[0])
         self.noise_ = torch.Generator(self.device).manual_seed(self.seeds[1])
         self.best_: dict[str, float] = {}
+        self.rows_: Rows | None = X
         self.step_ = 0
         self.n_steps_ = len(self.get_iterator(X, training=True)) * (self.max_epochs if epochs is None else epochs)
         self.looks_back_ = getattr(self.criterion_.weighting, "looks_back", False)
@@ -329,7 +330,7 @@ class Net(NeuralNet):
 
     def release(self) -> None:
         """Let go of the training data."""
-        self.valid_rows = None
+        self.valid_rows = self.rows_ = None
         self.callbacks = [callback for callback in self.callbacks if not isinstance(callback, EpochHook)]
         self.callbacks_ = [pair for pair in self.callbacks_ if not isinstance(pair[1], EpochHook)]
 

@@ -45,6 +45,15 @@ class Data(NamedTuple):
     label_weight: NDArray | None = None
     """Weights of the labels, shape (n_samples, n_tasks)."""
 
+    @property
+    def label_share(self) -> NDArray | None:
+        """Part of the rows, weighted as they are, that has a label of each task; None without tasks."""
+        if self.y is None:
+            return None
+        labelled = ~np.isnan(self.y) if self.label_weight is None else self.label_weight > 0
+        weight = np.ones(len(labelled)) if self.weight is None else self.weight
+        return weight @ labelled / weight.sum()
+
 
 def set_units(units: Standardizer, likelihood: Likelihood, mean: NDArray, scale: NDArray) -> None:
     """Set location and scale of the columns whose likelihood has them, and start the likelihood from the means."""
@@ -155,9 +164,10 @@ class Trainable(BaseEstimator):
         with seeded(seed):
             return builder._make_module()
 
-    def _make_loss(self, module: Autoencoder, state: dict[str, NDArray]) -> Loss:
+    def _make_loss(self, module: Autoencoder, state: dict[str, NDArray], data: Data | None = None) -> Loss:
         """Compose the loss, what it has learned put back; it starts anew where its parts are others."""
-        loss = Loss(**self._loss_parts(module)).to(getattr(torch, self.dtype))
+        share = None if data is None or data.label_share is None else torch.from_numpy(data.label_share)
+        loss = Loss(**self._loss_parts(module), label_share=share).to(getattr(torch, self.dtype))
         shapes = {name: value.shape for name, value in loss.state_dict().items()}
         if shapes == {name: value.shape for name, value in state.items()}:
             loss.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
@@ -223,8 +233,8 @@ class Trainable(BaseEstimator):
         )
         net = self._make_net(
             place(module, device),
+            self._make_loss(module, progress["_loss_state"], data),
             device,
-            progress["_loss_state"],
             max_epochs=n_epochs,
             batch_size=self._n_batch_rows(len(train)),
             callbacks=self._net_callbacks(task, valid),
@@ -336,9 +346,7 @@ class Trainable(BaseEstimator):
             common["weight"] = weight
         return Rows(index=index[n_valid:], **common), Rows(index=index[:n_valid], **common)
 
-    def _make_net(
-        self, module: Autoencoder, device: torch.device, loss_state: dict[str, NDArray], **training: Any
-    ) -> Net:
+    def _make_net(self, module: Autoencoder, loss: Loss, device: torch.device, **training: Any) -> Net:
         """Compose the net from the parameters and what a training adds; it is not initialised yet."""
         own = self.net_params or {}
         for name in own:
@@ -358,7 +366,7 @@ class Trainable(BaseEstimator):
             optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": self.alpha})]
         return Net(
             module=module,
-            criterion=self._make_loss(module, loss_state),
+            criterion=loss,
             lr=self.learning_rate_init,
             train_split=None,
             device=str(device),

@@ -6,13 +6,14 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_mtae
-from sklearn_mtae import metrics, model_selection
+from sklearn_mtae import inspection, metrics, model_selection
 
 from .conftest import EVERY
 
 CLASSES = [*EVERY, sklearn_mtae.PerTaskRegressor, sklearn_mtae.PerTaskClassifier, model_selection.TaskKFold]
-CLASSES += [model_selection.TaskShuffleSplit]
-FUNCTIONS = [sklearn_mtae.stack_tasks, *(getattr(metrics, name) for name in metrics.__all__)]
+CLASSES += [model_selection.TaskShuffleSplit, model_selection.TransferReport, inspection.TaskTransferDisplay]
+FUNCTIONS = [sklearn_mtae.stack_tasks, model_selection.transfer_report]
+FUNCTIONS += [*(getattr(metrics, name) for name in metrics.__all__)]
 
 # An extended summary, a "See Also" and examples stand where they help: with the classes, not with each method.
 OPTIONAL = {"ES01", "SA01", "EX01", "GL01", "GL02", "GL03"}

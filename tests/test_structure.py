@@ -20,6 +20,7 @@ ABOVE = {
     "_classifier",
     "_per_task",
     "model_selection",
+    "inspection",
 }
 
 
@@ -41,6 +42,8 @@ def imports(path):
 
 
 FILES = sorted(ROOT.rglob("*.py"))
+BELOW = [ROOT / f"_{name}.py" for name in ("data", "labels", "net", "state", "tasks", "callbacks", "validation")]
+BELOW += sorted((ROOT / "metrics").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -67,11 +70,9 @@ def test_nn_stands_on_torch_alone(path):
     assert all(name.startswith("nn.") for name in inside), "nn imports nothing from above it"
 
 
-@pytest.mark.parametrize(
-    "name", ["_data", "_labels", "_net", "_state", "_tasks", "_callbacks", "_validation", "metrics"]
-)
-def test_lower_parts_do_not_import_the_estimators(name):
-    inside, _ = imports(ROOT / f"{name}.py")
+@pytest.mark.parametrize("path", BELOW, ids=lambda path: str(path.relative_to(ROOT)))
+def test_lower_parts_do_not_import_the_estimators(path):
+    inside, _ = imports(path)
     assert not {part.split(".")[0] for part in inside} & ABOVE
 
 

@@ -38,16 +38,16 @@ class Result(NamedTuple):
     loss: Tensor
     """The number that is minimised."""
     means: dict[str, Tensor]
-    """Mean of each term over the rows, before its weight: "tasks" of shape (n_tasks,), the others of shape ()."""
+    """Mean of each term over the rows, before its weight; "tasks", of shape (n_tasks,), over the labels of each."""
     labelled: Tensor | None
-    """Part of the rows that has a label of each task, weighted as they are; where a weighting asks for it."""
+    """Weights of each task's labels in the batch, 1 on average over batches; where a weighting asks for it."""
 
 
 class Loss(nn.Module):
     """Weigh an objective's terms into one number.
 
     `loss = reconstruction_weight * distortion + beta * rate + weighting(tasks) + penalty + similarity`, each term
-    averaged over the rows of the batch.
+    averaged over the rows of the batch, and that of a task over as many of them as have its label on average.
 
     Parameters
     ----------
@@ -65,9 +65,12 @@ class Loss(nn.Module):
         From the losses of the tasks to one loss.
     similarity : Tensor of shape (n_tasks, n_tasks) or None
         How alike the heads of two tasks are to be: weights of their squared distance.
+    label_share : Tensor of shape (n_tasks,) or None
+        Part of the training rows that has a label of each task; None is all of them.
     """
 
     similarity: Tensor | None
+    per_label: Tensor | None
 
     def __init__(
         self,
@@ -78,6 +81,7 @@ class Loss(nn.Module):
         penalty_weight: float = 0.0,
         weighting: Weighting | None = None,
         similarity: Tensor | None = None,
+        label_share: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.objective = objective
@@ -87,6 +91,9 @@ class Loss(nn.Module):
         self.penalty_weight = penalty_weight
         self.weighting = weighting
         self.register_buffer("similarity", similarity, persistent=False)
+        # A task without a label in a part of the data has no loss there, whatever it is multiplied by.
+        per_label = None if label_share is None else torch.where(label_share > 0, 1 / label_share, 0.0)
+        self.register_buffer("per_label", per_label, persistent=False)
 
     def forward(
         self,
@@ -118,6 +125,8 @@ class Loss(nn.Module):
         if label_weight is not None:
             terms["tasks"] = terms["tasks"] * label_weight
         means = {name: self._mean(term, weight) for name, term in terms.items()}
+        if self.per_label is not None:
+            means["tasks"] = means["tasks"] * self.per_label
         if self.similarity is not None:
             means["similarity"] = head_distance(model.heads.own(), self.similarity)  # type: ignore[union-attr]
         labelled = self._labelled(output, weight, label_weight)
@@ -149,12 +158,13 @@ class Loss(nn.Module):
         return self.weighting(losses, labelled)
 
     def _labelled(self, output: Output, weight: Tensor | None, label_weight: Tensor | None) -> Tensor | None:
-        """Return the weighted part of the rows that has a label of each task, where the weighting wants to know it."""
+        """Return the weights of each task's labels in the batch, where the weighting wants to know them."""
         if self.weighting is None or not self.weighting.adaptive:
             return None
         assert output.y_log_prob is not None
         present = torch.ones_like(output.y_log_prob) if output.labelled is None else output.labelled.to(output.z)
-        return self._mean(present if label_weight is None else present * label_weight, weight)
+        labelled = self._mean(present if label_weight is None else present * label_weight, weight)
+        return labelled if self.per_label is None else labelled * self.per_label
 
     @staticmethod
     def _mean(term: Tensor, weight: Tensor | None) -> Tensor:

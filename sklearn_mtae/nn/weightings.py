@@ -23,7 +23,7 @@ from .random import seeded
 class Weighting(nn.Module):
     """All tasks weigh alike.
 
-    `loss = sum_t loss_t`, where `loss_t` is the sum over a batch's labels of task t, divided by the batch's rows.
+    `loss = sum_t loss_t`, where `loss_t` is the mean over the labels of task t.
 
     Parameters
     ----------
@@ -56,9 +56,9 @@ class Weighting(nn.Module):
         Parameters
         ----------
         losses : Tensor of shape (n_tasks,)
-            Loss of each task, in nats per row of the batch.
+            Loss of each task, in nats per label as there are on average in a batch of this size.
         labelled : Tensor of shape (n_tasks,)
-            Part of the batch's rows that has a label of the task; only adaptive weightings get it.
+            Weight of the batch's labels of the task, beside the average; only adaptive weightings get it.
         """
         return losses @ self.weights
 
@@ -217,7 +217,7 @@ class FastAdaptive(Weighting):
         if not self.training or not present.any():
             return losses.sum()
         with torch.no_grad():
-            # How fast the log of a loss per label rises with the loss per row.
+            # How fast the log of a loss per label rises with the loss.
             slope = torch.where(self.peaks.isnan(), 2.0, (-self.log_sizes(losses, labelled)).exp()) / labelled
             rates = torch.where(present, self.shares(self.logits, labelled) * slope, 0.0)
             weights = present.sum() * rates / rates.sum()

@@ -1,0 +1,26 @@
+"""Scores over tables of targets that leave missing labels out."""
+
+from ._scorer import make_task_scorer
+from ._scores import METRICS as METRICS
+from ._scores import (
+    accuracy_score,
+    balanced_accuracy_score,
+    log_loss,
+    mean_absolute_error,
+    r2_score,
+    relative_root_mean_squared_error,
+    roc_auc_score,
+    root_mean_squared_error,
+)
+
+__all__ = [
+    "accuracy_score",
+    "balanced_accuracy_score",
+    "log_loss",
+    "make_task_scorer",
+    "mean_absolute_error",
+    "r2_score",
+    "relative_root_mean_squared_error",
+    "roc_auc_score",
+    "root_mean_squared_error",
+]

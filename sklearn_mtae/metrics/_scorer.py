@@ -1,0 +1,130 @@
+"""Scorers of tables with missing labels, for searches and cross-validation."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import MetadataRequest
+
+from sklearn_mtae._tasks import target_columns, task_names, task_position
+
+from ._engine import check_shapes, labels_of, probabilities
+from ._scores import METRICS, Metric
+
+
+def make_task_scorer(metric: str | Callable[..., float], task: str | int | None = None) -> "_TaskScorer":
+    """Return a scorer of tables with missing labels, for `scoring` of GridSearchCV, cross_val_score and the like.
+
+    Parameters
+    ----------
+    metric : {"r2", "rmse", "mae", "rrmse", "accuracy", "balanced_accuracy", "log_loss", "roc_auc"} or callable
+        Name in `METRICS`, whose errors count negative, one of its functions, or a function of `y_true`, `y_pred`,
+        `multioutput` and, where there are weights, `sample_weight`, of which greater is better.
+    task : str, int or None, default=None
+        Name or position of the only task to score; None is the mean over tasks. Names are those of y's columns or,
+        where y has none, of the fitted estimator's `task_names_`.
+
+    Returns
+    -------
+    callable
+        Scorer of `estimator, X, y, sample_weight=None`: a float, greater is better. It raises an error for an unknown
+        task, and takes `set_score_request(sample_weight=True)` for metadata routing.
+
+    Raises
+    ------
+    ValueError
+        If `metric` is neither a name in `METRICS` nor callable.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from sklearn_mtae.metrics import make_task_scorer
+    >>> x = np.arange(4.0)[:, None]
+    >>> model = LinearRegression().fit(x, np.hstack([x, -x]))
+    >>> make_task_scorer("mae", task="y1")(model, x, [[0, 1], [1, None], [2, None], [3, -2]])
+    -1.0
+    """
+    if not callable(metric) and metric not in METRICS:
+        raise ValueError(f"metric must be one of {list(METRICS)} or a function. Got {metric!r} instead.")
+    return _TaskScorer(metric, task)
+
+
+class _TaskScorer:
+    """What :func:`make_task_scorer` returns."""
+
+    def __init__(self, metric: str | Callable[..., float], task: str | int | None) -> None:
+        self.metric = metric
+        self.task = task
+        self._request = MetadataRequest(owner=repr(self))
+        self._request.score.add_request(param="sample_weight", alias=None)
+
+    def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        metric = self._resolve()
+        prediction, options = respond(estimator, X, metric, len(target_columns(y)))
+        if sample_weight is not None:
+            options["sample_weight"] = np.asarray(sample_weight)
+        if self.task is not None:
+            position = task_position(self.task, _names(estimator, y), "task")
+            truths = target_columns(y)
+            predictions = prediction if isinstance(prediction, list) else target_columns(prediction)
+            check_shapes(truths, predictions)
+            y, prediction = truths[position], predictions[position]
+            options = {name: _of_task(value, position) for name, value in options.items()}
+        score = metric.function(y, prediction, multioutput="uniform_average", **options)
+        return score if metric.greater_is_better else -score
+
+    def __repr__(self) -> str:
+        metric = getattr(self.metric, "__name__", self.metric)
+        return f"make_task_scorer({metric!r})" if self.task is None else f"make_task_scorer({metric!r}, {self.task!r})"
+
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Return which metadata the scorer takes."""
+        return self._request
+
+    def set_score_request(self, *, sample_weight: bool | str | None) -> "_TaskScorer":
+        """Set whether, or under which name, weights are passed on to the scorer, and return it."""
+        self._request.score.add_request(param="sample_weight", alias=sample_weight)
+        return self
+
+    def _accept_sample_weight(self) -> bool:
+        # scikit-learn asks scorers this where a search with several of them is fitted with weights.
+        return True
+
+    def _resolve(self) -> Metric:
+        if isinstance(self.metric, str):
+            return METRICS[self.metric]
+        known = (metric for metric in METRICS.values() if metric.function is self.metric)
+        return next(known, Metric(self.metric, "predict", True))
+
+
+def respond(estimator: Any, X: Any, metric: Metric, n_tasks: int) -> tuple[Any, dict[str, Any]]:
+    """Return an estimator's output that a metric scores, and the options that go with it."""
+    prediction = getattr(estimator, metric.response_method)(X)
+    if metric.response_method == "predict":
+        return prediction, {}
+    return probabilities(prediction, n_tasks), {"labels": labels_of(_known_classes(estimator, n_tasks), n_tasks)}
+
+
+def _known_classes(estimator: Any, n_tasks: int) -> Sequence | None:
+    """Return the classes of each task; scikit-learn's classifiers of 0/1 columns number the columns instead."""
+    classes = getattr(estimator, "classes_", None)
+    if classes is None or n_tasks == 1 or np.ndim(classes[0]) == 1:
+        return classes
+    return [np.array([0, 1])] * n_tasks
+
+
+def _of_task(option: Any, position: int) -> Any:
+    """Return the part of weights or classes that belongs to one task; weights of rows belong to all."""
+    if isinstance(option, list):
+        return option[position]
+    return option if option.ndim == 1 else option[:, position]
+
+
+def _names(estimator: Any, y: Any) -> list[str]:
+    while isinstance(estimator, Pipeline):
+        estimator = estimator[-1]
+    named = hasattr(y, "columns") or getattr(y, "name", None) is not None
+    return task_names(y) if named else list(getattr(estimator, "task_names_", task_names(y)))

@@ -1,0 +1,167 @@
+"""How the gradients of the tasks meet in what the tasks share, measured while a model is trained."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import clone
+from torch import Generator, Tensor, nn
+
+from sklearn_mtae._data import Batch, Rows
+from sklearn_mtae._multitask import BaseMultiTaskVAE
+from sklearn_mtae._net import EpochHook, Net
+from sklearn_mtae.nn.models import MultiTaskVAE
+from sklearn_mtae.nn.random import draw_from, seeded
+from sklearn_mtae.nn.weightings import task_jacobian
+
+N_EPOCHS = 10
+N_ROWS = 1000
+
+
+class Transfer(NamedTuple):
+    """What the tasks do to each other through the parameters that they share. Each of shape (n_tasks, n_tasks)."""
+
+    conflict: NDArray
+    """Cosines between the gradients of two tasks."""
+    affinity: NDArray
+    """[i, j]: nats per label by which the loss of task j falls after a step along task i's gradient."""
+
+
+def measure_transfer(estimator: BaseMultiTaskVAE, X: Any, Y: Any) -> Transfer:
+    """Return what the tasks do to each other, averaged over epochs spread over one fit.
+
+    Parameters
+    ----------
+    estimator : BaseMultiTaskVAE
+        Estimator, a clone of which is fitted.
+    X, Y
+        Features and targets.
+    """
+    probe = Probe(estimator.max_iter)
+    observed(estimator, probe).fit(X, Y)
+    return Transfer(*map(np.mean, zip(*probe.measured, strict=True), (0, 0)))
+
+
+def observed(estimator: BaseMultiTaskVAE, probe: "Probe") -> BaseMultiTaskVAE:
+    """Return a clone of an estimator whose fit is seen by a probe, after the user's own callbacks."""
+    own = estimator.net_params or {}
+    hook = EpochHook(lambda net: None, probe)
+    return clone(estimator).set_params(net_params={**own, "callbacks": [*(own.get("callbacks") or []), hook]})
+
+
+class Probe:
+    """Measures at the end of some epochs, and leaves the training as it was.
+
+    Parameters
+    ----------
+    max_iter : int
+        Number of epochs, the first and the last of which are among those measured.
+    """
+
+    def __init__(self, max_iter: int) -> None:
+        self.epochs = set(np.linspace(1, max_iter, N_EPOCHS).round().astype(int).tolist())
+        self.measured: list[Transfer] = []
+        self.batch: Batch | None = None
+
+    def __call__(self, net: Net) -> bool:
+        """Measure, if it is time to; never ask the training to stop."""
+        if len(net.history) in self.epochs:
+            assert net.rows_ is not None
+            self.batch = self.batch or net.rows_.take(sample_rows(net.rows_))
+            self.measured.append(Snapshot(net, self.batch).transfer(net.lr))
+        return False
+
+
+def sample_rows(rows: Rows, n_sampled: int = N_ROWS) -> Tensor:
+    """Return the positions of some rows, among which all tasks have about as many labels as they can."""
+    if len(rows) <= n_sampled:
+        return torch.arange(len(rows))
+    assert rows.y is not None
+    order = np.random.default_rng(0).permutation(len(rows))
+    labelled = ~np.isnan(rows.y[rows.index[order]])
+    # A row's place in the queue of the task whose queue it comes first in.
+    place = np.where(labelled, labelled.cumsum(0), len(rows)).min(1)
+    return torch.from_numpy(np.sort(order[np.argsort(place, kind="stable")[:n_sampled]]))
+
+
+class Snapshot:
+    """The losses of the tasks on a batch at one moment of the training, always by the same draws.
+
+    Parameters
+    ----------
+    net : Net
+        The net that is trained.
+    batch : Batch
+        Rows, with labels of all tasks.
+    """
+
+    def __init__(self, net: Net, batch: Batch) -> None:
+        self.module: MultiTaskVAE = getattr(net.module_, "_orig_mod", net.module_)  # as it was before `compile`
+        self.objective = net.criterion_.objective
+        self.batch = batch
+        self.shared = self.module.shared_parameters()
+        if not self.shared:
+            raise ValueError("estimator must have parameters that its tasks share. Got none that are learned.")
+
+    def transfer(self, learning_rate: float) -> Transfer:
+        """Return cosines and affinities, for steps as long as Adam's first: each value moves by the learning rate."""
+        before, jacobian = self.gradients()
+        lengths = jacobian.norm(dim=1, keepdim=True)
+        directions = jacobian / lengths.where(lengths != 0, 1.0)
+        length = learning_rate * jacobian.shape[1] ** 0.5
+        after = torch.stack([self.losses_after(-length * direction) for direction in directions])
+        return Transfer((directions @ directions.T).cpu().numpy(), (before - after).cpu().numpy())
+
+    def gradients(self) -> tuple[Tensor, Tensor]:
+        """Return the losses and their gradients with respect to what is shared, shape (n_tasks, n_values)."""
+        with self._at_rest():
+            losses = self._losses()
+            return losses.detach(), task_jacobian(losses, self.shared)
+
+    def losses_after(self, step: Tensor) -> Tensor:
+        """Return the losses of the tasks after a step of what they share, which is taken back."""
+        with self._at_rest(), torch.no_grad(), moved(self.shared, step):
+            return self._losses()
+
+    def _losses(self) -> Tensor:
+        """Return the loss of each task in nats per label."""
+        batch = self.batch
+        assert batch.y is not None
+        terms = self.objective(self.module(batch.x, batch.y, batch.complete))["tasks"]
+        weight = (~batch.y.isnan()).to(terms)
+        for given in (batch.label_weight, None if batch.weight is None else batch.weight[:, None]):
+            weight = weight if given is None else weight * given
+        return (terms * weight).sum(0) / weight.sum(0)
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        """Evaluate without dropout and corruption, by draws of our own, and put everything back as it was."""
+        modes = {part: part.training for part in self.module.modules()}
+        source, device = self.module.generator, self.shared[0].device
+        try:
+            with seeded(0):
+                draw_from(self.module.eval(), Generator(device).manual_seed(0))
+                yield
+        finally:
+            draw_from(self.module, source)  # type: ignore[arg-type]
+            for part, training in modes.items():
+                part.training = training
+
+
+@contextmanager
+def moved(parameters: Sequence[nn.Parameter], step: Tensor) -> Iterator[None]:
+    """Add a vector to parameters for a while, in place: an optimiser may hold views of them."""
+    before = [parameter.detach().clone() for parameter in parameters]
+    parts = step.split([parameter.numel() for parameter in parameters])
+    try:
+        with torch.no_grad():
+            for parameter, part in zip(parameters, parts, strict=True):
+                parameter += part.view_as(parameter)
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, values in zip(parameters, before, strict=True):
+                parameter.copy_(values)

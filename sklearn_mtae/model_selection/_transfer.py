@@ -1,0 +1,391 @@
+"""Whether it helps tasks to be learned together."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from numbers import Integral
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.model_selection import check_cv
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR
+from sklearn.utils import check_consistent_length, check_random_state, indexable
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklearn_mtae._autoencoder import AutoencoderTransformer
+from sklearn_mtae._classifier import MultiTaskVAEClassifier
+from sklearn_mtae._labels import is_by_class, observed_labels
+from sklearn_mtae._per_task import PerTaskClassifier, PerTaskRegressor
+from sklearn_mtae._regressor import MultiTaskVAERegressor
+from sklearn_mtae._tasks import per_task, target_columns, task_names
+from sklearn_mtae._validation import safe_indexing
+from sklearn_mtae.metrics import METRICS
+from sklearn_mtae.metrics._scorer import respond
+
+from ._conflicts import Transfer, measure_transfer
+from ._split import TaskKFold, TaskShuffleSplit, _check_parts, _labelled
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TransferReport:
+    """What :func:`transfer_report` returns: a table of the tasks, and the numbers behind it.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame of n_tasks rows
+        One row per task, by name: `n_labels`; the mean score of each model; `gain`, the mean gain of "joint" over
+        "alone"; `gain_low` and `gain_high`, its 95 % confidence interval; `certain`, whether this leaves out 0; and
+        `advice`: "share" where the gain is more than its standard error above 0, otherwise "train alone", which is the
+        simpler, and "unknown" where no split has a gain. With one split there is no error, and the gain itself decides.
+    scores : dict of str to ndarray of shape (n_splits, n_tasks)
+        Scores of each model; NaN where a part has too few labels to score.
+    gains : ndarray of shape (n_splits, n_tasks)
+        Gains of "joint" over "alone": of an error what goes away, as a part of alone's mean error over the splits; of a
+        score the difference.
+    conflict : ndarray of shape (n_tasks, n_tasks)
+        Mean cosine between the gradients of two tasks: 1 where they want the same of what they share, below 0 where
+        they pull against each other.
+    affinity : ndarray of shape (n_tasks, n_tasks)
+        [i, j]: by how many nats per label the loss of task j falls after a step that serves task i alone.
+    task_names : list of str
+        Names of the tasks.
+    scoring : str
+        Name of the score.
+
+    See Also
+    --------
+    transfer_report : Makes one.
+    sklearn_mtae.inspection.TaskTransferDisplay : Draws one.
+    """
+
+    frame: Any
+    scores: dict[str, NDArray]
+    gains: NDArray
+    conflict: NDArray
+    affinity: NDArray
+    task_names: list[str]
+    scoring: str
+
+    def __repr__(self) -> str:
+        return f"TransferReport(scoring={self.scoring!r})\n{self.frame.to_string()}"
+
+
+def transfer_report(
+    estimator: MultiTaskVAERegressor | MultiTaskVAEClassifier,
+    X: ArrayLike,
+    Y: ArrayLike,
+    *,
+    cv: Any = None,
+    baseline: Any = None,
+    pooled: Any = None,
+    scoring: str | None = None,
+    n_jobs: int | None = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> TransferReport:
+    """Compare tasks learned together with the same tasks learned alone, to tell which of them sharing helps.
+
+    Each split fits, and scores per task on the test rows that have the task's label,
+
+    - "alone": the estimator on one task and the rows that have its label;
+    - "pooled": one autoencoder of all rows, and on its codes a head of each task's own;
+    - "joint": the estimator on everything;
+    - "baseline": an estimator of yours per task, where there is one.
+
+    Of an error, the gain of a task is the part that goes away, `(alone - joint) / mean(alone)`; of a score it is
+    `joint - alone`. Its interval is Student's with `n_splits - 1` degrees of freedom around the mean over splits, whose
+    variance is `(1 / n_splits + n_test / n_train) * var(gains)`: training parts overlap, and splits are no independent
+    draws (Nadeau and Bengio 2003, doi 10.1023/A:1024068626366).
+
+    One more fit, on all rows, tells why. At the end of 10 epochs spread over `max_iter`, on up to 1,000 rows, are
+    measured the cosines between the tasks' gradients with respect to what the tasks share; and by how much a task's
+    loss falls after a step along the gradient of another (Fifty et al. 2021, arXiv 2109.04617), which is as long as
+    one of Adam's, `learning_rate_init * sqrt(n_values)`. The losses are those of the targets alone, without dropout
+    and corruption.
+
+    Parameters
+    ----------
+    estimator : MultiTaskVAERegressor or MultiTaskVAEClassifier
+        Estimator, clones of which are fitted. Alone, a task has its own of the options that are given by task, and
+        `task_weighting="equal"` where weights were given.
+    X : array-like of shape (n_samples, n_features)
+        Rows, NaN where a cell is missing.
+    Y : array-like of shape (n_samples, n_tasks)
+        Targets; NaN, None or pandas.NA where a label is missing. Tasks may have rows of their own.
+    cv : int, splitter, iterable or None, default=None
+        Splits: an int is so many shuffled folds of :class:`TaskKFold`; None is ten splits of
+        :class:`TaskShuffleSplit` with a fifth of the rows for testing.
+    baseline : estimator, dict of str to estimator, or None, default=None
+        Estimator of one task, or one for each by its name.
+    pooled : estimator or None, default=None
+        Estimator of all tasks to stand for "pooled", which takes Y as it is. None is an :class:`AutoencoderTransformer`
+        with those of the estimator's parameters that it has, but for those of the optimiser, of the likelihood and of
+        the penalty, and on its codes standardised support vector machines. Where probabilities are scored, these need
+        three labels of each class.
+    scoring : str or None, default=None
+        Name in `sklearn_mtae.metrics.METRICS`; None is "rmse", in y's units, or "accuracy" for classes.
+    n_jobs : int or None, default=None
+        Number of fits at a time; None is 1, -1 all processors.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the splits, and of the fits of all estimators whose own `random_state` is None.
+
+    Returns
+    -------
+    TransferReport
+        Scores, gains and advice for each task; conflicts and affinities of each two.
+
+    Raises
+    ------
+    ValueError
+        If the estimator is another, if there are fewer than two tasks, if a training part has no label of a task, if
+        the score is unknown, or if an estimator cannot be fitted.
+    ImportError
+        If pandas is not installed.
+
+    See Also
+    --------
+    sklearn_mtae.inspection.TaskTransferDisplay : Draws the report.
+    TaskShuffleSplit : The splits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn_mtae import MultiTaskVAERegressor
+    >>> from sklearn_mtae.model_selection import transfer_report
+    >>> X, Y = load_linnerud(return_X_y=True, as_frame=True)
+    >>> Y.iloc[::2, 0] = np.nan  # every other label of the first task is missing
+    >>> model = MultiTaskVAERegressor(n_components=2, hidden_layer_sizes=(8,), max_iter=5)
+    >>> report = transfer_report(model, X, Y, cv=3, random_state=0)
+    >>> report.frame[["n_labels", "advice"]].shape
+    (3, 2)
+    >>> list(report.frame.columns)  # doctest: +NORMALIZE_WHITESPACE
+    ['n_labels', 'alone', 'pooled', 'joint', 'gain', 'gain_low', 'gain_high', 'certain', 'advice']
+    >>> report.conflict.shape
+    (3, 3)
+    """
+    pandas = _pandas()
+    scoring = _check(estimator, X, Y, scoring)
+    X, Y = indexable(X, Y)
+    splits = _splits(cv, X, Y, random_state)
+    seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=len(splits) + 1).tolist()
+    tables = {"pooled": _pooled(estimator, scoring) if pooled is None else pooled, "joint": estimator}
+    if baseline is not None:
+        tables["baseline"] = _kind(estimator).per_task(baseline)
+    jobs = list(_jobs(estimator, tables, X, Y, splits, seeds, scoring))
+    probe = delayed(measure_transfer)(_seeded(estimator, seeds[-1]), X, Y)
+    transfer, *results = Parallel(n_jobs=n_jobs)([probe, *(job for *_, job in jobs)])
+    scores = {name: np.full((len(splits), len(task_names(Y))), np.nan) for name in ["alone", *tables]}
+    for (name, split, tasks, _), result in zip(jobs, results, strict=True):
+        scores[name][split, tasks] = result
+    return _report(pandas, scores, Y, splits, transfer, scoring)
+
+
+def _pandas() -> ModuleType:
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(
+            "transfer_report returns a data frame of pandas, which is not installed. Install it with: pip install "
+            "pandas"
+        ) from error
+    return pandas
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What goes with regressors, and what with classifiers."""
+
+    scoring: str
+    per_task: Callable[..., Any]
+    head: Callable[[str], Any]
+
+
+def _svr(response_method: str) -> Any:
+    return TransformedTargetRegressor(make_pipeline(StandardScaler(), SVR()), transformer=StandardScaler())
+
+
+def _svc(response_method: str) -> Any:
+    head = make_pipeline(StandardScaler(), SVC())
+    return head if response_method == "predict" else CalibratedClassifierCV(head, ensemble=False, cv=3)
+
+
+KINDS = {
+    MultiTaskVAERegressor: _Kind("rmse", PerTaskRegressor, _svr),
+    MultiTaskVAEClassifier: _Kind("accuracy", PerTaskClassifier, _svc),
+}
+
+
+def _kind(estimator: Any) -> _Kind:
+    for base, kind in KINDS.items():
+        if isinstance(estimator, base):
+            return kind
+    raise ValueError(f"estimator must be one of {[base.__name__ for base in KINDS]}. Got {estimator!r} instead.")
+
+
+def _check(estimator: Any, X: Any, Y: Any, scoring: str | None) -> str:
+    """Raise an error where the report cannot be made; return the name of the score."""
+    scoring = _kind(estimator).scoring if scoring is None else scoring
+    if scoring not in METRICS:
+        raise ValueError(f"scoring must be one of {list(METRICS)}. Got {scoring!r} instead.")
+    method = METRICS[scoring].response_method
+    if not hasattr(estimator, method):
+        raise ValueError(f"scoring={scoring!r} needs an estimator with {method}. Got {estimator!r} instead.")
+    check_consistent_length(X, *target_columns(Y))
+    if len(task_names(Y)) < 2:
+        raise ValueError(f"Y must have two tasks or more. Got {len(task_names(Y))} instead.")
+    return scoring
+
+
+def _splits(cv: Any, X: Any, Y: Any, random_state: Any) -> list[tuple[NDArray, NDArray]]:
+    """Return the rows of each training and test part."""
+    if cv is None:
+        cv = TaskShuffleSplit(10, test_size=0.2, random_state=random_state)
+    elif isinstance(cv, Integral):
+        cv = TaskKFold(int(cv), shuffle=True, random_state=random_state)
+    labelled = _labelled(Y, 2, "one for a train and one for a test part")
+    rows = np.arange(len(labelled[0]))
+    splits = [(rows[train], rows[test]) for train, test in check_cv(cv).split(X, Y)]
+    for train, _ in splits:
+        _check_parts(Y, labelled, {"train": train})
+    return splits
+
+
+def _pooled(estimator: Any, scoring: str) -> Pipeline:
+    """Return one autoencoder and a head per task."""
+    kind = _kind(estimator)
+    # These have other best values for another loss, or no meaning without each other.
+    kept = {"max_iter", "alpha", "learning_rate_init", "net_params", "likelihood", "penalty", "penalty_weight"}
+    names = AutoencoderTransformer().get_params(deep=False).keys() - kept
+    common = {name: value for name, value in estimator.get_params(deep=False).items() if name in names}
+    heads = kind.per_task(kind.head(METRICS[scoring].response_method))
+    return Pipeline([("encoder", AutoencoderTransformer(**common)), ("pertask", heads)])
+
+
+def _seeded(estimator: Any, seed: int) -> Any:
+    """Return a clone, seeded wherever it has no seed."""
+    unset = [
+        name
+        for name, value in estimator.get_params().items()
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    ]
+    return clone(estimator).set_params(**dict.fromkeys(unset, seed))
+
+
+def _jobs(
+    estimator: Any, tables: dict[str, Any], X: Any, Y: Any, splits: list, seeds: list[int], scoring: str
+) -> Iterator[tuple[str, int, int | slice, Any]]:
+    """Yield the name of a model, the position of a split, those of the tasks that are scored, and the call for it."""
+    for split, (parts, seed) in enumerate(zip(splits, seeds[:-1], strict=True)):
+        for name, model in tables.items():
+            yield name, split, slice(None), delayed(_score_all)(_seeded(model, seed), X, Y, parts, scoring)
+        for task in range(len(task_names(Y))):
+            yield "alone", split, task, delayed(_score_alone)(_seeded(estimator, seed), X, Y, task, parts, scoring)
+
+
+def _score_all(model: Any, X: Any, Y: Any, parts: tuple[NDArray, NDArray], scoring: str) -> NDArray:
+    """Fit a model to all tasks and return the score of each."""
+    train, test = parts
+    model.fit(safe_indexing(X, train), safe_indexing(Y, train))
+    return _score(model, safe_indexing(X, test), safe_indexing(Y, test), scoring)
+
+
+def _score_alone(model: Any, X: Any, Y: Any, task: int, parts: tuple[NDArray, NDArray], scoring: str) -> float:
+    """Fit a model to one task, on the rows that have its label, and return its score."""
+    names, column = task_names(Y), target_columns(Y)[task]
+    has_label = observed_labels(column)[0]
+    train, test = (rows[has_label[rows]] for rows in parts)
+    if not len(test):
+        return float("nan")
+    labels, truth = (observed_labels(column[rows])[1] for rows in (train, test))
+    # A series, so that errors name the task.
+    y = _pandas().Series(labels, name=names[task])
+    model.set_params(**_own_options(model, names, task, labels)).fit(safe_indexing(X, train), y)
+    return _score(model, safe_indexing(X, test), truth, scoring)[0]
+
+
+def _score(model: Any, X: Any, y: Any, scoring: str) -> NDArray:
+    metric = METRICS[scoring]
+    prediction, options = respond(model, X, metric, len(target_columns(y)))
+    return metric.function(y, prediction, multioutput="raw_values", **options)
+
+
+def _own_options(model: Any, names: list[str], task: int, labels: NDArray) -> dict[str, Any]:
+    """Return what becomes of the options that are given by task, where there is one task only."""
+    own: dict[str, Any] = {"task_similarity": None}
+    if isinstance(model.task_weighting, Mapping) or np.ndim(model.task_weighting) == 1:
+        own["task_weighting"] = "equal"
+    if hasattr(model, "task_likelihoods"):
+        own["task_likelihoods"] = per_task(model.task_likelihoods, names, "task_likelihoods")[task]
+    if hasattr(model, "class_weight"):
+        own["class_weight"] = _own_class_weight(model.class_weight, names, task, labels)
+    return own
+
+
+def _own_class_weight(option: Any, names: list[str], task: int, labels: NDArray) -> Any:
+    own = option if is_by_class(option) else per_task(option, names, "class_weight")[task]
+    if not isinstance(own, Mapping):
+        return own
+    classes = set(labels.tolist())
+    return {label: weight for label, weight in own.items() if label in classes}
+
+
+def _report(
+    pandas: ModuleType, scores: dict[str, NDArray], Y: Any, splits: list, transfer: Transfer, scoring: str
+) -> TransferReport:
+    """Return the table and what it is made from."""
+    names = task_names(Y)
+    gains = _gains(scores["alone"], scores["joint"], METRICS[scoring].greater_is_better)
+    n_train, n_test = (sum(map(len, rows)) for rows in zip(*splits, strict=True))
+    mean, error, margin = _interval(gains, n_test / n_train)
+    columns = {
+        "n_labels": [int(observed_labels(column)[0].sum()) for column in target_columns(Y)],
+        **{name: _means(scores[name]) for name in ["alone", "pooled", "joint", "baseline"] if name in scores},
+        "gain": mean,
+        "gain_low": mean - margin,
+        "gain_high": mean + margin,
+        "certain": np.abs(mean) > margin,
+        "advice": _advice(mean, error),
+    }
+    frame = pandas.DataFrame(columns, index=pandas.Index(names, name="task"))
+    return TransferReport(frame, scores, gains, *transfer, names, scoring)
+
+
+def _advice(gain: NDArray, error: NDArray) -> NDArray:
+    """Return what to do with each task: a gain within its standard error is no reason to couple tasks."""
+    helps = gain > np.where(np.isnan(error), 0.0, error)
+    return np.where(np.isnan(gain), "unknown", np.where(helps, "share", "train alone"))
+
+
+def _gains(alone: NDArray, joint: NDArray, greater_is_better: bool) -> NDArray:
+    if greater_is_better:
+        return joint - alone
+    # Beside the mean of all splits: a split in which the error happens to be tiny would otherwise rule the mean gain.
+    mean = _means(alone)
+    return (alone - joint) / np.where(mean > 0, mean, np.nan)
+
+
+def _means(values: NDArray) -> NDArray:
+    """Return the mean of each column over what is not NaN; NaN where nothing is."""
+    present = ~np.isnan(values)
+    n_present = present.sum(0)
+    sums = np.where(present, values, 0.0).sum(0)
+    return np.divide(sums, n_present, out=np.full(len(sums), np.nan), where=n_present > 0)
+
+
+def _interval(gains: NDArray, test_per_train: float) -> tuple[NDArray, NDArray, NDArray]:
+    """Return mean, standard error and interval's margin of each task's gain, NaN where splits are too few for them."""
+    n_splits = (~np.isnan(gains)).sum(0)
+    mean = _means(gains)
+    freedom = np.where(n_splits > 1, n_splits - 1, np.nan)
+    squares = np.where(np.isnan(gains), 0.0, (gains - mean) ** 2).sum(0)
+    variance = squares / freedom * (1 / np.maximum(n_splits, 1) + test_per_train)
+    return mean, np.sqrt(variance), stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance)
