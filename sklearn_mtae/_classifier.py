@@ -62,14 +62,16 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         Widths of the hidden layers of each task's own decoder.
     objective : {"elbo"} or callable, default="elbo"
         What is maximised; or a function from the model's output to named terms, one value per row.
-    beta : float, {"linear"} or callable, default=0.1
-        Weight of the rate (Higgins et al. 2017): 1 is the evidence lower bound, more presses components out of use.
-        "linear" raises it from 0 to 1 over the first half of the training, which helps where components fall out of use
-        (Bowman et al. 2016, arXiv 1511.06349); a function takes the part of the training that is done and returns the
-        weight.
-    reconstruction_weight : float, default=0.1
-        Weight of the distortion. 1, with `beta=1`, is the evidence lower bound of features and labels together; less
-        of both makes room for the labels, which are what is asked for.
+    beta : float, {"auto", "linear"} or callable, default="auto"
+        Weight of the rate (Higgins et al. 2017): the more, the more components fall out of use. "auto" is the weight of
+        the distortion. "linear" raises it from 0 to 1 over the first half of the training, which helps where components
+        fall out of use (Bowman et al. 2016, arXiv 1511.06349); a function takes the part of the training that is done
+        and returns the weight.
+    reconstruction_weight : float or "auto", default="auto"
+        Weight of the distortion, a sum over features. "auto" is `0.05 * n_tasks / n_features`: features and rate have a
+        20th of the tasks' say, as it is the labels that are asked for. More of it helps where labels are few and
+        features depend on each other. 1, with `beta=1`, is the evidence lower bound of features and labels together,
+        where no label is missing.
     task_weighting : str, array-like of shape (n_tasks,), dict, Aggregator or callable, default="equal"
         How the losses of the tasks, each a mean over the task's labels, become one: "equal" adds them; weights by
         position or in a dict by name; weights that are learned, "uncertainty" (Kendall et al. 2018, arXiv 1705.07115),
@@ -154,7 +156,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had names.
-    task_weights_ : ndarray of shape (n_iter_, n_tasks)
+    task_weights_ : ndarray of shape (`n_iter_`, n_tasks)
         Weights of the tasks in each epoch; NaN with an aggregator that has none.
     classes_ : ndarray of shape (n_classes,) or list of such arrays
         Classes, sorted; a list with those of each task where y had two dimensions.
@@ -202,8 +204,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         sharing="hard",
         head_hidden_layer_sizes=(16,),
         objective="elbo",
-        beta=0.1,
-        reconstruction_weight=0.1,
+        beta="auto",
+        reconstruction_weight="auto",
         task_weighting="equal",
         task_similarity=None,
         class_weight=None,
@@ -282,7 +284,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
             Their labels; NaN, None or pandas.NA where one is missing.
         classes : array-like of shape (n_classes,), list of array-like, or None, default=None
             All classes that there will be, one array for each task where y has two dimensions; by default, those of
-            the first part.
+            the first part. A later call may leave them out or repeat them.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
             Weights of the rows or of the labels.
 
@@ -405,17 +407,21 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
         columns, names = target_columns(y), task_names(y)
         check_consistent_length(x, columns[0])
-        if reset:
-            classes = find_classes(columns, names, getattr(self, "_given_classes", None), n_dimensions(y))
-            self.classes_ = classes[0] if n_dimensions(y) == 1 else classes
-        else:
+        given = getattr(self, "_given_classes", None)
+        if not reset:
             self._check_names(y, names)
+        if reset or given is not None:
+            classes = find_classes(columns, names, given, n_dimensions(y))
+            if not reset and not all(map(np.array_equal, classes, self._classes())):
+                raise ValueError(f"classes must be those of the first call, {self.classes_}. Got {given!r} instead.")
+            self.classes_ = classes[0] if n_dimensions(y) == 1 else classes
         return encode(columns, self._classes(), names), names
 
-    def _check_label_weights(self, targets: NDArray, label_weight: NDArray | None) -> NDArray | None:
+    def _check_label_weights(self, targets: NDArray, weight: NDArray | None) -> NDArray | None:
+        label_weight = super()._check_label_weights(targets, weight)
         if self.class_weight is None:
             return label_weight
-        weights = class_weights(self.class_weight, targets, self._classes(), self.task_names_)
+        weights = class_weights(self.class_weight, targets, self._classes(), self.task_names_, weight)
         return weights if label_weight is None else weights * label_weight
 
     def _make_task_likelihood(self) -> Likelihood:

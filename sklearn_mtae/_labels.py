@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from ._tasks import is_missing, per_task
+from ._tasks import is_missing, per_task, target_columns
 
 
 def observed_labels(column: NDArray) -> tuple[NDArray[np.bool_], NDArray]:
@@ -34,10 +33,23 @@ def find_classes(columns: Sequence[NDArray], names: Sequence[str], given: Any, y
     each = [given] if y_ndim == 1 else list(given)
     if len(each) != len(names):
         raise ValueError(f"classes must hold those of each task, {list(names)}. Got {len(each)} of them.")
-    return [np.unique(np.asarray(classes)) for classes in each]
+    if any(np.ndim(classes) != 1 for classes in each):
+        raise ValueError(
+            f"classes must be one-dimensional, for each of the tasks {list(names)}. Got {given!r} instead."
+        )
+    return [_sorted_classes(target_columns(classes)[0], name) for classes, name in zip(each, names, strict=True)]
 
 
 def _own_classes(column: NDArray, name: str) -> NDArray:
+    classes = _sorted_classes(column, name)
+    try:
+        check_classification_targets(observed_labels(column)[1])
+    except ValueError as error:
+        raise ValueError(f"{error} These are the labels of task {name!r}.") from error
+    return classes
+
+
+def _sorted_classes(column: NDArray, name: str) -> NDArray:
     _, labels = observed_labels(column)
     if not len(labels):
         raise ValueError(f"Every task needs an observed label of non-zero weight. Task {name!r} has none.")
@@ -48,7 +60,6 @@ def _own_classes(column: NDArray, name: str) -> NDArray:
             f"The labels of a task must be of one type, numbers or strings. Task {name!r} has "
             f"{sorted({type(label).__name__ for label in labels})}."
         )
-    check_classification_targets(labels)
     classes = np.unique(labels)
     if len(classes) < 2:
         raise ValueError(f"Every task needs labels of two classes. Task {name!r} has one class, {classes.tolist()}.")
@@ -87,7 +98,9 @@ def is_by_class(option: Any) -> bool:
     return isinstance(option, Mapping) and not any(isinstance(v, Mapping | str | None) for v in option.values())
 
 
-def class_weights(option: Any, codes: NDArray, classes: Sequence[NDArray], names: Sequence[str]) -> NDArray:
+def class_weights(
+    option: Any, codes: NDArray, classes: Sequence[NDArray], names: Sequence[str], sample_weight: NDArray | None = None
+) -> NDArray:
     """Return the weight of each label by its class, averaging 1 over each task; zero without a label.
 
     Parameters
@@ -98,31 +111,50 @@ def class_weights(option: Any, codes: NDArray, classes: Sequence[NDArray], names
         Positions of the labels among their task's classes, NaN without one.
     classes, names
         Classes and names of the tasks.
+    sample_weight : ndarray of shape (n_rows,) or (n_rows, n_tasks), or None
+        Weights that rows or labels have beside these: a label of weight 2 counts as two, one of weight zero as missing.
     """
-    by_class = is_by_class(option)
-    if by_class:
-        known = {label for own in classes for label in own.tolist()}
-        unknown = [label for label in option if label not in known]
-        if unknown:
-            raise ValueError(f"class_weight names unknown classes {unknown}. The classes are {sorted(known, key=str)}.")
-    options = [option] * len(names) if by_class else per_task(option, names, "class_weight")
+    table = np.ones(1) if sample_weight is None else sample_weight
+    table = np.broadcast_to(table[:, None] if table.ndim == 1 else table, codes.shape)
     weights = np.zeros_like(codes)
-    for task, (own, choice) in enumerate(zip(classes, options, strict=True)):
-        observed = ~np.isnan(codes[:, task])
-        weights[observed, task] = _label_weights(choice, codes[observed, task].astype(int), own)
+    for task, (own, choice) in enumerate(zip(classes, _options(option, classes, names), strict=True)):
+        observed = ~np.isnan(codes[:, task]) & (table[:, task] > 0)
+        positions, weight = codes[observed, task].astype(int), table[observed, task]
+        counts = np.bincount(positions, weight, minlength=len(own))
+        of_class = _weights_by_class(choice, counts, own, names[task])
+        total = counts @ of_class
+        # Labels of a class of weight zero count as missing here too.
+        weights[observed, task] = of_class[positions] * (counts[of_class > 0].sum() / total if total else 1.0)
     return weights
 
 
-def _label_weights(option: Any, codes: NDArray, classes: NDArray) -> NDArray:
-    """Return the weight of each label of a task."""
-    if isinstance(option, Mapping):
-        option = {label: weight for label, weight in option.items() if label in classes.tolist()}
-        of_class = np.array([option.get(label, 1.0) for label in classes.tolist()], dtype=np.float64)
-        if not (np.isfinite(of_class).all() and (of_class >= 0).all()):
-            raise ValueError(f"class_weight must hold finite weights >= 0. Got {option!r}.")
-    else:
-        present = np.unique(codes)
-        of_class = np.ones(len(classes))
-        of_class[present] = compute_class_weight(option, classes=present, y=codes)
-    weights = of_class[codes]
-    return weights / weights.mean() if weights.any() else weights
+def _options(option: Any, classes: Sequence[NDArray], names: Sequence[str]) -> list[Any]:
+    """Return the option of each task; of a dict for all of them, the classes that the task has."""
+    if not is_by_class(option):
+        return per_task(option, names, "class_weight")
+    known = {label for own in classes for label in own.tolist()}
+    unknown = [label for label in option if label not in known]
+    if unknown:
+        raise ValueError(f"class_weight names unknown classes {unknown}. The classes are {sorted(known, key=str)}.")
+    return [{label: weight for label, weight in option.items() if label in own.tolist()} for own in classes]
+
+
+def _weights_by_class(option: Any, counts: NDArray, classes: NDArray, name: str) -> NDArray:
+    """Return the weight of each class of a task, but for a factor."""
+    if option is None:
+        return np.ones(len(classes))
+    if isinstance(option, str) and option == "balanced":
+        return np.divide(1.0, counts, out=np.zeros(len(classes)), where=counts > 0)
+    if not isinstance(option, Mapping):
+        raise ValueError(
+            f"class_weight must be 'balanced', a dict by class or None. Got {option!r} for task {name!r} instead."
+        )
+    unknown = [label for label in option if label not in classes.tolist()]
+    if unknown:
+        raise ValueError(
+            f"class_weight names unknown classes {unknown} of task {name!r}. Its classes are {classes.tolist()}."
+        )
+    of_class = np.array([option.get(label, 1.0) for label in classes.tolist()], dtype=np.float64)
+    if not (np.isfinite(of_class).all() and (of_class >= 0).all()):
+        raise ValueError(f"class_weight must hold finite weights >= 0. Got {option!r} for task {name!r}.")
+    return of_class

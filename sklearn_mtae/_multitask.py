@@ -36,6 +36,7 @@ from ._validation import (
 from .nn.architectures import Pretrained
 from .nn.likelihoods import Likelihood
 from .nn.models import VAE, Autoencoder, MultiTaskVAE
+from .nn.schedules import SCHEDULES
 from .nn.sharing import SHARINGS, Heads
 from .nn.weightings import WEIGHTINGS, Aggregation, Fixed, Weighting, torchjd_aggregation
 
@@ -47,7 +48,8 @@ class BaseMultiTaskVAE(BaseVAE):
         **BaseVAE._parameter_constraints,
         "sharing": [StrOptions(set(SHARINGS)), callable],
         "head_hidden_layer_sizes": ["array-like"],
-        "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
+        "reconstruction_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "beta": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", *SCHEDULES}), callable],
         "task_weighting": [StrOptions(set(WEIGHTINGS)), "array-like", dict, callable],
         "task_similarity": ["array-like", None],
         "encoder": [HasMethods(["fit", "transform"]), None],
@@ -57,7 +59,7 @@ class BaseMultiTaskVAE(BaseVAE):
 
     sharing: str | Callable[..., Heads]
     head_hidden_layer_sizes: Sequence[int]
-    reconstruction_weight: float
+    reconstruction_weight: float | str
     task_weighting: str | ArrayLike | Mapping[str, float] | Callable[..., Weighting] | nn.Module
     task_similarity: ArrayLike | None
     encoder: Any
@@ -105,9 +107,9 @@ class BaseMultiTaskVAE(BaseVAE):
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
         """Return the targets as floats of shape (n_rows, n_tasks), NaN without a label, and the tasks' names."""
 
-    def _check_label_weights(self, targets: NDArray, label_weight: NDArray | None) -> NDArray | None:
-        """Return the weights of the labels."""
-        return label_weight
+    def _check_label_weights(self, targets: NDArray, weight: NDArray | None) -> NDArray | None:
+        """Return the weights of the labels beside those of their rows, given the weights of rows or labels."""
+        return weight if weight is not None and weight.ndim == 2 else None
 
     def _as_targets(self, columns: NDArray) -> NDArray:
         """Return predictions in the shape that y had."""
@@ -120,15 +122,14 @@ class BaseMultiTaskVAE(BaseVAE):
         x = check_features(self, X, reset=reset)
         targets, names = self._check_targets(y, x, reset=reset)
         weight = check_weights(sample_weight, x, targets)
-        by_label = weight is not None and weight.ndim == 2
         columns = describe(targets, weight)
         if reset:
             check_labels(columns, names)
             self.task_names_, self._y_ndim = names, n_dimensions(y)
         else:
             self._check_names(y, names)
-        row_weight = None if by_label else weight
-        label_weight = self._check_label_weights(targets, weight if by_label else None)
+        row_weight = weight if weight is not None and weight.ndim == 1 else None
+        label_weight = self._check_label_weights(targets, weight)
         return Data(x, targets, row_weight, describe(x, row_weight), columns, label_weight)
 
     def _check_names(self, y: Any, names: list[str]) -> None:
@@ -173,14 +174,27 @@ class BaseMultiTaskVAE(BaseVAE):
         )
         return MultiTaskVAE(**self._variational_parts(heads.n_extra), heads=heads, task_likelihood=likelihood)
 
+    def _reconstruction_weight(self) -> float:
+        """Return the weight of the distortion: by default all features together have a 20th of the tasks' say."""
+        if isinstance(self.reconstruction_weight, str):
+            return 0.05 * len(self.task_names_) / self.n_features_in_
+        return self.reconstruction_weight
+
+    def _resolve_beta(self) -> float | Callable[[float], float]:
+        return (
+            self._reconstruction_weight()
+            if isinstance(self.beta, str) and self.beta == "auto"
+            else super()._resolve_beta()
+        )
+
     def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
         assert isinstance(module, MultiTaskVAE)
         similarity = None
         if self.task_similarity is not None:
-            similarity = torch.from_numpy(check_similarity(self.task_similarity, self.task_names_))
+            similarity = torch.tensor(check_similarity(self.task_similarity, self.task_names_))
         return {
             **super()._loss_parts(module),
-            "reconstruction_weight": self.reconstruction_weight,
+            "reconstruction_weight": self._reconstruction_weight(),
             "weighting": self._weighting_factory()(len(self.task_names_), module.task_likelihood),
             "similarity": similarity,
         }
@@ -196,6 +210,12 @@ class BaseMultiTaskVAE(BaseVAE):
         return partial(Fixed, weights=check_task_weights(option, self.task_names_))
 
     # An encoder to start from.
+
+    def _start(self) -> dict[str, Any]:
+        progress = super()._start()
+        # The model is rebuilt from it, whatever becomes of the user's own.
+        progress["_blueprint"]["encoder"] = deepcopy(self.encoder)
+        return progress
 
     def _source(self) -> BaseAutoencoder | None:
         """Return the fitted estimator whose encoder is to be taken over."""
@@ -237,11 +257,15 @@ class BaseMultiTaskVAE(BaseVAE):
 
     def _take_units(self, module: MultiTaskVAE, known: Autoencoder) -> None:
         """Take the features' units over from a trained model, and what its likelihood has learned of them."""
-        if (standardized_columns(module.likelihood) != standardized_columns(known.likelihood)).any():
+        ours, theirs = module.likelihood, deepcopy(known.likelihood).cpu()
+        own = ours.state_dict()
+        learned = {name: value for name, value in theirs.state_dict().items() if name in own}
+        ours.load_state_dict({n: v for n, v in learned.items() if v.shape == own[n].shape}, strict=False)
+        ones = torch.ones(ours.n_columns)
+        same_units = (standardized_columns(ours) == standardized_columns(theirs)).all()
+        if not same_units or not torch.allclose(ours.as_input(ones).float(), theirs.as_input(ones).float()):
             raise ValueError(
-                f"likelihood must standardise the same columns as that of the encoder does. Got {self.likelihood!r} "
-                f"and {self._source().likelihood!r}."  # type: ignore[union-attr]
+                "likelihood must standardise the same columns as that of the encoder does, and take counts where it "
+                f"does. Got {self.likelihood!r} and {self._source().likelihood!r}."  # type: ignore[union-attr]
             )
-        module.units.set(known.units.location.numpy(), known.units.scale.numpy())
-        if type(module.likelihood) is type(known.likelihood):
-            module.likelihood.load_state_dict(known.likelihood.state_dict(), strict=False)
+        module.units.set(known.units.location.cpu(), known.units.scale.cpu())

@@ -67,14 +67,16 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Widths of the hidden layers of each task's own decoder.
     objective : {"elbo"} or callable, default="elbo"
         What is maximised; or a function from the model's output to named terms, one value per row.
-    beta : float, {"linear"} or callable, default=0.1
-        Weight of the rate (Higgins et al. 2017): 1 is the evidence lower bound, more presses components out of use.
-        "linear" raises it from 0 to 1 over the first half of the training, which helps where components fall out of use
-        (Bowman et al. 2016, arXiv 1511.06349); a function takes the part of the training that is done and returns the
-        weight.
-    reconstruction_weight : float, default=0.1
-        Weight of the distortion. 1, with `beta=1`, is the evidence lower bound of features and targets together; less
-        of both makes room for the targets, which are what is asked for.
+    beta : float, {"auto", "linear"} or callable, default="auto"
+        Weight of the rate (Higgins et al. 2017): the more, the more components fall out of use. "auto" is the weight of
+        the distortion. "linear" raises it from 0 to 1 over the first half of the training, which helps where components
+        fall out of use (Bowman et al. 2016, arXiv 1511.06349); a function takes the part of the training that is done
+        and returns the weight.
+    reconstruction_weight : float or "auto", default="auto"
+        Weight of the distortion, a sum over features. "auto" is `0.05 * n_tasks / n_features`: features and rate have a
+        20th of the tasks' say, as it is the targets that are asked for. More of it helps where labels are few and
+        features depend on each other. 1, with `beta=1`, is the evidence lower bound of features and targets together,
+        where no label is missing.
     task_weighting : str, array-like of shape (n_tasks,), dict, Aggregator or callable, default="equal"
         How the losses of the tasks, each a mean over the task's labels, become one: "equal" adds them; weights by
         position or in a dict by name; weights that are learned, "uncertainty" (Kendall et al. 2018, arXiv 1705.07115),
@@ -155,7 +157,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had names.
-    task_weights_ : ndarray of shape (n_iter_, n_tasks)
+    task_weights_ : ndarray of shape (`n_iter_`, n_tasks)
         Weights of the tasks in each epoch; NaN with an aggregator that has none.
     task_names_ : list of str
         Names of the tasks: those of a data frame's columns or of a series, otherwise "y0", "y1", ...
@@ -200,8 +202,8 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         sharing="hard",
         head_hidden_layer_sizes=(16,),
         objective="elbo",
-        beta=0.1,
-        reconstruction_weight=0.1,
+        beta="auto",
+        reconstruction_weight="auto",
         task_weighting="equal",
         task_similarity=None,
         encoder=None,

@@ -94,8 +94,12 @@ class BaseVAE(BaseAutoencoder):
         return self._apply(log_density, self._check_rows(X), n_draws=n_importance_samples)
 
     def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
-        beta = SCHEDULES[self.beta] if isinstance(self.beta, str) else self.beta
-        return {**super()._loss_parts(module), "objective": resolve(self.objective, OBJECTIVES), "beta": beta}
+        own = {"objective": resolve(self.objective, OBJECTIVES), "beta": self._resolve_beta()}
+        return {**super()._loss_parts(module), **own}
+
+    def _resolve_beta(self) -> float | Callable[[float], float]:
+        """Return the weight of the rate, or the function that gives it."""
+        return SCHEDULES[self.beta] if isinstance(self.beta, str) else self.beta
 
     def _variational_parts(self, n_extra: int = 0) -> dict[str, Any]:
         """Return the parts of a variational model, with so many components beyond those of the features."""

@@ -51,7 +51,8 @@ class Heads(nn.Module):
     widths : sequence of int
         Components of the code, widths of each head's hidden layers, outputs of each head.
     **style
-        Activation, dropout and normalisation, as `perceptron` takes them.
+        Activation, dropout and normalisation, as `perceptron` takes them. The gains of a normalisation are one per
+        hidden unit, the same for all tasks.
     """
 
     n_extra: int = 0
@@ -79,7 +80,8 @@ class Heads(nn.Module):
 
     def own(self) -> list[nn.Parameter]:
         """Return the parameters that are each task's own, the tasks along the first axis."""
-        return list(self.layers.parameters())
+        linear = (layer for layer in self.layers if isinstance(layer, BatchedLinear))
+        return [parameter for layer in linear for parameter in layer.parameters()]
 
 
 class MixtureOfExperts(Heads):
@@ -101,6 +103,8 @@ class MixtureOfExperts(Heads):
     def __init__(
         self, n_tasks: int, widths: Sequence[int], *, n_experts: int = 4, n_hidden: int = 32, **style: Any
     ) -> None:
+        if n_experts < 1:
+            raise ValueError(f"n_experts must be at least 1. Got {n_experts!r} instead.")
         super().__init__(n_tasks, [n_hidden, *widths[1:]], **style)
         self.experts = BatchedLinear(n_experts, widths[0], n_hidden)
         self.activation = perceptron([1, n_hidden, 1], **style)[1:-1]
@@ -178,6 +182,8 @@ class PrivateBlocks(Heads):
     """
 
     def __init__(self, n_tasks: int, widths: Sequence[int], *, n_private: int = 4, **style: Any) -> None:
+        if n_private < 1:
+            raise ValueError(f"n_private must be at least 1. Got {n_private!r} instead; sharing='hard' has none.")
         super().__init__(n_tasks, [widths[0] + n_private, *widths[1:]], **style)
         self.n_private = n_private
         self.n_extra = n_tasks * n_private
