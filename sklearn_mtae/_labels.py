@@ -34,9 +34,7 @@ def find_classes(columns: Sequence[NDArray], names: Sequence[str], given: Any, y
     if len(each) != len(names):
         raise ValueError(f"classes must hold those of each task, {list(names)}. Got {len(each)} of them.")
     if any(np.ndim(classes) != 1 for classes in each):
-        raise ValueError(
-            f"classes must be one-dimensional, for each of the tasks {list(names)}. Got {given!r} instead."
-        )
+        raise ValueError(f"classes must be a list for each of the tasks {list(names)}. Got {given!r} instead.")
     return [_sorted_classes(target_columns(classes)[0], name) for classes, name in zip(each, names, strict=True)]
 
 

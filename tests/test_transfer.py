@@ -122,7 +122,7 @@ def test_classifier(table):
     size = np.digitize(Y[:, 1], np.quantile(Y[:, 1], [0.3, 0.7])) * 1.0
     size[1::4] = np.nan
     frame = pd.DataFrame({"grade": grade, "size": size})
-    weight = {"grade": "balanced", "size": {0: 1.0, 1: 3.0, 2: 1.0, 7: 1.0}}
+    weight = {"grade": "balanced", "size": {0: 1.0, 1: 3.0, 2: 1.0}}
     model = MultiTaskVAEClassifier(2, hidden_layer_sizes=(6,), max_iter=3, class_weight=weight, random_state=0)
     options = {
         "cv": 2,

@@ -137,8 +137,10 @@ class Autoencoder(nn.Module):
 
     def hidden_weights(self) -> list[nn.Parameter]:
         """Return the weights that may decay: each network's matrices but the last, so that a linear model has none."""
-        matrices = ([p for p in network.parameters() if p.dim() > 1] for network in self.networks())
-        return [p for network in matrices for p in network[:-1]]
+        named = (network.named_parameters() for network in self.networks())
+        # The biases of several heads are a matrix too.
+        weights = [[p for name, p in own if p.dim() > 1 and not name.endswith("bias")] for own in named]
+        return [p for network in weights for p in network[:-1]]
 
     def networks(self) -> list[nn.Module]:
         """Return the networks that the model is made of."""

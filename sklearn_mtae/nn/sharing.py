@@ -114,7 +114,7 @@ class MixtureOfExperts(Heads):
         """Map codes (..., n_rows, n_components) to parameters (..., n_rows, n_tasks * n_outputs)."""
         opinions = self.activation(self.experts.share(z))
         shares = self.gates.share(z).softmax(-1)
-        return self.layers(torch.einsum("...te,...eh->...th", shares, opinions)).flatten(-2)
+        return self.layers(torch.einsum("...tk,...kh->...th", shares, opinions)).flatten(-2)
 
     def networks(self) -> list[nn.Module]:
         """Return the networks that the heads are made of."""

@@ -289,11 +289,13 @@ class Aggregation(Weighting):
         aggregator = self.aggregators[len(rows)].to(jacobian.device)
         scale = len(rows) if self.averages else 1
         with warnings.catch_warnings():
+            # Nash-MTL solves a small problem at each step, for which an approximate solution will do.
             warnings.filterwarnings("ignore", message="You are solving a parameterized problem that is not DPP")
+            warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             if not hasattr(aggregator, "weighting") or not weighs(aggregator):
                 return scale * aggregator(jacobian)
             weights = scale * aggregator.weighting(jacobian).to(jacobian)  # type: ignore[operator]
-        self.used.append(torch.full_like(self.weights, float("nan")).index_put((rows,), weights))
+        self.used.append(torch.full_like(self.weights, float("nan")).index_put((rows,), weights.to(self.weights)))
         return weights @ jacobian
 
     def end_epoch(self, losses: Tensor, labelled: Tensor) -> Tensor:
