@@ -38,6 +38,8 @@ default_role = "code"
 html_copy_source = False
 
 autosummary_generate = True
+# Its page beside that of the class `Aggregation`, where file names do not tell capitals apart.
+autosummary_filename_map = {"sklearn_mtae.nn.weightings.aggregation": "sklearn_mtae.nn.weightings.aggregation-function"}
 autodoc_typehints = "none"
 autodoc_inherit_docstrings = True
 # The class template lists the members; numpydoc would list them a second time.

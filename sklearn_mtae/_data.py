@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .nn.likelihoods import Likelihood
 from .nn.models import Standardizer
 
 BLOCK_CELLS = 2**19
@@ -39,6 +40,32 @@ class Columns(NamedTuple):
         """
         spread = np.maximum(self.max - self.mean, self.mean - self.min)
         return np.where(self.max > self.min, np.maximum(self.deviation, spread / 2), self.deviation)
+
+
+class Data(NamedTuple):
+    """A checked call of `fit`."""
+
+    x: NDArray
+    """Features, shape (n_samples, n_features)."""
+    y: NDArray | None
+    """Targets, shape (n_samples, n_tasks)."""
+    weight: NDArray | None
+    """Weights of the rows, shape (n_samples,)."""
+    features: Columns
+    """What is known of the features."""
+    targets: Columns | None = None
+    """What is known of the targets."""
+    label_weight: NDArray | None = None
+    """Weights of the labels, shape (n_samples, n_tasks)."""
+
+    @property
+    def label_share(self) -> NDArray | None:
+        """Part of the rows, weighted as they are, that has a label of each task; None without tasks."""
+        if self.y is None:
+            return None
+        labelled = ~np.isnan(self.y) if self.label_weight is None else self.label_weight > 0
+        weight = np.ones(len(labelled)) if self.weight is None else self.weight
+        return weight @ labelled / weight.sum()
 
 
 class Batch(NamedTuple):
@@ -129,6 +156,21 @@ def _weighted(array: NDArray, weight: NDArray | None, rows: slice) -> tuple[NDAr
         return block, None, weights
     block[~observed] = 0.0
     return block, observed, weights * observed
+
+
+def set_units(units: Standardizer, likelihood: Likelihood, mean: NDArray, scale: NDArray) -> None:
+    """Set location and scale of the columns whose likelihood has them, and start the likelihood from the means."""
+    standardized = standardized_columns(likelihood)
+    units.set(np.where(standardized, mean, 0.0), np.where(standardized, scale, 1.0))
+    likelihood.learn(torch.as_tensor(mean))
+
+
+def standardized_columns(likelihood: Likelihood) -> NDArray[np.bool_]:
+    """Return which columns are centred and scaled before their density is computed."""
+    standardized = np.zeros(likelihood.n_columns, dtype=bool)
+    for family, columns in likelihood.parts():
+        standardized[columns] = family.standardized
+    return standardized
 
 
 @dataclass

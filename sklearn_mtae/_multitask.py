@@ -16,9 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from ._base import BaseAutoencoder
-from ._data import describe
+from ._data import Data, describe, set_units, standardized_columns
 from ._tasks import n_dimensions
-from ._training import Data, set_units, standardized_columns
 from ._vae import BaseVAE
 from ._validation import (
     HasMethods,
@@ -181,11 +180,7 @@ class BaseMultiTaskVAE(BaseVAE):
         return self.reconstruction_weight
 
     def _resolve_beta(self) -> float | Callable[[float], float]:
-        return (
-            self._reconstruction_weight()
-            if isinstance(self.beta, str) and self.beta == "auto"
-            else super()._resolve_beta()
-        )
+        return self._reconstruction_weight() if self.beta == "auto" else super()._resolve_beta()
 
     def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
         assert isinstance(module, MultiTaskVAE)

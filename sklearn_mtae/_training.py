@@ -6,7 +6,7 @@ from copy import copy, deepcopy
 from functools import partial
 from math import ceil
 from numbers import Integral, Real
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,58 +16,17 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from ._callbacks import FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
-from ._data import Columns, Rows, describe
+from ._data import Data, Rows, describe, set_units
 from ._net import OWN_NAMES, EpochHook, EpochLog, Net, VectorAdamW, dump_optimizer, early_stopping, load_optimizer
 from ._state import Cache, dump, load, place
 from ._validation import Interval, StrOptions, check_features, check_sizes, check_support, check_weights, resolve
 from .nn.architectures import ACTIVATIONS, ARCHITECTURES, own_dropout
 from .nn.corruptions import CORRUPTIONS
 from .nn.likelihoods import LIKELIHOODS, Likelihood
-from .nn.models import Autoencoder, Standardizer
+from .nn.models import Autoencoder
 from .nn.objectives import OBJECTIVES, Loss
 from .nn.penalties import PENALTIES
 from .nn.random import seeded
-
-
-class Data(NamedTuple):
-    """A checked call of `fit`."""
-
-    x: NDArray
-    """Features, shape (n_samples, n_features)."""
-    y: NDArray | None
-    """Targets, shape (n_samples, n_tasks)."""
-    weight: NDArray | None
-    """Weights of the rows, shape (n_samples,)."""
-    features: Columns
-    """What is known of the features."""
-    targets: Columns | None = None
-    """What is known of the targets."""
-    label_weight: NDArray | None = None
-    """Weights of the labels, shape (n_samples, n_tasks)."""
-
-    @property
-    def label_share(self) -> NDArray | None:
-        """Part of the rows, weighted as they are, that has a label of each task; None without tasks."""
-        if self.y is None:
-            return None
-        labelled = ~np.isnan(self.y) if self.label_weight is None else self.label_weight > 0
-        weight = np.ones(len(labelled)) if self.weight is None else self.weight
-        return weight @ labelled / weight.sum()
-
-
-def set_units(units: Standardizer, likelihood: Likelihood, mean: NDArray, scale: NDArray) -> None:
-    """Set location and scale of the columns whose likelihood has them, and start the likelihood from the means."""
-    standardized = standardized_columns(likelihood)
-    units.set(np.where(standardized, mean, 0.0), np.where(standardized, scale, 1.0))
-    likelihood.learn(torch.as_tensor(mean))
-
-
-def standardized_columns(likelihood: Likelihood) -> NDArray[np.bool_]:
-    """Return which columns are centred and scaled before their density is computed."""
-    standardized = np.zeros(likelihood.n_columns, dtype=bool)
-    for family, columns in likelihood.parts():
-        standardized[columns] = family.standardized
-    return standardized
 
 
 class Trainable(BaseEstimator):

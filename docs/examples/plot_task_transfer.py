@@ -48,8 +48,8 @@ Y = Y.mask(rng.random(Y.shape) < 0.8)
 # ----------
 # Scores are root mean squared errors on held-out labels. "alone" and "joint" are the same model, fitted to one task and
 # to all. "pooled" is one autoencoder with a support vector machine per task on its codes, and the baseline a support
-# vector machine per task on the readings. The gain is the share of the error of "alone" that goes away, with a 95 %
-# interval.
+# vector machine per task on the readings. The gain of a split is the difference between the errors of "alone" and
+# "joint" over the mean error of "alone"; the table has its mean over the splits, with a 95 % interval.
 
 model = MultiTaskVAERegressor(hidden_layer_sizes=(128,))
 report = transfer_report(model, X, Y, cv=5, baseline=SVR(), random_state=0)
@@ -65,8 +65,15 @@ display = TaskTransferDisplay.from_report(report)
 plt.show()
 
 # %%
-# Sharing hurts humidity badly and helps most of the others. Five splits are few, so the intervals are wide, and where
-# one holds 0, "certain" is False. The advice is to share where the gain is more than its standard error above 0.
+# The four related tasks lose a sixth to a quarter of their error when all are learned together; humidity's grows by four
+# tenths. Five splits are few, so the intervals are wide: only that of power leaves out 0, and elsewhere "certain" is
+# False. The joint model is ahead of the pooled codes and of the support vector machines on every task, which shows that
+# a good joint score alone does not tell whether sharing helps. The advice is to share where the gain is more than one standard error above 0, which it
+# is for the four.
+#
+# By the cosines, gradients of related tasks point the same way a little, and that of humidity is at right angles to all:
+# humidity is not pulled the wrong way, but nothing that the others learn is of use to it. The affinities between tasks
+# are small, and several between related ones are negative. Take both as hints, and the gains as the evidence.
 
 # %%
 # Doing as advised
@@ -96,3 +103,7 @@ table = pd.DataFrame({name: scores(plan) for name, plan in plans.items()})
 table.loc["mean"] = table.mean()
 print("R2 on new rows")
 print(table.round(2).to_string())
+
+# %%
+# All together is no better on average than each alone: what the four gain, humidity loses. As advised, the four keep
+# their gains and humidity is spared.
