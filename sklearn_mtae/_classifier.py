@@ -21,7 +21,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     the class probabilities of each task. Trained are all together, in nats per row:
 
     `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
-    penalty`
+    penalty + similarity`
 
     where `task_t` is the cross-entropy, the mean of minus log p(y_t given z) over the labels of task t, so that a task
     weighs alike whether it has few labels or many; distortion and rate are averaged over all rows, and a row without
@@ -56,8 +56,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"
         What the tasks share beyond the code: nothing; experts that each task mixes by a gate of its own (Ma et al.
         2018, doi 10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv
-        1604.03539); or less than the code, each task having 4 components of its own beside it. Or a factory such as
-        `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
+        1604.03539); or less: each task has 4 components of its own beside the code, from a small encoder of its own.
+        Or a factory such as `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
     head_hidden_layer_sizes : array-like of int, default=(16,)
         Widths of the hidden layers of each task's own decoder.
     objective : {"elbo"} or callable, default="elbo"
@@ -65,8 +65,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     beta : float, {"auto", "linear"} or callable, default="auto"
         Weight of the rate (Higgins et al. 2017): the more, the more components fall out of use. "auto" is the weight of
         the distortion. "linear" raises it from 0 to 1 over the first half of the training, which helps where components
-        fall out of use (Bowman et al. 2016, arXiv 1511.06349); a function takes the part of the training that is done
-        and returns the weight.
+        fall out of use (Bowman et al. 2016, arXiv 1511.06349), whatever the weight of the distortion; a function takes
+        the part of the training that is done and returns the weight.
     reconstruction_weight : float or "auto", default="auto"
         Weight of the distortion, a sum over features. "auto" is `0.05 * n_tasks / n_features`: features and rate have a
         20th of the tasks' say, as it is the labels that are asked for. More of it helps where labels are few and

@@ -169,7 +169,10 @@ class BaseMultiTaskVAE(BaseVAE):
         likelihood = self._make_task_likelihood()
         sizes = check_sizes(self.head_hidden_layer_sizes, "head_hidden_layer_sizes")
         heads = resolve(self.sharing, SHARINGS)(
-            len(self.task_names_), [self.n_components, *sizes, likelihood.n_params], **self._layer_style()
+            len(self.task_names_),
+            [self.n_components, *sizes, likelihood.n_params],
+            n_features=self.n_features_in_,
+            **self._layer_style(),
         )
         return MultiTaskVAE(**self._variational_parts(heads.n_extra), heads=heads, task_likelihood=likelihood)
 
@@ -228,16 +231,16 @@ class BaseMultiTaskVAE(BaseVAE):
             ) from error
         return source
 
-    def _make_coders(self, code_params: int, output_params: int, n_extra: int = 0) -> tuple[nn.Module, nn.Module]:
-        encoder, decoder = super()._make_coders(code_params, output_params, n_extra)
+    def _make_coders(self, code_params: int, output_params: int) -> tuple[nn.Module, nn.Module]:
+        encoder, decoder = super()._make_coders(code_params, output_params)
         source = self._source()
         if source is None:
             return encoder, decoder
         self._check_same_features(source)
         known = source.module_
-        n_known = known.prior.n_components if isinstance(known, VAE) else source._n_features_out
+        n_known = source._n_features_out
         n_outputs = n_known * (known.posterior.n_params if isinstance(known, VAE) else 1)
-        parts = n_outputs, n_known, self.n_components + n_extra, self.freeze_encoder
+        parts = n_outputs, n_known, self.n_components, self.freeze_encoder
         return Pretrained(deepcopy(known.encoder), *parts), decoder
 
     def _check_same_features(self, source: BaseAutoencoder) -> None:

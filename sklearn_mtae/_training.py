@@ -143,18 +143,15 @@ class Trainable(BaseEstimator):
     def _make_likelihood(self) -> Likelihood:
         return resolve(self.likelihood, LIKELIHOODS)(self.n_features_in_)
 
-    def _make_coders(self, code_params: int, output_params: int, n_extra: int = 0) -> tuple[nn.Module, nn.Module]:
-        """Return encoder and decoder for so many parameters per component and per column.
-
-        `n_extra` is how many components there are beyond those that the features are decoded from.
-        """
+    def _make_coders(self, code_params: int, output_params: int) -> tuple[nn.Module, nn.Module]:
+        """Return encoder and decoder for so many parameters per component and per column."""
         factory = resolve(self.architecture, ARCHITECTURES)
         if isinstance(self.architecture, str):
             sizes = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
             factory = partial(factory, hidden_layer_sizes=sizes, **self._layer_style())
         encoder, decoder = factory(
             n_features=self.n_features_in_,
-            n_code=code_params * (self.n_components + n_extra),
+            n_code=code_params * self.n_components,
             n_components=self.n_components,
             n_outputs=output_params * self.n_features_in_,
         )

@@ -105,7 +105,7 @@ class BaseVAE(BaseAutoencoder):
         """Return the parts of a variational model, with so many components beyond those of the features."""
         likelihood = self._make_likelihood()
         posterior = resolve(self.posterior, POSTERIORS)()
-        encoder, decoder = self._make_coders(posterior.n_params, likelihood.n_params, n_extra)
+        encoder, decoder = self._make_coders(posterior.n_params, likelihood.n_params)
         prior = resolve(self.prior, PRIORS)(self.n_components + n_extra)
         return {
             "encoder": encoder,

@@ -27,7 +27,7 @@ def regressor(sharing):
 def make(factory, sizes=(5,), **style):
     """Return heads with weights of order one, in float64, and codes for them."""
     torch.manual_seed(0)
-    heads = factory(N_TASKS, [N_COMPONENTS, *sizes, N_OUTPUTS], activation="tanh", **style).double()
+    heads = factory(N_TASKS, [N_COMPONENTS, *sizes, N_OUTPUTS], n_features=6, activation="tanh", **style).double()
     with torch.no_grad():
         for parameter in heads.parameters():
             parameter.normal_()
@@ -124,6 +124,27 @@ def test_features_are_decoded_from_what_is_shared(table):
     )
 
 
+def predicted(heads, z):
+    """Return the outputs of each task at the posterior means of rows, of which `z` are those that all share."""
+    x = torch.linspace(-1, 1, 42, dtype=z.dtype).reshape(7, 6)
+    shared = z[:, :N_COMPONENTS]
+    return by_task(heads, heads.extend(torch.cat([shared, shared], dim=1), x).chunk(2, dim=1)[0])
+
+
+def test_private_components_come_from_an_encoder_of_their_own():
+    heads, _ = make(partial(PrivateBlocks, n_private=2, n_hidden=3))
+    x = torch.randn(7, 6, dtype=torch.float64)
+    code = torch.randn(7, 2 * N_COMPONENTS, dtype=torch.float64)
+    mean, log_variance = heads.extend(code, x).chunk(2, dim=1)
+    torch.testing.assert_close(mean[:, :N_COMPONENTS], code[:, :N_COMPONENTS])
+    torch.testing.assert_close(log_variance[:, :N_COMPONENTS], code[:, N_COMPONENTS:])
+    first, last = heads.encoders[0], heads.encoders[-1]
+    for task in range(N_TASKS):
+        own = linear(last, task, torch.tanh(linear(first, task, x)))
+        block = slice(N_COMPONENTS + 2 * task, N_COMPONENTS + 2 * task + 2)
+        torch.testing.assert_close(torch.cat([mean[:, block], log_variance[:, block]], dim=1), own)
+
+
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("name", sorted(SHARINGS))
 def test_parameters_are_common_or_own(name, layer_norm):
@@ -132,13 +153,13 @@ def test_parameters_are_common_or_own(name, layer_norm):
     own, common = heads.own(), heads.common()
     every = [id(p) for p in heads.parameters()]
     assert sorted(id(p) for p in [*own, *common]) == sorted(every)
-    before = by_task(heads, z)
+    before = predicted(heads, z)
 
     def moved_by(change):
         saved = {n: p.clone() for n, p in heads.state_dict().items()}
         with torch.no_grad():
             change()
-        moved = (by_task(heads, z) != before).any(2).any(0).tolist()
+        moved = (predicted(heads, z) != before).any(2).any(0).tolist()
         heads.load_state_dict(saved)
         return moved
 
@@ -240,7 +261,7 @@ def test_clone_and_pickle(regressor, table):
     ("option", "message"),
     [
         ("soft", "'sharing' parameter of MultiTaskVAERegressor must be a str among .*'mmoe'"),
-        (partial(PrivateBlocks, n_private=0), "n_private must be at least 1. Got 0"),
+        (partial(PrivateBlocks, n_private=0), "n_private and n_hidden must be >= 1. Got 0"),
         (partial(MixtureOfExperts, n_experts=0), "n_experts must be at least 1. Got 0"),
     ],
 )

@@ -106,9 +106,9 @@ axes[0].set_ylabel("R2 on held-out rows, mean over tasks")
 # features, whose pixels depend on each other. With ``reconstruction_weight=1`` it does so and nearly reaches the
 # forests, at a price where labels are plenty. See :ref:`weight_of_features`.
 #
-# On the right there is nothing to share. With all labels the joint model is a little ahead nevertheless, since a network
-# suits these targets; with half of them it only keeps up with the forests, and with few it is far behind them and behind
-# ridge regression. Parts of the code for each task alone repair the loss where half of the labels are missing, and only
-# a little of it where most are.
+# On the right there is nothing to share. With all labels the joint model is a little ahead nevertheless: a network
+# suits these targets. With half of them it only keeps up with the forests, and with few it is far behind them and
+# behind ridge regression. Parts of the code for each task alone put it ahead where half of the labels are missing, and
+# repair only a little where most are.
 #
 # So look before you share: :ref:`transfer` says how.

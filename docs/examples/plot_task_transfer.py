@@ -65,15 +65,15 @@ display = TaskTransferDisplay.from_report(report)
 plt.show()
 
 # %%
-# The four related tasks lose a sixth to a quarter of their error when all are learned together; humidity's grows by four
-# tenths. Five splits are few, so the intervals are wide: only that of power leaves out 0, and elsewhere "certain" is
-# False. The joint model is ahead of the pooled codes and of the support vector machines on every task, which shows that
-# a good joint score alone does not tell whether sharing helps. The advice is to share where the gain is more than one standard error above 0, which it
-# is for the four.
+# The four related tasks lose about a sixth to a quarter of their error when all are learned together; that of humidity
+# grows by four tenths. Five splits are few, so the intervals are wide: only that of power leaves out 0, and elsewhere
+# "certain" is False. The advice is to share where the gain is more than one standard error above 0, which it is for the
+# four. The joint model is ahead of the pooled codes and of the support vector machines on every task: a baseline alone
+# would not have told that humidity is better off by itself.
 #
-# By the cosines, gradients of related tasks point the same way a little, and that of humidity is at right angles to all:
-# humidity is not pulled the wrong way, but nothing that the others learn is of use to it. The affinities between tasks
-# are small, and several between related ones are negative. Take both as hints, and the gains as the evidence.
+# By the cosines, gradients of related tasks point the same way a little, and that of humidity is at right angles to
+# all: it is not pulled the wrong way, but what the others learn is of no use to it. The affinities between tasks are
+# small, and several between related ones are negative. Take both as hints, and the gains as the evidence.
 
 # %%
 # Doing as advised

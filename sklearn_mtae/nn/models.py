@@ -263,6 +263,10 @@ class MultiTaskVAE(VAE):
         shared = [*self.encoder.parameters(), *self.posterior.parameters(), *self.heads.common()]
         return [parameter for parameter in shared if parameter.requires_grad]
 
+    def infer(self, x: Tensor) -> DiagonalNormal:
+        """Return q(z given x) for filled rows, with the components that heads add to the encoder's."""
+        return self.posterior(self.heads.extend(self.encoder(x), x))
+
     def decode(self, z: Tensor) -> Tensor:
         """Return the likelihood's parameters at each code, from the components that all tasks share."""
         return super().decode(z[..., : self.n_shared] if self.heads.n_extra else z)

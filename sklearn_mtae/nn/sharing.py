@@ -6,7 +6,7 @@ every task at once. A way of sharing is one small class and one dictionary entry
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,19 @@ class BatchedLinear(nn.Module):
         return F.linear(x, self.weight.flatten(0, 1), self.bias.flatten()).unflatten(-1, self.bias.shape)
 
 
+def run_shared(layers: nn.Sequential, x: Tensor) -> Tensor:
+    """Run the networks of all tasks on the same (..., n_inputs); return (..., n_tasks, n_outputs)."""
+    first = layers[0]
+    assert isinstance(first, BatchedLinear)
+    return layers[1:](first.share(x))
+
+
+def own_parameters(layers: nn.Sequential) -> list[nn.Parameter]:
+    """Return those parameters of the tasks' networks that have the tasks along the first axis."""
+    linear = (layer for layer in layers if isinstance(layer, BatchedLinear))
+    return [parameter for layer in linear for parameter in layer.parameters()]
+
+
 class Heads(nn.Module):
     """Hard sharing: the code is all that the tasks share, and each has a decoder of its own (Caruana 1997).
 
@@ -50,6 +63,8 @@ class Heads(nn.Module):
         Number of tasks.
     widths : sequence of int
         Components of the code, widths of each head's hidden layers, outputs of each head.
+    n_features : int, default=0
+        Columns of X, for heads that read them.
     **style
         Activation, dropout and normalisation, as `perceptron` takes them. The gains of a normalisation are one per
         hidden unit, the same for all tasks.
@@ -58,16 +73,26 @@ class Heads(nn.Module):
     n_extra: int = 0
     """Components of the code beyond those that the features are decoded from."""
 
-    def __init__(self, n_tasks: int, widths: Sequence[int], **style: Any) -> None:
+    def __init__(self, n_tasks: int, widths: Sequence[int], *, n_features: int = 0, **style: Any) -> None:
         super().__init__()
         self.n_tasks = n_tasks
         self.layers = perceptron(widths, linear=partial(BatchedLinear, n_tasks), **style)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map codes (..., n_rows, n_components + n_extra) to parameters (..., n_rows, n_tasks * n_outputs)."""
-        first = self.layers[0]
-        assert isinstance(first, BatchedLinear)
-        return self.layers[1:](first.share(z)).flatten(-2)
+        return run_shared(self.layers, z).flatten(-2)
+
+    def extend(self, code: Tensor, x: Tensor) -> Tensor:
+        """Return posterior parameters of shape (n_rows, n_params * (n_components + n_extra)).
+
+        Parameters
+        ----------
+        code : Tensor of shape (n_rows, n_params * n_components)
+            Those of the components that all tasks share: the encoder's outputs.
+        x : Tensor of shape (n_rows, n_features)
+            The encoder's input.
+        """
+        return code
 
     def networks(self) -> list[nn.Module]:
         """Return the networks that the heads are made of."""
@@ -80,8 +105,7 @@ class Heads(nn.Module):
 
     def own(self) -> list[nn.Parameter]:
         """Return the parameters that are each task's own, the tasks along the first axis."""
-        linear = (layer for layer in self.layers if isinstance(layer, BatchedLinear))
-        return [parameter for layer in linear for parameter in layer.parameters()]
+        return own_parameters(self.layers)
 
 
 class MixtureOfExperts(Heads):
@@ -92,7 +116,7 @@ class MixtureOfExperts(Heads):
 
     Parameters
     ----------
-    n_tasks, widths, **style
+    n_tasks, widths, n_features, **style
         As for `Heads`.
     n_experts : int, default=4
         Number of experts.
@@ -101,7 +125,14 @@ class MixtureOfExperts(Heads):
     """
 
     def __init__(
-        self, n_tasks: int, widths: Sequence[int], *, n_experts: int = 4, n_hidden: int = 32, **style: Any
+        self,
+        n_tasks: int,
+        widths: Sequence[int],
+        *,
+        n_features: int = 0,
+        n_experts: int = 4,
+        n_hidden: int = 32,
+        **style: Any,
     ) -> None:
         if n_experts < 1:
             raise ValueError(f"n_experts must be at least 1. Got {n_experts!r} instead.")
@@ -133,13 +164,13 @@ class CrossStitch(Heads):
 
     Parameters
     ----------
-    n_tasks, widths, **style
+    n_tasks, widths, n_features, **style
         As for `Heads`; there must be a hidden layer.
     """
 
     start: Tensor
 
-    def __init__(self, n_tasks: int, widths: Sequence[int], **style: Any) -> None:
+    def __init__(self, n_tasks: int, widths: Sequence[int], *, n_features: int = 0, **style: Any) -> None:
         super().__init__(n_tasks, widths, **style)
         if len(widths) < 3:
             raise ValueError("sharing='cross_stitch' needs a hidden layer in head_hidden_layer_sizes. Got none.")
@@ -168,7 +199,7 @@ class CrossStitch(Heads):
 
 
 class PrivateBlocks(Heads):
-    """Heads that read a few components of their own beside the shared ones.
+    """Heads that read a few components of their own beside the shared ones, from a small encoder of their own.
 
     What only one task needs does not have to pass through what all share, which limits the harm that unrelated tasks do
     each other. The features are decoded from the shared components alone.
@@ -177,22 +208,55 @@ class PrivateBlocks(Heads):
     ----------
     n_tasks, widths, **style
         As for `Heads`.
+    n_features : int
+        Columns of X.
     n_private : int, default=4
         Components of each task's own.
+    n_hidden : int, default=128
+        Width of the hidden layer of each task's encoder.
     """
 
-    def __init__(self, n_tasks: int, widths: Sequence[int], *, n_private: int = 4, **style: Any) -> None:
-        if n_private < 1:
-            raise ValueError(f"n_private must be at least 1. Got {n_private!r} instead; sharing='hard' has none.")
+    n_params: ClassVar[int] = 2
+    """Posterior parameters per component: mean and log variance."""
+
+    def __init__(
+        self,
+        n_tasks: int,
+        widths: Sequence[int],
+        *,
+        n_features: int,
+        n_private: int = 4,
+        n_hidden: int = 128,
+        **style: Any,
+    ) -> None:
+        if min(n_private, n_hidden) < 1:
+            raise ValueError(f"n_private and n_hidden must be >= 1. Got {n_private} and {n_hidden}.")
         super().__init__(n_tasks, [widths[0] + n_private, *widths[1:]], **style)
         self.n_private = n_private
         self.n_extra = n_tasks * n_private
+        self.encoders = perceptron(
+            [n_features, n_hidden, self.n_params * n_private], linear=partial(BatchedLinear, n_tasks), **style
+        )
+
+    def extend(self, code: Tensor, x: Tensor) -> Tensor:
+        """Return posterior parameters of the shared components and of each task's own, those of a kind together."""
+        private = run_shared(self.encoders, x).unflatten(-1, (self.n_params, self.n_private))
+        shared = code.unflatten(-1, (self.n_params, -1))
+        return torch.cat([shared, private.movedim(-3, -2).flatten(-2)], dim=-1).flatten(-2)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map codes (..., n_rows, n_components + n_extra) to parameters (..., n_rows, n_tasks * n_outputs)."""
         private = z[..., -self.n_extra :].unflatten(-1, (self.n_tasks, self.n_private))
         shared = z[..., None, : -self.n_extra].expand(*private.shape[:-1], -1)
         return self.layers(torch.cat([shared, private], dim=-1)).flatten(-2)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the networks that the heads are made of."""
+        return [self.encoders, *super().networks()]
+
+    def own(self) -> list[nn.Parameter]:
+        """Return the parameters that are each task's own, the tasks along the first axis."""
+        return [*own_parameters(self.encoders), *super().own()]
 
 
 SHARINGS: dict[str, Callable[..., Heads]] = {

@@ -107,9 +107,10 @@ class Fixed(Weighting):
 class Uncertainty(Weighting):
     """Weights learned as the precision of each task's labels (Kendall et al. 2018, arXiv 1705.07115).
 
-    `loss = sum_t exp(-s_t) * loss_t + s_t / 2`, the second term for each label, at whose optimum `exp(s_t)` is twice
-    the loss per label: for a squared error its mean. A likelihood that learns its own scale has just this in its
-    density; such a task is left as it is, and its weight is the density's.
+    `loss = sum_t exp(-s_t) * excess_t + s_t / 2`, where the excess is the loss less the least value that it can
+    take, and the second term is for each label. At its optimum `exp(s_t)` is twice the excess per label: for a squared
+    error its mean. A likelihood that learns its own scale has just this in its density; such a task is left as it is,
+    and its weight is the density's.
     """
 
     adaptive = True
@@ -181,8 +182,9 @@ class DynamicAverage(Weighting):
 class FastAdaptive(Weighting):
     """Weights under which all losses fall at about the same rate (Liu et al. 2023, FAMO, arXiv 2306.03792).
 
-    The loss is `sum_t z_t log(loss_t)`, `z = softmax(w)`, scaled so that the weights of the losses average 1; after a
-    step, `w` moves to weigh more the tasks whose log loss has fallen less.
+    The loss is `sum_t z_t log(loss_t)`, `z = softmax(w)`, of losses as positive numbers (see `log_sizes`), scaled
+    so that the weights of the losses average 1; after a step, `w` moves to weigh more the tasks whose log loss has
+    fallen less.
 
     Parameters
     ----------
@@ -250,8 +252,8 @@ class Aggregation(Weighting):
     aggregator : callable
         Takes the number of tasks, returns a `torchjd.aggregation.Aggregator`.
     averages : bool, default=False
-        Whether the aggregator averages where others add. Its result is then multiplied by the number of tasks, or rate
-        and distortion would outweigh the tasks the more, the more of these there are.
+        Whether the aggregator averages where others add. Its result is then multiplied by the number of tasks that
+        have a label in the batch, or rate and distortion would outweigh them the more, the more of them there are.
     """
 
     adaptive = True
