@@ -51,7 +51,7 @@ print(f"Nothing in common: {features.shape[1]} features, {unrelated.shape[1]} ta
 # All models get the same 500 rows with the same labels erased, and are scored on the same held-out rows with all their
 # labels. Everything is done twice, with other rows and other labels. The joint model runs once more in another setting:
 # on the digits with ``reconstruction_weight=1``, so that it learns much more from the features, labelled or not; on the
-# second table with ``sharing="private"``, which gives each task a part of the code for itself.
+# second table with ``sharing="private"``, which gives each task a small encoder and a part of the code for itself.
 
 models = {
     "Ridge per task": PerTaskRegressor(RidgeCV(np.logspace(-1, 5, 7))),
@@ -108,7 +108,7 @@ axes[0].set_ylabel("R2 on held-out rows, mean over tasks")
 #
 # On the right there is nothing to share. With all labels the joint model is a little ahead nevertheless: a network
 # suits these targets. With half of them it only keeps up with the forests, and with few it is far behind them and
-# behind ridge regression. Parts of the code for each task alone put it ahead where half of the labels are missing, and
-# repair only a little where most are.
+# behind ridge regression. Parts of the code for each task alone, from small encoders of their own, put it well ahead
+# with half of the labels, where they lose little against all of them; where most are missing they repair only a little.
 #
 # So look before you share: :ref:`transfer` says how.
