@@ -148,7 +148,7 @@ def test_predictive_deviation_is_the_law_of_total_variance():
     X = rng.normal(size=(400, 4))
     Y = X @ rng.normal(size=(4, 2)) * [1, 30] + rng.normal(size=(400, 2)) * [1, 30]
     model = MultiTaskVAERegressor(2, hidden_layer_sizes=(), head_hidden_layer_sizes=(), max_iter=60, random_state=0)
-    _, std = model.fit(X, Y).predict(X, return_std=True)
+    _, std = model.set_params(reconstruction_weight=0.1).fit(X, Y).predict(X, return_std=True)
     module = model.module_
     head = module.heads.layers[0].weight.detach().double().numpy()[:, 0]
     noise = module.task_likelihood.log_variance.exp().detach().double().numpy()
