@@ -401,7 +401,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     def _log_probabilities(self, X: ArrayLike) -> NDArray:
         """Return log-probabilities of shape (n_rows, n_tasks, most classes of a task)."""
         return self._apply(
-            lambda module, x: module.predict_log_proba(module.infer(module.fill(x)).mean), self._check_rows(X)
+            lambda module, x: module.predict_log_proba(module.encode(module.fill(x))), self._check_rows(X)
         )
 
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:

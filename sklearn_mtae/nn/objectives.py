@@ -91,8 +91,10 @@ class Loss(nn.Module):
         self.penalty_weight = penalty_weight
         self.weighting = weighting
         self.register_buffer("similarity", similarity, persistent=False)
-        # A task without a label in a part of the data has no loss there, whatever it is multiplied by.
-        per_label = None if label_share is None else torch.where(label_share > 0, 1 / label_share, 0.0)
+        per_label = None
+        if label_share is not None and (label_share != 1).any():
+            # A task without a label in a part of the data has no loss there, whatever it is multiplied by.
+            per_label = torch.where(label_share > 0, 1 / label_share, 0.0)
         self.register_buffer("per_label", per_label, persistent=False)
 
     def forward(

@@ -294,7 +294,7 @@ class Aggregation(Weighting):
             # Nash-MTL solves a small problem at each step, for which an approximate solution will do.
             warnings.filterwarnings("ignore", message="You are solving a parameterized problem that is not DPP")
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
-            if not hasattr(aggregator, "weighting") or not weighs(aggregator):
+            if not weighs(aggregator):
                 return scale * aggregator(jacobian)
             weights = scale * aggregator.weighting(jacobian).to(jacobian)  # type: ignore[operator]
         self.used.append(torch.full_like(self.weights, float("nan")).index_put((rows,), weights.to(self.weights)))
