@@ -2,6 +2,7 @@
 
 from ._autoencoder import AutoencoderTransformer
 from ._classifier import MultiTaskVAEClassifier
+from ._imputer import VAEImputer
 from ._per_task import PerTaskClassifier, PerTaskRegressor
 from ._regressor import MultiTaskVAERegressor
 from ._stack_tasks import stack_tasks
@@ -14,6 +15,7 @@ __all__ = [
     "MultiTaskVAERegressor",
     "PerTaskClassifier",
     "PerTaskRegressor",
+    "VAEImputer",
     "VAETransformer",
     "__version__",
     "stack_tasks",

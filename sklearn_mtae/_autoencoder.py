@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._base import BaseAutoencoder
-from ._data import describe
+from ._data import dense, describe
 from .metrics import r2_score
 from .nn.models import Autoencoder
 
@@ -35,15 +35,23 @@ class AutoencoderTransformer(BaseAutoencoder):
         Probability that a hidden unit is dropped while training.
     layer_norm : bool, default=False
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
-    architecture : str or callable, default="mlp"
-        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and
-        returns two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components`
-        to `n_outputs` columns. The four parameters above shape the named ones only.
-    likelihood : {"squared_error", "gaussian", "bernoulli"} or callable, default="squared_error"
-        Distribution of a column, given the code. "squared_error" is a normal distribution whose standard deviation is
+    architecture : {"mlp", "resnet", "conv", "conv1d"} or callable, default="mlp"
+        Multi-layer perceptrons, with residual connections, or convolutions; or a factory that takes `n_features,
+        n_code, n_components, n_outputs` by name and returns two torch modules: an encoder from `n_features` to `n_code`
+        columns and a decoder from `n_components` to `n_outputs` columns. The four parameters above shape the named ones
+        only; of convolutions, the layers between these and the code.
+    image_shape : tuple of int or None, default=None
+        Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
+        `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
+    likelihood : str, callable, dict or list, default="squared_error"
+        Distribution of a column, given the code: "squared_error" is a normal distribution whose standard deviation is
         the column's unit (see `scaling`), so that the loss is half the squared error in these units, up to a constant;
-        "gaussian" learns the variances; "bernoulli" takes values in [0, 1]. Or a factory that takes the number of
-        columns.
+        "gaussian" learns the variances; "student_t" and "laplace" forgive outliers, "log_normal" takes positive values,
+        "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts; "multinomial"
+        takes rows of counts or weights, as of words, and "categorical" the indicator columns of one category. One for
+        all columns, a dict by column name (by position, where X has no names; "gaussian" for those left out) or a list;
+        or a factory that takes the number of columns. A "categorical" column of its own holds the categories, which are
+        expanded inside; so are a DataFrame's columns of strings or categories.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
@@ -136,6 +144,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         dropout=0.0,
         layer_norm=False,
         architecture="mlp",
+        image_shape=None,
         likelihood="squared_error",
         scaling="auto",
         corruption=None,
@@ -162,6 +171,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.dropout = dropout
         self.layer_norm = layer_norm
         self.architecture = architecture
+        self.image_shape = image_shape
         self.likelihood = likelihood
         self.scaling = scaling
         self.corruption = corruption
@@ -221,9 +231,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         float
             Score; 1 is perfect, 0 as good as each column's mean.
         """
-        X = self._check_rows(X)
-        scores = r2_score(X, self.predict(X), multioutput="raw_values")
-        columns = describe(X)
+        x = self._check_rows(X)
+        scores = r2_score(dense(x), self._reconstruct(x), multioutput="raw_values")
+        columns = describe(x)
         varying = columns.max > columns.min
         return float(np.mean(scores[varying])) if varying.any() else float(np.nanmean(scores))
 

@@ -13,11 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._callbacks import CallbackSupportMixin  # pyright: ignore[reportAttributeAccessIssue]
-from ._data import block_rows, blocks, tensor
+from ._data import block_rows, blocks, dense, tensor
 from ._net import Net
 from ._state import Cache, load, place
 from ._training import Trainable
-from ._validation import FLOATS, check_features
+from ._validation import FLOATS
 from ._version import __version__
 from .nn.models import Autoencoder
 
@@ -73,15 +73,16 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features)
-            Means of the columns given the code, in X's units.
+        ndarray or DataFrame of shape (n_samples, n_features)
+            Means of the columns given the code, in X's units; of a column of categories, the most probable one. A
+            DataFrame with the dtypes of X, whole numbers rounded, where the estimator was fitted to one.
         """
         check_is_fitted(self)
         codes = check_array(Z, dtype=FLOATS, input_name="Z")
         n_columns = codes.shape[1]
         if n_columns != self._n_features_out:
             raise ValueError(f"Z must have {self._n_features_out} columns, one per component. Got {n_columns} instead.")
-        return self._apply(lambda module, z: module.reconstruct(z), codes, standardize=False)
+        return self._restore(self._apply(lambda module, z: module.reconstruct(z), codes, standardize=False), Z)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Reconstruct rows: what `inverse_transform(transform(X))` gives.
@@ -93,10 +94,26 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features)
-            Means of the columns given the code of the row, in X's units.
+        ndarray or DataFrame of shape (n_samples, n_features)
+            Means of the columns given the code of the row, in X's units, as `inverse_transform` returns them.
         """
-        return self._apply(lambda module, x: module.reconstruct(module.encode(module.fill(x))), self._check_rows(X))
+        return self._restore(self._reconstruct(self._check_rows(X)), X)
+
+    def impute(self, X: ArrayLike) -> NDArray:
+        """Fill missing cells with their reconstruction.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        ndarray or DataFrame of shape (n_samples, n_features)
+            The rows, observed cells as they were.
+        """
+        x = self._check_rows(X)
+        return self._restore(np.where(np.isnan(x), self._reconstruct(x), x), X)
 
     def score_samples(self, X: ArrayLike) -> NDArray:
         """Return log p(x given code(x)) of each row: minus the distortion.
@@ -111,7 +128,12 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         ndarray of shape (n_samples,)
             Log-densities of the observed cells in nats, in X's own units.
         """
-        return self._apply(lambda module, x: module.log_marginal(x) + module.units.log_jacobian(x), self._check_rows(X))
+
+
+        def log_density(module: Autoencoder, x: Tensor) -> Tensor:
+            return module.log_likelihood(module.encode(module.fill(x)), x) + module.units.log_jacobian(x)
+
+        return self._apply(log_density, self._check_rows(X))
 
     @property
     def net_(self) -> Net:
@@ -168,7 +190,15 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
     def _check_rows(self, X: Any) -> NDArray:
         check_is_fitted(self)
-        return check_features(self, X, reset=False)
+        return self._check_features(X, reset=False)
+
+    def _reconstruct(self, x: NDArray) -> NDArray:
+        """Return the means of the columns given the codes of checked rows."""
+        return self._apply(lambda module, x: module.reconstruct(module.encode(module.fill(x))), x)
+
+    def _restore(self, columns: NDArray, like: Any = None) -> Any:
+        """Return columns of the model as those of X: a frame where the estimator was fitted to one."""
+        return columns if self._table is None else self._table.decode(columns, index=getattr(like, "index", None))
 
     def _apply(
         self, function: Callable[[Any, Tensor], Tensor], array: NDArray, *, standardize: bool = True, n_draws: int = 1
@@ -180,11 +210,11 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         module = self._fitted_module(torch.float64 if array.dtype == np.float64 else torch.float32)
         device = module.units.location.device
         # The widest layer bounds the memory, not the array; a quarter of it still keeps the processor busy.
-        width = max(array.shape[1], self.n_features_in_, max(p.shape[0] for p in module.parameters()) // 4)
+        width = max(array.shape[1], self._n_columns, max(p.shape[0] for p in module.parameters()) // 4)
         results = []
         with torch.inference_mode():
-            for rows in blocks(len(array), block_rows(n_draws * width)):
-                block = tensor(array[rows]).to(device)
+            for rows in blocks(array.shape[0], block_rows(n_draws * width)):
+                block = tensor(dense(array[rows])).to(device)
                 results.append(function(module, module.units(block) if standardize else block).cpu().numpy())
         return results[0] if len(results) == 1 else np.concatenate(results)
 

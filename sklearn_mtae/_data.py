@@ -7,11 +7,12 @@ standardised in the precision they came in, and cut into batches.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from torch import Tensor
 
 from .nn.likelihoods import Likelihood
@@ -46,7 +47,7 @@ class Data(NamedTuple):
     """A checked call of `fit`."""
 
     x: NDArray
-    """Features, shape (n_samples, n_features)."""
+    """Features, shape (n_samples, n_features); an array, or a CSR array or matrix."""
     y: NDArray | None
     """Targets, shape (n_samples, n_tasks)."""
     weight: NDArray | None
@@ -90,6 +91,11 @@ class Batch(NamedTuple):
         return Batch(x, y, weight, label_weight, self.complete)
 
 
+def dense(rows: Any) -> NDArray:
+    """Return a block of rows as an array, whatever it was read from."""
+    return rows.toarray() if issparse(rows) else rows
+
+
 def block_rows(n_columns: int, cells: int = BLOCK_CELLS) -> int:
     """Return how many rows make up a block."""
     return max(1, cells // max(1, n_columns))
@@ -112,7 +118,7 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
 
     Parameters
     ----------
-    array : ndarray of shape (n_rows, n_columns)
+    array : ndarray or CSR array of shape (n_rows, n_columns)
         Floating-point values, NaN where missing.
     weight : ndarray of shape (n_rows,) or (n_rows, n_columns), or None
         Weights of the rows or of the cells. A cell of weight zero counts as missing.
@@ -126,7 +132,7 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
     size = block_rows(n_columns)
     n_observed, total, sums, squares = (np.zeros(n_columns) for _ in range(4))
     lowest, highest = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
-    for rows in blocks(len(array), size):
+    for rows in blocks(array.shape[0], size):
         block, observed, weights = _weighted(array, weight, rows)
         n_observed += len(block) if observed is None else observed.sum(0)
         total += weights.sum(0)
@@ -134,7 +140,7 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
         lowest = np.minimum(lowest, block.min(0) if observed is None else np.where(observed, block, np.inf).min(0))
         highest = np.maximum(highest, block.max(0) if observed is None else np.where(observed, block, -np.inf).max(0))
     mean = np.divide(sums, total, out=np.zeros(n_columns), where=total > 0)
-    for rows in blocks(len(array), size):
+    for rows in blocks(array.shape[0], size):
         block, _, weights = _weighted(array, weight, rows)
         block -= mean
         squares += np.einsum("ij,ij,ij->j", block, block, np.broadcast_to(weights, block.shape))
@@ -147,7 +153,7 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
 
 def _weighted(array: NDArray, weight: NDArray | None, rows: slice) -> tuple[NDArray, NDArray | None, NDArray]:
     """Return a block in float64 with zeros where nothing is observed, where that is (None: everywhere), and weights."""
-    block = np.array(array[rows], dtype=np.float64)
+    block = np.array(dense(array[rows]), dtype=np.float64)
     weights = np.ones((len(block), 1))
     if weight is not None:
         weights = weight[rows] if weight.ndim == 2 else weight[rows, None]
@@ -179,7 +185,7 @@ class Rows:
 
     Parameters
     ----------
-    x : ndarray of shape (n, n_features)
+    x : ndarray or CSR array of shape (n, n_features)
         Features.
     units : Standardizer
         Their location and scale.
@@ -237,7 +243,7 @@ class Rows:
 
     def _standardize(self, array: NDArray, index: NDArray, units: Standardizer) -> Tensor:
         size = block_rows(array.shape[1])
-        parts = [self._send(units(torch.from_numpy(array[index[rows]]))) for rows in blocks(len(index), size)]
+        parts = [self._send(units(torch.from_numpy(dense(array[index[rows]])))) for rows in blocks(len(index), size)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _send(self, values: NDArray | Tensor) -> Tensor:

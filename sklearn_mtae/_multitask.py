@@ -18,12 +18,10 @@ from torch import nn
 from ._base import BaseAutoencoder
 from ._data import Data, describe, set_units, standardized_columns
 from ._tasks import n_dimensions
-from ._vae import BaseVAE
 from ._validation import (
     HasMethods,
     Interval,
     StrOptions,
-    check_features,
     check_labels,
     check_similarity,
     check_sizes,
@@ -32,6 +30,7 @@ from ._validation import (
     check_weights,
     resolve,
 )
+from ._variational import BaseVAE
 from .nn.architectures import Pretrained
 from .nn.likelihoods import Likelihood
 from .nn.models import VAE, Autoencoder, MultiTaskVAE
@@ -118,7 +117,7 @@ class BaseMultiTaskVAE(BaseVAE):
         """Check features, targets and weights."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        x = check_features(self, X, reset=reset)
+        x = self._check_features(X, reset=reset)
         targets, names = self._check_targets(y, x, reset=reset)
         weight = check_weights(sample_weight, x, targets)
         columns = describe(targets, weight)
@@ -171,7 +170,7 @@ class BaseMultiTaskVAE(BaseVAE):
         heads = resolve(self.sharing, SHARINGS)(
             len(self.task_names_),
             [self.n_components, *sizes, likelihood.n_params],
-            n_features=self.n_features_in_,
+            n_features=self._n_columns,
             **self._layer_style(),
         )
         return MultiTaskVAE(**self._variational_parts(heads.n_extra), heads=heads, task_likelihood=likelihood)
@@ -183,7 +182,11 @@ class BaseMultiTaskVAE(BaseVAE):
         return self.reconstruction_weight
 
     def _resolve_beta(self) -> float | Callable[[float], float]:
-        return self._reconstruction_weight() if self.beta == "auto" else super()._resolve_beta()
+        weight = self._reconstruction_weight()
+        if self.beta == "auto":
+            return weight
+        # A schedule by name ends at the weight of the distortion, where both together are a bound.
+        return partial(SCHEDULES[self.beta], stop=weight) if isinstance(self.beta, str) else super()._resolve_beta()
 
     def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
         assert isinstance(module, MultiTaskVAE)
@@ -240,7 +243,7 @@ class BaseMultiTaskVAE(BaseVAE):
         known = source.module_
         n_known = source._n_features_out
         n_outputs = n_known * (known.posterior.n_params if isinstance(known, VAE) else 1)
-        parts = n_outputs, n_known, self.n_components, self.freeze_encoder
+        parts = n_outputs, n_known, self.n_components, self.freeze_encoder, code_params
         return Pretrained(deepcopy(known.encoder), *parts), decoder
 
     def _check_same_features(self, source: BaseAutoencoder) -> None:

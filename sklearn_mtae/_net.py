@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim.adamw import adamw
 
 from ._data import Batch, Batches, Rows
-from .nn.objectives import Result
+from .nn.loss import Result
 from .nn.random import draw_from
 
 OWN_NAMES = {
@@ -393,5 +393,5 @@ class Net(NeuralNet):
         }
 
     def _evaluate(self, batch: Batch, progress: float) -> Result:
-        output = self.module_(batch.x, batch.y, batch.complete)
+        output = self.module_(batch.x, batch.y, batch.complete, self.criterion_.n_draws)
         return self.criterion_(self.module_, output, batch.weight, batch.label_weight, progress)

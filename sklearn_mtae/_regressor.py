@@ -1,5 +1,6 @@
 """The multi-task VAE for numbers."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -42,19 +43,30 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Probability that a hidden unit is dropped while training.
     layer_norm : bool, default=False
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
-    architecture : str or callable, default="mlp"
-        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and
-        returns two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components`
-        to `n_outputs` columns. The four parameters above shape the named ones only,
-        and the heads, but for their widths.
-    likelihood : str or callable, default="gaussian"
+    architecture : {"mlp", "resnet", "conv", "conv1d"} or callable, default="mlp"
+        Multi-layer perceptrons, with residual connections, or convolutions; or a factory that takes `n_features,
+        n_code, n_components, n_outputs` by name and returns two torch modules: an encoder from `n_features` to `n_code`
+        columns and a decoder from `n_components` to `n_outputs` columns. The four parameters above shape the named ones
+        only; of convolutions, the layers between these and the code.
+    image_shape : tuple of int or None, default=None
+        Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
+        `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
+    likelihood : str, callable, dict or list, default="gaussian"
         Distribution of a column, given the code: "gaussian" learns a variance per column, "squared_error" fixes the
-        standard deviation at the column's unit (see `scaling`), "student_t" forgives outliers, "bernoulli" takes values
-        in [0, 1], "poisson" and "negative_binomial" take counts. Or a factory that takes the number of columns.
-    posterior : {"normal"} or callable, default="normal"
-        Family of q(z given x): normal with a diagonal covariance.
-    prior : {"normal"} or callable, default="normal"
-        p(z): standard normal. Or a factory that takes the number of components.
+        standard deviation at the column's unit (see `scaling`); "student_t" and "laplace" forgive outliers,
+        "log_normal" takes positive values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and
+        "negative_binomial" counts; "multinomial" takes rows of counts or weights, as of words, and "categorical" the
+        indicator columns of one category. One for all columns, a dict by column name (by position, where X has no
+        names; "gaussian" for those left out) or a list; or a factory that takes the number of columns. A "categorical"
+        column of its own holds the categories, which are expanded inside; so are a DataFrame's columns of strings or
+        categories.
+    posterior : {"normal", "flow"} or callable, default="normal"
+        Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
+        arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
+    prior : {"normal", "mixture", "vamp", "flow"} or callable, default="normal"
+        p(z): standard normal; a mixture of ten normals; a mixture of the posteriors of fifty learned rows (VampPrior,
+        Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory that takes the number of
+        components and the number of columns of the encoder's input.
     task_likelihoods : str, callable, dict or list, default="gaussian"
         Distribution of a target, given the code: one for all tasks, a dict by the tasks' names, or a list by position.
         Each is a name as for `likelihood` or a factory. Predicted is its mean, for "bernoulli" a probability.
@@ -65,13 +77,21 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Or a factory such as `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
     head_hidden_layer_sizes : array-like of int, default=(16,)
         Widths of the hidden layers of each task's own decoder.
-    objective : {"elbo"} or callable, default="elbo"
-        What is maximised; or a function from the model's output to named terms, one value per row.
-    beta : float, {"auto", "linear"} or callable, default="auto"
+    objective : {"elbo", "iwae", "beta_tc", "mmd"} or callable, default="elbo"
+        What is maximised: the evidence lower bound; the tighter one of five weighted draws (Burda et al. 2016, arXiv
+        1509.00519); the bound with more weight on the components' dependence (Chen et al. 2018, arXiv 1802.04942); or
+        with the distance of all codes from the prior (InfoVAE, arXiv 1706.02262). Other settings by
+        `sklearn_mtae.nn.objectives.IWAE(n_draws=50)` and its like; or a function from the model's output to named
+        terms, one value per row.
+    beta : float, {"auto", "linear", "cyclic"} or callable, default="auto"
         Weight of the rate (Higgins et al. 2017): the more, the more components fall out of use. "auto" is the weight of
-        the distortion. "linear" raises it from 0 to 1 over the first half of the training, which helps where components
-        fall out of use (Bowman et al. 2016, arXiv 1511.06349), whatever the weight of the distortion; a function takes
-        the part of the training that is done and returns the weight.
+        the distortion.
+        "linear" raises it from 0 to that weight over the first half of the training, "cyclic" four times in a row (Fu
+        et al. 2019, arXiv 1903.10145), which helps where components fall out of use (Bowman et al. 2016, arXiv
+        1511.06349); a function takes the part of the training that is done and returns the weight.
+    free_bits : float, default=0.0
+        Nats of a component's rate, averaged over the batch, that are not pressed down any further (Kingma et al. 2016,
+        arXiv 1606.04934): keeps components in use. For the objectives "elbo" and "mmd".
     reconstruction_weight : float or "auto", default="auto"
         Weight of the distortion, a sum over features. "auto" is `0.05 * n_tasks / n_features`: features and rate have a
         20th of the tasks' say, as it is the targets that are asked for. More of it helps where labels are few and
@@ -195,6 +215,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         dropout=0.0,
         layer_norm=False,
         architecture="mlp",
+        image_shape=None,
         likelihood="gaussian",
         posterior="normal",
         prior="normal",
@@ -203,6 +224,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         head_hidden_layer_sizes=(16,),
         objective="elbo",
         beta="auto",
+        free_bits=0.0,
         reconstruction_weight="auto",
         task_weighting="equal",
         task_similarity=None,
@@ -233,6 +255,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         self.dropout = dropout
         self.layer_norm = layer_norm
         self.architecture = architecture
+        self.image_shape = image_shape
         self.likelihood = likelihood
         self.posterior = posterior
         self.prior = prior
@@ -241,6 +264,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         self.head_hidden_layer_sizes = head_hidden_layer_sizes
         self.objective = objective
         self.beta = beta
+        self.free_bits = free_bits
         self.reconstruction_weight = reconstruction_weight
         self.task_weighting = task_weighting
         self.task_similarity = task_similarity
@@ -335,7 +359,11 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         return r2_score(y, self.predict(X), sample_weight=sample_weight)
 
     def sample(
-        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        *,
+        conditions: Mapping[Any, Any] | None = None,
     ) -> tuple[NDArray, NDArray]:
         """Draw new rows with their targets: codes from the prior, then features and targets given the codes.
 
@@ -345,15 +373,18 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
             Number of rows.
         random_state : int, RandomState instance or None, default=None
             Seed of the draws.
+        conditions : mapping or None, default=None
+            Values of some features, by their names, or by their positions where X had no names: the codes are then
+            drawn from p(z given these values), by importance sampling and resampling.
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
+        X : ndarray or DataFrame of shape (n_samples, n_features)
             Features, in X's own units.
         y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
             Targets, in y's own units and shape.
         """
-        X, y = self._sample(n_samples, random_state)
+        X, y = self._sample(n_samples, random_state, conditions)
         return X, self._as_targets(y)
 
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
@@ -368,4 +399,10 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
                     f"task_likelihoods must hold names out of {sorted(LIKELIHOODS)} or factories. Got {option!r}."
                 )
         factories = [resolve(option, LIKELIHOODS) for option in options]
-        return factories[0](len(names)) if len(set(factories)) == 1 else Mixed(factories)
+        likelihood = factories[0](len(names)) if len(set(factories)) == 1 else Mixed(factories)
+        if likelihood.joint:
+            raise ValueError(
+                f"task_likelihoods must hold families of single columns, not of rows, as 'multinomial' and 'categorical' "
+                f"are. Got {self.task_likelihoods!r} instead."
+            )
+        return likelihood

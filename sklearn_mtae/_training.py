@@ -1,166 +1,29 @@
-"""How the estimators are fitted: parameters, the parts of a model, and the steps from arrays to a trained state."""
+"""How the estimators are fitted: the steps from arrays to a trained state."""
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from copy import copy, deepcopy
-from functools import partial
+from collections.abc import Iterator
+from copy import deepcopy
 from math import ceil
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state
-from torch import Tensor, nn
 
 from ._callbacks import FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
-from ._data import Data, Rows, describe, set_units
+from ._columns import is_per_column, learn_table
+from ._data import Data, Rows, describe, set_units, standardized_columns
 from ._net import OWN_NAMES, EpochHook, EpochLog, Net, VectorAdamW, dump_optimizer, early_stopping, load_optimizer
+from ._parts import Composed
 from ._state import Cache, dump, load, place
-from ._validation import Interval, StrOptions, check_features, check_sizes, check_support, check_weights, resolve
-from .nn.architectures import ACTIVATIONS, ARCHITECTURES, own_dropout
-from .nn.corruptions import CORRUPTIONS
-from .nn.likelihoods import LIKELIHOODS, Likelihood
+from ._table import is_frame
+from ._validation import check_feature_names, check_features, check_support, check_weights
+from .nn.loss import Loss
 from .nn.models import Autoencoder
-from .nn.objectives import OBJECTIVES, Loss
-from .nn.penalties import PENALTIES
-from .nn.random import seeded
 
 
-class Trainable(BaseEstimator):
-    """An estimator that fits a torch module: what it is made of, and how it is trained."""
-
-    _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "layer_norm": ["boolean"],
-        "architecture": [StrOptions(set(ARCHITECTURES)), callable],
-        "likelihood": [StrOptions(set(LIKELIHOODS)), callable],
-        "scaling": [StrOptions({"auto", "standard", "bounded"})],
-        "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
-        "penalty": [StrOptions(set(PENALTIES)), callable, None],
-        "penalty_weight": [Interval(Real, 0, None, closed="left")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "dtype": [StrOptions({"float32", "float64"})],
-        "device": [str],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "net_params": [dict, None],
-    }
-
-    n_components: int
-    hidden_layer_sizes: Sequence[int]
-    activation: str
-    dropout: float
-    layer_norm: bool
-    architecture: str | Callable[..., tuple[nn.Module, nn.Module]]
-    likelihood: str | Callable[[int], Likelihood]
-    scaling: str
-    corruption: str | Callable[..., Tensor] | None
-    penalty: str | Callable[..., Tensor] | None
-    penalty_weight: float
-    alpha: float
-    batch_size: int | str | None
-    learning_rate_init: float
-    max_iter: int
-    early_stopping: bool
-    validation_fraction: float
-    n_iter_no_change: int
-    tol: float
-    warm_start: bool
-    dtype: str
-    device: str
-    random_state: int | np.random.RandomState | None
-    verbose: bool | int
-    net_params: dict[str, Any] | None
-
-    # What the torch module is built from: kept as it was at `fit`, whatever `set_params` changes later.
-    _blueprint_names: tuple[str, ...] = (
-        "n_components",
-        "hidden_layer_sizes",
-        "activation",
-        "dropout",
-        "layer_norm",
-        "architecture",
-        "likelihood",
-        "dtype",
-    )
-
-    n_features_in_: int
-    n_iter_: int
-    loss_curve_: list[float]
-    validation_scores_: list[float]
-    term_curves_: dict[str, list[float]]
-    _seed: int
-    _state: dict[str, NDArray]
-    _optimizer_state: dict[str, dict[str, NDArray]]
-    _loss_state: dict[str, NDArray]
-    _blueprint: dict[str, Any]
-    _cache: Cache
-
-    # The parts of a model.
-
-    @abstractmethod
-    def _make_module(self) -> Autoencoder:
-        """Compose the model from the parameters."""
-
-    def _empty_module(self, blueprint: dict[str, Any], seed: int = 0) -> Autoencoder:
-        """Return a model with initial weights, torch's global random state left as it was."""
-        builder = copy(self)
-        builder.__dict__.update(blueprint)
-        with seeded(seed):
-            return builder._make_module()
-
-    def _make_loss(self, module: Autoencoder, state: dict[str, NDArray], data: Data | None = None) -> Loss:
-        """Compose the loss, what it has learned put back; it starts anew where its parts are others."""
-        share = None if data is None or data.label_share is None else torch.from_numpy(data.label_share)
-        loss = Loss(**self._loss_parts(module), label_share=share).to(getattr(torch, self.dtype))
-        shapes = {name: value.shape for name, value in loss.state_dict().items()}
-        if shapes == {name: value.shape for name, value in state.items()}:
-            loss.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
-        return loss
-
-    def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
-        """Return the parts of the loss."""
-        penalty = None if self.penalty is None else resolve(self.penalty, PENALTIES)
-        return {"objective": OBJECTIVES["elbo"], "penalty": penalty, "penalty_weight": self.penalty_weight}
-
-    def _make_corruption(self) -> Callable[..., Tensor] | None:
-        return None if self.corruption is None else resolve(self.corruption, CORRUPTIONS)
-
-    def _make_likelihood(self) -> Likelihood:
-        return resolve(self.likelihood, LIKELIHOODS)(self.n_features_in_)
-
-    def _make_coders(self, code_params: int, output_params: int) -> tuple[nn.Module, nn.Module]:
-        """Return encoder and decoder for so many parameters per component and per column."""
-        factory = resolve(self.architecture, ARCHITECTURES)
-        if isinstance(self.architecture, str):
-            sizes = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
-            factory = partial(factory, hidden_layer_sizes=sizes, **self._layer_style())
-        encoder, decoder = factory(
-            n_features=self.n_features_in_,
-            n_code=code_params * self.n_components,
-            n_components=self.n_components,
-            n_outputs=output_params * self.n_features_in_,
-        )
-        return own_dropout(encoder), own_dropout(decoder)
-
-    def _layer_style(self) -> dict[str, Any]:
-        return {"activation": self.activation, "dropout": self.dropout, "layer_norm": self.layer_norm}
-
-    # Steps of a fit.
+class Trainable(Composed):
+    """An estimator that fits a torch module: the steps from arrays to a trained state."""
 
     @with_callbacks
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False) -> Self:
@@ -170,7 +33,7 @@ class Trainable(BaseEstimator):
             return self._train(X, y, sample_weight, partial)
         except BaseException:
             if self.__sklearn_is_fitted__():
-                learned = ("n_features_in_", "feature_names_in_", "task_names_", "classes_", "_y_ndim")
+                learned = ("n_features_in_", "feature_names_in_", "_table", "task_names_", "classes_", "_y_ndim")
                 self.__dict__.update({name: before[name] for name in learned if name in before})
             raise
 
@@ -231,9 +94,26 @@ class Trainable(BaseEstimator):
         sequence = np.random.SeedSequence([progress["_seed"], progress["n_iter_"]])
         return tuple(int(seed) for seed in sequence.generate_state(3))
 
+    def _check_features(self, X: Any, *, reset: bool) -> Any:
+        """Return the columns of X as the model sees them; with `reset`, learn what they are."""
+        if not reset:
+            return check_features(self, X, self._table, reset=False)
+        self._table = None
+        if is_frame(X) or is_per_column(self.likelihood):
+            check_feature_names(self, X)
+            self._table = learn_table(X, self.likelihood, self._names_in)
+        x = check_features(self, X, self._table, reset=True)
+        if issparse(x) and standardized_columns(self._make_likelihood()).any():
+            raise TypeError(
+                f"Sparse data was passed for X, which needs likelihoods whose columns are not centred, such as "
+                f"'multinomial' or 'poisson'. Got likelihood={self.likelihood!r}; use X.toarray(), or reduce the columns "
+                "first: sklearn.decomposition.TruncatedSVD takes sparse data."
+            )
+        return x
+
     def _check_data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
         """Check features and weights; there are no targets here."""
-        x = check_features(self, X, reset=reset)
+        x = self._check_features(X, reset=reset)
         weight = check_weights(sample_weight, x)
         return Data(x, None, weight, describe(x, weight))
 
@@ -246,18 +126,21 @@ class Trainable(BaseEstimator):
         self._check_values(module, data)
         if fresh:
             self._learn_units(module, data)
+            self._learn_rows(module, data)
         return module
 
     def _check_values(self, module: Autoencoder, data: Data) -> None:
         """Check the features against their likelihood."""
-        names = getattr(self, "feature_names_in_", range(self.n_features_in_))
-        check_support(data.features, module.likelihood, f"likelihood={self.likelihood!r}", "X", names)
+        check_support(data.features, module.likelihood, f"likelihood={self.likelihood!r}", "X", self._expanded_names)
 
     def _learn_units(self, module: Autoencoder, data: Data) -> None:
         """Set location and scale of the features."""
         features = data.features
         scale = features.deviation if self._is_standard() else features.bounded_deviation
         set_units(module.units, module.likelihood, features.mean, scale)
+
+    def _learn_rows(self, module: Autoencoder, data: Data) -> None:
+        """Let parts that start from rows of the data have them."""
 
     def _is_standard(self) -> bool:
         """Return whether the unit of a feature is its standard deviation."""
@@ -268,7 +151,7 @@ class Trainable(BaseEstimator):
         self, data: Data, module: Autoencoder, progress: dict[str, Any], device: torch.device, hold_out: bool
     ) -> tuple[Rows, Rows | None]:
         """Return the rows to train on and those held out; rows of weight zero are in neither."""
-        n_rows = len(data.x)
+        n_rows = data.x.shape[0]
         index = np.arange(n_rows) if data.weight is None else np.flatnonzero(data.weight)
         n_valid = ceil(self.validation_fraction * len(index)) if hold_out else 0
         if n_valid and n_valid >= len(index):

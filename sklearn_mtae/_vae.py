@@ -1,129 +1,13 @@
 """The variational autoencoder as a transformer."""
 
-from collections.abc import Callable
-from numbers import Integral, Real
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
-from ._base import BaseAutoencoder
-from ._validation import Interval, StrOptions, resolve
-from .nn.models import VAE, Autoencoder, Output
-from .nn.objectives import OBJECTIVES
-from .nn.posteriors import POSTERIORS, NormalPosterior, quasi_normal
-from .nn.priors import PRIORS, Prior
-from .nn.random import seeded
-from .nn.schedules import SCHEDULES
-
-
-class BaseVAE(BaseAutoencoder):
-    """What the variational estimators share: the code is a distribution."""
-
-    _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
-        "posterior": [StrOptions(set(POSTERIORS)), callable],
-        "prior": [StrOptions(set(PRIORS)), callable],
-        "objective": [StrOptions(set(OBJECTIVES)), callable],
-        "beta": [Interval(Real, 0, None, closed="left"), StrOptions(set(SCHEDULES)), callable],
-    }
-    _blueprint_names = (*BaseAutoencoder._blueprint_names, "posterior", "prior")
-
-    posterior: str | Callable[[], NormalPosterior]
-    prior: str | Callable[[int], Prior]
-    objective: str | Callable[[Output], dict[str, Tensor]]
-    beta: float | str | Callable[[float], float]
-
-    def transform(self, X: ArrayLike, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
-        """Encode rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing.
-        return_std : bool, default=False
-            Whether to return the posteriors' standard deviations too.
-
-        Returns
-        -------
-        mean : ndarray of shape (n_samples, n_components)
-            Posterior means.
-        std : ndarray of shape (n_samples, n_components)
-            Posterior standard deviations, with `return_std`.
-        """
-        if not return_std:
-            return super().transform(X)
-
-        def moments(module: VAE, x: Tensor) -> Tensor:
-            q = module.infer(module.fill(x))
-            n_columns = self._n_features_out
-            return torch.cat([q.mean[:, :n_columns], q.stddev[:, :n_columns]], dim=-1)
-
-        mean, std = np.split(self._apply(moments, self._check_rows(X)), 2, axis=1)
-        return mean, std
-
-    def score_samples(self, X: ArrayLike, n_importance_samples: int = 100) -> NDArray:
-        """Return log p(x) of each row in nats, in X's own units, over its observed cells.
-
-        Importance sampling (Burda et al. 2016, arXiv 1509.00519): `log mean_k p(x, z_k) / q(z_k given x)`, z_k drawn
-        from q(z given x); a lower bound that rises with the number of draws to log p(x). The draws are
-        quasi-random and a function of the row, so that a row's score does not depend on the rows beside it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing.
-        n_importance_samples : int, default=100
-            Draws per row.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Log-densities.
-        """
-        check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
-
-        def log_density(module: VAE, x: Tensor) -> Tensor:
-            noise = quasi_normal(module.fill(x), n_importance_samples, module.prior.n_components, self._seed)
-            return module.log_marginal(x, noise) + module.units.log_jacobian(x)
-
-        return self._apply(log_density, self._check_rows(X), n_draws=n_importance_samples)
-
-    def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
-        own = {"objective": resolve(self.objective, OBJECTIVES), "beta": self._resolve_beta()}
-        return {**super()._loss_parts(module), **own}
-
-    def _resolve_beta(self) -> float | Callable[[float], float]:
-        """Return the weight of the rate, or the function that gives it."""
-        return SCHEDULES[self.beta] if isinstance(self.beta, str) else self.beta
-
-    def _variational_parts(self, n_extra: int = 0) -> dict[str, Any]:
-        """Return the parts of a variational model, with so many components beyond those of the features."""
-        likelihood = self._make_likelihood()
-        posterior = resolve(self.posterior, POSTERIORS)()
-        encoder, decoder = self._make_coders(posterior.n_params, likelihood.n_params)
-        prior = resolve(self.prior, PRIORS)(self.n_components + n_extra)
-        return {
-            "encoder": encoder,
-            "decoder": decoder,
-            "likelihood": likelihood,
-            "posterior": posterior,
-            "prior": prior,
-            "corruption": self._make_corruption(),
-        }
-
-    def _sample(self, n_samples: int, random_state: Any) -> list[NDArray]:
-        """Draw rows on the CPU, from one seed whatever the device, in float64: a large location takes digits."""
-        check_is_fitted(self)
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
-        seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-        module = self._fitted_module(torch.float64, torch.device("cpu"))
-        with torch.inference_mode(), seeded(seed):
-            return [part.numpy() for part in module.sample(n_samples)]
+from ._variational import BaseVAE
+from .nn.models import VAE
 
 
 class VAETransformer(BaseVAE):
@@ -150,25 +34,44 @@ class VAETransformer(BaseVAE):
         Probability that a hidden unit is dropped while training.
     layer_norm : bool, default=False
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
-    architecture : str or callable, default="mlp"
-        Name of an architecture, or a factory that takes `n_features, n_code, n_components, n_outputs` by name and
-        returns two torch modules: an encoder from `n_features` to `n_code` columns and a decoder from `n_components`
-        to `n_outputs` columns. The four parameters above shape the named ones only.
-    likelihood : {"gaussian", "squared_error", "bernoulli"} or callable, default="gaussian"
-        Distribution of a column, given the code. "gaussian" learns a variance per column; "squared_error" fixes the
-        standard deviation at the column's unit (see `scaling`); "bernoulli" takes values in [0, 1]. Or a factory that
-        takes the number of columns.
-    posterior : {"normal"} or callable, default="normal"
-        Family of q(z given x): normal with a diagonal covariance.
-    prior : {"normal"} or callable, default="normal"
-        p(z): standard normal. Or a factory that takes the number of components.
-    objective : {"elbo"} or callable, default="elbo"
-        What is maximised; or a function from the model's output to named terms, one value per row.
-    beta : float, {"linear"} or callable, default=1.0
+    architecture : {"mlp", "resnet", "conv", "conv1d"} or callable, default="mlp"
+        Multi-layer perceptrons, with residual connections, or convolutions; or a factory that takes `n_features,
+        n_code, n_components, n_outputs` by name and returns two torch modules: an encoder from `n_features` to `n_code`
+        columns and a decoder from `n_components` to `n_outputs` columns. The four parameters above shape the named ones
+        only; of convolutions, the layers between these and the code.
+    image_shape : tuple of int or None, default=None
+        Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
+        `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
+    likelihood : str, callable, dict or list, default="gaussian"
+        Distribution of a column, given the code: "gaussian" learns a variance per column, "squared_error" fixes the
+        standard deviation at the column's unit (see `scaling`); "student_t" and "laplace" forgive outliers,
+        "log_normal" takes positive values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and
+        "negative_binomial" counts; "multinomial" takes rows of counts or weights, as of words, and "categorical" the
+        indicator columns of one category. One for all columns, a dict by column name (by position, where X has no
+        names; "gaussian" for those left out) or a list; or a factory that takes the number of columns. A "categorical"
+        column of its own holds the categories, which are expanded inside; so are a DataFrame's columns of strings or
+        categories.
+    posterior : {"normal", "flow"} or callable, default="normal"
+        Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
+        arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
+    prior : {"normal", "mixture", "vamp", "flow"} or callable, default="normal"
+        p(z): standard normal; a mixture of ten normals; a mixture of the posteriors of fifty learned rows (VampPrior,
+        Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory that takes the number of
+        components and the number of columns of the encoder's input.
+    objective : {"elbo", "iwae", "beta_tc", "mmd"} or callable, default="elbo"
+        What is maximised: the evidence lower bound; the tighter one of five weighted draws (Burda et al. 2016, arXiv
+        1509.00519); the bound with more weight on the components' dependence (Chen et al. 2018, arXiv 1802.04942); or
+        with the distance of all codes from the prior (InfoVAE, arXiv 1706.02262). Other settings by
+        `sklearn_mtae.nn.objectives.IWAE(n_draws=50)` and its like; or a function from the model's output to named
+        terms, one value per row.
+    beta : float, {"linear", "cyclic"} or callable, default=1.0
         Weight of the rate (Higgins et al. 2017): 1 is the evidence lower bound, more presses components out of use.
         "linear" raises it from 0 to 1 over the first half of the training, which helps where components fall out of use
         (Bowman et al. 2016, arXiv 1511.06349); a function takes the part of the training that is done and returns the
         weight.
+    free_bits : float, default=0.0
+        Nats of a component's rate, averaged over the batch, that are not pressed down any further (Kingma et al. 2016,
+        arXiv 1606.04934): keeps components in use. For the objectives "elbo" and "mmd".
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
@@ -268,11 +171,13 @@ class VAETransformer(BaseVAE):
         dropout=0.0,
         layer_norm=False,
         architecture="mlp",
+        image_shape=None,
         likelihood="gaussian",
         posterior="normal",
         prior="normal",
         objective="elbo",
         beta=1.0,
+        free_bits=0.0,
         scaling="auto",
         corruption=None,
         penalty=None,
@@ -298,11 +203,13 @@ class VAETransformer(BaseVAE):
         self.dropout = dropout
         self.layer_norm = layer_norm
         self.architecture = architecture
+        self.image_shape = image_shape
         self.likelihood = likelihood
         self.posterior = posterior
         self.prior = prior
         self.objective = objective
         self.beta = beta
+        self.free_bits = free_bits
         self.scaling = scaling
         self.corruption = corruption
         self.penalty = penalty
@@ -363,7 +270,13 @@ class VAETransformer(BaseVAE):
         """
         return float(self.score_samples(X).mean())
 
-    def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> NDArray:
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        *,
+        conditions: Mapping[Any, Any] | None = None,
+    ) -> NDArray:
         """Draw new rows: codes from the prior, then columns given the codes.
 
         Parameters
@@ -372,13 +285,16 @@ class VAETransformer(BaseVAE):
             Number of rows.
         random_state : int, RandomState instance or None, default=None
             Seed of the draws.
+        conditions : mapping or None, default=None
+            Values of some columns, by their names, or by their positions where X had no names: the codes are then drawn
+            from p(z given these values), by importance sampling and resampling.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features)
-            Rows, in X's own units.
+        ndarray or DataFrame of shape (n_samples, n_features)
+            Rows, in X's own units; a DataFrame with the columns and dtypes of X where the estimator was fitted to one.
         """
-        return self._sample(n_samples, random_state)[0]
+        return self._sample(n_samples, random_state, conditions)[0]
 
     def _make_module(self) -> VAE:
         return VAE(**self._variational_parts())

@@ -9,9 +9,15 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import _param_validation, _safe_indexing, check_array, check_consistent_length
-from sklearn.utils.validation import _check_method_params, _check_sample_weight, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    _check_method_params,
+    _check_sample_weight,
+    validate_data,
+)
 
 from ._data import Columns
+from ._table import Table
 from ._tasks import per_task
 from .nn.likelihoods import Likelihood
 
@@ -19,6 +25,8 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "check_cells",
+    "check_feature_names",
     "check_features",
     "check_labels",
     "check_method_params",
@@ -28,13 +36,14 @@ __all__ = [
     "check_targets",
     "check_task_weights",
     "check_weights",
+    "feature_names",
     "resolve",
     "safe_indexing",
 ]
 
 Interval, StrOptions = _param_validation.Interval, _param_validation.StrOptions
 HasMethods = _param_validation.HasMethods
-check_method_params, safe_indexing = _check_method_params, _safe_indexing
+check_method_params, safe_indexing, feature_names = _check_method_params, _safe_indexing, _check_feature_names_in
 
 FLOATS = [np.float64, np.float32]
 
@@ -52,14 +61,31 @@ def check_sizes(sizes: Any, parameter: str) -> tuple[int, ...]:
     return tuple(int(width) for width in widths)
 
 
-def check_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> NDArray:
-    """Return X as a float array with NaN where missing, neither copied nor cast where it is one already."""
-    if issparse(X):
-        raise TypeError(
-            f"Sparse data was passed for X, but {type(estimator).__name__} needs a dense array. Use X.toarray(), or "
-            "reduce the columns first: sklearn.decomposition.TruncatedSVD takes sparse data."
-        )
-    return validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan")
+def check_feature_names(estimator: BaseEstimator, X: Any) -> None:
+    """Learn the number of X's columns, and their names where it has names, whatever they hold."""
+    if not hasattr(X, "columns"):
+        X = check_array(X, dtype=None, ensure_all_finite=False, accept_sparse="csr")
+    validate_data(estimator, X, reset=True, skip_check_array=True)
+
+
+def check_features(estimator: BaseEstimator, X: Any, table: Table | None, *, reset: bool) -> Any:
+    """Return X as floats with NaN where missing, neither copied nor cast where it is that already.
+
+    An array; a CSR array where X is sparse. Categories are expanded by the table.
+    """
+    if table is not None and table.expands:
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return table.encode(X)
+    return validate_data(
+        estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", accept_sparse="csr"
+    )
+
+
+def check_cells(cells: Sequence, table: Table | None) -> NDArray:
+    """Return the values of a row's cells as floats of shape (1, n_columns), categories expanded."""
+    if table is not None and table.expands:
+        return table.encode(np.array([list(cells)], dtype=object))
+    return check_array([cells], dtype=np.float64, ensure_all_finite="allow-nan", input_name="conditions")
 
 
 def check_targets(y: Any, X: NDArray) -> NDArray:
@@ -90,6 +116,13 @@ def check_support(columns: Columns, likelihood: Likelihood, parameter: str, arra
             raise ValueError(
                 f"{parameter} needs {needs}. Got {extreme} {values[column]:g} in column {names[column]!r}."
             )
+
+
+def _needs(array: str, low: float, high: float) -> str:
+    """Return the interval of the values in words; one that is open at 0 begins at the smallest number above it."""
+    if np.isfinite(high):
+        return f"{low:g} <= {array} <= {high:g}"
+    return f"{array} > 0" if 0 < low < 1e-30 else f"{array} >= {low:g}"
 
 
 def check_task_weights(weights: Any, names: Sequence[str]) -> NDArray:

@@ -16,7 +16,7 @@ from sklearn_mtae.nn.likelihoods import LIKELIHOODS
         (lambda X: np.full(X.shape, "word", dtype=object), ValueError, "could not convert string to float"),
         (lambda X: X[None], ValueError, "Found array with dim 3"),
         (lambda X: X[:, 0], ValueError, "Expected 2D array, got 1D array"),
-        (lambda X: sparse.csr_matrix(X), TypeError, r"Use X.toarray\(\), or reduce the columns first"),
+        (lambda X: sparse.csr_matrix(X), TypeError, r"use X.toarray\(\), or reduce the columns first"),
         (lambda X: X[:0], ValueError, "Found array with 0 sample"),
         (lambda X: X[:, :0], ValueError, "0 feature"),
     ],
@@ -41,7 +41,7 @@ def test_number_of_features(estimator, table):
     [
         ({"n_components": 0}, "'n_components' parameter .* must be an int in the range"),
         ({"likelihood": "gausian"}, "'likelihood' parameter .* must be a str among .*'gaussian'"),
-        ({"architecture": "resnet50"}, "'architecture' parameter .* must be a str among {'mlp'}"),
+        ({"architecture": "resnet50"}, "'architecture' parameter .* must be a str among {"),
         ({"activation": "sine"}, "'activation' parameter .*'tanh'"),
         ({"corruption": "salt"}, "'corruption' parameter .*'masking'"),
         ({"penalty": "l7"}, "'penalty' parameter .*'sparse'"),
@@ -125,7 +125,7 @@ def test_columns_without_values_or_without_spread(estimator, table):
 
 @pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))
 def test_one_row(estimator, likelihood):
-    X, Y = np.array([[0.0, 1.0, 0.5]]), np.array([[0.25, 7.0]])
+    X, Y = np.array([[0.25, 1.0, 0.5]]), np.array([[0.25, 7.0]])
     estimator.set_params(likelihood=likelihood).fit(X, Y)
     assert np.isfinite(estimator.predict(X)).all()
     assert np.isfinite(estimator.score_samples(X)).all()

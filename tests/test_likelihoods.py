@@ -1,20 +1,36 @@
 """The contract of every likelihood in the dictionary."""
 
+import copy
 import pickle
 
 import numpy as np
 import pytest
 import torch
+from scipy import integrate, stats
+from torch import distributions
 
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Categorical, Mixed, StudentT
 
 INF = float("inf")
+MEAN = torch.tensor([2.0, 0.5, 1.5], dtype=torch.float64)
+N_DRAWS = 4000
+
+
+def make(name, columns=(0, 1, 2)):
+    likelihood = LIKELIHOODS[name](len(columns)).double()
+    likelihood.learn(MEAN[list(columns)])
+    return likelihood
 
 
 @pytest.fixture(params=sorted(LIKELIHOODS))
-def likelihood(request):
+def name(request):
     torch.manual_seed(0)
-    return LIKELIHOODS[request.param](3)
+    return request.param
+
+
+@pytest.fixture
+def likelihood(name):
+    return make(name)
 
 
 def params_of(likelihood, n_rows=7, scale=1.0):
@@ -26,72 +42,224 @@ def values_of(likelihood, n_rows=7):
     return likelihood.distribution(params_of(likelihood, n_rows)).sample()
 
 
-def support_of(likelihood):
-    """Return points over the support, shape (n_points, 1, 1), and what a density weighs at each of them."""
-    discrete = {(0.0, 1.0): torch.arange(2.0), (0.0, INF): torch.arange(4000.0)}
-    if likelihood.support in discrete:
-        points = discrete[likelihood.support].double()
-        return points, torch.ones_like(points)
-    points = torch.linspace(-60, 60, 24001, dtype=torch.float64)
-    return points, torch.full_like(points, float(points[1] - points[0]))
+def space_of(likelihood):
+    """Return rows that cover the support, shape (n_points, 3), and what the density weighs at each, shape (n_points,).
+
+    The columns of a joint family go through all rows that it can draw; those of others all hold the same value.
+    """
+    low, high = likelihood.support
+    if likelihood.joint:
+        total = 1 if high == 1 else int(MEAN.sum())
+        counts = torch.cartesian_prod(*[torch.arange(total + 1.0).double()] * 3)
+        rows = counts[counts.sum(1) == total]
+        return rows, torch.ones(len(rows), dtype=torch.float64)
+    if likelihood.distribution(params_of(likelihood)).support.is_discrete:
+        points = torch.arange(min(high + 1, 4000.0)).double()
+        weights = torch.ones_like(points)
+    elif low > 0:
+        points, spacing = midpoints(-15, 25)
+        weights, points = points.exp() * spacing, points.exp()
+    else:
+        points, spacing = midpoints(max(low, -60), min(high, 60))
+        weights = torch.full_like(points, spacing)
+    return points[:, None].expand(-1, 3), weights
+
+
+def midpoints(low, high, n_points=24000):
+    spacing = (high - low) / n_points
+    return low + spacing * (torch.arange(n_points, dtype=torch.float64) + 0.5), spacing
 
 
 def mass_of(likelihood, params):
-    """Return the mass at each point of the support, shape (n_points, n_rows, n_columns)."""
-    points, spacing = support_of(likelihood)
-    x = torch.ones(params.shape[0], likelihood.n_columns, dtype=torch.float64)
-    density = torch.stack([likelihood.log_prob(params, point * x).detach().exp() for point in points])
-    return density * spacing[:, None, None]
+    """Return the mass at each point of the support, shape (n_points, n_rows, 3), or (n_points, n_rows, 1) if joint."""
+    points, weights = space_of(likelihood)
+    log_prob = likelihood.log_prob(params.expand(len(points), *params.shape), points[:, None]).detach()
+    if likelihood.joint:
+        log_prob = log_prob.sum(-1, keepdim=True)
+    return log_prob.exp() * weights[:, None, None]
+
+
+def empirical_of(likelihood, draws):
+    """Return the part of the draws at each point of the support or before it, shape (n_points, 3 or 1)."""
+    points, _ = space_of(likelihood)
+    if likelihood.joint:
+        equal = (draws[:, None] == points).all(-1)
+        assert equal.any(1).all()
+        return equal.double().mean(0).cumsum(0)[:, None]
+    ranks = torch.searchsorted(draws.T.sort().values.contiguous(), points.T.contiguous(), right=True)
+    return ranks.T / len(draws)
 
 
 def test_density_integrates_to_one(likelihood):
-    likelihood = likelihood.double()
     total = mass_of(likelihood, params_of(likelihood)).sum(0)
-    torch.testing.assert_close(total, torch.ones(7, 3, dtype=torch.float64), rtol=2e-6, atol=0)
+    torch.testing.assert_close(total, torch.ones_like(total), rtol=1e-5, atol=0)
 
 
 def test_density_is_that_of_the_distribution(likelihood):
-    likelihood = likelihood.double()
     params, x = params_of(likelihood), values_of(likelihood)
-    torch.testing.assert_close(likelihood.log_prob(params, x), likelihood.distribution(params).log_prob(x))
+    distribution, density = likelihood.distribution(params), likelihood.log_prob(params, x)
+    if likelihood.joint:  # torch's multinomial distribution takes the total from the row
+        density, total = density.sum(-1), int(x[0].sum())
+        distribution = distributions.Multinomial(total, distribution.mean, validate_args=False)
+    torch.testing.assert_close(density, distribution.log_prob(x))
 
 
 def test_samples_match_the_density(likelihood):
     """Kolmogorov and Smirnov's distance of 4,000 draws from the sums of the density, and the first two moments."""
-    torch.manual_seed(0)
-    likelihood = likelihood.double()
     params = params_of(likelihood, 1)
-    distribution, points = likelihood.distribution(params), support_of(likelihood)[0]
-    draws = torch.stack([distribution.sample() for _ in range(4000)])[:, 0]
-    cumulative = mass_of(likelihood, params)[:, 0].cumsum(0)
-    for column in range(3):
-        empirical = (draws[:, column].sort().values[None] <= points[:, None]).double().mean(1)
-        assert (empirical - cumulative[:, column]).abs().max() < 1.95 / 4000**0.5  # p < 0.001
-    mean = (points[:, None] * mass_of(likelihood, params)[:, 0]).sum(0)
+    mass, points = mass_of(likelihood, params)[:, 0], space_of(likelihood)[0]
+    draws = likelihood.distribution(params.expand(N_DRAWS, -1)).sample()
+    distance = (empirical_of(likelihood, draws) - mass.cumsum(0)).abs()
+    assert distance.max() < 1.95 / N_DRAWS**0.5  # p < 0.001
+    distribution = likelihood.distribution(params)
+    mean = (points * mass).sum(0)
     torch.testing.assert_close(distribution.mean[0].detach(), mean, rtol=1e-3, atol=1e-3)
-    variance = ((points[:, None] - mean) ** 2 * mass_of(likelihood, params)[:, 0]).sum(0)
+    variance = ((points - mean) ** 2 * mass).sum(0)
     torch.testing.assert_close(distribution.variance[0].detach(), variance, rtol=1e-2, atol=1e-3)
 
 
-def test_densities_are_those_of_scipy():
-    from scipy import stats
+def test_draws_lie_in_the_support(likelihood):
+    low, high = likelihood.support
+    x = likelihood.float().distribution(params_of(likelihood, 2000, scale=20.0).float()).sample()
+    assert ((low <= x) & (x <= high)).all()
 
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e3])
+def test_gradients_are_finite_with_missing_cells_and_extreme_parameters(likelihood, scale):
+    x = values_of(likelihood).float()
+    likelihood, params = likelihood.float(), params_of(likelihood, scale=scale).float().requires_grad_()
+    x[::2, 1] = float("nan")
+    x[3] = float("nan")
+    density = likelihood.log_prob(params, x)
+    assert torch.isfinite(density).all()
+    density.sum().backward()
+    assert torch.isfinite(params.grad).all()
+    assert all(torch.isfinite(p.grad).all() for p in likelihood.parameters())
+    assert (density[3] == 0).all()
+    assert (density[::2, 1] == 0).all()
+
+
+def test_mask_is_the_dropped_column(name, likelihood):
+    params, x = params_of(likelihood), values_of(likelihood)
+    masked = x.clone()
+    masked[:, 1] = float("nan")
+    own = params.unflatten(-1, (3, -1))[:, [0, 2]].flatten(1)
+    density = likelihood.log_prob(params, masked)
+    torch.testing.assert_close(density[:, [0, 2]], make(name, (0, 2)).log_prob(own, x[:, [0, 2]]))
+    torch.testing.assert_close(density[:, 1], torch.zeros(7, dtype=torch.float64))
+    torch.testing.assert_close(likelihood.log_prob(params, x, complete=True), likelihood.log_prob(params, x))
+
+
+def test_draws_broadcast_over_rows(likelihood):
+    params, x = params_of(likelihood), values_of(likelihood)
+    x[2, 1] = float("nan")
+    several = likelihood.log_prob(torch.stack([params, params + 1]), x)
+    torch.testing.assert_close(several[0], likelihood.log_prob(params, x))
+    torch.testing.assert_close(several[1], likelihood.log_prob(params + 1, x))
+
+
+def test_inputs_keep_missing_cells_and_are_finite_elsewhere(likelihood):
+    x = values_of(likelihood)
+    x[2, 1] = x[4] = float("nan")
+    seen = likelihood.as_input(x)
+    assert seen.shape == x.shape
+    assert (seen.isnan() == x.isnan()).all()
+    assert torch.isfinite(seen[~x.isnan()]).all()
+
+
+def test_copies_and_pickles(likelihood):
+    params, x = params_of(likelihood), values_of(likelihood)
+    x[2, 1] = x[4] = float("nan")
+    for again in (pickle.loads(pickle.dumps(likelihood)), copy.deepcopy(likelihood)):
+        torch.testing.assert_close(again.log_prob(params, x), likelihood.log_prob(params, x), rtol=0, atol=0)
+        torch.testing.assert_close(again.distribution(params).mean, likelihood.distribution(params).mean)
+
+
+def test_stacks_by_vmap(name, likelihood):
+    """Two models at once, each with what it has learned."""
+    other = make(name)
+    other.learn(MEAN.flip(0))
+    params, x = params_of(likelihood), values_of(likelihood)
+    x[2, 1] = x[4] = float("nan")
+    state, buffers = torch.func.stack_module_state([likelihood, other])
+
+    class Both(torch.nn.Module):
+        def __init__(self, likelihood):
+            super().__init__()
+            self.likelihood = likelihood
+
+        def forward(self, params, x):
+            return self.likelihood.log_prob(params, x), self.likelihood.distribution(params).mean
+
+    def call(state, buffers, params, x):
+        named = {f"likelihood.{key}": value for key, value in {**state, **buffers}.items()}
+        return torch.func.functional_call(Both(likelihood), named, (params, x))
+
+    density, mean = torch.func.vmap(call, (0, 0, 0, None))(state, buffers, torch.stack([params, params + 1]), x)
+    for one, own, offset in ((0, likelihood, 0), (1, other, 1)):
+        torch.testing.assert_close(density[one], own.log_prob(params + offset, x))
+        torch.testing.assert_close(mean[one], own.distribution(params + offset).mean)
+
+
+def test_densities_are_those_of_scipy():
     x, params = torch.tensor([[0.0, 1.0, 7.0]]).double(), torch.tensor([[0.3, -0.5, 1.2]]).double()
+    raw, scale = torch.tensor([0.0, 0.1, -0.1]).double(), np.exp([0.0, 0.5, -0.5])
     student = StudentT(3, df=4.0).double()
-    student.raw_log_variance.data = torch.tensor([0.0, 0.1, -0.1]).double()
-    scale = np.exp([0.0, 0.5, -0.5])
-    expected = stats.t.logpdf(x, 4.0, params, scale)
-    np.testing.assert_allclose(student.log_prob(params, x).detach(), expected)
-    poisson = LIKELIHOODS["poisson"](3).double()
-    poisson.learn(torch.tensor([1.0, 2.0, 5.0]))
-    mean = params.exp().numpy() * [1.0, 2.0, 5.0]
-    np.testing.assert_allclose(poisson.log_prob(params, x).detach(), stats.poisson.logpmf(x, mean), rtol=1e-6)
-    binomial = LIKELIHOODS["negative_binomial"](3).double()
-    binomial.learn(torch.tensor([1.0, 2.0, 5.0]))
-    binomial.raw_log_dispersion.data = torch.tensor([0.0, 0.1, -0.1]).double()
+    student.raw_log_variance.data = raw
+    np.testing.assert_allclose(student.log_prob(params, x).detach(), stats.t.logpdf(x, 4.0, params, scale))
+    laplace = make("laplace")
+    laplace.raw_log_variance.data = raw
+    np.testing.assert_allclose(laplace.log_prob(params, x).detach(), stats.laplace.logpdf(x, params, scale))
+    normal = make("log_normal")
+    normal.raw_log_variance.data = raw
+    expected = stats.lognorm.logpdf(x + 0.5, scale, scale=MEAN * params.exp())
+    np.testing.assert_allclose(normal.log_prob(params, x + 0.5).detach(), expected)
+    mean = (MEAN * params.exp()).numpy()
+    np.testing.assert_allclose(make("poisson").log_prob(params, x).detach(), stats.poisson.logpmf(x, mean))
+    binomial = make("negative_binomial")
+    binomial.raw_log_dispersion.data = raw
     size = np.exp([0.0, -1.0, 1.0])
     expected = stats.nbinom.logpmf(x, size, size / (size + mean))
-    np.testing.assert_allclose(binomial.log_prob(params, x).detach(), expected, rtol=1e-6)
+    np.testing.assert_allclose(binomial.log_prob(params, x).detach(), expected)
+
+
+RATES = [0.0, 1e-9, 1e-4, 0.01, 0.3, 0.499, 0.5, 0.501, 1.0, 4.0, 20.0, 100.0, 1e3]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rate", sorted({sign * rate for rate in RATES for sign in (-1, 1)}))
+def test_continuous_bernoulli_is_stable(rate, dtype):
+    """Near a probability of 1/2, where its closed form cancels, and for large logits, against numerical integrals."""
+    tolerance = {"rtol": 2e-5, "atol": 2e-7} if dtype == torch.float32 else {"rtol": 1e-7, "atol": 1e-9}
+    top = max(rate, 0.0)
+
+    def integral(function):
+        inside = [abs(edge - 20 / abs(rate)) for edge in (0, 1) if abs(rate) > 40]
+        return integrate.quad(lambda x: function(x) * np.exp(rate * x - top), 0, 1, points=inside or None, epsabs=0)[0]
+
+    mass = integral(lambda x: 1.0)
+    mean = integral(lambda x: x) / mass
+    variance = integral(lambda x: (x - mean) ** 2) / mass
+    likelihood = LIKELIHOODS["continuous_bernoulli"](1).to(dtype)
+    x, params = torch.tensor([[0.0], [0.3], [1.0]], dtype=dtype), torch.full((3, 1), rate, dtype=dtype)
+    density = likelihood.log_prob(params.requires_grad_(), x)
+    density.sum().backward()
+    expected = rate * x.double().numpy() - top - np.log(mass)
+    np.testing.assert_allclose(density.detach(), expected, rtol=tolerance["rtol"], atol=10 * tolerance["atol"])
+    np.testing.assert_allclose(params.grad, x.numpy() - mean, **tolerance)
+    distribution = likelihood.distribution(params.detach())
+    np.testing.assert_allclose(distribution.mean, np.full((3, 1), mean), **tolerance)
+    np.testing.assert_allclose(distribution.variance, np.full((3, 1), variance), **tolerance)
+
+
+@pytest.mark.parametrize("rate", [-300.0, -3.0, 0.0, 1e-3, 3.0, 300.0])
+def test_continuous_bernoulli_draws(rate):
+    """Against a truncated exponential distribution, from float32 logits."""
+    torch.manual_seed(0)
+    x = LIKELIHOODS["continuous_bernoulli"](1).distribution(torch.full((N_DRAWS, 1), rate)).sample()[:, 0].numpy()
+    falling = 1 - x if rate > 0 else x
+    expected = stats.truncexpon(abs(rate), scale=1 / abs(rate)) if rate else stats.uniform()
+    assert stats.kstest(falling, expected.cdf).pvalue > 1e-3
 
 
 def test_categorical_leaves_absent_classes_out():
@@ -107,11 +275,12 @@ def test_categorical_leaves_absent_classes_out():
 
 
 def test_mixed_columns_are_those_of_their_families():
-    names = ["poisson", "gaussian", "bernoulli", "gaussian", "student_t"]
+    names = ["poisson", "gaussian", "bernoulli", "gaussian", "student_t", "log_normal"]
     mixed = Mixed([LIKELIHOODS[name] for name in names]).double()
-    params = torch.randn(6, 5, dtype=torch.float64)
-    x = torch.tensor([2.0, 0.3, 1.0, -1.0, 0.1]).double().repeat(6, 1)
+    params = torch.randn(6, 6, dtype=torch.float64)
+    x = torch.tensor([2.0, 0.3, 1.0, -1.0, 0.1, 0.2]).double().repeat(6, 1)
     x[2, 1] = x[3, 0] = float("nan")
+    assert not mixed.joint
     for column, name in enumerate(names):
         alone, own = LIKELIHOODS[name](1).double(), [column]
         torch.testing.assert_close(mixed.log_prob(params, x)[:, own], alone.log_prob(params[:, own], x[:, own]))
@@ -121,49 +290,23 @@ def test_mixed_columns_are_those_of_their_families():
         torch.testing.assert_close(mixed.as_input(x)[:, own], alone.as_input(x[:, own]), equal_nan=True)
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e3])
-def test_gradients_are_finite_with_missing_cells_and_extreme_parameters(likelihood, scale):
-    params = params_of(likelihood, scale=scale).float().requires_grad_()
-    x = values_of(likelihood).float()
-    x[::2, 1] = float("nan")
-    x[3] = float("nan")
-    density = likelihood.log_prob(params, x)
-    density.sum().backward()
-    assert torch.isfinite(params.grad).all()
-    assert all(torch.isfinite(p.grad).all() for p in likelihood.parameters())
-    assert (density[3] == 0).all()
-    assert (density[::2, 1] == 0).all()
-
-
-def test_mask_is_the_dropped_column(likelihood):
-    params, x = params_of(likelihood), values_of(likelihood)
-    masked = x.clone()
-    masked[:, 1] = float("nan")
-    likelihood = likelihood.double()
-    expected = likelihood.log_prob(params, x)[:, [0, 2]].sum(-1)
-    torch.testing.assert_close(likelihood.log_prob(params, masked).sum(-1), expected)
-    torch.testing.assert_close(likelihood.log_prob(params, x, complete=True), likelihood.log_prob(params, x))
-
-
-def test_draws_broadcast_over_rows(likelihood):
-    likelihood = likelihood.double()
-    params, x = params_of(likelihood), values_of(likelihood)
-    several = likelihood.log_prob(torch.stack([params, params + 1]), x)
-    torch.testing.assert_close(several[0], likelihood.log_prob(params, x))
-    torch.testing.assert_close(several[1], likelihood.log_prob(params + 1, x))
-
-
-def test_pickles_and_stacks(likelihood):
-    params, x = params_of(likelihood).float(), values_of(likelihood).float()
-    again = pickle.loads(pickle.dumps(likelihood))
-    torch.testing.assert_close(again.log_prob(params, x), likelihood.log_prob(params, x))
-    stacked = torch.func.vmap(likelihood.log_prob)(torch.stack([params, params + 1]), torch.stack([x, x]))
-    torch.testing.assert_close(stacked[1], likelihood.log_prob(params + 1, x))
-
-
-def test_learned_variance_has_its_floor():
-    likelihood = LIKELIHOODS["gaussian"](2)
+@pytest.mark.parametrize("name", ["gaussian", "student_t", "laplace", "log_normal"])
+def test_learned_variance_has_its_floor(name):
+    likelihood = LIKELIHOODS[name](2)
     with torch.no_grad():
         likelihood.raw_log_variance.fill_(-1e3)
     likelihood.constrain()
     assert likelihood.log_variance.exp().tolist() == pytest.approx([1e-4, 1e-4])
+    assert likelihood.precision().tolist() == pytest.approx([1e4, 1e4])
+
+
+def test_log_normal_starts_from_the_mean_and_refuses_zero():
+    likelihood = make("log_normal")
+    assert likelihood.support[0] == np.finfo(np.float32).tiny
+    x = torch.tensor([[2.0, 0.5, 1.5], [4.0, 0.25, 0.0]]).double()
+    seen = likelihood.as_input(x)
+    torch.testing.assert_close(seen[0], torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-6)
+    torch.testing.assert_close(seen[1, :2].exp(), torch.tensor([2.0, 0.5]).double())
+    assert torch.isfinite(seen).all()
+    likelihood.learn(torch.tensor([1.0, 0.0, 3.0]))  # a column without a value
+    assert torch.isfinite(likelihood.log_location).all()

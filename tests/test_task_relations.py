@@ -13,7 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae.nn.objectives import head_distance
+from sklearn_mtae.nn.loss import head_distance
 from sklearn_mtae.nn.sharing import SHARINGS
 
 SOURCES = [AutoencoderTransformer, VAETransformer, MultiTaskVAERegressor]

@@ -9,7 +9,8 @@ from sklearn.linear_model import LinearRegression
 
 from sklearn_mtae import MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
-from sklearn_mtae.nn.objectives import Loss, elbo
+from sklearn_mtae.nn.loss import Loss
+from sklearn_mtae.nn.objectives import elbo
 from sklearn_mtae.nn.random import draw_from
 from sklearn_mtae.nn.weightings import WEIGHTINGS, Aggregation, DynamicAverage, FastAdaptive, Uncertainty
 

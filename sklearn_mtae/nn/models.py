@@ -5,7 +5,6 @@ units.
 """
 
 from collections.abc import Callable
-from math import log
 from typing import NamedTuple
 
 import torch
@@ -13,8 +12,8 @@ from numpy.typing import ArrayLike
 from torch import Generator, Tensor, nn
 
 from .likelihoods import Likelihood
-from .posteriors import DiagonalNormal, NormalPosterior
-from .priors import Prior
+from .posteriors import DiagonalNormal, NormalPosterior, Posterior
+from .priors import Density, Prior
 from .sharing import Heads
 
 
@@ -24,17 +23,20 @@ class Output(NamedTuple):
     inputs: Tensor
     """What the encoder saw, shape (n_rows, n_features): corrupted and filled."""
     z: Tensor
-    """Codes, shape (n_rows, n_components); drawn from `q` where there is one."""
+    """Codes, shape (n_rows, n_components); drawn from `q` where there is one. Several draws lie along a first axis, here
+    and in what is computed from them."""
     x_log_prob: Tensor
     """log p(x given z) over the observed cells, shape (n_rows,)."""
-    q: DiagonalNormal | None = None
+    q: Posterior | None = None
     """Posterior q(z given x)."""
-    prior: Prior | None = None
+    prior: Density | None = None
     """Prior p(z)."""
     y_log_prob: Tensor | None = None
     """log p(y_t given z) of each task, shape (n_rows, n_tasks); zero without a label."""
     labelled: Tensor | None = None
     """Which labels there are, shape (n_rows, n_tasks); None where it is known that none is missing."""
+    generator: Generator | None = None
+    """Source of further draws."""
 
 
 class Standardizer(nn.Module):
@@ -122,10 +124,13 @@ class Autoencoder(nn.Module):
         """Return log p(x given z) over the observed cells of each row, shape (..., n_rows)."""
         return self.likelihood.log_prob(self.decode(z), x, complete).sum(-1)
 
-    def forward(self, x: Tensor, y: Tensor | None = None, complete: tuple[bool, bool] = (False, False)) -> Output:
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, complete: tuple[bool, bool] = (False, False), n_draws: int = 1
+    ) -> Output:
         """Return codes and log-likelihoods of a batch of shape (n_rows, n_features).
 
-        `complete` promises that no cell of `x`, and none of `y`, is missing.
+        `complete` promises that no cell of `x`, and none of `y`, is missing; `n_draws` is how many codes of each row are
+        drawn, where they are drawn.
         """
         inputs = self.fill(x, complete[0])
         z = self.encode(inputs)
@@ -149,10 +154,6 @@ class Autoencoder(nn.Module):
     def reconstruct(self, z: Tensor) -> Tensor:
         """Return the likelihood's mean at each code, in the data's own units."""
         return self.units.inverse(self.likelihood.distribution(self.decode(z)).mean)
-
-    def log_marginal(self, x: Tensor) -> Tensor:
-        """Return log p(x given code(x)) of each standardised row: a deterministic code has no marginal."""
-        return self.log_likelihood(self.encode(self.fill(x)), x)
 
 
 class VAE(Autoencoder):
@@ -181,7 +182,7 @@ class VAE(Autoencoder):
         self.posterior = posterior
         self.prior = prior
 
-    def infer(self, x: Tensor) -> DiagonalNormal:
+    def infer(self, x: Tensor) -> Posterior:
         """Return q(z given x) for filled rows."""
         return self.posterior(self.encoder(x))
 
@@ -189,33 +190,22 @@ class VAE(Autoencoder):
         """Return the posterior mean of each row."""
         return self.infer(x).mean
 
-    def forward(self, x: Tensor, y: Tensor | None = None, complete: tuple[bool, bool] = (False, False)) -> Output:
-        """Return posteriors, one draw of each and its log-likelihoods."""
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, complete: tuple[bool, bool] = (False, False), n_draws: int = 1
+    ) -> Output:
+        """Return posteriors, draws of each and their log-likelihoods."""
         inputs = self.fill(x, complete[0])
         q = self.infer(inputs)
-        z = q.rsample(self.posterior.noise(q, self.generator))
-        return Output(inputs, z, self.log_likelihood(z, x, complete[0]), q, self.prior)
-
-    def log_marginal(self, x: Tensor, noise: Tensor) -> Tensor:  # type: ignore[override]
-        """Return log p(x) of each standardised row by importance sampling (Burda et al. 2016, equation 8).
-
-        `log mean_k p(x, z_k) / q(z_k given x)`, a lower bound that rises with the number of draws.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n_rows, n_features)
-            Standardised values, NaN where missing.
-        noise : Tensor of shape (n_draws, n_rows or 1, n_components)
-            Standard normal draws.
-        """
-        q = self.infer(self.fill(x))
-        z = q.rsample(noise)
-        log_weight = self.log_likelihood(z, x) + self.prior.log_prob(z) - q.log_prob(z)
-        return log_weight.logsumexp(0) - log(len(z))
+        z = q.rsample(self.posterior.noise(q, self.generator, n_draws))
+        log_prob, prior = self.log_likelihood(z, x, complete[0]), self.prior.given(self.infer)
+        return Output(inputs, z, log_prob, q, prior, generator=self.generator)
 
     def sample(self, n_samples: int) -> tuple[Tensor, ...]:
         """Draw codes from the prior and columns given the codes, in the data's own units."""
-        z = self.prior.sample(n_samples)
+        return self.generate(self.prior.given(self.infer).sample(n_samples))
+
+    def generate(self, z: Tensor) -> tuple[Tensor, ...]:
+        """Draw columns given the codes, in the data's own units."""
         return (self.units.inverse(self.likelihood.distribution(self.decode(z)).sample()),)
 
 
@@ -263,7 +253,7 @@ class MultiTaskVAE(VAE):
         shared = [*self.encoder.parameters(), *self.posterior.parameters(), *self.heads.common()]
         return [parameter for parameter in shared if parameter.requires_grad]
 
-    def infer(self, x: Tensor) -> DiagonalNormal:
+    def infer(self, x: Tensor) -> Posterior:
         """Return q(z given x) for filled rows, with the components that heads add to the encoder's."""
         return self.posterior(self.heads.extend(self.encoder(x), x))
 
@@ -272,18 +262,16 @@ class MultiTaskVAE(VAE):
         return super().decode(z[..., : self.n_shared] if self.heads.n_extra else z)
 
     def forward(  # type: ignore[override]
-        self, x: Tensor, y: Tensor, complete: tuple[bool, bool] = (False, False)
+        self, x: Tensor, y: Tensor, complete: tuple[bool, bool] = (False, False), n_draws: int = 1
     ) -> Output:
-        """Return what the VAE does, and the log-likelihood of each task's labels at the same draw."""
-        output = super().forward(x, y, complete)
+        """Return what the VAE does, and the log-likelihood of each task's labels at the same draws."""
+        output = super().forward(x, y, complete, n_draws)
         log_prob = self.task_likelihood.log_prob(self.heads(output.z), y, complete[1])
         return output._replace(y_log_prob=log_prob, labelled=None if complete[1] else ~y.isnan())
 
-    def sample(self, n_samples: int) -> tuple[Tensor, ...]:
-        """Draw codes from the prior, columns and targets given the codes, in the data's own units."""
-        z = self.prior.sample(n_samples)
-        x = self.units.inverse(self.likelihood.distribution(self.decode(z)).sample())
-        return x, self.task_units.inverse(self.task_likelihood.distribution(self.heads(z)).sample())
+    def generate(self, z: Tensor) -> tuple[Tensor, ...]:
+        """Draw columns and targets given the codes, in the data's own units."""
+        return *super().generate(z), self.task_units.inverse(self.task_likelihood.distribution(self.heads(z)).sample())
 
     def predict(self, z: Tensor) -> Tensor:
         """Return the mean of each task at each code, shape (..., n_rows, n_tasks), in the targets' own units."""

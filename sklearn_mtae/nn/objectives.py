@@ -1,16 +1,24 @@
-"""Objectives: from a model's output to named terms, one value per row, and from the terms to one loss."""
+"""Objectives: from a model's output to named terms, one value per row.
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+An objective is a function of the output, or an object that is called like one and declares what it needs: how many
+draws of the code, and which weights its own terms have.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import log
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .models import Autoencoder, Output
-from .weightings import Weighting
+from .models import Output
+
+Terms = dict[str, Tensor]
+Objective = Callable[[Output], Terms]
 
 
-def elbo(output: Output) -> dict[str, Tensor]:
+def elbo(output: Output) -> Terms:
     """Return the terms of the negative evidence lower bound in nats per row (Kingma and Welling 2014, arXiv 1312.6114).
 
     `ELBO(x) = E_q[log p(x given z)] - KL(q(z given x), p(z))`
@@ -29,170 +37,131 @@ def elbo(output: Output) -> dict[str, Tensor]:
     return terms
 
 
-OBJECTIVES: dict[str, Callable[[Output], dict[str, Tensor]]] = {"elbo": elbo}
+@dataclass(frozen=True)
+class IWAE:
+    """The importance-weighted bound (Burda et al. 2016, arXiv 1509.00519).
 
+    `log p(x) >= E[log mean_k w_k]`, `w_k = p(x, z_k) / q(z_k given x)`: it rises with the number of draws. Its terms are
 
-class Result(NamedTuple):
-    """What a loss makes of a batch."""
+    `-log mean_k w_k = sum_k v_k (distortion_k + rate_k) + KL(v, uniform)`, where `v_k = w_k / sum_j w_j`,
 
-    loss: Tensor
-    """The number that is minimised."""
-    means: dict[str, Tensor]
-    """Mean of each term over the rows, before its weight; "tasks", of shape (n_tasks,), over the labels of each."""
-    labelled: Tensor | None
-    """Weights of each task's labels in the batch, 1 on average over batches; where a weighting asks for it."""
-
-
-class Loss(nn.Module):
-    """Weigh an objective's terms into one number.
-
-    `loss = reconstruction_weight * distortion + beta * rate + weighting(tasks) + penalty + similarity`, each term
-    averaged over the rows of the batch, and that of a task over as many of them as have its label on average.
+    of which the last, "concentration", has no gradient of its own. The encoder's gradient is the doubly
+    reparameterised one (Tucker et al. 2019, arXiv 1810.04152), which does not drown in noise as draws are added; with a
+    posterior whose parameters cannot be held fixed it is the plain one. Where there are tasks, labels are part of x.
 
     Parameters
     ----------
-    objective : callable
-        From an `Output` to named terms.
-    beta : float or callable
-        Weight of the rate, or a function of the training's progress from 0 to 1 that returns it.
-    reconstruction_weight : float
-        Weight of the distortion.
-    penalty : callable or None
-        Penalty on the code.
-    penalty_weight : float
-        Its weight.
-    weighting : Weighting or None
-        From the losses of the tasks to one loss.
-    similarity : Tensor of shape (n_tasks, n_tasks) or None
-        How alike the heads of two tasks are to be: weights of their squared distance.
-    label_share : Tensor of shape (n_tasks,) or None
-        Part of the training rows that has a label of each task; None is all of them.
+    n_draws : int, default=5
+        Draws per row and step.
     """
 
-    similarity: Tensor | None
-    per_label: Tensor | None
+    n_draws: int = 5
 
-    def __init__(
-        self,
-        objective: Callable[[Output], dict[str, Tensor]],
-        beta: float | Callable[[float], float] = 1.0,
-        reconstruction_weight: float = 1.0,
-        penalty: Callable[..., Tensor] | None = None,
-        penalty_weight: float = 0.0,
-        weighting: Weighting | None = None,
-        similarity: Tensor | None = None,
-        label_share: Tensor | None = None,
-    ) -> None:
-        super().__init__()
-        self.objective = objective
-        self.beta = beta
-        self.reconstruction_weight = reconstruction_weight
-        self.penalty = penalty
-        self.penalty_weight = penalty_weight
-        self.weighting = weighting
-        self.register_buffer("similarity", similarity, persistent=False)
-        per_label = None
-        if label_share is not None and (label_share != 1).any():
-            # A task without a label in a part of the data has no loss there, whatever it is multiplied by.
-            per_label = torch.where(label_share > 0, 1 / label_share, 0.0)
-        self.register_buffer("per_label", per_label, persistent=False)
-
-    def forward(
-        self,
-        model: Autoencoder,
-        output: Output,
-        weight: Tensor | None = None,
-        label_weight: Tensor | None = None,
-        progress: float = 1.0,
-    ) -> Result:
-        """Return the loss of a batch and the mean of each of its terms.
-
-        Parameters
-        ----------
-        model : Autoencoder
-            The model that made the output.
-        output : Output
-            What it made of the batch.
-        weight : Tensor of shape (n_rows,) or None
-            Weights of the rows, 1 on average over the training data.
-        label_weight : Tensor of shape (n_rows, n_tasks) or None
-            Weights of the labels alone.
-        progress : float
-            Part of the training that is done, from 0 to 1.
-        """
-        terms = self.objective(output)
-        if self.penalty is not None and model.training:
-            code = output.z if output.q is None else output.q.mean
-            terms["penalty"] = self.penalty(model.encode, output.inputs, code, model.generator)
-        if label_weight is not None:
-            terms["tasks"] = terms["tasks"] * label_weight
-        means = {name: self._mean(term, weight) for name, term in terms.items()}
-        if self.per_label is not None:
-            means["tasks"] = means["tasks"] * self.per_label
-        if self.similarity is not None:
-            means["similarity"] = head_distance(model.heads.own(), self.similarity)  # type: ignore[union-attr]
-        labelled = self._labelled(output, weight, label_weight)
-        coefficients = {
-            "distortion": self.reconstruction_weight,
-            "rate": self.beta(progress) if callable(self.beta) else self.beta,
-            "penalty": self.penalty_weight,
+    def __call__(self, output: Output) -> Terms:
+        """Return the terms of minus the bound, each of shape (n_rows,), and those of the tasks."""
+        assert output.q is not None and output.prior is not None
+        # A single draw comes without an axis of its own.
+        z, log_prob = (part if self.n_draws > 1 else part[None] for part in (output.z, output.x_log_prob))
+        fixed = output.q.fixed
+        rate = (output.q if fixed is None else fixed).log_prob(z) - output.prior.log_prob(z)
+        task_log_prob = None
+        log_weight = (log_prob - rate).detach()
+        if output.y_log_prob is not None:
+            task_log_prob = output.y_log_prob if self.n_draws > 1 else output.y_log_prob[None]
+            log_weight = log_weight + task_log_prob.detach().sum(-1)
+        weight = log_weight.softmax(0)
+        if fixed is not None and output.z.requires_grad:
+            # Each draw's path carries its weight once more.
+            path = weight if self.n_draws > 1 else weight[0]
+            output.z.register_hook(lambda gradient: gradient * path.unsqueeze(-1))
+        concentration = (weight * log_weight.log_softmax(0)).sum(0) + log(len(z))
+        terms = {
+            "distortion": -(weight * log_prob).sum(0),
+            "rate": (weight * rate).sum(0),
+            "concentration": concentration,
         }
-        weighted = [
-            self._weigh(mean, labelled) if name == "tasks" else self._scale(mean, coefficients.get(name, 1.0))
-            for name, mean in means.items()
-        ]
-        return Result(sum(weighted[1:], weighted[0]), means, labelled)
-
-    def backward(self, result: Result, model: Autoencoder) -> None:
-        """Accumulate the gradients of a training step."""
-        if self.weighting is None:
-            result.loss.backward()
-        else:
-            self.weighting.backward(result.loss, result.means["tasks"], result.labelled, model)  # type: ignore[arg-type]
-
-    def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
-        if self.weighting is not None:
-            self.weighting.constrain()
-
-    def _weigh(self, losses: Tensor, labelled: Tensor | None) -> Tensor:
-        assert self.weighting is not None
-        return self.weighting(losses, labelled)
-
-    def _labelled(self, output: Output, weight: Tensor | None, label_weight: Tensor | None) -> Tensor | None:
-        """Return the weights of each task's labels in the batch, where the weighting wants to know them."""
-        if self.weighting is None or not self.weighting.adaptive:
-            return None
-        assert output.y_log_prob is not None
-        present = torch.ones_like(output.y_log_prob) if output.labelled is None else output.labelled.to(output.z)
-        labelled = self._mean(present if label_weight is None else present * label_weight, weight)
-        return labelled if self.per_label is None else labelled * self.per_label
-
-    @staticmethod
-    def _mean(term: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the weighted mean over rows."""
-        if weight is None:
-            return term.mean(0)
-        return (term * (weight if term.dim() == 1 else weight[:, None])).mean(0)
-
-    @staticmethod
-    def _scale(mean: Tensor, coefficient: float) -> Tensor:
-        # Small networks are bound by the number of kernels: a product with 1 costs as much as a layer's activation.
-        return mean if coefficient == 1 else coefficient * mean
+        if task_log_prob is not None:
+            terms["tasks"] = -(weight.unsqueeze(-1) * task_log_prob).sum(0)
+        return terms
 
 
-def head_distance(parameters: Sequence[Tensor], similarity: Tensor) -> Tensor:
-    """Return half the squared distances between the heads of related tasks (Evgeniou et al. 2005).
+@dataclass(frozen=True)
+class BetaTC:
+    """The evidence lower bound, its rate taken apart (Chen et al. 2018, arXiv 1802.04942).
 
-    `sum_(s < t) similarity_st * ||head_s - head_t||^2 / 2 = tr(H' L H) / 2`, where L is the Laplacian of the graph.
+    `rate = mutual information of x and z + total correlation of z's components + sum_j KL(q(z_j), p(z_j))`
+
+    The total correlation weighs `weight` times as much as the others, which presses the components towards
+    independence; `beta` weighs all three. The density q(z) of all codes is estimated by the mixture of the batch's own
+    posteriors. The article's estimate adds a constant that depends on the number of rows; the gradient is the same.
 
     Parameters
     ----------
-    parameters : sequence of Tensor
-        Parameters of the heads, the tasks along the first axis.
-    similarity : Tensor of shape (n_tasks, n_tasks)
-        Symmetric weights >= 0.
+    weight : float, default=6.0
+        Weight of the total correlation.
     """
-    heads = torch.cat([parameter.flatten(1) for parameter in parameters], dim=1)
-    laplacian = similarity.sum(0).diag() - similarity
-    return 0.5 * (heads * (laplacian @ heads)).sum()
+
+    weight: float = 6.0
+    rates: ClassVar[tuple[str, ...]] = ("mutual_information", "total_correlation", "component_rate")
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Weights of the terms."""
+        return {"total_correlation": self.weight}
+
+    def __call__(self, output: Output) -> Terms:
+        """Return the terms of minus the bound, each of shape (n_rows,), and those of the tasks."""
+        assert output.q is not None and output.prior is not None
+        terms = elbo(output._replace(q=None))
+        q, z = output.q, output.z
+        # From here: the codes along the first axis, the posteriors along the second.
+        pairs = q.log_prob_components(z.unsqueeze(1))
+        log_mixture = pairs.sum(-1).logsumexp(1) - log(len(z))
+        log_marginals = (pairs.logsumexp(1) - log(len(z))).sum(-1)
+        terms["mutual_information"] = q.log_prob(z) - log_mixture
+        terms["total_correlation"] = log_mixture - log_marginals
+        terms["component_rate"] = log_marginals - output.prior.log_prob(z)
+        return terms
+
+
+@dataclass(frozen=True)
+class MMD:
+    """The evidence lower bound and the distance of all codes from the prior (InfoVAE, Zhao et al. 2019, arXiv 1706.02262).
+
+    `loss = distortion + beta * rate + weight * MMD^2(q(z), p(z))`
+
+    In the article's letters `beta = 1 - alpha` and `weight = alpha + lambda - 1`: with `beta=0` nothing but the distance
+    of the aggregate of all codes from the prior is left, and each code may say as much of its row as it can. MMD is the
+    maximum mean discrepancy (Gretton et al. 2012) between the batch's codes and as many draws from the prior, with the
+    kernel `exp(-|a - b|^2 / (2 * n_components))`.
+
+    Parameters
+    ----------
+    weight : float, default=1000.0
+        Weight of the squared discrepancy, which lies between 0 and 2.
+    """
+
+    weight: float = 1000.0
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Weights of the terms."""
+        return {"mmd": self.weight}
+
+    def __call__(self, output: Output) -> Terms:
+        """Return the terms, each of shape (n_rows,), and those of the tasks."""
+        assert output.prior is not None
+        drawn = output.prior.sample(len(output.z), output.generator)
+        within, between = (_kernel(output.z, other).mean(1) for other in (output.z, drawn))
+        # The prior's own part is shared out evenly, so that the rows' mean is the discrepancy.
+        return {**elbo(output), "mmd": within - 2 * between + _kernel(drawn, drawn).mean()}
+
+
+def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    """Return the kernel of all pairs, shape (n_a, n_b)."""
+    # Not `cdist`, whose gradient is infinite where a point meets itself.
+    squared = (a.unsqueeze(1) - b).square().sum(-1)
+    return (-squared / (2 * a.shape[-1])).exp()
+
+
+OBJECTIVES: dict[str, Objective] = {"elbo": elbo, "iwae": IWAE(), "beta_tc": BetaTC(), "mmd": MMD()}

@@ -9,29 +9,42 @@ from collections.abc import Callable
 from functools import partial
 
 from ._base import Likelihood
-from ._continuous import Gaussian, LocationScale, StudentT
+from ._bounded import ContinuousBernoulli
+from ._continuous import Gaussian, Laplace, LocationScale, LogNormal, StudentT
 from ._discrete import Bernoulli, Categorical, Counts, NegativeBinomial, Poisson
 from ._mixed import Mixed
+from ._rows import Multinomial, OneHot, WholeRow
 
 __all__ = [
     "LIKELIHOODS",
     "Bernoulli",
     "Categorical",
+    "ContinuousBernoulli",
     "Counts",
     "Gaussian",
+    "Laplace",
     "Likelihood",
     "LocationScale",
+    "LogNormal",
     "Mixed",
+    "Multinomial",
     "NegativeBinomial",
+    "OneHot",
     "Poisson",
     "StudentT",
+    "WholeRow",
 ]
 
 LIKELIHOODS: dict[str, Callable[[int], Likelihood]] = {
     "gaussian": Gaussian,
     "squared_error": partial(Gaussian, scale=1.0),
     "student_t": StudentT,
+    "laplace": Laplace,
+    "log_normal": LogNormal,
     "bernoulli": Bernoulli,
+    "continuous_bernoulli": ContinuousBernoulli,
     "poisson": Poisson,
     "negative_binomial": NegativeBinomial,
+    "multinomial": Multinomial,
+    "categorical": OneHot,
 }

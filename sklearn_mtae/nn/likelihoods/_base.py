@@ -9,7 +9,7 @@ from torch import Tensor, distributions, nn
 
 
 class Likelihood(nn.Module):
-    """Independent distributions p(x_j given z), one per column.
+    """Distributions p(x_j given z), one per column: independent of each other, unless they are drawn as one (`joint`).
 
     Parameters
     ----------
@@ -25,6 +25,8 @@ class Likelihood(nn.Module):
     """Whether the columns are centred and scaled first: true for location-scale families alone."""
     filler: ClassVar[float] = 0.0
     """Any admissible value: stands in for a missing cell while the density is computed."""
+    joint: ClassVar[bool] = False
+    """Whether the columns are drawn together, and cannot be the targets of separate tasks."""
     peak: float | None = None
     """Upper bound of the log-density where there is one; None of a family that learns its own scale."""
 

@@ -134,3 +134,69 @@ class StudentT(LocationScale):
         log_variance = self.log_variance
         distance = (x - params) * (-log_variance / 2).exp()
         return constant - log_variance / 2 - half * torch.log1p(distance.square() / self.df)
+
+
+class Laplace(LocationScale):
+    """Laplace distribution: the decoder gives the location, the scale is one per column, learned.
+
+    `log p(x) = -|x - location| / scale - log(2 scale)`
+
+    The location is a median: an outlier costs its distance, where it costs a normal distribution the square.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    """
+
+    def distribution(self, params: Tensor) -> distributions.Laplace:
+        """Return the Laplace distribution of each cell."""
+        return distributions.Laplace(params, self.deviation(params), validate_args=False)
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return the log-density of each cell."""
+        log_scale = self.log_variance / 2
+        return -(x - params).abs() * (-log_scale).exp() - log_scale - log(2)
+
+
+class LogNormal(LocationScale):
+    """Log-normal distribution of positive values: the decoder gives the mean of log(x), the variance is learned.
+
+    `log p(x) = -((log(x) - mean)^2 / variance + log(variance) + log(2 pi)) / 2 - log(x)`
+
+    The decoder's output stands beside the log of the column's own mean. The variance is one per column, that of log(x),
+    with a floor of 1e-4: a deviation of one percent of the value. The smallest value allowed is 1.2e-38, the smallest
+    normal number in float32, so that zero is refused.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    """
+
+    support = (torch.finfo(torch.float32).tiny, float("inf"))
+    standardized = False
+    filler = 1.0
+    log_location: Tensor
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__(n_columns)
+        self.register_buffer("log_location", torch.zeros(n_columns))
+
+    def learn(self, mean: Tensor) -> None:
+        """Let an output of 0 mean the log of the column's own mean."""
+        self.log_location = torch.where(mean > 0, mean, 1.0).log().to(self.log_location)
+
+    def as_input(self, x: Tensor) -> Tensor:
+        """Return log(x) beside the log of the column's mean; what is below the smallest value allowed counts as it."""
+        return x.clamp(min=self.support[0]).log() - self.log_location
+
+    def distribution(self, params: Tensor) -> distributions.LogNormal:
+        """Return the log-normal distribution of each cell."""
+        return distributions.LogNormal(self.log_location + params, self.deviation(params), validate_args=False)
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return the log-density of each cell."""
+        log_x, log_variance = x.log(), self.log_variance
+        distance = (log_x - self.log_location - params) * (-log_variance / 2).exp()
+        return -0.5 * (distance.square() + log_variance + log(2 * pi)) - log_x

@@ -38,7 +38,9 @@ class Mixed(Likelihood):
     Parameters
     ----------
     factories : sequence of callable
-        The family of each column: takes a number of columns, returns a `Likelihood`.
+        The family of each column: takes a number of columns, returns a `Likelihood`. Columns of the same object are one
+        family. Groups that are each a family of a whole row, such as the indicators of several classes, take one
+        object each: `functools.partial(OneHot)`.
     """
 
     order: Tensor
@@ -51,6 +53,7 @@ class Mixed(Likelihood):
         self.families = nn.ModuleList(factory(len(own)) for factory, own in columns.items())
         self.columns = list(columns.values())
         self.n_params = max(family.n_params for family, _ in self.parts())  # type: ignore[misc]
+        self.joint = any(family.joint for family, _ in self.parts())  # type: ignore[misc]
         order = torch.tensor([column for own in self.columns for column in own]).argsort()
         self.register_buffer("order", order, persistent=False)
 

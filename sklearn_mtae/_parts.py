@@ -1,0 +1,182 @@
+"""What an estimator is made of: its parameters, and the parts of a model that they stand for."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from functools import partial
+from inspect import signature
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from ._columns import make_likelihood
+from ._data import Data
+from ._state import Cache
+from ._table import Table
+from ._validation import Interval, StrOptions, check_sizes, resolve
+from .nn.architectures import ACTIVATIONS, ARCHITECTURES, own_dropout
+from .nn.corruptions import CORRUPTIONS
+from .nn.likelihoods import LIKELIHOODS, Likelihood
+from .nn.loss import Loss
+from .nn.models import Autoencoder
+from .nn.objectives import OBJECTIVES
+from .nn.penalties import PENALTIES
+from .nn.random import seeded
+
+
+class Composed(BaseEstimator):
+    """An estimator whose model is composed of parts, each of them a parameter."""
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "layer_norm": ["boolean"],
+        "architecture": [StrOptions(set(ARCHITECTURES)), callable],
+        "image_shape": [tuple, list, None],
+        "likelihood": [StrOptions(set(LIKELIHOODS)), callable, dict, list, tuple],
+        "scaling": [StrOptions({"auto", "standard", "bounded"})],
+        "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
+        "penalty": [StrOptions(set(PENALTIES)), callable, None],
+        "penalty_weight": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "dtype": [StrOptions({"float32", "float64"})],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "net_params": [dict, None],
+    }
+
+    n_components: int
+    hidden_layer_sizes: Sequence[int]
+    activation: str
+    dropout: float
+    layer_norm: bool
+    architecture: str | Callable[..., tuple[nn.Module, nn.Module]]
+    image_shape: tuple[int, ...] | None
+    likelihood: str | Callable[[int], Likelihood] | Mapping[Any, Any] | Sequence[Any]
+    scaling: str
+    corruption: str | Callable[..., Tensor] | None
+    penalty: str | Callable[..., Tensor] | None
+    penalty_weight: float
+    alpha: float
+    batch_size: int | str | None
+    learning_rate_init: float
+    max_iter: int
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+    warm_start: bool
+    dtype: str
+    device: str
+    random_state: int | np.random.RandomState | None
+    verbose: bool | int
+    net_params: dict[str, Any] | None
+
+    # What the torch module is built from: kept as it was at `fit`, whatever `set_params` changes later.
+    _blueprint_names: tuple[str, ...] = (
+        "n_components",
+        "hidden_layer_sizes",
+        "activation",
+        "dropout",
+        "layer_norm",
+        "architecture",
+        "image_shape",
+        "likelihood",
+        "dtype",
+    )
+
+    n_features_in_: int
+    _table: Table | None
+    n_iter_: int
+    loss_curve_: list[float]
+    validation_scores_: list[float]
+    term_curves_: dict[str, list[float]]
+    _seed: int
+    _state: dict[str, NDArray]
+    _optimizer_state: dict[str, dict[str, NDArray]]
+    _loss_state: dict[str, NDArray]
+    _blueprint: dict[str, Any]
+    _cache: Cache
+
+    @abstractmethod
+    def _make_module(self) -> Autoencoder:
+        """Compose the model from the parameters."""
+
+    def _empty_module(self, blueprint: dict[str, Any], seed: int = 0) -> Autoencoder:
+        """Return a model with initial weights, torch's global random state left as it was."""
+        builder = copy(self)
+        builder.__dict__.update(blueprint)
+        with seeded(seed):
+            return builder._make_module()
+
+    def _make_loss(self, module: Autoencoder, state: dict[str, NDArray], data: Data | None = None) -> Loss:
+        """Compose the loss, what it has learned put back; it starts anew where its parts are others."""
+        share = None if data is None or data.label_share is None else torch.from_numpy(data.label_share)
+        loss = Loss(**self._loss_parts(module), label_share=share).to(getattr(torch, self.dtype))
+        shapes = {name: value.shape for name, value in loss.state_dict().items()}
+        if shapes == {name: value.shape for name, value in state.items()}:
+            loss.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+        return loss
+
+    def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
+        """Return the parts of the loss."""
+        penalty = None if self.penalty is None else resolve(self.penalty, PENALTIES)
+        return {"objective": OBJECTIVES["elbo"], "penalty": penalty, "penalty_weight": self.penalty_weight}
+
+    def _make_corruption(self) -> Callable[..., Tensor] | None:
+        return None if self.corruption is None else resolve(self.corruption, CORRUPTIONS)
+
+    @property
+    def _names_in(self) -> Sequence:
+        """Names of the features, or their positions."""
+        return list(getattr(self, "feature_names_in_", range(self.n_features_in_)))
+
+    @property
+    def _n_columns(self) -> int:
+        """Columns of X as the model sees them, categories expanded."""
+        return self.n_features_in_ if self._table is None else self._table.n_columns
+
+    @property
+    def _expanded_names(self) -> Sequence:
+        """Names of the columns as the model sees them."""
+        return self._names_in if self._table is None else self._table.names
+
+    def _make_likelihood(self) -> Likelihood:
+        return make_likelihood(self.likelihood, self._names_in, self._table)
+
+    def _make_coders(self, code_params: int, output_params: int) -> tuple[nn.Module, nn.Module]:
+        """Return encoder and decoder for so many parameters per component and per column."""
+        factory = resolve(self.architecture, ARCHITECTURES)
+        if isinstance(self.architecture, str):
+            sizes = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
+            shape = {} if self.image_shape is None else {"image_shape": check_sizes(self.image_shape, "image_shape")}
+            takers = [name for name, other in ARCHITECTURES.items() if "image_shape" in signature(other).parameters]
+            if shape and self.architecture not in takers:
+                raise ValueError(f"image_shape needs an architecture out of {takers}. Got {self.architecture!r} instead.")
+            factory = partial(factory, hidden_layer_sizes=sizes, **shape, **self._layer_style())
+        encoder, decoder = factory(
+            n_features=self._n_columns,
+            n_code=code_params * self.n_components,
+            n_components=self.n_components,
+            n_outputs=output_params * self._n_columns,
+        )
+        return own_dropout(encoder), own_dropout(decoder)
+
+    def _layer_style(self) -> dict[str, Any]:
+        return {"activation": self.activation, "dropout": self.dropout, "layer_norm": self.layer_norm}

@@ -1,0 +1,403 @@
+"""Between a table with categories and an array of numbers: a category becomes one indicator column per level."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+from math import isinf
+from numbers import Number
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._tasks import is_missing
+
+__all__ = ["Table", "frame_kinds", "is_frame"]
+
+NAN, OBJECT = float("nan"), np.dtype(object)
+PLAIN, MAX_SHOWN = "biuf", 10  # kinds of the dtypes of numbers; levels in an error
+
+# What a column of numbers must not hold, and what to do about it.
+REFUSED = {
+    (str, bytes): "Column {name!r} holds strings, such as {value!r}; likelihood must name it 'categorical'.",
+    (date, timedelta, np.datetime64, np.timedelta64): "Column {name!r} holds dates or durations, such as {value!r}; "
+    "turn it into a number first, such as the days since a date.",
+    (complex, np.complexfloating): "Complex data not supported: column {name!r} holds {value!r}.",
+}
+
+
+def is_frame(X: Any) -> bool:
+    """Return whether X is a pandas data frame."""
+    return hasattr(X, "iloc") and hasattr(X, "dtypes") and hasattr(X, "columns")
+
+
+def frame_kinds(X: Any) -> list[bool]:
+    """Return which columns of a table hold strings or have pandas' category dtype."""
+    table = _as_table(X)
+    return [dtype.kind in "OU" and _is_category(_column(table, j)) for j, dtype in enumerate(_dtypes(table))]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A column of numbers: its name and dtype, the numpy dtype of a cell, and what stands in a missing one."""
+
+    name: Hashable
+    dtype: Any
+    unit: str
+    missing: Any = NAN
+
+    width: ClassVar[int] = 1
+
+    @property
+    def names(self) -> list[Hashable]:
+        """Name of the one expanded column."""
+        return [self.name]
+
+    def encode(self, column: Any) -> NDArray:
+        """Return the numbers of a column, shape (n_rows, 1), NaN where missing."""
+        return _floats(column, self.name)[:, None]
+
+    def floats(self, values: NDArray) -> NDArray:
+        """Return the cells as they are, shape (n_rows,)."""
+        return values[:, 0]
+
+    def objects(self, values: NDArray) -> NDArray:
+        """Return the cells as Python objects, shape (n_rows,)."""
+        rounded, missing = self._rounded(values)
+        cells = rounded.astype(object)
+        cells[missing] = self.missing
+        return cells
+
+    def cells(self, values: NDArray) -> Any:
+        """Return the cells as what a pandas frame makes its column of, shape (n_rows,)."""
+        import pandas as pd
+
+        if self.dtype == "object":
+            return pd.Series(self.objects(values), dtype=object)
+        rounded, missing = self._rounded(values)
+        if self.dtype == self.unit and (rounded.dtype.kind == "f" or not missing.any()):
+            return rounded
+        return pd.Series(rounded, dtype=self.dtype).mask(missing).array
+
+    def _rounded(self, values: NDArray) -> tuple[NDArray, NDArray[np.bool_]]:
+        """Return the cells in their numpy dtype, any value where one is missing, and where they are missing."""
+        missing = np.isnan(values[:, 0])
+        return _round(values[:, 0], np.dtype(self.unit)), missing
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A column of categories: its name, its levels and their dtype, and what stands in a missing cell.
+
+    `ordered` is that of pandas' category dtype, None for a column of another dtype.
+    """
+
+    name: Hashable
+    dtype: Any
+    levels: list
+    ordered: bool | None = None
+    missing: Any = NAN
+
+    @property
+    def width(self) -> int:
+        """Number of levels."""
+        return len(self.levels)
+
+    @property
+    def names(self) -> list[Hashable]:
+        """Names of the expanded columns."""
+        return [f"{self.name}={level}" for level in self.levels]
+
+    def encode(self, column: Any) -> NDArray:
+        """Return the indicators of a column, shape (n_rows, width), NaN where missing."""
+        codes, found = _factorize(column)
+        order = {level: position for position, level in enumerate(self.levels)}
+        for level in (level for level in found if level not in order):
+            known = ", ".join(map(repr, self.levels[:MAX_SHOWN]))
+            known += f", ... ({self.width} in all)" if self.width > MAX_SHOWN else ""
+            raise ValueError(f"Column {self.name!r} must hold a category known from fit: {known}. Got {level!r}.")
+        x = np.zeros((len(codes), self.width))
+        x[np.arange(len(codes)), np.array([order[level] for level in found] + [0])[codes]] = 1
+        x[codes < 0] = np.nan
+        return x
+
+    def floats(self, values: NDArray) -> NDArray:
+        """Return the levels of the rows as floats, shape (n_rows,)."""
+        return np.array([*self.levels, NAN], dtype=values.dtype)[self._positions(values)]
+
+    def objects(self, values: NDArray) -> NDArray:
+        """Return the levels of the rows as Python objects, shape (n_rows,)."""
+        return np.fromiter([*self.levels, self.missing], dtype=object)[self._positions(values)]
+
+    def cells(self, values: NDArray) -> Any:
+        """Return the levels of the rows as what a pandas frame makes its column of, shape (n_rows,)."""
+        import pandas as pd
+
+        if self.ordered is not None:
+            dtype = pd.CategoricalDtype(pd.Index(self.levels, dtype=self.dtype), self.ordered)
+            return pd.Categorical.from_codes(self._positions(values), dtype=dtype)
+        if self.dtype == "object":
+            return pd.Series(self.objects(values), dtype=object)
+        return pd.Series(self.levels, dtype=self.dtype).reindex(self._positions(values)).array
+
+    def _positions(self, values: NDArray) -> NDArray[np.intp]:
+        """Return the position of the largest value of each row, -1 where one is missing."""
+        return np.where(np.isnan(values).any(axis=1), -1, values.argmax(axis=1))
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a table with categories: how they become numbers, and numbers become them.
+
+    `framed` is whether the table was a pandas data frame.
+    """
+
+    columns: list[Numbers | Levels]
+    framed: bool
+
+    @classmethod
+    def learn(cls, X: Any, kinds: Sequence[bool]) -> Self:
+        """Learn the columns of a table and the levels of its categories.
+
+        The levels are those of pandas' category dtype, seen or not, and otherwise the values that were seen, sorted.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table. Missing cells are NaN, None or pandas' own.
+        kinds : sequence of bool of length n_features
+            Which columns are categories.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a category has no observed value, or if another column does not hold numbers.
+        """
+        table = _as_table(X)
+        names = X.columns if hasattr(X, "columns") else range(table.shape[1])
+        learners = [_learn_levels if kind else _learn_numbers for kind in kinds]
+        parts = enumerate(zip(learners, names, _dtypes(table), strict=True))
+        return cls([learn(name, dtype, partial(_column, table, j)) for j, (learn, name, dtype) in parts], is_frame(X))
+
+    @property
+    def expands(self) -> bool:
+        """Whether there are categories."""
+        return any(isinstance(column, Levels) for column in self.columns)
+
+    @property
+    def n_columns(self) -> int:
+        """Number of expanded columns."""
+        return sum(column.width for column in self.columns)
+
+    @property
+    def names(self) -> list[Hashable]:
+        """Names of the expanded columns: "age", "job=clerk"; for an array 0, "1=clerk"."""
+        return [name for column in self.columns for name in column.names]
+
+    @property
+    def groups(self) -> list[list[int]]:
+        """Positions of the expanded columns of each column of the table."""
+        return [list(range(own.start, own.stop)) for own in self._spans]
+
+    @property
+    def _spans(self) -> list[slice]:
+        ends = np.cumsum([column.width for column in self.columns]).tolist()
+        return [slice(end - column.width, end) for end, column in zip(ends, self.columns, strict=True)]
+
+    def encode(self, X: Any) -> NDArray:
+        """Expand a table into numbers.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The learned columns, found by position.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_columns)
+            Numbers and indicators, NaN where missing; float32 where all of X is float32, otherwise float64.
+
+        Raises
+        ------
+        ValueError
+            If a category has a level that was not learned, or a number is infinite.
+        """
+        table = _as_table(X)
+        dtypes, spans = _dtypes(table), self._spans
+        dtype = np.float32 if all(own == np.float32 for own in dtypes) else np.float64
+        plain = [isinstance(c, Numbers) and own.kind in PLAIN for c, own in zip(self.columns, dtypes, strict=True)]
+        if all(plain):
+            return self._check_finite(_block(table, dtype))
+        x = np.empty((len(table), self.n_columns), dtype)
+        block = table.loc[:, plain] if is_frame(table) else table[:, plain]
+        x[:, [own.start for own, simple in zip(spans, plain, strict=True) if simple]] = _block(block, dtype)
+        for j in np.flatnonzero(np.logical_not(plain)).tolist():
+            x[:, spans[j]] = self.columns[j].encode(_column(table, j))
+        return self._check_finite(x)
+
+    def decode(self, values: ArrayLike, index: Any = None) -> Any:
+        """Turn numbers back into a table like the one that was learned.
+
+        A category is the level with the largest value; whole numbers are rounded and kept within their dtype, and a
+        boolean is true above a half. Where numpy's dtype cannot hold NaN, pandas chooses one that can.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_samples, n_columns)
+            Means, probabilities or draws of the expanded columns, NaN where missing.
+        index : Index or None, default=None
+            Index of the frame; None counts from 0.
+
+        Returns
+        -------
+        DataFrame or ndarray of shape (n_samples, n_features)
+            For an array one of floats, not rounded, or one of objects where a level is no number.
+        """
+        x = np.asarray(values)
+        x = x.astype(np.result_type(x, np.float32), copy=False)
+        parts = [(column, x[:, own]) for column, own in zip(self.columns, self._spans, strict=True)]
+        if self.framed:
+            return self._decode_frame(x, parts, index)
+        numeric = all(isinstance(level, Number | np.bool_) for c in self.columns for level in getattr(c, "levels", ()))
+        return np.stack([(column.floats if numeric else column.objects)(own) for column, own in parts], axis=1)
+
+    def _decode_frame(self, x: NDArray, parts: list[tuple[Numbers | Levels, NDArray]], index: Any) -> Any:
+        import pandas as pd
+
+        names = [column.name for column in self.columns]
+        units = {c.unit if isinstance(c, Numbers) and c.dtype == c.unit else "object" for c in self.columns}
+        unit = np.dtype(units.pop() if len(units) == 1 else "object")
+        if unit.kind == "f" or (unit.kind in PLAIN and not np.isnan(x).any()):
+            return pd.DataFrame(_round(x, unit), columns=names, index=index, copy=False)
+        frame = pd.DataFrame({j: column.cells(own) for j, (column, own) in enumerate(parts)})
+        frame.columns = names
+        return frame if index is None else frame.set_axis(index)
+
+    def _check_finite(self, x: NDArray) -> NDArray:
+        for j in np.flatnonzero(np.isinf(x).any(axis=0)):
+            raise ValueError(f"Input X contains infinity or a value too large for {x.dtype!r}, in {self.names[j]!r}.")
+        return x
+
+
+def _learn_numbers(name: Hashable, dtype: Any, cells: Callable[[], Any]) -> Numbers:
+    """Learn what a column of numbers is to be turned back into; most are known by their dtype alone."""
+    if dtype.kind in PLAIN:
+        own = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))  # of a nullable dtype, a sparse one
+        return Numbers(name, _spelled(dtype), np.dtype(own).name)
+    x = _floats(cells(), name)
+    if dtype != OBJECT:
+        return Numbers(name, "float64", "float64")
+    column, missing = np.asarray(cells()), np.isnan(x)
+    kind = np.array(column[~missing].tolist()).dtype.kind
+    return Numbers(name, "object", {"b": "bool", "i": "int64"}.get(kind, "float64"), next(iter(column[missing]), NAN))
+
+
+def _learn_levels(name: Hashable, dtype: Any, cells: Callable[[], Any]) -> Levels:
+    """Learn the levels of a category."""
+    codes, found = _factorize(cells())
+    if not found:
+        raise ValueError(f"A categorical column must have an observed value. Column {name!r} has none.")
+    if any(isinstance(level, float) and isinf(level) for level in found):
+        raise ValueError(f"Input X contains infinity, in categorical column {name!r}.")
+    if hasattr(dtype, "categories"):
+        return Levels(name, _spelled(dtype.categories.dtype), dtype.categories.tolist(), bool(dtype.ordered))
+    missing = next(iter(np.asarray(cells())[codes < 0]), NAN) if dtype == OBJECT else NAN
+    return Levels(name, _spelled(dtype), _sorted(found), missing=missing)
+
+
+def _sorted(levels: list) -> list:
+    """Return levels sorted; by type first where they do not compare."""
+    try:
+        return sorted(levels)
+    except TypeError:
+        return sorted(levels, key=lambda level: (type(level).__name__, str(level)))
+
+
+def _spelled(dtype: Any) -> Any:
+    """Return a dtype's name where pandas makes the same dtype of it, otherwise the dtype."""
+    if isinstance(dtype, np.dtype):
+        return dtype.name
+    from pandas.api.types import pandas_dtype
+
+    try:
+        return str(dtype) if pandas_dtype(str(dtype)) == dtype else dtype
+    except (TypeError, ValueError, NotImplementedError):
+        return dtype
+
+
+def _round(x: NDArray, dtype: np.dtype) -> NDArray:
+    """Return numbers in a dtype, NaN as 0 where it has none: the nearest whole one that it holds, true above a half."""
+    if dtype.kind not in "iu":
+        return x > 0.5 if dtype.kind == "b" else x.astype(dtype)
+    info = np.iinfo(dtype)
+    # The largest integer of 64 bits lies between two floats; the upper one does not fit.
+    high = np.nextafter(float(info.max), 0) if info.bits == 64 else info.max
+    return np.nan_to_num(x.astype(np.float64)).round().clip(info.min, high).astype(dtype)
+
+
+def _floats(column: Any, name: Hashable) -> NDArray:
+    """Return a column as numbers, shape (n_rows,), NaN where missing."""
+    cells = np.asarray(column)
+    if cells.dtype.kind in PLAIN:
+        return cells
+    missing = is_missing(cells)
+    observed = cells[~missing]
+    types = set(map(type, observed))  # few, where the cells are many
+    for refused, message in REFUSED.items():
+        if own := tuple(kind for kind in types if issubclass(kind, refused)):
+            raise ValueError(message.format(name=name, value=str(next(v for v in observed if isinstance(v, own)))))
+    x = np.full(len(cells), np.nan)
+    try:
+        x[~missing] = observed.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise type(error)(f"Column {name!r} must hold numbers, or be named 'categorical': {error}") from error
+    return x
+
+
+def _factorize(column: Any) -> tuple[NDArray, list]:
+    """Return the position of each cell's value among those found, -1 where missing, and the values found."""
+    if hasattr(column, "factorize"):
+        codes, found = column.factorize()
+        return codes, found.tolist()
+    missing, found = is_missing(column), {}
+    codes = np.full(len(column), -1)
+    codes[~missing] = [found.setdefault(value, len(found)) for value in column[~missing].tolist()]
+    return codes, list(found)
+
+
+def _block(table: Any, dtype: type[np.floating]) -> NDArray:
+    """Return a table of plain numbers as an array."""
+    if not is_frame(table):
+        return table.astype(dtype, copy=False)
+    nullable = not all(isinstance(own, np.dtype) for own in table.dtypes)
+    return table.to_numpy(dtype=dtype, na_value=np.nan) if nullable else table.to_numpy(dtype=dtype)
+
+
+def _as_table(X: Any) -> Any:
+    """Return a pandas frame as it is and all else as an array of two dimensions."""
+    if is_frame(X):
+        return X
+    array = np.asarray(X)
+    if hasattr(X, "to_pandas") and array.dtype.kind not in PLAIN:
+        raise TypeError(f"Categories must come in a pandas data frame: pass X.to_pandas(). Got {type(X)} instead.")
+    if array.dtype.kind in "US" and not hasattr(X, "dtype"):
+        array = np.asarray(X, dtype=object)  # in a list with strings, numpy writes a number as a string
+    if array.ndim != 2:
+        raise ValueError(f"X must have shape (n_samples, n_features). Got {array.shape} instead.")
+    return array
+
+
+def _dtypes(table: Any) -> list:
+    return list(table.dtypes) if is_frame(table) else [table.dtype] * table.shape[1]
+
+
+def _column(table: Any, position: int) -> Any:
+    return table.iloc[:, position] if is_frame(table) else table[:, position]
+
+
+def _is_category(column: Any) -> bool:
+    """Return whether a column has pandas' category dtype or holds a string."""
+    if hasattr(column.dtype, "categories") or column.dtype.type is str:
+        return True
+    return any(isinstance(value, str) for value in np.asarray(column))

@@ -1,0 +1,245 @@
+"""What the variational estimators share: the code is a distribution."""
+
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from ._base import BaseAutoencoder
+from ._data import Data, blocks, dense, describe
+from ._validation import Interval, StrOptions, check_cells, check_support, resolve
+from .nn.importance import Draws, draw
+from .nn.models import VAE, Autoencoder, Output
+from .nn.objectives import OBJECTIVES
+from .nn.posteriors import POSTERIORS, NormalPosterior, quasi_normal
+from .nn.priors import PRIORS, Prior
+from .nn.random import seeded
+from .nn.schedules import SCHEDULES
+
+N_RESAMPLED = 1000
+"""Rows that are drawn at once under conditions, from one set of weighted codes."""
+DRAWS_PER_SAMPLE, MIN_DRAWS = 10, 5000
+"""Weighted codes for each such row, and in all at least."""
+
+
+class BaseVAE(BaseAutoencoder):
+    """Base of the variational estimators: the code is a distribution."""
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoder._parameter_constraints,
+        "posterior": [StrOptions(set(POSTERIORS)), callable],
+        "prior": [StrOptions(set(PRIORS)), callable],
+        "objective": [StrOptions(set(OBJECTIVES)), callable],
+        "beta": [Interval(Real, 0, None, closed="left"), StrOptions(set(SCHEDULES)), callable],
+        "free_bits": [Interval(Real, 0, None, closed="left")],
+    }
+    _blueprint_names = (*BaseAutoencoder._blueprint_names, "posterior", "prior")
+
+    posterior: str | Callable[[int], NormalPosterior]
+    prior: str | Callable[[int, int], Prior]
+    free_bits: float
+    objective: str | Callable[[Output], dict[str, Tensor]]
+    beta: float | str | Callable[[float], float]
+
+    def transform(self, X: ArrayLike, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        return_std : bool, default=False
+            Whether to return the posteriors' standard deviations too.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, n_components)
+            Posterior means.
+        std : ndarray of shape (n_samples, n_components)
+            Posterior standard deviations, with `return_std`.
+        """
+        if not return_std:
+            return super().transform(X)
+
+        def moments(module: VAE, x: Tensor) -> Tensor:
+            q = module.infer(module.fill(x))
+            n_columns = self._n_features_out
+            return torch.cat([q.mean[:, :n_columns], q.stddev[:, :n_columns]], dim=-1)
+
+        mean, std = np.split(self._apply(moments, self._check_rows(X)), 2, axis=1)
+        return mean, std
+
+    def score_samples(self, X: ArrayLike, n_importance_samples: int = 100) -> NDArray:
+        """Return log p(x) of each row in nats, in X's own units, over its observed cells.
+
+        Importance sampling (Burda et al. 2016, arXiv 1509.00519): `log mean_k p(x, z_k) / proposal(z_k)`, a lower bound
+        that rises with the number of draws to log p(x). The codes of a complete row are drawn from q(z given x); those
+        of a row with missing cells from a mixture of that, of a wider posterior at the row's most likely completion,
+        and of the prior. The draws are quasi-random and a function of the row, so that a row's score does not depend on
+        the rows beside it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        n_importance_samples : int, default=100
+            Draws per row.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Log-densities.
+        """
+        check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
+
+        def log_density(module: VAE, x: Tensor) -> Tensor:
+            return self._draw(module, x, n_importance_samples).log_marginal() + module.units.log_jacobian(x)
+
+        return self._apply(log_density, self._check_rows(X), n_draws=n_importance_samples)
+
+    def impute(
+        self,
+        X: ArrayLike,
+        n_draws: int = 1,
+        *,
+        n_importance_samples: int = 100,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> NDArray | list:
+        """Fill missing cells by what the observed ones say of them (Mattei and Frellsen 2019, arXiv 1812.02633).
+
+        With one draw, a cell becomes its mean given the observed cells of its row, `sum_k v_k E[x given z_k]`, where
+        `v_k` are importance weights; a category becomes the most probable one. With more, each becomes a draw from its
+        distribution given the observed cells: several tables, whose spread is what is not known (multiple imputation).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        n_draws : int, default=1
+            1 for the means, more for so many tables of draws.
+        n_importance_samples : int, default=100
+            Codes per row that are drawn and weighed.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws; the means need none.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features) or (n_draws, n_samples, n_features), or DataFrame or list of them
+            The rows, observed cells as they were; frames where the estimator was fitted to one.
+        """
+        check_scalar(n_draws, "n_draws", Integral, min_val=1)
+        check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
+        x = self._check_rows(X)
+        if n_draws == 1:
+            return self._restore(np.where(np.isnan(x), self._expect(x, n_importance_samples), x), X)
+
+        def several(module: VAE, x: Tensor) -> Tensor:
+            z = self._draw(module, x, n_importance_samples).resample(n_draws)
+            return module.generate(z)[0].movedim(0, 1)
+
+        with seeded(self._new_seed(random_state)):
+            drawn = self._apply(several, x, n_draws=max(n_draws, n_importance_samples))
+        tables = np.where(np.isnan(x), drawn.swapaxes(0, 1), x)
+        return tables if self._table is None else [self._restore(table, X) for table in tables]
+
+    def _expect(self, x: NDArray, n_importance_samples: int) -> NDArray:
+        """Return the mean of each cell of checked rows, given the observed cells of its row."""
+
+        def mean(module: VAE, x: Tensor) -> Tensor:
+            draws = self._draw(module, x, n_importance_samples)
+            return torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), module.reconstruct(draws.z))
+
+        return self._apply(mean, x, n_draws=n_importance_samples)
+
+    def _draw(self, module: VAE, x: Tensor, n_draws: int) -> Draws:
+        """Return weighted codes of each row."""
+        noise = quasi_normal(module.fill(x), n_draws, module.prior.n_components, self._seed)
+        return draw(module, x, noise, self._seed)
+
+    def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
+        objective = resolve(self.objective, OBJECTIVES)
+        if self.free_bits and self.objective not in ("elbo", "mmd"):
+            raise ValueError(
+                f"free_bits needs objective 'elbo' or 'mmd', whose rate is a divergence. Got {self.objective!r} instead."
+            )
+        own = {"objective": objective, "beta": self._resolve_beta(), "free_bits": self.free_bits}
+        return {**super()._loss_parts(module), **own}
+
+    def _learn_rows(self, module: VAE, data: Data) -> None:  # type: ignore[override]
+        if module.prior.n_learned:
+            n_rows = data.x.shape[0]
+            candidates = np.arange(n_rows) if data.weight is None else np.flatnonzero(data.weight)
+            chosen = candidates[np.linspace(0, len(candidates) - 1, module.prior.n_learned).astype(int)]
+            rows = module.units(torch.from_numpy(dense(data.x[np.unique(chosen)])))
+            # In training, `fill` would corrupt them.
+            module.prior.learn(module.eval().fill(rows.to(getattr(torch, self.dtype))))
+            module.train()
+
+    def _resolve_beta(self) -> float | Callable[[float], float]:
+        """Return the weight of the rate, or the function that gives it."""
+        return SCHEDULES[self.beta] if isinstance(self.beta, str) else self.beta
+
+    def _variational_parts(self, n_extra: int = 0) -> dict[str, Any]:
+        """Return the parts of a variational model, with so many components beyond those of the features."""
+        likelihood = self._make_likelihood()
+        posterior = resolve(self.posterior, POSTERIORS)(self.n_components + n_extra)
+        if n_extra and posterior.n_params != 2:
+            raise ValueError(
+                f"sharing with components of the tasks' own needs posterior='normal'. Got {self.posterior!r} instead."
+            )
+        encoder, decoder = self._make_coders(posterior.n_params, likelihood.n_params)
+        prior = resolve(self.prior, PRIORS)(self.n_components + n_extra, self._n_columns)
+        return {
+            "encoder": encoder,
+            "decoder": decoder,
+            "likelihood": likelihood,
+            "posterior": posterior,
+            "prior": prior,
+            "corruption": self._make_corruption(),
+        }
+
+    def _sample(self, n_samples: int, random_state: Any, conditions: Mapping[Any, Any] | None) -> list[Any]:
+        """Draw rows on the CPU, from one seed whatever the device, in float64: a large location takes digits."""
+        check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        module = self._fitted_module(torch.float64, torch.device("cpu"))
+        with torch.inference_mode(), seeded(self._new_seed(random_state)):
+            if conditions is None:
+                parts = [part.numpy() for part in module.sample(n_samples)]
+            else:
+                parts = self._sample_given(module, self._check_conditions(conditions), n_samples)
+        return [self._restore(parts[0]), *parts[1:]]
+
+    def _sample_given(self, module: VAE, row: NDArray, n_samples: int) -> list[NDArray]:
+        """Draw rows given the cells of a row of shape (1, n_columns) that are not NaN."""
+        parts = []
+        for rows in blocks(n_samples, N_RESAMPLED):
+            n_rows = rows.stop - rows.start
+            shape = (max(MIN_DRAWS, DRAWS_PER_SAMPLE * n_rows), 1, module.prior.n_components)
+            seed = int(torch.randint(np.iinfo(np.int32).max, ()))
+            noise = torch.randn(shape, dtype=torch.float64)
+            codes = draw(module, module.units(torch.from_numpy(row)), noise, seed).resample(n_rows)[:, 0]
+            parts.append([part.numpy() for part in module.generate(codes)])
+        columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        columns[0] = np.where(np.isnan(row), columns[0], row)
+        return columns
+
+    def _check_conditions(self, conditions: Mapping[Any, Any]) -> NDArray:
+        """Return the row of the given cells, NaN elsewhere."""
+        names = list(self._names_in)
+        unknown = [name for name in conditions if name not in names]
+        if unknown:
+            raise ValueError(f"conditions must name columns of X. Got {unknown}; the columns are {names}.")
+        cells = [conditions.get(name, np.nan) for name in names]
+        row = check_cells(cells, self._table)
+        check_support(describe(row), self._make_likelihood(), "conditions", "the column", self._expanded_names)
+        return row
+
+    def _new_seed(self, random_state: Any) -> int:
+        return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))

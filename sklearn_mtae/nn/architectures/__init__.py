@@ -1,0 +1,36 @@
+"""Architectures: how encoder and decoder are wired.
+
+A factory takes the widths and returns two modules: an encoder from (n_rows, n_features) to (n_rows, n_code) and a
+decoder from (..., n_components) to (..., n_outputs). The outputs of a column stand beside each other, as
+`Likelihood.split` takes them apart.
+"""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from ._convolution import conv, conv1d
+from ._layers import ACTIVATIONS, Dropout, own_dropout
+from ._mlp import mlp, perceptron
+from ._pretrained import Pretrained
+from ._resnet import resnet
+
+__all__ = [
+    "ACTIVATIONS",
+    "ARCHITECTURES",
+    "Dropout",
+    "Pretrained",
+    "conv",
+    "conv1d",
+    "mlp",
+    "own_dropout",
+    "perceptron",
+    "resnet",
+]
+
+ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, nn.Module]]] = {
+    "mlp": mlp,
+    "resnet": resnet,
+    "conv": conv,
+    "conv1d": conv1d,
+}

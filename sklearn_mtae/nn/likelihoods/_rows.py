@@ -1,0 +1,155 @@
+"""Families of a whole row: its columns share one unit of probability."""
+
+from collections.abc import Sequence
+from math import log
+
+import torch
+from torch import Tensor, distributions
+
+from ._base import Likelihood
+
+
+class WholeRow(Likelihood):
+    """Families whose columns share one unit of probability; the decoder gives one logit per column.
+
+    `p = softmax(log(share) + logit)` over the observed columns of the row, so that a missing cell is a column left out.
+    The share is the column's own of the training rows' total.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    """
+
+    standardized = False
+    joint = True
+    peak = 0.0
+    log_share: Tensor
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__(n_columns)
+        self.register_buffer("log_share", torch.full((n_columns,), -log(n_columns)))
+
+    def learn(self, mean: Tensor) -> None:
+        """Let outputs of 0 mean the columns' own shares; a column of zeros counts as the rarest of the others."""
+        seen = mean[mean > 0]
+        rarest = float(seen.min()) if len(seen) else 1.0
+        self.log_share = mean.clamp(min=rarest).log().log_softmax(-1).to(self.log_share)
+
+    def logits(self, params: Tensor) -> Tensor:
+        """Return the logarithms of probabilities, but for a constant of the row."""
+        return self.log_share + params
+
+    def log_prob(self, params: Tensor, x: Tensor, complete: bool = False) -> Tensor:
+        """Return each cell's part of log p(row given params), shape (..., n_columns): zero where `x` is NaN.
+
+        Parameters
+        ----------
+        params : Tensor of shape (..., n_columns)
+            Decoder outputs.
+        x : Tensor of shape (n_rows, n_columns)
+            Values, NaN where missing.
+        complete : bool, default=False
+            Promises that no cell is missing, which saves the masking.
+        """
+        if not complete:
+            # The lowest finite number does as minus infinity would, and spares an empty row 0 / 0.
+            params = params.masked_fill(x.isnan(), torch.finfo(params.dtype).min)
+        return super().log_prob(params, x, complete)
+
+
+class OneHot(WholeRow):
+    """One variable of several classes: its columns are their indicators, the decoder gives one logit per class.
+
+    `log p(x) = sum_j x_j log(p_j)`
+
+    Values between 0 and 1 count as expectations. A group that is missing in part says which of the observed classes it
+    is, if any.
+    """
+
+    support = (0.0, 1.0)
+
+    def distribution(self, params: Tensor) -> distributions.OneHotCategorical:
+        """Return the distribution of each row: one column is 1, the others are 0."""
+        return distributions.OneHotCategorical(logits=self.logits(params), validate_args=False)
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return each column's part of the log-probability of the row."""
+        return x * self.logits(params).log_softmax(-1)
+
+
+class Words(distributions.Distribution):
+    """Multinomial distribution of rows of one total.
+
+    Parameters
+    ----------
+    total : Tensor of shape ()
+        Total of a row; mean and variance take it as it is, draws round it to a whole number of words.
+    p : Tensor of shape (..., n_columns)
+        Probabilities of the columns.
+    """
+
+    def __init__(self, total: Tensor, p: Tensor) -> None:
+        super().__init__(p.shape[:-1], p.shape[-1:], validate_args=False)
+        self.total = total
+        self.p = p
+
+    @property
+    def mean(self) -> Tensor:
+        """Means, shape (..., n_columns)."""
+        return self.total * self.p
+
+    @property
+    def variance(self) -> Tensor:
+        """Variances, shape (..., n_columns)."""
+        return self.total * self.p * (1 - self.p)
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Return counts of shape (*sample_shape, ..., n_columns)."""
+        n_words = round(float(self.total))
+        if n_words == 0:
+            return torch.zeros(self._extended_shape(torch.Size(sample_shape)), dtype=self.p.dtype, device=self.p.device)
+        return distributions.Multinomial(n_words, self.p, validate_args=False).sample(torch.Size(sample_shape))
+
+
+class Multinomial(WholeRow):
+    """Multinomial distribution of a row of counts, given its total; the decoder gives one logit per column.
+
+    `log p(x) = sum_j (x_j log(p_j) - log(x_j!)) + log(total!)`, the last term shared out over the cells in proportion
+    to their counts (Liang et al. 2018, arXiv 1802.05814).
+
+    Weights that are no whole numbers, such as those of tf-idf, count as expectations. Mean, variance and draws are
+    those of a row of the training rows' mean total.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    """
+
+    support = (0.0, float("inf"))
+    total: Tensor
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__(n_columns)
+        self.register_buffer("total", torch.tensor(float(n_columns)))
+
+    def learn(self, mean: Tensor) -> None:
+        """Let outputs of 0 mean the columns' own shares, and draw rows of the mean total."""
+        super().learn(mean)
+        self.total = mean.sum().to(self.total)
+
+    def as_input(self, x: Tensor) -> Tensor:
+        """Return `sqrt(n_columns) * x / length of the observed cells`: rows compare whatever their total."""
+        length = x.nan_to_num(0.0).square().sum(-1, keepdim=True).sqrt()
+        return x / length.clamp(min=torch.finfo(x.dtype).tiny) * self.n_columns**0.5
+
+    def distribution(self, params: Tensor) -> Words:
+        """Return the distribution of each row, of the training rows' mean total."""
+        return Words(self.total, self.logits(params).softmax(-1))
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return each column's part of the log-probability of the row."""
+        total = x.sum(-1, keepdim=True)
+        orders = x * (torch.lgamma(total + 1) / total.clamp(min=torch.finfo(x.dtype).tiny))
+        return x * self.logits(params).log_softmax(-1) + (orders - torch.lgamma(x + 1))

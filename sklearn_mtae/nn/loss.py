@@ -1,0 +1,198 @@
+"""The loss: an objective's named terms, weighed into one number."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .models import Autoencoder, Output
+from .objectives import Objective
+from .weightings import Weighting
+
+
+class Result(NamedTuple):
+    """What a loss makes of a batch."""
+
+    loss: Tensor
+    """The number that is minimised."""
+    means: dict[str, Tensor]
+    """Mean of each term over the rows, before its weight; "tasks", of shape (n_tasks,), over the labels of each."""
+    labelled: Tensor | None
+    """Weights of each task's labels in the batch, 1 on average over batches; where a weighting asks for it."""
+
+
+class Loss(nn.Module):
+    """Weigh an objective's terms into one number.
+
+    `loss = reconstruction_weight * distortion + beta * rate + weighting(tasks) + penalty + similarity`, each term
+    averaged over the rows of the batch, and that of a task over as many of them as have its label on average.
+
+    Parameters
+    ----------
+    objective : callable
+        From an `Output` to named terms. It may declare `rates`, the names of the terms that `beta` weighs, and
+        `weights` of terms beside that; terms unknown here have the weight of the distortion.
+    beta : float or callable
+        Weight of the rate, or a function of the training's progress from 0 to 1 that returns it.
+    reconstruction_weight : float
+        Weight of the distortion.
+    penalty : callable or None
+        Penalty on the code.
+    penalty_weight : float
+        Its weight.
+    weighting : Weighting or None
+        From the losses of the tasks to one loss.
+    similarity : Tensor of shape (n_tasks, n_tasks) or None
+        How alike the heads of two tasks are to be: weights of their squared distance.
+    label_share : Tensor of shape (n_tasks,) or None
+        Part of the training rows that has a label of each task; None is all of them.
+    free_bits : float
+        Nats below which the rate of a component, averaged over the batch, is not pressed down any further.
+    """
+
+    similarity: Tensor | None
+    per_label: Tensor | None
+
+    def __init__(
+        self,
+        objective: Objective,
+        beta: float | Callable[[float], float] = 1.0,
+        reconstruction_weight: float = 1.0,
+        penalty: Callable[..., Tensor] | None = None,
+        penalty_weight: float = 0.0,
+        weighting: Weighting | None = None,
+        similarity: Tensor | None = None,
+        label_share: Tensor | None = None,
+        free_bits: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.objective = objective
+        self.n_draws: int = getattr(objective, "n_draws", 1)
+        self.rates: Sequence[str] = getattr(objective, "rates", ("rate",))
+        self.own_weights: Mapping[str, float] = getattr(objective, "weights", {})
+        self.free_bits = free_bits
+        self.beta = beta
+        self.reconstruction_weight = reconstruction_weight
+        self.penalty = penalty
+        self.penalty_weight = penalty_weight
+        self.weighting = weighting
+        self.register_buffer("similarity", similarity, persistent=False)
+        per_label = None
+        if label_share is not None and (label_share != 1).any():
+            # A task without a label in a part of the data has no loss there, whatever it is multiplied by.
+            per_label = torch.where(label_share > 0, 1 / label_share, 0.0)
+        self.register_buffer("per_label", per_label, persistent=False)
+
+    def forward(
+        self,
+        model: Autoencoder,
+        output: Output,
+        weight: Tensor | None = None,
+        label_weight: Tensor | None = None,
+        progress: float = 1.0,
+    ) -> Result:
+        """Return the loss of a batch and the mean of each of its terms.
+
+        Parameters
+        ----------
+        model : Autoencoder
+            The model that made the output.
+        output : Output
+            What it made of the batch.
+        weight : Tensor of shape (n_rows,) or None
+            Weights of the rows, 1 on average over the training data.
+        label_weight : Tensor of shape (n_rows, n_tasks) or None
+            Weights of the labels alone.
+        progress : float
+            Part of the training that is done, from 0 to 1.
+        """
+        terms = self.objective(output)
+        if self.penalty is not None and model.training:
+            code = output.z if output.q is None else output.q.mean
+            terms["penalty"] = self.penalty(model.encode, output.inputs, code, model.generator)
+        if label_weight is not None:
+            terms["tasks"] = terms["tasks"] * label_weight
+        means = {name: self._mean(term, weight) for name, term in terms.items()}
+        if self.per_label is not None:
+            means["tasks"] = means["tasks"] * self.per_label
+        if self.similarity is not None:
+            means["similarity"] = head_distance(model.heads.own(), self.similarity)  # type: ignore[union-attr]
+        labelled = self._labelled(output, weight, label_weight)
+        minimised = means
+        if self.free_bits:
+            minimised = {**means, "rate": self._rate_above(self.free_bits, output, weight)}
+        coefficients = self._coefficients(minimised, progress)
+        weighted = [
+            self._weigh(mean, labelled) if name == "tasks" else self._scale(mean, coefficients[name])
+            for name, mean in minimised.items()
+        ]
+        return Result(sum(weighted[1:], weighted[0]), means, labelled)
+
+    def _coefficients(self, terms: Iterable[str], progress: float) -> dict[str, float]:
+        """Return the weight of each term but those of the tasks."""
+        beta = self.beta(progress) if callable(self.beta) else self.beta
+        kinds = {"penalty": self.penalty_weight, "similarity": 1.0, **dict.fromkeys(self.rates, beta)}
+        return {name: kinds.get(name, self.reconstruction_weight) * self.own_weights.get(name, 1.0) for name in terms}
+
+    def _rate_above(self, floor: float, output: Output, weight: Tensor | None) -> Tensor:
+        """Return the rate, that of a component counted as `floor` nats where it is less."""
+        assert output.prior is not None
+        rates = output.prior.kl_components(output.q, output.z)
+        # A prior that knows the rate of all components together alone has one floor for them.
+        n_each = output.z.shape[-1] // rates.shape[-1]
+        return self._mean(rates, weight).clamp(min=floor * n_each).sum()
+
+    def backward(self, result: Result, model: Autoencoder) -> None:
+        """Accumulate the gradients of a training step."""
+        if self.weighting is None:
+            result.loss.backward()
+        else:
+            self.weighting.backward(result.loss, result.means["tasks"], result.labelled, model)  # type: ignore[arg-type]
+
+    def constrain(self) -> None:
+        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        if self.weighting is not None:
+            self.weighting.constrain()
+
+    def _weigh(self, losses: Tensor, labelled: Tensor | None) -> Tensor:
+        assert self.weighting is not None
+        return self.weighting(losses, labelled)
+
+    def _labelled(self, output: Output, weight: Tensor | None, label_weight: Tensor | None) -> Tensor | None:
+        """Return the weights of each task's labels in the batch, where the weighting wants to know them."""
+        if self.weighting is None or not self.weighting.adaptive:
+            return None
+        assert output.y_log_prob is not None
+        present = torch.ones_like(output.y_log_prob) if output.labelled is None else output.labelled.to(output.z)
+        labelled = self._mean(present if label_weight is None else present * label_weight, weight)
+        return labelled if self.per_label is None else labelled * self.per_label
+
+    @staticmethod
+    def _mean(term: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the weighted mean over rows."""
+        if weight is None:
+            return term.mean(0)
+        return (term * (weight if term.dim() == 1 else weight[:, None])).mean(0)
+
+    @staticmethod
+    def _scale(mean: Tensor, coefficient: float) -> Tensor:
+        # Small networks are bound by the number of kernels: a product with 1 costs as much as a layer's activation.
+        return mean if coefficient == 1 else coefficient * mean
+
+
+def head_distance(parameters: Sequence[Tensor], similarity: Tensor) -> Tensor:
+    """Return half the squared distances between the heads of related tasks (Evgeniou et al. 2005).
+
+    `sum_(s < t) similarity_st * ||head_s - head_t||^2 / 2 = tr(H' L H) / 2`, where L is the Laplacian of the graph.
+
+    Parameters
+    ----------
+    parameters : sequence of Tensor
+        Parameters of the heads, the tasks along the first axis.
+    similarity : Tensor of shape (n_tasks, n_tasks)
+        Symmetric weights >= 0.
+    """
+    heads = torch.cat([parameter.flatten(1) for parameter in parameters], dim=1)
+    laplacian = similarity.sum(0).diag() - similarity
+    return 0.5 * (heads * (laplacian @ heads)).sum()

@@ -1,0 +1,20 @@
+"""Posteriors: q(z given x), built from what the encoder puts out."""
+
+from collections.abc import Callable
+
+from ._flow import FlowNormal, FlowPosterior, Splines
+from ._normal import DiagonalNormal, NormalPosterior, Posterior, normal_log_prob, quasi_normal
+
+__all__ = [
+    "POSTERIORS",
+    "DiagonalNormal",
+    "FlowNormal",
+    "FlowPosterior",
+    "NormalPosterior",
+    "Posterior",
+    "Splines",
+    "normal_log_prob",
+    "quasi_normal",
+]
+
+POSTERIORS: dict[str, Callable[[int], NormalPosterior]] = {"normal": NormalPosterior, "flow": FlowPosterior}
