@@ -1,17 +1,19 @@
-"""The same autoencoder in pythae's trainer; importable only where pythae is."""
+"""The same autoencoders in pythae's trainer; importable only where pythae is."""
 
 import io
 import logging
-from contextlib import redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from tempfile import TemporaryDirectory
 
 import torch
+from numpy.typing import NDArray
 from pythae.data.datasets import BaseDataset
-from pythae.models import AE, AEConfig
+from pythae.models import AE, VAE, AEConfig, VAEConfig
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from ._loops import perceptron
 
@@ -46,17 +48,99 @@ def train(data: Tensor, n_hidden: int, n_code: int, batch_size: int, n_epochs: i
         Encoder(n_features, n_hidden, n_code),
         Decoder(n_code, n_hidden, n_features),
     )
+    with TemporaryDirectory() as folder, quiet():
+        config = BaseTrainerConfig(
+            output_dir=folder,
+            per_device_train_batch_size=batch_size,
+            num_epochs=n_epochs,
+            learning_rate=1e-3,
+            no_cuda=device.type != "cuda",
+        )
+        BaseTrainer(model, BaseDataset(data, torch.zeros(len(data))), training_config=config).train()
+    return model
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence pythae's progress bars and its log."""
     logging.disable(logging.INFO)
     try:
-        with TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
-            config = BaseTrainerConfig(
-                output_dir=folder,
-                per_device_train_batch_size=batch_size,
-                num_epochs=n_epochs,
-                learning_rate=1e-3,
-                no_cuda=device.type != "cuda",
-            )
-            BaseTrainer(model, BaseDataset(data, torch.zeros(len(data))), training_config=config).train()
+        with redirect_stderr(io.StringIO()):
+            yield
     finally:
         logging.disable(logging.NOTSET)
-    return model
+
+
+class PosteriorEncoder(BaseEncoder):
+    """An encoder of means and log variances that answers in pythae's own type."""
+
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x: Tensor) -> ModelOutput:
+        mean, log_variance = self.layers(x).chunk(2, dim=-1)
+        return ModelOutput(embedding=mean, log_covariance=log_variance)
+
+
+class ProbabilityDecoder(BaseDecoder):
+    """A decoder of probabilities that answers in pythae's own type."""
+
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, z: Tensor) -> ModelOutput:
+        return ModelOutput(reconstruction=self.layers(z).sigmoid())
+
+
+class BernoulliVAE:
+    """pythae's VAE of zeros and ones in its trainer, one epoch at a time, so that each can have data of its own."""
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        n_features: int,
+        n_code: int,
+        *,
+        batch_size: int,
+        eps: float,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        config = VAEConfig(input_dim=(n_features,), latent_dim=n_code, reconstruction_loss="bce")
+        self.model = VAE(config, PosteriorEncoder(encoder), ProbabilityDecoder(decoder))
+        self.n_epochs = 0
+        with TemporaryDirectory() as folder, quiet():
+            training = BaseTrainerConfig(
+                output_dir=folder,
+                per_device_train_batch_size=batch_size,
+                optimizer_params={"eps": eps},
+                seed=seed,
+                no_cuda=device.type != "cuda",
+            )
+            # The trainer tries the model on data that it is given; those to train on come with each epoch.
+            blank = torch.zeros(1, n_features)
+            self.trainer = BaseTrainer(self.model, BaseDataset(blank, blank[:, 0]), training_config=training)
+            self.trainer.prepare_training()
+
+    def train_epoch(self, X: NDArray, learning_rate: float) -> None:
+        """Train for one epoch; the optimiser goes on from the last one."""
+        dataset = BaseDataset(torch.from_numpy(X), torch.zeros(len(X)))
+        self.trainer.train_dataset = dataset
+        self.trainer.train_loader = self.trainer.get_train_dataloader(dataset)
+        for group in self.trainer.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.n_epochs += 1
+        with quiet():
+            self.trainer.train_step(self.n_epochs)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the posteriors' means and log variances."""
+        posterior = self.model.encoder(x)
+        return posterior.embedding, posterior.log_covariance
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the logits."""
+        return self.model.decoder.layers(z)

@@ -2,6 +2,7 @@
 
 from ._autoencoder import AutoencoderTransformer
 from ._classifier import MultiTaskVAEClassifier
+from ._diagnosis import DegenerateModelWarning
 from ._imputer import VAEImputer
 from ._per_task import PerTaskClassifier, PerTaskRegressor
 from ._regressor import MultiTaskVAERegressor
@@ -11,6 +12,7 @@ from ._version import __version__
 
 __all__ = [
     "AutoencoderTransformer",
+    "DegenerateModelWarning",
     "MultiTaskVAEClassifier",
     "MultiTaskVAERegressor",
     "PerTaskClassifier",

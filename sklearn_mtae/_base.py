@@ -129,7 +129,6 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             Log-densities of the observed cells in nats, in X's own units.
         """
 
-
         def log_density(module: Autoencoder, x: Tensor) -> Tensor:
             return module.log_likelihood(module.encode(module.fill(x)), x) + module.units.log_jacobian(x)
 

@@ -59,7 +59,8 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
     for name, one in zip(names, chosen, strict=True):
         if one is not None and not callable(one) and one not in LIKELIHOODS:
             raise ValueError(
-                f"likelihood must hold names out of {sorted(LIKELIHOODS)} or factories. Got {one!r} for column {name!r}."
+                f"likelihood must hold names out of {sorted(LIKELIHOODS)} or factories. Got {one!r} for column "
+                f"{name!r}."
             )
     return chosen
 

@@ -168,7 +168,9 @@ class Composed(BaseEstimator):
             shape = {} if self.image_shape is None else {"image_shape": check_sizes(self.image_shape, "image_shape")}
             takers = [name for name, other in ARCHITECTURES.items() if "image_shape" in signature(other).parameters]
             if shape and self.architecture not in takers:
-                raise ValueError(f"image_shape needs an architecture out of {takers}. Got {self.architecture!r} instead.")
+                raise ValueError(
+                    f"image_shape needs an architecture out of {takers}. Got {self.architecture!r} instead."
+                )
             factory = partial(factory, hidden_layer_sizes=sizes, **shape, **self._layer_style())
         encoder, decoder = factory(
             n_features=self._n_columns,

@@ -402,7 +402,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         likelihood = factories[0](len(names)) if len(set(factories)) == 1 else Mixed(factories)
         if likelihood.joint:
             raise ValueError(
-                f"task_likelihoods must hold families of single columns, not of rows, as 'multinomial' and 'categorical' "
-                f"are. Got {self.task_likelihoods!r} instead."
+                "task_likelihoods must hold families of single columns, not of rows, as 'multinomial' and "
+                f"'categorical' are. Got {self.task_likelihoods!r} instead."
             )
         return likelihood

@@ -88,10 +88,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Levels:
-    """A column of categories: its name, its levels and their dtype, and what stands in a missing cell.
-
-    `ordered` is that of pandas' category dtype, None for a column of another dtype.
-    """
+    """A column of categories: name, levels, their dtype, pandas' `ordered` or None, what stands in a missing cell."""
 
     name: Hashable
     dtype: Any
@@ -148,10 +145,7 @@ class Levels:
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a table with categories: how they become numbers, and numbers become them.
-
-    `framed` is whether the table was a pandas data frame.
-    """
+    """How the columns of a table become numbers, and numbers become them; `framed` if it was a pandas data frame."""
 
     columns: list[Numbers | Levels]
     framed: bool

@@ -32,7 +32,8 @@ class Trainable(Composed):
         try:
             return self._train(X, y, sample_weight, partial)
         except BaseException:
-            if self.__sklearn_is_fitted__():
+            # A warning that is an error comes after the new state.
+            if self.__sklearn_is_fitted__() and self._state is before.get("_state"):
                 learned = ("n_features_in_", "feature_names_in_", "_table", "task_names_", "classes_", "_y_ndim")
                 self.__dict__.update({name: before[name] for name in learned if name in before})
             raise
@@ -65,7 +66,12 @@ class Trainable(Composed):
         net.partial_fit(train)
         self._keep(net, progress, partial)
         task.end()
+        if not partial:
+            self._after_fit(data)
         return self
+
+    def _after_fit(self, data: Data) -> None:
+        """Look at what a fit made, and warn of it; the estimator is fitted already."""
 
     def _start(self) -> dict[str, Any]:
         """Return the attributes of a fit before its first epoch."""
@@ -106,8 +112,8 @@ class Trainable(Composed):
         if issparse(x) and standardized_columns(self._make_likelihood()).any():
             raise TypeError(
                 f"Sparse data was passed for X, which needs likelihoods whose columns are not centred, such as "
-                f"'multinomial' or 'poisson'. Got likelihood={self.likelihood!r}; use X.toarray(), or reduce the columns "
-                "first: sklearn.decomposition.TruncatedSVD takes sparse data."
+                f"'multinomial' or 'poisson'. Got likelihood={self.likelihood!r}; use X.toarray(), or reduce the "
+                "columns first: sklearn.decomposition.TruncatedSVD takes sparse data."
             )
         return x
 
@@ -136,16 +142,15 @@ class Trainable(Composed):
     def _learn_units(self, module: Autoencoder, data: Data) -> None:
         """Set location and scale of the features."""
         features = data.features
-        scale = features.deviation if self._is_standard() else features.bounded_deviation
+        scale = features.deviation if self._is_standard(module) else features.bounded_deviation
         set_units(module.units, module.likelihood, features.mean, scale)
 
     def _learn_rows(self, module: Autoencoder, data: Data) -> None:
         """Let parts that start from rows of the data have them."""
 
-    def _is_standard(self) -> bool:
-        """Return whether the unit of a feature is its standard deviation."""
-        linear = isinstance(self.architecture, str) and len(self.hidden_layer_sizes) == 0
-        return self.scaling == "standard" or (self.scaling == "auto" and linear)
+    def _is_standard(self, module: Autoencoder) -> bool:
+        """Return whether the unit of a feature is its standard deviation: by default in a linear model."""
+        return self.scaling == "standard" or (self.scaling == "auto" and not module.hidden_weights())
 
     def _make_rows(
         self, data: Data, module: Autoencoder, progress: dict[str, Any], device: torch.device, hold_out: bool

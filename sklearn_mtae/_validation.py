@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import _param_validation, _safe_indexing, check_array, check_consistent_length
 from sklearn.utils.validation import (
@@ -76,9 +75,7 @@ def check_features(estimator: BaseEstimator, X: Any, table: Table | None, *, res
     if table is not None and table.expands:
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return table.encode(X)
-    return validate_data(
-        estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", accept_sparse="csr"
-    )
+    return validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", accept_sparse="csr")
 
 
 def check_cells(cells: Sequence, table: Table | None) -> NDArray:

@@ -1,6 +1,8 @@
 """What the variational estimators share: the code is a distribution."""
 
+import warnings
 from collections.abc import Callable, Mapping
+from math import ceil
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,9 +15,22 @@ from torch import Tensor
 
 from ._base import BaseAutoencoder
 from ._data import Data, blocks, dense, describe
+from ._diagnosis import (
+    MIN_STEPS,
+    Codes,
+    DegenerateModelWarning,
+    Diagnosis,
+    encode,
+    floored,
+    is_rising,
+    prior_moments,
+    some_rows,
+    wide,
+)
+from ._state import Cache
 from ._validation import Interval, StrOptions, check_cells, check_support, resolve
 from .nn.importance import Draws, draw
-from .nn.models import VAE, Autoencoder, Output
+from .nn.models import VAE, Autoencoder, MultiTaskVAE, Output
 from .nn.objectives import OBJECTIVES
 from .nn.posteriors import POSTERIORS, NormalPosterior, quasi_normal
 from .nn.priors import PRIORS, Prior
@@ -148,6 +163,78 @@ class BaseVAE(BaseAutoencoder):
         tables = np.where(np.isnan(x), drawn.swapaxes(0, 1), x)
         return tables if self._table is None else [self._restore(table, X) for table in tables]
 
+    def diagnose(self, X: ArrayLike) -> Diagnosis:
+        """Look for what goes wrong without an error: unused components, variances at their floor, codes off the prior.
+
+        `fit` does so with 500 rows of its own and warns of what it finds, by a `DegenerateModelWarning`; of components
+        out of use only after 300 steps of the optimiser, and of codes off the prior not where `beta=0` or tasks shape
+        them: both put them where they please.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing: those of `fit`, or others of their kind. The means over rows need some
+            hundreds of them.
+
+        Returns
+        -------
+        Diagnosis
+            The rate of each component, which are active, whether all of them collapsed, the columns whose variance is
+            at its floor, the distance of the codes from the prior, and a list of `warnings`. It prints as a table.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_mtae import VAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> diagnosis = VAETransformer(n_components=2, random_state=0).fit(X).diagnose(X)
+        >>> diagnosis.active_units
+        array([ True,  True])
+        >>> diagnosis.warnings
+        []
+        """
+        return self._diagnose(self._check_rows(X))
+
+    def _diagnose(self, x: NDArray) -> Diagnosis:
+        """Diagnose the model by checked rows."""
+        module = self._fitted_module(torch.float64 if x.dtype == np.float64 else torch.float32)
+        encoded = self._apply(lambda module, x: encode(module, x, self._seed), x).astype(np.float64)
+        n_columns = module.prior.n_components
+        mean, std, rates = np.split(encoded, [n_columns, 2 * n_columns], axis=1)
+        codes = Codes(mean, std, rates, *prior_moments(module, self._seed))
+        return codes.diagnose(self._n_features_out, self._floored(module, x))
+
+    def _floored(self, module: VAE, x: NDArray) -> list:
+        """Return the names of the columns of checked rows, and of the tasks, whose variance is at its floor."""
+        names: list = []
+        columns = floored(module.likelihood)
+        if columns:
+            inputs = self._apply(lambda module, x: module.likelihood.as_input(x)[:, list(columns)], x)
+            chosen = zip(columns, wide(inputs, list(columns.values())), strict=True)
+            names += [self._expanded_names[column] for column, is_wide in chosen if is_wide]
+        if isinstance(module, MultiTaskVAE):
+            names += [f"task:{self.task_names_[task]}" for task in floored(module.task_likelihood)]
+        return names
+
+    def _after_fit(self, data: Data) -> None:
+        cache = Cache(self._cache)
+        findings = self._diagnose(data.x[some_rows(data)]).findings()
+        self._cache = cache  # the memory of a GPU is given back
+        excused = self._excused(data)
+        for name, message in findings.items():
+            if name not in excused:
+                warnings.warn(message, DegenerateModelWarning, stacklevel=2)
+
+    def _excused(self, data: Data) -> set[str]:
+        """Return what a fit does not warn of: beginnings, and what its parameters ask for."""
+        n_rows = data.x.shape[0]
+        n_steps = self.n_iter_ * ceil(n_rows / self._n_batch_rows(n_rows))
+        beginning = n_steps < MIN_STEPS or is_rising(self.term_curves_.get("rate", []))
+        beta = self._resolve_beta()
+        # Where nothing draws the codes to the prior, or tasks outweigh what does, they are off it by intention.
+        free = data.y is not None or (beta(1.0) if callable(beta) else beta) == 0
+        return {name for name, is_so in (("collapsed", beginning), ("aggregate_mismatch", free)) if is_so}
+
     def _expect(self, x: NDArray, n_importance_samples: int) -> NDArray:
         """Return the mean of each cell of checked rows, given the observed cells of its row."""
 
@@ -166,7 +253,7 @@ class BaseVAE(BaseAutoencoder):
         objective = resolve(self.objective, OBJECTIVES)
         if self.free_bits and self.objective not in ("elbo", "mmd"):
             raise ValueError(
-                f"free_bits needs objective 'elbo' or 'mmd', whose rate is a divergence. Got {self.objective!r} instead."
+                f"free_bits needs objective 'elbo' or 'mmd', whose rate is a divergence. Got {self.objective!r}."
             )
         own = {"objective": objective, "beta": self._resolve_beta(), "free_bits": self.free_bits}
         return {**super()._loss_parts(module), **own}

@@ -11,7 +11,8 @@ from sklearn_mtae import inspection, metrics, model_selection
 from .conftest import EVERY
 
 CLASSES = [*EVERY, sklearn_mtae.PerTaskRegressor, sklearn_mtae.PerTaskClassifier, model_selection.TaskKFold]
-CLASSES += [model_selection.TaskShuffleSplit, model_selection.TransferReport, inspection.TaskTransferDisplay]
+CLASSES += [model_selection.TaskShuffleSplit, model_selection.TransferReport]
+CLASSES += [getattr(inspection, name) for name in inspection.__all__]
 FUNCTIONS = [sklearn_mtae.stack_tasks, model_selection.transfer_report]
 FUNCTIONS += [*(getattr(metrics, name) for name in metrics.__all__)]
 

@@ -1,14 +1,25 @@
-"""Displays: what is drawn are the numbers, and it can be read."""
+"""Displays: what they share, and the one of a report on the tasks: the numbers are drawn, and can be read."""
 
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_wine
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from sklearn_mtae import MultiTaskVAERegressor
-from sklearn_mtae.inspection import TaskTransferDisplay
+from sklearn_mtae import MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae.inspection import (
+    LatentDisplay,
+    LossCurveDisplay,
+    ReconstructionDisplay,
+    SampleDisplay,
+    TaskTransferDisplay,
+    TraversalDisplay,
+)
 from sklearn_mtae.model_selection import TransferReport
 
 
@@ -32,6 +43,23 @@ def report_of(n_tasks):
     return TransferReport(pd.DataFrame(columns, index=names), {}, gain[None], *tables, names, "rmse")
 
 
+def assert_readable(figure):
+    """No two texts of a figure lie over each other, and none reaches out of it."""
+    figure.draw_without_rendering()
+    labels = [text for text in (figure._suptitle, figure._supxlabel, figure._supylabel) if text]
+    for axes in figure.axes:
+        labels += [axes.xaxis.label, axes.yaxis.label, axes.title, *axes.texts]
+        labels += axes.get_legend().get_texts() if axes.get_legend() else []
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            labels += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    boxes = [label.get_window_extent() for label in labels if label.get_text() and label.get_visible()]
+    for i, box in enumerate(boxes):
+        assert figure.bbox.padded(1).containsx(box.x0)
+        assert figure.bbox.padded(1).containsx(box.x1)
+        assert not any(box.shrunk(0.9, 0.9).overlaps(other.shrunk(0.9, 0.9)) for other in boxes[i + 1 :])
+
+
 def test_display_shows_the_numbers(plt):
     report = report_of(4)
     display = TaskTransferDisplay.from_report(report)
@@ -53,14 +81,7 @@ def test_display_shows_the_numbers(plt):
 @pytest.mark.parametrize("n_tasks", [2, 12, 30])
 def test_labels_of_the_display_do_not_overlap(plt, n_tasks):
     display = TaskTransferDisplay(report=report_of(n_tasks)).plot()
-    display.figure_.draw_without_rendering()
-    boxes = []
-    for axes in display.axes_:
-        labels = [*axes.get_xticklabels(), *axes.get_yticklabels(), axes.xaxis.label, axes.title, *axes.texts]
-        labels += axes.get_legend().get_texts() if axes.get_legend() else []
-        boxes += [label.get_window_extent() for label in labels if label.get_text()]
-    for i, box in enumerate(boxes):
-        assert not any(box.shrunk(0.9, 0.9).overlaps(other.shrunk(0.9, 0.9)) for other in boxes[i + 1 :])
+    assert_readable(display.figure_)
     assert len(display.axes_[1].texts) == (n_tasks**2 if n_tasks <= 12 else 0)
 
 
@@ -74,8 +95,89 @@ def test_display_draws_where_it_is_told(plt, table):
         display.plot(ax=axes[:2])
 
 
-def test_display_without_matplotlib(monkeypatch):
+@pytest.fixture(scope="module")
+def wine():
+    X, y = load_wine(return_X_y=True, as_frame=True)
+    return X, np.array(["Barolo", "Grignolino", "Barbera"], dtype=object)[y]
+
+
+FROM_ROWS = [LatentDisplay, ReconstructionDisplay, SampleDisplay, TraversalDisplay]
+SMALL = {"n_components": 3, "hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
+
+
+def test_labels_of_the_other_displays_do_not_overlap(plt, wine):
+    X, y = wine
+    tasks = MultiTaskVAERegressor(**SMALL, early_stopping=True).fit(X, X[["hue", "alcohol", "ash"]])
+    vae = VAETransformer(**SMALL).fit(X)
+    for display in FROM_ROWS:
+        assert_readable(display.from_estimator(vae, X).figure_)
+    assert_readable(LatentDisplay.from_estimator(vae, X, y).figure_)
+    assert_readable(LatentDisplay.from_estimator(vae, X, X["alcohol"].where(X["hue"] > 1)).figure_)
+    assert_readable(TraversalDisplay.from_estimator(vae, X, components=[0]).figure_)
+    assert_readable(TraversalDisplay.from_estimator(vae, X, image_shape=(1, 13)).figure_)
+    assert_readable(ReconstructionDisplay.from_estimator(vae, X, features=[0]).figure_)
+    assert_readable(ReconstructionDisplay.from_estimator(vae, X, image_shape=(13, 1)).figure_)
+    assert_readable(SampleDisplay.from_estimator(vae, X, features=["od280/od315_of_diluted_wines"]).figure_)
+    assert_readable(LossCurveDisplay.from_estimator(vae).figure_)
+    assert_readable(LossCurveDisplay.from_estimator(tasks).figure_)
+
+
+def test_labels_of_classes_do_not_overlap(plt):
+    rng = np.random.default_rng(0)
+    towns = {f"a town of number {n}": n for n in (2, 6, 20)}
+    frame = pd.DataFrame({name: rng.choice([f"district {i}" for i in range(n)], 90) for name, n in towns.items()})
+    assert_readable(SampleDisplay(real=frame, drawn=frame).plot().figure_)
+    assert_readable(ReconstructionDisplay(original=frame, reconstruction=frame[::-1]).plot().figure_)
+    for name in towns:
+        assert_readable(LatentDisplay(codes=rng.normal(size=(90, 2)), y=frame[name]).plot().figure_)
+
+
+@pytest.mark.parametrize("display", FROM_ROWS)
+def test_displays_need_a_fitted_estimator(plt, display, wine):
+    with pytest.raises(NotFittedError):
+        display.from_estimator(VAETransformer(), wine[0])
+    with pytest.raises(NotFittedError):
+        display.from_estimator(make_pipeline(StandardScaler(), VAETransformer()), wine[0])
+    with pytest.raises(ValueError, match=r"estimator must have the method '\w+'. Got"):
+        display.from_estimator(make_pipeline(StandardScaler(), KFold()), wine[0])
+
+
+def test_curves_need_a_fitted_estimator(plt):
+    with pytest.raises(NotFittedError):
+        LossCurveDisplay.from_estimator(VAETransformer())
+
+
+def test_displays_draw_where_they_are_told(plt, wine):
+    vae = VAETransformer(**SMALL).fit(wine[0])
+    figure, axes = plt.subplots(2, 2)
+    LatentDisplay.from_estimator(vae, wine[0], wine[1], ax=axes[0, 0])
+    LossCurveDisplay.from_estimator(vae, ax=axes[0, 1])
+    ReconstructionDisplay.from_estimator(vae, wine[0], features=["ash"], ax=axes[1, 0])
+    SampleDisplay.from_estimator(vae, wine[0], image_shape=(1, 13), ax=axes[1, 1])
+    figure.draw_without_rendering()
+    assert all(panel.has_data() for panel in axes.flat)
+    assert plt.get_fignums() == [figure.number]
+
+
+DRAWN = [
+    LatentDisplay(codes=np.zeros((3, 2))),
+    LossCurveDisplay(loss=[1.0, 2.0]),
+    ReconstructionDisplay(original=np.zeros((3, 2)), reconstruction=np.zeros((3, 2))),
+    SampleDisplay(drawn=np.zeros((3, 2)), real=np.zeros((3, 2))),
+    TaskTransferDisplay(report=report_of(2)),
+    TraversalDisplay(values=np.zeros((1, 2)), decoded=np.zeros((1, 2, 3))),
+]
+
+
+@pytest.mark.parametrize("display", DRAWN, ids=lambda display: type(display).__name__)
+def test_display_without_matplotlib(monkeypatch, display, wine):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"sklearn-mtae\[plot\]"):
-        TaskTransferDisplay.from_report(report_of(2))
+        display.plot()
+    if isinstance(display, LossCurveDisplay):
+        rows = ()
+    else:
+        rows = (wine[0], wine[0]) if isinstance(display, TaskTransferDisplay) else (wine[0],)
+    with pytest.raises(ImportError, match=r"sklearn-mtae\[plot\]"):
+        type(display).from_estimator(VAETransformer(), *rows)

@@ -45,9 +45,9 @@ def test_log_prob_is_that_of_the_jacobian(posterior_name, n_components):
 @pytest.mark.parametrize("n_components", [1, 2, 5])
 def test_moments_are_those_of_draws(posterior_name, n_components):
     q, _ = rows_of(make_posterior(posterior_name, n_components).double(), n_components)
-    z = q.rsample(normal(40000, 4, n_components))
+    z = q.rsample(normal(20000, 4, n_components))
     torch.testing.assert_close((q.mean - z.mean(0)) / z.std(0), torch.zeros_like(q.mean), rtol=0, atol=0.05)
-    torch.testing.assert_close(q.stddev / z.std(0), torch.ones_like(q.mean), rtol=0, atol=0.05)
+    torch.testing.assert_close(q.stddev / z.std(0), torch.ones_like(q.mean), rtol=0, atol=0.1)
     torch.testing.assert_close(q.log_variance, 2 * q.stddev.log())
 
 

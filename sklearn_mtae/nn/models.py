@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Generator, Tensor, nn
 
 from .likelihoods import Likelihood
-from .posteriors import DiagonalNormal, NormalPosterior, Posterior
+from .posteriors import NormalPosterior, Posterior
 from .priors import Density, Prior
 from .sharing import Heads
 
@@ -23,8 +23,8 @@ class Output(NamedTuple):
     inputs: Tensor
     """What the encoder saw, shape (n_rows, n_features): corrupted and filled."""
     z: Tensor
-    """Codes, shape (n_rows, n_components); drawn from `q` where there is one. Several draws lie along a first axis, here
-    and in what is computed from them."""
+    """Codes, shape (n_rows, n_components); drawn from `q` where there is one. Several draws lie along a first axis, of
+    this and of what is computed from it."""
     x_log_prob: Tensor
     """log p(x given z) over the observed cells, shape (n_rows,)."""
     q: Posterior | None = None
@@ -129,8 +129,8 @@ class Autoencoder(nn.Module):
     ) -> Output:
         """Return codes and log-likelihoods of a batch of shape (n_rows, n_features).
 
-        `complete` promises that no cell of `x`, and none of `y`, is missing; `n_draws` is how many codes of each row are
-        drawn, where they are drawn.
+        `complete` promises that no cell of `x`, and none of `y`, is missing; `n_draws` is how many codes of each row
+        are drawn, where they are drawn.
         """
         inputs = self.fill(x, complete[0])
         z = self.encode(inputs)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from math import log
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from .models import Output
+from .posteriors import Posterior
+from .priors import Density
 
 Terms = dict[str, Tensor]
 Objective = Callable[[Output], Terms]
@@ -41,7 +42,7 @@ def elbo(output: Output) -> Terms:
 class IWAE:
     """The importance-weighted bound (Burda et al. 2016, arXiv 1509.00519).
 
-    `log p(x) >= E[log mean_k w_k]`, `w_k = p(x, z_k) / q(z_k given x)`: it rises with the number of draws. Its terms are
+    `log p(x) >= E[log mean_k w_k]`, `w_k = p(x, z_k) / q(z_k given x)`: it rises with the number of draws. In terms,
 
     `-log mean_k w_k = sum_k v_k (distortion_k + rate_k) + KL(v, uniform)`, where `v_k = w_k / sum_j w_j`,
 
@@ -59,11 +60,11 @@ class IWAE:
 
     def __call__(self, output: Output) -> Terms:
         """Return the terms of minus the bound, each of shape (n_rows,), and those of the tasks."""
-        assert output.q is not None and output.prior is not None
+        q, prior = _distributions(output)
         # A single draw comes without an axis of its own.
         z, log_prob = (part if self.n_draws > 1 else part[None] for part in (output.z, output.x_log_prob))
-        fixed = output.q.fixed
-        rate = (output.q if fixed is None else fixed).log_prob(z) - output.prior.log_prob(z)
+        fixed = q.fixed
+        rate = (q if fixed is None else fixed).log_prob(z) - prior.log_prob(z)
         task_log_prob = None
         log_weight = (log_prob - rate).detach()
         if output.y_log_prob is not None:
@@ -111,29 +112,28 @@ class BetaTC:
 
     def __call__(self, output: Output) -> Terms:
         """Return the terms of minus the bound, each of shape (n_rows,), and those of the tasks."""
-        assert output.q is not None and output.prior is not None
+        (q, prior), z = _distributions(output), output.z
         terms = elbo(output._replace(q=None))
-        q, z = output.q, output.z
         # From here: the codes along the first axis, the posteriors along the second.
         pairs = q.log_prob_components(z.unsqueeze(1))
         log_mixture = pairs.sum(-1).logsumexp(1) - log(len(z))
         log_marginals = (pairs.logsumexp(1) - log(len(z))).sum(-1)
         terms["mutual_information"] = q.log_prob(z) - log_mixture
         terms["total_correlation"] = log_mixture - log_marginals
-        terms["component_rate"] = log_marginals - output.prior.log_prob(z)
+        terms["component_rate"] = log_marginals - prior.log_prob(z)
         return terms
 
 
 @dataclass(frozen=True)
 class MMD:
-    """The evidence lower bound and the distance of all codes from the prior (InfoVAE, Zhao et al. 2019, arXiv 1706.02262).
+    """The evidence lower bound, and the distance of all codes from the prior (Zhao et al. 2019, arXiv 1706.02262).
 
     `loss = distortion + beta * rate + weight * MMD^2(q(z), p(z))`
 
-    In the article's letters `beta = 1 - alpha` and `weight = alpha + lambda - 1`: with `beta=0` nothing but the distance
-    of the aggregate of all codes from the prior is left, and each code may say as much of its row as it can. MMD is the
-    maximum mean discrepancy (Gretton et al. 2012) between the batch's codes and as many draws from the prior, with the
-    kernel `exp(-|a - b|^2 / (2 * n_components))`.
+    The InfoVAE, in its letters with `beta = 1 - alpha` and `weight = alpha + lambda - 1`. With `beta=0` nothing but the
+    distance of the aggregate of all codes from the prior is left, and each code may say of its row what it can. MMD is
+    the maximum mean discrepancy (Gretton et al. 2012) between the batch's codes and as many draws from the prior, with
+    the kernel `exp(-|a - b|^2 / (2 * n_components))`.
 
     Parameters
     ----------
@@ -150,11 +150,17 @@ class MMD:
 
     def __call__(self, output: Output) -> Terms:
         """Return the terms, each of shape (n_rows,), and those of the tasks."""
-        assert output.prior is not None
-        drawn = output.prior.sample(len(output.z), output.generator)
+        drawn = _distributions(output)[1].sample(len(output.z), output.generator)
         within, between = (_kernel(output.z, other).mean(1) for other in (output.z, drawn))
         # The prior's own part is shared out evenly, so that the rows' mean is the discrepancy.
         return {**elbo(output), "mmd": within - 2 * between + _kernel(drawn, drawn).mean()}
+
+
+def _distributions(output: Output) -> tuple[Posterior, Density]:
+    """Return the posterior and the prior of a variational model's output."""
+    if output.q is None or output.prior is None:
+        raise ValueError("The objective needs a model with a posterior and a prior.")
+    return output.q, output.prior
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:

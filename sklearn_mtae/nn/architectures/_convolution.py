@@ -110,12 +110,12 @@ def convolutional(
     if n_outputs % prod(shape):
         raise ValueError(f"n_outputs must be a multiple of n_features={prod(shape)}. Got {n_outputs} instead.")
     n_params = n_outputs // prod(shape)
-    depths = check_channels(channels)
-    sizes = [tuple(max(1, n // 2**depth) for n in shape[1:]) for depth in range(len(depths) + 1)]
-    smallest = (depths[-1], *sizes[-1])
+    widths = check_channels(channels)
+    sizes = [tuple(max(1, n // 2**depth) for n in shape[1:]) for depth in range(len(widths) + 1)]
+    smallest = (widths[-1], *sizes[-1])
     maps = {"sizes": sizes, "norm": partial(nn.GroupNorm, 1), **style}
-    down = OnMaps(shape, downward([shape[0], *depths], **maps))
-    up = OnMaps(smallest, upward([n_params * shape[0], *depths], **maps), n_params)
+    down = OnMaps(shape, downward([shape[0], *widths], **maps))
+    up = OnMaps(smallest, upward([n_params * shape[0], *widths], **maps), n_params)
     encoder = nn.Sequential(down, *perceptron([prod(smallest), *hidden_layer_sizes, n_code], **style))
     decoder = nn.Sequential(*perceptron([n_components, *reversed(hidden_layer_sizes), prod(smallest)], **style), up)
     return encoder, decoder

@@ -1,16 +1,15 @@
-"""Displays of what the estimators and the tools around them have found."""
+"""Whether it helps tasks to be learned together, drawn."""
 
 from math import floor, log10
-from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .metrics import METRICS
-from .model_selection import TransferReport, transfer_report
+from sklearn_mtae.metrics import METRICS
+from sklearn_mtae.model_selection import TransferReport, transfer_report
 
-__all__ = ["TaskTransferDisplay"]
+from ._common import pyplot
 
 COLOURS = {"share": "tab:blue", "train alone": "tab:orange", "unknown": "tab:gray"}
 MOST_NUMBERED = 12
@@ -110,7 +109,7 @@ class TaskTransferDisplay:
         ImportError
             If matplotlib or pandas is not installed.
         """
-        _pyplot()
+        pyplot()
         options = {"cv": cv, "baseline": baseline, "pooled": pooled, "scoring": scoring, "n_jobs": n_jobs}
         return cls.from_report(transfer_report(estimator, X, Y, **options, random_state=random_state), ax=ax)
 
@@ -177,7 +176,7 @@ class TaskTransferDisplay:
     def _new_axes(self) -> NDArray:
         n_tasks = len(self.report.task_names)
         side = max(3.2, (0.45 if n_tasks <= MOST_NUMBERED else 0.24) * n_tasks + 1.2)
-        _, axes = _pyplot().subplots(
+        _, axes = pyplot().subplots(
             1, 3, figsize=(4.4 + 2 * (side + 1), side + 0.6), width_ratios=[4.4, side, side], layout="constrained"
         )
         return axes
@@ -213,14 +212,3 @@ class TaskTransferDisplay:
             shade = "white" if abs(value) > 0.6 * limit else "black"
             label = round(float(value), n_digits) + 0.0  # no minus before a 0
             axes.text(column, row, f"{label:.{n_digits}f}", ha="center", va="center", fontsize="x-small", color=shade)
-
-
-def _pyplot() -> ModuleType:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "A display is drawn by matplotlib, which is not installed. Install it with: pip install "
-            "'sklearn-mtae[plot]'"
-        ) from error
-    return plt

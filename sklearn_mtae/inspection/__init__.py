@@ -1,0 +1,17 @@
+"""Displays of what the estimators and the tools around them have found."""
+
+from ._latent import LatentDisplay
+from ._loss_curve import LossCurveDisplay
+from ._reconstruction import ReconstructionDisplay
+from ._sample import SampleDisplay
+from ._task_transfer import TaskTransferDisplay
+from ._traversal import TraversalDisplay
+
+__all__ = [
+    "LatentDisplay",
+    "LossCurveDisplay",
+    "ReconstructionDisplay",
+    "SampleDisplay",
+    "TaskTransferDisplay",
+    "TraversalDisplay",
+]

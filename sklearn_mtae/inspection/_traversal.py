@@ -1,0 +1,255 @@
+"""What a component of the code stands for."""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_scalar
+
+from sklearn_mtae._data import describe
+
+from ._columns import column_names, to_numbers
+from ._common import GREY, PALETTE, add_legend, check_can, check_components, label_sides, many_axes, pyplot, short
+from ._images import check_image_shape, draw_images, name_rows, value_range
+
+MOST_COMPONENTS = 8
+"""Components that are drawn where none are asked for."""
+MOST_LINES = 7
+"""Columns that have their own colour."""
+
+
+class TraversalDisplay:
+    """Move one component of a code after the other, and draw what each code is decoded to.
+
+    Images are drawn in rows, one per component, from low to high (Burgess et al. 2018, arXiv 1804.03599). Of a table,
+    each component has its own axes with a line per column, in standard deviations from the column's mean; the 7 columns
+    that change most have a colour each, the others are grey, and columns of classes are left out.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_components, n_steps)
+        Values of each component that is moved.
+    decoded : array-like of shape (n_components, n_steps, n_features)
+        What the codes are decoded to; NaN of columns that are not numbers.
+    components : sequence of int or None, default=None
+        Numbers of the components; None counts from 0.
+    location : array-like of shape (n_features,) or None, default=None
+        Means of the columns; None is 0.
+    scale : array-like of shape (n_features,) or None, default=None
+        Standard deviations of the columns, NaN of one that is left out; None is 1.
+    feature_names : sequence of str or None, default=None
+        Names of the columns; None is x0, x1, ...
+    image_shape : tuple of int or None, default=None
+        (height, width) of rows that are images, or (height, width, 3) of colours.
+
+    Attributes
+    ----------
+    figure_ : matplotlib.figure.Figure
+        The figure.
+    axes_ : ndarray of matplotlib.axes.Axes
+        The axes of each component, or those of all images.
+    artists_ : ndarray
+        The lines of a table, shape (n_components, n_features), None of a column that is left out; or the images, shape
+        (n_components, n_steps).
+
+    See Also
+    --------
+    LatentDisplay : Where the rows lie.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_mtae import VAETransformer
+    >>> from sklearn_mtae.inspection import TraversalDisplay
+    >>> X, _ = load_iris(return_X_y=True, as_frame=True)
+    >>> vae = VAETransformer(n_components=2, hidden_layer_sizes=(8,), max_iter=5, random_state=0).fit(X)
+    >>> display = TraversalDisplay.from_estimator(vae, X, components=[0, 1])
+    >>> [axes.get_title() for axes in display.axes_]
+    ['component 0', 'component 1']
+    """
+
+    figure_: Any
+    axes_: NDArray
+    artists_: NDArray
+
+    def __init__(
+        self,
+        *,
+        values: ArrayLike,
+        decoded: ArrayLike,
+        components: Sequence[int] | None = None,
+        location: ArrayLike | None = None,
+        scale: ArrayLike | None = None,
+        feature_names: Sequence[str] | None = None,
+        image_shape: Sequence[int] | None = None,
+    ) -> None:
+        self.values = values
+        self.decoded = decoded
+        self.components = components
+        self.location = location
+        self.scale = scale
+        self.feature_names = feature_names
+        self.image_shape = image_shape
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        *,
+        components: Sequence[int] | None = None,
+        row: int | None = None,
+        n_steps: int = 7,
+        limits: tuple[float, float] = (0.05, 0.95),
+        image_shape: Sequence[int] | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Decode codes that differ in one component from the mean code, and draw what comes out.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted estimator with `transform` and `inverse_transform`, or a pipeline of such.
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing; their codes tell how far a component is moved.
+        components : sequence of int or None, default=None
+            Numbers of the components to move; None takes the 8 whose codes vary most, in this order.
+        row : int or None, default=None
+            Number of the row of X whose code is the one to start from; None takes the mean code.
+        n_steps : int, default=7
+            Number of values of a component.
+        limits : tuple of float, default=(0.05, 0.95)
+            Quantiles of a component's codes between which it moves, in equal steps.
+        image_shape : tuple of int or None, default=None
+            (height, width) of rows that are images, or (height, width, 3) of colours.
+        ax : matplotlib.axes.Axes, array-like of them or None, default=None
+            Where to draw: axes for the images, or as many as components; None makes a figure.
+        **kwargs : dict
+            Further options of `plot`.
+
+        Returns
+        -------
+        TraversalDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the number of `ax` does not fit, or if the estimator lacks a method.
+        ImportError
+            If matplotlib is not installed.
+        """
+        pyplot()
+        check_can(estimator, "transform", "inverse_transform")
+        check_scalar(n_steps, "n_steps", Integral, min_val=2)
+        if np.shape(limits) != (2,) or not 0 <= limits[0] < limits[1] <= 1:
+            raise ValueError(f"limits must be two quantiles, 0 <= low < high <= 1. Got {limits!r} instead.")
+        table = to_numbers(X)
+        if image_shape is not None:
+            check_image_shape(image_shape, table.shape[1])
+        codes = np.asarray(estimator.transform(X))
+        chosen = _most_varying(codes) if components is None else check_components(components, codes.shape[1])
+        low, high = np.quantile(codes[:, chosen], limits, axis=0)
+        values = np.linspace(low, high, n_steps, axis=1)
+        moved = np.tile(_start(codes, row), (len(chosen), n_steps, 1))
+        for place, component in enumerate(chosen):
+            moved[place, :, component] = values[place]
+        decoded = to_numbers(estimator.inverse_transform(moved.reshape(-1, codes.shape[1])))
+        columns = describe(table)
+        return cls(
+            values=values,
+            decoded=decoded.reshape(*values.shape, -1),
+            components=chosen,
+            location=columns.mean,
+            scale=np.where(columns.n_observed > 0, columns.deviation, np.nan),
+            feature_names=column_names(None, X, table.shape[1]),
+            image_shape=image_shape,
+        ).plot(ax=ax, **kwargs)
+
+    def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw what the codes are decoded to.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, array-like of them or None, default=None
+            Where to draw: axes for the images, or as many as components; None makes a figure.
+        **kwargs : dict
+            Further options of `matplotlib.axes.Axes.imshow` for images, of `plot` for the lines of a table.
+
+        Returns
+        -------
+        TraversalDisplay
+            The display.
+
+        Raises
+        ------
+        ValueError
+            If `image_shape` or the number of `ax` does not fit.
+        ImportError
+            If matplotlib is not installed.
+        """
+        pyplot()
+        values, decoded = np.asarray(self.values), np.asarray(self.decoded)
+        components = range(len(values)) if self.components is None else self.components
+        names = [f"component {component}" for component in components]
+        draw = self._draw_lines if self.image_shape is None else self._draw_images
+        draw(values, decoded, names, ax, kwargs)
+        self.figure_ = self.axes_[0].figure
+        return self
+
+    def _draw_images(
+        self, values: NDArray, decoded: NDArray, names: list[str], ax: Any, options: dict[str, Any]
+    ) -> None:
+        shape = check_image_shape(self.image_shape, decoded.shape[-1])
+        axes, images = draw_images(ax, list(decoded), shape, value_range(decoded), options)
+        self.artists_ = images.reshape(decoded.shape[:2])
+        ranges = [
+            f"{name}\n{low:.2g} to {high:.2g}" for name, low, high in zip(names, *values[:, [0, -1]].T, strict=True)
+        ]
+        name_rows(axes, ranges, shape[0])
+        self.axes_ = np.array([axes], dtype=object)
+
+    def _draw_lines(
+        self, values: NDArray, decoded: NDArray, names: list[str], ax: Any, options: dict[str, Any]
+    ) -> None:
+        n_features = decoded.shape[-1]
+        features = column_names(self.feature_names, None, n_features)
+        location, scale = (0.0 if self.location is None else self.location, 1.0 if self.scale is None else self.scale)
+        lines = (decoded - np.asarray(location)) / np.asarray(scale)
+        styles = _styles(lines, features)
+        self.axes_ = many_axes(ax, len(values), 2.6, 2.5, beside=2.4, sharey=True)
+        self.artists_ = np.full((len(values), n_features), None, dtype=object)
+        for place, (axes, name) in enumerate(zip(self.axes_, names, strict=True)):
+            for column, style in styles.items():
+                (line,) = axes.plot(values[place], lines[place, :, column], **{**style, **options})
+                self.artists_[place, column] = line
+            axes.set_title(name, fontsize="medium")
+        label_sides(self.axes_, ax is None, "code", "decoded, in standard deviations")
+        add_legend(self.axes_, ax is None)
+
+
+def _most_varying(codes: NDArray) -> list[int]:
+    """Return the components whose codes vary most."""
+    return np.argsort(-codes.std(axis=0), kind="stable")[:MOST_COMPONENTS].tolist()
+
+
+def _start(codes: NDArray, row: int | None) -> NDArray:
+    """Return the code that all others differ from in one component."""
+    if row is None:
+        return codes.mean(axis=0)
+    return codes[check_scalar(row, "row", Integral, min_val=0, max_val=len(codes) - 1)]
+
+
+def _styles(lines: NDArray, names: list[str]) -> dict[int, dict[str, Any]]:
+    """Return how each column of numbers looks, those that change most first."""
+    numbers = np.flatnonzero(~np.isnan(lines).all(axis=(0, 1)))
+    change = np.ptp(lines[..., numbers], axis=1).max(axis=0)
+    order = numbers[np.argsort(-change, kind="stable")].tolist()
+    named, others = order[:MOST_LINES], order[MOST_LINES:]
+    coloured = {column: {"color": PALETTE[place], "label": short(names[column])} for place, column in enumerate(named)}
+    pale = {"color": GREY, "linewidth": 0.8, "zorder": 1.5}
+    labels = [f"{len(others)} others", *["_"] * len(others)]  # one of them stands for all in the legend
+    return coloured | {column: {**pale, "label": label} for column, label in zip(others, labels, strict=False)}
