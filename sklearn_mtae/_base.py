@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._callbacks import CallbackSupportMixin  # pyright: ignore[reportAttributeAccessIssue]
+from ._columns import needs_positive, takes_sparse
 from ._data import block_rows, blocks, dense, tensor
 from ._net import Net
 from ._state import Cache, load, place
@@ -166,6 +167,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = takes_sparse(self.likelihood)
+        tags.input_tags.positive_only = needs_positive(self.likelihood)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

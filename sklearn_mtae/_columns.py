@@ -22,11 +22,35 @@ def is_per_column(option: Any) -> bool:
     return not (isinstance(option, str) or callable(option))
 
 
+def takes_sparse(option: Any) -> bool:
+    """Return whether the likelihoods take zeros and leave them zeros, as far as can be known before there is data."""
+    families = _families(option)
+    zeros = all(family.support[0] <= 0 and not family.standardized for family in families)
+    return bool(families) and zeros and not (is_per_column(option) and OneHot in families)
+
+
+def needs_positive(option: Any) -> bool:
+    """Return whether a likelihood takes no negative values, as far as can be known before there is data."""
+    return any(family.support[0] >= 0 for family in _families(option))
+
+
+def _families(option: Any) -> list[type[Likelihood]]:
+    """Return the classes of the likelihoods that are named; of a factory that is a function, it could be any."""
+    chosen = list(option.values()) if isinstance(option, Mapping) else option
+    several = chosen if isinstance(chosen, list | tuple) else [chosen]
+    factories = [LIKELIHOODS.get(one) if isinstance(one, str) else one for one in several]
+    classes = [getattr(factory, "func", factory) for factory in factories]
+    return [own if isinstance(own, type) and issubclass(own, Likelihood) else Likelihood for own in classes]
+
+
 def learn_table(X: Any, option: Any, names: Sequence) -> Table | None:
     """Return how to expand and restore X's columns; None for an array of numbers, which stays as it is."""
-    if issparse(X):
-        return None
     options = per_column(option, names)
+    if issparse(X):
+        if CATEGORICAL in options:
+            name = names[options.index(CATEGORICAL)]
+            raise TypeError(f"Sparse data was passed for X; with column {name!r} 'categorical', use X.toarray().")
+        return None
     by_dtype = frame_kinds(X) if is_frame(X) else [False] * len(names)
     kinds = [
         default if chosen is None else chosen == CATEGORICAL for chosen, default in zip(options, by_dtype, strict=True)
@@ -57,7 +81,7 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
     if len(chosen) != len(names):
         raise ValueError(f"likelihood must hold one per column of X, {len(names)} of them. Got {len(chosen)}.")
     for name, one in zip(names, chosen, strict=True):
-        if one is not None and not callable(one) and one not in LIKELIHOODS:
+        if one is not None and not callable(one) and not (isinstance(one, str) and one in LIKELIHOODS):
             raise ValueError(
                 f"likelihood must hold names out of {sorted(LIKELIHOODS)} or factories. Got {one!r} for column "
                 f"{name!r}."
@@ -68,7 +92,7 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
 def make_likelihood(option: Any, names: Sequence, table: Table | None) -> Likelihood:
     """Return the distribution of the columns, categories expanded."""
     single = not is_per_column(option)
-    if single and (table is None or table.n_columns == len(names)):
+    if single and (table is None or not table.expands):
         return resolve(option, LIKELIHOODS)(len(names))
     unnamed = option if single else UNNAMED
     groups = [[column] for column in range(len(names))] if table is None else table.groups

@@ -22,8 +22,8 @@ LEAST_RATE = 0.1
 """Nats per row below which all components together say next to nothing."""
 MOST_MISMATCH = 0.5
 """Nats above which a component is off the prior: a shift by one standard deviation, or 1.8 or 0.4 times the spread."""
-FLOOR_MARGIN = 0.05
-"""How near its floor the log of a variance counts as at it: within one fortieth of the standard deviation."""
+AT_FLOOR = 1.5
+"""Variance of a column that counts as at its floor, in units of the floor: what a code of some width leaves hovers."""
 LEAST_SPREAD = 2.0
 """Deviation of a column, in that of its floor, from which a variance at the floor says anything of the model."""
 
@@ -216,7 +216,7 @@ def floored(likelihood: Likelihood) -> dict[int, float]:
     found = {}
     for family, columns in likelihood.parts():
         if isinstance(family, LocationScale) and hasattr(family, "raw_log_variance"):
-            low = family.log_variance.detach().cpu() < log(family.variance_floor) + FLOOR_MARGIN
+            low = family.log_variance.detach().cpu() < log(AT_FLOOR * family.variance_floor)
             found |= {columns[j]: family.variance_floor for j in low.nonzero().flatten().tolist()}
     return found
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags
@@ -116,16 +117,18 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             If a parameter, a shape or a value is not admissible.
         """
         self._validate_params()
+        _check_dense(X)
         self.estimator_ = self._model().fit(X, sample_weight=sample_weight)
         missing = missing_cells(X)
         self._is_empty = missing.all(axis=0)
+        self.indicator_ = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
         if self._is_empty.any() and not self.keep_empty_features:
+            names = self.estimator_._names_in
+            empty = [names[column] for column in np.flatnonzero(self._is_empty)]
             warnings.warn(
-                f"Columns without an observed value are left out: {list(self._names_in[self._is_empty])}. Set "
-                "keep_empty_features=True to keep them.",
+                f"Columns without an observed value are left out: {empty}. Set keep_empty_features=True to keep them.",
                 stacklevel=2,
             )
-        self.indicator_ = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
         return self
 
     def transform(self, X: ArrayLike) -> NDArray:
@@ -139,22 +142,38 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, n_features_out)
-            The rows, observed cells as they were, then the indicators; a DataFrame where X is one.
+            The rows, observed cells as they were, then the indicators; a DataFrame where the imputer was fitted to one.
+
+        Raises
+        ------
+        ValueError
+            If a shape or a value is not admissible.
         """
         check_is_fitted(self)
+        _check_dense(X)
         filled = self.estimator_.impute(X, n_importance_samples=self.n_importance_samples)
-        frame = is_frame(filled)
-        columns = filled.iloc[:, ~self._is_empty] if frame else filled[:, ~self._is_empty]
-        if self.keep_empty_features and self._is_empty.any():
-            columns = filled.copy()
-            (columns.iloc if frame else columns)[:, self._is_empty] = 0
+        missing = missing_cells(X)
+        columns = self._without_empty(filled, missing)
         if self.indicator_ is None:
             return columns
-        gaps = self.indicator_.transform(_as_gaps(missing_cells(X)))
-        if not frame:
+        gaps = self.indicator_.transform(_as_gaps(missing))
+        if not is_frame(columns):
             return np.hstack([columns, gaps.astype(columns.dtype)])
-        names = self.get_feature_names_out()[columns.shape[1] :]
-        return columns.assign(**{name: gaps[:, j] for j, name in enumerate(names)})
+        names = self.get_feature_names_out()
+        added = dict(zip(names[columns.shape[1] :], gaps.T, strict=True))
+        return columns.assign(**added).set_axis(names, axis=1)
+
+    def _without_empty(self, filled: Any, missing: NDArray[np.bool_]) -> Any:
+        """Return filled rows without the columns that were empty in `fit`, or with zeros in their missing cells."""
+        frame = is_frame(filled)
+        if not self.keep_empty_features:
+            return filled.iloc[:, ~self._is_empty] if frame else filled[:, ~self._is_empty]
+        for column in np.flatnonzero(self._is_empty):
+            if frame:
+                filled.isetitem(column, filled.iloc[:, column].mask(missing[:, column], 0))
+            else:
+                filled[missing[:, column], column] = 0
+        return filled
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray:
         """Return the names of the columns that come out.
@@ -186,10 +205,6 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.feature_names_in_
 
-    @property
-    def _names_in(self) -> NDArray:
-        return np.asarray(self.estimator_._names_in, dtype=object)
-
     def _model(self) -> VAETransformer:
         """Return the model to fit."""
         if self.estimator is not None:
@@ -204,6 +219,11 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _check_dense(X: Any) -> None:
+    if issparse(X):
+        raise TypeError("Sparse data was passed for X, but filled rows are dense; use X.toarray().")
 
 
 def missing_cells(X: Any) -> NDArray[np.bool_]:

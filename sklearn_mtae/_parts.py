@@ -111,6 +111,7 @@ class Composed(BaseEstimator):
     _state: dict[str, NDArray]
     _optimizer_state: dict[str, dict[str, NDArray]]
     _loss_state: dict[str, NDArray]
+    _code_variance: NDArray | None
     _blueprint: dict[str, Any]
     _cache: Cache
 

@@ -7,17 +7,19 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from ._callbacks import FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
 from ._columns import is_per_column, learn_table
-from ._data import Data, Rows, describe, set_units, standardized_columns
+from ._data import Batches, Data, Rows, block_rows, describe, set_units, standardized_columns
 from ._net import OWN_NAMES, EpochHook, EpochLog, Net, VectorAdamW, dump_optimizer, early_stopping, load_optimizer
 from ._parts import Composed
 from ._state import Cache, dump, load, place
 from ._table import is_frame
 from ._validation import check_feature_names, check_features, check_support, check_weights
+from .nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
 from .nn.loss import Loss
 from .nn.models import Autoencoder
 
@@ -64,11 +66,28 @@ class Trainable(Composed):
         ).initialize()
         load_optimizer(net, progress["_optimizer_state"])
         net.partial_fit(train)
+        progress["_code_variance"] = self._rank_components(module, train, reorders=not partial)
         self._keep(net, progress, partial)
         task.end()
         if not partial:
             self._after_fit(data)
         return self
+
+    def _rank_components(self, module: Autoencoder, train: Rows, *, reorders: bool) -> NDArray | None:
+        """Return the variance of the codes of a linear decoder; first put its components in order of relevance.
+
+        Only where the model and `reorders` allow it: the moments of an optimiser that goes on belong to their weights.
+        """
+        loading = loadings(module)
+        if loading is None:
+            return None
+        batches = Batches(train, block_rows(max(parameter.shape[0] for parameter in module.parameters())))
+        variance = code_variance(module.eval(), ((batch.x, batch.weight) for batch in batches))[: len(loading)]
+        if reorders and is_reorderable(module):
+            order = relevance(loading, variance).argsort(descending=True, stable=True)
+            reorder(module, order)
+            variance = variance[order]
+        return variance.numpy()
 
     def _after_fit(self, data: Data) -> None:
         """Look at what a fit made, and warn of it; the estimator is fitted already."""

@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from ._data import Columns
-from ._table import Table
+from ._table import Table, is_frame
 from ._tasks import per_task
 from .nn.likelihoods import Likelihood
 
@@ -72,17 +72,17 @@ def check_features(estimator: BaseEstimator, X: Any, table: Table | None, *, res
 
     An array; a CSR array where X is sparse. Categories are expanded by the table.
     """
-    if table is not None and table.expands:
+    framed = is_frame(X) and not hasattr(X, "sparse")  # columns that are all of them sparse stay so
+    if table is not None and (table.expands or framed):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return table.encode(X)
+        return check_array(table.encode(X), dtype=FLOATS, ensure_all_finite="allow-nan", estimator=estimator)
     return validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", accept_sparse="csr")
 
 
 def check_cells(cells: Sequence, table: Table | None) -> NDArray:
     """Return the values of a row's cells as floats of shape (1, n_columns), categories expanded."""
-    if table is not None and table.expands:
-        return table.encode(np.array([list(cells)], dtype=object))
-    return check_array([cells], dtype=np.float64, ensure_all_finite="allow-nan", input_name="conditions")
+    row = np.array([list(cells)], dtype=object)
+    return (table or Table.learn(row, [False] * len(cells))).encode(row)
 
 
 def check_targets(y: Any, X: NDArray) -> NDArray:
@@ -108,11 +108,9 @@ def check_support(columns: Columns, likelihood: Likelihood, parameter: str, arra
         low[own], high[own] = family.support
     for extreme, values, outside in (("min", columns.min, columns.min < low), ("max", columns.max, columns.max > high)):
         for column in map(int, np.flatnonzero(outside & (columns.n_observed > 0))):
-            bounded = np.isfinite(high[column])
-            needs = f"{low[column]:g} <= {array} <= {high[column]:g}" if bounded else f"{array} >= {low[column]:g}"
-            raise ValueError(
-                f"{parameter} needs {needs}. Got {extreme} {values[column]:g} in column {names[column]!r}."
-            )
+            needs, value = _needs(array, low[column], high[column]), values[column]
+            words = "Negative values in data: " if value < 0 <= low[column] else ""  # as scikit-learn puts it
+            raise ValueError(f"{words}{parameter} needs {needs}. Got {extreme} {value:g} in column {names[column]!r}.")
 
 
 def _needs(array: str, low: float, high: float) -> str:
@@ -166,7 +164,7 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
     if y is not None and len(getattr(sample_weight, "shape", ())) == 2:
         weight = check_array(sample_weight, dtype=np.float64, ensure_non_negative=True, input_name="sample_weight")
         if weight.shape != y.shape:
-            raise ValueError(f"sample_weight must have shape ({len(X)},) or {y.shape}. Got {weight.shape} instead.")
+            raise ValueError(f"sample_weight must have shape ({len(y)},) or {y.shape}. Got {weight.shape} instead.")
         weight = np.where(np.isnan(y), 0.0, weight)  # what stands where no label is has no say
     else:
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)

@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
 
-from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae import (
+    AutoencoderTransformer,
+    MultiTaskVAEClassifier,
+    MultiTaskVAERegressor,
+    VAEImputer,
+    VAETransformer,
+)
 
 ESTIMATORS = [AutoencoderTransformer, VAETransformer, MultiTaskVAERegressor]
-EVERY = [*ESTIMATORS, MultiTaskVAEClassifier]
+EVERY = [*ESTIMATORS, MultiTaskVAEClassifier, VAEImputer]
 
 
 @pytest.fixture(params=ESTIMATORS, ids=lambda estimator: estimator.__name__)

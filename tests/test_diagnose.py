@@ -17,7 +17,7 @@ from sklearn_mtae import (
 from sklearn_mtae._diagnosis import Codes, is_rising
 
 LINE = np.linspace(-1, 1, 150)[:, None] * [1.0, -2.0, 0.5]
-QUICK = {"n_components": 2, "hidden_layer_sizes": (), "learning_rate_init": 1e-2, "random_state": 0}
+LINEAR = {"hidden_layer_sizes": (), "learning_rate_init": 0.02, "batch_size": None, "max_iter": 600, "random_state": 0}
 
 
 def fit_and_catch(estimator, *args):
@@ -50,12 +50,11 @@ def test_measures_of_a_normal_prior(fitted, iris):
     mean, std = fitted.transform(iris, return_std=True)
     diagnosis = fitted.diagnose(iris)
     # Integrated numerically, component by component and row by row.
-    grid = np.linspace(-12, 12, 20001)[:, None, None]
-    q = np.exp(-(((grid - mean) / std) ** 2) / 2) / std / np.sqrt(2 * np.pi)
-    log_ratio = -(((grid - mean) / std) ** 2) / 2 - np.log(std) + grid**2 / 2
-    rate = (
-        np.trapezoid(q * log_ratio, grid, axis=0) if hasattr(np, "trapezoid") else np.trapz(q * log_ratio, grid, axis=0)
-    )
+    grid, width = np.linspace(-12, 12, 2001, retstep=True)
+    distance = (grid[:, None, None] - mean) / std
+    q = np.exp(-(distance**2) / 2) / std / np.sqrt(2 * np.pi)
+    log_ratio = -(distance**2) / 2 - np.log(std) + grid[:, None, None] ** 2 / 2
+    rate = (q * log_ratio).sum(axis=0) * width
     np.testing.assert_allclose(diagnosis.rate_per_component, rate.mean(axis=0), atol=1e-8)
     np.testing.assert_allclose(diagnosis.rate, rate.sum(axis=1).mean(), atol=1e-7)
     np.testing.assert_array_equal(diagnosis.active_units, np.var(mean, axis=0) > 0.01)
@@ -204,22 +203,24 @@ def test_floor_of_columns_without_noise():
     frame = pd.DataFrame(LINE, columns=["a", "b", "c"]).assign(
         noise=np.random.default_rng(0).normal(size=len(LINE)), constant=1.0
     )
-    model, messages = fit_and_catch(VAETransformer(**QUICK, max_iter=200), frame)
+    model, messages = fit_and_catch(VAETransformer(2, **LINEAR), frame)
     diagnosis = model.diagnose(frame)
     variance = model.module_.likelihood.log_variance.exp().detach().numpy()
-    np.testing.assert_allclose(variance[[0, 1, 2, 4]], 1e-4, rtol=0.05)
+    assert (variance[[0, 1, 2, 4]] < 1.5e-4).all()
     assert diagnosis.at_floor == ["a", "b", "c"]
     assert messages == diagnosis.warnings
     assert "'a', 'b', 'c' is at its floor (3 in all)" in messages[0]
     # The remedy that it names.
-    fixed = VAETransformer(**QUICK, max_iter=200, likelihood=dict.fromkeys("abc", "squared_error"))
+    fixed = VAETransformer(2, **LINEAR, likelihood=dict.fromkeys("abc", "squared_error"))
     assert fit_and_catch(fixed, frame)[0].diagnose(frame).at_floor == []
 
 
 def test_floor_of_log_normal_columns():
-    X = np.exp(LINE)
-    model, messages = fit_and_catch(VAETransformer(**QUICK, max_iter=200, likelihood="log_normal"), X)
-    assert model.diagnose(X).at_floor == [0, 1, 2]
+    X = np.exp(LINE[:, [0, 2]])
+    model, messages = fit_and_catch(VAETransformer(2, **LINEAR, likelihood="log_normal"), X)
+    low = model.module_.likelihood.log_variance.exp().detach().numpy() < 1.5e-4
+    assert low.any()
+    assert model.diagnose(X).at_floor == np.flatnonzero(low).tolist()
     assert "floor" in messages[0]
     # Rows that are all alike say nothing against the columns.
     assert model.diagnose(X[:1].repeat(5, axis=0)).at_floor == []
@@ -228,33 +229,33 @@ def test_floor_of_log_normal_columns():
 def test_floor_of_a_task():
     X = np.random.default_rng(0).normal(size=(100, 3))
     Y = pd.DataFrame({"hard": np.random.default_rng(1).normal(size=100), "easy": X[:, 0]})
-    model = MultiTaskVAERegressor(**{**QUICK, "n_components": 3}, head_hidden_layer_sizes=(), max_iter=250)
+    model = MultiTaskVAERegressor(3, **LINEAR, head_hidden_layer_sizes=())
     _, messages = fit_and_catch(model, X, Y)
     assert "task:easy" in model.diagnose(X).at_floor
     assert "task:hard" not in model.diagnose(X).at_floor
-    assert any("'task:easy'" in message for message in messages)
+    assert len(messages) == 1
+    assert "'task:easy'" in messages[0]
+    # A light rate lets the codes lie where they serve the tasks: to be known, and no fault.
+    assert messages[0] in model.diagnose(X).warnings
+    assert "off the prior" in model.diagnose(X).warnings[1]
 
 
 def test_codes_off_the_prior(iris):
     model, messages = fit_and_catch(small(beta=0.001, max_iter=60), iris)
     diagnosis = model.diagnose(iris)
-    worst = diagnosis.aggregate_mismatch.argmax()
-    mean, std = model.transform(iris, return_std=True)
-    assert np.sqrt(mean.var(axis=0) + (std**2).mean(axis=0))[worst] > 1.8
+    off = diagnosis.aggregate_mismatch
+    assert off.max() > 0.5
     assert messages == diagnosis.warnings
-    assert f"component {worst}" in messages[0]
-    assert "off the prior" in messages[0]
+    assert f"{(off > 0.5).sum()} of 16 components diverge" in messages[0]
+    assert f"component {off.argmax()} by {off.max():.2g}" in messages[0]
+    # The remedy that it names.
+    assert not fit_and_catch(small(beta=1, max_iter=60), iris)[1]
 
 
-def test_codes_that_are_to_be_off_the_prior_are_reported_and_not_warned_of(iris):
+def test_codes_that_nothing_draws_to_the_prior_are_reported_and_not_warned_of(iris):
     model, messages = fit_and_catch(small(beta=0, max_iter=60), iris)
     assert not messages
-    assert len(model.diagnose(iris).warnings) == 1
-    tasks, messages = fit_and_catch(
-        MultiTaskVAERegressor(hidden_layer_sizes=(32,), max_iter=60, random_state=0), iris[:, :2], iris[:, 2:]
-    )
-    assert not messages
-    assert "off the prior" in tasks.diagnose(iris[:, :2]).warnings[0]
+    assert "off the prior" in model.diagnose(iris).warnings[0]
 
 
 def test_classifier():
@@ -289,9 +290,9 @@ def test_fit_keeps_nothing_for_it(iris):
 
 def test_a_warning_that_is_an_error_leaves_a_fitted_model(iris):
     model = small(beta=50, max_iter=1).fit(iris[:, :2])
-    with pytest.raises(DegenerateModelWarning), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model.set_params(max_iter=45).fit(iris)
+    model.set_params(max_iter=45)
+    with pytest.raises(DegenerateModelWarning):  # pytest makes errors of warnings
+        model.fit(iris)
     assert model.n_features_in_ == 4
     assert model.transform(iris).shape == (150, 16)
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional as F
 
 from .posteriors import DiagonalNormal, Posterior, Splines, normal_log_prob
 
@@ -178,9 +179,9 @@ class MixtureOfNormals(Prior):
 
     def mixture(self) -> Mixture:
         """Return the mixture with its parameters as they are now."""
-        # A floor that cut off would leave no gradient below it.
-        floor = self.raw_log_variance.new_tensor(log(self.variance_floor))
-        log_variance = torch.logaddexp(self.gain * self.raw_log_variance, floor)
+        # The variance is the floor plus what is learned: a floor that cut off would leave no gradient below it.
+        floor = log(self.variance_floor)
+        log_variance = floor + F.softplus(self.gain * self.raw_log_variance - floor)
         q = DiagonalNormal(self.gain * self.raw_mean, log_variance)
         return Mixture(q, (self.gain * self.raw_logit).log_softmax(-1), self.n_components)
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from ._convolution import conv, conv1d
 from ._layers import ACTIVATIONS, Dropout, own_dropout
+from ._linear_decoder import linear_decoder
 from ._mlp import mlp, perceptron
 from ._pretrained import Pretrained
 from ._resnet import resnet
@@ -22,6 +23,7 @@ __all__ = [
     "Pretrained",
     "conv",
     "conv1d",
+    "linear_decoder",
     "mlp",
     "own_dropout",
     "perceptron",
@@ -33,4 +35,5 @@ ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, nn.Module]]] = {
     "resnet": resnet,
     "conv": conv,
     "conv1d": conv1d,
+    "linear_decoder": linear_decoder,
 }

@@ -1,0 +1,122 @@
+"""The loadings of a linear decoder: what each component adds to the columns, and how much of them it explains."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from .models import VAE, Autoencoder, MultiTaskVAE
+from .posteriors import NormalPosterior
+from .priors import StandardNormal, VampPrior
+
+
+def only_linear(network: nn.Module) -> nn.Linear | None:
+    """Return the linear layer that is all of a network; None where the network is more than that."""
+    if type(network) is nn.Sequential and len(network) == 1:
+        return only_linear(network[0])
+    return network if type(network) is nn.Linear else None
+
+
+def last_linear(network: nn.Module) -> nn.Linear | None:
+    """Return the linear layer that a network ends in; None where none can be told."""
+    if type(network) is nn.Sequential and len(network):
+        return last_linear(network[-1])
+    return network if type(network) is nn.Linear else None
+
+
+def loadings(model: Autoencoder) -> Tensor | None:
+    """Return the loadings of a linear decoder, shape (n_components, n_columns); None where it is not linear.
+
+    By how much the decoder's output moves with a component: of a column with several outputs the first, which a
+    likelihood takes for the location.
+    """
+    layer = only_linear(model.decoder)
+    if layer is None:
+        return None
+    return layer.weight.detach().unflatten(0, (model.likelihood.n_columns, -1))[:, 0].T
+
+
+@torch.no_grad()
+def code_variance(model: Autoencoder, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Tensor:
+    """Return the variance of each component over rows, shape (n_components + n_extra,), in float64 on the CPU.
+
+    Of a variational model that of q(z) = mean_i q(z given x_i), by the law of total variance: the variance of the means
+    plus the mean of the variances.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model, in evaluation mode.
+    batches : iterable of (Tensor, Tensor or None)
+        Standardised rows of shape (n_rows, n_features), NaN where a cell is missing, and their weights.
+    """
+    total, sums, squares = 0.0, torch.zeros(()).double(), torch.zeros(()).double()
+    for x, weight in batches:
+        mean, variance = (moment.cpu().double() for moment in _moments(model, model.fill(x)))
+        weights = torch.ones(len(x)).double() if weight is None else weight.cpu().double()
+        total += float(weights.sum())
+        sums = sums + weights @ mean
+        squares = squares + weights @ (mean.square() + variance)
+    return (squares / total - (sums / total).square()).clamp(min=0)
+
+
+def _moments(model: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and variance of the code of each filled row, each of shape (n_rows, n_components)."""
+    if isinstance(model, VAE):
+        q = model.infer(x)
+        return q.mean, q.stddev.square()
+    code = model.encode(x)
+    return code, torch.zeros_like(code)
+
+
+def relevance(loading: Tensor, variance: Tensor) -> Tensor:
+    """Return the share of each component in what the components explain, shape (n_components,), adding up to 1.
+
+    `|loading_j|^2 variance_j / sum_k |loading_k|^2 variance_k`, all 0 where the decoder ignores the code.
+
+    Parameters
+    ----------
+    loading : Tensor of shape (n_components, n_columns)
+        Loadings.
+    variance : Tensor of shape (n_components,)
+        Variances of the codes.
+    """
+    explained = loading.cpu().double().square().sum(1) * variance
+    return explained / explained.sum().clamp(min=torch.finfo(explained.dtype).tiny)
+
+
+def is_reorderable(model: Autoencoder) -> bool:
+    """Return whether the components can change places: whether nothing but two linear layers knows them apart.
+
+    That is where a linear decoder follows an encoder that ends in a linear layer, without tasks; of a variational model
+    where the posterior is normal and the prior the standard normal, or the mixture of the encoder's own posteriors.
+    """
+    if isinstance(model, VAE) and (
+        isinstance(model, MultiTaskVAE)
+        or type(model.posterior) is not NormalPosterior
+        or type(model.prior) not in (StandardNormal, VampPrior)
+    ):
+        return False
+    return only_linear(model.decoder) is not None and last_linear(model.encoder) is not None
+
+
+@torch.no_grad()
+def reorder(model: Autoencoder, order: Tensor) -> None:
+    """Put the components in another order, in place; what the model computes of them stays the same.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        A model that `is_reorderable`.
+    order : Tensor of int of shape (n_components,)
+        Which component comes first, which second, and so on.
+    """
+    first, last = only_linear(model.decoder), last_linear(model.encoder)
+    assert first is not None
+    assert last is not None
+    order = order.to(first.weight.device)
+    first.weight.copy_(first.weight[:, order])
+    for parameter in last.parameters():
+        # The outputs of one kind stand together: all means, then all log variances.
+        kinds = parameter.unflatten(0, (-1, len(order)))
+        parameter.copy_(kinds[:, order].flatten(0, 1))

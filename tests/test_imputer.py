@@ -1,0 +1,361 @@
+"""The imputer: missing cells alone are filled, by what the observed ones say of them."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from pandas.testing import assert_frame_equal
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from sklearn_mtae import AutoencoderTransformer, VAEImputer, VAETransformer
+
+NAN = float("nan")
+EMPTY = "Columns without an observed value are left out"
+
+
+def small(**parameters):
+    return VAETransformer(2, hidden_layer_sizes=(8,), max_iter=3, random_state=0, **parameters)
+
+
+def imputer(estimator=None, **parameters):
+    return VAEImputer(small() if estimator is None else estimator, n_importance_samples=20, **parameters)
+
+
+@pytest.fixture
+def gappy():
+    """Rows with gaps, of which the last column has none in the first half."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4)) * [1, 10, 0.1, 1] + [0, 100, 0, -5]
+    X[rng.random(X.shape) < 0.2] = np.nan
+    X[:30, 3] = rng.normal(size=30)
+    return X
+
+
+@pytest.fixture
+def frame(gappy):
+    """The same beside a category, a string, a nullable integer and a boolean, under an index."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(gappy, columns=list("abcd"), index=[f"row {i}" for i in range(60)])
+    frame["size"] = pd.Categorical.from_codes(rng.integers(-1, 3, 60), ["s", "m", "l"], ordered=True)
+    frame["job"] = rng.choice(["clerk", "smith", None], 60)
+    frame["visits"] = pd.array(rng.integers(0, 5, 60), dtype="Int64")
+    frame.loc[frame.index[::7], "visits"] = pd.NA
+    frame["flag"] = rng.random(60) < 0.5
+    return frame
+
+
+def assert_only_gaps_filled(filled, X):
+    observed = X.notna()
+    assert not filled.isna().any(axis=None)
+    assert filled.dtypes.equals(X.dtypes)
+    assert filled.index.equals(X.index)
+    for name in X:
+        assert filled[name][observed[name]].equals(X[name][observed[name]]), name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_only_missing_cells_are_filled(gappy, dtype):
+    X = gappy.astype(dtype)
+    before, missing = X.copy(), np.isnan(X)
+    filled = imputer().fit_transform(X)
+    assert filled.dtype == dtype
+    np.testing.assert_array_equal(filled[~missing], X[~missing])
+    assert np.isfinite(filled).all()
+    np.testing.assert_array_equal(X, before)
+
+
+def test_tables_with_categories(frame):
+    filled = imputer().fit_transform(frame)
+    assert_only_gaps_filled(filled, frame)
+    assert set(filled["job"]) == {"clerk", "smith"}
+
+
+def test_rows_without_gaps_stay(gappy, frame):
+    for X in (gappy, frame):
+        fitted = imputer().fit(X)
+        complete = fitted.transform(X)
+        np.testing.assert_array_equal(fitted.transform(complete), complete)
+
+
+def test_a_list_may_hold_none(gappy):
+    rows = [[None if np.isnan(cell) else cell for cell in row] for row in gappy]
+    np.testing.assert_array_equal(imputer(add_indicator=True).fit_transform(rows), _filled(gappy))
+
+
+def _filled(X):
+    return imputer(add_indicator=True).fit_transform(X)
+
+
+def test_it_is_the_mean_of_the_model(gappy):
+    fitted = imputer().fit(gappy)
+    np.testing.assert_array_equal(fitted.transform(gappy), fitted.estimator_.impute(gappy, n_importance_samples=20))
+    np.testing.assert_array_equal(fitted.transform(gappy), small().fit(gappy).impute(gappy, n_importance_samples=20))
+    fewer = clone(fitted).set_params(n_importance_samples=3).fit(gappy).transform(gappy)
+    assert not np.array_equal(fewer, fitted.transform(gappy))
+    assert len(fitted.estimator_.impute(gappy, n_draws=3, random_state=0)) == 3
+
+
+def test_weights_reach_the_model(gappy):
+    weight = np.arange(60.0)
+    expected = small().fit(gappy, sample_weight=weight).impute(gappy, n_importance_samples=20)
+    np.testing.assert_array_equal(imputer().fit(gappy, sample_weight=weight).transform(gappy), expected)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_indicators_are_those_of_scikit_learn(gappy, keep):
+    X, other = np.c_[gappy, np.full(60, NAN)][:30], np.c_[gappy, np.full(60, NAN)][30:]
+    theirs = SimpleImputer(add_indicator=True, keep_empty_features=keep).fit(X)
+    ours = imputer(add_indicator=True, keep_empty_features=keep)
+    if keep:
+        ours.fit(X)
+    else:
+        with pytest.warns(UserWarning, match=rf"{EMPTY}: \[4\]. Set keep_empty_features=True"):
+            ours.fit(X)
+    n_columns = 5 if keep else 4
+    filled = ours.transform(other)
+    assert filled.shape == (30, n_columns + 4), "the fourth column had no gap in `fit`, and has none here"
+    with pytest.warns(UserWarning, match="Skipping features") if not keep else _nothing():
+        np.testing.assert_array_equal(filled[:, n_columns:], theirs.transform(other)[:, n_columns:])
+    assert ours.get_feature_names_out().tolist() == theirs.get_feature_names_out().tolist()
+    assert ours.get_feature_names_out(list("abcde")).tolist() == theirs.get_feature_names_out(list("abcde")).tolist()
+
+
+def _nothing():
+    from contextlib import nullcontext
+
+    return nullcontext()
+
+
+def test_columns_without_an_observed_value(gappy):
+    X = np.c_[gappy, np.full(60, NAN)]
+    kept = imputer(keep_empty_features=True).fit(X)
+    np.testing.assert_array_equal(kept.transform(X)[:, 4], 0)
+    later = np.c_[gappy, np.r_[np.full(30, 7.0), np.full(30, NAN)]]
+    np.testing.assert_array_equal(kept.transform(later)[:, 4], [7] * 30 + [0] * 30)
+    named = pd.DataFrame(X, columns=list("abcde"))
+    with pytest.warns(UserWarning, match=rf"{EMPTY}: \['e'\]"):
+        assert list(imputer().fit(named).transform(named)) == list("abcd")
+    filled = imputer(keep_empty_features=True).fit(named).transform(named.assign(e=[7.0, NAN] * 30))
+    assert filled["e"].tolist() == [7, 0] * 30
+
+
+@pytest.mark.parametrize("output", ["default", "pandas", "polars"])
+def test_names_of_what_comes_out(frame, output):
+    fitted = imputer(add_indicator=True).set_output(transform=output).fit(frame)
+    filled = fitted.transform(frame)
+    gaps = [name for name in frame if frame[name].isna().any()]
+    assert list(filled.columns) == [*frame, *(f"missingindicator_{name}" for name in gaps)]
+    assert fitted.get_feature_names_out().tolist() == list(filled.columns)
+    assert fitted.feature_names_in_.tolist() == list(frame)
+    assert fitted.n_features_in_ == 8
+    for name in gaps:
+        np.testing.assert_array_equal(filled[f"missingindicator_{name}"], frame[name].isna())
+    if output == "polars":
+        assert isinstance(filled, pl.DataFrame)
+    else:
+        assert_only_gaps_filled(filled[list(frame)], frame)
+
+
+def test_arrays_become_frames_on_demand(gappy):
+    X = pl.DataFrame(gappy, schema=list("abcd")).fill_nan(None)
+    expected = imputer().fit_transform(gappy)
+    for rows, names in ((gappy, ["x0", "x1", "x2", "x3"]), (X, list("abcd"))):
+        np.testing.assert_array_equal(imputer().fit_transform(rows), expected)
+        framed = imputer().set_output(transform="pandas").fit_transform(rows)
+        assert_frame_equal(framed, pd.DataFrame(expected, columns=names))
+
+
+def test_columns_whose_names_are_numbers(gappy):
+    """With names of strings beside names of numbers, scikit-learn takes a frame no more."""
+    X = pd.DataFrame(gappy)
+    filled = imputer(add_indicator=True).fit_transform(X)
+    assert list(filled) == [*("x0", "x1", "x2", "x3"), *(f"missingindicator_x{j}" for j in range(4))]
+    SimpleImputer().fit(filled)
+    assert list(imputer().fit_transform(X)) == [0, 1, 2, 3]
+
+
+def test_in_front_of_a_classifier(frame):
+    X = frame[["a", "b", "c", "d"]]
+    y = np.nan_to_num(X["a"]) > 0
+    search = GridSearchCV(
+        make_pipeline(imputer(), LogisticRegression()),
+        {"vaeimputer__estimator__n_components": [1, 2], "vaeimputer__add_indicator": [False, True]},
+        cv=2,
+    ).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    chosen = search.best_estimator_[0]
+    assert chosen.estimator_.n_components == search.best_params_["vaeimputer__estimator__n_components"]
+    assert search.score(X, y) > 0.7
+
+
+def test_the_model_that_is_passed_stays_as_it_is(gappy):
+    fitted = small().fit(gappy + 1)
+    codes = fitted.transform(gappy)
+    settings = small(likelihood="student_t", prior="mixture")
+    for model in (fitted, settings):
+        filled = imputer(model).fit(gappy)
+        assert filled.estimator is model
+        assert filled.estimator_ is not model
+        assert filled.estimator_.get_params() == model.get_params()
+    np.testing.assert_array_equal(fitted.transform(gappy), codes)
+    assert not hasattr(settings, "n_iter_")
+
+
+def test_seed_of_the_default_model(gappy):
+    def fill(random_state):
+        return VAEImputer(n_importance_samples=5, random_state=random_state).fit_transform(gappy)
+
+    first = fill(0)
+    np.testing.assert_array_equal(first, fill(0))
+    np.testing.assert_array_equal(first, fill(np.random.RandomState(0)))
+    assert not np.array_equal(first, fill(1))
+
+
+def test_copies(gappy):
+    fitted = imputer(add_indicator=True).fit(gappy)
+    filled = fitted.transform(gappy)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(gappy), filled)
+    np.testing.assert_array_equal(clone(fitted).fit_transform(gappy), filled)
+    with pytest.raises(NotFittedError):
+        clone(fitted).transform(gappy)
+
+
+def test_a_fit_that_fails_leaves_the_last_one(gappy, frame):
+    fitted = imputer(add_indicator=True).fit(gappy)
+    filled = fitted.transform(gappy)
+    with pytest.raises(ValueError, match="infinity"):
+        fitted.fit(frame.assign(a=np.inf))
+    np.testing.assert_array_equal(fitted.transform(gappy), filled)
+
+
+def test_one_row_and_rows_of_gaps_alone(gappy):
+    fitted = imputer().fit(gappy)
+    np.testing.assert_allclose(fitted.transform(gappy[:1]), fitted.transform(gappy)[:1])
+    assert np.isfinite(fitted.transform(np.full((2, 4), NAN))).all()
+    assert np.isfinite(imputer().fit_transform(np.array([[1.0, 2.0]]))).all()
+    with pytest.warns(UserWarning, match=rf"{EMPTY}: \[0, 1\]"):
+        assert imputer().fit_transform(np.full((5, 2), NAN)).shape == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda X: np.where(np.isnan(X), np.inf, X), ValueError, "contains infinity"),
+        (lambda X: X.astype(object) + "a", ValueError, "could not convert string"),
+        (lambda X: X[0], ValueError, "Expected 2D array, got 1D array"),
+        (lambda X: X[:0], ValueError, "0 sample"),
+        (lambda X: sparse.csr_array(X), TypeError, r"Sparse data was passed for X.*X\.toarray\(\)"),
+    ],
+)
+@pytest.mark.parametrize("likelihood", ["gaussian", "poisson"])
+def test_rows_that_are_not_admissible(gappy, likelihood, change, error, message):
+    X, words = np.abs(gappy), np.full((6, 4), "b")
+    bad = change(words) if "string" in message else change(X)
+    with pytest.raises(error, match=message):
+        imputer(small(likelihood=likelihood)).fit(bad)
+    fitted = imputer(small(likelihood=likelihood)).fit(X)
+    with pytest.raises(error, match=message):
+        fitted.transform(bad)
+
+
+def test_other_columns(gappy, frame):
+    with pytest.raises(ValueError, match="X has 3 features, but VAETransformer is expecting 4 features"):
+        imputer().fit(gappy).transform(gappy[:, :3])
+    fitted = imputer().fit(frame)
+    with pytest.raises(ValueError, match="feature names should match"):
+        fitted.transform(frame[frame.columns[::-1]])
+    with pytest.raises(ValueError, match="Column 'job' must hold a category known from fit: 'clerk', 'smith'"):
+        fitted.transform(frame.assign(job="pilot"))
+    with pytest.raises(ValueError, match="Column 'job' has none"):
+        imputer().fit(frame.assign(job=pd.Categorical([None] * 60, ["clerk"])))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({"estimator": "vae"}, "estimator"),
+        ({"estimator": AutoencoderTransformer()}, "estimator"),
+        ({"n_importance_samples": 0}, "n_importance_samples"),
+        ({"add_indicator": "yes"}, "add_indicator"),
+    ],
+)
+def test_parameters(gappy, parameters, name):
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of VAEImputer must be"):
+        VAEImputer(**parameters).fit(gappy)
+
+
+# What the cells become.
+
+LOADINGS = np.random.default_rng(5).normal(size=(2, 6))
+NOISE, CENTRE = np.linspace(0.3, 0.8, 6), 10.0 * np.arange(6)
+N_DRAWS = 1000
+
+
+@pytest.fixture(scope="module")
+def factors():
+    """Rows of a factor model, the same with gaps, and an imputer with a linear model fitted to the first thousand."""
+    rng = np.random.default_rng(0)
+    X = CENTRE + rng.normal(size=(1200, 2)) @ LOADINGS + rng.normal(size=(1200, 6)) * NOISE
+    gaps = np.where(rng.random(X.shape) < 0.25, NAN, X)
+    model = VAETransformer(2, hidden_layer_sizes=(), max_iter=50, learning_rate_init=1e-2, random_state=0)
+    return X[1000:], gaps[1000:], VAEImputer(model, n_importance_samples=N_DRAWS).fit(gaps[:1000])
+
+
+def expected(gaps, centre, loadings, variance):
+    """Return rows filled with their exact mean given the observed cells, and the deviations of E[x given z] there."""
+    filled, deviation = gaps.copy(), np.zeros(gaps.shape)
+    for row, x in enumerate(gaps):
+        seen, gone = np.flatnonzero(~np.isnan(x)), np.flatnonzero(np.isnan(x))
+        weighted = loadings[:, seen] / variance[seen]
+        covariance = np.linalg.inv(np.eye(len(loadings)) + weighted @ loadings[:, seen].T)
+        z = covariance @ weighted @ (x[seen] - centre[seen])
+        filled[row, gone] = centre[gone] + z @ loadings[:, gone]
+        deviation[row, gone] = np.sqrt(np.diag(loadings[:, gone].T @ covariance @ loadings[:, gone]))
+    return filled, deviation
+
+
+def test_the_mean_is_the_exact_one_of_a_linear_model(factors):
+    """A third of the draws is from a proposal that fits; an average of so many is off by their deviation's root."""
+    _, gaps, fitted = factors
+    missing, vae = np.isnan(gaps), fitted.estimator_
+    centre = vae.inverse_transform(np.zeros((1, 2)))[0]
+    loadings = vae.inverse_transform(np.eye(2)) - centre
+    noise = vae.module_.likelihood.log_variance.exp().detach().numpy() * vae.module_.units.scale.numpy() ** 2
+    exact, deviation = expected(gaps, centre, loadings, noise)
+    error = (fitted.transform(gaps) - exact)[missing] / deviation[missing]
+    one = (N_DRAWS / 3) ** -0.5
+    assert np.sqrt(np.mean(error**2)) < 2 * one
+    assert np.abs(error).max() < 6 * one
+
+
+def test_filled_cells_are_nearly_as_close_as_can_be(factors):
+    X, gaps, fitted = factors
+    missing = np.isnan(gaps)
+
+    def error(filled):
+        return np.sqrt(np.mean((filled - X)[missing] ** 2))
+
+    best = error(expected(gaps, CENTRE, LOADINGS, NOISE**2)[0])
+    means = error(SimpleImputer().fit(gaps).transform(gaps))
+    assert best < error(fitted.transform(gaps)) < 1.1 * best < 0.75 * means
+
+
+def test_categories_are_filled_by_what_goes_with_them():
+    rng = np.random.default_rng(0)
+    job = rng.integers(0, 3, 400)
+    X = pd.DataFrame({"pay": job * 10 + rng.normal(size=400), "job": np.array(["aide", "clerk", "smith"])[job]})
+    gone = rng.random((400, 2)) < 0.2
+    gone[gone.all(axis=1)] = False
+    fitted = VAEImputer(VAETransformer(1, hidden_layer_sizes=(32,), max_iter=40, random_state=0))
+    filled = fitted.fit_transform(X.mask(gone))
+    assert (filled["job"] == X["job"])[gone[:, 1]].mean() > 0.95
+    error = (filled["pay"] - X["pay"])[gone[:, 0]]
+    assert error.std() < 0.3 * X["pay"].std()
