@@ -15,15 +15,15 @@ from torch import Tensor
 from ._callbacks import CallbackSupportMixin  # pyright: ignore[reportAttributeAccessIssue]
 from ._columns import needs_positive, takes_sparse
 from ._data import block_rows, blocks, dense, tensor
+from ._interpretation import Interpretable
 from ._net import Net
 from ._state import Cache, load, place
-from ._training import Trainable
 from ._validation import FLOATS
 from ._version import __version__
 from .nn.models import Autoencoder
 
 
-class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
+class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Interpretable):
     """Base of the estimators: everything that does not depend on what the code means."""
 
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -200,7 +200,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
     def _restore(self, columns: NDArray, like: Any = None) -> Any:
         """Return columns of the model as those of X: a frame where the estimator was fitted to one."""
-        return columns if self._table is None else self._table.decode(columns, index=getattr(like, "index", None))
+        index = getattr(like, "index", None)
+        # A list has an `index` too, which is a method.
+        return columns if self._table is None else self._table.decode(columns, index=None if callable(index) else index)
 
     def _apply(
         self, function: Callable[[Any, Tensor], Tensor], array: NDArray, *, standardize: bool = True, n_draws: int = 1

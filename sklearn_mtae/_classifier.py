@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags, check_consistent_length
+from torch import Tensor
 
 from ._labels import class_weights, decode, encode, find_classes
 from ._multitask import BaseMultiTaskVAE
 from ._tasks import n_dimensions, target_columns, task_names
 from .metrics import accuracy_score
 from .nn.likelihoods import Categorical, Likelihood
+from .nn.models import MultiTaskVAE
 
 
 class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
@@ -434,6 +436,9 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         return self._apply(
             lambda module, x: module.predict_log_proba(module.encode(module.fill(x))), self._check_rows(X)
         )
+
+    def _task_outputs(self, module: MultiTaskVAE, z: Tensor) -> Tensor:
+        return module.predict_log_proba(z).exp()
 
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
         columns, names = target_columns(y), task_names(y)

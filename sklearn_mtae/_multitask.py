@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
+from torch import Tensor, nn
 
 from ._base import BaseAutoencoder
 from ._data import Data, describe, set_units, standardized_columns
@@ -112,6 +112,9 @@ class BaseMultiTaskVAE(BaseVAE):
     def _as_targets(self, columns: NDArray) -> NDArray:
         """Return predictions in the shape that y had."""
         return columns[:, 0] if self._y_ndim == 1 else columns
+
+    def _task_outputs(self, module: MultiTaskVAE, z: Tensor) -> Tensor:
+        return module.task_likelihood.distribution(module.heads(z)).mean.unsqueeze(-1)
 
     def _check_data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
         """Check features, targets and weights."""

@@ -12,22 +12,49 @@ from ._base import Likelihood
 
 
 class Bernoulli(Likelihood):
-    """Bernoulli distribution; the decoder gives the logit. Values between 0 and 1 count as expectations.
+    """Bernoulli distribution: the decoder gives the logit, beside that of the column's own mean.
 
     `log p(x) = x log(mean) + (1 - x) log(1 - mean)`
+
+    Values between 0 and 1 count as expectations.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
     """
 
     support = (0.0, 1.0)
     standardized = False
     peak = 0.0
+    # A column that never was 1, or never 0, may be yet.
+    rarest: ClassVar[float] = 1e-3
+    location: Tensor
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__(n_columns)
+        self.register_buffer("location", torch.full((n_columns,), 0.5))
+
+    def learn(self, mean: Tensor) -> None:
+        """Let an output of 0 mean the column's own mean."""
+        self.location = mean.clamp(self.rarest, 1 - self.rarest).to(self.location)
+
+    def as_input(self, x: Tensor) -> Tensor:
+        """Return the distance from the column's mean."""
+        return x - self.location
+
+    def logits(self, params: Tensor) -> Tensor:
+        """Return the logit of each cell."""
+        return self.location.logit() + params
 
     def distribution(self, params: Tensor) -> distributions.Bernoulli:
         """Return the Bernoulli distribution of each cell."""
-        return distributions.Bernoulli(logits=params, validate_args=False)
+        return distributions.Bernoulli(logits=self.logits(params), validate_args=False)
 
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
         """Return the log-probability of each cell."""
-        return -F.binary_cross_entropy_with_logits(params, x.expand_as(params), reduction="none")
+        logits = self.logits(params)
+        return -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
 
 
 class Counts(Likelihood):

@@ -122,8 +122,8 @@ class FlowNormal:
     `z = mean + stddev * flow(noise, context)`, of which the encoder gives mean, standard deviation and context.
 
     The moments have no closed form. They are those over a fixed set of quasi-random noise, computed when first asked
-    for: exact while the flow is the identity, and otherwise out by a few hundredths of a standard deviation. The density
-    of its own last draws costs nothing; that of other codes takes the flow's inverse.
+    for: exact while the flow is the identity, and otherwise out by a few hundredths of a standard deviation. The
+    density of its own last draws costs nothing; that of other codes takes the flow's inverse.
 
     Parameters
     ----------
