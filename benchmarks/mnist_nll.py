@@ -9,7 +9,9 @@ grey level; the test images are drawn once. Models, all of them on the same draw
 
 - `pythae`: the VAE of pythae in that package's own trainer. It is no dependency: `pip install pythae`, where possible
   in an environment of its own; without it the model is left out.
-- `vae`: ours. The networks of both are linear layers with torch's initial weights, and both are trained by Adam.
+- `vae`: ours. The networks of both are linear layers with torch's initial weights, and both are trained by Adam. Ours
+  takes the pixels' means off before the encoder and adds their logits after the decoder, as the article's code does;
+- `pythae_means`: pythae's with the same constants before and after its networks, which leaves the package alone.
 - `iwae`, `iwae50`: ours, by the importance-weighted bound of 5 or 50 draws.
 
 The negative log-likelihood is that of all models by one function, in nats per image: random draws from the model's own
@@ -30,7 +32,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from sklearn_mtae import VAETransformer
@@ -44,10 +46,12 @@ try:
 except ImportError:
     _pythae = None
 
-WIDTHS = (18, 9, 10, 15, 22, 14)
-HEADER = ("model", "NLL", "std error", "bound, 1 draw", "to the line above", "s per epoch")
+WIDTHS = (20, 9, 10, 15, 34, 14)
+HEADER = ("model", "NLL", "std error", "bound, 1 draw", "difference, image by image", "s per epoch")
 N_COMPONENTS, HIDDEN = 50, (200, 200)
 LEARNING_RATE = 1e-3
+RAREST = 1e-3
+"""Bound on a pixel's mean, so that its logit is finite: that of our likelihood."""
 N_DRAWS, N_CURVE_DRAWS, N_CURVE_ROWS, N_CHECKED = 5_000, 100, 1_000, 100
 CELLS = {"cuda": 2**27}
 """Pixels that are decoded at once, by device; elsewhere so few that they stay in a core's cache."""
@@ -56,7 +60,8 @@ CELLS = {"cuda": 2**27}
 class Settings(NamedTuple):
     """What all models are trained with."""
 
-    n_features: int
+    means: Tensor
+    """Mean of each pixel over the training images, shape (n_features,)."""
     batch_size: int
     eps: float
     seed: int
@@ -99,30 +104,56 @@ class Ours:
         self.estimator.set_params(learning_rate_init=learning_rate).partial_fit(X)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        q = self.estimator.module_.infer(x)
+        module = self.estimator.module_
+        q = module.infer(module.fill(x))
         return q.mean, q.log_variance
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.estimator.module_.decode(z)
+        module = self.estimator.module_
+        return module.likelihood.logits(module.decode(z))
 
 
-def make_pythae(settings: Settings) -> Model:
-    """Return pythae's VAE on networks of the same layers."""
+class Shift(nn.Module):
+    """Add a constant."""
+
+    def __init__(self, constant: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("constant", constant)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.constant
+
+
+def make_pythae(settings: Settings, from_means: bool = False) -> Model:
+    """Return pythae's VAE on networks of the same layers, with or without the constants that ours has around them."""
     assert _pythae is not None
     torch.manual_seed(settings.seed)
-    n_features = settings.n_features
+    n_features = len(settings.means)
     encoder, decoder = mlp(
         n_features, 2 * N_COMPONENTS, N_COMPONENTS, n_features, hidden_layer_sizes=HIDDEN, activation="tanh"
     )
+    if from_means:
+        means = settings.means.clamp(RAREST, 1 - RAREST)
+        encoder, decoder = nn.Sequential(Shift(-means), encoder), nn.Sequential(decoder, Shift(means.logit()))
     training = {"batch_size": settings.batch_size, "eps": settings.eps, "seed": settings.seed}
     return _pythae.BernoulliVAE(encoder, decoder, n_features, N_COMPONENTS, device=settings.device, **training)
 
 
-MODELS: dict[str, tuple[str, Callable[[Settings], Model]]] = {
-    "pythae": ("pythae VAE", make_pythae),
-    "vae": ("VAE", Ours),
-    "iwae": ("IWAE, 5 draws", partial(Ours, objective=IWAE(n_draws=5))),
-    "iwae50": ("IWAE, 50 draws", partial(Ours, objective=IWAE(n_draws=50))),
+class Entry(NamedTuple):
+    """A line of the table."""
+
+    title: str
+    make: Callable[[Settings], Model]
+    rival: str
+    """Title of the line that it is compared with."""
+
+
+MODELS = {
+    "pythae": Entry("pythae VAE", make_pythae, ""),
+    "vae": Entry("VAE", Ours, "pythae VAE"),
+    "iwae": Entry("IWAE, 5 draws", partial(Ours, objective=IWAE(n_draws=5)), "VAE"),
+    "iwae50": Entry("IWAE, 50 draws", partial(Ours, objective=IWAE(n_draws=50)), "VAE"),
+    "pythae_means": Entry("pythae VAE, means", partial(make_pythae, from_means=True), "VAE"),
 }
 
 
@@ -185,7 +216,7 @@ def train(
     """Train all models, epoch by epoch, and print the curve; return the seconds that each took."""
     seconds = dict.fromkeys(models, 0.0)
     widths = (6, 14, *(18 for _ in models))
-    print_row(widths, ("epoch", "learning rate", *(f"NLL, {name}" for name in models)))
+    print_row(widths, ("epoch", "learning rate", *(MODELS[name].title for name in models)))
     for epoch, rate in enumerate(rates, start=1):
         X = binarize(images, (seed, epoch))
         for name, model in models.items():
@@ -201,16 +232,23 @@ def train(
 def print_table(models: dict[str, Model], x: Tensor, seconds_per_epoch: dict[str, float]) -> None:
     """Print the likelihoods of the trained models, a line as soon as it is known."""
     print_row(WIDTHS, HEADER)
-    above = None
+    values: dict[str, NDArray] = {}
     for name, model in models.items():
-        values, bound = negative_log_likelihood(model, x, N_DRAWS), negative_log_likelihood(model, x, 1).mean()
-        difference = "" if above is None else "{:+.3f} +/- {:.3f}".format(*mean_and_error(values - above))
-        mean, error = mean_and_error(values)
-        cells = (f"{mean:.3f}", f"{error:.3f}", f"{bound:.2f}", difference, f"{seconds_per_epoch[name]:.1f}")
-        print_row(WIDTHS, (name, *cells))
+        values[MODELS[name].title] = own = negative_log_likelihood(model, x, N_DRAWS)
+        bound = negative_log_likelihood(model, x, 1).mean()
+        mean, error = mean_and_error(own)
+        cells = (f"{mean:.3f}", f"{error:.3f}", f"{bound:.2f}", compare(own, values, MODELS[name].rival))
+        print_row(WIDTHS, (MODELS[name].title, *cells, f"{seconds_per_epoch[name]:.1f}"))
         if isinstance(model, Ours):
-            print_check(model.estimator, x[:N_CHECKED], values[:N_CHECKED])
-        above = values
+            print_check(model.estimator, x[:N_CHECKED], own[:N_CHECKED])
+
+
+def compare(values: NDArray, others: dict[str, NDArray], rival: str) -> str:
+    """Return the mean difference to the rival's values and its standard error, where the rival is there."""
+    if rival not in others:
+        return ""
+    mean, error = mean_and_error(values - others[rival])
+    return f"{mean:+.3f} +/- {error:.3f} to {rival}"
 
 
 def mean_and_error(values: NDArray) -> tuple[float, float]:
@@ -228,7 +266,7 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=["pythae", "vae", "iwae"])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=["pythae", "vae", "iwae", "pythae_means"])
     parser.add_argument("--schedule", choices=SCHEDULES, default="constant", help="of the learning rate")
     parser.add_argument("--epochs", type=int, help="20, or 3,280 with the article's schedule")
     parser.add_argument("--batch", type=int, default=100, help="rows per step")
@@ -241,11 +279,11 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def make_models(names: list[str], settings: Settings) -> dict[str, Model]:
-    """Return models by the names that the tables have for them."""
-    if _pythae is None and "pythae" in names:
-        print("pythae is not installed and left out; pip install pythae")
-        names = [name for name in names if name != "pythae"]
-    return {MODELS[name][0]: MODELS[name][1](settings) for name in names}
+    """Return the models that can be trained here, by name."""
+    if _pythae is None:
+        print("pythae is not installed and left out: pip install pythae")
+        names = [name for name in names if not name.startswith("pythae")]
+    return {name: MODELS[name].make(settings) for name in names}
 
 
 def main() -> None:
@@ -255,14 +293,15 @@ def main() -> None:
     images = load(arguments.data_dir / "train-images-idx3-ubyte.gz")
     test = load(arguments.data_dir / "t10k-images-idx3-ubyte.gz")[: arguments.test_rows]
     x = torch.from_numpy(binarize(test, (0, 0))).to(device)
-    settings = Settings(images.shape[1], arguments.batch, arguments.adam_eps, arguments.seed, device)
+    means = torch.from_numpy(images.mean(0) / 255).float()
+    settings = Settings(means, arguments.batch, arguments.adam_eps, arguments.seed, device)
     print(describe_machine())
     models = make_models(arguments.models, settings)
     schedule, n_epochs = SCHEDULES[arguments.schedule]
     rates = list(islice(schedule(), arguments.epochs or n_epochs))
     every = arguments.every or max(1, len(rates) // 20)
     seconds = train(models, images, x[:N_CURVE_ROWS], rates, arguments.seed, every)
-    print(f"{len(rates)} epochs, {len(x):,} test images, {N_DRAWS:,} draws")
+    print(f"{len(rates)} epochs, {len(x):,} test images, {N_DRAWS:,} draws, nats per image")
     print_table(models, x, {name: total / len(rates) for name, total in seconds.items()})
 
 

@@ -35,11 +35,12 @@ class AutoencoderTransformer(BaseAutoencoder):
         Probability that a hidden unit is dropped while training.
     layer_norm : bool, default=False
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
-    architecture : {"mlp", "resnet", "conv", "conv1d"} or callable, default="mlp"
-        Multi-layer perceptrons, with residual connections, or convolutions; or a factory that takes `n_features,
-        n_code, n_components, n_outputs` by name and returns two torch modules: an encoder from `n_features` to `n_code`
-        columns and a decoder from `n_components` to `n_outputs` columns. The four parameters above shape the named ones
-        only; of convolutions, the layers between these and the code.
+    architecture : {"mlp", "resnet", "conv", "conv1d", "linear_decoder"} or callable, default="mlp"
+        Multi-layer perceptrons, with residual connections, or convolutions; "linear_decoder" decodes by one linear
+        layer, whose weights are `components_` (Svensson et al. 2020, doi 10.1093/bioinformatics/btaa169); or a factory
+        that takes `n_features, n_code, n_components, n_outputs` by name and returns two torch modules: an encoder from
+        `n_features` to `n_code` columns and a decoder from `n_components` to `n_outputs` columns. The four parameters
+        above shape the named ones only; of convolutions, the layers between these and the code.
     image_shape : tuple of int or None, default=None
         Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
         `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
@@ -111,6 +112,14 @@ class AutoencoderTransformer(BaseAutoencoder):
         The skorch net.
     module_ : torch.nn.Module
         The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
+    components_ : ndarray of shape (n_components, n_columns)
+        Loadings, where the decoder is linear: by how much each column's mean moves per unit of a component, in X's own
+        units, or on the scale of the likelihood's link.
+    relevance_ : ndarray of shape (n_components,)
+        Share of each component in what all explain of the columns, where the decoder is linear. `fit` puts the
+        components in this order.
+    column_names_ : ndarray of shape (n_columns,)
+        Names of the columns of `components_`: those of X, a category one for each level.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

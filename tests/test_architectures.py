@@ -13,7 +13,7 @@ from torch import nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from sklearn_mtae import AutoencoderTransformer, VAETransformer
-from sklearn_mtae.nn.architectures import ARCHITECTURES, Dropout, Pretrained, conv, conv1d, mlp, resnet
+from sklearn_mtae.nn.architectures import ARCHITECTURES, Dropout, Pretrained, conv, conv1d, linear_decoder, mlp, resnet
 from sklearn_mtae.nn.likelihoods import Likelihood
 from sklearn_mtae.nn.random import draw_from
 
@@ -63,6 +63,12 @@ def factory(request):
     return partial(ARCHITECTURES[request.param], hidden_layer_sizes=(8, 5))
 
 
+@pytest.fixture(params=sorted(set(ARCHITECTURES) - {"linear_decoder"}))
+def mirrored(request):
+    """Each architecture whose decoder has the encoder's hidden layers."""
+    return partial(ARCHITECTURES[request.param], hidden_layer_sizes=(8, 5))
+
+
 @pytest.fixture(params=[False, True], ids=["plain", "layer_norm"])
 def layer_norm(request):
     return request.param
@@ -92,24 +98,34 @@ def test_without_hidden_layers_both_are_affine(factory):
 
 
 @pytest.mark.parametrize(("activation", "affine"), [("identity", True), ("tanh", False)])
-def test_nothing_but_the_activation_bends(factory, activation, affine):
-    encoder, decoder = build(factory, activation=activation)
+def test_nothing_but_the_activation_bends(mirrored, activation, affine):
+    encoder, decoder = build(mirrored, activation=activation)
     assert is_affine(encoder, 36) == is_affine(decoder, 2) == affine
 
 
-def test_widths_of_the_decoder_mirror_the_encoders(factory):
+@pytest.mark.parametrize("activation", ["identity", "tanh"])
+def test_linear_decoder_is_affine_after_any_encoder(activation):
+    style = {"activation": activation, "layer_norm": True, "dropout": 0.5}
+    encoder, decoder = build(linear_decoder, hidden_layer_sizes=(8, 5), **style)
+    other, _ = build(mlp, hidden_layer_sizes=(8, 5), **style)
+    assert is_affine(decoder, 2)
+    assert [p.shape for p in decoder.parameters()] == [(72, 2), (72,)]
+    assert torch.equal(encoder.eval()(randn(5, 36)), other.eval()(randn(5, 36)))
+
+
+def test_widths_of_the_decoder_mirror_the_encoders(mirrored):
     def widths(coder):
         kept = [part.out_features for part in coder.modules() if isinstance(part, nn.Linear)]
         return [width for width, after in zip(kept, [*kept[1:], None], strict=True) if width != after]
 
-    encoder, decoder = build(factory)
+    encoder, decoder = build(mirrored)
     assert widths(encoder) == [8, 5, 4]
     assert widths(decoder)[:2] == [5, 8]
 
 
-def test_dropout_draws_from_its_own_generator(factory):
+def test_dropout_draws_from_its_own_generator(mirrored):
     before = torch.get_rng_state()
-    for coder, width in zip(build(factory, dropout=0.3), (36, 2), strict=True):
+    for coder, width in zip(build(mirrored, dropout=0.3), (36, 2), strict=True):
         assert not any(isinstance(part, nn.Dropout) for part in coder.modules())
         x, generator, state = randn(20, width), torch.Generator(), torch.get_rng_state()
         draw_from(coder, generator.manual_seed(1))
@@ -119,7 +135,7 @@ def test_dropout_draws_from_its_own_generator(factory):
         assert torch.equal(first, coder(x))
         assert torch.equal(torch.get_rng_state(), state)
         torch.testing.assert_close(coder.eval()(x), coder(x))
-    assert not any(isinstance(part, Dropout) for coder in build(factory) for part in coder.modules())
+    assert not any(isinstance(part, Dropout) for coder in build(mirrored) for part in coder.modules())
     torch.set_rng_state(before)
 
 

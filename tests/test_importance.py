@@ -5,8 +5,10 @@ An estimate may err as if by so many draws from the exact conditional distributi
 mixtures of three parts, of which one is to fit, so that no weight is above three times the mean.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -21,11 +23,19 @@ from sklearn_mtae.nn.priors import PRIORS
 
 N_DRAWS = 5000
 LARGEST_WEIGHT = 3.0
-LOG_ERROR = ((LARGEST_WEIGHT - 1) / N_DRAWS) ** 0.5
-"""Standard error of a log-density: weights of mean 1 have a variance of `largest - 1` at most."""
-MEAN_ERROR = (LARGEST_WEIGHT / N_DRAWS) ** 0.5
-"""Standard error of a conditional mean, in conditional standard deviations."""
+SAMPLE_ERROR = ((1 + LARGEST_WEIGHT / 10) / 5000) ** 0.5
+"""Standard error of the mean of 5,000 conditional draws, each of which is one of ten weighted codes, in deviations."""
 N_FEATURES, N_TASKS = 7, 2
+
+
+def log_error(n_draws):
+    """Return the standard error of a log-density: weights of mean 1 have a variance of `largest - 1` at most."""
+    return ((LARGEST_WEIGHT - 1) / n_draws) ** 0.5
+
+
+def mean_error(n_draws):
+    """Return the standard error of a conditional mean, in conditional standard deviations."""
+    return (LARGEST_WEIGHT / n_draws) ** 0.5
 
 
 class Normal:
@@ -61,11 +71,11 @@ class Normal:
         return mean, self.covariance[np.ix_(missing, missing)] - slope @ cross.T
 
 
-def factor_rows(n_rows, seed, n_columns=N_FEATURES):
-    """Return rows of two factors and noise, in unlike units, and the same with three cells in ten missing."""
-    loadings, rng = np.random.default_rng(0).normal(size=(2, n_columns)), np.random.default_rng(seed)
-    scale, location = np.logspace(-1, 1, n_columns), np.arange(n_columns)
-    x = location + scale * (rng.normal(size=(n_rows, 2)) @ loadings + 0.5 * rng.normal(size=(n_rows, n_columns)))
+def factor_rows(n_rows, seed, n_columns=N_FEATURES, n_factors=2, noise=0.5):
+    """Return rows of a few factors and noise, in unlike units, and the same with three cells in ten missing."""
+    loadings, rng = np.random.default_rng(0).normal(size=(n_factors, n_columns)), np.random.default_rng(seed)
+    x = rng.normal(size=(n_rows, n_factors)) @ loadings + noise * rng.normal(size=(n_rows, n_columns))
+    x = np.arange(n_columns) + np.logspace(-1, 1, n_columns) * x
     return x, np.where(rng.random(x.shape) < 0.3, np.nan, x)
 
 
@@ -74,11 +84,21 @@ def fit_linear(X, y=None, estimator=VAETransformer, **settings):
     return model.set_params(**settings).fit(X, y)
 
 
-@pytest.fixture(scope="module", params=["complete", "gaps"])
+class Linear(NamedTuple):
+    """A fitted model, the distribution that it stands for, and a source of rows of the kind that it was fitted to."""
+
+    model: VAETransformer
+    exact: Normal
+    rows: Callable
+
+
+@pytest.fixture(scope="module", params=["complete", "gaps", "sharp"])
 def linear(request):
-    """A model that has never seen a gap, or one that has seen many; and what it stands for."""
-    model = fit_linear(factor_rows(500, 1)[request.param == "gaps"])
-    return model, Normal(model)
+    """A model that has never seen a gap, one that has seen many, and one whose posteriors are narrow."""
+    rows = partial(factor_rows, n_columns=12, n_factors=4, noise=0.15) if request.param == "sharp" else factor_rows
+    n_components = 4 if request.param == "sharp" else 2
+    model = fit_linear(rows(500, 1)[request.param == "gaps"], n_components=n_components)
+    return Linear(model, Normal(model), rows)
 
 
 @pytest.fixture(scope="module")
@@ -101,46 +121,44 @@ def assert_within(errors, standard_error):
 
 
 @pytest.mark.parametrize("gaps", [False, True])
-def test_density_is_that_of_the_observed_cells(linear, gaps):
-    model, exact = linear
-    rows = factor_rows(60, 2)[gaps]
-    density = model.score_samples(rows, n_importance_samples=N_DRAWS)
-    assert_within(density - [exact.log_density(row) for row in rows], LOG_ERROR)
+@pytest.mark.parametrize("n_draws", [100, N_DRAWS])
+def test_density_is_that_of_the_observed_cells(linear, gaps, n_draws):
+    rows = linear.rows(60, 2)[gaps]
+    density = linear.model.score_samples(rows, n_importance_samples=n_draws)
+    assert_within(density - [linear.exact.log_density(row) for row in rows], log_error(n_draws))
 
 
 @pytest.mark.parametrize("seen", [[], [3], [0, 6], [1, 2, 3, 4, 5, 6]])
 def test_density_of_few_or_most_cells(linear, seen):
-    model, exact = linear
-    rows = np.full((40, N_FEATURES), np.nan)
-    rows[:, seen] = factor_rows(40, 3)[0][:, seen]
-    density = model.score_samples(rows, n_importance_samples=N_DRAWS)
-    assert_within(density - [exact.log_density(row) for row in rows], LOG_ERROR)
+    rows = np.full_like(linear.rows(40, 3)[0], np.nan)
+    rows[:, seen] = linear.rows(40, 3)[0][:, seen]
+    density = linear.model.score_samples(rows, n_importance_samples=N_DRAWS)
+    assert_within(density - [linear.exact.log_density(row) for row in rows], log_error(N_DRAWS))
 
 
-def test_imputed_cells_are_conditional_means(linear):
-    model, exact = linear
-    rows = factor_rows(60, 2)[1]
-    filled = model.impute(rows, n_importance_samples=N_DRAWS)
+@pytest.mark.parametrize("n_draws", [100, N_DRAWS])
+def test_imputed_cells_are_conditional_means(linear, n_draws):
+    rows = linear.rows(60, 2)[1]
+    filled = linear.model.impute(rows, n_importance_samples=n_draws)
     np.testing.assert_array_equal(filled[~np.isnan(rows)], rows[~np.isnan(rows)])
     errors = []
     for row, own in zip(rows, filled, strict=True):
-        mean, covariance = exact.given(row)
+        mean, covariance = linear.exact.given(row)
         errors.extend((own[np.isnan(row)] - mean) / np.sqrt(np.diag(covariance)))
     assert len(errors) > 100
-    assert_within(errors, MEAN_ERROR)
+    assert_within(errors, mean_error(n_draws))
 
 
 def test_spread_of_imputed_draws_is_the_conditional_covariance(linear):
     """The covariance depends on which cells are missing alone: rows with the same gaps tell it together."""
-    model, exact = linear
     n_rows, n_tables, missing = 40, 200, [0, 2, 5, 6]
-    rows = factor_rows(n_rows, 4)[0]
+    rows = linear.rows(n_rows, 4)[0]
     rows[:, missing] = np.nan
-    tables = model.impute(rows, n_tables, n_importance_samples=N_DRAWS, random_state=0)
-    means, covariances = zip(*(exact.given(row) for row in rows), strict=True)
+    tables = linear.model.impute(rows, n_tables, n_importance_samples=N_DRAWS, random_state=0)
+    means, covariances = zip(*(linear.exact.given(row) for row in rows), strict=True)
     deviation = np.sqrt(np.diag(covariances[0]))
     residuals = (tables[:, :, missing] - np.array(means)) / deviation
-    per_row = 1 / n_tables + LARGEST_WEIGHT / N_DRAWS
+    per_row = 1 / n_tables + mean_error(N_DRAWS) ** 2
     assert_within(residuals.mean(0).ravel(), per_row**0.5)
     covariance = np.einsum("tni,tnj->ij", residuals, residuals) / (n_tables * n_rows)
     expected = covariances[0] / np.outer(deviation, deviation)
@@ -150,29 +168,28 @@ def test_spread_of_imputed_draws_is_the_conditional_covariance(linear):
 CONDITIONS = {"one": {4: 2.0}, "agreeing": {0: 2.0, 3: 2.0, 6: 2.0}, "opposed": {0: 2.0, 1: -2.0, 2: 2.0, 5: 2.0}}
 
 
-def check_conditional_draws(model, exact, deviations, draw):
+def check_conditional_draws(model, exact, deviations, join=np.asarray):
     """Compare 5,000 conditional draws with the exact distribution: each thousand comes from ten times as many codes."""
     signs = np.sign(exact.covariance[0])  # two standard deviations to the side where the first column goes
     conditions = {
         column: exact.mean[column] + signs[column] * distance * exact.deviation[column]
         for column, distance in deviations.items()
     }
-    row = np.array([conditions.get(column, np.nan) for column in range(N_FEATURES)])
-    drawn = draw(model.sample(5000, random_state=0, conditions=conditions))
+    row = np.array([conditions.get(column, np.nan) for column in range(model.n_features_in_)])
+    drawn = join(model.sample(5000, random_state=0, conditions=conditions))
     seen = np.flatnonzero(~np.isnan(row))
     np.testing.assert_array_equal(drawn[:, seen], np.tile(row[seen], (5000, 1)))
     mean, covariance = exact.given(row)
     deviation = np.sqrt(np.diag(covariance))
     residuals = (np.delete(drawn, seen, axis=1) - mean) / deviation
-    variance = (1 + LARGEST_WEIGHT / 10) / 5000
-    assert_within(residuals.mean(0), variance**0.5)
+    assert_within(residuals.mean(0), SAMPLE_ERROR)
     error = residuals.T @ residuals / 5000 - covariance / np.outer(deviation, deviation)
-    assert np.abs(error).max() < 5 * (2 * variance) ** 0.5
+    assert np.abs(error).max() < 5 * 2**0.5 * SAMPLE_ERROR
 
 
 @pytest.mark.parametrize("name", sorted(CONDITIONS))
 def test_conditional_draws_have_the_conditional_moments(linear, name):
-    check_conditional_draws(*linear, CONDITIONS[name], lambda drawn: drawn)
+    check_conditional_draws(linear.model, linear.exact, CONDITIONS[name])
 
 
 @pytest.mark.parametrize("name", sorted(CONDITIONS))
@@ -182,20 +199,19 @@ def test_conditional_draws_of_tasks_have_the_conditional_moments(joint, name):
 
 def test_few_conditional_draws_are_spread_like_many(linear):
     """Fifty calls for a row each, whose codes are drawn anew."""
-    model, exact = linear
+    model, exact, _ = linear
     value = exact.mean[4] + 2 * exact.deviation[4]
     drawn = np.vstack([model.sample(1, random_state=seed, conditions={4: value}) for seed in range(50)])
-    mean, covariance = exact.given(np.where(np.arange(N_FEATURES) == 4, value, np.nan))
+    mean, covariance = exact.given(np.where(np.arange(drawn.shape[1]) == 4, value, np.nan))
     scores = (np.delete(drawn, 4, axis=1) - mean) / np.sqrt(np.diag(covariance))
     assert np.abs(scores.mean(0)).max() < 4.5 / 50**0.5
     assert np.abs(scores.std(0) - 1).max() < 4.5 / 100**0.5
 
 
 def test_rows_do_not_depend_on_each_other(linear):
-    model, _ = linear
-    rows = factor_rows(30, 5)[1]
+    rows = linear.rows(30, 5)[1]
     order = np.random.default_rng(0).permutation(30)
-    for method in (model.score_samples, model.impute):
+    for method in (linear.model.score_samples, linear.model.impute):
         together = method(rows, n_importance_samples=50)
         np.testing.assert_allclose(method(rows[order], n_importance_samples=50), together[order], rtol=1e-9)
         alone = np.concatenate([method(rows[[row]], n_importance_samples=50) for row in (0, 7, 29)])
@@ -241,33 +257,33 @@ def test_curved_densities_and_means_are_the_integrals(curved):
     model, exact = curved
     rows = curve_rows(60, 1)[1]
     log_density, means, deviations = exact(rows)
-    assert_within(model.score_samples(rows, n_importance_samples=N_DRAWS) - log_density, LOG_ERROR)
+    assert_within(model.score_samples(rows, n_importance_samples=N_DRAWS) - log_density, log_error(N_DRAWS))
     missing = np.isnan(rows)
     errors = (model.impute(rows, n_importance_samples=N_DRAWS) - means)[missing] / deviations[missing]
-    assert_within(errors, MEAN_ERROR)
+    assert_within(errors, mean_error(N_DRAWS))
 
 
 def test_empty_row_becomes_the_mean_of_the_prior(curved):
     model, exact = curved
     empty = np.full((1, 4), np.nan)
     _, means, deviations = exact(empty)
-    assert_within((model.impute(empty, n_importance_samples=N_DRAWS) - means) / deviations, MEAN_ERROR)
+    assert_within((model.impute(empty, n_importance_samples=N_DRAWS) - means) / deviations, mean_error(N_DRAWS))
     drawn = model.sample(20000, random_state=0)
     assert_within((drawn.mean(0) - means) / deviations, 20000**-0.5)
     drawn = model.sample(5000, random_state=0, conditions={})
-    assert_within((drawn.mean(0) - means) / deviations, ((1 + LARGEST_WEIGHT / 10) / 5000) ** 0.5)
+    assert_within((drawn.mean(0) - means) / deviations, SAMPLE_ERROR)
 
 
 # What comes back.
 
 
 def test_imputed_rows_keep_what_was_observed(linear):
-    model, _ = linear
-    complete, rows = factor_rows(20, 6)
+    model = linear.model
+    complete, rows = linear.rows(20, 6)
     np.testing.assert_array_equal(model.impute(complete), complete)
     np.testing.assert_array_equal(model.impute(complete, 3), np.stack([complete] * 3))
     tables = model.impute(rows, 3, random_state=0)
-    assert tables.shape == (3, 20, N_FEATURES)
+    assert tables.shape == (3, *rows.shape)
     seen = ~np.isnan(rows)
     assert all((table[seen] == rows[seen]).all() for table in tables)
     assert np.isfinite(tables).all()
@@ -279,8 +295,7 @@ def test_imputed_rows_keep_what_was_observed(linear):
 
 @pytest.mark.parametrize("n_draws", [1, 2, 3, 4])
 def test_few_codes_are_enough_for_finite_results(linear, n_draws):
-    model, _ = linear
-    rows = factor_rows(20, 6)[1]
+    model, rows = linear.model, linear.rows(20, 6)[1]
     rows[0] = np.nan
     rows[1, 2], rows[1, 3] = 1e6, np.nan
     assert np.isfinite(model.score_samples(rows, n_importance_samples=n_draws)).all()

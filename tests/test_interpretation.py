@@ -39,11 +39,11 @@ def pair_distance(column):
 def factors():
     """Rows of three orthogonal factors of unlike strength, in eight columns that all have the same variance."""
     basis = hadamard(8)[1:4] / np.sqrt(8)
-    return normal(3000, 3) * [1.5, 3, 2.2] @ basis + 0.5 * normal(3000, 8, seed=1), basis
+    return normal(1500, 3) * [1.5, 3, 2.2] @ basis + 0.5 * normal(1500, 8, seed=1)
 
 
 MODELS = {
-    "linear": {"hidden_layer_sizes": (), "batch_size": None, "max_iter": 400, "learning_rate_init": 2e-2},
+    "linear": {"hidden_layer_sizes": (), "batch_size": None, "max_iter": 500, "learning_rate_init": 2e-2},
     "linear_decoder": {"architecture": "linear_decoder", "hidden_layer_sizes": (64,), "scaling": "standard"},
 }
 
@@ -52,7 +52,7 @@ MODELS = {
 def vae(request, factors):
     """A VAE with twice the components that it needs."""
     options = {"max_iter": 60, "learning_rate_init": 1e-2, **MODELS[request.param]}
-    return VAETransformer(6, **options, random_state=0).fit(factors[0])
+    return VAETransformer(6, **options, random_state=0).fit(factors)
 
 
 def test_needless_components_are_switched_off(vae):
@@ -63,24 +63,24 @@ def test_needless_components_are_switched_off(vae):
 
 def test_components_are_in_order(vae, factors):
     assert (np.diff(vae.relevance_) <= 0).all()
-    mean, std = vae.transform(factors[0], return_std=True)
-    loading = vae.components_ / factors[0].std(axis=0)
+    mean, std = vae.transform(factors, return_std=True)
+    loading = vae.components_ / factors.std(axis=0)
     explained = np.square(loading).sum(axis=1) * (mean.var(axis=0) + np.square(std).mean(axis=0))
     np.testing.assert_allclose(vae.relevance_, explained / explained.sum(), rtol=1e-4)
 
 
 def test_components_are_principal_components(vae, factors):
     """The rate tells components apart by their variance; a network is there sooner than a linear model."""
-    exact = PCA(3).fit(factors[0])
+    exact = PCA(3).fit(factors)
     loading = vae.components_[:3]
     alike = np.abs(loading @ exact.components_.T) / np.linalg.norm(loading, axis=1, keepdims=True)
     assert (np.diag(alike) > 0.85).all()
     signal = exact.explained_variance_ - exact.noise_variance_
-    np.testing.assert_allclose(vae.relevance_[:3], signal / signal.sum(), atol=0.05)
+    np.testing.assert_allclose(vae.relevance_[:3], signal / signal.sum(), atol=0.06)
 
 
 def test_components_span_the_loadings_of_factor_analysis(vae, factors):
-    exact = FactorAnalysis(3).fit(factors[0])
+    exact = FactorAnalysis(3).fit(factors)
     assert np.rad2deg(subspace_angles(vae.components_[:3].T, exact.components_.T).max()) < 3
     covariance = vae.components_.T @ vae.components_
     assert np.linalg.norm(covariance - exact.components_.T @ exact.components_) < 0.1 * np.linalg.norm(covariance)
@@ -124,8 +124,8 @@ def test_loadings_of_a_table_are_those_of_its_expanded_columns():
     pandas = pytest.importorskip("pandas")
     x = normal(200)
     X = pandas.DataFrame({"size": 10 * x, "kind": np.where(x > 0, "big", "small"), "noise": normal(200, seed=1)})
-    model = VAETransformer(1, architecture="linear_decoder", hidden_layer_sizes=(8,), max_iter=60, random_state=0)
-    model.fit(X)
+    model = VAETransformer(1, architecture="linear_decoder", hidden_layer_sizes=(8,), max_iter=30, random_state=0)
+    model.set_params(learning_rate_init=4e-3).fit(X)
     assert model.column_names_.tolist() == ["size", "kind=big", "kind=small", "noise"]
     loading = dict(zip(model.column_names_, model.components_[0] * np.sign(model.components_[0, 0]), strict=True))
     moved, start = model.inverse_transform([[1.0], [0.0]])["size"]
@@ -197,7 +197,7 @@ def test_relevance_of_a_decoder_that_ignores_the_code_is_zero():
 
 
 def test_order_outlives_pickling_and_training_on(factors):
-    X = factors[0][:400]
+    X = factors[:400]
     model = VAETransformer(4, hidden_layer_sizes=(), max_iter=8, warm_start=True, random_state=0).fit(X)
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.relevance_, model.relevance_)
@@ -211,7 +211,7 @@ def test_order_outlives_pickling_and_training_on(factors):
 
 
 def test_part_of_the_data_leaves_the_order_alone(factors):
-    X = factors[0][:400]
+    X = factors[:400]
     model = VAETransformer(6, hidden_layer_sizes=(), learning_rate_init=1e-9, random_state=0).partial_fit(X)
     start, order = model.components_, np.argsort(-model.relevance_)
     assert not np.array_equal(order, np.arange(6))
@@ -220,11 +220,17 @@ def test_part_of_the_data_leaves_the_order_alone(factors):
     np.testing.assert_allclose(fitted.components_, start[order], atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{"early_stopping": True}, {"penalty": "contractive"}, {"corruption": "masking"}])
-def test_order_holds_for_the_model_that_is_kept(estimator, factors, options):
-    X, Y = factors[0][:200], factors[0][:200, :2]
-    estimator.set_params(n_components=4, architecture="linear_decoder", max_iter=5, **options).fit(X, Y)
-    assert estimator.relevance_.sum() == pytest.approx(1)
+@pytest.mark.parametrize("options", [{"early_stopping": True}, {"dropout": 0.5}, {"corruption": "masking"}])
+def test_order_is_that_of_the_codes_of_transform(estimator, factors, options):
+    X, Y = factors[:200], factors[:200, :2]
+    estimator.set_params(n_components=4, architecture="linear_decoder", scaling="standard", max_iter=5, **options)
+    estimator.fit(X, Y)
+    variance = estimator.transform(X).var(axis=0)
+    if not isinstance(estimator, AutoencoderTransformer):
+        variance += np.square(estimator.transform(X, return_std=True)[1]).mean(axis=0)
+    explained = np.square(estimator.components_ / X.std(axis=0)).sum(axis=1) * variance
+    tolerance = 0.2 if "early_stopping" in options else 1e-4  # rows that are held out do not count
+    np.testing.assert_allclose(estimator.relevance_, explained / explained.sum(), rtol=tolerance)
     ordered = (np.diff(estimator.relevance_) <= 0).all()
     assert ordered or isinstance(estimator, MultiTaskVAERegressor)
 
@@ -307,7 +313,8 @@ def tasks():
 @pytest.mark.parametrize("sharing", ["hard", "private"])
 def test_feature_of_each_regression_is_found(tasks, method, sharing):
     X, Y = tasks
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(32,), sharing=sharing, max_iter=60, random_state=0).fit(X, Y)
+    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(32,), sharing=sharing, max_iter=30, random_state=0)
+    model.set_params(learning_rate_init=4e-3).fit(X, Y)
     importance = model.feature_importance(X, method=method, random_state=0)
     assert importance.components.shape == (2, 6)
     assert importance.tasks.argmax(axis=1).tolist() == [1, 4]
@@ -322,7 +329,8 @@ def test_feature_of_each_regression_is_found(tasks, method, sharing):
 def test_feature_of_each_classification_is_found(tasks, method):
     X, Y = tasks
     labels = np.column_stack([np.digitize(Y[:, 0], [2, 12]), Y[:, 1] > 0])
-    model = MultiTaskVAEClassifier(3, hidden_layer_sizes=(32,), max_iter=60, random_state=0).fit(X, labels)
+    model = MultiTaskVAEClassifier(3, hidden_layer_sizes=(32,), max_iter=30, random_state=0)
+    model.set_params(learning_rate_init=4e-3).fit(X, labels)
     importance = model.feature_importance(X, method=method, random_state=0)
     assert importance.tasks.argmax(axis=1).tolist() == [1, 4]
     others = np.sort(importance.tasks, axis=1)[:, -2]
@@ -352,7 +360,7 @@ def test_a_category_is_one_feature(method):
     kind, noise = np.random.default_rng(0).integers(3, size=300), normal(300)
     X = pandas.DataFrame({"noise": noise, "kind": np.array(["a", "b", "c"])[kind], "fixed": 1.0})
     X.loc[::9, "kind"] = None
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(16,), max_iter=60, random_state=0)
+    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(16,), max_iter=20, learning_rate_init=4e-3, random_state=0)
     importance = model.fit(X, pandas.Series(np.array([-1.0, 0, 5])[kind], name="price")).feature_importance(
         X, method=method, random_state=0
     )

@@ -223,7 +223,7 @@ def peak(function):
     tracemalloc.start()
     try:
         function()
-        r = tracemalloc.get_traced_memory()[1] / MEGABYTE; print("PEAK", r); return r
+        return tracemalloc.get_traced_memory()[1] / MEGABYTE
     finally:
         tracemalloc.stop()
 

@@ -13,6 +13,7 @@ LEAVES = {"likelihoods", "posteriors", "priors", "corruptions", "penalties", "sc
 ABOVE = {
     "_parts",
     "_training",
+    "_interpretation",
     "_base",
     "_autoencoder",
     "_variational",
