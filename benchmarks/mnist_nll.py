@@ -9,9 +9,10 @@ grey level; the test images are drawn once. Models, all of them on the same draw
 
 - `pythae`: the VAE of pythae in that package's own trainer. It is no dependency: `pip install pythae`, where possible
   in an environment of its own; without it the model is left out.
-- `vae`: ours. The networks of both are linear layers with torch's initial weights, and both are trained by Adam. Ours
-  takes the pixels' means off before the encoder and adds their logits after the decoder, as the article's code does;
-- `pythae_means`: pythae's with the same constants before and after its networks, which leaves the package alone.
+- `vae`: ours. The layers of both networks start from torch's initial weights and are trained by Adam. Ours takes the
+  pixels' means off before the encoder, and adds their logits to the decoder's outputs: the article's code starts the
+  decoder's last biases there.
+- `pythae_means`: pythae's with the same constants before and after its networks, to tell their part from the packages'.
 - `iwae`, `iwae50`: ours, by the importance-weighted bound of 5 or 50 draws.
 
 The negative log-likelihood is that of all models by one function, in nats per image: random draws from the model's own
@@ -115,6 +116,8 @@ class Ours:
 
 class Shift(nn.Module):
     """Add a constant."""
+
+    constant: Tensor
 
     def __init__(self, constant: Tensor) -> None:
         super().__init__()

@@ -113,8 +113,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         ndarray or DataFrame of shape (n_samples, n_features)
             The rows, observed cells as they were.
         """
-        x = self._check_rows(X)
-        return self._restore(np.where(np.isnan(x), self._reconstruct(x), x), X)
+        x = dense(self._check_rows(X))
+        return self._restore(self._fill(x, self._reconstruct), X)
 
     def score_samples(self, X: ArrayLike) -> NDArray:
         """Return log p(x given code(x)) of each row: minus the distortion.
@@ -197,6 +197,17 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _reconstruct(self, x: NDArray) -> NDArray:
         """Return the means of the columns given the codes of checked rows."""
         return self._apply(lambda module, x: module.reconstruct(module.encode(module.fill(x))), x)
+
+    @staticmethod
+    def _fill(x: NDArray, expect: Callable[[NDArray], NDArray]) -> NDArray:
+        """Return rows whose missing cells have been replaced by what a function of the rows with gaps expects there."""
+        gaps = np.isnan(x)
+        rows = gaps.any(axis=1)
+        if not rows.any():
+            return x
+        filled = x.copy()
+        filled[rows] = np.where(gaps[rows], expect(x[rows]), x[rows])
+        return filled
 
     def _restore(self, columns: NDArray, like: Any = None) -> Any:
         """Return columns of the model as those of X: a frame where the estimator was fitted to one."""

@@ -219,7 +219,8 @@ class Rows:
     dtype: torch.dtype
 
     def __post_init__(self) -> None:
-        self._resident = None if self.device.type == "cpu" else self._read(self.index)
+        # Sparse rows are made dense batch by batch, wherever the batches go.
+        self._resident = None if self.device.type == "cpu" or issparse(self.x) else self._read(self.index)
 
     def __len__(self) -> int:
         return len(self.index)

@@ -1,18 +1,22 @@
 """What can go wrong in a variational model without an error: unused components, floors, codes off the prior."""
 
-from collections.abc import Sequence
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import log
+from math import ceil, log
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ._base import BaseAutoencoder
 from ._data import Data, describe
+from ._state import Cache
 from .nn.likelihoods import Likelihood, LocationScale
-from .nn.models import VAE
+from .nn.models import VAE, MultiTaskVAE
 from .nn.posteriors import quasi_normal
 from .nn.priors import StandardNormal
 
@@ -25,12 +29,12 @@ MOST_MISMATCH = 0.5
 AT_FLOOR = 1.5
 """Variance of a column that counts as at its floor, in units of the floor: what a code of some width leaves hovers."""
 LEAST_SPREAD = 2.0
-"""Deviation of a column, in that of its floor, from which a variance at the floor says anything of the model."""
+"""Deviation of what is decoded over the rows, in that of the floor, without which a floor says nothing of the model."""
 
 N_ROWS = 500
 """Training rows that are looked at after a fit."""
 MIN_STEPS = 300
-"""Steps of the optimiser before which a rate near zero may be a beginning: in most fits it falls before it rises."""
+"""Steps of the optimiser before which nothing is said of the codes: in most fits the rate falls before it rises."""
 N_PRIOR_DRAWS = 2000
 SHOWN = 12
 """Components that a printed diagnosis shows at most, and columns that a message names."""
@@ -59,8 +63,8 @@ class Diagnosis:
         Whether no component is in use, or the whole rate is below 0.1 nats.
     at_floor : list
         Names of the columns whose learned variance, given the code, is at its floor, one hundredth of the column's unit
-        squared, and "task:<name>" for such tasks. Left out are columns that hardly vary in units of the floor, such as
-        constant ones.
+        squared, or less than half of it above, and "task:<name>" for such tasks. Left out is what is decoded to hardly
+        anything but its mean, such as a constant column.
     aggregate_mismatch : ndarray of shape (n_components,)
         How far the codes of all rows, q(z) = mean_i q(z given x_i), lie from the prior: KL(N(q), N(p)) of each
         component in nats, between the normal distributions with the mean and variance of q(z_j) and of p(z_j). Of a
@@ -221,10 +225,21 @@ def floored(likelihood: Likelihood) -> dict[int, float]:
     return found
 
 
-def wide(inputs: NDArray, floors: Sequence[float]) -> NDArray[np.bool_]:
-    """Return which columns, in the units of their floors, vary by more than what a floor hides."""
+def locations(likelihood: Likelihood, params: Tensor, columns: Sequence[int]) -> Tensor:
+    """Return the decoded locations of some columns with a location and a scale, shape (n_rows, n_chosen)."""
+    return params.unflatten(-1, (likelihood.n_columns, likelihood.n_params))[:, columns, 0]
+
+
+def is_related(inputs: NDArray) -> bool:
+    """Return whether columns are correlated by more than chance.
+
+    The largest eigenvalue of a correlation matrix of independent columns does not exceed `(1 + sqrt(n_columns /
+    n_rows))^2` by much (Marchenko and Pastur 1967).
+    """
     columns = describe(inputs)
-    return (columns.max > columns.min) & (columns.deviation > LEAST_SPREAD * np.sqrt(floors))
+    standard = np.nan_to_num((inputs - columns.mean) / columns.deviation)
+    n_rows, n_columns = standard.shape
+    return bool(np.linalg.norm(standard, 2) ** 2 / n_rows > (1 + np.sqrt(n_columns / n_rows)) ** 2)
 
 
 def some_rows(data: Data) -> NDArray:
@@ -242,3 +257,99 @@ def is_rising(curve: Sequence[float]) -> bool:
 def _enumerated(names: Sequence) -> str:
     shown = ", ".join(repr(name) for name in names[:SHOWN])
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
+
+
+class Diagnosed(BaseAutoencoder):
+    """Base of the variational estimators: a look at what became of the model, on demand and after each fit."""
+
+    task_names_: list[str]
+
+    @abstractmethod
+    def _resolve_beta(self) -> float | Callable[[float], float]:
+        """Return the weight of the rate, or the function that gives it."""
+
+    def diagnose(self, X: ArrayLike) -> Diagnosis:
+        """Look for what goes wrong without an error: unused components, variances at their floor, codes off the prior.
+
+        `fit` does so with 500 rows of its own and warns of what it finds, by a `DegenerateModelWarning`. Of the codes
+        it says nothing before 300 steps of the optimiser; of components out of use, not while the rate rises and not
+        where the columns are uncorrelated, with nothing to encode; of codes off the prior, not where `beta=0` or tasks
+        put them where they please.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing: those of `fit`, or others of their kind. The means over rows need some
+            hundreds of them.
+
+        Returns
+        -------
+        Diagnosis
+            The rate of each component, which are active, whether all of them collapsed, the columns whose variance is
+            at its floor, the distance of the codes from the prior, and a list of `warnings`. It prints as a table.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_mtae import VAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> diagnosis = VAETransformer(n_components=2, random_state=0).fit(X).diagnose(X)
+        >>> diagnosis.active_units
+        array([ True,  True])
+        >>> diagnosis.warnings
+        []
+        """
+        return self._diagnose(self._check_rows(X))
+
+    def _diagnose(self, x: NDArray) -> Diagnosis:
+        """Diagnose the model by checked rows."""
+        module = self._fitted_module(torch.float64 if x.dtype == np.float64 else torch.float32)
+        encoded = self._apply(lambda module, x: encode(module, x, self._seed), x).astype(np.float64)
+        n_components = module.prior.n_components
+        mean, std, rates = np.split(encoded, [n_components, 2 * n_components], axis=1)
+        codes = Codes(mean, std, rates, *prior_moments(module, self._seed))
+        return codes.diagnose(self._n_features_out, self._floored(module, x))
+
+    def _floored(self, module: VAE, x: NDArray) -> list:
+        """Return the names of the columns of checked rows, and of the tasks, whose variance is at its floor."""
+        found = self._at_floor(x, module.likelihood, module.decode, self._expanded_names)
+        if isinstance(module, MultiTaskVAE):
+            tasks = [f"task:{task}" for task in self.task_names_]
+            found += self._at_floor(x, module.task_likelihood, module.heads, tasks)
+        return found
+
+    def _at_floor(
+        self, x: NDArray, likelihood: Likelihood, decode: Callable[[Tensor], Tensor], names: Sequence
+    ) -> list:
+        floors = floored(likelihood)
+        if not floors:
+            return []
+
+        def located(module: VAE, x: Tensor) -> Tensor:
+            return locations(likelihood, decode(module.encode(module.fill(x))), list(floors))
+
+        wide = self._apply(located, x).std(axis=0) > LEAST_SPREAD * np.sqrt(list(floors.values()))
+        return [names[column] for column, is_wide in zip(floors, wide, strict=True) if is_wide]
+
+    def _after_fit(self, data: Data) -> None:
+        cache = Cache(self._cache)
+        x = data.x[some_rows(data)]
+        findings = self._diagnose(x).findings()
+        excused = self._excused(data, x) if findings else set()
+        self._cache = cache  # the memory of a GPU is given back
+        for name, message in findings.items():
+            if name not in excused:
+                warnings.warn(message, DegenerateModelWarning, stacklevel=2)
+
+    def _excused(self, data: Data, x: NDArray) -> set[str]:
+        """Return what a fit does not warn of: beginnings, and what its data or parameters ask for."""
+        n_rows = data.x.shape[0]
+        beginning = self.n_iter_ * ceil(n_rows / self._n_batch_rows(n_rows)) < MIN_STEPS
+        related = data.y is not None or is_related(self._apply(lambda module, x: module.likelihood.as_input(x), x))
+        beta = self._resolve_beta()
+        free = data.y is not None or (beta(1.0) if callable(beta) else beta) == 0
+        reasons = {
+            "collapsed": beginning or not related or is_rising(self.term_curves_.get("rate", [])),
+            "aggregate_mismatch": beginning or free,
+        }
+        return {name for name, is_so in reasons.items() if is_so}

@@ -1,6 +1,7 @@
 """Missing cells filled by a variational autoencoder."""
 
 import warnings
+from math import ceil
 from numbers import Integral
 from typing import Any, Self
 
@@ -16,6 +17,20 @@ from ._table import is_frame
 from ._tasks import is_missing
 from ._vae import VAETransformer
 from ._validation import Interval, feature_names
+from .nn.objectives import IWAE
+
+N_STEPS, BATCH_SIZE = 4000, 64
+DEFAULTS = {
+    "n_components": 10,
+    "hidden_layer_sizes": (128, 128),
+    "activation": "tanh",
+    "dropout": 0.1,
+    "alpha": 0.1,
+    "scaling": "standard",
+    "objective": IWAE(20),
+    "batch_size": BATCH_SIZE,
+}
+"""The model of an imputer that is given none. Many weighted draws matter most: of half a row the posterior is wide."""
 
 
 class VAEImputer(TransformerMixin, BaseEstimator):
@@ -28,8 +43,9 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     estimator : VAETransformer or None, default=None
-        The model, cloned before it is fitted. None is one with settings that suit tables with many missing cells.
-    n_importance_samples : int, default=1000
+        The model, cloned before it is fitted. None is one of 10 components and two hidden layers of 128 units, trained
+        by 20 weighted draws (IWAE) for 4,000 steps of 64 rows, but no more than 1,000 epochs.
+    n_importance_samples : int, default=300
         Codes per row that are drawn and weighed.
     add_indicator : bool, default=False
         Whether to append a column of indicators, 1 where a cell was missing, for each column that had missing cells in
@@ -83,7 +99,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         self,
         estimator=None,
         *,
-        n_importance_samples=1000,
+        n_importance_samples=300,
         add_indicator=False,
         keep_empty_features=False,
         random_state=None,
@@ -115,11 +131,13 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         ------
         ValueError
             If a parameter, a shape or a value is not admissible.
+        TypeError
+            If X is sparse.
         """
         self._validate_params()
         _check_dense(X)
-        self.estimator_ = self._model().fit(X, sample_weight=sample_weight)
         missing = missing_cells(X)
+        self.estimator_ = self._model(len(missing)).fit(X, sample_weight=sample_weight)
         self._is_empty = missing.all(axis=0)
         self.indicator_ = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
         if self._is_empty.any() and not self.keep_empty_features:
@@ -148,6 +166,8 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         ------
         ValueError
             If a shape or a value is not admissible.
+        TypeError
+            If X is sparse.
         """
         check_is_fitted(self)
         _check_dense(X)
@@ -205,11 +225,12 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.feature_names_in_
 
-    def _model(self) -> VAETransformer:
-        """Return the model to fit."""
+    def _model(self, n_rows: int) -> VAETransformer:
+        """Return the model to fit to so many rows."""
         if self.estimator is not None:
             return clone(self.estimator)
-        return VAETransformer(random_state=self.random_state)
+        n_epochs = ceil(N_STEPS * BATCH_SIZE / max(1, n_rows))
+        return VAETransformer(**DEFAULTS, max_iter=min(max(n_epochs, 10), 1000), random_state=self.random_state)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ._base import BaseAutoencoder
 from ._data import Data, describe, set_units, standardized_columns
+from ._table import Table
 from ._tasks import n_dimensions
 from ._validation import (
     HasMethods,
@@ -236,6 +237,13 @@ class BaseMultiTaskVAE(BaseVAE):
                 "not either. Wrap the fitted encoder in sklearn.frozen.FrozenEstimator to keep it."
             ) from error
         return source
+
+    def _learn_table(self, X: Any) -> Table | None:
+        source = self._source()
+        if source is None or source._table is None or not source._table.expands:
+            return super()._learn_table(X)
+        self._check_same_features(source)
+        return source._table  # its encoder knows the categories by their positions
 
     def _make_coders(self, code_params: int, output_params: int) -> tuple[nn.Module, nn.Module]:
         encoder, decoder = super()._make_coders(code_params, output_params)

@@ -290,7 +290,9 @@ class Net(NeuralNet):
             return
         self._set_training(training)
         draw_from(self.module_, self.noise_ if training else self._validation_noise())
-        steps, sizes = [], []
+        exact = torch.float32 if str(self.device) == "mps" else torch.float64
+        totals: dict[str, torch.Tensor] = {}
+        sizes: list[int] = []
         for batch in iterator:
             if self.watched_:
                 self.notify("on_batch_begin", batch=batch, training=training)
@@ -299,10 +301,14 @@ class Net(NeuralNet):
                 self.history.record_batch(prefix + "_loss", step["loss"].item())
                 self.history.record_batch(prefix + "_batch_size", len(batch.x))
                 self.notify("on_batch_end", batch=batch, training=training, **step)
-            steps.append({"loss": step["loss"], **step["means"]})
+            # Sums, not a list: thousands of small tensors between the batches would splinter the memory.
+            for name, value in {"loss": step["loss"], **step["means"]}.items():
+                total = totals.get(name)
+                if total is None:
+                    total = totals[name] = torch.zeros_like(value, dtype=exact)
+                total.add_(value, alpha=len(batch.x))
             sizes.append(len(batch.x))
-        share = torch.tensor(sizes, dtype=steps[0]["loss"].dtype, device=self.device) / sum(sizes)
-        averages = {name: share @ torch.stack([step[name] for step in steps]) for name in steps[0]}
+        averages = {name: total / sum(sizes) for name, total in totals.items()}
         labelled = averages.pop("labelled", None)
         means: dict[str, Any] = {name: average.tolist() for name, average in averages.items()}
         self._check_finite(means, prefix)

@@ -17,7 +17,7 @@ from ._data import Batches, Data, Rows, block_rows, describe, set_units, standar
 from ._net import OWN_NAMES, EpochHook, EpochLog, Net, VectorAdamW, dump_optimizer, early_stopping, load_optimizer
 from ._parts import Composed
 from ._state import Cache, dump, load, place
-from ._table import is_frame
+from ._table import Table, is_frame
 from ._validation import check_feature_names, check_features, check_support, check_weights
 from .nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
 from .nn.loss import Loss
@@ -37,6 +37,8 @@ class Trainable(Composed):
             # A warning that is an error comes after the new state.
             if self.__sklearn_is_fitted__() and self._state is before.get("_state"):
                 learned = ("n_features_in_", "feature_names_in_", "_table", "task_names_", "classes_", "_y_ndim")
+                for name in learned:
+                    self.__dict__.pop(name, None)
                 self.__dict__.update({name: before[name] for name in learned if name in before})
             raise
 
@@ -126,7 +128,7 @@ class Trainable(Composed):
         self._table = None
         if is_frame(X) or is_per_column(self.likelihood):
             check_feature_names(self, X)
-            self._table = learn_table(X, self.likelihood, self._names_in)
+            self._table = self._learn_table(X)
         x = check_features(self, X, self._table, reset=True)
         if issparse(x) and standardized_columns(self._make_likelihood()).any():
             raise TypeError(
@@ -135,6 +137,10 @@ class Trainable(Composed):
                 "columns first: sklearn.decomposition.TruncatedSVD takes sparse data."
             )
         return x
+
+    def _learn_table(self, X: Any) -> Table | None:
+        """Return how X's columns are expanded and restored."""
+        return learn_table(X, self.likelihood, self._names_in)
 
     def _check_data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
         """Check features and weights; there are no targets here."""

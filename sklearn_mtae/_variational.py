@@ -1,8 +1,6 @@
 """What the variational estimators share: the code is a distribution."""
 
-import warnings
 from collections.abc import Callable, Mapping
-from math import ceil
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,22 +13,10 @@ from torch import Tensor
 
 from ._base import BaseAutoencoder
 from ._data import Data, blocks, dense, describe
-from ._diagnosis import (
-    MIN_STEPS,
-    Codes,
-    DegenerateModelWarning,
-    Diagnosis,
-    encode,
-    floored,
-    is_rising,
-    prior_moments,
-    some_rows,
-    wide,
-)
-from ._state import Cache
+from ._diagnosis import Diagnosed
 from ._validation import Interval, StrOptions, check_cells, check_support, resolve
 from .nn.importance import Draws, draw
-from .nn.models import VAE, Autoencoder, MultiTaskVAE, Output
+from .nn.models import VAE, Autoencoder, Output
 from .nn.objectives import OBJECTIVES
 from .nn.posteriors import POSTERIORS, NormalPosterior, quasi_normal
 from .nn.priors import PRIORS, Prior
@@ -43,7 +29,7 @@ DRAWS_PER_SAMPLE, MIN_DRAWS = 10, 5000
 """Weighted codes for each such row, and in all at least."""
 
 
-class BaseVAE(BaseAutoencoder):
+class BaseVAE(Diagnosed):
     """Base of the variational estimators: the code is a distribution."""
 
     _parameter_constraints: dict = {
@@ -95,7 +81,7 @@ class BaseVAE(BaseAutoencoder):
 
         Importance sampling (Burda et al. 2016, arXiv 1509.00519): `log mean_k p(x, z_k) / proposal(z_k)`, a lower bound
         that rises with the number of draws to log p(x). The codes of a complete row are drawn from q(z given x); those
-        of a row with missing cells from a mixture of that, of a wider posterior at the row's most likely completion,
+        of a row with missing cells from a mixture of that, of Laplace's approximation of p(z given the observed cells),
         and of the prior. The draws are quasi-random and a function of the row, so that a row's score does not depend on
         the rows beside it.
 
@@ -150,9 +136,9 @@ class BaseVAE(BaseAutoencoder):
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
-        x = self._check_rows(X)
+        x = dense(self._check_rows(X))
         if n_draws == 1:
-            return self._restore(np.where(np.isnan(x), self._expect(x, n_importance_samples), x), X)
+            return self._restore(self._fill(x, lambda rows: self._expect(rows, n_importance_samples)), X)
 
         def several(module: VAE, x: Tensor) -> Tensor:
             z = self._draw(module, x, n_importance_samples).resample(n_draws)
@@ -162,78 +148,6 @@ class BaseVAE(BaseAutoencoder):
             drawn = self._apply(several, x, n_draws=max(n_draws, n_importance_samples))
         tables = np.where(np.isnan(x), drawn.swapaxes(0, 1), x)
         return tables if self._table is None else [self._restore(table, X) for table in tables]
-
-    def diagnose(self, X: ArrayLike) -> Diagnosis:
-        """Look for what goes wrong without an error: unused components, variances at their floor, codes off the prior.
-
-        `fit` does so with 500 rows of its own and warns of what it finds, by a `DegenerateModelWarning`; of components
-        out of use only after 300 steps of the optimiser, and of codes off the prior not where `beta=0` or tasks shape
-        them: both put them where they please.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing: those of `fit`, or others of their kind. The means over rows need some
-            hundreds of them.
-
-        Returns
-        -------
-        Diagnosis
-            The rate of each component, which are active, whether all of them collapsed, the columns whose variance is
-            at its floor, the distance of the codes from the prior, and a list of `warnings`. It prints as a table.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from sklearn_mtae import VAETransformer
-        >>> X, _ = load_iris(return_X_y=True)
-        >>> diagnosis = VAETransformer(n_components=2, random_state=0).fit(X).diagnose(X)
-        >>> diagnosis.active_units
-        array([ True,  True])
-        >>> diagnosis.warnings
-        []
-        """
-        return self._diagnose(self._check_rows(X))
-
-    def _diagnose(self, x: NDArray) -> Diagnosis:
-        """Diagnose the model by checked rows."""
-        module = self._fitted_module(torch.float64 if x.dtype == np.float64 else torch.float32)
-        encoded = self._apply(lambda module, x: encode(module, x, self._seed), x).astype(np.float64)
-        n_columns = module.prior.n_components
-        mean, std, rates = np.split(encoded, [n_columns, 2 * n_columns], axis=1)
-        codes = Codes(mean, std, rates, *prior_moments(module, self._seed))
-        return codes.diagnose(self._n_features_out, self._floored(module, x))
-
-    def _floored(self, module: VAE, x: NDArray) -> list:
-        """Return the names of the columns of checked rows, and of the tasks, whose variance is at its floor."""
-        names: list = []
-        columns = floored(module.likelihood)
-        if columns:
-            inputs = self._apply(lambda module, x: module.likelihood.as_input(x)[:, list(columns)], x)
-            chosen = zip(columns, wide(inputs, list(columns.values())), strict=True)
-            names += [self._expanded_names[column] for column, is_wide in chosen if is_wide]
-        if isinstance(module, MultiTaskVAE):
-            names += [f"task:{self.task_names_[task]}" for task in floored(module.task_likelihood)]
-        return names
-
-    def _after_fit(self, data: Data) -> None:
-        cache = Cache(self._cache)
-        findings = self._diagnose(data.x[some_rows(data)]).findings()
-        self._cache = cache  # the memory of a GPU is given back
-        excused = self._excused(data)
-        for name, message in findings.items():
-            if name not in excused:
-                warnings.warn(message, DegenerateModelWarning, stacklevel=2)
-
-    def _excused(self, data: Data) -> set[str]:
-        """Return what a fit does not warn of: beginnings, and what its parameters ask for."""
-        n_rows = data.x.shape[0]
-        n_steps = self.n_iter_ * ceil(n_rows / self._n_batch_rows(n_rows))
-        beginning = n_steps < MIN_STEPS or is_rising(self.term_curves_.get("rate", []))
-        beta = self._resolve_beta()
-        # Where nothing draws the codes to the prior, or tasks outweigh what does, they are off it by intention.
-        free = data.y is not None or (beta(1.0) if callable(beta) else beta) == 0
-        return {name for name, is_so in (("collapsed", beginning), ("aggregate_mismatch", free)) if is_so}
 
     def _expect(self, x: NDArray, n_importance_samples: int) -> NDArray:
         """Return the mean of each cell of checked rows, given the observed cells of its row."""
@@ -251,7 +165,7 @@ class BaseVAE(BaseAutoencoder):
 
     def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
         objective = resolve(self.objective, OBJECTIVES)
-        if self.free_bits and self.objective not in ("elbo", "mmd"):
+        if self.free_bits and not getattr(objective, "has_divergence", True):
             raise ValueError(
                 f"free_bits needs objective 'elbo' or 'mmd', whose rate is a divergence. Got {self.objective!r}."
             )
@@ -320,6 +234,8 @@ class BaseVAE(BaseAutoencoder):
     def _check_conditions(self, conditions: Mapping[Any, Any]) -> NDArray:
         """Return the row of the given cells, NaN elsewhere."""
         names = list(self._names_in)
+        if not isinstance(conditions, Mapping):
+            raise TypeError(f"conditions must be a dict from columns of X to values. Got {conditions!r} instead.")
         unknown = [name for name in conditions if name not in names]
         if unknown:
             raise ValueError(f"conditions must name columns of X. Got {unknown}; the columns are {names}.")

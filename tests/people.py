@@ -1,7 +1,11 @@
 """A table with columns of all kinds, for the tests."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
+
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS, OneHot
 
 LEVELS = {"job": ["aide", "clerk", "smith"], "size": ["s", "m", "l", "xl"], "state": ["off", "on"]}
 LIKELIHOOD = {
@@ -53,3 +57,14 @@ def by_hand(X):
             part = X[name].astype("Float64").astype(float).to_frame()
         parts.append(part)
     return pd.concat(parts, axis=1)
+
+
+def families(X, likelihood):
+    """Return the factory of each column of the table by hand, one object per category."""
+    factories = []
+    for name in X:
+        if name in LEVELS:
+            factories += [partial(OneHot)] * len(LEVELS[name])
+        else:
+            factories.append(LIKELIHOODS[likelihood.get(name, "gaussian")])
+    return factories

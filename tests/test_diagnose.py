@@ -14,7 +14,7 @@ from sklearn_mtae import (
     MultiTaskVAERegressor,
     VAETransformer,
 )
-from sklearn_mtae._diagnosis import Codes, is_rising
+from sklearn_mtae._diagnosis import Codes, is_related, is_rising
 
 LINE = np.linspace(-1, 1, 150)[:, None] * [1.0, -2.0, 0.5]
 LINEAR = {"hidden_layer_sizes": (), "learning_rate_init": 0.02, "batch_size": None, "max_iter": 600, "random_state": 0}
@@ -199,6 +199,26 @@ def test_what_rises(curve, expected):
     assert is_rising(list(curve)) is expected
 
 
+def test_unrelated_columns_leave_nothing_to_encode():
+    X = np.random.default_rng(0).normal(size=(300, 4))
+    model, messages = fit_and_catch(small(max_iter=60), X)
+    assert model.diagnose(X).collapsed
+    assert not messages
+    # Their targets may be related to them all the same.
+    tasks = MultiTaskVAERegressor(2, hidden_layer_sizes=(8,), beta=50, random_state=0)
+    assert "No component is in use" in fit_and_catch(tasks, X, X[:, :2])[1][0]
+
+
+@pytest.mark.parametrize(("n_rows", "n_columns"), [(60, 2), (300, 5), (100, 300)])
+def test_what_is_related(n_rows, n_columns):
+    rng = np.random.default_rng(0)
+    X = 100 + rng.normal(size=(20, n_rows, n_columns))
+    X[rng.random(X.shape) < 0.1] = np.nan
+    assert np.mean([is_related(x) for x in X]) <= 0.2
+    shared = 3 * rng.normal(size=(20, n_rows, 1))
+    assert all(is_related(x) for x in X + shared)
+
+
 def test_floor_of_columns_without_noise():
     frame = pd.DataFrame(LINE, columns=["a", "b", "c"]).assign(
         noise=np.random.default_rng(0).normal(size=len(LINE)), constant=1.0
@@ -228,11 +248,11 @@ def test_floor_of_log_normal_columns():
 
 def test_floor_of_a_task():
     X = np.random.default_rng(0).normal(size=(100, 3))
-    Y = pd.DataFrame({"hard": np.random.default_rng(1).normal(size=100), "easy": X[:, 0]})
+    Y = pd.DataFrame({"hard": np.random.default_rng(1).normal(size=100), "easy": X[:, 0], "constant": 1.0})
     model = MultiTaskVAERegressor(3, **LINEAR, head_hidden_layer_sizes=())
     _, messages = fit_and_catch(model, X, Y)
     assert "task:easy" in model.diagnose(X).at_floor
-    assert "task:hard" not in model.diagnose(X).at_floor
+    assert not {"task:hard", "task:constant"} & set(model.diagnose(X).at_floor)
     assert len(messages) == 1
     assert "'task:easy'" in messages[0]
     # A light rate lets the codes lie where they serve the tasks: to be known, and no fault.

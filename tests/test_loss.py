@@ -84,7 +84,7 @@ def test_scheduled_weight_reaches_all_rates():
 
 def test_reported_curves_add_up_to_the_loss(name, table):
     model = VAETransformer(**SMALL, objective=name, beta=0.7, batch_size=None, max_iter=3, dtype="float64")
-    own = {"total_correlation": 6.0, "mmd": 1000.0}
+    own = {"total_correlation": 6.0, "mmd": 10.0}
     curves = model.fit(table[0]).term_curves_
     expected = sum(
         own.get(term, 1.0) * (1.0 if term in ("distortion", "concentration", "mmd") else 0.7) * np.array(curve)
@@ -147,19 +147,19 @@ def test_free_bits_keep_components_in_use():
     assert model.term_curves_["rate"][-1] == pytest.approx(0.75, abs=0.1)
 
 
-@pytest.mark.parametrize("objective", ["iwae", "beta_tc", IWAE(3), two_scales])
+@pytest.mark.parametrize("objective", ["iwae", "beta_tc", IWAE(3)])
 def test_free_bits_need_a_rate_that_is_a_divergence(objective, table):
     with pytest.raises(ValueError, match="free_bits needs objective 'elbo' or 'mmd'"):
         VAETransformer(**SMALL, objective=objective, free_bits=0.1).fit(table[0])
 
 
-@pytest.mark.parametrize("objective", ["elbo", "mmd", MMD(weight=10.0)])
+@pytest.mark.parametrize("objective", ["elbo", elbo, "mmd", MMD(weight=3.0)])
 def test_free_bits_go_with_rates_that_are_divergences(objective, table):
     model = VAETransformer(**SMALL, objective=objective, free_bits=5.0, batch_size=None, max_iter=2, dtype="float64")
     curves = model.fit(table[0]).term_curves_
     expected = np.array(curves["distortion"]) + 10.0  # both components are below five nats
     if "mmd" in curves:
-        expected += (1000 if objective == "mmd" else 10) * np.array(curves["mmd"])
+        expected += (10 if objective == "mmd" else 3) * np.array(curves["mmd"])
     np.testing.assert_allclose(model.loss_curve_, expected)
 
 

@@ -11,15 +11,16 @@ import polars as pl
 import pytest
 from pandas.testing import assert_frame_equal
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Gaussian, Mixed, OneHot, Poisson, StudentT
+from sklearn_mtae.nn.likelihoods import Gaussian, Mixed, OneHot, Poisson, StudentT
 
 from .conftest import ESTIMATORS
-from .people import LEVELS, LIKELIHOOD, SMALL, by_hand, with_gaps
+from .people import LEVELS, LIKELIHOOD, SMALL, by_hand, families, with_gaps
 
 NAN = float("nan")
 
@@ -36,17 +37,6 @@ def targets():
 
 def small(likelihood="gaussian", **parameters):
     return VAETransformer(**{**SMALL, "likelihood": likelihood, **parameters})
-
-
-def families(X, likelihood):
-    """Return the factory of each column of the table by hand, one object per category."""
-    factories = []
-    for name in X:
-        if name in LEVELS:
-            factories += [partial(OneHot)] * len(LEVELS[name])
-        else:
-            factories.append(LIKELIHOODS[likelihood.get(name, "gaussian")])
-    return factories
 
 
 def assert_like(table, X):
@@ -166,7 +156,6 @@ def test_one_likelihood_is_that_of_all_numbers(people, single):
     np.testing.assert_array_equal(small(named).fit(people).score_samples(people), scores)
     if single == "gaussian":
         np.testing.assert_array_equal(small({}).fit(people).score_samples(people), scores)
-        np.testing.assert_array_equal(small([None] * 11).fit(people).score_samples(people), scores)
 
 
 def test_category_of_one_level(people):
@@ -334,6 +323,28 @@ def test_a_fit_that_fails_leaves_the_last_one(kind, people, targets):
         assert model.feature_names_in_.tolist() == list(people)
     refitted = model.set_params(likelihood="gaussian", learning_rate_init=1e-3, max_iter=1).fit(other, targets)
     assert set(refitted.impute(other)["job"]) == {"pilot", "nurse"}
+
+
+@pytest.mark.xfail(strict=True, reason="names of columns that the last fit did not have stay behind")
+def test_a_fit_that_fails_leaves_no_names_behind(people):
+    X = people[["age", "light"]]
+    model = small().fit(X.to_numpy())
+    with pytest.raises(ValueError, match="needs X >= 0"):
+        model.set_params(likelihood={"light": "poisson"}).fit(X)
+    assert not hasattr(model, "feature_names_in_")
+    assert model.transform(X.to_numpy()).shape == (120, 2)
+
+
+@pytest.mark.xfail(strict=True, reason="an encoder is fed the categories in the order of another table")
+def test_encoder_of_a_table_with_other_levels(people):
+    """The few rows with labels may lack a category, or have one that the encoder does not know."""
+    source = small().fit(people[["age", "job"]])
+    fewer = people[["age", "job"]][people["job"] != "aide"]
+    model = MultiTaskVAERegressor(**SMALL, encoder=FrozenEstimator(source)).fit(fewer, fewer["age"].fillna(0))
+    assert model.predict(people[["age", "job"]]).shape == (120,)
+    other = people[["age", "job"]].replace("clerk", "pilot")
+    with pytest.raises(ValueError, match="Column 'job' must hold a category known from fit"):
+        MultiTaskVAERegressor(**SMALL, encoder=FrozenEstimator(source)).fit(other, people["age"].fillna(0))
 
 
 # Tables of numbers.

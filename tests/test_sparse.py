@@ -100,6 +100,18 @@ def test_missing_cells(counts, kind, likelihood):
     assert_same(results(clone(model).fit(X, Y), X), results(clone(model).fit(x, Y), x))
 
 
+@pytest.mark.xfail(strict=True, raises=TypeError, reason="numpy's isnan takes no sparse array")
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_filled_rows_are_dense(counts, kind):
+    x = counts.toarray()
+    x[np.random.default_rng(2).random(x.shape) < 0.2] = np.nan
+    model = kind(**SMALL, likelihood="poisson").fit(x, Y)
+    np.testing.assert_array_equal(model.impute(sparse.csr_array(x)), model.impute(x))
+    if kind is not AutoencoderTransformer:
+        draws = [model.impute(X, 2, random_state=0) for X in (sparse.csr_array(x), x)]
+        np.testing.assert_array_equal(*draws)
+
+
 OPTIONS = [
     {"early_stopping": True},
     {"batch_size": 7},
@@ -168,7 +180,7 @@ def test_frames_of_sparse_columns(counts):
         (
             "gaussian",
             TypeError,
-            "Sparse data was passed for X.*not centred.*'multinomial' or 'poisson'.*'gaussian'; use",
+            "Sparse data was passed for X.*not centred, such as 'multi.*'gaussian'; use",
         ),
         ("student_t", TypeError, r"use X\.toarray\(\), or .* sklearn.decomposition.TruncatedSVD takes sparse data"),
         ({0: "poisson"}, TypeError, "Sparse data was passed for X.*not centred"),
@@ -188,7 +200,7 @@ def test_likelihoods_that_do_not_fit(counts, kind, likelihood, error, message):
 
 def test_values_that_do_not_fit(counts):
     model = VAETransformer(**SMALL, likelihood="poisson").fit(counts)
-    with pytest.raises(ValueError, match="Negative values in data: likelihood='poisson' needs X >= 0. Got min -"):
+    with pytest.raises(ValueError, match=r"Negative values in data: .*'poisson' needs X >= 0\. Got min -"):
         clone(model).fit(-counts)
     infinite = counts.copy()
     infinite.data[3] = np.inf
@@ -208,12 +220,12 @@ MEGABYTE = 2**20
 
 @pytest.fixture(scope="module")
 def large():
-    """100,000 rows of 1,000 columns, one in a thousand cells not 0: 1 MB, and 800 MB as an array."""
+    """100,000 rows of 1,000 columns, one in a thousand cells not 0: 2 MB, and 800 MB as an array."""
     rng = np.random.default_rng(0)
     cells = np.unique(rng.integers(0, 10**8, 10**5))
     data = rng.poisson(3, len(cells)) + 1.0
     X = sparse.csr_array((data, np.divmod(cells, 1000)), shape=(100_000, 1000))
-    assert X.data.nbytes + X.indices.nbytes + X.indptr.nbytes < 2 * MEGABYTE
+    assert X.data.nbytes + X.indices.nbytes + X.indptr.nbytes < 3 * MEGABYTE
     assert X.dtype.itemsize * np.prod(X.shape) == 8e8
     return X
 
@@ -232,10 +244,10 @@ def test_large_matrix_is_never_made_dense(large):
     """Blocks of half a million cells, 4 MB in float64, and a few copies of one at a time."""
     model = AutoencoderTransformer(2, hidden_layer_sizes=(4,), likelihood="poisson", batch_size=4000, max_iter=1)
     model.fit(large[:1000])  # what is imported at the first call is not counted
-    assert peak(lambda: model.fit(large)) < 40
-    assert peak(lambda: model.transform(large)) < 40
-    assert peak(lambda: model.score_samples(large)) < 40
-    assert peak(lambda: model.partial_fit(large.tocsc())) < 40
+    assert peak(lambda: model.fit(large)) < 24
+    part = large[:10_000]  # 80 MB as an array
+    for method in (model.transform, model.score_samples, model.partial_fit):
+        assert peak(lambda method=method: method(part.tocsc())) < 24
 
 
 # What scikit-learn is told.
@@ -270,12 +282,10 @@ def test_tags(kind, likelihood, takes_sparse, needs_positive):
     assert (tags.sparse, tags.positive_only) == (takes_sparse, needs_positive)
 
 
-CHECKS = ["sparse_tag", "sparse_array", "sparse_matrix"]
+CHECKS = [f"check_estimator_sparse_{name}" for name in ("tag", "array", "matrix")]
 
 
-@pytest.mark.parametrize(
-    "name", [f"check_estimator_{name}" for name in CHECKS] + ["check_positive_only_tag_during_fit"]
-)
+@pytest.mark.parametrize("name", [*CHECKS, "check_positive_only_tag_during_fit"])
 @pytest.mark.parametrize("likelihood", ["poisson", "gaussian"])
 def test_checks_of_scikit_learn(name, likelihood):
     """With a regressor: of what has `predict`, the checks want one value per row."""

@@ -1,5 +1,7 @@
 """Importance sampling: codes that fit a row, and the weight of each."""
 
+from collections.abc import Callable
+from itertools import pairwise
 from math import log
 from typing import NamedTuple, Protocol
 
@@ -7,12 +9,14 @@ import torch
 from torch import Tensor
 
 from .models import VAE
-from .posteriors import DiagonalNormal, Posterior
+from .posteriors import normal_log_prob
 
 N_REFINEMENTS = 10
 """How often a row's gaps are filled with what the model makes of them, and the row encoded again."""
-WIDTH = 2.0
-"""Standard deviations of a proposal for rows with gaps, in those of the posterior that a complete row would have."""
+N_STEPS, N_HALVINGS = 4, 5
+"""Newton's steps from there to the most likely code, and how often a step that leads down is halved."""
+LEAST_CURVATURE = 0.25
+"""Curvature of the log-density that a proposal has in every direction at least: it is no wider than two units."""
 
 
 class Draws(NamedTuple):
@@ -41,14 +45,33 @@ class Proposal(Protocol):
         ...
 
 
+class Normal(NamedTuple):
+    """Normal distributions of codes, one per row."""
+
+    mean: Tensor
+    """Means, shape (n_rows, n_components)."""
+    root: Tensor
+    """Cholesky factors of the inverse covariances, shape (n_rows, n_components, n_components)."""
+
+    def rsample(self, noise: Tensor) -> Tensor:
+        """Return codes made of standard normal draws of shape (n_draws, n_rows, n_components)."""
+        deviation = torch.linalg.solve_triangular(self.root.mT, noise.unsqueeze(-1), upper=True)
+        return self.mean + deviation.squeeze(-1)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return the log-density of codes, shape (n_draws, n_rows)."""
+        noise = (self.root.mT @ (z - self.mean).unsqueeze(-1)).squeeze(-1)
+        return normal_log_prob(noise) + self.root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+
 def draw(model: VAE, x: Tensor, noise: Tensor, seed: int) -> Draws:
     """Draw codes of each row.
 
     A complete row draws from its posterior q(z given x). The encoder may never have seen a row with those cells
-    missing that another row lacks: such a row draws from a mixture in equal parts of its posterior, of a wider one at
-    the code that the row has once its gaps are filled with what the model expects there, and of the prior. Each weight
-    counts the whole mixture (Veach and Guibas 1995), so that one part that fits is enough, and none can do harm beyond
-    the draws spent on it.
+    missing that another row lacks: such a row draws from a mixture in equal parts of its posterior, of the normal
+    distribution with the mode and the curvature of p(z, observed cells) (Laplace's approximation, exact for a linear
+    model), and of the prior. Each weight counts the whole mixture (Veach and Guibas 1995), so that one part that fits
+    is enough, and none can do harm beyond the draws spent on it.
 
     Parameters
     ----------
@@ -67,10 +90,14 @@ def draw(model: VAE, x: Tensor, noise: Tensor, seed: int) -> Draws:
     for rows, propose in ((~gaps, _from_posterior), (gaps, _from_mixture)):
         if rows.any():
             z[:, rows], log_proposal = propose(model, x[rows], noise[:, rows], seed)
-            prior = model.prior.given(model.infer)
-            log_joint = model.log_likelihood(z[:, rows], x[rows]) + prior.log_prob(z[:, rows])
-            log_weight[:, rows] = log_joint - log_proposal
+            log_weight[:, rows] = _log_joint(model, x[rows])(z[:, rows]) - log_proposal
     return Draws(z, log_weight)
+
+
+def _log_joint(model: VAE, x: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the function log p(x, z) of codes of shape (..., n_rows, n_components)."""
+    prior = model.prior.given(model.infer)
+    return lambda z: model.log_likelihood(z, x) + prior.log_prob(z)
 
 
 def _from_posterior(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Tensor, Tensor]:
@@ -81,33 +108,70 @@ def _from_posterior(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Te
 
 
 def _from_mixture(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Return draws from the posterior, the refined posterior and the prior in turn, and the mixture's log-density."""
+    """Return draws from Laplace's approximation, the posterior and the prior, and the mixture's log-density."""
     prior = model.prior.given(model.infer)
-    posteriors = [model.infer(model.fill(x)), _widened(_refined(model, x))]
-    n_parts = len(posteriors) + 1
+    proposals: list[Proposal] = [_laplace(model, x), model.infer(model.fill(x)), prior]
+    n_draws = len(noise)
+    # Blocks: of quasi-random points each n-th alone would no longer be spread evenly.
+    ends = [-(-n_draws * part // len(proposals)) for part in range(len(proposals) + 1)]
+    blocks = [slice(start, stop) for start, stop in pairwise(ends)]
     z = torch.empty_like(noise)
-    for part, q in enumerate(posteriors):
-        z[part::n_parts] = q.rsample(noise[part::n_parts])
-    shares = [len(z[part::n_parts]) / len(z) for part in range(n_parts)]
-    if shares[-1]:
-        generator = torch.Generator(x.device).manual_seed(seed)
-        z[n_parts - 1 :: n_parts] = prior.sample(len(z[n_parts - 1 :: n_parts]), generator).unsqueeze(1)
-    proposals: list[Proposal] = [*posteriors, prior]
+    for q, block in zip(proposals[:-1], blocks[:-1], strict=True):
+        z[block] = q.rsample(noise[block])  # type: ignore[attr-defined]
+    n_last = len(z[blocks[-1]])
+    if n_last:
+        z[blocks[-1]] = prior.sample(n_last, torch.Generator(x.device).manual_seed(seed)).unsqueeze(1)
+    shares = [(block.stop - block.start) / n_draws for block in blocks]
     parts = [p.log_prob(z) + log(share) for p, share in zip(proposals, shares, strict=True) if share]
     return z, torch.stack(parts).logsumexp(0)
 
 
-def _refined(model: VAE, x: Tensor) -> Posterior:
-    """Return the posterior of a row whose gaps are filled with what the model expects there.
+def _laplace(model: VAE, x: Tensor) -> Normal:
+    """Return the normal distributions with the mode and the curvature there of p(z, observed cells), one per row."""
+    with torch.inference_mode(False), torch.no_grad():
+        x = x.clone()  # a tensor of the inference mode takes part in no gradient
+        z, log_joint = _refined(model, x), _log_joint(model, x)
+        value, gradient, curvature = _expand(log_joint, z)
+        for _ in range(N_STEPS):
+            step = torch.linalg.solve(curvature, gradient.unsqueeze(-1)).squeeze(-1)
+            z = _climb(log_joint, z, value, step)
+            value, gradient, curvature = _expand(log_joint, z)
+        return Normal(z, torch.linalg.cholesky(curvature))
 
-    Row and code are turned towards each other, one given the other, which ends where both together are most likely.
-    """
-    missing, q = x.isnan(), model.infer(model.fill(x))
+
+def _refined(model: VAE, x: Tensor) -> Tensor:
+    """Return the posterior mean of a row whose gaps are filled with what the model expects there."""
+    missing, z = x.isnan(), model.infer(model.fill(x)).mean
     for _ in range(N_REFINEMENTS):
-        expected = model.likelihood.distribution(model.decode(q.mean)).mean
-        q = model.infer(model.fill(torch.where(missing, expected, x)))
-    return q
+        expected = model.likelihood.distribution(model.decode(z)).mean
+        z = model.infer(model.fill(torch.where(missing, expected, x))).mean
+    return z.nan_to_num(0.0, 0.0, 0.0)
 
 
-def _widened(q: Posterior) -> Posterior:
-    return q._replace(log_variance=q.log_variance + 2 * log(WIDTH)) if isinstance(q, DiagonalNormal) else q
+def _climb(log_joint: Callable[[Tensor], Tensor], z: Tensor, value: Tensor, step: Tensor) -> Tensor:
+    """Return codes a step further, or a part of it, where that leads up."""
+    length = torch.ones_like(value)
+    for _ in range(N_HALVINGS):
+        further = z + length.unsqueeze(-1) * step
+        up = log_joint(further) >= value
+        if up.all():
+            break
+        length = torch.where(up, length, length / 2)
+    return torch.where(up.unsqueeze(-1), further, z)
+
+
+def _expand(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return value, gradient and negated second derivatives at each code, the last with eigenvalues above a floor."""
+    with torch.enable_grad():
+        z = z.detach().requires_grad_()
+        value = log_joint(z)
+        (gradient,) = torch.autograd.grad(value.sum(), z, create_graph=True)
+        columns = [gradient[:, j].sum() for j in range(z.shape[1])]
+        second = [
+            torch.autograd.grad(column, z, retain_graph=True)[0] if column.requires_grad else torch.zeros_like(z)
+            for column in columns
+        ]
+    curvature = -torch.stack(second, dim=-1).nan_to_num(0.0, 0.0, 0.0)
+    eigenvalues, vectors = torch.linalg.eigh((curvature + curvature.mT) / 2)
+    floored = eigenvalues.clamp(min=LEAST_CURVATURE)
+    return value.detach(), gradient.detach().nan_to_num(0.0, 0.0, 0.0), (vectors * floored.unsqueeze(-2)) @ vectors.mT

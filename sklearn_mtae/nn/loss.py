@@ -108,6 +108,8 @@ class Loss(nn.Module):
             Part of the training that is done, from 0 to 1.
         """
         terms = self.objective(output)
+        if not isinstance(terms, dict) or not terms:
+            raise TypeError(f"objective must return a dict of named terms, one value per row. Got {terms!r} instead.")
         if self.penalty is not None and model.training:
             code = output.z if output.q is None else output.q.mean
             terms["penalty"] = self.penalty(model.encode, output.inputs, code, model.generator)

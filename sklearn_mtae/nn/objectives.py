@@ -57,6 +57,11 @@ class IWAE:
     """
 
     n_draws: int = 5
+    has_divergence: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.n_draws < 1 or self.n_draws != int(self.n_draws):
+            raise ValueError(f"n_draws must be a whole number >= 1. Got {self.n_draws!r} instead.")
 
     def __call__(self, output: Output) -> Terms:
         """Return the terms of minus the bound, each of shape (n_rows,), and those of the tasks."""
@@ -104,6 +109,10 @@ class BetaTC:
 
     weight: float = 6.0
     rates: ClassVar[tuple[str, ...]] = ("mutual_information", "total_correlation", "component_rate")
+    has_divergence: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight)
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -137,11 +146,15 @@ class MMD:
 
     Parameters
     ----------
-    weight : float, default=1000.0
-        Weight of the squared discrepancy, which lies between 0 and 2.
+    weight : float, default=10.0
+        Weight of the squared discrepancy, which lies between 0 and 2. It is estimated from a batch: much more weight
+        draws all codes together, as its noise then rules the gradient.
     """
 
-    weight: float = 1000.0
+    weight: float = 10.0
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight)
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -154,6 +167,12 @@ class MMD:
         within, between = (_kernel(output.z, other).mean(1) for other in (output.z, drawn))
         # The prior's own part is shared out evenly, so that the rows' mean is the discrepancy.
         return {**elbo(output), "mmd": within - 2 * between + _kernel(drawn, drawn).mean()}
+
+
+def _check_weight(weight: float) -> None:
+    """Raise an error where a weight is negative."""
+    if not weight >= 0:
+        raise ValueError(f"weight must be >= 0. Got {weight!r} instead.")
 
 
 def _distributions(output: Output) -> tuple[Posterior, Density]:

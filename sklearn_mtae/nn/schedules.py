@@ -15,7 +15,7 @@ def linear(progress: float, *, stop: float = 1.0, warmup: float = 0.5) -> float:
     warmup : float, default=0.5
         Part of the training over which the weight rises.
     """
-    return stop * min(1.0, progress / warmup)
+    return stop if progress >= warmup else stop * progress / warmup
 
 
 def cyclic(progress: float, *, stop: float = 1.0, n_cycles: int = 4, warmup: float = 0.5) -> float:
