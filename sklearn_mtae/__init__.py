@@ -2,7 +2,7 @@
 
 from ._autoencoder import AutoencoderTransformer
 from ._classifier import MultiTaskVAEClassifier
-from ._diagnosis import DegenerateModelWarning
+from ._diagnosis import DegenerateModelWarning, Diagnosis
 from ._imputer import VAEImputer
 from ._per_task import PerTaskClassifier, PerTaskRegressor
 from ._regressor import MultiTaskVAERegressor
@@ -13,6 +13,7 @@ from ._version import __version__
 __all__ = [
     "AutoencoderTransformer",
     "DegenerateModelWarning",
+    "Diagnosis",
     "MultiTaskVAEClassifier",
     "MultiTaskVAERegressor",
     "PerTaskClassifier",

@@ -273,8 +273,8 @@ class Diagnosed(BaseAutoencoder):
 
         `fit` does so with 500 rows of its own and warns of what it finds, by a `DegenerateModelWarning`. Of the codes
         it says nothing before 300 steps of the optimiser; of components out of use, not while the rate rises and not
-        where the columns are uncorrelated, with nothing to encode; of codes off the prior, not where `beta=0` or tasks
-        put them where they please.
+        where columns and targets are uncorrelated, with nothing to encode; of codes off the prior, not where `beta=0`
+        or tasks put them where they please.
 
         Parameters
         ----------
@@ -333,19 +333,20 @@ class Diagnosed(BaseAutoencoder):
 
     def _after_fit(self, data: Data) -> None:
         cache = Cache(self._cache)
-        x = data.x[some_rows(data)]
-        findings = self._diagnose(x).findings()
-        excused = self._excused(data, x) if findings else set()
+        rows = some_rows(data)
+        findings = self._diagnose(data.x[rows]).findings()
+        excused = self._excused(data, rows) if findings else set()
         self._cache = cache  # the memory of a GPU is given back
         for name, message in findings.items():
             if name not in excused:
                 warnings.warn(message, DegenerateModelWarning, stacklevel=2)
 
-    def _excused(self, data: Data, x: NDArray) -> set[str]:
+    def _excused(self, data: Data, rows: NDArray) -> set[str]:
         """Return what a fit does not warn of: beginnings, and what its data or parameters ask for."""
         n_rows = data.x.shape[0]
         beginning = self.n_iter_ * ceil(n_rows / self._n_batch_rows(n_rows)) < MIN_STEPS
-        related = data.y is not None or is_related(self._apply(lambda module, x: module.likelihood.as_input(x), x))
+        inputs = self._apply(lambda module, x: module.likelihood.as_input(x), data.x[rows])
+        related = is_related(inputs if data.y is None else np.hstack([inputs, data.y[rows]]))
         beta = self._resolve_beta()
         free = data.y is not None or (beta(1.0) if callable(beta) else beta) == 0
         reasons = {

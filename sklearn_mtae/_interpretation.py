@@ -78,9 +78,9 @@ class Interpretable(Trainable):
         small one; but slopes take one pass for all features, where shuffling takes `n_repeats` for each.
 
         The output of a component is its code (the posterior's mean), that of a task its predicted mean, or all its
-        class probabilities; |...| and std(...) are then the lengths of vectors. A feature of categories is shuffled as
-        one, and its slope is the length of those of its levels. Neither is causal, and features that depend on each
-        other share their importance.
+        class probabilities, and both the distance and the deviation are lengths of vectors. A feature of categories is
+        shuffled as one, and its slope is the length of those of its levels. Neither is causal, and features that depend
+        on each other share their importance.
 
         Parameters
         ----------

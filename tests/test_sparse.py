@@ -100,7 +100,6 @@ def test_missing_cells(counts, kind, likelihood):
     assert_same(results(clone(model).fit(X, Y), X), results(clone(model).fit(x, Y), x))
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="numpy's isnan takes no sparse array")
 @pytest.mark.parametrize("kind", ESTIMATORS)
 def test_filled_rows_are_dense(counts, kind):
     x = counts.toarray()

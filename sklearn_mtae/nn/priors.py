@@ -242,7 +242,7 @@ class VampPrior(Prior):
 
 
 class FlowPrior(Prior):
-    """p(z) = N(f(z); 0, I) |det df/dz|: a normalising flow, f coupled splines (Durkan et al. 2019, arXiv 1906.04032).
+    """`p(z) = N(f(z); 0, I) |det df/dz|`: a normalising flow, f coupled splines (Durkan et al. 2019, arXiv 1906.04032).
 
     At the start f is the identity and p(z) standard normal, as it always is more than 5 from the origin.
 
