@@ -137,8 +137,10 @@ def print_topics(texts: NDArray, spam: NDArray, n_repeats: int) -> None:
     for component in np.argsort(-np.abs(distance))[:3]:
         for move in (2.0, -2.0):
             step = np.where(np.arange(N_CODES) == component, move, 0.0)
-            gain = vae.inverse_transform((mean + step)[None]) - usual
-            print(f"component {component}, {move:+.0f}:", ", ".join(words[np.argsort(-gain[0])[:10]]))
+            moved = vae.inverse_transform((mean + step)[None])
+            # The word's part of the divergence of the two distributions: rare words and slight changes count little.
+            part = moved * np.log(moved / usual)
+            print(f"component {component}, {move:+.0f}:", ", ".join(words[np.argsort(-part[0])[:10]]))
 
 
 def print_memory(texts: NDArray, spam: NDArray, n_repeats: int) -> None:

@@ -11,7 +11,7 @@ CHECKS = [
     ["ruff", "format", "--check", "."],
     ["codespell", "."],
     ["pyright"],
-    [sys.executable, "-m", "pytest", *sys.argv[1:]],
+    [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *sys.argv[1:]],
 ]
 
 # Networks this small gain nothing from a second thread, and on a busy machine threads wait for each other.

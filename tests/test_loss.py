@@ -264,7 +264,11 @@ def test_function_of_the_users_own(table):
     np.testing.assert_allclose(tasks.loss_curve_, expected)
 
 
-@pytest.mark.parametrize("objective", [IWAE(n_draws=3), BetaTC(weight=2.0), MMD(weight=5.0), two_scales], ids=repr)
+@pytest.mark.parametrize(
+    "objective",
+    [IWAE(n_draws=3), BetaTC(weight=2.0), MMD(weight=5.0), two_scales],
+    ids=lambda objective: getattr(objective, "__name__", repr(objective)),
+)
 def test_objective_survives_clone_pickle_and_grid_search(objective, table):
     X = table[0]
     model = VAETransformer(**SMALL, objective=objective, max_iter=2)
