@@ -136,8 +136,9 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         _check_dense(X)
+        n_rows = len(X) if np.ndim(X) or is_frame(X) else 0  # what is no table is refused by the model
+        self.estimator_ = self._model(n_rows).fit(X, sample_weight=sample_weight)
         missing = missing_cells(X)
-        self.estimator_ = self._model(len(missing)).fit(X, sample_weight=sample_weight)
         self._is_empty = missing.all(axis=0)
         self.indicator_ = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
         if self._is_empty.any() and not self.keep_empty_features:

@@ -308,7 +308,7 @@ class Net(NeuralNet):
                     total = totals[name] = torch.zeros_like(value, dtype=exact)
                 total.add_(value, alpha=len(batch.x))
             sizes.append(len(batch.x))
-        averages = {name: total / sum(sizes) for name, total in totals.items()}
+        averages = {name: (total / sum(sizes)).to(step["loss"].dtype) for name, total in totals.items()}
         labelled = averages.pop("labelled", None)
         means: dict[str, Any] = {name: average.tolist() for name, average in averages.items()}
         self._check_finite(means, prefix)

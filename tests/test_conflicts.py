@@ -19,7 +19,7 @@ from sklearn_mtae.nn.random import draw_from
 class Certain(NormalPosterior):
     """A posterior whose draws are its means, so that gradients can be computed without knowing the draws."""
 
-    def noise(self, q, generator):
+    def noise(self, q, generator, n_draws=1):
         return torch.zeros_like(q.mean)
 
 

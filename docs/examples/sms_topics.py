@@ -4,11 +4,11 @@ Topics of short messages: a VAE of word counts
 
 What do people write about in text messages? Each message is a row of word counts, kept sparse. With the "multinomial"
 likelihood a code says which words to expect, and the length of a message does not matter (Liang et al. 2018, arXiv
-1802.05814). Messages whose codes lie close together are about the same: clusters of codes are topics. Which messages are
-spam is not told to the model; it serves to look at what has been found.
+1802.05814). Messages whose codes lie close together are about the same: clusters of codes are topics. Which
+messages are spam is not told to the model; it serves to look at what has been found.
 
-The data are the SMS Spam Collection (Almeida et al. 2011), messages in English, many of them from Singapore. Get it from
-https://archive.ics.uci.edu/dataset/228/sms+spam+collection and run::
+The data are the SMS Spam Collection (Almeida et al. 2011), messages in English, many of them from Singapore. Get it
+from https://archive.ics.uci.edu/dataset/228/sms+spam+collection and run::
 
     python sms_topics.py SMSSpamCollection
 

@@ -100,7 +100,7 @@ class Snapshot:
 
     def __init__(self, net: Net, batch: Batch) -> None:
         self.module: MultiTaskVAE = getattr(net.module_, "_orig_mod", net.module_)  # as it was before `compile`
-        self.objective = net.criterion_.objective
+        self.objective, self.n_draws = net.criterion_.objective, net.criterion_.n_draws
         self.batch = batch
         self.shared = self.module.shared_parameters()
         if not self.shared:
@@ -130,7 +130,7 @@ class Snapshot:
         """Return the loss of each task in nats per label."""
         batch = self.batch
         assert batch.y is not None
-        terms = self.objective(self.module(batch.x, batch.y, batch.complete))["tasks"]
+        terms = self.objective(self.module(batch.x, batch.y, batch.complete, self.n_draws))["tasks"]
         weight = (~batch.y.isnan()).to(terms)
         for given in (batch.label_weight, None if batch.weight is None else batch.weight[:, None]):
             weight = weight if given is None else weight * given
