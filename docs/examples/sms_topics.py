@@ -35,7 +35,6 @@ from sklearn_mtae.inspection import LatentDisplay
 
 # Networks this small gain little from a second thread.
 torch.set_num_threads(1)
-N_TOPICS = 6
 
 lines = Path(sys.argv[1]).read_text(encoding="utf-8").rstrip("\n").split("\n")
 kind, text = zip(*(line.split("\t", maxsplit=1) for line in lines), strict=True)
@@ -49,19 +48,19 @@ print(f"{len(lines)} messages, {X.shape[0]} of them with two words or more of th
 # Codes and topics
 # ----------------
 # Eight components describe a message, and ``KMeans`` finds six clusters of codes. The decoder turns the centre of a
-# cluster into the counts to expect there. The words that stand out are those whose share is high, and much higher than
-# their share of all words: the terms of the Kullback-Leibler divergence of the one from the other.
+# cluster into the counts to expect there. The words that stand out are those whose share is high, and higher than their
+# share of all words: those with the largest terms in the Kullback-Leibler divergence of the one from the other.
 
 network = {"hidden_layer_sizes": (128,), "alpha": 0, "max_iter": 30}
 vae = VAETransformer(8, likelihood="multinomial", random_state=0, **network).fit(X)
 codes = vae.transform(X)
-clusters = KMeans(N_TOPICS, n_init=10, random_state=0).fit(codes)
+clusters = KMeans(6, n_init=10, random_state=0).fit(codes)
 
 words = vectorizer.get_feature_names_out()
 overall = np.asarray(X.sum(axis=0)).ravel() / X.sum()
 shares = vae.inverse_transform(clusters.cluster_centers_)
 shares /= shares.sum(axis=1, keepdims=True)
-spam = np.array([np.mean(kind[clusters.labels_ == topic] == "spam") for topic in range(N_TOPICS)])
+spam = np.array([np.mean(kind[clusters.labels_ == topic] == "spam") for topic in range(6)])
 order = np.argsort(spam)
 
 for name, table in {"word counts": X, "codes": codes}.items():
@@ -87,20 +86,17 @@ for number, (ax, topic) in enumerate(zip(left.subplots(2, 3).ravel(), order, str
 left.supxlabel("share of the words in %", fontsize="medium")
 
 plane = clone(vae).set_params(n_components=2).fit(X)
-ax = right.subplots()
-LatentDisplay.from_estimator(plane, X, kind, ax=ax)
+ax = LatentDisplay.from_estimator(plane, X, kind, ax=right.subplots()).ax_
 for number, topic in enumerate(order):
     place = np.median(plane.transform(X)[clusters.labels_ == topic], axis=0)
     ax.annotate(number, place, ha="center", va="center", bbox={"boxstyle": "circle", "facecolor": "white"})
 
 # %%
-# Spam has two topics of its own, prizes (5) and offers (4), and lies by itself on the map. The others are chats in the
-# English of Singapore (0), arrangements (1), small talk (2) and greetings (3). Topics of talk shade into each other;
-# another seed draws these borders elsewhere.
+# Spam has two topics, prizes (5) and offers (4), and lies by itself on the map. The others are chats in the English of
+# Singapore (0), arrangements (1), small talk (2) and greetings (3); these shade into each other, and another seed draws
+# their borders elsewhere.
 #
 # Eight codes tell spam nearly as well as all words do: the balanced accuracy of a logistic regression is 0.923 on the
 # codes and 0.931 on the 970 word counts. What was learned without labels is not made for that one question.
 
-path = sys.argv[2] if len(sys.argv) > 2 else "sms_topics.png"
-figure.savefig(path, dpi=120)
-print(f"Wrote {path}")
+figure.savefig(sys.argv[2] if len(sys.argv) > 2 else "sms_topics.png", dpi=120)

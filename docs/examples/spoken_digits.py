@@ -56,7 +56,14 @@ vae = VAETransformer(16, architecture=network, random_state=0, **training).fit(X
 # %%
 # What the codes know
 # -------------------
-# A logistic regression from codes to labels, learned on 45 takes and scored on the five others.
+# A logistic regression from codes to labels, learned on 45 takes and scored on the five others. It prints::
+#
+#     Variance kept, and accuracy of digit and speaker, from 16 components
+#     PCA  0.838  0.877  0.923
+#     VAE  0.874  0.887  0.913
+#
+# The same number of components keeps more of the recordings than principal components do. What these labels need of
+# them is in both: there the convolutions gain nothing to speak of.
 
 print("Variance kept, and accuracy of digit and speaker, from 16 components")
 for name, coder in {"PCA": PCA(16, random_state=0).fit(X[~held_out]), "VAE": vae}.items():
@@ -92,6 +99,4 @@ for ax, (label, y) in zip(right.subplots(2, 1), labels.items(), strict=True):
     LatentDisplay.from_estimator(vae, X[held_out], y[held_out], components=telling[label][:2], ax=ax)
     ax.set_title(label)
 
-path = sys.argv[2] if len(sys.argv) > 2 else "spoken_digits.png"
-figure.savefig(path, dpi=110)
-print(f"Wrote {path}")
+figure.savefig(sys.argv[2] if len(sys.argv) > 2 else "spoken_digits.png", dpi=110)
