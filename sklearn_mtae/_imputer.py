@@ -136,7 +136,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         _check_dense(X)
-        table = X if hasattr(X, "__len__") else np.asarray(X)
+        table: Any = X if hasattr(X, "__len__") else np.asarray(X)
         n_rows = len(table) if getattr(table, "ndim", 1) else 0  # what is no table is refused by the model
         self.estimator_ = self._model(n_rows).fit(X, sample_weight=sample_weight)
         missing = missing_cells(X)
