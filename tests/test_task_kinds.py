@@ -96,9 +96,7 @@ def test_counts_as_features():
 
     scores = {}
     for name in ("poisson", "negative_binomial", "gaussian"):
-        vae = VAETransformer(2, hidden_layer_sizes=(32,), likelihood=name, max_iter=100, alpha=0, random_state=0).fit(
-            X
-        )
+        vae = VAETransformer(2, hidden_layer_sizes=(32,), likelihood=name, max_iter=100, alpha=0, random_state=0).fit(X)
         decoded, observed = vae.predict(X), ~np.isnan(X)
         scores[name] = vae.score(X)
         if name != "gaussian":
