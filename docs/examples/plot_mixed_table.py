@@ -6,8 +6,7 @@ Numbers, counts, categories and a skewed amount of money in one table, a fifth o
 :class:`~sklearn_mtae.VAETransformer` with a likelihood per column describes it all. It fills the gaps once, or many
 times to show what is not known, and it draws new people, also such as meet conditions.
 
-The table is made up here, so that we know what the missing cells held: age and talent shape the job, all three the
-income, and these what people own and do.
+The table is made up here, so that we know what the missing cells held. Behind it are age, talent and chance.
 """
 
 import matplotlib.pyplot as plt
@@ -67,8 +66,7 @@ print("\nMean absolute error\n" + pd.DataFrame(error).round(1).to_string())
 # Gaps, filled many times
 # -----------------------
 # One value per gap hides how little may be known. With ``n_draws``, gaps become draws from their distribution given the
-# rest of the row. The bars hold 90 % of the draws, for forty people whose income is missing, in the order of their
-# medians.
+# rest of the row. The bars hold 90 % of the draws, for forty people whose income is missing, in order of their medians.
 
 draws = np.array([table["income"] for table in vae.impute(X, n_draws=100, random_state=0)])
 low, middle, high = np.quantile(draws, [0.05, 0.5, 0.95], axis=0)
@@ -76,8 +74,7 @@ gap = missing[:, 2]
 print(f"Incomes within 90 % of their draws: {((low <= people['income']) & (people['income'] <= high))[gap].mean():.0%}")
 
 figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
-chosen = np.flatnonzero(gap)[:40]
-chosen = chosen[np.argsort(middle[chosen])]
+chosen = np.array(sorted(np.flatnonzero(gap)[:40], key=middle.item))
 for job_missing, name in enumerate(["job known", "job missing too"]):
     widths = (high / low)[gap & (missing[:, 1] == job_missing)]
     print(f"{name:16} upper end / lower end of the bar: {np.median(widths):.1f}")
@@ -93,14 +90,13 @@ ax.legend(loc="lower right")
 # ``conditions`` fixes some cells of the new rows; the others are drawn from their distribution given these. Beside the
 # drawn managers who rent are those of the complete table: few, as most managers own their home.
 
-wanted = {"job": "manager", "home": "rented"}
-real = people[(people[list(wanted)] == pd.Series(wanted)).all(axis=1)]
-drawn = vae.sample(1000, random_state=0, conditions=wanted)
+real = people.query("job == 'manager' and home == 'rented'")
+drawn = vae.sample(1000, random_state=0, conditions={"job": "manager", "home": "rented"})
 print(f"Managers who rent: {len(real)} real ones, {len(drawn)} drawn")
 SampleDisplay(drawn=drawn, real=real).plot(features=["age", "income", "books", "trips"])
 
 # %%
-# The columns by themselves are right but for the ends of the age: people of 10 or 90 years are not in the data, but a
-# normal distribution has no ends. Of the gaps, the job is told best, from age and income. Books and trips are mostly
-# chance, as they were made, and there no model gets far beyond the baseline. That is what many draws are for: they say
-# how far a filled gap is to be trusted, and spread further where the job is missing too.
+# The columns by themselves are right but for the ends of the age: nobody in the table is under 18 or over 80, but a
+# normal distribution has no ends. Of the gaps, the job is told best. Books and trips are mostly chance, as they were
+# made, and there the model is little better than the baseline. That is what many draws are for: they say how far a
+# filled gap is to be trusted.

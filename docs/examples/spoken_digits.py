@@ -14,7 +14,7 @@ their mel spectrograms, each stretched to 32 moments and standing for a row of s
     python spoken_digits.py spoken_digits.npz
 
 .. image:: /images/spoken_digits.png
-   :alt: Spectrograms and their reconstructions, what four components change, and where digits and speakers lie.
+   :alt: Spectrograms and their reconstructions, what six components change, and where digits and speakers lie.
 """
 
 # sphinx_gallery_thumbnail_path = 'images/spoken_digits.png'
@@ -62,8 +62,8 @@ vae = VAETransformer(16, architecture=network, random_state=0, **training).fit(X
 #     PCA  0.838  0.877  0.923
 #     VAE  0.874  0.887  0.913
 #
-# The same number of components keeps more of the recordings than principal components do. What these labels need of
-# them is in both: there the convolutions gain nothing to speak of.
+# The components keep more of the recordings than as many principal ones do. What the labels need is in both: there the
+# convolutions gain nothing to speak of.
 
 print("Variance kept, and accuracy of digit and speaker, from 16 components")
 for name, coder in {"PCA": PCA(16, random_state=0).fit(X[~held_out]), "VAE": vae}.items():
@@ -92,9 +92,9 @@ ax.set_xticks(np.arange(10) * 35.2 + 16, [f"{labels['digit'][row]}, {labels['spe
 
 codes = vae.transform(X)
 telling = {label: np.argsort(-f_classif(codes, y)[0])[:3] for label, y in labels.items()}
-ax = left.subplots()
-TraversalDisplay.from_estimator(vae, X, components=np.concatenate(list(telling.values())), ax=ax, **style)
-ax.set_title("three components for the digit, three for the speaker")
+chosen = np.concatenate(list(telling.values()))
+display = TraversalDisplay.from_estimator(vae, X, components=chosen, ax=left.subplots(), **style)
+display.axes_[0].set_title("three components for the digit, three for the speaker")
 for ax, (label, y) in zip(right.subplots(2, 1), labels.items(), strict=True):
     LatentDisplay.from_estimator(vae, X[held_out], y[held_out], components=telling[label][:2], ax=ax)
     ax.set_title(label)
