@@ -39,8 +39,7 @@ print(X.head().to_string())
 # -------------------------
 # Strings are categories without being told. The other likelihoods have names: "log_normal" for amounts that are
 # positive and skewed, "poisson" for counts, "negative_binomial" for counts that spread more than their mean explains;
-# what is not named is "gaussian". A learned prior and the tighter bound of the IWAE make for better draws. The columns
-# of drawn people, each by itself, beside those of the observed cells:
+# what is not named is "gaussian". The prior is learned, and the bound is the tighter one of the IWAE.
 
 likelihood = {"income": "log_normal", "books": "poisson", "trips": "negative_binomial"}
 network = {"hidden_layer_sizes": (128, 128), "alpha": 0, "prior": "mixture", "objective": "iwae", "max_iter": 60}
@@ -87,16 +86,14 @@ ax.legend(loc="lower right")
 # %%
 # New people, on conditions
 # -------------------------
-# ``conditions`` fixes some cells of the new rows; the others are drawn from their distribution given these. Beside the
-# drawn managers who rent are those of the complete table: few, as most managers own their home.
+# ``conditions`` fixes some cells of the new rows; the others are drawn from their distribution given these. The real
+# managers who rent are those of the complete table; they are few, as most managers own their home.
 
 real = people.query("job == 'manager' and home == 'rented'")
 drawn = vae.sample(1000, random_state=0, conditions={"job": "manager", "home": "rented"})
-print(f"Managers who rent: {len(real)} real ones, {len(drawn)} drawn")
 SampleDisplay(drawn=drawn, real=real).plot(features=["age", "income", "books", "trips"])
 
 # %%
-# The columns by themselves are right but for the ends of the age: nobody in the table is under 18 or over 80, but a
-# normal distribution has no ends. Of the gaps, the job is told best. Books and trips are mostly chance, as they were
-# made, and there the model is little better than the baseline. That is what many draws are for: they say how far a
-# filled gap is to be trusted.
+# Each column by itself is right but for the ends of the age: nobody is under 18 or over 80, but a normal distribution
+# has no ends. Of the gaps, the job is told best. Books and trips are mostly chance, as they were made; there the model
+# is little better than the baseline. That is what many draws are for: to say how far a filled gap is to be trusted.

@@ -4,7 +4,7 @@ Spoken digits: convolutions on spectrograms
 
 A spoken word is an image: loudness by pitch and time. Here each is a log-mel spectrogram of 32 bands and 32 moments,
 and a variational autoencoder of convolutions describes it by 16 numbers. It is told neither which digit was spoken nor
-by whom. Afterwards we ask which components know.
+by whom.
 
 The recordings are those of the Free Spoken Digit Dataset (https://github.com/Jakobovski/free-spoken-digit-dataset, CC
 BY-SA 4.0): ten digits, six speakers, fifty takes of each. The script takes an ``npz`` file of ``X``, the logarithm of
@@ -39,8 +39,8 @@ from sklearn_mtae.nn.architectures import conv
 torch.set_num_threads(1)
 
 data = np.load(sys.argv[1])
-spectrograms = data["X"].transpose(0, 2, 1)[:, ::-1].astype(np.float32)  # time to the right, high bands above
-X, held_out = spectrograms.reshape(len(spectrograms), -1), data["take"] < 5
+X = data["X"].transpose(0, 2, 1)[:, ::-1].reshape(-1, 32 * 32).astype(np.float32)  # time to the right, high bands above
+held_out = data["take"] < 5
 labels = {"digit": data["digit"].astype(int), "speaker": data["speaker"]}
 
 # %%
@@ -86,17 +86,15 @@ left, right = below.subfigures(1, 2, width_ratios=[1.2, 1])
 style = {"image_shape": (32, 32), "cmap": "magma"}
 
 shown = [np.flatnonzero(held_out & (labels["digit"] == digit))[3 * digit] for digit in range(10)]
-ax = above.subplots()
-ReconstructionDisplay.from_estimator(vae, X[shown], n_rows=10, ax=ax, **style)
-ax.set_xticks(np.arange(10) * 35.2 + 16, [f"{labels['digit'][row]}, {labels['speaker'][row]}" for row in shown])
+display = ReconstructionDisplay.from_estimator(vae, X[shown], n_rows=10, ax=above.subplots(), **style)
+names = [f"{labels['digit'][row]}, {labels['speaker'][row]}" for row in shown]
+display.axes_[0].set_xticks(np.arange(10) * 35.2 + 16, names)
 
-codes = vae.transform(X)
-telling = {label: np.argsort(-f_classif(codes, y)[0])[:3] for label, y in labels.items()}
-chosen = np.concatenate(list(telling.values()))
-display = TraversalDisplay.from_estimator(vae, X, components=chosen, ax=left.subplots(), **style)
+telling = np.array([np.argsort(-f_classif(vae.transform(X), y)[0])[:3] for y in labels.values()])
+display = TraversalDisplay.from_estimator(vae, X, components=telling.ravel(), ax=left.subplots(), **style)
 display.axes_[0].set_title("three components for the digit, three for the speaker")
-for ax, (label, y) in zip(right.subplots(2, 1), labels.items(), strict=True):
-    LatentDisplay.from_estimator(vae, X[held_out], y[held_out], components=telling[label][:2], ax=ax)
+for ax, pair, (label, y) in zip(right.subplots(2, 1), telling[:, :2], labels.items(), strict=True):
+    LatentDisplay.from_estimator(vae, X[held_out], y[held_out], components=pair, ax=ax)
     ax.set_title(label)
 
-figure.savefig(sys.argv[2] if len(sys.argv) > 2 else "spoken_digits.png", dpi=110)
+figure.savefig(sys.argv[2] if len(sys.argv) > 2 else "spoken_digits.png", dpi=90)
