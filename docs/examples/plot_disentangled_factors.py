@@ -86,8 +86,8 @@ for (left, right), name in zip(axes, list(objectives)[:2], strict=True):
 # %%
 # The evidence lower bound gives each factor a component of its own with one seed out of three, beta-TC with two: better
 # odds, not a promise. With the first seed, the components of the former move the blob and change its size at once;
-# those of the latter do one thing each. More weight is no cure: at 30 no seed comes out well, and the
-# error has more than doubled.
+# those of the latter do one thing each. More weight is no cure: at 30 no seed comes out well, and the error is more
+# than twice as large.
 #
 # All this is as easy as it gets: three independent factors, no noise, and the true factors at hand to draw the table on
 # the right. In earnest there is no such table, and the loss does not tell a good seed from a bad one. Fit several, look

@@ -97,4 +97,4 @@ for ax, pair, (label, y) in zip(right.subplots(2, 1), telling[:, :2], labels.ite
     LatentDisplay.from_estimator(vae, X[held_out], y[held_out], components=pair, ax=ax)
     ax.set_title(label)
 
-figure.savefig(sys.argv[2] if len(sys.argv) > 2 else "spoken_digits.png", dpi=90)
+figure.savefig(sys.argv[2] if len(sys.argv) > 2 else "spoken_digits.png", dpi=110)
