@@ -1,7 +1,7 @@
 """What the estimators share: state, and the verbs of an encoder and a decoder."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_array
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -18,13 +19,15 @@ from ._data import block_rows, blocks, dense, tensor
 from ._interpretation import Interpretable
 from ._net import Net
 from ._state import Cache, load, place
-from ._validation import FLOATS
+from ._validation import FLOATS, check_out
 from ._version import __version__
 from .nn.models import Autoencoder
 
 
 class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Interpretable):
     """Base of the estimators: everything that does not depend on what the code means."""
+
+    __metadata_request__transform = {"out": UNUSED}
 
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
@@ -48,21 +51,32 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """
         return self._fit(X, None, sample_weight, partial=True)
 
-    def transform(self, X: ArrayLike) -> NDArray:
+    def transform(self, X: ArrayLike, *, out: NDArray | None = None) -> NDArray:
         """Encode rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
+        out : ndarray of shape (n_samples, n_components) or None, default=None
+            Where to write the codes, block by block, such as a `numpy.memmap`; a floating-point array. None makes a new
+            array.
 
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            Codes; of a variational model, the means of the posteriors.
+            Codes; of a variational model, the means of the posteriors. `out` itself where it was given and no other
+            container was asked for by `set_output`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `out` is no array of this shape that floating-point numbers can be written to.
         """
-        n_columns = self._n_features_out  # a model may have components beyond those that describe the features
-        return self._apply(lambda module, x: module.encode(module.fill(x))[:, :n_columns], self._check_rows(X))
+        x, n_columns = self._check_rows(X), self._n_features_out
+        check_out(out, (x.shape[0], n_columns))
+        # A model may have components beyond those that describe the features.
+        return self._apply(lambda module, x: module.encode(module.fill(x))[:, :n_columns], x, out=out)
 
     def inverse_transform(self, Z: ArrayLike) -> NDArray:
         """Decode codes.
@@ -141,9 +155,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         check_is_fitted(self)
         if "net" not in self._cache:
             device = self._resolve_device()
-            module = load(self._empty_module(self._blueprint), self._state, self._trained_dtype)
-            loss = self._make_loss(module, self._loss_state)
-            self._cache["net"] = self._make_net(place(module, device), loss, device).initialize()
+            module = load(self._empty_module(self._blueprint), self._states[0], self._trained_dtype)
+            loss = self._make_loss(module, self._loss_states[0])
+            self._cache["net"] = self._make_net(place(module, device), loss).initialize()
             self._cache["net"].history.extend(self._cache.pop("history", []))
         return self._cache["net"]
 
@@ -162,7 +176,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return self._blueprint["n_components"]
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_state")
+        return hasattr(self, "_states")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -216,30 +230,50 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return columns if self._table is None else self._table.decode(columns, index=None if callable(index) else index)
 
     def _apply(
-        self, function: Callable[[Any, Tensor], Tensor], array: NDArray, *, standardize: bool = True, n_draws: int = 1
+        self, function: Callable[[Any, Tensor], Tensor], array: NDArray, *, out: NDArray | None = None, **options: Any
     ) -> NDArray:
-        """Run a function of the module over blocks of rows, in the array's own precision.
+        """Run a function of a module over blocks of rows, and put what it makes of the rows into one array.
 
-        `n_draws` is how many copies of each row the function makes; the blocks shrink by it.
+        `out` is where that goes, a new array if None; `options` are those of `_results`.
         """
-        module = self._fitted_module(torch.float64 if array.dtype == np.float64 else torch.float32)
+        for rows, result in self._results(function, array, **options):
+            if out is None:
+                out = np.empty((array.shape[0], *result.shape[1:]), dtype=result.dtype)
+            out[rows] = result
+        assert out is not None
+        return out
+
+    def _results(
+        self,
+        function: Callable[[Any, Tensor], Tensor],
+        array: NDArray,
+        *,
+        standardize: bool = True,
+        n_draws: int = 1,
+        member: int = 0,
+    ) -> Iterator[tuple[slice, NDArray]]:
+        """Yield blocks of rows and what a function of a module makes of them, in the array's own precision.
+
+        `n_draws` is how many copies of each row the function makes; the blocks shrink by it. `member` is which of
+        several models is run.
+        """
+        module = self._fitted_module(torch.float64 if array.dtype == np.float64 else torch.float32, member=member)
         device = module.units.location.device
         # The widest layer bounds the memory, not the array; a quarter of it still keeps the processor busy.
         width = max(array.shape[1], self._n_columns, max(p.shape[0] for p in module.parameters()) // 4)
-        results = []
-        with torch.inference_mode():
-            for rows in blocks(array.shape[0], block_rows(n_draws * width)):
+        for rows in blocks(array.shape[0], block_rows(n_draws * width)):
+            with torch.inference_mode():
                 block = tensor(dense(array[rows])).to(device)
-                results.append(function(module, module.units(block) if standardize else block).cpu().numpy())
-        return results[0] if len(results) == 1 else np.concatenate(results)
+                result = function(module, module.units(block) if standardize else block).cpu().numpy()
+            yield rows, result
 
-    def _fitted_module(self, dtype: torch.dtype, device: torch.device | None = None) -> Any:
-        """Return the fitted module in a precision, ready to infer with."""
+    def _fitted_module(self, dtype: torch.dtype, device: torch.device | None = None, member: int = 0) -> Any:
+        """Return a fitted module in a precision, ready to infer with."""
         device = device or self._resolve_device()
         if device.type == "mps" and dtype == torch.float64:
             device = torch.device("cpu")
-        key = f"{dtype} on {device}"
+        key = f"{member}: {dtype} on {device}"
         if key not in self._cache:
-            module = load(self._empty_module(self._blueprint), self._state, dtype)
+            module = load(self._empty_module(self._blueprint), self._states[member], dtype)
             self._cache[key] = place(module, device).eval().requires_grad_(False)
         return self._cache[key]

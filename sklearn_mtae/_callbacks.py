@@ -57,6 +57,11 @@ class FitTask:
             self.context = estimator._init_callback_context(max_subtasks=n_epochs)
             self.context.call_on_fit_task_begin(**{**self.told, "reconstruction_attributes": None})
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a callback."""
+        return self.context is not None
+
     def begin_epoch(self, net: Any) -> None:
         """Tell of an epoch that begins."""
         if self.context is not None:

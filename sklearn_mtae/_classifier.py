@@ -1,6 +1,7 @@
 """The multi-task VAE for classes."""
 
 from collections.abc import Mapping
+from math import log
 from typing import Any, Self
 
 import numpy as np
@@ -115,6 +116,11 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         wrap it in :class:`sklearn.frozen.FrozenEstimator`.
     freeze_encoder : bool, default=False
         Whether that encoder stays as it is; the linear map is trained in any case.
+    n_estimators : int, default=1
+        Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
+        out one of `1 / validation_fraction` folds, by which it stops where `early_stopping` is set, so that each row
+        trains most of them. Codes, and what is made of them (`transform`, `sample`, `impute`, `score_samples`,
+        `diagnose`), are those of the first: the latent spaces of several models cannot be averaged.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
@@ -243,6 +249,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         class_weight=None,
         encoder=None,
         freeze_encoder=False,
+        n_estimators=1,
         scaling="auto",
         corruption=None,
         penalty=None,
@@ -283,6 +290,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         self.class_weight = class_weight
         self.encoder = encoder
         self.freeze_encoder = freeze_encoder
+        self.n_estimators = n_estimators
         self.scaling = scaling
         self.corruption = corruption
         self.penalty = penalty
@@ -441,9 +449,10 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
 
     def _log_probabilities(self, X: ArrayLike) -> NDArray:
         """Return log-probabilities of shape (n_rows, n_tasks, most classes of a task)."""
-        return self._apply(
+        logs = self._each_member(
             lambda module, x: module.predict_log_proba(module.encode(module.fill(x))), self._check_rows(X)
         )
+        return logs[0] if len(logs) == 1 else np.logaddexp.reduce(logs, axis=0) - log(len(logs))
 
     def _task_outputs(self, module: MultiTaskVAE, z: Tensor) -> Tensor:
         return module.predict_log_proba(z).exp()

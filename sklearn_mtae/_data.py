@@ -1,12 +1,16 @@
 """From arrays to shuffled batches on the device: what is read when, and what is copied where.
 
 Nothing here reads an array whole. Rows are gathered block by block from wherever they lie (memory, a memmap, a device),
-standardised in the precision they came in, and cut into batches.
+standardised in the precision they came in, and cut into batches. Those of an array in memory are shuffled all together.
+Those of a large memory-mapped file are shuffled in two steps that leave the reads sequential: the order of runs of
+consecutive rows, then the rows of many runs in a buffer.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
+from mmap import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +24,12 @@ from .nn.models import Standardizer
 
 BLOCK_CELLS = 2**19
 """Cells that are read, standardised and passed through a model at once: 2 MB in float32, about a core's cache."""
+STREAMED_BYTES = 2**28
+"""Bytes of a memory-mapped array above which its rows are shuffled in blocks: 256 MiB."""
+RUN_BYTES = 2**18
+"""Bytes of consecutive rows that are read together when they are shuffled in blocks, a run: 256 KiB."""
+BUFFER_BYTES = 2**26
+"""Bytes of rows, from many runs, that lie in memory and are shuffled together: 64 MiB."""
 
 
 class Columns(NamedTuple):
@@ -64,9 +74,38 @@ class Data(NamedTuple):
         """Part of the rows, weighted as they are, that has a label of each task; None without tasks."""
         if self.y is None:
             return None
-        labelled = ~np.isnan(self.y) if self.label_weight is None else self.label_weight > 0
-        weight = np.ones(len(labelled)) if self.weight is None else self.weight
-        return weight @ labelled / weight.sum()
+        labels = self.y if self.label_weight is None else self.label_weight
+        labelled, total = np.zeros(labels.shape[1]), 0.0
+        for rows in blocks(len(labels), block_rows(labels.shape[1])):
+            known = ~np.isnan(labels[rows]) if self.label_weight is None else labels[rows] > 0
+            weight = np.ones(len(known)) if self.weight is None else self.weight[rows]
+            labelled += weight @ known
+            total += weight.sum()
+        return labelled / total
+
+    @property
+    def taking_part(self) -> "NDArray | AllRows":
+        """Index of the rows, those of weight zero left out."""
+        return AllRows(self.x.shape[0]) if self.weight is None else np.flatnonzero(self.weight)
+
+
+class AllRows:
+    """The index of all rows: what `numpy.arange(n_rows)` is, without its memory.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows.
+    """
+
+    def __init__(self, n_rows: int) -> None:
+        self.n_rows = n_rows
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    def __getitem__(self, positions: NDArray) -> NDArray:
+        return positions
 
 
 class Batch(NamedTuple):
@@ -82,18 +121,33 @@ class Batch(NamedTuple):
     """Weights of the labels, shape (n_rows, n_tasks)."""
     complete: tuple[bool, bool]
     """Whether it is known that no cell of `x`, and none of `y`, is missing."""
+    counts: Tensor | None = None
+    """Rows that count of each model of a stack, where they are not the same; then the tensors have the models along a
+    first axis."""
+
+    @property
+    def n_rows(self) -> int | Tensor:
+        """Number of rows, of each model where they differ."""
+        return self.x.shape[-2] if self.counts is None else self.counts
 
     def each(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """Return the batch with a function applied to each of its tensors."""
         tensors = (self.x, self.y, self.weight, self.label_weight)
         x, y, weight, label_weight = (None if part is None else function(part) for part in tensors)
         assert x is not None
-        return Batch(x, y, weight, label_weight, self.complete)
+        return Batch(x, y, weight, label_weight, self.complete, self.counts)
 
 
 def dense(rows: Any) -> NDArray:
     """Return a block of rows as an array, whatever it was read from."""
     return rows.toarray() if issparse(rows) else rows
+
+
+def is_mapped(array: Any) -> bool:
+    """Return whether an array is a part of a memory-mapped file, such as a `numpy.memmap` or a view of one."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(getattr(array, "obj", array), mmap)  # numpy.frombuffer puts a memoryview in between
 
 
 def block_rows(n_columns: int, cells: int = BLOCK_CELLS) -> int:
@@ -189,7 +243,7 @@ class Rows:
         Features.
     units : Standardizer
         Their location and scale.
-    index : ndarray of int
+    index : ndarray of int or AllRows
         The rows that take part.
     complete : tuple of bool
         Whether no cell of `x`, and none of `y`, is missing.
@@ -209,7 +263,7 @@ class Rows:
 
     x: NDArray
     units: Standardizer
-    index: NDArray
+    index: NDArray | AllRows
     complete: tuple[bool, bool]
     y: NDArray | None
     y_units: Standardizer | None
@@ -219,18 +273,49 @@ class Rows:
     dtype: torch.dtype
 
     def __post_init__(self) -> None:
-        # Sparse rows are made dense batch by batch, wherever the batches go.
-        self._resident = None if self.device.type == "cpu" or issparse(self.x) else self._read(self.index)
+        if self.streamed and isinstance(self.index, np.ndarray):
+            self.index = np.sort(self.index)  # positions that follow each other are then rows that do
 
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the rows lie in a file too large to be read in any order, or to be put on a GPU."""
+        return any(is_mapped(part) and part.nbytes > STREAMED_BYTES for part in self._parts)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row in a buffer: features, targets, and its position."""
+        return 8 + sum(part.shape[1] * part.dtype.itemsize for part in self._parts)
+
+    @property
+    def _parts(self) -> list[NDArray]:
+        return [self.x] if self.y is None else [self.x, self.y]
+
+    def gather(self, positions: NDArray) -> "Rows":
+        """Return rows by their positions in `index`, copied into memory as they are."""
+        index = self.index[positions]
+        y, weight, label_weight = (
+            None if part is None else part[index] for part in (self.y, self.weight, self.label_weight)
+        )
+        index_of_copies = AllRows(len(index))
+        return replace(self, x=self.x[index], y=y, weight=weight, label_weight=label_weight, index=index_of_copies)
+
+    @cached_property
+    def resident(self) -> Batch | None:
+        """All rows, standardised, where they are kept: on a GPU, and of a small table. None if they are not."""
+        # Sparse rows are made dense batch by batch, wherever the batches go.
+        small = len(self.index) * self.x.shape[1] <= BLOCK_CELLS
+        on_host = issparse(self.x) or self.streamed or (self.device.type == "cpu" and not small)
+        return None if on_host else self._read(self.index[np.arange(len(self))])
+
     def take(self, positions: Tensor) -> Batch:
         """Return rows by their positions in `index`."""
-        if self._resident is None:
+        if self.resident is None:
             return self._read(self.index[positions.numpy()])
         chosen = positions.to(self.device)
-        return self._resident.each(lambda part: part[chosen])
+        return self.resident.each(lambda part: part[chosen])
 
     def _read(self, index: NDArray) -> Batch:
         """Gather rows on the host, standardise them and send them to the device."""
@@ -251,8 +336,37 @@ class Rows:
         return torch.as_tensor(values, dtype=self.dtype).to(self.device)
 
 
+class Runs:
+    """An order of rows that is read in runs: runs of rows that follow each other, the order of the runs shuffled.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows.
+    size : int
+        Rows of a run; one run may be shorter.
+    generator : torch.Generator
+        Source of the permutation.
+    """
+
+    def __init__(self, n_rows: int, size: int, generator: torch.Generator) -> None:
+        starts = size * torch.randperm(-(-n_rows // size), generator=generator).numpy()
+        lengths = np.minimum(size, n_rows - starts)
+        self._ends = lengths.cumsum()
+        self._offsets = starts - (self._ends - lengths)
+
+    def positions(self, start: int, stop: int) -> NDArray:
+        """Return the rows from one place in the order to another."""
+        places = np.arange(start, stop)
+        return places + self._offsets[np.searchsorted(self._ends, places, side="right")]
+
+
 class Batches:
     """Iterate over batches, shuffled anew each time when a generator is given.
+
+    Rows in memory are shuffled all together. Rows of a file of more than `STREAMED_BYTES` are cut into runs of
+    `RUN_BYTES`, which are read in random order into a buffer of `BUFFER_BYTES` (of one batch at least), and shuffled
+    there: a batch is drawn from some 250 places of the file, and no array is as long as the file has rows.
 
     Parameters
     ----------
@@ -274,12 +388,36 @@ class Batches:
         return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
+        per_block = self._n_batches(BLOCK_CELLS, self.rows.x.shape[1])
+        for rows, order, bounds in self._portions(per_block):
+            for first in range(0, len(bounds) - 1, per_block):
+                cuts = bounds[first : first + per_block + 1]
+                block = rows.take(order[cuts[0] - bounds[0] : cuts[-1] - bounds[0]])
+                for start, stop in pairwise(cut - cuts[0] for cut in cuts):
+                    yield block.each(lambda part, batch=slice(start, stop): part[batch])
+
+    def _portions(self, per_block: int) -> Iterator[tuple[Rows, Tensor, list[int]]]:
+        """Yield portions of the epoch: rows, the order to take them in, and the bounds of the batches in the epoch."""
         n_rows, n_batches = len(self.rows), len(self)
-        order = torch.arange(n_rows) if self.generator is None else torch.randperm(n_rows, generator=self.generator)
-        bounds = [n_rows * batch // n_batches for batch in range(n_batches + 1)]
-        per_block = max(1, block_rows(self.rows.x.shape[1]) // self.batch_size)
-        for first in range(0, n_batches, per_block):
-            cuts = bounds[first : first + per_block + 1]
-            block = self.rows.take(order[cuts[0] : cuts[-1]])
-            for start, stop in pairwise(cut - cuts[0] for cut in cuts):
-                yield block.each(lambda part, batch=slice(start, stop): part[batch])
+        size, draw = self._shuffling(per_block)
+        for first in range(0, n_batches, size):
+            bounds = [n_rows * batch // n_batches for batch in range(first, min(first + size, n_batches) + 1)]
+            yield *draw(bounds[0], bounds[-1]), bounds
+
+    def _shuffling(self, per_block: int) -> tuple[int, Callable[[int, int], tuple[Rows, Tensor]]]:
+        """Return how many batches are shuffled together, and what gives the rows between two bounds and their order."""
+        rows, generator = self.rows, self.generator
+        if generator is None:
+            return per_block, lambda start, stop: (rows, torch.arange(start, stop))
+        if not rows.streamed:
+            return len(self), lambda start, stop: (rows, torch.randperm(stop - start, generator=generator))
+        runs = Runs(len(rows), max(1, RUN_BYTES // rows.row_bytes), generator)
+
+        def buffer(start: int, stop: int) -> tuple[Rows, Tensor]:
+            return rows.gather(runs.positions(start, stop)), torch.randperm(stop - start, generator=generator)
+
+        return self._n_batches(BUFFER_BYTES, rows.row_bytes), buffer
+
+    def _n_batches(self, size: int, size_of_row: int) -> int:
+        """Return how many batches a block or buffer holds."""
+        return max(1, block_rows(size_of_row, size) // self.batch_size)

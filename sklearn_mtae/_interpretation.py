@@ -1,6 +1,6 @@
 """What components and tasks stand for: the loadings of a linear decoder, and what each feature matters to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ class Interpretable(Trainable):
     _n_features_out: int
     _check_rows: Callable[[Any], NDArray]
     _apply: Callable[..., NDArray]
+    _results: Callable[..., Iterator[tuple[slice, NDArray]]]
 
     @property
     def components_(self) -> NDArray:
@@ -123,7 +124,7 @@ class Interpretable(Trainable):
         x = self._check_rows(X)
         names = getattr(self, "task_names_", [])
         outputs = self._apply(self._outputs, x).astype(np.float64)
-        question = Question(self._apply, self._outputs, x, outputs, self._starts(outputs), self._groups)
+        question = Question(self._apply, self._results, self._outputs, x, outputs, self._starts(outputs), self._groups)
         distances = IMPORTANCES[method](question, n_repeats, check_random_state(random_state))
         importance = question.in_deviations(distances)
         n_columns = self._n_features_out
@@ -171,7 +172,9 @@ class Question(NamedTuple):
     """What is asked of a model: how much each feature moves each output."""
 
     apply: Callable[..., NDArray]
-    """Runs a function of the module and of standardised rows over blocks of rows."""
+    """Runs a function of the module and of standardised rows over blocks of rows, and puts the results together."""
+    results: Callable[..., Iterator[tuple[slice, NDArray]]]
+    """Yields the blocks and their results one by one."""
     function: Callable[[Any, Tensor], Tensor]
     """The outputs of standardised rows."""
     x: Any
@@ -251,9 +254,9 @@ def gradient(question: Question, n_repeats: int, random_state: np.random.RandomS
                 squares = squared_slopes(outputs[:, start:stop], x) * spread.square()
                 per_feature = x.new_zeros(len(x), len(question.groups)).index_add_(1, owner.to(x.device), squares)
                 sums.append(per_feature.sqrt().sum(0))
-            return torch.stack(sums).unsqueeze(0)
+            return torch.stack(sums)
 
-    return question.apply(slopes, question.x).sum(axis=0, dtype=np.float64) / question.x.shape[0]
+    return sum(block.astype(np.float64) for _, block in question.results(slopes, question.x)) / question.x.shape[0]
 
 
 def squared_slopes(outputs: Tensor, x: Tensor) -> Tensor:

@@ -4,9 +4,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Self
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
@@ -53,8 +54,16 @@ class BaseMultiTaskVAE(BaseVAE):
         "task_similarity": ["array-like", None],
         "encoder": [HasMethods(["fit", "transform"]), None],
         "freeze_encoder": ["boolean"],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
     }
-    _blueprint_names = (*BaseVAE._blueprint_names, "sharing", "head_hidden_layer_sizes", "encoder", "freeze_encoder")
+    _blueprint_names = (
+        *BaseVAE._blueprint_names,
+        "sharing",
+        "head_hidden_layer_sizes",
+        "encoder",
+        "freeze_encoder",
+        "n_estimators",
+    )
 
     sharing: str | Callable[..., Heads]
     head_hidden_layer_sizes: Sequence[int]
@@ -63,6 +72,7 @@ class BaseMultiTaskVAE(BaseVAE):
     task_similarity: ArrayLike | None
     encoder: Any
     freeze_encoder: bool
+    n_estimators: int
 
     task_names_: list[str]
     task_weights_: NDArray
@@ -161,6 +171,32 @@ class BaseMultiTaskVAE(BaseVAE):
                 yield from ((f"task:{task}", loss) for task, loss in zip(self.task_names_, value, strict=True))
             else:
                 yield name, value
+
+    # The members of an ensemble.
+
+    @property
+    def _n_members(self) -> int:
+        return self.n_estimators
+
+    def _split_rows(self, k: int, index: NDArray, data: Data, seed: int, partial: bool) -> tuple[NDArray, NDArray]:
+        """Return the rows that a member is trained on, and those held out from it.
+
+        Each member of an ensemble holds out another fold of the rows, whether it stops early by them or not; when all
+        folds have been held out, the rows are dealt anew. Each fold has its share of the labels of each task.
+        """
+        n_folds = min(max(2, round(1 / self.validation_fraction)), len(index))
+        if partial or self.n_estimators == 1 or n_folds == 1:
+            return super()._split_rows(k, index, data, seed, partial)
+        assert data.y is not None
+        order = np.random.default_rng([seed, k // n_folds]).permutation(index)
+        patterns = np.unique(np.isnan(data.y[order]), axis=0, return_inverse=True)[1]
+        order = order[np.argsort(patterns.ravel(), kind="stable")]
+        held_out = np.arange(len(order)) % n_folds == k % n_folds
+        return order[~held_out], order[held_out]
+
+    def _each_member(self, function: Callable[[Any, Tensor], Tensor], x: NDArray, n_draws: int = 1) -> NDArray:
+        """Return what a function makes of checked rows with each member, which lie along the first axis."""
+        return np.stack([self._apply(function, x, n_draws=n_draws, member=k) for k in range(len(self._states))])
 
     # The parts of a model.
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
-from torch.optim.adamw import adamw
 
 from ._data import Batch, Batches, Rows
+from ._optimizer import VectorAdamW, flatten_parameters
 from .nn.loss import Result
 from .nn.random import draw_from
 
@@ -42,102 +41,6 @@ OWN_NAMES = {
 
 class StopTraining(KeyboardInterrupt):
     """Ends the training in good order; a `KeyboardInterrupt` is how skorch's callbacks end a fit."""
-
-
-def flatten_parameters(parameters: list[nn.Parameter]) -> nn.Parameter:
-    """Lay parameters and their gradients out in one vector each, the parameters becoming views of it.
-
-    An optimiser's step costs Python time for every parameter, more than the arithmetic of a small network's.
-    """
-    flat = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
-    flat.grad = torch.zeros_like(flat)
-    start = 0
-    for parameter in parameters:
-        stop = start + parameter.numel()
-        parameter.data = flat.data[start:stop].view(parameter.shape)
-        parameter.grad = flat.grad[start:stop].view(parameter.shape)
-        start = stop
-    return flat
-
-
-class VectorAdamW(torch.optim.Optimizer):
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) over a few long vectors.
-
-    The kernel is that of `torch.optim.AdamW(fused=True)`; what is left out is what torch does in Python at each step
-    for profilers, hooks and many parameters, which takes longer than the arithmetic of a small network.
-
-    Parameters
-    ----------
-    params : iterable of Parameter or of dict
-        Vectors, with their gradients allocated.
-    lr, betas, eps, weight_decay
-        As `torch.optim.AdamW` has them.
-    """
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """Take a step, after the closure where there is one."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for vector in group["params"]:
-                self._step(vector, group)
-        return loss
-
-    def _step(self, vector: nn.Parameter, group: dict[str, Any]) -> None:
-        assert vector.grad is not None
-        state = self.state[vector]
-        if not state:
-            state["step"] = torch.zeros((), device=vector.device)
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(vector), torch.zeros_like(vector)
-        adamw(
-            [vector],
-            [vector.grad],
-            [state["exp_avg"]],
-            [state["exp_avg_sq"]],
-            [],
-            [state["step"]],
-            fused=True,
-            amsgrad=False,
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            lr=group["lr"],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            maximize=False,
-        )
-
-    step.hooked = True  # type: ignore[attr-defined]  # tells torch that its profiling wrapper is on already
-
-
-def dump_optimizer(net: "Net") -> dict[str, dict[str, NDArray]]:
-    """Return the optimiser's state of each parameter vector, as arrays; none of an optimiser of the user's own."""
-    if type(net.optimizer_) is not VectorAdamW:
-        return {}
-    states = {name: net.optimizer_.state[vector] for name, vector in net.vectors_.items()}
-    return {name: {key: value.cpu().numpy().copy() for key, value in state.items()} for name, state in states.items()}
-
-
-def load_optimizer(net: "Net", saved: dict[str, dict[str, NDArray]]) -> None:
-    """Take the optimiser up where it was dumped; it starts anew where the weights that decay, or it itself, changed."""
-    sizes = {name: vector.numel() for name, vector in net.vectors_.items()}
-    if type(net.optimizer_) is not VectorAdamW or {n: s["exp_avg"].size for n, s in saved.items()} != sizes:
-        return
-    for name, state in saved.items():
-        vector = net.vectors_[name]
-        net.optimizer_.state[vector] = {key: torch.tensor(value, device=vector.device) for key, value in state.items()}
 
 
 class EpochHook(Callback):
@@ -183,6 +86,19 @@ def early_stopping(patience: int, tol: float) -> EarlyStopping:
 
 def _silent(*args: Any) -> None:
     """Print nothing."""
+
+
+def _along(n_rows: int | torch.Tensor, value: torch.Tensor) -> int | torch.Tensor:
+    """Return the numbers of rows, of several models where they are a tensor, in a shape that goes with a value."""
+    return n_rows if isinstance(n_rows, int) else n_rows.view(-1, *[1] * (value.dim() - 1))
+
+
+def _add_product(total: torch.Tensor, value: torch.Tensor, n_rows: int | torch.Tensor) -> None:
+    """Add a mean over rows to a sum over rows, in place."""
+    if isinstance(n_rows, int):
+        total.add_(value, alpha=n_rows)
+    else:
+        total.add_(value * _along(n_rows, value))
 
 
 class Net(NeuralNet):
@@ -266,7 +182,8 @@ class Net(NeuralNet):
         self.rows_: Rows | None = X
         self.step_ = 0
         self.n_steps_ = len(self.get_iterator(X, training=True)) * (self.max_epochs if epochs is None else epochs)
-        self.looks_back_ = getattr(self.criterion_.weighting, "looks_back", False)
+        self.looks_back_ = getattr(getattr(self.criterion_, "weighting", None), "looks_back", False)
+        self.interrupted_ = False
         self.watched_ = any(self._watches_batches(callback) for _, callback in self.callbacks_)
         try:
             with torch.enable_grad():
@@ -274,6 +191,7 @@ class Net(NeuralNet):
         except StopTraining:
             pass
         except KeyboardInterrupt:
+            self.interrupted_ = True
             warnings.warn(f"Training interrupted by user in epoch {len(self.history)}.", stacklevel=2)
         return self
 
@@ -290,25 +208,37 @@ class Net(NeuralNet):
             return
         self._set_training(training)
         draw_from(self.module_, self.noise_ if training else self._validation_noise())
+        averages = self._run_batches(iterator, training, prefix, step_fn, **fit_params)
+        self._record_epoch(averages, training, prefix)
+        self.history.record(prefix + "_batch_count", len(iterator))
+
+    def _run_batches(
+        self, iterator: Batches, training: bool, prefix: str, step_fn: Callable[..., dict], **fit_params: Any
+    ) -> dict[str, torch.Tensor]:
+        """Run the batches of an epoch; return the averages over its rows of the loss and its terms."""
         exact = torch.float32 if str(self.device) == "mps" else torch.float64
         totals: dict[str, torch.Tensor] = {}
-        sizes: list[int] = []
+        n_rows: int | torch.Tensor = 0
         for batch in iterator:
             if self.watched_:
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             if self.watched_:
                 self.history.record_batch(prefix + "_loss", step["loss"].item())
-                self.history.record_batch(prefix + "_batch_size", len(batch.x))
+                self.history.record_batch(prefix + "_batch_size", batch.n_rows)
                 self.notify("on_batch_end", batch=batch, training=training, **step)
             # Sums, not a list: thousands of small tensors between the batches would splinter the memory.
             for name, value in {"loss": step["loss"], **step["means"]}.items():
                 total = totals.get(name)
                 if total is None:
                     total = totals[name] = torch.zeros_like(value, dtype=exact)
-                total.add_(value, alpha=len(batch.x))
-            sizes.append(len(batch.x))
-        averages = {name: (total / sum(sizes)).to(step["loss"].dtype) for name, total in totals.items()}
+                _add_product(total, value, batch.n_rows)
+            n_rows = n_rows + batch.n_rows
+        dtype = step["loss"].dtype
+        return {name: (total / _along(n_rows, total)).to(dtype) for name, total in totals.items()}
+
+    def _record_epoch(self, averages: dict[str, torch.Tensor], training: bool, prefix: str) -> None:
+        """Record what an epoch came to."""
         labelled = averages.pop("labelled", None)
         means: dict[str, Any] = {name: average.tolist() for name, average in averages.items()}
         self._check_finite(means, prefix)
@@ -323,15 +253,17 @@ class Net(NeuralNet):
             self.history.new_batch()  # skorch's callbacks look for one
             self.history.record_batch(prefix + "_loss", loss)
         self.history.record(prefix + "_terms", means)
-        self.history.record(prefix + "_batch_count", len(sizes))
 
     def _check_finite(self, means: dict[str, Any], prefix: str) -> None:
-        if np.isfinite(means["loss"]):
-            return
+        if not np.isfinite(means["loss"]):
+            raise self._not_finite(means, prefix, self.lr)
+
+    def _not_finite(self, means: dict[str, Any], prefix: str, learning_rate: float) -> ValueError:
+        """Return the error that says which term ceased to be finite."""
         term = next((name for name, value in means.items() if name != "loss" and not np.isfinite(value).all()), "loss")
-        raise ValueError(
+        return ValueError(
             f"The loss must stay finite. It became {means['loss']} in epoch {len(self.history)} ({prefix} rows, term "
-            f"{term!r}). Lower learning_rate_init (now {self.lr:g}), or look for extreme values in the data."
+            f"{term!r}). Lower learning_rate_init (now {learning_rate:g}), or look for extreme values in the data."
         )
 
     def release(self) -> None:
@@ -357,9 +289,12 @@ class Net(NeuralNet):
             self._zero_grad_optimizer()
             step = self.train_step_single(batch, **fit_params)
             self.optimizer_.step()
+        self._constrain()
+        return step
+
+    def _constrain(self) -> None:
         self.module_.constrain()
         self.criterion_.constrain()
-        return step
 
     def _step_and_look_back(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Take a step and tell the weighting what it did to the losses of the same batch, by the same draws."""
@@ -380,9 +315,12 @@ class Net(NeuralNet):
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of a batch and its gradients."""
         result = self._evaluate(batch, self._progress())
-        self.criterion_.backward(result, self.module_)
+        self._backward(result)
         self.step_ += 1
         return self._record(result)
+
+    def _backward(self, result: Result) -> None:
+        self.criterion_.backward(result, self.module_)
 
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of a held-out batch, schedules at their end so that epochs compare."""
@@ -400,4 +338,5 @@ class Net(NeuralNet):
 
     def _evaluate(self, batch: Batch, progress: float) -> Result:
         output = self.module_(batch.x, batch.y, batch.complete, self.criterion_.n_draws)
-        return self.criterion_(self.module_, output, batch.weight, batch.label_weight, progress)
+        scales = self.criterion_.scales(progress)
+        return self.criterion_(self.module_, output, batch.weight, batch.label_weight, scales)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ._columns import make_likelihood
 from ._data import Data
+from ._optimizer import State
 from ._state import Cache
 from ._table import Table
 from ._validation import Interval, StrOptions, check_sizes, resolve
@@ -108,12 +109,17 @@ class Composed(BaseEstimator):
     validation_scores_: list[float]
     term_curves_: dict[str, list[float]]
     _seed: int
-    _state: dict[str, NDArray]
-    _optimizer_state: dict[str, dict[str, NDArray]]
-    _loss_state: dict[str, NDArray]
+    _states: list[dict[str, NDArray]]
+    _optimizer_states: list[State]
+    _loss_states: list[dict[str, NDArray]]
     _code_variance: NDArray | None
     _blueprint: dict[str, Any]
     _cache: Cache
+
+    @property
+    def _n_members(self) -> int:
+        """Number of models."""
+        return 1
 
     @abstractmethod
     def _make_module(self) -> Autoencoder:

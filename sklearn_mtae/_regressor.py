@@ -114,6 +114,11 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         wrap it in :class:`sklearn.frozen.FrozenEstimator`.
     freeze_encoder : bool, default=False
         Whether that encoder stays as it is; the linear map is trained in any case.
+    n_estimators : int, default=1
+        Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
+        out one of `1 / validation_fraction` folds, by which it stops where `early_stopping` is set, so that each row
+        trains most of them. Codes, and what is made of them (`transform`, `sample`, `impute`, `score_samples`,
+        `diagnose`), are those of the first: the latent spaces of several models cannot be averaged.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
@@ -238,6 +243,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         task_similarity=None,
         encoder=None,
         freeze_encoder=False,
+        n_estimators=1,
         scaling="auto",
         corruption=None,
         penalty=None,
@@ -278,6 +284,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         self.task_similarity = task_similarity
         self.encoder = encoder
         self.freeze_encoder = freeze_encoder
+        self.n_estimators = n_estimators
         self.scaling = scaling
         self.corruption = corruption
         self.penalty = penalty
@@ -320,7 +327,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         return self._fit(X, y, sample_weight, partial=True)
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
-        """Predict the targets at the posterior means.
+        """Predict the targets at the posterior means, averaged over the members.
 
         Parameters
         ----------
@@ -335,17 +342,19 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
             Means of the targets, in y's units and shape.
         std : ndarray of the same shape
             Standard deviations of the targets, with `return_std`: the code's uncertainty, over 64 quasi-random draws
-            of it, and the noise's variance together.
+            of it, the noise's variance, and that of the members' means where there are several, all together.
         """
         X = self._check_rows(X)
-        mean = self._as_targets(self._apply(lambda module, x: module.predict(module.encode(module.fill(x))), X))
+        means = self._each_member(lambda module, x: module.predict(module.encode(module.fill(x))), X)
+        mean = self._as_targets(means.mean(axis=0))
         if not return_std:
             return mean
 
         def deviation(module: MultiTaskVAE, x: Tensor) -> Tensor:
             return module.predict_std(x, quasi_normal(module.fill(x), 64, module.prior.n_components, self._seed))
 
-        return mean, self._as_targets(self._apply(deviation, X, n_draws=64))
+        within = np.square(self._each_member(deviation, X, n_draws=64)).mean(axis=0)
+        return mean, self._as_targets(np.sqrt(within + means.var(axis=0)))
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean over tasks of R2, missing labels left out.

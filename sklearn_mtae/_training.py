@@ -1,7 +1,9 @@
 """How the estimators are fitted: the steps from arrays to a trained state."""
 
+import warnings
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import dataclass
 from math import ceil
 from typing import Any, Self
 
@@ -14,14 +16,56 @@ from sklearn.utils import check_random_state
 from ._callbacks import FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
 from ._columns import is_per_column, learn_table
 from ._data import Batches, Data, Rows, block_rows, describe, set_units, standardized_columns
-from ._net import OWN_NAMES, EpochHook, EpochLog, Net, VectorAdamW, dump_optimizer, early_stopping, load_optimizer
+from ._net import OWN_NAMES, EpochHook, EpochLog, Net, early_stopping
+from ._optimizer import VectorAdamW, dump_optimizer, load_optimizer
 from ._parts import Composed
+from ._stacking import Member, mean_row, train_together
 from ._state import Cache, dump, load, place
 from ._table import Table, is_frame
 from ._validation import check_feature_names, check_features, check_support, check_weights
 from .nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
 from .nn.loss import Loss
 from .nn.models import Autoencoder
+
+
+@dataclass
+class Plan:
+    """A fit that is prepared.
+
+    Parameters
+    ----------
+    data : Data
+        What `fit` was called with, checked.
+    progress : dict
+        The estimator's attributes as they are before the first epoch.
+    members : list of Member
+        The models to train.
+    partial : bool
+        Whether it is a `partial_fit`.
+    net : Net or None
+        Afterwards, the net of the last model that was trained alone.
+    """
+
+    data: Data
+    progress: dict[str, Any]
+    members: list[Member]
+    partial: bool
+    net: Net | None = None
+
+    def fitted_attributes(self) -> dict[str, Any]:
+        """Return the attributes of an estimator fitted as far as the training has come."""
+        states = {
+            "_states": [dump(member.model) for member in self.members],
+            "_loss_states": [dump(member.loss) for member in self.members],
+            "_optimizer_states": [member.optimizer_state if self.partial else {} for member in self.members],
+        }
+        return {**self.progress, **states, "_cache": Cache()}
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return a row for each epoch: the means over the models that it trained."""
+        longest = max(len(member.history) for member in self.members)
+        rows = [[m.history[epoch] for m in self.members if len(m.history) > epoch] for epoch in range(longest)]
+        return [row[0] if len(row) == 1 else mean_row(row) for row in rows]
 
 
 class Trainable(Composed):
@@ -35,7 +79,7 @@ class Trainable(Composed):
             return self._train(X, y, sample_weight, partial)
         except BaseException:
             # A warning that is an error comes after the new state.
-            if self.__sklearn_is_fitted__() and self._state is before.get("_state"):
+            if self.__sklearn_is_fitted__() and self._states is before.get("_states"):
                 learned = ("n_features_in_", "feature_names_in_", "_table", "task_names_", "classes_", "_y_ndim")
                 for name in learned:
                     self.__dict__.pop(name, None)
@@ -43,49 +87,107 @@ class Trainable(Composed):
             raise
 
     def _train(self, X: Any, y: Any, sample_weight: Any, partial: bool) -> Self:
-        """Check the data, build the model or take it up where it was left, train it and keep its state."""
+        """Check the data, build the models or take them up where they were left, train them and keep their states."""
+        plan = self._plan(X, y, sample_weight, partial)
+        task = FitTask(self, plan.members[0].n_epochs, plan.fitted_attributes, X, y, sample_weight)
+        self._run(plan, task)
+        self._keep(plan)
+        task.end()
+        if not partial:
+            self._after_fit(plan.data)
+        return self
+
+    def _plan(self, X: Any, y: Any, sample_weight: Any, partial: bool = False) -> Plan:
+        """Return what a fit is made of, checked and ready for the first step."""
         self._validate_params()
         fresh = not (self.__sklearn_is_fitted__() and (partial or self.warm_start))
         device = self._resolve_device(strict=True)
         progress = self._start() if fresh else self._resume(partial)
         data = self._check_data(X, y, sample_weight, reset=fresh)
-        module = self._prepare_module(data, progress, fresh)
-        train, valid = self._make_rows(data, module, progress, device, hold_out=self.early_stopping and not partial)
-        n_epochs = 1 if partial else self.max_iter
-        task = FitTask(
-            self, n_epochs, lambda: {**progress, "_state": dump(module), "_cache": Cache()}, X, y, sample_weight
-        )
-        net = self._make_net(
-            place(module, device),
-            self._make_loss(module, progress["_loss_state"], data),
-            device,
-            max_epochs=n_epochs,
-            batch_size=self._n_batch_rows(len(train)),
-            callbacks=self._net_callbacks(task, valid),
-            valid_rows=valid,
-            seeds=self._seeds(progress),
-            scheduled=not partial,
-        ).initialize()
-        load_optimizer(net, progress["_optimizer_state"])
-        net.partial_fit(train)
-        progress["_code_variance"] = self._rank_components(module, train, reorders=not partial)
-        self._keep(net, progress, partial)
-        task.end()
-        if not partial:
-            self._after_fit(data)
-        return self
+        members = [self._make_member(k, data, progress, device, fresh, partial) for k in range(self._n_members)]
+        return Plan(data, progress, members, partial)
 
-    def _rank_components(self, module: Autoencoder, train: Rows, *, reorders: bool) -> NDArray | None:
+    def _make_member(
+        self, k: int, data: Data, progress: dict[str, Any], device: torch.device, fresh: bool, partial: bool
+    ) -> Member:
+        """Return a model with all that its training is made of; the first is that of an estimator with one."""
+        model = self._prepare_module(k, data, progress, fresh)
+        train, valid = self._make_rows(k, data, model, progress, device, partial)
+        model = place(model, device)
+        return Member(
+            model,
+            self._make_loss(model, progress["_loss_states"][k], data).to(device),
+            train,
+            valid,
+            batch_size=self._n_batch_rows(len(train)),
+            n_epochs=1 if partial else self.max_iter,
+            seeds=self._seeds(k, progress),
+            learning_rate=self.learning_rate_init,
+            alpha=self.alpha,
+            patience=self.n_iter_no_change,
+            tol=self.tol,
+            scheduled=not partial,
+            optimizer_state=progress["_optimizer_states"][k],
+        )
+
+    def _run(self, plan: Plan, task: FitTask) -> None:
+        """Train the models of a plan: several as one where that can be."""
+        alone = {"": plan.members} if len(plan.members) == 1 else self._run_stack(plan, task)
+        for reason, members in alone.items():
+            if reason:
+                warnings.warn(f"{len(members)} members are trained one after the other: {reason}.", stacklevel=2)
+            for member in members:
+                plan.net = self._train_alone(member, task, plan.partial)
+
+    def _run_stack(self, plan: Plan, task: FitTask) -> dict[str, list[Member]]:
+        """Train several models as one; return those that were not, by the reason why."""
+        self._make_net(
+            plan.members[0].model, plan.members[0].loss
+        )  # raises the errors of parameters that contradict each other
+        if self.net_params:
+            return {"net_params are those of a net over one model": plan.members}
+        watched = [EpochHook(task.begin_epoch, task.end_epoch)] if task.is_watched else []
+        refused, interrupted = train_together(plan.members, [*watched, *([EpochLog()] if self.verbose else [])])
+        errors = [member.error for member in plan.members if member.error is not None]
+        if errors:
+            raise errors[0]
+        if interrupted and not all(member.finished for member in plan.members):
+            raise KeyboardInterrupt
+        return refused
+
+    def _train_alone(self, member: Member, task: FitTask, partial: bool) -> Net:
+        """Train one model; return its net."""
+        net = self._make_net(
+            member.model,
+            member.loss,
+            max_epochs=member.n_epochs,
+            batch_size=member.batch_size,
+            callbacks=self._net_callbacks(task, member.valid),
+            valid_rows=member.valid,
+            seeds=member.seeds,
+            scheduled=member.scheduled,
+        ).initialize()
+        load_optimizer(net, member.optimizer_state)
+        net.partial_fit(member.train)
+        names = ("train_loss", "train_terms", "valid_loss", "task_weights")
+        rows = [row for row in net.history if "train_loss" in row]
+        member.history = [{name: row[name] for name in names if name in row} for row in rows]
+        member.optimizer_state = dump_optimizer(net) if partial else {}
+        return net
+
+    @staticmethod
+    def _rank_components(plan: Plan) -> NDArray | None:
         """Return the variance of the codes of a linear decoder; first put its components in order of relevance.
 
-        Only where the model and `reorders` allow it: the moments of an optimiser that goes on belong to their weights.
+        Only where the model and the plan allow it: the moments of an optimiser that goes on belong to their weights.
         """
+        module, train = plan.members[0].model, plan.members[0].train
         loading = loadings(module)
         if loading is None:
             return None
         batches = Batches(train, block_rows(max(parameter.shape[0] for parameter in module.parameters())))
         variance = code_variance(module.eval(), ((batch.x, batch.weight) for batch in batches))[: len(loading)]
-        if reorders and is_reorderable(module):
+        if not plan.partial and is_reorderable(module):
             order = relevance(loading, variance).argsort(descending=True, stable=True)
             reorder(module, order)
             variance = variance[order]
@@ -99,7 +201,7 @@ class Trainable(Composed):
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         curves = {"loss_curve_": [], "validation_scores_": [], "term_curves_": {}}
         blueprint = {name: getattr(self, name) for name in self._blueprint_names}
-        states = {"_optimizer_state": {}, "_loss_state": {}}
+        states = {name: [{}] * self._n_members for name in ("_optimizer_states", "_loss_states")}
         return {"_seed": seed, "_blueprint": blueprint, "n_iter_": 0, **states, **curves}
 
     def _resume(self, keep_optimizer: bool) -> dict[str, Any]:
@@ -110,16 +212,17 @@ class Trainable(Composed):
                     f"A fit that goes on needs the parameters that shape the model as they were. {name}={fitted!r} "
                     f"became {getattr(self, name)!r}; fit from the start with warm_start=False."
                 )
-        names = ["_seed", "_optimizer_state", "_loss_state", "n_iter_", "loss_curve_", "validation_scores_"]
+        names = ["_seed", "_optimizer_states", "_loss_states", "n_iter_", "loss_curve_", "validation_scores_"]
         names += ["term_curves_", "task_weights_"]
         progress = deepcopy({name: getattr(self, name) for name in names if hasattr(self, name)})
-        optimizer = {} if keep_optimizer else {"_optimizer_state": {}}
+        optimizer = {} if keep_optimizer else {"_optimizer_states": [{}] * self._n_members}
         return {**progress, "_blueprint": self._blueprint, **optimizer}
 
-    def _seeds(self, progress: dict[str, Any]) -> tuple[int, ...]:
-        """Return seeds for the rows' order, the draws and the validation's draws, other ones at each call."""
-        sequence = np.random.SeedSequence([progress["_seed"], progress["n_iter_"]])
-        return tuple(int(seed) for seed in sequence.generate_state(3))
+    def _seeds(self, k: int, progress: dict[str, Any]) -> tuple[int, int, int]:
+        """Return seeds for the rows' order, the draws and the validation's draws of a model, others at each call."""
+        sequence = np.random.SeedSequence([progress["_seed"], progress["n_iter_"], *([k] if k else [])])
+        order, draws, validation = (int(seed) for seed in sequence.generate_state(3))
+        return order, draws, validation
 
     def _check_features(self, X: Any, *, reset: bool) -> Any:
         """Return the columns of X as the model sees them; with `reset`, learn what they are."""
@@ -148,17 +251,22 @@ class Trainable(Composed):
         weight = check_weights(sample_weight, x)
         return Data(x, None, weight, describe(x, weight))
 
-    def _prepare_module(self, data: Data, progress: dict[str, Any], fresh: bool) -> Autoencoder:
-        """Return the model to train, its columns' units learned; at first a new one."""
+    def _prepare_module(self, k: int, data: Data, progress: dict[str, Any], fresh: bool) -> Autoencoder:
+        """Return a model to train, its columns' units learned; at first a new one."""
         dtype = getattr(torch, self.dtype)
-        module = self._empty_module(progress["_blueprint"], progress["_seed"]).to(dtype)
+        module = self._empty_module(progress["_blueprint"], self._initial_seed(k, progress)).to(dtype)
         if not fresh:
-            load(module, deepcopy(self._state), dtype)
+            load(module, deepcopy(self._states[k]), dtype)
         self._check_values(module, data)
         if fresh:
             self._learn_units(module, data)
             self._learn_rows(module, data)
         return module
+
+    @staticmethod
+    def _initial_seed(k: int, progress: dict[str, Any]) -> int:
+        """Return the seed of the initial weights of a model."""
+        return int(np.random.SeedSequence([progress["_seed"], k]).generate_state(1)[0]) if k else progress["_seed"]
 
     def _check_values(self, module: Autoencoder, data: Data) -> None:
         """Check the features against their likelihood."""
@@ -178,19 +286,18 @@ class Trainable(Composed):
         return self.scaling == "standard" or (self.scaling == "auto" and not module.hidden_weights())
 
     def _make_rows(
-        self, data: Data, module: Autoencoder, progress: dict[str, Any], device: torch.device, hold_out: bool
+        self,
+        k: int,
+        data: Data,
+        module: Autoencoder,
+        progress: dict[str, Any],
+        device: torch.device,
+        partial: bool,
     ) -> tuple[Rows, Rows | None]:
-        """Return the rows to train on and those held out; rows of weight zero are in neither."""
+        """Return the rows to train a model on and those held out; rows of weight zero are in neither."""
         n_rows = data.x.shape[0]
         index = np.arange(n_rows) if data.weight is None else np.flatnonzero(data.weight)
-        n_valid = ceil(self.validation_fraction * len(index)) if hold_out else 0
-        if n_valid and n_valid >= len(index):
-            raise ValueError(
-                f"early_stopping=True holds out validation_fraction={self.validation_fraction} of the rows and needs "
-                f"one more to train on. Got {len(index)} rows."
-            )
-        if n_valid:
-            index = np.random.default_rng(progress["_seed"]).permutation(index)
+        index, held_out = self._split_rows(k, index, data, progress["_seed"], partial)
         common = {
             "x": data.x,
             "units": deepcopy(module.units),
@@ -205,17 +312,29 @@ class Trainable(Composed):
             "device": device,
             "dtype": getattr(torch, self.dtype),
         }
-        if not n_valid:
-            return Rows(index=index, **common), None
-        if data.weight is not None:
+        if data.weight is not None and len(held_out):
             # Each part has an average weight of 1: a loss in nats per row, whoever is in it.
             weight = data.weight.copy()
-            for part in (index[:n_valid], index[n_valid:]):
+            for part in (held_out, index):
                 weight[part] /= weight[part].mean()
             common["weight"] = weight
-        return Rows(index=index[n_valid:], **common), Rows(index=index[:n_valid], **common)
+        train = Rows(index=index, **common)
+        return train, Rows(index=held_out, **common) if self.early_stopping and len(held_out) else None
 
-    def _make_net(self, module: Autoencoder, loss: Loss, device: torch.device, **training: Any) -> Net:
+    def _split_rows(self, k: int, index: NDArray, data: Data, seed: int, partial: bool) -> tuple[NDArray, NDArray]:
+        """Return the rows that a model is trained on, and those held out from it."""
+        if partial or not self.early_stopping:
+            return index, index[:0]
+        n_valid = ceil(self.validation_fraction * len(index))
+        if n_valid >= len(index):
+            raise ValueError(
+                f"early_stopping=True holds out validation_fraction={self.validation_fraction} of the rows and needs "
+                f"one more to train on. Got {len(index)} rows."
+            )
+        index = np.random.default_rng(seed).permutation(index)
+        return index[n_valid:], index[:n_valid]
+
+    def _make_net(self, model: Autoencoder, loss: Loss, **training: Any) -> Net:
         """Compose the net from the parameters and what a training adds; it is not initialised yet."""
         own = self.net_params or {}
         for name in own:
@@ -234,11 +353,11 @@ class Trainable(Composed):
         if self.alpha:
             optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": self.alpha})]
         return Net(
-            module=module,
+            module=model,
             criterion=loss,
             lr=self.learning_rate_init,
             train_split=None,
-            device=str(device),
+            device=str(model.units.location.device),
             verbose=0,
             **{**optimizer, **own, **training},
         )
@@ -259,27 +378,28 @@ class Trainable(Composed):
             return min(n_rows, max(16, min(200, n_rows // 8)))
         return min(n_rows, self.batch_size)
 
-    def _keep(self, net: Net, progress: dict[str, Any], partial: bool) -> None:
+    def _keep(self, plan: Plan) -> None:
         """Keep what the training made, and nothing of its data."""
-        for row in net.history:
-            if "train_loss" not in row:
-                continue
+        progress = plan.progress
+        code_variance = self._rank_components(plan)
+        history = plan.history()
+        for row in history:
             progress["n_iter_"] += 1
             progress["loss_curve_"].append(row["train_loss"])
             for name, value in self._named_terms(row["train_terms"]):
                 progress["term_curves_"].setdefault(name, []).append(value)
             if "valid_loss" in row:
                 progress["validation_scores_"].append(-row["valid_loss"])
-        progress["_state"] = dump(getattr(net.module_, "_orig_mod", net.module_))  # as it was before `compile`
-        progress["_loss_state"] = dump(net.criterion_)
-        weights = [row["task_weights"] for row in net.history if "task_weights" in row]
+        weights = [row["task_weights"] for row in history if "task_weights" in row]
         if weights:
             progress["task_weights_"] = np.vstack([*progress.get("task_weights_", ()), *weights])
-        progress["_optimizer_state"] = dump_optimizer(net) if partial else {}
-        self.__dict__.update(progress)
-        net.release()
+        self.__dict__.update(plan.fitted_attributes())
+        self._code_variance = code_variance
+        if plan.net is None or len(plan.members) > 1:
+            return
+        plan.net.release()
         # A GPU's memory is given back; what its net recorded is kept for the one that is rebuilt when asked for.
-        self._cache = Cache(net=net) if net.device == "cpu" else Cache(history=net.history)
+        self._cache = Cache(net=plan.net) if plan.net.device == "cpu" else Cache(history=plan.net.history)
 
     def _named_terms(self, terms: dict[str, Any]) -> Iterator[tuple[str, float]]:
         """Yield the name and value of each term of an epoch."""

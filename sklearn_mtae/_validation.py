@@ -29,6 +29,7 @@ __all__ = [
     "check_features",
     "check_labels",
     "check_method_params",
+    "check_out",
     "check_similarity",
     "check_sizes",
     "check_support",
@@ -147,6 +148,17 @@ def check_similarity(similarity: Any, names: Sequence[str]) -> NDArray:
     for s, t in np.argwhere(values < 0):
         raise ValueError(f"task_similarity must be >= 0. Got {values[s, t]:g} for ({names[s]!r}, {names[t]!r}).")
     return values
+
+
+def check_out(out: Any, shape: tuple[int, ...]) -> None:
+    """Raise an error where numbers of this shape cannot be written to `out`; None is for a new array."""
+    if out is None:
+        return
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy array or None. Got {type(out)} instead.")
+    if out.shape != shape or out.dtype.kind != "f" or not out.flags.writeable:
+        got = f"{'' if out.flags.writeable else 'read-only '}{out.dtype} of shape {out.shape}"
+        raise ValueError(f"out must be a writeable floating-point array of shape {shape}. Got {got} instead.")
 
 
 def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> NDArray | None:

@@ -48,7 +48,9 @@ class BaseVAE(Diagnosed):
     objective: str | Callable[[Output], dict[str, Tensor]]
     beta: float | str | Callable[[float], float]
 
-    def transform(self, X: ArrayLike, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
+    def transform(
+        self, X: ArrayLike, return_std: bool = False, *, out: NDArray | None = None
+    ) -> NDArray | tuple[NDArray, NDArray]:
         """Encode rows.
 
         Parameters
@@ -57,16 +59,27 @@ class BaseVAE(Diagnosed):
             Rows, NaN where a cell is missing.
         return_std : bool, default=False
             Whether to return the posteriors' standard deviations too.
+        out : ndarray of shape (n_samples, n_components) or None, default=None
+            Where to write the means, block by block, such as a `numpy.memmap`; a floating-point array. None makes a new
+            array, as it must with `return_std`.
 
         Returns
         -------
         mean : ndarray of shape (n_samples, n_components)
-            Posterior means.
+            Posterior means; `out` itself where it was given and no other container was asked for by `set_output`.
         std : ndarray of shape (n_samples, n_components)
             Posterior standard deviations, with `return_std`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `out` is no array of this shape that floating-point numbers can be written to, or is given together with
+            `return_std`.
         """
         if not return_std:
-            return super().transform(X)
+            return super().transform(X, out=out)
+        if out is not None:
+            raise ValueError(f"out must be None with return_std=True, which returns two arrays. Got {type(out)}.")
 
         def moments(module: VAE, x: Tensor) -> Tensor:
             q = module.infer(module.fill(x))

@@ -78,7 +78,7 @@ def test_terms_are_averaged_by_the_weights_of_the_rows():
 
 def test_scheduled_weight_reaches_all_rates():
     loss = Loss(Numbers(), beta=lambda progress: 10 * progress)
-    values = [float(loss(nn.Module(), None, progress=progress).loss) for progress in (0, 0.5)]
+    values = [float(loss(nn.Module(), None, scales=loss.scales(progress)).loss) for progress in (0, 0.5)]
     assert values == [2 + 5 * 0.5 + 6, 2 + 5 * 0.5 + 6 + 5 * (1 + 3 * 4)]
 
 

@@ -11,6 +11,14 @@ from .objectives import Objective
 from .weightings import Weighting
 
 
+class Scales(NamedTuple):
+    """Weights of the terms, as they are at one moment of the training: numbers, or one value per model of a stack."""
+
+    distortion: float | Tensor
+    rate: float | Tensor
+    penalty: float | Tensor
+
+
 class Result(NamedTuple):
     """What a loss makes of a batch."""
 
@@ -90,7 +98,7 @@ class Loss(nn.Module):
         output: Output,
         weight: Tensor | None = None,
         label_weight: Tensor | None = None,
-        progress: float = 1.0,
+        scales: Scales | None = None,
     ) -> Result:
         """Return the loss of a batch and the mean of each of its terms.
 
@@ -104,8 +112,8 @@ class Loss(nn.Module):
             Weights of the rows, 1 on average over the training data.
         label_weight : Tensor of shape (n_rows, n_tasks) or None
             Weights of the labels alone.
-        progress : float
-            Part of the training that is done, from 0 to 1.
+        scales : Scales or None
+            Weights of the terms; None is those at the end of the training.
         """
         terms = self.objective(output)
         if not isinstance(terms, dict) or not terms:
@@ -124,18 +132,22 @@ class Loss(nn.Module):
         minimised = means
         if self.free_bits:
             minimised = {**means, "rate": self._rate_above(self.free_bits, output, weight)}
-        coefficients = self._coefficients(minimised, progress)
+        coefficients = self._coefficients(minimised, scales or self.scales())
         weighted = [
             self._weigh(mean, labelled) if name == "tasks" else self._scale(mean, coefficients[name])
             for name, mean in minimised.items()
         ]
         return Result(sum(weighted[1:], weighted[0]), means, labelled)
 
-    def _coefficients(self, terms: Iterable[str], progress: float) -> dict[str, float]:
-        """Return the weight of each term but those of the tasks."""
+    def scales(self, progress: float = 1.0) -> Scales:
+        """Return the weights of the terms when a part of the training from 0 to 1 is done."""
         beta = self.beta(progress) if callable(self.beta) else self.beta
-        kinds = {"penalty": self.penalty_weight, "similarity": 1.0, **dict.fromkeys(self.rates, beta)}
-        return {name: kinds.get(name, self.reconstruction_weight) * self.own_weights.get(name, 1.0) for name in terms}
+        return Scales(self.reconstruction_weight, beta, self.penalty_weight)
+
+    def _coefficients(self, terms: Iterable[str], scales: Scales) -> dict[str, float | Tensor]:
+        """Return the weight of each term but those of the tasks."""
+        kinds = {"penalty": scales.penalty, "similarity": 1.0, **dict.fromkeys(self.rates, scales.rate)}
+        return {name: kinds.get(name, scales.distortion) * self.own_weights.get(name, 1.0) for name in terms}
 
     def _rate_above(self, floor: float, output: Output, weight: Tensor | None) -> Tensor:
         """Return the rate, that of a component counted as `floor` nats where it is less."""
@@ -179,9 +191,9 @@ class Loss(nn.Module):
         return (term * (weight if term.dim() == 1 else weight[:, None])).mean(0)
 
     @staticmethod
-    def _scale(mean: Tensor, coefficient: float) -> Tensor:
+    def _scale(mean: Tensor, coefficient: float | Tensor) -> Tensor:
         # Small networks are bound by the number of kernels: a product with 1 costs as much as a layer's activation.
-        return mean if coefficient == 1 else coefficient * mean
+        return mean if not isinstance(coefficient, Tensor) and coefficient == 1 else coefficient * mean
 
 
 def head_distance(parameters: Sequence[Tensor], similarity: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Objectives: from a model's output to named terms, one value per row.
 
 An objective is a function of the output, or an object that is called like one and declares what it needs: how many
-draws of the code, and which weights its own terms have.
+draws of the code, and which weights its own terms have; whether it `compares_rows` of a batch with each other, and
+whether several models with it are `stackable`, trained as one by `torch.func.vmap`.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,6 +59,7 @@ class IWAE:
 
     n_draws: int = 5
     has_divergence: ClassVar[bool] = False
+    stackable: ClassVar[bool] = False  # a hook on a gradient is not called within `vmap`
 
     def __post_init__(self) -> None:
         if self.n_draws < 1 or self.n_draws != int(self.n_draws):
@@ -110,6 +112,7 @@ class BetaTC:
     weight: float = 6.0
     rates: ClassVar[tuple[str, ...]] = ("mutual_information", "total_correlation", "component_rate")
     has_divergence: ClassVar[bool] = False
+    compares_rows: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_weight(self.weight)
@@ -152,6 +155,7 @@ class MMD:
     """
 
     weight: float = 10.0
+    compares_rows: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_weight(self.weight)

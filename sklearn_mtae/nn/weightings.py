@@ -35,6 +35,8 @@ class Weighting(nn.Module):
 
     adaptive: ClassVar[bool] = False
     """Whether the weights depend on the losses, and so on which labels there are."""
+    stackable: ClassVar[bool] = True
+    """Whether several models with it can be trained as one by `torch.func.vmap`."""
     looks_back: ClassVar[bool] = False
     """Whether `after_step` wants the losses of a batch after the step that it has led to."""
 
@@ -134,7 +136,7 @@ class Uncertainty(Weighting):
     @torch.no_grad()
     def constrain(self) -> None:
         """Keep each variance at its floor or above."""
-        self.raw_log_variance.clamp_(min=self.floor / self.gain)
+        self.raw_log_variance.copy_(self.raw_log_variance.clamp(min=self.floor / self.gain))
 
     def end_epoch(self, losses: Tensor, labelled: Tensor) -> Tensor:
         """Return the precision of each task."""
@@ -197,6 +199,7 @@ class FastAdaptive(Weighting):
     """
 
     adaptive = True
+    stackable = False
     looks_back = True
     logits: Tensor
 
@@ -257,6 +260,7 @@ class Aggregation(Weighting):
     """
 
     adaptive = True
+    stackable = False
 
     def __init__(
         self, n_tasks: int, likelihood: Likelihood, *, aggregator: Callable[[int], nn.Module], averages: bool = False

@@ -8,6 +8,11 @@ import torch
 from torch import Tensor, distributions, nn
 
 
+def clamp(parameter: Tensor, low: float | None = None, high: float | None = None) -> None:
+    """Put values back into a range, in place; as `Tensor.clamp_`, which `torch.func.vmap` does model by model."""
+    parameter.copy_(parameter.clamp(low, high))
+
+
 class Likelihood(nn.Module):
     """Distributions p(x_j given z), one per column: independent of each other, unless they are drawn as one (`joint`).
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, distributions, nn
 from torch.nn import functional as F
 
-from ._base import Likelihood
+from ._base import Likelihood, clamp
 
 
 class LocationScale(Likelihood):
@@ -51,7 +51,7 @@ class LocationScale(Likelihood):
         A floor within the formula would do so too, but its gradient dies below the floor: a scale that sank there
         early in the training would not come back.
         """
-        self.raw_log_variance.clamp_(min=log(self.variance_floor) / self.gain)
+        clamp(self.raw_log_variance, low=log(self.variance_floor) / self.gain)
 
 
 class Gaussian(LocationScale):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, distributions, nn
 from torch.nn import functional as F
 
-from ._base import Likelihood
+from ._base import Likelihood, clamp
 
 
 class Bernoulli(Likelihood):
@@ -136,7 +136,7 @@ class NegativeBinomial(Counts):
     def constrain(self) -> None:
         """Keep the dispersion within its bounds."""
         bound = self.log_bound / self.gain
-        self.raw_log_dispersion.clamp_(-bound, bound)
+        clamp(self.raw_log_dispersion, -bound, bound)
 
     def distribution(self, params: Tensor) -> distributions.NegativeBinomial:
         """Return the negative binomial distribution of each cell."""

@@ -1,0 +1,241 @@
+"""Several models of one kind as one: their parameters side by side, their batches too."""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.func import functional_call, vmap
+
+from ._data import Batch, Rows, block_rows
+from .nn.loss import Loss, Result, Scales
+from .nn.models import Autoencoder
+
+
+class Pair(nn.Module):
+    """A model and its loss, as one function of what they are made of.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model.
+    loss : Loss
+        Its loss.
+    """
+
+    def __init__(self, model: Autoencoder, loss: Loss) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+
+    def constrain(self) -> None:
+        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        self.model.constrain()
+        self.loss.constrain()
+
+    def forward(self, batch: dict[str, Tensor], complete: tuple[bool, bool], scales: Scales) -> dict[str, Tensor]:
+        """Return the parts of the `Result` of a batch: its loss, the mean of each term, and what is labelled."""
+        # Here, where all models go through it at once, and not after the step.
+        self.constrain()
+        output = self.model(batch["x"], batch.get("y"), complete, self.loss.n_draws)
+        result = self.loss(self.model, output, batch.get("weight"), batch.get("label_weight"), scales)
+        labelled = {} if result.labelled is None else {"labelled": result.labelled}
+        return {"loss": result.loss, **labelled, **{f"mean:{name}": mean for name, mean in result.means.items()}}
+
+
+class Stack(nn.Module):
+    """Models of one kind, and their losses, that are computed as one by `torch.func.vmap`.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        The models; they are copied.
+    """
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        super().__init__()
+        # How they compute: its own numbers are never read.
+        self.pair = deepcopy(pairs[0]).requires_grad_(False)
+        # Looking for parameters of several names at each call takes longer than the arithmetic.
+        self.ties = len(_named(pairs[0])) < len(list(_all_named(pairs[0])))
+        decayed = {id(value) for value in pairs[0].model.hidden_weights()}
+        self.decayed = [name for name, value in _named(pairs[0]) if id(value) in decayed]
+        everything = [dict(_named(pair)) for pair in pairs]
+        stacked = {name: torch.stack([own[name].detach() for own in everything]) for name in everything[0]}
+        learned = {name for name, value in everything[0].items() if value.requires_grad}
+        self.fixed = {name: value for name, value in stacked.items() if name not in learned}
+        self._learn({name: value for name, value in stacked.items() if name in learned})
+
+    def __len__(self) -> int:
+        return len(next(iter(self.learned.values())))
+
+    def _learn(self, values: dict[str, Tensor]) -> None:
+        """Make stacked values the parameters."""
+        self.learned = {name: nn.Parameter(value) for name, value in values.items()}
+        for parameter in self.learned.values():
+            parameter.grad = torch.zeros_like(parameter)
+
+    def forward(self, batch: Batch, scales: Sequence[Scales]) -> Result:
+        """Return the results of all models, which lie along the first axis of each of its tensors."""
+        parts = {"x": batch.x, "y": batch.y, "weight": batch.weight, "label_weight": batch.label_weight}
+        tensors = {name: part for name, part in parts.items() if part is not None}
+        shared, own = _split(scales, batch.x)
+
+        def one(state: dict[str, Tensor], tensors: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+            return functional_call(
+                self.pair, state, (tensors, batch.complete, Scales(**shared, **own)), tie_weights=self.ties
+            )
+
+        result = vmap(one, randomness="different")({**self.learned, **self.fixed}, tensors, own)
+        means = {name.removeprefix("mean:"): value for name, value in result.items() if name.startswith("mean:")}
+        return Result(result["loss"], means, result.get("labelled"))
+
+    def keep(self, models: Sequence[int]) -> None:
+        """Go on with some of the models, in this order."""
+        self._learn({name: value.detach()[models] for name, value in self.learned.items()})
+        self.fixed = {name: value[models] for name, value in self.fixed.items()}
+
+    @torch.no_grad()
+    def write(self, model: int, pair: Pair, learned: dict[str, Tensor]) -> None:
+        """Write what a model has learned, its place in stacked values, into its own modules."""
+        for name, value in _named(pair):
+            value.copy_((learned[name] if name in learned else self.fixed[name])[model])
+        pair.constrain()
+
+    @torch.no_grad()
+    def end_epoch(self, model: int, pair: Pair, losses: Tensor, labelled: Tensor | None) -> Tensor:
+        """Let a model's weighting of tasks learn from an epoch; return the weights that it had."""
+        weighting, prefix = pair.loss.weighting, "loss.weighting."
+        assert weighting is not None
+        if not weighting.adaptive:
+            return weighting.end_epoch(losses, labelled)  # type: ignore[arg-type]
+        stacked = {**self.learned, **self.fixed}
+        for name, value in _named(weighting):
+            value.copy_(stacked[prefix + name][model])
+        weights = weighting.end_epoch(losses, labelled)  # type: ignore[arg-type]
+        for name, value in weighting.named_buffers():
+            self.fixed[prefix + name][model] = value
+        return weights
+
+
+def _named(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """Return parameters and buffers with their names."""
+    return [*module.named_parameters(), *module.named_buffers()]
+
+
+def _all_named(module: nn.Module) -> Iterator[str]:
+    """Yield the names of parameters and buffers, all names of those that have several."""
+    yield from (name for name, _ in module.named_parameters(remove_duplicate=False))
+    yield from (name for name, _ in module.named_buffers(remove_duplicate=False))
+
+
+def _split(scales: Sequence[Scales], like: Tensor) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Return the scales that all models share, and those of each."""
+    shared, own = {}, {}
+    for name, values in zip(Scales._fields, zip(*scales, strict=True), strict=True):
+        if len(set(values)) == 1:
+            shared[name] = values[0]
+        else:
+            own[name] = torch.tensor(values, dtype=like.dtype, device=like.device)
+    return shared, own
+
+
+class StackedBatches:
+    """Iterate over the batches of several models at once, each with rows and an order of its own.
+
+    Where the models' batches are not of the same size, which they are but for one row, the smaller repeat a row of
+    theirs with weight zero.
+
+    Parameters
+    ----------
+    rows : sequence of Rows
+        The rows of each model.
+    batch_size : int
+        Rows per batch at most.
+    generators : sequence of Generator or None
+        Sources of the permutations; None keeps the order.
+    """
+
+    def __init__(self, rows: Sequence[Rows], batch_size: int, generators: Sequence[Generator] | None = None) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+        self.generators = generators
+
+    def __len__(self) -> int:
+        return -(-max(len(rows) for rows in self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        n_rows, n_batches = torch.tensor([len(rows) for rows in self.rows]), len(self)
+        bounds = n_rows[:, None] * torch.arange(n_batches + 1) // n_batches
+        sizes = bounds.diff()
+        orders = self._orders(int(n_rows.max()))
+        widest = int(sizes.max())
+        per_block = max(1, block_rows(self.rows[0].x.shape[1]) // (widest * len(self.rows)))
+        for first in range(0, n_batches, per_block):
+            cut = slice(first, first + per_block)
+            offsets = torch.arange(widest)
+            counted = offsets < sizes[:, cut, None]
+            positions = orders.gather(
+                1, (bounds[:, cut.start : cut.stop][:, : counted.shape[1], None] + offsets * counted).flatten(1)
+            )
+            block = self._take(positions)
+            for j in range(counted.shape[1]):
+                yield self._pad(block, j, widest, sizes[:, first + j], counted[:, j])
+
+    def _orders(self, longest: int) -> Tensor:
+        """Return the order of each model's rows, shape (n_models, longest); what is beyond its end is 0."""
+        orders = torch.zeros(len(self.rows), longest, dtype=torch.long)
+        for k, rows in enumerate(self.rows):
+            n = len(rows)
+            orders[k, :n] = (
+                torch.arange(n) if self.generators is None else torch.randperm(n, generator=self.generators[k])
+            )
+        return orders
+
+    def _take(self, positions: Tensor) -> Batch:
+        """Return rows of all models by their positions, shape (n_models, n_taken)."""
+        parts = [rows.take(own) for rows, own in zip(self.rows, positions, strict=True)]
+        columns = [
+            None if column[0] is None else torch.stack(column) for column in zip(*(p[:4] for p in parts), strict=True)
+        ]
+        return Batch(*columns, complete=parts[0].complete)  # type: ignore[arg-type]
+
+    @staticmethod
+    def _pad(block: Batch, j: int, widest: int, sizes: Tensor, counted: Tensor) -> Batch:
+        """Return batch `j` of a block, with weights where the models' sizes differ."""
+        size = int(sizes.max())
+        batch = block.each(lambda part: part[:, j * widest : j * widest + size])
+        if (sizes == size).all():
+            return batch
+        share = (counted[:, :size] * (size / sizes[:, None])).to(batch.x)
+        weight = share if batch.weight is None else batch.weight * share
+        return batch._replace(weight=weight, counts=sizes.to(batch.x.device))
+
+
+def signature(module: nn.Module, differing: Sequence[str] = ()) -> tuple:
+    """Return what must be equal for two modules to compute alike: classes, shapes and plain attributes.
+
+    Parameters
+    ----------
+    module : Module
+        A module.
+    differing : sequence of str
+        Attributes that may differ.
+    """
+    parts = []
+    for name, part in module.named_modules():
+        own = {key: value for key, value in vars(part).items() if not key.startswith("_") and key not in differing}
+        parts.append((name, type(part), tuple(sorted((key, _plain(value)) for key, value in own.items()))))
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    return tuple(parts), tuple((name, value.shape, value.dtype, value.requires_grad) for name, value in tensors)
+
+
+def _plain(value: Any) -> str:
+    """Return a text that is the same for attributes that act alike."""
+    if isinstance(value, nn.Module | Tensor | Generator):
+        return type(value).__name__
+    if isinstance(value, partial):
+        return f"partial({_plain(value.func)}, {value.args!r}, {value.keywords!r})"
+    return repr(value)

@@ -1,0 +1,398 @@
+"""Training several models as one: which go together, each with its own rows, rates and end, and what becomes of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from math import inf
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from ._data import Batch, Rows
+from ._net import Net, StopTraining
+from ._optimizer import State, VectorAdamW
+from ._stack import Pair, Stack, StackedBatches, signature
+from .nn.loss import Loss, Result
+from .nn.models import Autoencoder
+
+STACK_BYTES = 2**30
+"""Memory that a stack is to take at most, by an estimate; more models than go in there are trained one stack after the
+other."""
+
+
+@dataclass
+class Member:
+    """One model to train: all that its training is made of.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model, which is trained in place.
+    loss : Loss
+        Its loss.
+    train, valid : Rows
+        The rows to train on and those held out, if any.
+    batch_size : int
+        Rows per batch at most.
+    n_epochs : int
+        Epochs at most.
+    seeds : tuple of int
+        Seeds of the order of the rows, of the draws while training and of those while validating.
+    learning_rate, alpha : float
+        Step size of the optimiser and weight decay of the hidden layers.
+    patience, tol : int, float
+        Epochs without an improvement of the held-out loss by `tol` after which the training stops.
+    scheduled : bool
+        Whether schedules run over this fit; where not, they stand at their end.
+    optimizer_state : State
+        Where the optimiser was left, or nothing; afterwards, where it is left.
+    """
+
+    model: Autoencoder
+    loss: Loss
+    train: Rows
+    valid: Rows | None
+    batch_size: int
+    n_epochs: int
+    seeds: tuple[int, int, int]
+    learning_rate: float
+    alpha: float
+    patience: int
+    tol: float
+    scheduled: bool = True
+    optimizer_state: State = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.pair = Pair(self.model, self.loss)
+        self.history: list[dict[str, Any]] = []
+        """A row for each epoch run: "train_loss", "train_terms", "valid_loss", "task_weights"."""
+        self.error: Exception | None = None
+        """What ended the training before its end, if anything did."""
+        self.finished = False
+        """Whether the model has been trained to its end."""
+
+    @property
+    def n_batches(self) -> int:
+        """Steps per epoch."""
+        return -(-len(self.train) // self.batch_size)
+
+    def obstacle(self) -> str | None:
+        """Return why it cannot be trained in a stack, if it cannot."""
+        parts = [self.model, self.loss.objective, *self.loss.modules(), *self.model.modules()]
+        refusing = [part for part in parts if not getattr(part, "stackable", True)]
+        if refusing:
+            return f"{type(refusing[0]).__name__} does not stack"
+        running = [part for part in self.model.modules() if getattr(part, "running_mean", None) is not None]
+        if running:
+            return f"{type(running[0]).__name__} keeps running statistics, which do not stack; use LayerNorm"
+        return None
+
+    def kind(self) -> tuple:
+        """Return what members of one stack have in common."""
+        rows = [rows for rows in (self.train, self.valid) if rows is not None]
+        data = tuple(
+            (r.x.shape[1], r.complete, None if r.y is None else r.y.shape[1], r.weight is None, r.label_weight is None)
+            for r in rows
+        )
+        # Objectives that compare the rows of a batch with each other want no padding.
+        size = len(self.train) if getattr(self.loss.objective, "compares_rows", False) else None
+        scaled = ("beta", "reconstruction_weight", "penalty_weight")
+        shape = (signature(self.model), signature(self.loss, scaled))
+        return (*shape, data, self.train.dtype, self.train.device, self.n_batches, self.batch_size, size)
+
+    def n_bytes(self) -> int:
+        """Return about how much memory its training takes: parameters, what the optimiser keeps, and activations."""
+        parameters = list(self.model.parameters())
+        width = sum(p.shape[0] for p in parameters if p.dim()) + 2 * self.train.x.shape[1]
+        cells = 6 * sum(p.numel() for p in parameters) + 4 * width * min(self.batch_size, len(self.train))
+        resident = 0 if self.train.resident is None else self.train.resident.x.numel()
+        return parameters[0].element_size() * (cells + resident)
+
+
+@dataclass
+class Run:
+    """A member within a stack."""
+
+    member: Member
+    order: Generator
+    best_loss: float = inf
+    misses: int = 0
+    done: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last epoch has been the last one."""
+        stalled = self.member.valid is not None and self.misses == self.member.patience
+        return stalled or len(self.member.history) == self.member.n_epochs
+
+
+class StackNet(Net):
+    """A net over several models that are trained as one, each with its own rows, rates and end.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for `Net`.
+    members : sequence of Member
+        The models, of one kind, those of the same rates beside each other.
+    """
+
+    def __init__(self, *args: Any, members: Sequence[Member] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.members = members
+
+    def initialize_module(self) -> "StackNet":
+        """Put the models beside each other."""
+        self.runs_ = [Run(member, torch.Generator().manual_seed(member.seeds[0])) for member in self.members]
+        return super().initialize_module()
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> "StackNet":
+        """Let models of the same rates be one group, and take their optimisers up where they were."""
+        stack, first, groups = self.module_, 0, []
+        self.slices_: dict[str, list[tuple[int, int, nn.Parameter]]] = {name: [] for name in stack.learned}
+        for (rate, alpha), run in groupby(self.runs_, lambda run: (run.member.learning_rate, run.member.alpha)):
+            last = first + len(list(run))
+            own = {name: _slice(parameter, first, last) for name, parameter in stack.learned.items()}
+            for name, part in own.items():
+                self.slices_[name].append((first, last, part))
+            decayed = [part for name, part in own.items() if name in stack.decayed]
+            free = [part for name, part in own.items() if name not in stack.decayed]
+            parts = (decayed, alpha), (free, 0.0)
+            groups += [{"params": part, "lr": rate, "weight_decay": decay} for part, decay in parts if part]
+            first = last
+        self.vectors_ = dict(stack.learned)
+        self.optimizer_ = VectorAdamW(groups)
+        self._load_moments()
+        self.best_values_ = {name: value.detach().clone() for name, value in stack.learned.items()}
+        return self
+
+    def fit_loop(self, X: Rows, y: None = None, epochs: int | None = None, **fit_params: Any) -> "StackNet":
+        """Train; an interrupt by the user leaves the models of the steps done."""
+        super().fit_loop(X, y, epochs, **fit_params)
+        for position, run in enumerate(self.runs_):
+            if not run.done:
+                self._finish(position, run)
+        return self
+
+    def get_iterator(self, dataset: Rows, training: bool = False) -> StackedBatches:  # type: ignore[override]
+        """Return the batches of all models."""
+        rows = [run.member.train if training else run.member.valid for run in self.runs_]
+        return StackedBatches(rows, self.batch_size, [run.order for run in self.runs_] if training else None)  # type: ignore[arg-type]
+
+    def run_single_epoch(self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any) -> None:
+        """Run one epoch of the models that are left."""
+        batches = None if iterator is None else self.get_iterator(iterator, training)
+        super().run_single_epoch(batches, training, prefix, step_fn, **fit_params)  # type: ignore[arg-type]
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Notify the callbacks; after those of an epoch, see who is at the end."""
+        super().notify(method_name, **cb_kwargs)
+        if method_name == "on_epoch_end":
+            self._end_epoch()
+
+    def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
+        for parameter in self.module_.learned.values():
+            parameter.grad.zero_()
+
+    def _evaluate(self, batch: Batch, progress: float) -> Result:
+        # The training of a model of fewer epochs is further on.
+        shares = (min(1.0, progress * self.max_epochs / run.member.n_epochs) for run in self.runs_)
+        losses = (run.member.loss for run in self.runs_)
+        return self.module_(batch, [loss.scales(share) for loss, share in zip(losses, shares, strict=True)])
+
+    def _backward(self, result: Result) -> None:
+        result.loss.sum().backward()
+
+    def _constrain(self) -> None:
+        """Do nothing: the stack does so before its next batch."""
+
+    def _record_epoch(self, averages: dict[str, Tensor], training: bool, prefix: str) -> None:
+        labelled = averages.pop("labelled", None)
+        values = {name: average.tolist() for name, average in averages.items()}
+        for position, run in enumerate(self.runs_):
+            if run.done:
+                continue
+            member, means = run.member, {name: value[position] for name, value in values.items()}
+            if training:
+                member.history.append({})
+            row = member.history[-1]
+            if not np.isfinite(means["loss"]):
+                member.error = self._not_finite(means, prefix, member.learning_rate)
+            if training and "tasks" in means:
+                own = averages["tasks"][position], None if labelled is None else labelled[position]
+                row["task_weights"] = self.module_.end_epoch(position, member.pair, *own).tolist()
+            row[f"{prefix}_loss"] = means.pop("loss")
+            row[f"{prefix}_terms"] = means
+        for name, value in mean_row([run.member.history[-1] for run in self.runs_ if not run.done]).items():
+            self.history.record(name, value)
+
+    def _end_epoch(self) -> None:
+        """Keep the best of each model, let go of those at their end, and stop when none is left."""
+        improved = []
+        for position, run in enumerate(self.runs_):
+            if not run.done and run.member.error is None and run.member.valid is not None:
+                loss = run.member.history[-1]["valid_loss"]
+                if loss < run.best_loss - run.member.tol:
+                    run.best_loss, run.misses = loss, 0
+                    improved.append(position)
+                else:
+                    run.misses += 1
+        if improved:
+            for name, value in self.module_.learned.items():
+                self.best_values_[name][improved] = value.detach()[improved]
+        for position, run in enumerate(self.runs_):
+            if not run.done and (run.is_over or run.member.error is not None):
+                self._finish(position, run)
+        left = [position for position, run in enumerate(self.runs_) if not run.done]
+        if not left:
+            raise StopTraining
+        if 2 * len(left) <= len(self.runs_):
+            self._shrink(left)
+
+    def _finish(self, position: int, run: Run) -> None:
+        """Write what a model has become into its own modules."""
+        run.done = True
+        run.member.optimizer_state = self._moments(position)
+        if run.member.error is None:
+            learned = self.best_values_ if run.best_loss < inf else self.module_.learned
+            self.module_.write(position, run.member.pair, learned)
+            run.member.finished = True
+
+    def _shrink(self, left: list[int]) -> None:
+        """Go on with those models that are not at their end."""
+        for position in left:
+            self.runs_[position].member.optimizer_state = self._moments(position)
+        best = {name: values[left] for name, values in self.best_values_.items()}
+        self.runs_ = [self.runs_[position] for position in left]
+        self.module_.keep(left)
+        self.initialize_optimizer()
+        self.best_values_ = best
+
+    def _moments(self, position: int) -> State:
+        """Return the optimiser's state of one model."""
+        states: State = {}
+        for name, slices in self.slices_.items():
+            first, part = next((first, part) for first, last, part in slices if first <= position < last)
+            saved = self.optimizer_.state[part]
+            own = {key: value[position - first] if value.dim() else value for key, value in saved.items()}
+            states[name] = {key: value.cpu().numpy().copy() for key, value in own.items()}
+        return {name: state for name, state in states.items() if state}
+
+    def _load_moments(self) -> None:
+        for name, slices in self.slices_.items():
+            for first, last, part in slices:
+                saved = [run.member.optimizer_state.get(name, {}) for run in self.runs_[first:last]]
+                if all(own and own["exp_avg"].shape == part.shape[1:] for own in saved):
+                    moments = {key: np.stack([own[key] for own in saved]) for key in ("exp_avg", "exp_avg_sq")}
+                    arrays = {"step": saved[0]["step"], **moments}
+                    self.optimizer_.state[part] = {
+                        key: torch.tensor(array, device=part.device) for key, array in arrays.items()
+                    }
+
+
+def _slice(parameter: nn.Parameter, first: int, last: int) -> nn.Parameter:
+    """Return the models from `first` to `last` as a parameter over the same memory, gradient included."""
+    assert parameter.grad is not None
+    part = nn.Parameter(parameter.detach()[first:last])
+    part.grad = parameter.grad[first:last]
+    return part
+
+
+def mean_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the means over several models of what was recorded of an epoch."""
+    names = [name for name in rows[0] if all(name in row for row in rows)]
+    return {
+        name: mean_row([row[name] for row in rows])
+        if isinstance(rows[0][name], dict)
+        else np.mean([row[name] for row in rows], axis=0).tolist()
+        for name in names
+    }
+
+
+def train_together(members: Sequence[Member], callbacks: Sequence[Any] = ()) -> tuple[dict[str, list[Member]], bool]:
+    """Train models, those of one kind as one.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        The models, which are trained in place.
+    callbacks : sequence of skorch callbacks
+        They see the means over the models.
+
+    Returns
+    -------
+    refused : dict of str to list of Member
+        Those that were not trained, by the reason why.
+    interrupted : bool
+        Whether the user interrupted; models that are not `finished` are then as they were.
+    """
+    refused: dict[str, list[Member]] = {}
+    stackable: dict[tuple, list[Member]] = {}
+    for member in members:
+        reason = member.obstacle()
+        if reason is not None:
+            refused.setdefault(reason, []).append(member)
+        else:
+            stackable.setdefault(member.kind(), []).append(member)
+    for group in stackable.values():
+        for part in _parts(group):
+            reason, interrupted = _train(part, callbacks)
+            if reason is not None:
+                refused.setdefault(reason, []).extend(member for member in part if not member.finished)
+            if interrupted:
+                return refused, True
+    return refused, False
+
+
+def _parts(group: list[Member]) -> Iterator[list[Member]]:
+    """Yield as many models at a time as the memory allows, those of the same rates beside each other."""
+    ordered = sorted(group, key=lambda member: (member.learning_rate, member.alpha))
+    size = max(1, STACK_BYTES // group[0].n_bytes())
+    n_parts = -(-len(ordered) // size)
+    for part in range(n_parts):
+        yield ordered[len(ordered) * part // n_parts : len(ordered) * (part + 1) // n_parts]
+
+
+def _train(members: list[Member], callbacks: Sequence[Any]) -> tuple[str | None, bool]:
+    """Train a stack, in halves where the memory does not suffice; return why not, if not, and whether interrupted."""
+    first = members[0]
+    net = StackNet(
+        module=Stack([member.pair for member in members]),
+        criterion=nn.Identity(),
+        max_epochs=max(member.n_epochs for member in members),
+        batch_size=first.batch_size,
+        valid_rows=first.valid,
+        seeds=first.seeds,
+        scheduled=first.scheduled,
+        callbacks=list(callbacks),
+        train_split=None,
+        device=str(first.train.device),
+        verbose=0,
+        members=members,
+    )
+    try:
+        net.initialize().partial_fit(first.train)
+        return None, net.interrupted_
+    except Exception as error:
+        if not is_out_of_memory(error):
+            return str(error).partition("\n")[0], False
+    left = [member for member in members if not member.finished]
+    for member in left:
+        member.history.clear()
+        member.optimizer_state = {}
+    if len(left) == 1:
+        return "the memory does not suffice", False
+    halves = left[: len(left) // 2], left[len(left) // 2 :]
+    for half in halves:
+        reason, interrupted = _train(half, callbacks)
+        if reason is not None or interrupted:
+            return reason, interrupted
+    return None, False
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory could not be had."""
+    texts = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in texts)
