@@ -104,8 +104,11 @@ class AllRows:
     def __len__(self) -> int:
         return self.n_rows
 
-    def __getitem__(self, positions: NDArray) -> NDArray:
-        return positions
+    def __getitem__(self, positions: NDArray | slice) -> NDArray:
+        return np.arange(*positions.indices(self.n_rows)) if isinstance(positions, slice) else positions
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        return np.arange(self.n_rows, dtype=dtype)
 
 
 class Batch(NamedTuple):
@@ -150,9 +153,9 @@ def is_mapped(array: Any) -> bool:
     return isinstance(getattr(array, "obj", array), mmap)  # numpy.frombuffer puts a memoryview in between
 
 
-def block_rows(n_columns: int, cells: int = BLOCK_CELLS) -> int:
+def block_rows(n_columns: int) -> int:
     """Return how many rows make up a block."""
-    return max(1, cells // max(1, n_columns))
+    return max(1, BLOCK_CELLS // max(1, n_columns))
 
 
 def blocks(n_rows: int, size: int) -> Iterator[slice]:
@@ -388,7 +391,7 @@ class Batches:
         return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        per_block = self._n_batches(BLOCK_CELLS, self.rows.x.shape[1])
+        per_block = max(1, block_rows(self.rows.x.shape[1]) // self.batch_size)
         for rows, order, bounds in self._portions(per_block):
             for first in range(0, len(bounds) - 1, per_block):
                 cuts = bounds[first : first + per_block + 1]
@@ -416,8 +419,4 @@ class Batches:
         def buffer(start: int, stop: int) -> tuple[Rows, Tensor]:
             return rows.gather(runs.positions(start, stop)), torch.randperm(stop - start, generator=generator)
 
-        return self._n_batches(BUFFER_BYTES, rows.row_bytes), buffer
-
-    def _n_batches(self, size: int, size_of_row: int) -> int:
-        """Return how many batches a block or buffer holds."""
-        return max(1, block_rows(size_of_row, size) // self.batch_size)
+        return max(1, BUFFER_BYTES // rows.row_bytes // self.batch_size), buffer

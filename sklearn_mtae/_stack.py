@@ -56,7 +56,7 @@ class Stack(nn.Module):
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         super().__init__()
-        # How they compute: its own numbers are never read.
+        # How they compute: its own numbers are never read before others are put there.
         self.pair = deepcopy(pairs[0]).requires_grad_(False)
         # Looking for parameters of several names at each call takes longer than the arithmetic.
         self.ties = len(_named(pairs[0])) < len(list(_all_named(pairs[0])))
@@ -105,18 +105,20 @@ class Stack(nn.Module):
         pair.constrain()
 
     @torch.no_grad()
-    def end_epoch(self, model: int, pair: Pair, losses: Tensor, labelled: Tensor | None) -> Tensor:
+    def end_epoch(self, model: int, losses: Tensor, labelled: Tensor | None) -> Tensor:
         """Let a model's weighting of tasks learn from an epoch; return the weights that it had."""
-        weighting, prefix = pair.loss.weighting, "loss.weighting."
+        weighting, prefix = self.pair.loss.weighting, "loss.weighting."
         assert weighting is not None
-        if not weighting.adaptive:
-            return weighting.end_epoch(losses, labelled)  # type: ignore[arg-type]
         stacked = {**self.learned, **self.fixed}
-        for name, value in _named(weighting):
-            value.copy_(stacked[prefix + name][model])
+        for name, value in _named(self.pair):
+            # A weighting may read what the likelihood of the tasks has learned.
+            if name.startswith((prefix, "model.task_likelihood.")):
+                value.copy_(stacked[name][model])
+        self.pair.constrain()
         weights = weighting.end_epoch(losses, labelled)  # type: ignore[arg-type]
-        for name, value in weighting.named_buffers():
-            self.fixed[prefix + name][model] = value
+        if weighting.adaptive:
+            for name, value in weighting.named_buffers():
+                self.fixed[prefix + name][model] = value
         return weights
 
 
@@ -140,6 +142,14 @@ def _split(scales: Sequence[Scales], like: Tensor) -> tuple[dict[str, float], di
         else:
             own[name] = torch.tensor(values, dtype=like.dtype, device=like.device)
     return shared, own
+
+
+def slice_models(parameter: nn.Parameter, first: int, last: int) -> nn.Parameter:
+    """Return the models from `first` to `last` as a parameter over the same memory, gradient included."""
+    assert parameter.grad is not None
+    part = nn.Parameter(parameter.detach()[first:last])
+    part.grad = parameter.grad[first:last]
+    return part
 
 
 class StackedBatches:
@@ -209,7 +219,8 @@ class StackedBatches:
         batch = block.each(lambda part: part[:, j * widest : j * widest + size])
         if (sizes == size).all():
             return batch
-        share = (counted[:, :size] * (size / sizes[:, None])).to(batch.x)
+        # A model of very few rows has batches without any.
+        share = (counted[:, :size] * (size / sizes[:, None].clamp(min=1))).to(batch.x)
         weight = share if batch.weight is None else batch.weight * share
         return batch._replace(weight=weight, counts=sizes.to(batch.x.device))
 

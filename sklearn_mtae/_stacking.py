@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from ._data import Batch, Rows
 from ._net import Net, StopTraining
 from ._optimizer import State, VectorAdamW
-from ._stack import Pair, Stack, StackedBatches, signature
+from ._stack import Pair, Stack, StackedBatches, signature, slice_models
 from .nn.loss import Loss, Result
 from .nn.models import Autoencoder
 
@@ -71,7 +71,9 @@ class Member:
         self.error: Exception | None = None
         """What ended the training before its end, if anything did."""
         self.finished = False
-        """Whether the model has been trained to its end."""
+        """Whether the model has been trained, to its end unless it was interrupted."""
+        self.interrupted = False
+        """Whether the user interrupted its training."""
 
     @property
     def n_batches(self) -> int:
@@ -97,10 +99,10 @@ class Member:
             for r in rows
         )
         # Objectives that compare the rows of a batch with each other want no padding.
-        size = len(self.train) if getattr(self.loss.objective, "compares_rows", False) else None
+        sizes = [len(r) for r in rows] if getattr(self.loss.objective, "compares_rows", False) else ()
         scaled = ("beta", "reconstruction_weight", "penalty_weight")
         shape = (signature(self.model), signature(self.loss, scaled))
-        return (*shape, data, self.train.dtype, self.train.device, self.n_batches, self.batch_size, size)
+        return (*shape, data, self.train.dtype, self.train.device, self.n_batches, self.batch_size, *sizes)
 
     def n_bytes(self) -> int:
         """Return about how much memory its training takes: parameters, what the optimiser keeps, and activations."""
@@ -154,7 +156,7 @@ class StackNet(Net):
         self.slices_: dict[str, list[tuple[int, int, nn.Parameter]]] = {name: [] for name in stack.learned}
         for (rate, alpha), run in groupby(self.runs_, lambda run: (run.member.learning_rate, run.member.alpha)):
             last = first + len(list(run))
-            own = {name: _slice(parameter, first, last) for name, parameter in stack.learned.items()}
+            own = {name: slice_models(parameter, first, last) for name, parameter in stack.learned.items()}
             for name, part in own.items():
                 self.slices_[name].append((first, last, part))
             decayed = [part for name, part in own.items() if name in stack.decayed]
@@ -173,6 +175,7 @@ class StackNet(Net):
         super().fit_loop(X, y, epochs, **fit_params)
         for position, run in enumerate(self.runs_):
             if not run.done:
+                run.member.interrupted = self.interrupted_
                 self._finish(position, run)
         return self
 
@@ -197,8 +200,9 @@ class StackNet(Net):
             parameter.grad.zero_()
 
     def _evaluate(self, batch: Batch, progress: float) -> Result:
-        # The training of a model of fewer epochs is further on.
-        shares = (min(1.0, progress * self.max_epochs / run.member.n_epochs) for run in self.runs_)
+        # In steps: a share of a share may be rounded to the other side of where a schedule jumps.
+        step, per_epoch = round(progress * self.n_steps_), self.n_steps_ // self.max_epochs
+        shares = (min(1.0, step / (per_epoch * run.member.n_epochs)) for run in self.runs_)
         losses = (run.member.loss for run in self.runs_)
         return self.module_(batch, [loss.scales(share) for loss, share in zip(losses, shares, strict=True)])
 
@@ -218,11 +222,11 @@ class StackNet(Net):
             if training:
                 member.history.append({})
             row = member.history[-1]
-            if not np.isfinite(means["loss"]):
+            if member.error is None and not np.isfinite(means["loss"]):
                 member.error = self._not_finite(means, prefix, member.learning_rate)
             if training and "tasks" in means:
                 own = averages["tasks"][position], None if labelled is None else labelled[position]
-                row["task_weights"] = self.module_.end_epoch(position, member.pair, *own).tolist()
+                row["task_weights"] = self.module_.end_epoch(position, *own).tolist()
             row[f"{prefix}_loss"] = means.pop("loss")
             row[f"{prefix}_terms"] = means
         for name, value in mean_row([run.member.history[-1] for run in self.runs_ if not run.done]).items():
@@ -256,8 +260,10 @@ class StackNet(Net):
         run.done = True
         run.member.optimizer_state = self._moments(position)
         if run.member.error is None:
-            learned = self.best_values_ if run.best_loss < inf else self.module_.learned
-            self.module_.write(position, run.member.pair, learned)
+            best = self.best_values_ if run.best_loss < inf else {}
+            # It is the model that goes back to its best, not what its loss has learned.
+            own = {name: value for name, value in best.items() if name.startswith("model.")}
+            self.module_.write(position, run.member.pair, {**self.module_.learned, **own})
             run.member.finished = True
 
     def _shrink(self, left: list[int]) -> None:
@@ -290,14 +296,6 @@ class StackNet(Net):
                     self.optimizer_.state[part] = {
                         key: torch.tensor(array, device=part.device) for key, array in arrays.items()
                     }
-
-
-def _slice(parameter: nn.Parameter, first: int, last: int) -> nn.Parameter:
-    """Return the models from `first` to `last` as a parameter over the same memory, gradient included."""
-    assert parameter.grad is not None
-    part = nn.Parameter(parameter.detach()[first:last])
-    part.grad = parameter.grad[first:last]
-    return part
 
 
 def mean_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -357,10 +355,31 @@ def _parts(group: list[Member]) -> Iterator[list[Member]]:
 
 def _train(members: list[Member], callbacks: Sequence[Any]) -> tuple[str | None, bool]:
     """Train a stack, in halves where the memory does not suffice; return why not, if not, and whether interrupted."""
+    optimizers = [member.optimizer_state for member in members]
+    try:
+        net = _make_net(members, callbacks).initialize().partial_fit(members[0].train)
+        return None, net.interrupted_
+    except Exception as error:
+        reason = None if is_out_of_memory(error) else str(error).partition("\n")[0] or repr(error)
+    left = [member for member in members if not member.finished]
+    for member, state in zip(members, optimizers, strict=True):
+        if not member.finished:
+            member.history, member.error, member.optimizer_state = [], None, state
+    if reason is not None or len(left) == 1:
+        return reason or "the memory does not suffice", False
+    for half in (left[: len(left) // 2], left[len(left) // 2 :]):
+        reason, interrupted = _train(half, callbacks)
+        if reason is not None or interrupted:
+            return reason, interrupted
+    return None, False
+
+
+def _make_net(members: list[Member], callbacks: Sequence[Any]) -> StackNet:
+    """Return the net of a stack; it is not initialised yet."""
     first = members[0]
-    net = StackNet(
-        module=Stack([member.pair for member in members]),
-        criterion=nn.Identity(),
+    return StackNet(
+        Stack([member.pair for member in members]),
+        nn.Identity(),
         max_epochs=max(member.n_epochs for member in members),
         batch_size=first.batch_size,
         valid_rows=first.valid,
@@ -372,24 +391,6 @@ def _train(members: list[Member], callbacks: Sequence[Any]) -> tuple[str | None,
         verbose=0,
         members=members,
     )
-    try:
-        net.initialize().partial_fit(first.train)
-        return None, net.interrupted_
-    except Exception as error:
-        if not is_out_of_memory(error):
-            return str(error).partition("\n")[0], False
-    left = [member for member in members if not member.finished]
-    for member in left:
-        member.history.clear()
-        member.optimizer_state = {}
-    if len(left) == 1:
-        return "the memory does not suffice", False
-    halves = left[: len(left) // 2], left[len(left) // 2 :]
-    for half in halves:
-        reason, interrupted = _train(half, callbacks)
-        if reason is not None or interrupted:
-            return reason, interrupted
-    return None, False
 
 
 def is_out_of_memory(error: BaseException) -> bool:

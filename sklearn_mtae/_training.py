@@ -19,6 +19,7 @@ from ._data import Batches, Data, Rows, block_rows, describe, set_units, standar
 from ._net import OWN_NAMES, EpochHook, EpochLog, Net, early_stopping
 from ._optimizer import VectorAdamW, dump_optimizer, load_optimizer
 from ._parts import Composed
+from ._shared_fits import find
 from ._stacking import Member, mean_row, train_together
 from ._state import Cache, dump, load, place
 from ._table import Table, is_frame
@@ -75,6 +76,12 @@ class Trainable(Composed):
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False) -> Self:
         """Train; a fit that fails leaves an estimator that was fitted before as it was."""
         before = dict(self.__dict__)
+        found = None if partial else find(self, X, y, sample_weight)
+        if isinstance(found, Exception):
+            raise found
+        if found is not None:
+            self.__dict__.update(found)
+            return self
         try:
             return self._train(X, y, sample_weight, partial)
         except BaseException:

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import _param_validation, _safe_indexing, check_array, check_consistent_length
+from sklearn.utils import (
+    _param_validation,
+    _safe_indexing,
+    assert_all_finite,
+    check_array,
+    check_consistent_length,
+)
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_method_params,
@@ -15,7 +21,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ._data import Columns
+from ._data import Columns, block_rows, blocks, is_mapped
 from ._table import Table, is_frame
 from ._tasks import per_task
 from .nn.likelihoods import Likelihood
@@ -77,7 +83,21 @@ def check_features(estimator: BaseEstimator, X: Any, table: Table | None, *, res
     if table is not None and (table.expands or framed):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return check_array(table.encode(X), dtype=FLOATS, ensure_all_finite="allow-nan", estimator=estimator)
-    return validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", accept_sparse="csr")
+    check = {"dtype": FLOATS, "ensure_all_finite": _finite(X), "accept_sparse": "csr"}
+    x = validate_data(estimator, X, reset=reset, **check)
+    return _check_blocks(x, "X", type(estimator).__name__) if is_mapped(X) else x
+
+
+def _finite(array: Any) -> str | bool:
+    """Return whether scikit-learn is to look for infinite values; in some layouts it copies an array to do so."""
+    return False if is_mapped(array) else "allow-nan"
+
+
+def _check_blocks(array: NDArray, name: str, estimator: str | None = None) -> NDArray:
+    """Return an array in which scikit-learn finds no infinite value, block by block."""
+    for rows in blocks(len(array), block_rows(array[:1].size)):
+        assert_all_finite(array[rows], allow_nan=True, estimator_name=estimator, input_name=name)
+    return array
 
 
 def check_cells(cells: Sequence, table: Table | None) -> NDArray:
@@ -88,9 +108,11 @@ def check_cells(cells: Sequence, table: Table | None) -> NDArray:
 
 def check_targets(y: Any, X: NDArray) -> NDArray:
     """Return y as a float array of shape (n_rows, n_tasks) with NaN where a label is missing."""
-    y = check_array(y, ensure_2d=False, dtype=FLOATS, ensure_all_finite="allow-nan", input_name="y")
-    check_consistent_length(X, y)
-    return y[:, None] if y.ndim == 1 else y
+    targets = check_array(y, ensure_2d=False, dtype=FLOATS, ensure_all_finite=_finite(y), input_name="y")
+    check_consistent_length(X, targets)
+    if is_mapped(y):
+        _check_blocks(targets, "y")
+    return targets[:, None] if targets.ndim == 1 else targets
 
 
 def check_labels(columns: Columns, names: list[str]) -> None:

@@ -187,8 +187,7 @@ class BaseVAE(Diagnosed):
 
     def _learn_rows(self, module: VAE, data: Data) -> None:  # type: ignore[override]
         if module.prior.n_learned:
-            n_rows = data.x.shape[0]
-            candidates = np.arange(n_rows) if data.weight is None else np.flatnonzero(data.weight)
+            candidates = data.taking_part
             chosen = candidates[np.linspace(0, len(candidates) - 1, module.prior.n_learned).astype(int)]
             rows = module.units(torch.from_numpy(dense(data.x[np.unique(chosen)])))
             # In training, `fill` would corrupt them.

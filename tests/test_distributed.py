@@ -29,14 +29,15 @@ def start_worker(scheduler, folder):
         return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
-@pytest.fixture
-def cluster(tmp_path):
-    """A client of a scheduler on a free port of this machine, and its two worker processes."""
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A client of a scheduler on a free port of this machine, and two worker processes: starting them takes seconds."""
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None) as scheduler,
         distributed.Client(scheduler) as client,
     ):
-        workers = [start_worker(scheduler.scheduler_address, tmp_path) for _ in range(2)]
+        folder = tmp_path_factory.mktemp("workers")
+        workers = [start_worker(scheduler.scheduler_address, folder) for _ in range(2)]
         try:
             client.wait_for_workers(2, timeout=60)
             yield client, workers
@@ -54,8 +55,8 @@ def on_cluster(search, client, X, Y, scatter=()):
 
 
 def n_executed(client):
-    """Return how many tasks each worker has done, by the worker's process."""
-    return client.run(lambda dask_worker: (os.getpid(), dask_worker.state.executed_count))
+    """Return how many tasks each worker process has done, by its id."""
+    return dict(client.run(lambda dask_worker: (os.getpid(), dask_worker.state.executed_count)).values())
 
 
 def assert_same_outcome(search, reference):
@@ -79,7 +80,7 @@ def test_search_on_a_cluster_finds_what_it_finds_at_home(cluster, table):
         search, reference = (GridSearchCV(model, grid, cv=2) for _ in range(2))
         assert_same_outcome(on_cluster(search, client, X, labels), reference.fit(X, labels))
         np.testing.assert_allclose(search.predict(X), reference.predict(X), rtol=1e-5)
-    assert sum(count for _, count in n_executed(client).values()) > 0
+    assert sum(n_executed(client).values()) > 0
 
 
 def test_search_outlives_a_killed_worker(cluster):
@@ -95,14 +96,16 @@ def test_search_outlives_a_killed_worker(cluster):
     search, reference = (
         GridSearchCV(model, {"learning_rate_init": [1e-4, 1e-2]}, cv=folds, refit=False) for _ in range(2)
     )
+    before = n_executed(client)
+    assert before.keys() == {worker.pid for worker in workers}
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(on_cluster, search, client, X, Y, [X, Y, *chain.from_iterable(folds)])
-        while min(count for _, count in n_executed(client).values()) < 1:
+        while any(count == before[worker] for worker, count in n_executed(client).items()):
             assert not running.done(), "each worker must have done a part before one of them is killed"
             time.sleep(0.02)
         workers[0].kill()
         assert not running.done()
         running.result(timeout=120)
-    assert [pid for pid, _ in n_executed(client).values()] == [workers[1].pid]
+    assert n_executed(client).keys() == {workers[1].pid}
     assert_same_outcome(search, reference.fit(X, Y))
     assert search.best_params_ == {"learning_rate_init": 1e-2}

@@ -1,6 +1,7 @@
 """Public docstrings follow numpydoc."""
 
 import inspect
+import math
 
 import pytest
 from numpydoc.validate import validate
@@ -11,6 +12,7 @@ from sklearn_mtae import inspection, metrics, model_selection
 from .conftest import EVERY
 
 CLASSES = [*EVERY, sklearn_mtae.PerTaskRegressor, sklearn_mtae.PerTaskClassifier, model_selection.TaskKFold]
+CLASSES += [model_selection.StackedGridSearchCV, model_selection.StackedRandomizedSearchCV]
 CLASSES += [model_selection.TaskShuffleSplit, model_selection.TransferReport]
 CLASSES += [getattr(inspection, name) for name in inspection.__all__]
 FUNCTIONS = [sklearn_mtae.stack_tasks, model_selection.transfer_report]
@@ -44,4 +46,4 @@ def test_every_parameter_is_documented_with_its_default(estimator):
         if parameter.default is inspect.Parameter.empty:
             assert "default" not in line
         else:
-            assert eval(line.split("default=")[1]) == parameter.default, line
+            assert repr(eval(line.split("default=")[1], {"nan": math.nan})) == repr(parameter.default), line

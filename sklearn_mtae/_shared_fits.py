@@ -1,0 +1,135 @@
+"""Fits that are prepared in one place and wanted in another: what a stacked search shares with its estimators.
+
+A search first runs in a recording: each `fit` of an estimator of this package leaves its plan and ends there. The plans
+are trained as stacks; then the search runs again, and each `fit` finds its result by what it was called with.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import joblib
+
+from ._stacking import train_together
+
+Fitted = dict[str, Any] | Exception
+"""The attributes that a fit has given an estimator, or the error that it ended with."""
+
+trained: dict[str, Fitted] = {}
+"""What fits have come to, by `fingerprint`. Shared by all threads; equal calls have equal results."""
+
+
+class Recorded(Exception):
+    """Ends a `fit` whose plan has been recorded."""
+
+
+class Recording:
+    """The fits that a search asks for."""
+
+    def __init__(self) -> None:
+        self.plans: dict[str, tuple[Any, Any]] = {}
+        """Estimators and their plans, by fingerprint."""
+        self.wanted: list[set[str]] = []
+        """Fingerprints of the fits of each candidate."""
+        self.refused: dict[str, int] = {}
+        """How many fits are left to be done one by one, by the reason why."""
+        self._arrays: dict[str, Any] = {}
+
+    def begin_candidate(self) -> None:
+        """Count the fits that follow for another candidate."""
+        self.wanted.append(set())
+
+    def record(self, key: str, estimator: Any, *arrays: Any) -> None:
+        """Keep the plan of a fit, unless there is an equal one."""
+        self.wanted[-1].add(key)
+        if key in self.plans:
+            return
+        # Candidates are given the same rows: one copy of them will do.
+        own = (self._arrays.setdefault(joblib.hash(array), array) for array in arrays)
+        self.plans[key] = estimator, estimator._plan(*own)
+
+    def train(self) -> bool:
+        """Train all plans, and publish what they have come to; return whether the user interrupted."""
+        plans = {key: pair for key, pair in self.plans.items() if not self._refuse(*pair)}
+        refused, interrupted = train_together([member for _, plan in plans.values() for member in plan.members])
+        for reason, members in refused.items():
+            self.refused[reason] = self.refused.get(reason, 0) + len(members)
+        for key, (estimator, plan) in plans.items():
+            errors = [member.error for member in plan.members if member.error is not None]
+            if errors:
+                trained[key] = errors[0]
+            elif all(member.finished and not member.interrupted for member in plan.members):
+                estimator._keep(plan)
+                parameters = estimator.get_params(deep=False)
+                trained[key] = {name: value for name, value in vars(estimator).items() if name not in parameters}
+        return interrupted
+
+    @property
+    def n_trained(self) -> int:
+        """Number of fits that have come to an end."""
+        return sum(key in trained for key in self.plans)
+
+    def finished(self) -> list[bool]:
+        """Return for each candidate whether all of its fits are done, if they end in a result or in an error."""
+        return [bool(keys) and all(key in trained for key in keys) for keys in self.wanted]
+
+    def _refuse(self, estimator: Any, plan: Any) -> bool:
+        if not estimator.net_params:
+            return False
+        reason = "net_params are those of a net over one model"
+        self.refused[reason] = self.refused.get(reason, 0) + len(plan.members)
+        return True
+
+    def forget(self) -> None:
+        """Let go of everything."""
+        for key in self.plans:
+            trained.pop(key, None)
+        self.plans.clear()
+        self._arrays.clear()
+
+
+recording: ContextVar[Recording | None] = ContextVar("recording", default=None)
+"""Where fits of this thread are recorded, if they are."""
+
+
+@contextmanager
+def recorded() -> Iterator[Recording]:
+    """Record the fits of this thread instead of carrying them out."""
+    record = Recording()
+    token = recording.set(record)
+    try:
+        yield record
+    finally:
+        recording.reset(token)
+
+
+def find(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Fitted | None:
+    """Return what an equal fit has come to, or None; record the fit where fits are recorded.
+
+    Raises
+    ------
+    Recorded
+        If the fit has been recorded.
+    """
+    record = recording.get()
+    if record is None and not trained:
+        return None
+    key = fingerprint(estimator, X, y, sample_weight)
+    if record is not None:
+        record.record(key, estimator, X, y, sample_weight)
+        raise Recorded
+    return trained.get(key)
+
+
+def fingerprint(estimator: Any, *arrays: Any) -> str:
+    """Return a text that is equal for fits that are."""
+    parameters = [(name, _hash(value)) for name, value in sorted(estimator.get_params(deep=False).items())]
+    return joblib.hash((type(estimator).__qualname__, parameters, [_hash(array) for array in arrays]))
+
+
+def _hash(value: Any) -> str:
+    try:
+        return joblib.hash(value)
+    except Exception:  # what cannot be pickled, such as a function within a function, is only equal to itself
+        return repr(value)

@@ -1,0 +1,324 @@
+"""Grid and randomised search that train all candidates and folds as one."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from time import perf_counter
+from typing import Any, Self
+
+from joblib import parallel_config
+from numpy.typing import ArrayLike
+from sklearn.base import is_classifier
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
+
+from sklearn_mtae._shared_fits import Recording, recorded
+
+
+class SameSplits:
+    """A splitter that splits once, so that two searches see the same folds.
+
+    Parameters
+    ----------
+    cv : cross-validation generator
+        The splitter.
+    """
+
+    def __init__(self, cv: Any) -> None:
+        self.cv = cv
+        self.splits: list | None = None
+
+    def split(self, X: Any, y: Any = None, groups: Any = None, **params: Any) -> Iterator[tuple]:
+        """Yield the folds."""
+        if self.splits is None:
+            given = params if groups is None else {"groups": groups, **params}
+            self.splits = list(self.cv.split(X, y, **given))
+        yield from self.splits
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "cv":
+            raise AttributeError(name)
+        return getattr(self.cv, name)
+
+
+class Recorder(GridSearchCV):
+    """A search whose fits are recorded: the same candidates, folds and steps before, and nothing trained."""
+
+    candidates: list[dict[str, Any]]
+    record: Recording
+
+    def _run_search(self, evaluate_candidates: Callable[..., Any]) -> None:
+        for candidate in self.candidates:
+            self.record.begin_candidate()
+            with suppress(ValueError):  # scikit-learn's where all fits of a candidate fail, as recorded ones do
+                evaluate_candidates([candidate])
+        raise AllRecorded
+
+
+class AllRecorded(Exception):
+    """Ends a search in a recording."""
+
+
+class StackedSearch:
+    """What the two searches share."""
+
+    estimator: Any
+    cv: Any
+    refit: Any
+    n_stacked_: int
+    stack_time_: float
+
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
+        """Evaluate all candidates, and fit the best one to all rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Targets.
+        **params : dict
+            Passed on to `fit` of the estimator, to the scorer and to the splitter, as scikit-learn's searches do.
+
+        Returns
+        -------
+        self
+            The search. Where the user interrupts the training of the stacks, `cv_results_` holds the candidates that
+            are done, and nothing is refitted.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the user interrupts before any candidate is done.
+        """
+        cv, refit = self.cv, self.refit
+        self.cv = SameSplits(check_cv(cv, y, classifier=is_classifier(self.estimator)))
+        self._called = X, y, params
+        try:
+            # Workers in processes of their own would not find what has been trained here.
+            with parallel_config(backend="threading"):
+                return super().fit(X, y, **params)  # type: ignore[misc]
+        finally:
+            self.cv, self.refit = cv, refit
+            del self._called
+
+    def _run_search(self, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None) -> None:
+        own = {} if callback_ctx is None else {"callback_ctx": callback_ctx}  # new in scikit-learn 1.9
+
+        def evaluate(given: Iterable[dict[str, Any]], **context: Any) -> None:
+            self._evaluate(list(given), partial(evaluate_candidates, **context))
+
+        super()._run_search(evaluate, **own)  # type: ignore[misc]
+
+    def _evaluate(self, candidates: list[dict[str, Any]], evaluate_candidates: Callable[..., Any]) -> None:
+        """Train all fits that the candidates ask for, then let them be evaluated as usual."""
+        record = self._record(candidates)
+        try:
+            start = perf_counter()
+            interrupted = record.train()
+            self.n_stacked_, self.stack_time_ = record.n_trained, perf_counter() - start
+            self._report(record)
+            if interrupted:
+                done = record.finished()
+                candidates = [candidate for candidate, is_done in zip(candidates, done, strict=True) if is_done]
+                self._end_early(len(candidates), len(done))
+            evaluate_candidates(candidates)
+        finally:
+            record.forget()
+
+    def _record(self, candidates: list[dict[str, Any]]) -> Recording:
+        """Return the fits that the candidates ask for."""
+        X, y, params = self._called
+        search = Recorder(self.estimator, {}, cv=self.cv, scoring=_no_score, refit=False, error_score=0.0, n_jobs=1)
+        search.candidates = candidates
+        with recorded() as search.record, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # each will be given again
+            with suppress(AllRecorded):
+                search.fit(X, y, **params)
+        return search.record
+
+    def _report(self, record: Recording) -> None:
+        """Warn of fits that are not part of a stack."""
+        for reason, n_fits in record.refused.items():
+            warnings.warn(f"{n_fits} fits are done one after the other: {reason}.", stacklevel=4)
+        if not record.plans:
+            warnings.warn("No fit could be stacked: they are done one after the other.", stacklevel=4)
+
+    def _end_early(self, n_done: int, n_candidates: int) -> None:
+        """Say what is left of an interrupted search."""
+        if n_done == 0:
+            raise KeyboardInterrupt
+        self.refit = False
+        warnings.warn(
+            f"Search interrupted by user: {n_done} of {n_candidates} candidates are done. The best of them is not "
+            "refitted.",
+            stacklevel=4,
+        )
+
+
+def _no_score(estimator: Any, X: Any, y: Any = None) -> float:
+    """Return nothing of interest: recorded fits end before they are scored."""
+    return 0.0
+
+
+class StackedGridSearchCV(StackedSearch, GridSearchCV):
+    """Search a grid of parameters, training all candidates and folds as one.
+
+    Small networks are bound by the calls that launch their arithmetic, not by the arithmetic: dozens of them trained
+    side by side take little longer than one. The same folds, fits and scores as with
+    :class:`sklearn.model_selection.GridSearchCV`, but for the draws of models that draw while they train.
+
+    Candidates that differ by numbers alone (`alpha`, `learning_rate_init`, `beta`, `reconstruction_weight`,
+    `penalty_weight`, `max_iter`, `tol`, `n_iter_no_change`, `random_state`) are trained as one stack with all their
+    folds, each other architecture or batch size as a stack of its own. A stack that would take more than 1 GiB is
+    split. In a pipeline, the steps before and after run as usual, and an encoder is trained once per fold and setting,
+    however many settings of the head there are. What cannot be stacked is fitted as usual, with a warning that says
+    why. Only the refitted model is looked at for unused components (`DegenerateModelWarning`).
+
+    Parameters
+    ----------
+    estimator : estimator
+        An estimator of this package, or a pipeline or other meta-estimator that fits one.
+    param_grid : dict or list of dict
+        Values of each parameter, by name.
+    scoring : str, callable, list, tuple or dict, default=None
+        As for :class:`sklearn.model_selection.GridSearchCV`; None is the estimator's own `score`.
+    n_jobs : int, default=None
+        Threads for what surrounds the training: earlier and later steps, and the scores. The training itself runs in
+        this process, with torch's own threads.
+    refit : bool, str or callable, default=True
+        Whether the best candidate is fitted to all rows, or by which score or rule it is found.
+    cv : int, cross-validation generator or iterable, default=None
+        The folds; None is five.
+    verbose : int, default=0
+        How much is printed.
+    pre_dispatch : int or str, default="2*n_jobs"
+        How many jobs are dispatched at a time.
+    error_score : "raise" or float, default=nan
+        Score of a candidate in a fold where its fit fails; "raise" raises the error.
+    return_train_score : bool, default=False
+        Whether to score the training rows too.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray
+        Scores of the candidates, as scikit-learn's searches have them. `mean_fit_time` leaves out what is trained in
+        stacks: see `stack_time_`.
+    best_estimator_ : estimator
+        The best candidate, fitted to all rows, with `refit`.
+    best_params_ : dict
+        Its parameters.
+    best_score_ : float
+        Its mean score over the folds.
+    best_index_ : int
+        Its position in `cv_results_`.
+    scorer_ : callable or dict
+        The scores in use.
+    n_splits_ : int
+        Number of folds.
+    refit_time_ : float
+        Seconds of the last fit, with `refit`.
+    multimetric_ : bool
+        Whether there are several scores.
+    n_stacked_ : int
+        Number of fits that were trained in stacks; equal ones, such as those of an encoder under several settings of
+        the head behind it, count once.
+    stack_time_ : float
+        Seconds that their training took.
+
+    See Also
+    --------
+    sklearn.model_selection.GridSearchCV : The same search, one fit after the other.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn_mtae import MultiTaskVAERegressor
+    >>> from sklearn_mtae.model_selection import StackedGridSearchCV
+    >>> X, Y = load_linnerud(return_X_y=True)
+    >>> model = MultiTaskVAERegressor(n_components=2, hidden_layer_sizes=(16,), random_state=0)
+    >>> search = StackedGridSearchCV(model, {"alpha": [0, 3], "learning_rate_init": [1e-3, 1e-2]}, cv=4).fit(X, Y)
+    >>> search.n_stacked_
+    16
+    >>> sorted(search.best_params_)
+    ['alpha', 'learning_rate_init']
+    """
+
+
+class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
+    """Search random draws of parameters, training all candidates and folds as one.
+
+    As :class:`StackedGridSearchCV`, which says what is trained together, for candidates drawn at random. Draw numbers
+    rather than architectures, and all candidates become one stack.
+
+    Parameters
+    ----------
+    estimator : estimator
+        An estimator of this package, or a pipeline or other meta-estimator that fits one.
+    param_distributions : dict or list of dict
+        Distributions or lists of values of each parameter, by name.
+    n_iter : int, default=10
+        Number of candidates.
+    scoring : str, callable, list, tuple or dict, default=None
+        As for :class:`sklearn.model_selection.RandomizedSearchCV`; None is the estimator's own `score`.
+    n_jobs : int, default=None
+        Threads for what surrounds the training: earlier and later steps, and the scores. The training itself runs in
+        this process, with torch's own threads.
+    refit : bool, str or callable, default=True
+        Whether the best candidate is fitted to all rows, or by which score or rule it is found.
+    cv : int, cross-validation generator or iterable, default=None
+        The folds; None is five.
+    verbose : int, default=0
+        How much is printed.
+    pre_dispatch : int or str, default="2*n_jobs"
+        How many jobs are dispatched at a time.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the candidates.
+    error_score : "raise" or float, default=nan
+        Score of a candidate in a fold where its fit fails; "raise" raises the error.
+    return_train_score : bool, default=False
+        Whether to score the training rows too.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray
+        Scores of the candidates, as scikit-learn's searches have them. `mean_fit_time` leaves out what is trained in
+        stacks: see `stack_time_`.
+    best_estimator_ : estimator
+        The best candidate, fitted to all rows, with `refit`.
+    best_params_ : dict
+        Its parameters.
+    best_score_ : float
+        Its mean score over the folds.
+    best_index_ : int
+        Its position in `cv_results_`.
+    scorer_ : callable or dict
+        The scores in use.
+    n_splits_ : int
+        Number of folds.
+    refit_time_ : float
+        Seconds of the last fit, with `refit`.
+    multimetric_ : bool
+        Whether there are several scores.
+    n_stacked_ : int
+        Number of fits that were trained in stacks; equal ones, such as those of an encoder under several settings of
+        the head behind it, count once.
+    stack_time_ : float
+        Seconds that their training took.
+
+    See Also
+    --------
+    sklearn.model_selection.RandomizedSearchCV : The same search, one fit after the other.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn_mtae import MultiTaskVAERegressor
+    >>> from sklearn_mtae.model_selection import StackedRandomizedSearchCV
+    >>> X, Y = load_linnerud(return_X_y=True)
+    >>> model = MultiTaskVAERegressor(n_components=2, hidden_layer_sizes=(16,), random_state=0)
+    >>> draws = {"alpha": loguniform(0.1, 10), "learning_rate_init": loguniform(1e-3, 1e-2)}
+    >>> StackedRandomizedSearchCV(model, draws, n_iter=5, cv=4, random_state=0).fit(X, Y).n_stacked_
+    20
+    """

@@ -1,0 +1,409 @@
+"""Models trained as one stack are the models that are trained alone, or are refused by a reason."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+
+from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae import _stacking as stacking
+from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
+from sklearn_mtae.nn.corruptions import CORRUPTIONS
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS
+from sklearn_mtae.nn.objectives import OBJECTIVES
+from sklearn_mtae.nn.penalties import PENALTIES
+from sklearn_mtae.nn.posteriors import POSTERIORS, NormalPosterior
+from sklearn_mtae.nn.priors import PRIORS
+from sklearn_mtae.nn.schedules import SCHEDULES
+from sklearn_mtae.nn.sharing import SHARINGS
+from sklearn_mtae.nn.weightings import WEIGHTINGS
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
+
+SMALL = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "dtype": "float64", "learning_rate_init": 0.01}
+
+
+class Noiseless(NormalPosterior):
+    """A posterior whose draws are its means, so that models can be compared to the last digits."""
+
+    def noise(self, q, generator, n_draws=1):
+        like = q.mean if n_draws == 1 else q.mean.expand(n_draws, *q.mean.shape)
+        return torch.zeros_like(like)
+
+
+def autoencoder(**parameters):
+    return AutoencoderTransformer(**{**SMALL, **parameters})
+
+
+def variational(**parameters):
+    return VAETransformer(**{**SMALL, "posterior": Noiseless, **parameters})
+
+
+def regressor(**parameters):
+    return MultiTaskVAERegressor(**{**SMALL, "posterior": Noiseless, "head_hidden_layer_sizes": (4,), **parameters})
+
+
+RNG = np.random.default_rng(0)
+X = RNG.dirichlet(np.ones(9), size=61)  # admissible to every likelihood, and nine pixels
+Y = X[:, :3] @ RNG.normal(size=(3, 3)) + 0.1 * RNG.normal(size=(61, 3))
+X[RNG.random(X.shape) < 0.1] = np.nan
+Y[RNG.random(Y.shape) < 0.3] = np.nan
+
+
+@pytest.fixture
+def stacks(monkeypatch):
+    """The sizes of the stacks that are made, in turn."""
+    sizes = []
+
+    class Counted(stacking.Stack):
+        def __init__(self, pairs):
+            super().__init__(pairs)
+            sizes.append(len(pairs))
+
+    monkeypatch.setattr(stacking, "Stack", Counted)
+    return sizes
+
+
+def train(calls):
+    """Train estimators together, each with what its `fit` is called with; return what was refused, and the plans."""
+    plans = [estimator._plan(*call) for estimator, *call in calls]
+    refused, interrupted = stacking.train_together([member for plan in plans for member in plan.members])
+    assert not interrupted
+    for (estimator, *_), plan in zip(calls, plans, strict=True):
+        if all(member.finished for member in plan.members):
+            estimator._keep(plan)
+    return refused, plans
+
+
+def numbers(estimator):
+    """Return all that a training leaves: weights, what the loss has learned, and curves."""
+    names = ("n_iter_", "loss_curve_", "validation_scores_", "task_weights_")
+    own = {name: getattr(estimator, name) for name in names if hasattr(estimator, name)}
+    return {**own, **estimator.term_curves_, **estimator._states[0], **estimator._loss_states[0]}
+
+
+def assert_alike(stacked, alone, x=X):
+    ours, theirs = numbers(stacked), numbers(alone)
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        np.testing.assert_allclose(ours[name], value, rtol=1e-6, atol=1e-8, err_msg=name)
+    np.testing.assert_allclose(stacked.transform(x), alone.transform(x), rtol=1e-6, atol=1e-8)
+
+
+def assert_as_alone(calls):
+    """Check that estimators trained together are what `fit` makes of each."""
+    alone = [clone(estimator).fit(X, y, sample_weight=weight) for estimator, X, y, weight in calls]
+    refused, _ = train(calls)
+    assert not refused
+    for (estimator, *call), single in zip(calls, alone, strict=True):
+        assert_alike(estimator, single, call[0])
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_models_that_differ_by_numbers(stacks, early_stopping, weighted):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(201, 6)) @ rng.normal(size=(6, 6))
+    calls = []
+    for k in range(6):
+        estimator = autoencoder(
+            random_state=k,
+            alpha=[3.0, 0.0, 1.0][k % 3],
+            learning_rate_init=[1e-3, 1e-2][k % 2],
+            penalty_weight=[0.0, 0.1, 0.3][k // 2],
+            max_iter=[12, 3, 8, 5, 1, 10][k],
+            early_stopping=early_stopping,
+            n_iter_no_change=[2, 3][k % 2],
+            tol=0.02,
+            batch_size=32,
+        )
+        rows = slice(None) if k % 2 else slice(1, None)
+        weight = rng.uniform(0.1, 2, size=201) * (np.arange(201) > k + 1) if weighted else None
+        calls.append((estimator, x[rows], None, None if weight is None else weight[rows]))
+    assert_as_alone(calls)
+    assert stacks == [6]
+    assert any(estimator.n_iter_ < estimator.max_iter for estimator, *_ in calls) is early_stopping
+
+
+@pytest.mark.parametrize("beta", [None, *SCHEDULES])
+def test_schedules_run_over_the_epochs_of_each_model(stacks, beta):
+    own = {} if beta is None else {"beta": beta}
+    # With 2 batches an epoch, 15 / 22 * 11 / 10 is less than 15 / 20, where a cycle ends.
+    calls = [
+        (variational(random_state=k, max_iter=n, batch_size=31, **own), X, None, None)
+        for k, n in enumerate([11, 10, 4])
+    ]
+    if beta is None:
+        for (estimator, *_), value in zip(calls, [0.0, 1.0, 4.0], strict=True):
+            estimator.set_params(beta=value)
+    assert_as_alone(calls)
+    assert stacks == [3]
+
+
+def test_rows_that_are_held_out_may_be_few(stacks):
+    """As many rows to train on, and 41 held out in nine batches beside a single one."""
+    estimators = [
+        autoencoder(random_state=k, early_stopping=True, batch_size=5, validation_fraction=fraction)
+        for k, fraction in enumerate([0.68, 0.05])
+    ]
+    assert_as_alone([(estimators[0], X[:60], None, None), (estimators[1], X[:20], None, None)])
+    assert stacks == [2]
+
+
+def test_comparing_rows_allows_no_padding():
+    """Models of an objective that compares the rows of a batch, with as many rows to train on, and not held out."""
+    estimators = [variational(objective="beta_tc", early_stopping=True, random_state=k) for k in range(2)]
+    assert_as_alone([(estimators[0], X[:60], None, None), (estimators[1], X[:61], None, None)])
+
+
+DRAWN = {
+    *(("corruption", name) for name in CORRUPTIONS),
+    ("penalty", "contractive"),
+    ("objective", "mmd"),
+    ("posterior", "normal"),
+    ("posterior", "flow"),
+}
+REFUSED = {("objective", "iwae"): "IWAE does not stack", ("task_weighting", "famo"): "FastAdaptive does not stack"}
+REFUSED |= {
+    ("task_weighting", name): "Aggregation does not stack"
+    for name in WEIGHTINGS
+    if name not in ("equal", "uncertainty", "dwa", "famo")
+}
+TABLES = {
+    autoencoder: {
+        "activation": ACTIVATIONS,
+        "architecture": ARCHITECTURES,
+        "corruption": CORRUPTIONS,
+        "likelihood": LIKELIHOODS,
+        "penalty": PENALTIES,
+    },
+    variational: {"objective": OBJECTIVES, "posterior": POSTERIORS, "prior": PRIORS},
+    regressor: {"beta": SCHEDULES, "sharing": SHARINGS, "task_weighting": WEIGHTINGS},
+}
+OPTIONS = [(make, key, name) for make, tables in TABLES.items() for key, table in tables.items() for name in table]
+
+
+@pytest.mark.parametrize(("make", "parameter", "name"), OPTIONS, ids=lambda value: getattr(value, "__name__", value))
+def test_option(stacks, make, parameter, name):
+    estimators = [make(random_state=seed, **{parameter: name}) for seed in (0, 1, 1)]
+    calls = [(estimator, X, Y if make is regressor else None, None) for estimator in estimators]
+    if (parameter, name) in REFUSED:
+        refused, plans = train(calls)
+        assert refused == {REFUSED[parameter, name]: [plan.members[0] for plan in plans]}
+        assert stacks == []
+    elif (parameter, name) in DRAWN:
+        assert train(calls)[0] == {}
+        assert np.isfinite([estimator.loss_curve_ for estimator in estimators]).all()
+        # The second and the third start from the same weights: each draws for itself.
+        assert len({estimator.loss_curve_[-1] for estimator in estimators}) == 3
+        assert stacks == [3]
+    else:
+        assert_as_alone(calls)
+        assert estimators[1].loss_curve_ == pytest.approx(estimators[2].loss_curve_)
+        assert stacks == [3]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"task_similarity": 0.5 * np.ones((3, 3)), "max_iter": 5},
+        {"task_likelihoods": ["gaussian", "squared_error", "laplace"], "task_weighting": "uncertainty"},
+        {"task_likelihoods": ["gaussian", "squared_error", "laplace"], "task_weighting": "dwa", "max_iter": 6},
+        {"task_weighting": "uncertainty", "early_stopping": True, "tol": 0.5, "n_iter_no_change": 2, "max_iter": 9},
+        {"free_bits": 0.2, "layer_norm": True, "prior": "mixture"},
+        {"likelihood": ["gaussian"] * 4 + ["bernoulli"] * 5},
+    ],
+)
+def test_tasks(stacks, parameters):
+    estimators = [regressor(random_state=k, reconstruction_weight=0.1 + k, **parameters) for k in range(3)]
+    assert_as_alone([(estimator, X[k:], Y[k:], None) for k, estimator in enumerate(estimators)])
+    assert stacks[0] == 3
+
+
+@pytest.mark.parametrize("ndim", [1, 2])
+def test_weights_of_rows_and_of_labels(stacks, ndim):
+    rng = np.random.default_rng(0)
+    weights = [rng.uniform(0.5, 2, size=Y.shape[:ndim]) for _ in range(2)]
+    estimators = [regressor(random_state=k, task_weighting="dwa") for k in range(2)]
+    assert_as_alone([(e, X, Y, weight) for e, weight in zip(estimators, weights, strict=True)])
+    assert stacks == [2]
+
+
+def test_classes_that_weigh(stacks):
+    y = np.where(np.isnan(Y), np.nan, np.nanmedian(Y, axis=0) < Y)
+    estimators = [
+        MultiTaskVAEClassifier(**SMALL, posterior=Noiseless, class_weight=weight, random_state=k)
+        for k, weight in enumerate(["balanced", [{0: 2, 1: 1}] * 3])
+    ]
+    assert_as_alone([(estimator, X, y, None) for estimator in estimators])
+    assert stacks == [2]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_encoder_to_start_from(stacks, frozen):
+    encoder = FrozenEstimator(autoencoder(random_state=0, dropout=0.5).fit(X))
+    before = copy.deepcopy(encoder.estimator._states[0])
+    estimators = [regressor(random_state=k, encoder=encoder, freeze_encoder=frozen) for k in range(2)]
+    calls = [(estimator, X, Y, None) for estimator in estimators]
+    if frozen:
+        assert_as_alone(calls)
+    else:
+        assert train(calls)[0] == {}
+    assert stacks == [2]
+    for estimator in estimators:
+        weight = estimator.module_.encoder.encoder[0].weight.numpy()
+        assert (np.array_equal(weight, before["encoder.0.weight"])) is frozen
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda seed: autoencoder(corruption="masking", dropout=0.3, random_state=seed, max_iter=4),
+        lambda seed: VAETransformer(**{**SMALL, "max_iter": 4}, objective="mmd", random_state=seed),
+    ],
+)
+def test_what_is_drawn_has_the_same_distribution(stacks, make):
+    seeds = range(30)
+    together = [make(seed) for seed in seeds]
+    assert train([(estimator, X, None, None) for estimator in together])[0] == {}
+    alone = [make(seed).fit(X) for seed in seeds]
+    # Equal initial weights and orders: the differences are those of the draws alone.
+    differences = np.subtract(*[[estimator.loss_curve_[-1] for estimator in those] for those in (together, alone)])
+    assert (differences != 0).all()
+    assert abs(differences.mean()) < 4 * differences.std(ddof=1) / np.sqrt(len(seeds))
+    assert stacks == [30]
+
+
+class Branching(torch.nn.Linear):
+    """What it does depends on what it sees."""
+
+    def forward(self, x):
+        return super().forward(x) if x.sum() > 0 else super().forward(-x)
+
+
+def branching(n_features, n_code, n_components, n_outputs):
+    return Branching(n_features, n_code), torch.nn.Linear(n_components, n_outputs)
+
+
+def normalised(n_features, n_code, n_components, n_outputs):
+    encoder = torch.nn.Sequential(torch.nn.Linear(n_features, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, n_code))
+    return encoder, torch.nn.Linear(n_components, n_outputs)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "reason"),
+    [(branching, "data-dependent control flow"), (normalised, "BatchNorm1d keeps running statistics")],
+)
+def test_modules_of_the_user_that_are_refused(architecture, reason):
+    estimators = [autoencoder(architecture=architecture, random_state=k) for k in range(2)]
+    other = autoencoder(random_state=0)
+    plans = [estimator._plan(X, None, None) for estimator in (*estimators, other)]
+    members = [plan.members[0] for plan in plans]
+    before = copy.deepcopy([member.pair.state_dict() for member in members[:2]])
+    refused, interrupted = stacking.train_together(members)
+    ((text, those),) = refused.items()
+    assert reason in text
+    assert "\n" not in text
+    assert (those, interrupted) == (members[:2], False)
+    for member, state in zip(members, before, strict=False):
+        assert not member.finished
+        assert member.error is None
+        for name, value in member.pair.state_dict().items():
+            torch.testing.assert_close(value, state[name], rtol=0, atol=0)
+    other._keep(plans[2])
+    assert_alike(other, clone(other).fit(X))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_loss_that_is_not_finite(stacks, early_stopping):
+    estimators = [autoencoder(random_state=k, max_iter=9 - k, early_stopping=early_stopping) for k in range(3)]
+    estimators[1].set_params(learning_rate_init=1e30)
+    _, plans = train([(estimator, X, None, None) for estimator in estimators])
+    with pytest.raises(ValueError, match=r"became .* in epoch \d \(train rows, term 'distortion'\)") as alone:
+        clone(estimators[1]).fit(X)
+    assert str(plans[1].members[0].error) == str(alone.value)
+    assert not plans[1].members[0].finished
+    for estimator in estimators[::2]:
+        assert_alike(estimator, clone(estimator).fit(X))
+    assert stacks == [3]
+
+
+def watched(**parameters):
+    """Return four models whose weights of the tasks learn from epoch to epoch."""
+    own = {"task_weighting": "dwa", "max_iter": 4, **parameters}
+    return [(regressor(random_state=k, learning_rate_init=0.01 + 0.01 * k, **own), X, Y, None) for k in range(4)]
+
+
+def test_as_many_as_the_memory_allows(stacks, monkeypatch):
+    monkeypatch.setattr(stacking, "STACK_BYTES", 1)
+    assert_as_alone(watched())
+    assert stacks == [1] * 4
+    one = watched()[0][0]._plan(X, Y, None).members[0].n_bytes()
+    monkeypatch.setattr(stacking, "STACK_BYTES", int(2.5 * one))
+    assert_as_alone(watched())
+    assert stacks[4:] == [2, 2]
+
+
+def raise_at(monkeypatch, error, condition):
+    """Let a stack raise an error where a condition holds, given the stack and how often it has been called."""
+    forward, n_calls = stacking.Stack.forward, [0]
+
+    def failing(stack, *args):
+        n_calls[0] += 1
+        if condition(stack, n_calls[0]):
+            raise error
+        return forward(stack, *args)
+
+    monkeypatch.setattr(stacking.Stack, "forward", failing)
+
+
+@pytest.mark.parametrize("text", ["CUDA out of memory. Tried to allocate 2 GiB", "[enforce fail] not enough memory"])
+def test_memory_that_does_not_suffice(stacks, monkeypatch, text):
+    # The first stack is in its third epoch of four batches when the memory is gone.
+    raise_at(monkeypatch, RuntimeError(text), lambda stack, n_calls: len(stack) > 2 and n_calls > 9)
+    assert_as_alone(watched())
+    assert stacks == [4, 2, 2]
+
+
+def test_optimiser_goes_on_where_the_memory_did_not_suffice(stacks, monkeypatch):
+    estimators = [call[0] for call in watched()[:3]]
+    alone = [clone(estimator).partial_fit(X, Y).partial_fit(X, Y) for estimator in estimators]
+    for partial_fits in range(2):
+        plans = [estimator._plan(X, Y, None, partial=True) for estimator in estimators]
+        if partial_fits:
+            raise_at(monkeypatch, MemoryError("no more"), lambda stack, n_calls: len(stack) > 2 and n_calls > 2)
+        assert stacking.train_together([plan.members[0] for plan in plans]) == ({}, False)
+        for estimator, plan in zip(estimators, plans, strict=True):
+            estimator._keep(plan)
+    assert stacks == [3, 3, 1, 2]
+    for together, single in zip(estimators, alone, strict=True):
+        assert_alike(together, single)
+
+
+def test_one_model_that_does_not_fit(monkeypatch):
+    raise_at(monkeypatch, RuntimeError("DefaultCPUAllocator: can't allocate memory"), lambda stack, n_calls: True)
+    refused, plans = train(watched())
+    assert list(refused) == ["the memory does not suffice"]
+    assert {id(member) for member in refused["the memory does not suffice"]} == {id(p.members[0]) for p in plans}
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_interrupt_leaves_the_epochs_done(monkeypatch, early_stopping):
+    calls = watched(early_stopping=early_stopping)
+    alone = [clone(estimator).set_params(max_iter=2).fit(X, Y) for estimator, *_ in calls]
+    other = autoencoder(random_state=0)
+    plans = [estimator._plan(*call) for estimator, *call in [*calls, (other, X, None, None)]]
+    n_calls = 2 * (plans[0].members[0].n_batches + early_stopping)
+    raise_at(monkeypatch, KeyboardInterrupt(), lambda stack, n: n > n_calls)
+    with pytest.warns(UserWarning, match="interrupted by user in epoch 3"):
+        refused, interrupted = stacking.train_together([plan.members[0] for plan in plans])
+    assert interrupted
+    assert refused == {}
+    for (estimator, *_), plan, single in zip(calls, plans, alone, strict=False):
+        estimator._keep(plan)
+        assert_alike(estimator, single)
+    assert not plans[-1].members[0].finished
+    assert plans[-1].members[0].history == []
