@@ -162,6 +162,11 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         Seed of the initial weights, the order of the rows and all draws.
     verbose : bool or int, default=False
         Whether to print a line per epoch.
+    checkpoint : str, PathLike or None, default=None
+        File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
+        with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
+        what callbacks of your own remember starts anew, and so does the optimiser of
+        `task_weighting="famo"`.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
         is not here), `optimizer`, `optimizer__betas`, `compile`, ...
@@ -267,6 +272,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         device="auto",
         random_state=None,
         verbose=False,
+        checkpoint=None,
         net_params=None,
     ):
         self.n_components = n_components
@@ -308,6 +314,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+        self.checkpoint = checkpoint
         self.net_params = net_params
 
     def partial_fit(

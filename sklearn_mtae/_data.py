@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from mmap import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from torch import Tensor
 
+from ._index import AllRows, Runs, is_mapped
 from .nn.likelihoods import Likelihood
 from .nn.models import Standardizer
 
@@ -84,31 +84,9 @@ class Data(NamedTuple):
         return labelled / total
 
     @property
-    def taking_part(self) -> "NDArray | AllRows":
+    def taking_part(self) -> NDArray | AllRows:
         """Index of the rows, those of weight zero left out."""
         return AllRows(self.x.shape[0]) if self.weight is None else np.flatnonzero(self.weight)
-
-
-class AllRows:
-    """The index of all rows: what `numpy.arange(n_rows)` is, without its memory.
-
-    Parameters
-    ----------
-    n_rows : int
-        Number of rows.
-    """
-
-    def __init__(self, n_rows: int) -> None:
-        self.n_rows = n_rows
-
-    def __len__(self) -> int:
-        return self.n_rows
-
-    def __getitem__(self, positions: NDArray | slice) -> NDArray:
-        return np.arange(*positions.indices(self.n_rows)) if isinstance(positions, slice) else positions
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
-        return np.arange(self.n_rows, dtype=dtype)
 
 
 class Batch(NamedTuple):
@@ -144,13 +122,6 @@ class Batch(NamedTuple):
 def dense(rows: Any) -> NDArray:
     """Return a block of rows as an array, whatever it was read from."""
     return rows.toarray() if issparse(rows) else rows
-
-
-def is_mapped(array: Any) -> bool:
-    """Return whether an array is a part of a memory-mapped file, such as a `numpy.memmap` or a view of one."""
-    while isinstance(array, np.ndarray):
-        array = array.base
-    return isinstance(getattr(array, "obj", array), mmap)  # numpy.frombuffer puts a memoryview in between
 
 
 def block_rows(n_columns: int) -> int:
@@ -337,31 +308,6 @@ class Rows:
 
     def _send(self, values: NDArray | Tensor) -> Tensor:
         return torch.as_tensor(values, dtype=self.dtype).to(self.device)
-
-
-class Runs:
-    """An order of rows that is read in runs: runs of rows that follow each other, the order of the runs shuffled.
-
-    Parameters
-    ----------
-    n_rows : int
-        Number of rows.
-    size : int
-        Rows of a run; one run may be shorter.
-    generator : torch.Generator
-        Source of the permutation.
-    """
-
-    def __init__(self, n_rows: int, size: int, generator: torch.Generator) -> None:
-        starts = size * torch.randperm(-(-n_rows // size), generator=generator).numpy()
-        lengths = np.minimum(size, n_rows - starts)
-        self._ends = lengths.cumsum()
-        self._offsets = starts - (self._ends - lengths)
-
-    def positions(self, start: int, stop: int) -> NDArray:
-        """Return the rows from one place in the order to another."""
-        places = np.arange(start, stop)
-        return places + self._offsets[np.searchsorted(self._ends, places, side="right")]
 
 
 class Batches:

@@ -10,6 +10,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
+from ._checkpoint import Checkpoint
 from ._data import Batch, Batches, Rows
 from ._optimizer import VectorAdamW, flatten_parameters
 from .nn.loss import Result
@@ -33,6 +34,7 @@ OWN_NAMES = {
     "dataset": "X",
     "valid_rows": "validation_fraction",
     "seeds": "random_state",
+    "checkpoint": "checkpoint",
     "scheduled": "beta",
     "predict_nonlinearity": "likelihood",
 }
@@ -114,6 +116,8 @@ class Net(NeuralNet):
         Rows held out for validation.
     scheduled : bool, default=True
         Whether schedules run over this fit; where not, they stand at their end.
+    checkpoint : Checkpoint or None, default=None
+        Where the training is written after each epoch, and taken up if it was.
     """
 
     def __init__(
@@ -122,12 +126,14 @@ class Net(NeuralNet):
         seeds: tuple[int, int, int] = (0, 1, 2),
         valid_rows: Rows | None = None,
         scheduled: bool = True,
+        checkpoint: Checkpoint | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.seeds = seeds
         self.valid_rows = valid_rows
         self.scheduled = scheduled
+        self.checkpoint = checkpoint
 
     def get_default_callbacks(self) -> list:
         """Return none: what skorch's would record and print comes from the epoch's own sums."""
@@ -173,6 +179,12 @@ class Net(NeuralNet):
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
             raise StopTraining from stop
+        if method_name == "on_epoch_end" and self.checkpoint is not None:
+            self.checkpoint.save(self)
+
+    def stopping(self) -> list[EarlyStopping]:
+        """Return the callbacks that stop early."""
+        return [callback for _, callback in self.callbacks_ if isinstance(callback, EarlyStopping)]
 
     def fit_loop(self, X: Rows, y: None = None, epochs: int | None = None, **fit_params: Any) -> "Net":
         """Train; an interrupt by the user leaves the model of the steps done."""
@@ -181,7 +193,9 @@ class Net(NeuralNet):
         self.best_: dict[str, float] = {}
         self.rows_: Rows | None = X
         self.step_ = 0
-        self.n_steps_ = len(self.get_iterator(X, training=True)) * (self.max_epochs if epochs is None else epochs)
+        epochs = self.max_epochs if epochs is None else epochs
+        self.n_steps_ = len(self.get_iterator(X, training=True)) * epochs
+        epochs -= 0 if self.checkpoint is None else self.checkpoint.restore(self)
         self.looks_back_ = getattr(getattr(self.criterion_, "weighting", None), "looks_back", False)
         self.interrupted_ = False
         self.watched_ = any(self._watches_batches(callback) for _, callback in self.callbacks_)
@@ -268,7 +282,8 @@ class Net(NeuralNet):
 
     def release(self) -> None:
         """Let go of the training data."""
-        self.valid_rows = self.rows_ = None
+        self.valid_rows = self.rows_ = self.checkpoint = None
+        self.optimizer_.state.clear()
         self.callbacks = [callback for callback in self.callbacks if not isinstance(callback, EpochHook)]
         self.callbacks_ = [pair for pair in self.callbacks_ if not isinstance(pair[1], EpochHook)]
 

@@ -6,6 +6,7 @@ from copy import copy
 from functools import partial
 from inspect import signature
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,7 @@ class Composed(BaseEstimator):
         "device": [str],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
+        "checkpoint": [str, PathLike, None],
         "net_params": [dict, None],
     }
 
@@ -87,6 +89,7 @@ class Composed(BaseEstimator):
     device: str
     random_state: int | np.random.RandomState | None
     verbose: bool | int
+    checkpoint: str | PathLike | None
     net_params: dict[str, Any] | None
 
     # What the torch module is built from: kept as it was at `fit`, whatever `set_params` changes later.

@@ -4,7 +4,7 @@ A search first runs in a recording: each `fit` of an estimator of this package l
 are trained as stacks; then the search runs again, and each `fit` finds its result by what it was called with.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -122,10 +122,11 @@ def find(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Fitted | None:
     return trained.get(key)
 
 
-def fingerprint(estimator: Any, *arrays: Any) -> str:
-    """Return a text that is equal for fits that are."""
-    parameters = [(name, _hash(value)) for name, value in sorted(estimator.get_params(deep=False).items())]
-    return joblib.hash((type(estimator).__qualname__, parameters, [_hash(array) for array in arrays]))
+def fingerprint(estimator: Any, *arrays: Any, without: Collection[str] = ()) -> str:
+    """Return a text that is equal for fits that are, parameters `without` some."""
+    parameters = sorted(estimator.get_params(deep=False).items())
+    named = [(name, _hash(value)) for name, value in parameters if name not in without]
+    return joblib.hash((type(estimator).__qualname__, named, [_hash(array) for array in arrays]))
 
 
 def _hash(value: Any) -> str:

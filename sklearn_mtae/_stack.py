@@ -220,7 +220,7 @@ class StackedBatches:
         if (sizes == size).all():
             return batch
         # A model of very few rows has batches without any.
-        share = (counted[:, :size] * (size / sizes[:, None].clamp(min=1))).to(batch.x)
+        share = (counted[:, :size] * (size / sizes[:, None].clamp(min=1).double())).to(batch.x)
         weight = share if batch.weight is None else batch.weight * share
         return batch._replace(weight=weight, counts=sizes.to(batch.x.device))
 

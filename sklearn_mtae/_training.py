@@ -14,12 +14,13 @@ from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from ._callbacks import FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
+from ._checkpoint import Checkpoint
 from ._columns import is_per_column, learn_table
 from ._data import Batches, Data, Rows, block_rows, describe, set_units, standardized_columns
 from ._net import OWN_NAMES, EpochHook, EpochLog, Net, early_stopping
 from ._optimizer import VectorAdamW, dump_optimizer, load_optimizer
 from ._parts import Composed
-from ._shared_fits import find
+from ._shared_fits import find, fingerprint
 from ._stacking import Member, mean_row, train_together
 from ._state import Cache, dump, load, place
 from ._table import Table, is_frame
@@ -43,6 +44,8 @@ class Plan:
         The models to train.
     partial : bool
         Whether it is a `partial_fit`.
+    checkpoint : Checkpoint or None
+        Where the training is written.
     net : Net or None
         Afterwards, the net of the last model that was trained alone.
     """
@@ -51,6 +54,7 @@ class Plan:
     progress: dict[str, Any]
     members: list[Member]
     partial: bool
+    checkpoint: Checkpoint | None = None
     net: Net | None = None
 
     def fitted_attributes(self) -> dict[str, Any]:
@@ -111,8 +115,19 @@ class Trainable(Composed):
         device = self._resolve_device(strict=True)
         progress = self._start() if fresh else self._resume(partial)
         data = self._check_data(X, y, sample_weight, reset=fresh)
+        checkpoint = None if self.checkpoint is None or partial else self._open_checkpoint(data, progress)
         members = [self._make_member(k, data, progress, device, fresh, partial) for k in range(self._n_members)]
-        return Plan(data, progress, members, partial)
+        return Plan(data, progress, members, partial, checkpoint)
+
+    def _open_checkpoint(self, data: Data, progress: dict[str, Any]) -> Checkpoint:
+        """Return where the training is written; one that was left there gives its seed."""
+        if self._n_members > 1:
+            raise ValueError(f"checkpoint needs a single model. Got {self._n_members} members; use n_estimators=1.")
+        shapes = [data.x.shape, *(part for columns in (data.features, data.targets) for part in columns or ())]
+        exempt = ("checkpoint", "device", "net_params", "verbose")
+        checkpoint = Checkpoint(self.checkpoint, fingerprint(self, *shapes, without=exempt))  # type: ignore[arg-type]
+        checkpoint.seed = progress["_seed"] = progress["_seed"] if checkpoint.seed is None else checkpoint.seed
+        return checkpoint
 
     def _make_member(
         self, k: int, data: Data, progress: dict[str, Any], device: torch.device, fresh: bool, partial: bool
@@ -144,7 +159,7 @@ class Trainable(Composed):
             if reason:
                 warnings.warn(f"{len(members)} members are trained one after the other: {reason}.", stacklevel=2)
             for member in members:
-                plan.net = self._train_alone(member, task, plan.partial)
+                plan.net = self._train_alone(member, task, plan)
 
     def _run_stack(self, plan: Plan, task: FitTask) -> dict[str, list[Member]]:
         """Train several models as one; return those that were not, by the reason why."""
@@ -162,7 +177,7 @@ class Trainable(Composed):
             raise KeyboardInterrupt
         return refused
 
-    def _train_alone(self, member: Member, task: FitTask, partial: bool) -> Net:
+    def _train_alone(self, member: Member, task: FitTask, plan: Plan) -> Net:
         """Train one model; return its net."""
         net = self._make_net(
             member.model,
@@ -173,13 +188,14 @@ class Trainable(Composed):
             valid_rows=member.valid,
             seeds=member.seeds,
             scheduled=member.scheduled,
+            checkpoint=plan.checkpoint,
         ).initialize()
         load_optimizer(net, member.optimizer_state)
         net.partial_fit(member.train)
         names = ("train_loss", "train_terms", "valid_loss", "task_weights")
         rows = [row for row in net.history if "train_loss" in row]
         member.history = [{name: row[name] for name in names if name in row} for row in rows]
-        member.optimizer_state = dump_optimizer(net) if partial else {}
+        member.optimizer_state = dump_optimizer(net) if plan.partial else {}
         return net
 
     @staticmethod
@@ -404,6 +420,8 @@ class Trainable(Composed):
         self._code_variance = code_variance
         if plan.net is None or len(plan.members) > 1:
             return
+        if plan.checkpoint is not None and not plan.net.interrupted_:
+            plan.checkpoint.remove()
         plan.net.release()
         # A GPU's memory is given back; what its net recorded is kept for the one that is rebuilt when asked for.
         self._cache = Cache(net=plan.net) if plan.net.device == "cpu" else Cache(history=plan.net.history)

@@ -114,6 +114,10 @@ class VAETransformer(BaseVAE):
         Seed of the initial weights, the order of the rows and all draws.
     verbose : bool or int, default=False
         Whether to print a line per epoch.
+    checkpoint : str, PathLike or None, default=None
+        File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
+        with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
+        what callbacks of your own remember starts anew.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
         is not here), `optimizer`, `optimizer__betas`, `compile`, ...
@@ -208,6 +212,7 @@ class VAETransformer(BaseVAE):
         device="auto",
         random_state=None,
         verbose=False,
+        checkpoint=None,
         net_params=None,
     ):
         self.n_components = n_components
@@ -240,6 +245,7 @@ class VAETransformer(BaseVAE):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+        self.checkpoint = checkpoint
         self.net_params = net_params
 
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:

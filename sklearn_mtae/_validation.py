@@ -21,7 +21,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ._data import Columns, block_rows, blocks, is_mapped
+from ._data import Columns, block_rows, blocks
+from ._index import is_mapped
 from ._table import Table, is_frame
 from ._tasks import per_task
 from .nn.likelihoods import Likelihood

@@ -11,7 +11,8 @@ import torch
 from sklearn.datasets import load_digits
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer, _data
-from sklearn_mtae._data import AllRows, Batches, Data, Rows, describe, is_mapped
+from sklearn_mtae._data import Batches, Data, Rows, describe
+from sklearn_mtae._index import AllRows, is_mapped
 from sklearn_mtae.nn.models import Standardizer
 
 N_COLUMNS, RUN, BATCHES_PER_BUFFER, BATCH = 2, 10, 4, 16

@@ -1,0 +1,62 @@
+"""Which rows take part, and in what order they are read from a file."""
+
+from mmap import mmap
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+def is_mapped(array: Any) -> bool:
+    """Return whether an array is a part of a memory-mapped file, such as a `numpy.memmap` or a view of one."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(getattr(array, "obj", array), mmap)  # numpy.frombuffer puts a memoryview in between
+
+
+class AllRows:
+    """The index of all rows: what `numpy.arange(n_rows)` is, without its memory.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows.
+    """
+
+    def __init__(self, n_rows: int) -> None:
+        self.n_rows = n_rows
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    def __getitem__(self, positions: NDArray | slice) -> NDArray:
+        return np.arange(*positions.indices(self.n_rows)) if isinstance(positions, slice) else positions
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        return np.arange(self.n_rows, dtype=dtype)
+
+
+class Runs:
+    """An order of rows that is read in runs: runs of rows that follow each other, the order of the runs shuffled.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows.
+    size : int
+        Rows of a run; one run may be shorter.
+    generator : torch.Generator
+        Source of the permutation.
+    """
+
+    def __init__(self, n_rows: int, size: int, generator: torch.Generator) -> None:
+        starts = size * torch.randperm(-(-n_rows // size), generator=generator).numpy()
+        lengths = np.minimum(size, n_rows - starts)
+        self._ends = lengths.cumsum()
+        self._offsets = starts - (self._ends - lengths)
+
+    def positions(self, start: int, stop: int) -> NDArray:
+        """Return the rows from one place in the order to another."""
+        places = np.arange(start, stop)
+        return places + self._offsets[np.searchsorted(self._ends, places, side="right")]
