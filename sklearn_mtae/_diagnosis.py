@@ -244,7 +244,7 @@ def is_related(inputs: NDArray) -> bool:
 
 def some_rows(data: Data) -> NDArray:
     """Return at most `N_ROWS` of the rows that took part in a fit, spread over them evenly."""
-    index = np.arange(data.x.shape[0]) if data.weight is None else np.flatnonzero(data.weight)
+    index = data.taking_part
     return index[np.unique(np.linspace(0, len(index) - 1, N_ROWS).astype(int))]
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ._base import BaseAutoencoder
 from ._data import Data, describe, set_units, standardized_columns
+from ._index import AllRows
 from ._table import Table
 from ._tasks import n_dimensions
 from ._validation import (
@@ -178,7 +179,9 @@ class BaseMultiTaskVAE(BaseVAE):
     def _n_members(self) -> int:
         return self.n_estimators
 
-    def _split_rows(self, k: int, index: NDArray, data: Data, seed: int, partial: bool) -> tuple[NDArray, NDArray]:
+    def _split_rows(
+        self, k: int, index: NDArray | AllRows, data: Data, seed: int, partial: bool
+    ) -> tuple[NDArray | AllRows, NDArray]:
         """Return the rows that a member is trained on, and those held out from it.
 
         Each member of an ensemble holds out another fold of the rows, whether it stops early by them or not; when all

@@ -137,8 +137,9 @@ class Composed(BaseEstimator):
 
     def _make_loss(self, module: Autoencoder, state: dict[str, NDArray], data: Data | None = None) -> Loss:
         """Compose the loss, what it has learned put back; it starts anew where its parts are others."""
-        share = None if data is None or data.label_share is None else torch.from_numpy(data.label_share)
-        loss = Loss(**self._loss_parts(module), label_share=share).to(getattr(torch, self.dtype))
+        share = None if data is None else data.label_share
+        label_share = None if share is None else torch.from_numpy(share)
+        loss = Loss(**self._loss_parts(module), label_share=label_share).to(getattr(torch, self.dtype))
         shapes = {name: value.shape for name, value in loss.state_dict().items()}
         if shapes == {name: value.shape for name, value in state.items()}:
             loss.load_state_dict({name: torch.tensor(value) for name, value in state.items()})

@@ -5,6 +5,7 @@ from copy import deepcopy
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, vmap
@@ -250,3 +251,14 @@ def _plain(value: Any) -> str:
     if isinstance(value, partial):
         return f"partial({_plain(value.func)}, {value.args!r}, {value.keywords!r})"
     return repr(value)
+
+
+def mean_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the means over several models of what was recorded of an epoch."""
+    names = [name for name in rows[0] if all(name in row for row in rows)]
+    return {
+        name: mean_row([row[name] for row in rows])
+        if isinstance(rows[0][name], dict)
+        else np.mean([row[name] for row in rows], axis=0).tolist()
+        for name in names
+    }

@@ -1,6 +1,7 @@
 """Training several models as one: which go together, each with its own rows, rates and end, and what becomes of it."""
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import groupby
 from math import inf
@@ -11,9 +12,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ._data import Batch, Rows
-from ._net import Net, StopTraining
+from ._devices import give_back, is_out_of_memory
+from ._net import EpochHook, Net, StopTraining
 from ._optimizer import State, VectorAdamW
-from ._stack import Pair, Stack, StackedBatches, signature, slice_models
+from ._stack import Pair, Stack, StackedBatches, mean_row, signature, slice_models
 from .nn.loss import Loss, Result
 from .nn.models import Autoencoder
 
@@ -86,6 +88,8 @@ class Member:
         refusing = [part for part in parts if not getattr(part, "stackable", True)]
         if refusing:
             return f"{type(refusing[0]).__name__} does not stack"
+        if self.train.streamed:
+            return "the rows lie in a file too large to be read in any order"
         running = [part for part in self.model.modules() if getattr(part, "running_mean", None) is not None]
         if running:
             return f"{type(running[0]).__name__} keeps running statistics, which do not stack; use LayerNorm"
@@ -191,6 +195,10 @@ class StackNet(Net):
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Notify the callbacks; after those of an epoch, see who is at the end."""
+        if method_name == "on_epoch_end" and any(isinstance(callback, EpochHook) for _, callback in self.callbacks_):
+            for position, run in enumerate(self.runs_):  # scikit-learn's callbacks look at what has become of them
+                if not run.done:
+                    self.module_.write(position, run.member.pair, self.module_.learned)
         super().notify(method_name, **cb_kwargs)
         if method_name == "on_epoch_end":
             self._end_epoch()
@@ -298,17 +306,6 @@ class StackNet(Net):
                     }
 
 
-def mean_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the means over several models of what was recorded of an epoch."""
-    names = [name for name in rows[0] if all(name in row for row in rows)]
-    return {
-        name: mean_row([row[name] for row in rows])
-        if isinstance(rows[0][name], dict)
-        else np.mean([row[name] for row in rows], axis=0).tolist()
-        for name in names
-    }
-
-
 def train_together(members: Sequence[Member], callbacks: Sequence[Any] = ()) -> tuple[dict[str, list[Member]], bool]:
     """Train models, those of one kind as one.
 
@@ -355,16 +352,18 @@ def _parts(group: list[Member]) -> Iterator[list[Member]]:
 
 def _train(members: list[Member], callbacks: Sequence[Any]) -> tuple[str | None, bool]:
     """Train a stack, in halves where the memory does not suffice; return why not, if not, and whether interrupted."""
-    optimizers = [member.optimizer_state for member in members]
+    before = [(member.optimizer_state, deepcopy(member.pair.state_dict())) for member in members]
     try:
         net = _make_net(members, callbacks).initialize().partial_fit(members[0].train)
         return None, net.interrupted_
     except Exception as error:
         reason = None if is_out_of_memory(error) else str(error).partition("\n")[0] or repr(error)
+    give_back(members[0].train.device)
     left = [member for member in members if not member.finished]
-    for member, state in zip(members, optimizers, strict=True):
+    for member, (optimizer_state, weights) in zip(members, before, strict=True):
         if not member.finished:
-            member.history, member.error, member.optimizer_state = [], None, state
+            member.history, member.error, member.optimizer_state = [], None, optimizer_state
+            member.pair.load_state_dict(weights)
     if reason is not None or len(left) == 1:
         return reason or "the memory does not suffice", False
     for half in (left[: len(left) // 2], left[len(left) // 2 :]):
@@ -391,9 +390,3 @@ def _make_net(members: list[Member], callbacks: Sequence[Any]) -> StackNet:
         verbose=0,
         members=members,
     )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory could not be had."""
-    texts = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, MemoryError) or any(text in str(error) for text in texts)

@@ -12,6 +12,7 @@ ROOT = Path(sklearn_mtae.__file__).parent
 LEAVES = {"likelihoods", "posteriors", "priors", "corruptions", "penalties", "schedules", "architectures", "random"}
 ABOVE = {
     "_parts",
+    "_planning",
     "_training",
     "_interpretation",
     "_base",
@@ -46,7 +47,8 @@ def imports(path):
 
 
 FILES = sorted(ROOT.rglob("*.py"))
-NAMES = ("data", "labels", "net", "state", "table", "tasks", "callbacks", "columns", "validation")
+NAMES = ("callbacks", "checkpoint", "columns", "data", "devices", "index", "labels", "net", "optimizer", "shared_fits")
+NAMES += ("stack", "stacking", "state", "table", "tasks", "validation")
 BELOW = [ROOT / f"_{name}.py" for name in NAMES]
 BELOW += sorted((ROOT / "metrics").glob("*.py"))
 

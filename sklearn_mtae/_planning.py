@@ -1,0 +1,267 @@
+"""What a fit is made of before its first step: the models, their rows and their seeds."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.utils import check_random_state
+
+from ._checkpoint import Checkpoint
+from ._columns import is_per_column, learn_table
+from ._data import Data, Rows, describe, set_units, standardized_columns
+from ._devices import resolve_device
+from ._index import AllRows
+from ._net import Net
+from ._parts import Composed
+from ._shared_fits import fingerprint
+from ._stacking import Member, mean_row
+from ._state import Cache, dump, load, place
+from ._table import Table, is_frame
+from ._validation import check_feature_names, check_features, check_support, check_weights
+from .nn.models import Autoencoder
+
+
+@dataclass
+class Plan:
+    """A fit that is prepared.
+
+    Parameters
+    ----------
+    data : Data
+        What `fit` was called with, checked.
+    progress : dict
+        The estimator's attributes as they are before the first epoch.
+    members : list of Member
+        The models to train.
+    partial : bool
+        Whether it is a `partial_fit`.
+    checkpoint : Checkpoint or None
+        Where the training is written.
+    net : Net or None
+        Afterwards, the net of the last model that was trained alone.
+    """
+
+    data: Data
+    progress: dict[str, Any]
+    members: list[Member]
+    partial: bool
+    checkpoint: Checkpoint | None = None
+    net: Net | None = None
+
+    def fitted_attributes(self) -> dict[str, Any]:
+        """Return the attributes of an estimator fitted as far as the training has come."""
+        states = {
+            "_states": [dump(member.model) for member in self.members],
+            "_loss_states": [dump(member.loss) for member in self.members],
+            "_optimizer_states": [member.optimizer_state if self.partial else {} for member in self.members],
+        }
+        return {**self.progress, **states, "_cache": Cache()}
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return a row for each epoch: the means over the models that it trained."""
+        longest = max(len(member.history) for member in self.members)
+        rows = [[m.history[epoch] for m in self.members if len(m.history) > epoch] for epoch in range(longest)]
+        return [row[0] if len(row) == 1 else mean_row(row) for row in rows]
+
+
+class Planned(Composed):
+    """An estimator that knows what a fit of it is made of."""
+
+    def _plan(self, X: Any, y: Any, sample_weight: Any, partial: bool = False) -> Plan:
+        """Return what a fit is made of, checked and ready for the first step."""
+        self._validate_params()
+        fresh = not (self.__sklearn_is_fitted__() and (partial or self.warm_start))
+        device = self._resolve_device(strict=True)
+        progress = self._start() if fresh else self._resume(partial)
+        data = self._check_data(X, y, sample_weight, reset=fresh)
+        checkpoint = None if self.checkpoint is None or partial else self._open_checkpoint(data, progress)
+        members = [self._make_member(k, data, progress, device, fresh, partial) for k in range(self._n_members)]
+        return Plan(data, progress, members, partial, checkpoint)
+
+    def _open_checkpoint(self, data: Data, progress: dict[str, Any]) -> Checkpoint:
+        """Return where the training is written; one that was left there gives its seed."""
+        if self._n_members > 1:
+            raise ValueError(f"checkpoint needs a single model. Got {self._n_members} members; use n_estimators=1.")
+        shapes = [data.x.shape, *(part for columns in (data.features, data.targets) for part in columns or ())]
+        exempt = ("checkpoint", "device", "net_params", "verbose")
+        checkpoint = Checkpoint(self.checkpoint, fingerprint(self, *shapes, without=exempt))  # type: ignore[arg-type]
+        checkpoint.seed = progress["_seed"] = progress["_seed"] if checkpoint.seed is None else checkpoint.seed
+        return checkpoint
+
+    def _make_member(
+        self, k: int, data: Data, progress: dict[str, Any], device: torch.device, fresh: bool, partial: bool
+    ) -> Member:
+        """Return a model with all that its training is made of; the first is that of an estimator with one."""
+        model = self._prepare_module(k, data, progress, fresh)
+        train, valid = self._make_rows(k, data, model, progress, device, partial)
+        model = place(model, device)
+        return Member(
+            model,
+            self._make_loss(model, progress["_loss_states"][k], data).to(device),
+            train,
+            valid,
+            batch_size=self._n_batch_rows(len(train)),
+            n_epochs=1 if partial else self.max_iter,
+            seeds=self._seeds(k, progress),
+            learning_rate=self.learning_rate_init,
+            alpha=self.alpha,
+            patience=self.n_iter_no_change,
+            tol=self.tol,
+            scheduled=not partial,
+            optimizer_state=progress["_optimizer_states"][k],
+        )
+
+    def _start(self) -> dict[str, Any]:
+        """Return the attributes of a fit before its first epoch."""
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        curves = {"loss_curve_": [], "validation_scores_": [], "term_curves_": {}}
+        blueprint = {name: getattr(self, name) for name in self._blueprint_names}
+        states = {name: [{}] * self._n_members for name in ("_optimizer_states", "_loss_states")}
+        return {"_seed": seed, "_blueprint": blueprint, "n_iter_": 0, **states, **curves}
+
+    def _resume(self, keep_optimizer: bool) -> dict[str, Any]:
+        """Return the attributes of the last fit, copied: a fit that fails leaves them as they were."""
+        for name, fitted in self._blueprint.items():
+            if repr(getattr(self, name)) != repr(fitted):
+                raise ValueError(
+                    f"A fit that goes on needs the parameters that shape the model as they were. {name}={fitted!r} "
+                    f"became {getattr(self, name)!r}; fit from the start with warm_start=False."
+                )
+        names = ["_seed", "_optimizer_states", "_loss_states", "n_iter_", "loss_curve_", "validation_scores_"]
+        names += ["term_curves_", "task_weights_"]
+        progress = deepcopy({name: getattr(self, name) for name in names if hasattr(self, name)})
+        optimizer = {} if keep_optimizer else {"_optimizer_states": [{}] * self._n_members}
+        return {**progress, "_blueprint": self._blueprint, **optimizer}
+
+    def _seeds(self, k: int, progress: dict[str, Any]) -> tuple[int, int, int]:
+        """Return seeds for the rows' order, the draws and the validation's draws of a model, others at each call."""
+        sequence = np.random.SeedSequence([progress["_seed"], progress["n_iter_"], *([k] if k else [])])
+        order, draws, validation = (int(seed) for seed in sequence.generate_state(3))
+        return order, draws, validation
+
+    def _check_features(self, X: Any, *, reset: bool) -> Any:
+        """Return the columns of X as the model sees them; with `reset`, learn what they are."""
+        if not reset:
+            return check_features(self, X, self._table, reset=False)
+        self._table = None
+        if is_frame(X) or is_per_column(self.likelihood):
+            check_feature_names(self, X)
+            self._table = self._learn_table(X)
+        x = check_features(self, X, self._table, reset=True)
+        if issparse(x) and standardized_columns(self._make_likelihood()).any():
+            raise TypeError(
+                f"Sparse data was passed for X, which needs likelihoods whose columns are not centred, such as "
+                f"'multinomial' or 'poisson'. Got likelihood={self.likelihood!r}; use X.toarray(), or reduce the "
+                "columns first: sklearn.decomposition.TruncatedSVD takes sparse data."
+            )
+        return x
+
+    def _learn_table(self, X: Any) -> Table | None:
+        """Return how X's columns are expanded and restored."""
+        return learn_table(X, self.likelihood, self._names_in)
+
+    def _check_data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
+        """Check features and weights; there are no targets here."""
+        x = self._check_features(X, reset=reset)
+        weight = check_weights(sample_weight, x)
+        return Data(x, None, weight, describe(x, weight))
+
+    def _prepare_module(self, k: int, data: Data, progress: dict[str, Any], fresh: bool) -> Autoencoder:
+        """Return a model to train, its columns' units learned; at first a new one."""
+        dtype = getattr(torch, self.dtype)
+        module = self._empty_module(progress["_blueprint"], self._initial_seed(k, progress)).to(dtype)
+        if not fresh:
+            load(module, deepcopy(self._states[k]), dtype)
+        self._check_values(module, data)
+        if fresh:
+            self._learn_units(module, data)
+            self._learn_rows(module, data)
+        return module
+
+    @staticmethod
+    def _initial_seed(k: int, progress: dict[str, Any]) -> int:
+        """Return the seed of the initial weights of a model."""
+        return int(np.random.SeedSequence([progress["_seed"], k]).generate_state(1)[0]) if k else progress["_seed"]
+
+    def _check_values(self, module: Autoencoder, data: Data) -> None:
+        """Check the features against their likelihood."""
+        check_support(data.features, module.likelihood, f"likelihood={self.likelihood!r}", "X", self._expanded_names)
+
+    def _learn_units(self, module: Autoencoder, data: Data) -> None:
+        """Set location and scale of the features."""
+        features = data.features
+        scale = features.deviation if self._is_standard(module) else features.bounded_deviation
+        set_units(module.units, module.likelihood, features.mean, scale)
+
+    def _learn_rows(self, module: Autoencoder, data: Data) -> None:
+        """Let parts that start from rows of the data have them."""
+
+    def _is_standard(self, module: Autoencoder) -> bool:
+        """Return whether the unit of a feature is its standard deviation: by default in a linear model."""
+        return self.scaling == "standard" or (self.scaling == "auto" and not module.hidden_weights())
+
+    def _make_rows(
+        self,
+        k: int,
+        data: Data,
+        module: Autoencoder,
+        progress: dict[str, Any],
+        device: torch.device,
+        partial: bool,
+    ) -> tuple[Rows, Rows | None]:
+        """Return the rows to train a model on and those held out; rows of weight zero are in neither."""
+        n_rows = data.x.shape[0]
+        index, held_out = self._split_rows(k, data.taking_part, data, progress["_seed"], partial)
+        common = {
+            "x": data.x,
+            "units": deepcopy(module.units),
+            "complete": tuple(
+                columns is not None and bool((columns.n_observed == n_rows).all())
+                for columns in (data.features, data.targets)
+            ),
+            "y": data.y,
+            "y_units": deepcopy(getattr(module, "task_units", None)),
+            "weight": data.weight,
+            "label_weight": data.label_weight,
+            "device": device,
+            "dtype": getattr(torch, self.dtype),
+        }
+        if data.weight is not None and len(held_out):
+            # Each part has an average weight of 1: a loss in nats per row, whoever is in it.
+            weight = data.weight.copy()
+            for part in (held_out, index):
+                weight[part] /= weight[part].mean()
+            common["weight"] = weight
+        train = Rows(index=index, **common)
+        return train, Rows(index=held_out, **common) if self.early_stopping and len(held_out) else None
+
+    def _split_rows(
+        self, k: int, index: NDArray | AllRows, data: Data, seed: int, partial: bool
+    ) -> tuple[NDArray | AllRows, NDArray]:
+        """Return the rows that a model is trained on, and those held out from it."""
+        if partial or not self.early_stopping:
+            return index, index[:0]
+        n_valid = ceil(self.validation_fraction * len(index))
+        if n_valid >= len(index):
+            raise ValueError(
+                f"early_stopping=True holds out validation_fraction={self.validation_fraction} of the rows and needs "
+                f"one more to train on. Got {len(index)} rows."
+            )
+        index = np.random.default_rng(seed).permutation(index)
+        return index[n_valid:], index[:n_valid]
+
+    def _n_batch_rows(self, n_rows: int) -> int:
+        if self.batch_size is None:
+            return n_rows
+        if isinstance(self.batch_size, str):
+            return min(n_rows, max(16, min(200, n_rows // 8)))
+        return min(n_rows, self.batch_size)
+
+    def _resolve_device(self, strict: bool = False) -> torch.device:
+        """Return the device to use; where one that was asked for is absent, an error (`strict`) or the CPU."""
+        return resolve_device(self.device, strict=strict)

@@ -1,0 +1,87 @@
+"""Devices: which one a process takes, and batches that are too large for it."""
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_mtae import AutoencoderTransformer
+from sklearn_mtae._devices import is_out_of_memory, resolve_device
+from sklearn_mtae._net import Net
+
+X = np.random.default_rng(0).standard_normal((96, 4))
+SMALL = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 6, "batch_size": 32, "random_state": 0}
+
+
+@pytest.mark.parametrize(
+    ("process", "device"),
+    [
+        ("MainProcess", "cuda:0"),
+        ("LokyProcess-1", "cuda:0"),
+        ("LokyProcess-3", "cuda:2"),
+        ("ForkPoolWorker-4", "cuda:0"),
+    ],
+)
+def test_workers_share_out_the_gpus(process, device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr("sklearn_mtae._devices.current_process", lambda: type("Process", (), {"name": process}))
+    assert str(resolve_device("auto", strict=True)) == device
+    assert str(resolve_device("cuda", strict=True)) == device
+    assert str(resolve_device("cuda:1", strict=True)) == "cuda:1", "a GPU by its number is the one that is meant"
+
+
+def test_looking_for_a_device_does_not_initialise_cuda():
+    resolve_device("auto", strict=True)
+    assert not torch.cuda.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"), True),
+        (MemoryError(), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_tells_want_of_memory_from_other_errors(error, expected):
+    assert is_out_of_memory(error) is expected
+
+
+def limit(monkeypatch, n_rows, from_epoch=0):
+    """Let no batch of more rows go through, from an epoch on."""
+    evaluate = Net._evaluate
+
+    def limited(net, batch, progress):
+        if len(batch.x) > n_rows and len(net.history) > from_epoch:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
+        return evaluate(net, batch, progress)
+
+    monkeypatch.setattr(Net, "_evaluate", limited)
+
+
+@pytest.mark.parametrize("from_epoch", [0, 2])
+def test_want_of_memory_halves_the_batch(from_epoch, monkeypatch):
+    limit(monkeypatch, 8, from_epoch)
+    model = AutoencoderTransformer(**SMALL)
+    with pytest.warns(UserWarning, match=r"Tried to allocate 2.00 GiB The training goes on with batch_size=") as caught:
+        model.fit(X)
+    assert [str(warning.message).split("=")[-1] for warning in caught] == ["16.", "8."]
+    assert model.n_iter_ == 6, "the epochs that were done are not done again"
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    assert model.net_.batch_size == 8
+
+
+def test_want_of_memory_for_a_single_row_is_an_error(monkeypatch):
+    limit(monkeypatch, 0)
+    with pytest.raises(torch.OutOfMemoryError), pytest.warns(UserWarning, match="goes on"):
+        AutoencoderTransformer(**SMALL).fit(X)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_memory_is_given_back_after_fit():
+    before = torch.cuda.memory_allocated()
+    model = AutoencoderTransformer(device="cuda", **SMALL).fit(X)
+    model.transform(X)
+    model._cache.clear()
+    assert torch.cuda.memory_allocated() <= before
