@@ -65,6 +65,7 @@ class StackedSearch:
     estimator: Any
     cv: Any
     refit: Any
+    scoring: Any
     n_stacked_: int
     stack_time_: float
 
@@ -129,7 +130,7 @@ class StackedSearch:
     def _record(self, candidates: list[dict[str, Any]]) -> Recording:
         """Return the fits that the candidates ask for."""
         X, y, params = self._called
-        search = Recorder(self.estimator, {}, cv=self.cv, scoring=_no_score, refit=False, error_score=0.0, n_jobs=1)
+        search = Recorder(self.estimator, {}, cv=self.cv, scoring=self.scoring, refit=False, error_score=0.0, n_jobs=1)
         search.candidates = candidates
         with recorded() as search.record, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # each will be given again
@@ -154,11 +155,6 @@ class StackedSearch:
             "refitted.",
             stacklevel=4,
         )
-
-
-def _no_score(estimator: Any, X: Any, y: Any = None) -> float:
-    """Return nothing of interest: recorded fits end before they are scored."""
-    return 0.0
 
 
 class StackedGridSearchCV(StackedSearch, GridSearchCV):

@@ -1,0 +1,394 @@
+"""Searches that train all candidates as one, against scikit-learn's, which train one after the other."""
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import FitFailedWarning
+from sklearn.linear_model import Ridge
+from sklearn.metrics import make_scorer, r2_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    RandomizedSearchCV,
+    ShuffleSplit,
+    cross_val_score,
+)
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+
+from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, _shared_fits
+from sklearn_mtae import _stacking as stacking
+from sklearn_mtae._training import Trainable
+from sklearn_mtae.model_selection import StackedGridSearchCV, StackedRandomizedSearchCV
+
+from .test_stacking import Noiseless, raise_at
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
+
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 3, "dtype": "float64", "random_state": 0, "learning_rate_init": 0.01}
+autoencoder = partial(AutoencoderTransformer, 2, **SMALL)
+regressor = partial(MultiTaskVAERegressor, 2, **SMALL, posterior=Noiseless)
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(61, 5)) @ RNG.normal(size=(5, 5))
+Y = X[:, :2] + 0.1 * RNG.normal(size=(61, 2))
+y = Y[:, 0]
+GROUPS = RNG.integers(0, 7, size=61)
+WEIGHT = RNG.uniform(0, 2, size=61)
+NUMBERS = {"code__alpha": [0, 3], "code__penalty_weight": [0.0, 0.5]}
+
+
+def pipeline(head=None, **parameters):
+    return Pipeline([("scale", StandardScaler()), ("code", autoencoder(**parameters)), ("head", head or Ridge())])
+
+
+def error(estimator, X, y):
+    return -np.abs(estimator.predict(X) - y).mean()
+
+
+def errors(estimator, X, y):
+    return {"absolute": error(estimator, X, y), "r2": estimator.score(X, y)}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left():
+    yield
+    assert _shared_fits.trained == {}
+    assert _shared_fits.recording.get() is None
+
+
+@pytest.fixture
+def single_fits(monkeypatch):
+    """The estimators that are fitted one by one."""
+    fitted, train = [], Trainable._train
+
+    def counted(estimator, *args):
+        fitted.append(estimator)
+        return train(estimator, *args)
+
+    monkeypatch.setattr(Trainable, "_train", counted)
+    return fitted
+
+
+def assert_same(stacked, plain):
+    ours, theirs = stacked.cv_results_, plain.cv_results_
+    assert list(ours) == list(theirs)
+    assert ours["params"] == theirs["params"]
+    for name in theirs:
+        if name.startswith(("split", "mean_t", "std_t")):
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-6, atol=1e-9, err_msg=name)
+    for name in ("best_params_", "best_index_", "n_splits_", "multimetric_"):
+        assert getattr(stacked, name, None) == getattr(plain, name, None), name
+    assert hasattr(stacked, "best_score_") == hasattr(plain, "best_score_")
+    assert getattr(stacked, "best_score_", 0) == pytest.approx(getattr(plain, "best_score_", 0))
+    assert hasattr(stacked, "best_estimator_") == hasattr(plain, "best_estimator_")
+    if hasattr(plain, "best_estimator_"):
+        np.testing.assert_allclose(stacked.predict(X), plain.predict(X), rtol=1e-6)
+
+
+def both(estimator, grid, *call, fit=None, **options):
+    """Return both searches, fitted."""
+    call = call or (X, y)
+    one_process = {name: value for name, value in options.items() if name not in ("n_jobs", "pre_dispatch")}
+    plain = GridSearchCV(estimator, grid, **{"cv": 3, **one_process}).fit(*call, **(fit or {}))
+    stacked = StackedGridSearchCV(estimator, grid, **{"cv": 3, **options})
+    before = stacked.get_params()
+    stacked.fit(*call, **(fit or {}))
+    assert all(stacked.get_params()[name] is value for name, value in before.items())
+    return stacked, plain
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"return_train_score": True},
+        {"scoring": ["r2", "neg_mean_squared_error"], "refit": "r2"},
+        {"scoring": {"a": "r2", "b": error}, "refit": "b", "return_train_score": True},
+        {"scoring": error},
+        {"scoring": errors, "refit": "absolute"},
+        {"scoring": errors, "refit": False},
+        {"refit": False},
+        {"refit": lambda results: int(np.argmin(results["mean_test_score"]))},
+        {"cv": KFold(4, shuffle=True, random_state=0)},
+        {"cv": ShuffleSplit(2, test_size=0.3, random_state=np.random.RandomState(0).randint(9))},
+        {"cv": [(np.arange(40), np.arange(40, 61)), (np.arange(20, 61), np.arange(20))]},
+        {"cv": GroupKFold(3), "fit": {"groups": GROUPS}},
+        {"fit": {"code__sample_weight": WEIGHT}},
+        {"fit": {"head__sample_weight": WEIGHT}},
+        {"n_jobs": 2},
+        {"n_jobs": 2, "pre_dispatch": 1, "scoring": ["r2"], "refit": "r2"},
+    ],
+    ids=str,
+)
+def test_same_as_one_by_one(single_fits, options):
+    stacked, plain = both(pipeline(), NUMBERS, **options)
+    assert_same(stacked, plain)
+    n_refits = options.get("refit", True) is not False
+    assert stacked.n_stacked_ == 4 * plain.n_splits_
+    assert len(single_fits) == 4 * plain.n_splits_ + 2 * n_refits
+    assert stacked.stack_time_ > 0
+
+
+@pytest.mark.parametrize(
+    ("grid", "n_stacked"),
+    [
+        ({"head__alpha": [0.1, 1.0, 10.0]}, 3),
+        ({"head__alpha": [0.1, 1.0], "code__alpha": [0, 1]}, 6),
+        ([{"head": [SVR()], "head__C": [1, 10]}, {"head": [Ridge()], "code__n_components": [1, 3]}], 9),
+        ({"code": [autoencoder(), autoencoder(batch_size=10), PCA(2), "passthrough"]}, 6),
+        ({"code": [autoencoder(), regressor()], "scale": [StandardScaler(), PCA(4)]}, 12),
+        ({"code__max_iter": [1, 4], "code__early_stopping": [True, False], "code__tol": [0.5]}, 12),
+        ({"code__hidden_layer_sizes": [(8,), (4, 4), ()], "code__learning_rate_init": [0.001, 0.01]}, 18),
+    ],
+)
+def test_what_is_trained_together(single_fits, grid, n_stacked):
+    stacked = StackedGridSearchCV(pipeline(), grid, cv=3).fit(X, y)
+    assert stacked.n_stacked_ == n_stacked
+    assert len(single_fits) <= 1
+    plain = GridSearchCV(pipeline(), grid, cv=3).fit(X, y)
+    for results in (stacked.cv_results_, plain.cv_results_):
+        results["params"] = [str(candidate) for candidate in results["params"]]
+    stacked.best_params_, plain.best_params_ = (str(search.best_params_) for search in (stacked, plain))
+    assert_same(stacked, plain)
+
+
+def test_random_candidates():
+    draws = {"code__alpha": [0, 1, 3], "code__learning_rate_init": [0.001, 0.003, 0.01], "head__alpha": [0.1, 1, 10]}
+    options = {"n_iter": 6, "cv": 3, "random_state": 0, "return_train_score": True}
+    stacked = StackedRandomizedSearchCV(pipeline(), draws, **options).fit(X, y)
+    assert_same(stacked, RandomizedSearchCV(pipeline(), draws, **options).fit(X, y))
+    assert len(stacked.cv_results_["params"]) == 6
+    stateful = StackedRandomizedSearchCV(pipeline(), draws, **{**options, "random_state": np.random.RandomState(0)})
+    plain = RandomizedSearchCV(pipeline(), draws, **{**options, "random_state": np.random.RandomState(0)})
+    assert_same(stateful.fit(X, y), plain.fit(X, y))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "targets"),
+    [
+        (regressor(), Y),
+        (regressor(n_estimators=2), np.where(RNG.random(Y.shape) < 0.2, np.nan, Y)),
+        (MultiTaskVAEClassifier(2, **SMALL, posterior=Noiseless), y > 0),
+        (MultiTaskVAEClassifier(2, **SMALL, posterior=Noiseless), np.array(["a", "b"])[(Y > 0).astype(int)]),
+    ],
+)
+def test_tasks(estimator, targets):
+    grid = {"reconstruction_weight": [0.1, 1.0], "task_weighting": ["equal", "dwa"]}
+    stacked = StackedGridSearchCV(estimator, grid, cv=3).fit(X, targets)
+    plain = GridSearchCV(estimator, grid, cv=3).fit(X, targets)
+    np.testing.assert_allclose(stacked.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(stacked.predict(X), plain.predict(X))
+    assert stacked.n_stacked_ == 12
+
+
+@pytest.mark.parametrize("seed", [None, np.random.RandomState(0)])
+def test_folds_that_differ_at_each_split(single_fits, seed):
+    cv = KFold(3, shuffle=True, random_state=seed)
+    search = StackedGridSearchCV(pipeline(), NUMBERS, cv=cv, refit=False).fit(X, y)
+    assert search.n_stacked_ == 12
+    assert single_fits == []
+    assert search.cv is cv
+    generator = ((rows, rows) for rows in [np.arange(30), np.arange(20, 61)])
+    assert StackedGridSearchCV(pipeline(), NUMBERS, cv=generator).fit(X, y).n_stacked_ == 8
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_frames(kind):
+    library = pytest.importorskip(kind)
+    frame = library.DataFrame({name: X[:, column] for column, name in enumerate("abcde")})
+    search = StackedGridSearchCV(autoencoder(), {"alpha": [0, 3]}, cv=3).fit(frame)
+    plain = GridSearchCV(autoencoder(), {"alpha": [0, 3]}, cv=3).fit(frame)
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
+    assert search.n_stacked_ == 6
+    assert list(search.feature_names_in_) == list("abcde")
+
+
+@pytest.mark.parametrize(
+    "grid", [{"code__alpha": [0, -1]}, {"code__learning_rate_init": [0.01, 1e30], "code__max_iter": [15]}]
+)
+def test_candidates_that_fail(grid, single_fits):
+    searches = [kind(pipeline(), grid, cv=3, error_score=-7.0) for kind in (GridSearchCV, StackedGridSearchCV)]
+    for search in searches:
+        with pytest.warns(FitFailedWarning, match="3 fits failed out of a total of 6"):
+            search.fit(X, y)
+    assert_same(searches[1], searches[0])
+    assert searches[1].cv_results_["mean_test_score"][1] == -7
+    for search in searches:
+        with pytest.raises(ValueError, match=r"'alpha' parameter|must stay finite"):
+            search.set_params(error_score="raise").fit(X, y)
+        assert search.cv == 3
+
+
+def test_all_candidates_fail():
+    for kind in (GridSearchCV, StackedGridSearchCV):
+        with pytest.raises(ValueError, match="All the 3 fits failed"):
+            kind(pipeline(), {"code__learning_rate_init": [1e30], "code__max_iter": [15]}, cv=3).fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore:No fit could be stacked")
+def test_errors_in_the_call_are_those_of_scikit_learn():
+    for fit in (
+        lambda search: search.fit(X, y[:-1]),
+        lambda search: search.set_params(scoring="nonsense").fit(X, y),
+        lambda search: search.set_params(scoring=["r2"], refit=True).fit(X, y),
+        lambda search: search.set_params(param_grid={"code__nonsense": [1]}).fit(X, y),
+    ):
+        messages = []
+        for kind in (GridSearchCV, StackedGridSearchCV):
+            with pytest.raises(ValueError, match=r".") as caught:
+                fit(kind(pipeline(), NUMBERS, cv=3))
+            messages.append(str(caught.value).partition("\n")[0].replace("StackedGrid", "Grid"))
+        assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"task_weighting": "pcgrad"}, "6 fits are done one after the other: Aggregation does not stack"),
+        ({"net_params": {"optimizer__eps": 1e-7}}, "6 fits are done one after the other: net_params are those"),
+    ],
+)
+def test_fits_that_do_not_stack(parameters, reason):
+    estimator = regressor(**parameters)
+    search = StackedGridSearchCV(estimator, {"alpha": [0, 3]}, cv=3)
+    with pytest.warns(UserWarning, match=reason):
+        search.fit(X, Y)
+    plain = GridSearchCV(estimator, {"alpha": [0, 3]}, cv=3).fit(X, Y)
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
+    assert search.n_stacked_ == 0
+
+
+def test_some_fits_do_not_stack(single_fits):
+    grid = {"task_weighting": ["equal", "pcgrad"], "alpha": [0, 3]}
+    search = StackedGridSearchCV(regressor(), grid, cv=3, refit=False)
+    with pytest.warns(UserWarning, match="6 fits are done one after the other"):
+        search.fit(X, Y)
+    assert (search.n_stacked_, len(single_fits)) == (6, 6)
+
+
+def test_estimators_of_others():
+    with pytest.warns(UserWarning, match="No fit could be stacked"):
+        search = StackedGridSearchCV(Ridge(), {"alpha": [0.1, 1]}, cv=3).fit(X, y)
+    assert_same(search, GridSearchCV(Ridge(), {"alpha": [0.1, 1]}, cv=3).fit(X, y))
+
+
+def test_what_is_printed(capsys):
+    both(pipeline(), NUMBERS, verbose=2)
+    plain, stacked = capsys.readouterr().out.split("Fitting 3 folds for each of 4 candidates, totalling 12 fits\n")[1:]
+    starts = [[line.partition(" total")[0] for line in out.splitlines()] for out in (plain, stacked)]
+    assert [line.rstrip(";.") for line in starts[0]] == [line.rstrip(";.") for line in starts[1]]
+    assert len(starts[1]) == 12
+
+
+def test_copies():
+    search, plain = both(pipeline(), NUMBERS)
+    again = pickle.loads(pickle.dumps(search))
+    assert_same(again, plain)
+    unfitted = clone(search)
+    assert not hasattr(unfitted, "cv_results_")
+    assert_same(unfitted.fit(X, y), plain)
+    assert_same(search.fit(X, y), plain)
+    assert search.best_estimator_["code"].partial_fit(X).n_iter_ == 4
+
+
+def test_fits_that_are_shared_stay_apart():
+    """What several candidates have in common is not one object."""
+    fitted = []
+
+    def keep(estimator, X, y):
+        fitted.append(estimator["code"])
+        return estimator.score(X, y)
+
+    StackedGridSearchCV(pipeline(), {"head__alpha": [0.1, 1.0]}, scoring=keep, cv=2, refit=False).fit(X, y)
+    one, other = fitted[0], fitted[2]
+    np.testing.assert_array_equal(one.transform(X), other.transform(X))
+    before = other.transform(X)
+    one.partial_fit(X)
+    one.loss_curve_.append(0.0)
+    np.testing.assert_array_equal(other.transform(X), before)
+    assert (one.n_iter_, other.n_iter_, len(other.loss_curve_)) == (4, 3, 3)
+
+
+def test_within_cross_validation():
+    scores = [
+        cross_val_score(kind(pipeline(), NUMBERS, cv=2), X, y, cv=2) for kind in (GridSearchCV, StackedGridSearchCV)
+    ]
+    np.testing.assert_allclose(*scores, rtol=1e-6)
+
+
+def test_a_search_within_a_search():
+    outer = {"code__penalty_weight": [0.0, 0.5]}
+    searches = [
+        kind(kind(pipeline(), {"code__alpha": [0, 3]}, cv=2), {f"estimator__{k}": v for k, v in outer.items()}, cv=2)
+        for kind in (GridSearchCV, StackedGridSearchCV)
+    ]
+    plain, stacked = (search.fit(X, y) for search in searches)
+    assert_same(stacked, plain)
+
+
+def test_interrupt_leaves_the_candidates_that_are_done(monkeypatch):
+    grid = {"code__hidden_layer_sizes": [(8,), (4,)], "code__alpha": [0, 3]}
+    plain = GridSearchCV(pipeline(), {**grid, "code__hidden_layer_sizes": [(8,)]}, cv=3).fit(X, y)
+    raise_at(monkeypatch, KeyboardInterrupt(), lambda stack, n: stack.learned["model.encoder.0.weight"].shape[1] == 4)
+    search = StackedGridSearchCV(pipeline(), grid, cv=3)
+    with pytest.warns(UserWarning, match="interrupted by user") as caught:
+        search.fit(X, y)
+    messages = [str(warning.message) for warning in caught]
+    assert any("Training interrupted by user in epoch" in message for message in messages)
+    assert any("2 of 4 candidates are done. The best of them is not refitted." in message for message in messages)
+    assert search.cv_results_["params"] == plain.cv_results_["params"]
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
+    assert search.best_params_ == plain.best_params_
+    assert not hasattr(search, "best_estimator_")
+    assert (search.refit, search.cv) == (True, 3)
+
+
+@pytest.mark.parametrize("n_before", [0, 4])
+def test_interrupt_before_any_candidate_is_done(monkeypatch, n_before):
+    """In the first step, or after a few: a model that is trained by half is none of the grid's."""
+    raise_at(monkeypatch, KeyboardInterrupt(), lambda stack, n_calls: n_calls > n_before)
+    search = StackedGridSearchCV(pipeline(), NUMBERS, cv=3)
+    with pytest.warns(UserWarning, match="interrupted by user"), pytest.raises(KeyboardInterrupt):
+        search.fit(X, y)
+    assert (search.refit, search.cv) == (True, 3)
+    assert not hasattr(search, "cv_results_")
+    monkeypatch.undo()
+    assert_same(search.fit(X, y), GridSearchCV(pipeline(), NUMBERS, cv=3).fit(X, y))
+
+
+def test_memory_that_does_not_suffice(monkeypatch):
+    raise_at(monkeypatch, RuntimeError("out of memory"), lambda stack, n_calls: True)
+    search = StackedGridSearchCV(pipeline(), NUMBERS, cv=3)
+    with pytest.warns(UserWarning, match="12 fits are done one after the other: the memory does not suffice"):
+        search.fit(X, y)
+    assert_same(search, GridSearchCV(pipeline(), NUMBERS, cv=3).fit(X, y))
+    monkeypatch.undo()
+    monkeypatch.setattr(stacking, "STACK_BYTES", 1)
+    assert StackedGridSearchCV(pipeline(), NUMBERS, cv=3).fit(X, y).n_stacked_ == 12
+
+
+@pytest.mark.parametrize(
+    ("code", "scored"), [(True, True), (True, False), (False, True)], ids=["both", "encoder", "scorer"]
+)
+def test_metadata_routing(code, scored):
+    with sklearn.config_context(enable_metadata_routing=True):
+        estimator = Pipeline(
+            [
+                ("code", autoencoder().set_fit_request(sample_weight=code)),
+                ("head", Ridge().set_fit_request(sample_weight=False).set_score_request(sample_weight=False)),
+            ]
+        )
+        scorer = make_scorer(r2_score).set_score_request(sample_weight=scored)
+        grid = {"code__alpha": [0, 3]}
+        fit = {"sample_weight": WEIGHT, "groups": GROUPS}
+        stacked, plain = both(estimator, grid, scoring=scorer, cv=GroupKFold(3), fit=fit)
+    assert_same(stacked, plain)
+    assert stacked.n_stacked_ == 6
