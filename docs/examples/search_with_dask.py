@@ -39,7 +39,7 @@ def search(client: Client) -> None:
     folds = list(StratifiedKFold(4, shuffle=True, random_state=0).split(X, y))
     model = GridSearchCV(Pipeline([("coder", coder), ("svc", SVC())]), GRID, cv=folds)
 
-    # Arrays are sent to the workers once. dask cannot make them again, so a worker that dies takes with it those that no
+    # Arrays are sent to the workers once. dask cannot make them again: a worker that dies takes those with it that no
     # other has. `scatter` sends every array to every worker, the rows of the folds too; the memory manager would
     # remove all copies but one.
     client.amm.stop()

@@ -39,10 +39,10 @@ folds = StratifiedKFold(4, shuffle=True, random_state=0)
 search = GridSearchCV(Pipeline([("coder", coder), ("svc", SVC())]), GRID, cv=folds)
 
 # %%
-# Without ``n_jobs`` joblib would use one process: this one. An actor has one core here, and ray gives it as many threads.
-# Fits that need more, or part of a GPU, ask for it in the same place: ``{"num_cpus": 4}``, ``{"num_gpus": 0.25}``. The
-# other two settings start an actor that has died, and the fits that it was at, again: by default it would end the
-# search. For them ray grumbles once when the actors are dismissed.
+# Without ``n_jobs`` joblib would use one process: this one. An actor has one core here, and ray gives it as many
+# threads. Fits that need more, or part of a GPU, ask for it in the same place: ``{"num_cpus": 4}``,
+# ``{"num_gpus": 0.25}``. The other two settings start an actor that has died, and the fits that it was at, again: by
+# default it would end the search. For them ray grumbles once when the actors are dismissed.
 
 actors = {"num_cpus": 1, "max_restarts": 3, "max_task_retries": 3}
 with joblib.parallel_config(backend="ray", n_jobs=-1, ray_remote_args=actors):
