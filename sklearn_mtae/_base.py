@@ -18,6 +18,7 @@ from ._columns import needs_positive, takes_sparse
 from ._data import block_rows, blocks, dense, tensor
 from ._interpretation import Interpretable
 from ._net import Net
+from ._parts import DTYPES
 from ._state import Cache, load, place
 from ._validation import FLOATS, check_out
 from ._version import __version__
@@ -169,7 +170,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
     @property
     def _trained_dtype(self) -> torch.dtype:
-        return getattr(torch, self._blueprint["dtype"])
+        return DTYPES[self._blueprint["dtype"]]
 
     @property
     def _n_features_out(self) -> int:

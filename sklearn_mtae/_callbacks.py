@@ -27,8 +27,8 @@ class FitTask:
     ----------
     estimator : estimator
         The estimator that is fitted.
-    n_epochs : int
-        Epochs it is to run.
+    n_epochs : int or None
+        Epochs it is to run; None if that is not known.
     fitted_attributes : callable
         Returns the attributes of an estimator fitted as far as the training has come.
     X, y, sample_weight
@@ -38,7 +38,7 @@ class FitTask:
     def __init__(
         self,
         estimator: BaseEstimator,
-        n_epochs: int,
+        n_epochs: int | None,
         fitted_attributes: Callable[[], dict[str, Any]],
         X: Any,
         y: Any,

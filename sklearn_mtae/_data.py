@@ -19,6 +19,7 @@ from scipy.sparse import issparse
 from torch import Tensor
 
 from ._index import AllRows, Runs, is_mapped
+from ._layout import Layout, lay_out
 from .nn.likelihoods import Likelihood
 from .nn.models import Standardizer
 
@@ -335,6 +336,20 @@ class Batches:
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
+
+    @property
+    def even(self) -> bool:
+        """Whether all batches are of one size."""
+        return len(self.rows) % len(self) == 0
+
+    def table(self) -> Batch | None:
+        """Return all rows where they are kept on the device."""
+        return self.rows.resident
+
+    def layout(self) -> Layout:
+        """Return which rows of the table make up the batches of an epoch: those that an iteration yields."""
+        order = torch.randperm(len(self.rows), generator=self.generator)
+        return lay_out([len(self.rows)], len(self), order[None]).of_one()
 
     def __iter__(self) -> Iterator[Batch]:
         per_block = max(1, block_rows(self.rows.x.shape[1]) // self.batch_size)

@@ -192,8 +192,9 @@ class BaseMultiTaskVAE(BaseVAE):
             return super()._split_rows(k, index, data, seed, partial)
         assert data.y is not None
         order = np.random.default_rng([seed, k // n_folds]).permutation(index)
-        patterns = np.unique(np.isnan(data.y[order]), axis=0, return_inverse=True)[1]
-        order = order[np.argsort(patterns.ravel(), kind="stable")]
+        labelled = ~np.isnan(data.y[order]) if data.label_weight is None else data.label_weight[order] > 0
+        rarest_last = labelled[:, np.argsort(-labelled.sum(axis=0), kind="stable")]
+        order = order[np.lexsort(rarest_last.T)]
         held_out = np.arange(len(order)) % n_folds == k % n_folds
         return order[~held_out], order[held_out]
 

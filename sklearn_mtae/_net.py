@@ -12,8 +12,10 @@ from torch import nn
 
 from ._checkpoint import Checkpoint
 from ._data import Batch, Batches, Rows
+from ._graphs import LEAST_STEPS, RECORDERS, StepGraph, is_recordable, tabulate
+from ._layout import add_product, along
 from ._optimizer import VectorAdamW, flatten_parameters
-from .nn.loss import Result
+from .nn.loss import Result, Scales
 from .nn.random import draw_from
 
 OWN_NAMES = {
@@ -90,19 +92,6 @@ def _silent(*args: Any) -> None:
     """Print nothing."""
 
 
-def _along(n_rows: int | torch.Tensor, value: torch.Tensor) -> int | torch.Tensor:
-    """Return the numbers of rows, of several models where they are a tensor, in a shape that goes with a value."""
-    return n_rows if isinstance(n_rows, int) else n_rows.view(-1, *[1] * (value.dim() - 1))
-
-
-def _add_product(total: torch.Tensor, value: torch.Tensor, n_rows: int | torch.Tensor) -> None:
-    """Add a mean over rows to a sum over rows, in place."""
-    if isinstance(n_rows, int):
-        total.add_(value, alpha=n_rows)
-    else:
-        total.add_(value * _along(n_rows, value))
-
-
 class Net(NeuralNet):
     """A skorch net over a model of this package and a `Loss`.
 
@@ -118,6 +107,8 @@ class Net(NeuralNet):
         Whether schedules run over this fit; where not, they stand at their end.
     checkpoint : Checkpoint or None, default=None
         Where the training is written after each epoch, and taken up if it was.
+    record_steps : bool, default=True
+        Whether a device that can repeat a recorded step by itself does so.
     """
 
     def __init__(
@@ -127,6 +118,7 @@ class Net(NeuralNet):
         valid_rows: Rows | None = None,
         scheduled: bool = True,
         checkpoint: Checkpoint | None = None,
+        record_steps: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -134,6 +126,7 @@ class Net(NeuralNet):
         self.valid_rows = valid_rows
         self.scheduled = scheduled
         self.checkpoint = checkpoint
+        self.record_steps = record_steps
 
     def get_default_callbacks(self) -> list:
         """Return none: what skorch's would record and print comes from the epoch's own sums."""
@@ -199,6 +192,7 @@ class Net(NeuralNet):
         self.looks_back_ = getattr(getattr(self.criterion_, "weighting", None), "looks_back", False)
         self.interrupted_ = False
         self.watched_ = any(self._watches_batches(callback) for _, callback in self.callbacks_)
+        self.graph_ = self._open_graph(self.get_iterator(X, training=True))
         try:
             with torch.enable_grad():
                 super().fit_loop(X, y, epochs, **fit_params)
@@ -207,6 +201,8 @@ class Net(NeuralNet):
         except KeyboardInterrupt:
             self.interrupted_ = True
             warnings.warn(f"Training interrupted by user in epoch {len(self.history)}.", stacklevel=2)
+        finally:
+            self._close_graph()
         return self
 
     @staticmethod
@@ -230,6 +226,8 @@ class Net(NeuralNet):
         self, iterator: Batches, training: bool, prefix: str, step_fn: Callable[..., dict], **fit_params: Any
     ) -> dict[str, torch.Tensor]:
         """Run the batches of an epoch; return the averages over its rows of the loss and its terms."""
+        if training and self.graph_ is not None:
+            return self._repeat(self.graph_, iterator)
         exact = torch.float32 if str(self.device) == "mps" else torch.float64
         totals: dict[str, torch.Tensor] = {}
         n_rows: int | torch.Tensor = 0
@@ -246,10 +244,48 @@ class Net(NeuralNet):
                 total = totals.get(name)
                 if total is None:
                     total = totals[name] = torch.zeros_like(value, dtype=exact)
-                _add_product(total, value, batch.n_rows)
+                add_product(total, value, batch.n_rows)
             n_rows = n_rows + batch.n_rows
         dtype = step["loss"].dtype
-        return {name: (total / _along(n_rows, total)).to(dtype) for name, total in totals.items()}
+        return {name: (total / along(n_rows, total)).to(dtype) for name, total in totals.items()}
+
+    def _open_graph(self, iterator: Batches) -> StepGraph | None:
+        """Return what repeats the steps of a training on these batches; None where they are taken one by one."""
+        able = self.record_steps and torch.device(self.device).type in RECORDERS and self.n_steps_ >= LEAST_STEPS
+        if not able or self.watched_ or self.compile or not isinstance(self.optimizer_, VectorAdamW):
+            return None
+        parts = [*self.module_.modules(), *self.criterion_.modules(), *(loss.objective for loss in self._losses())]
+        rows = iterator.table() if is_recordable(parts, iterator.even) else None
+        return None if rows is None else StepGraph(self._take, rows, [self.module_, self.criterion_], self.noise_)
+
+    def _close_graph(self) -> None:
+        if self.graph_ is not None:
+            self.graph_.close()
+        self.graph_ = None
+
+    def _repeat(self, graph: StepGraph, iterator: Batches) -> dict[str, torch.Tensor]:
+        """Run the batches of an epoch as steps that the device repeats."""
+        scheduled = any(callable(loss.beta) for loss in self._losses())
+        ahead = range(len(iterator)) if scheduled else [0]
+        scales = tabulate([self._scales(self._progress(step)) for step in ahead], len(iterator), scheduled)
+        learned = [parameter.requires_grad for parameter in self.module_.parameters()]
+        averages = graph.run(iterator.layout(), scales, [learned, self.optimizer_.numbers()])
+        self.step_ += len(iterator)
+        return averages
+
+    def _take(self, batch: Batch, scales: Scales) -> dict[str, torch.Tensor]:
+        """Take a step; return the loss and its terms."""
+        self._zero_grad_optimizer()
+        result = self._evaluate(batch, scales)
+        self._backward(result)
+        self.optimizer_.step()
+        self._constrain()
+        step = self._record(result)
+        return {"loss": step["loss"], **step["means"]}
+
+    def _losses(self) -> list[Any]:
+        """Return the losses in use."""
+        return [self.criterion_]
 
     def _record_epoch(self, averages: dict[str, torch.Tensor], training: bool, prefix: str) -> None:
         """Record what an epoch came to."""
@@ -313,23 +349,26 @@ class Net(NeuralNet):
 
     def _step_and_look_back(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Take a step and tell the weighting what it did to the losses of the same batch, by the same draws."""
-        before, progress = self.noise_.get_state(), self._progress()
+        before, scales = self.noise_.get_state(), self._scales(self._progress())
         step = self._step(batch, **fit_params)
         after = self.noise_.get_state()
         self.noise_.set_state(before)
         with torch.no_grad():
-            result = self._evaluate(batch, progress)
+            result = self._evaluate(batch, scales)
         self.noise_.set_state(after)
         self.criterion_.weighting.after_step(step["means"]["tasks"], result.means["tasks"], result.labelled)
         return step
 
-    def _progress(self) -> float:
+    def _progress(self, ahead: int = 0) -> float:
         """Return the part of the training that is done; schedules stand at their end where they do not run."""
-        return self.step_ / self.n_steps_ if self.scheduled else 1.0
+        return (self.step_ + ahead) / self.n_steps_ if self.scheduled else 1.0
+
+    def _scales(self, progress: float) -> Scales:
+        return self.criterion_.scales(progress)
 
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of a batch and its gradients."""
-        result = self._evaluate(batch, self._progress())
+        result = self._evaluate(batch, self._scales(self._progress()))
         self._backward(result)
         self.step_ += 1
         return self._record(result)
@@ -340,7 +379,7 @@ class Net(NeuralNet):
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of a held-out batch, schedules at their end so that epochs compare."""
         with torch.no_grad():
-            return self._record(self._evaluate(batch, 1.0))
+            return self._record(self._evaluate(batch, self._scales(1.0)))
 
     @staticmethod
     def _record(result: Result) -> dict[str, Any]:
@@ -351,7 +390,6 @@ class Net(NeuralNet):
             "means": {name: mean.detach() for name, mean in result.means.items()} | labelled,
         }
 
-    def _evaluate(self, batch: Batch, progress: float) -> Result:
+    def _evaluate(self, batch: Batch, scales: Scales) -> Result:
         output = self.module_(batch.x, batch.y, batch.complete, self.criterion_.n_draws)
-        scales = self.criterion_.scales(progress)
         return self.criterion_(self.module_, output, batch.weight, batch.label_weight, scales)

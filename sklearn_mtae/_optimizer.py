@@ -85,6 +85,13 @@ class VectorAdamW(torch.optim.Optimizer):
         """Take the optimiser up where it was saved."""
         super().load_state_dict(state_dict)
         self._lists = None
+        for vector, state in self.state.items():
+            # torch leaves the number of steps where it was read to; the fused kernel wants it beside the vector.
+            state["step"] = state["step"].to(vector.device)
+
+    def numbers(self) -> list[dict[str, Any]]:
+        """Return the numbers that a step takes, of each group."""
+        return [{name: value for name, value in group.items() if name != "params"} for group in self.param_groups]
 
     def _list(self, vectors: list[nn.Parameter]) -> tuple[list, list, list, list, list]:
         """Return vectors, gradients, both moments and numbers of steps of a group: looked up once, not at each step."""

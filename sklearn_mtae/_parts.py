@@ -30,6 +30,11 @@ from .nn.objectives import OBJECTIVES
 from .nn.penalties import PENALTIES
 from .nn.random import seeded
 
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
+"""Precision of weights, losses and the optimiser, by `dtype`."""
+PRODUCTS = {"bfloat16": torch.bfloat16}
+"""Precision of the products within networks while training, where it is another."""
+
 
 class Composed(BaseEstimator):
     """An estimator whose model is composed of parts, each of them a parameter."""
@@ -56,7 +61,7 @@ class Composed(BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
-        "dtype": [StrOptions({"float32", "float64"})],
+        "dtype": [StrOptions(set(DTYPES))],
         "device": [str],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -139,7 +144,7 @@ class Composed(BaseEstimator):
         """Compose the loss, what it has learned put back; it starts anew where its parts are others."""
         share = None if data is None else data.label_share
         label_share = None if share is None else torch.from_numpy(share)
-        loss = Loss(**self._loss_parts(module), label_share=label_share).to(getattr(torch, self.dtype))
+        loss = Loss(**self._loss_parts(module), label_share=label_share).to(DTYPES[self.dtype])
         shapes = {name: value.shape for name, value in loss.state_dict().items()}
         if shapes == {name: value.shape for name, value in state.items()}:
             loss.load_state_dict({name: torch.tensor(value) for name, value in state.items()})

@@ -17,7 +17,7 @@ from ._data import Data, Rows, describe, set_units, standardized_columns
 from ._devices import resolve_device
 from ._index import AllRows
 from ._net import Net
-from ._parts import Composed
+from ._parts import DTYPES, PRODUCTS, Composed
 from ._shared_fits import fingerprint
 from ._stacking import Member, mean_row
 from ._state import Cache, dump, load, place
@@ -173,10 +173,11 @@ class Planned(Composed):
 
     def _prepare_module(self, k: int, data: Data, progress: dict[str, Any], fresh: bool) -> Autoencoder:
         """Return a model to train, its columns' units learned; at first a new one."""
-        dtype = getattr(torch, self.dtype)
+        dtype = DTYPES[self.dtype]
         module = self._empty_module(progress["_blueprint"], self._initial_seed(k, progress)).to(dtype)
         if not fresh:
             load(module, deepcopy(self._states[k]), dtype)
+        module.products = PRODUCTS.get(self.dtype)
         self._check_values(module, data)
         if fresh:
             self._learn_units(module, data)
@@ -229,7 +230,7 @@ class Planned(Composed):
             "weight": data.weight,
             "label_weight": data.label_weight,
             "device": device,
-            "dtype": getattr(torch, self.dtype),
+            "dtype": DTYPES[self.dtype],
         }
         if data.weight is not None and len(held_out):
             # Each part has an average weight of 1: a loss in nats per row, whoever is in it.

@@ -152,8 +152,9 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Least improvement of the held-out loss, in nats per row.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit.
-    dtype : {"float32", "float64"}, default="float32"
-        Precision of the training. Inference has the precision of its input.
+    dtype : {"float32", "float64", "bfloat16"}, default="float32"
+        Precision of the training; "bfloat16" is that of products alone, weights and losses stay float32. Inference has
+        the precision of its input.
     device : str, default="auto"
         Torch device; "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState instance or None, default=None

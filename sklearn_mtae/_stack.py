@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call, vmap
 
 from ._data import Batch, Rows, block_rows
+from ._layout import Layout, lay_out
 from .nn.loss import Loss, Result, Scales
 from .nn.models import Autoencoder
 
@@ -78,8 +79,11 @@ class Stack(nn.Module):
         for parameter in self.learned.values():
             parameter.grad = torch.zeros_like(parameter)
 
-    def forward(self, batch: Batch, scales: Sequence[Scales]) -> Result:
-        """Return the results of all models, which lie along the first axis of each of its tensors."""
+    def forward(self, batch: Batch, scales: Scales) -> Result:
+        """Return the results of all models, which lie along the first axis of each of its tensors.
+
+        The weights of the terms are each a number, one number per model or a tensor of shape (n_models,).
+        """
         parts = {"x": batch.x, "y": batch.y, "weight": batch.weight, "label_weight": batch.label_weight}
         tensors = {name: part for name, part in parts.items() if part is not None}
         shared, own = _split(scales, batch.x)
@@ -134,12 +138,14 @@ def _all_named(module: nn.Module) -> Iterator[str]:
     yield from (name for name, _ in module.named_buffers(remove_duplicate=False))
 
 
-def _split(scales: Sequence[Scales], like: Tensor) -> tuple[dict[str, float], dict[str, Tensor]]:
+def _split(scales: Scales, like: Tensor) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Return the scales that all models share, and those of each."""
     shared, own = {}, {}
-    for name, values in zip(Scales._fields, zip(*scales, strict=True), strict=True):
-        if len(set(values)) == 1:
-            shared[name] = values[0]
+    for name, values in scales._asdict().items():
+        if isinstance(values, Tensor):
+            own[name] = values
+        elif not isinstance(values, tuple) or len(set(values)) == 1:
+            shared[name] = values[0] if isinstance(values, tuple) else values
         else:
             own[name] = torch.tensor(values, dtype=like.dtype, device=like.device)
     return shared, own
@@ -176,6 +182,33 @@ class StackedBatches:
 
     def __len__(self) -> int:
         return -(-max(len(rows) for rows in self.rows) // self.batch_size)
+
+    @property
+    def even(self) -> bool:
+        """Whether all batches of all models are of one size."""
+        return len({len(rows) for rows in self.rows}) == 1 and len(self.rows[0]) % len(self) == 0
+
+    def table(self) -> Batch | None:
+        """Return the rows of all models, one after the other, where they are kept on the device."""
+        kept = [rows.resident for rows in self.rows]
+        if any(part is None for part in kept):
+            return None
+        columns = zip(*(part[:4] for part in kept), strict=True)  # type: ignore[index]
+        table = Batch(*(None if own[0] is None else torch.cat(own) for own in columns), complete=kept[0].complete)  # type: ignore[arg-type, union-attr]
+        for rows, start in zip(self.rows, self._starts(), strict=True):
+            # Views of the table: there need not be two copies.
+            own = slice(int(start), int(start) + len(rows))
+            vars(rows)["resident"] = table.each(lambda part, own=own: part[own])
+        return table
+
+    def layout(self) -> Layout:
+        """Return which rows of the table make up the batches of an epoch: those that an iteration yields."""
+        n_rows = [len(rows) for rows in self.rows]
+        return lay_out(n_rows, len(self), self._orders(max(n_rows))).shifted(self._starts())
+
+    def _starts(self) -> Tensor:
+        """Return where the rows of each model begin in the table."""
+        return torch.tensor([0, *(len(rows) for rows in self.rows)]).cumsum(0)[:-1]
 
     def __iter__(self) -> Iterator[Batch]:
         n_rows, n_batches = torch.tensor([len(rows) for rows in self.rows]), len(self)

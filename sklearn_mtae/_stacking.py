@@ -16,7 +16,7 @@ from ._devices import give_back, is_out_of_memory
 from ._net import EpochHook, Net, StopTraining
 from ._optimizer import State, VectorAdamW
 from ._stack import Pair, Stack, StackedBatches, mean_row, signature, slice_models
-from .nn.loss import Loss, Result
+from .nn.loss import Loss, Result, Scales
 from .nn.models import Autoencoder
 
 STACK_BYTES = 2**30
@@ -207,12 +207,18 @@ class StackNet(Net):
         for parameter in self.module_.learned.values():
             parameter.grad.zero_()
 
-    def _evaluate(self, batch: Batch, progress: float) -> Result:
+    def _losses(self) -> list[Loss]:
+        return [run.member.loss for run in self.runs_]
+
+    def _scales(self, progress: float) -> Scales:
+        """Return the weights of the terms, each as one number per model."""
         # In steps: a share of a share may be rounded to the other side of where a schedule jumps.
         step, per_epoch = round(progress * self.n_steps_), self.n_steps_ // self.max_epochs
-        shares = (min(1.0, step / (per_epoch * run.member.n_epochs)) for run in self.runs_)
-        losses = (run.member.loss for run in self.runs_)
-        return self.module_(batch, [loss.scales(share) for loss, share in zip(losses, shares, strict=True)])
+        own = (run.member.loss.scales(min(1.0, step / (per_epoch * run.member.n_epochs))) for run in self.runs_)
+        return Scales(*zip(*own, strict=True))  # type: ignore[arg-type]
+
+    def _evaluate(self, batch: Batch, scales: Scales) -> Result:
+        return self.module_(batch, scales)
 
     def _backward(self, result: Result) -> None:
         result.loss.sum().backward()
@@ -283,6 +289,8 @@ class StackNet(Net):
         self.module_.keep(left)
         self.initialize_optimizer()
         self.best_values_ = best
+        self._close_graph()
+        self.graph_ = self._open_graph(self.get_iterator(self.runs_[0].member.train, training=True))  # type: ignore[arg-type]
 
     def _moments(self, position: int) -> State:
         """Return the optimiser's state of one model."""

@@ -50,7 +50,9 @@ class Trainable(Planned):
     def _train(self, X: Any, y: Any, sample_weight: Any, partial: bool) -> Self:
         """Check the data, build the models or take them up where they were left, train them and keep their states."""
         plan = self._plan(X, y, sample_weight, partial)
-        task = FitTask(self, plan.members[0].n_epochs, plan.fitted_attributes, X, y, sample_weight)
+        # Members may be trained as one, in parts, or one after the other.
+        n_epochs = plan.members[0].n_epochs if len(plan.members) == 1 else None
+        task = FitTask(self, n_epochs, plan.fitted_attributes, X, y, sample_weight)
         self._run(plan, task)
         self._keep(plan)
         task.end()

@@ -14,6 +14,7 @@ from torch import Tensor
 from ._base import BaseAutoencoder
 from ._data import Data, blocks, dense, describe
 from ._diagnosis import Diagnosed
+from ._parts import DTYPES
 from ._validation import Interval, StrOptions, check_cells, check_support, resolve
 from .nn.importance import Draws, draw
 from .nn.models import VAE, Autoencoder, Output
@@ -191,7 +192,7 @@ class BaseVAE(Diagnosed):
             chosen = candidates[np.linspace(0, len(candidates) - 1, module.prior.n_learned).astype(int)]
             rows = module.units(torch.from_numpy(dense(data.x[np.unique(chosen)])))
             # In training, `fill` would corrupt them.
-            module.prior.learn(module.eval().fill(rows.to(getattr(torch, self.dtype))))
+            module.prior.learn(module.eval().fill(rows.to(DTYPES[self.dtype])))
             module.train()
 
     def _resolve_beta(self) -> float | Callable[[float], float]:

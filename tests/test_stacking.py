@@ -16,23 +16,17 @@ from sklearn_mtae.nn.corruptions import CORRUPTIONS
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 from sklearn_mtae.nn.objectives import OBJECTIVES
 from sklearn_mtae.nn.penalties import PENALTIES
-from sklearn_mtae.nn.posteriors import POSTERIORS, NormalPosterior
+from sklearn_mtae.nn.posteriors import POSTERIORS
 from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.schedules import SCHEDULES
 from sklearn_mtae.nn.sharing import SHARINGS
 from sklearn_mtae.nn.weightings import WEIGHTINGS
 
+from .stacks import Noiseless, assert_alike, branching, raise_at, train
+
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 
 SMALL = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "dtype": "float64", "learning_rate_init": 0.01}
-
-
-class Noiseless(NormalPosterior):
-    """A posterior whose draws are its means, so that models can be compared to the last digits."""
-
-    def noise(self, q, generator, n_draws=1):
-        like = q.mean if n_draws == 1 else q.mean.expand(n_draws, *q.mean.shape)
-        return torch.zeros_like(like)
 
 
 autoencoder = partial(AutoencoderTransformer, **SMALL)
@@ -58,32 +52,6 @@ def stacks(monkeypatch):
 
     monkeypatch.setattr(stacking, "Stack", Counted)
     return sizes
-
-
-def train(calls):
-    """Train estimators together, each with what its `fit` takes; return what was refused, and the plans."""
-    plans = [estimator._plan(*call) for estimator, *call in calls]
-    refused, interrupted = stacking.train_together([member for plan in plans for member in plan.members])
-    assert not interrupted
-    for (estimator, *_), plan in zip(calls, plans, strict=True):
-        if all(member.finished for member in plan.members):
-            estimator._keep(plan)
-    return refused, plans
-
-
-def numbers(estimator):
-    """Return all that a training leaves: weights, what the loss has learned, and curves."""
-    names = ("n_iter_", "loss_curve_", "validation_scores_", "task_weights_")
-    own = {name: getattr(estimator, name) for name in names if hasattr(estimator, name)}
-    return {**own, **estimator.term_curves_, **estimator._states[0], **estimator._loss_states[0]}
-
-
-def assert_alike(stacked, alone, x=X):
-    ours, theirs = numbers(stacked), numbers(alone)
-    assert ours.keys() == theirs.keys()
-    for name, value in theirs.items():
-        np.testing.assert_allclose(ours[name], value, rtol=1e-8, atol=1e-10, err_msg=name)
-    np.testing.assert_allclose(stacked.transform(x), alone.transform(x), rtol=1e-8, atol=1e-10)
 
 
 def assert_as_alone(calls):
@@ -191,7 +159,7 @@ def test_option(stacks, make, parameter, name):
         {"task_similarity": 0.5 * np.ones((3, 3)), "max_iter": 5},
         {"task_likelihoods": ["gaussian", "squared_error", "laplace"], "task_weighting": "uncertainty"},
         {"task_likelihoods": ["gaussian", "squared_error", "laplace"], "task_weighting": "dwa", "max_iter": 6},
-        {"task_weighting": "uncertainty", "early_stopping": True, "tol": 0.5, "n_iter_no_change": 2, "max_iter": 9},
+        {"task_weighting": "uncertainty", "task_likelihoods": "squared_error", "early_stopping": True, "tol": 9.0},
         {"free_bits": 0.2, "layer_norm": True, "prior": "mixture"},
         {"likelihood": ["gaussian"] * 4 + ["bernoulli"] * 5},
     ],
@@ -200,6 +168,20 @@ def test_tasks(stacks, parameters):
     estimators = [regressor(random_state=k, reconstruction_weight=0.1 + k, **parameters) for k in range(3)]
     assert_as_alone([(estimator, X[k:], Y[k:], None) for k, estimator in enumerate(estimators)])
     assert stacks[0] == 3
+
+
+def test_variances_at_their_floor(stacks):
+    """The tasks are constant: both the variance that a likelihood learns and that of the weighting sink to a bound."""
+    y = np.full((61, 2), 2.0)
+    own = {
+        "task_likelihoods": ["gaussian", "squared_error"],
+        "task_weighting": "uncertainty",
+        "learning_rate_init": 0.05,
+    }
+    estimators = [regressor(**own, random_state=k, max_iter=16, alpha=0.0) for k in range(2)]
+    assert_as_alone([(estimator, X, y, None) for estimator in estimators])
+    assert estimators[1].task_weights_[-1] == pytest.approx([1e4, 1e4])
+    assert stacks == [2]
 
 
 @pytest.mark.parametrize("ndim", [1, 2])
@@ -256,15 +238,18 @@ def test_what_is_drawn_has_the_same_distribution(stacks, make):
     assert stacks == [30]
 
 
-class Branching(torch.nn.Linear):
-    """What it does depends on what it sees."""
+def tied(n_features, n_code, n_components, n_outputs):
+    encoder, decoder = (
+        torch.nn.Sequential(torch.nn.Linear(n, 8), torch.nn.Linear(8, 8), torch.nn.Linear(8, m))
+        for n, m in ((n_features, n_code), (n_components, n_outputs))
+    )
+    decoder[1].weight = encoder[1].weight
+    return encoder, decoder
 
-    def forward(self, x):
-        return super().forward(x) if x.sum() > 0 else super().forward(-x)
 
-
-def branching(n_features, n_code, n_components, n_outputs):
-    return Branching(n_features, n_code), torch.nn.Linear(n_components, n_outputs)
+def test_weights_with_two_names(stacks):
+    assert_as_alone([(autoencoder(architecture=tied, random_state=k), X, None, None) for k in range(2)])
+    assert stacks == [2]
 
 
 def normalised(n_features, n_code, n_components, n_outputs):
@@ -292,7 +277,7 @@ def test_modules_of_the_user_that_are_refused(architecture, reason):
         for name, value in member.pair.state_dict().items():
             torch.testing.assert_close(value, state[name], rtol=0, atol=0)
     other._keep(plans[2])
-    assert_alike(other, clone(other).fit(X))
+    assert_alike(other, clone(other).fit(X), X)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -305,21 +290,8 @@ def test_loss_that_is_not_finite(stacks, early_stopping):
     assert str(plans[1].members[0].error) == str(alone.value)
     assert not plans[1].members[0].finished
     for estimator in estimators[::2]:
-        assert_alike(estimator, clone(estimator).fit(X))
+        assert_alike(estimator, clone(estimator).fit(X), X)
     assert stacks == [3]
-
-
-def raise_at(monkeypatch, error, condition):
-    """Let a stack raise an error where a condition holds, given the stack and how often it has been called."""
-    forward, n_calls = stacking.Stack.forward, [0]
-
-    def failing(stack, *args):
-        n_calls[0] += 1
-        if condition(stack, n_calls[0]):
-            raise error
-        return forward(stack, *args)
-
-    monkeypatch.setattr(stacking.Stack, "forward", failing)
 
 
 def watched(**parameters):
@@ -371,7 +343,7 @@ def test_optimiser_goes_on_where_the_memory_did_not_suffice(stacks, monkeypatch)
             estimator._keep(plan)
     assert stacks == [3, 3, 1, 2]
     for together, single in zip(estimators, alone, strict=True):
-        assert_alike(together, single)
+        assert_alike(together, single, X)
 
 
 def test_one_model_that_does_not_fit(monkeypatch):
@@ -394,6 +366,6 @@ def test_interrupt_leaves_the_epochs_done(monkeypatch, early_stopping):
     assert (refused, interrupted) == ({}, True)
     for (estimator, *_), plan, single in zip(calls, plans, alone, strict=False):
         estimator._keep(plan)
-        assert_alike(estimator, single)
+        assert_alike(estimator, single, X)
     untouched = plans[-1].members[0]
     assert (untouched.finished, untouched.history) == (False, [])

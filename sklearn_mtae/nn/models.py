@@ -90,6 +90,8 @@ class Autoencoder(nn.Module):
 
     generator: Generator | None = None
     """Source of all draws of a training step; None is torch's own."""
+    products: torch.dtype | None = None
+    """Precision of the products within networks while training; None is that of their weights."""
 
     def __init__(
         self,
@@ -112,13 +114,23 @@ class Autoencoder(nn.Module):
             x, complete = self.corruption(x, self.generator), False
         return x if complete else x.nan_to_num(0.0)
 
+    def run(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """Return a network's output: what leaves it has the precision of its first input, whatever its products have.
+
+        So densities, divergences and their sums never have less than the weights.
+        """
+        if self.products is None or not self.training:
+            return network(*inputs)
+        with torch.autocast(inputs[0].device.type, self.products, cache_enabled=False):
+            return network(*inputs).to(inputs[0].dtype)
+
     def encode(self, x: Tensor) -> Tensor:
         """Return the code of each row, shape (n_rows, n_components)."""
-        return self.encoder(x)
+        return self.run(self.encoder, x)
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the likelihood's parameters at each code."""
-        return self.decoder(z)
+        return self.run(self.decoder, z)
 
     def log_likelihood(self, z: Tensor, x: Tensor, complete: bool = False) -> Tensor:
         """Return log p(x given z) over the observed cells of each row, shape (..., n_rows)."""
@@ -184,7 +196,7 @@ class VAE(Autoencoder):
 
     def infer(self, x: Tensor) -> Posterior:
         """Return q(z given x) for filled rows."""
-        return self.posterior(self.encoder(x))
+        return self.posterior(self.run(self.encoder, x))
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the posterior mean of each row."""
@@ -255,7 +267,7 @@ class MultiTaskVAE(VAE):
 
     def infer(self, x: Tensor) -> Posterior:
         """Return q(z given x) for filled rows, with the components that heads add to the encoder's."""
-        return self.posterior(self.heads.extend(self.encoder(x), x))
+        return self.posterior(self.run(self.heads.extend, self.run(self.encoder, x), x))
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the likelihood's parameters at each code, from the components that all tasks share."""
@@ -266,7 +278,7 @@ class MultiTaskVAE(VAE):
     ) -> Output:
         """Return what the VAE does, and the log-likelihood of each task's labels at the same draws."""
         output = super().forward(x, y, complete, n_draws)
-        log_prob = self.task_likelihood.log_prob(self.heads(output.z), y, complete[1])
+        log_prob = self.task_likelihood.log_prob(self.run(self.heads, output.z), y, complete[1])
         return output._replace(y_log_prob=log_prob, labelled=None if complete[1] else ~y.isnan())
 
     def generate(self, z: Tensor) -> tuple[Tensor, ...]:

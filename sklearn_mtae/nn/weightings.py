@@ -39,6 +39,8 @@ class Weighting(nn.Module):
     """Whether several models with it can be trained as one by `torch.func.vmap`."""
     looks_back: ClassVar[bool] = False
     """Whether `after_step` wants the losses of a batch after the step that it has led to."""
+    recordable: ClassVar[bool] = True
+    """Whether a step with it is the same operations whatever the losses are, so that a device can repeat it."""
 
     def __init__(self, n_tasks: int, likelihood: Likelihood) -> None:
         super().__init__()
@@ -201,6 +203,7 @@ class FastAdaptive(Weighting):
     adaptive = True
     stackable = False
     looks_back = True
+    recordable = False
     logits: Tensor
 
     def __init__(
@@ -261,6 +264,7 @@ class Aggregation(Weighting):
 
     adaptive = True
     stackable = False
+    recordable = False
 
     def __init__(
         self, n_tasks: int, likelihood: Likelihood, *, aggregator: Callable[[int], nn.Module], averages: bool = False

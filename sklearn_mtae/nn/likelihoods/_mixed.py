@@ -56,6 +56,7 @@ class Mixed(Likelihood):
         self.joint = any(family.joint for family, _ in self.parts())  # type: ignore[misc]
         order = torch.tensor([column for own in self.columns for column in own]).argsort()
         self.register_buffer("order", order, persistent=False)
+        self._indices: dict[torch.device, list[Tensor]] = {}
 
     def parts(self) -> Iterator[tuple[Likelihood, list[int]]]:
         """Yield the families within and the columns of each."""
@@ -65,10 +66,17 @@ class Mixed(Likelihood):
         """Return the columns of all families in their own order."""
         return torch.cat(parts, dim=-1)[..., self.order]
 
-    def _each(self, params: Tensor) -> Iterator[tuple[Likelihood, list[int], Tensor]]:
+    def _indexed(self, device: torch.device) -> Iterator[tuple[Likelihood, Tensor]]:
+        """Yield each family and its columns: tensors, since a list would be brought to the device at each call."""
+        if device not in self._indices:
+            with torch.inference_mode(False):  # made while inferring, used while training
+                self._indices[device] = [torch.tensor(own, device=device) for own in self.columns]
+        yield from zip(self.families, self._indices[device], strict=True)  # type: ignore[misc]
+
+    def _each(self, params: Tensor) -> Iterator[tuple[Likelihood, Tensor, Tensor]]:
         """Yield each family, its columns and its own outputs among all of them."""
         outputs = params.unflatten(-1, (self.n_columns, self.n_params))
-        for family, columns in self.parts():
+        for family, columns in self._indexed(params.device):
             yield family, columns, outputs[..., columns, : family.n_params].flatten(-2)
 
     def distribution(self, params: Tensor) -> Joint:  # type: ignore[override]
@@ -91,7 +99,7 @@ class Mixed(Likelihood):
 
     def as_input(self, x: Tensor) -> Tensor:
         """Return values as an encoder should see them."""
-        return self._gather([family.as_input(x[..., columns]) for family, columns in self.parts()])
+        return self._gather([family.as_input(x[..., columns]) for family, columns in self._indexed(x.device)])
 
     def precision(self) -> Tensor:
         """Return the weight that the density itself gives to each column's squared error."""
