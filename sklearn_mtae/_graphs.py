@@ -140,10 +140,9 @@ class StepGraph:
         numbers = {name: value for name, value in scales._asdict().items() if name not in tables}
         if self.settings != (settings, numbers, set(tables)):
             self.settings, self.numbers = (settings, numbers, set(tables)), numbers
+            dtypes = {torch.float64: self.rows.x.dtype}
             self.tables = {
-                name: torch.empty_like(
-                    table, dtype=self.rows.x.dtype if table.is_floating_point() else None, device=self.device
-                )
+                name: torch.empty(table.shape, dtype=dtypes.get(table.dtype, table.dtype), device=self.device)
                 for name, table in tables.items()
             }
             self.replay = None
@@ -171,11 +170,19 @@ class StepGraph:
             self.replay()  # type: ignore[misc]
 
     def _record(self) -> None:
+        causes: list[RuntimeError] = []
+
+        def step() -> None:
+            try:
+                self._take()
+            except RuntimeError as error:
+                causes.append(error)  # what comes out of a broken recording may only say that it is broken
+                raise
+
         try:
-            self.replay = RECORDERS[self.device.type](self._take, self.generator)
+            self.replay = RECORDERS[self.device.type](step, self.generator)
         except RuntimeError as error:
-            # What broke the recording, where there is more than the word that it is broken.
-            cause = error.__context__ or error
+            cause = causes.pop() if causes else error
             if is_out_of_memory(cause):
                 raise cause from None
             self._give_up(str(cause).partition("\n")[0])

@@ -114,6 +114,8 @@ class Stack(nn.Module):
         """Let a model's weighting of tasks learn from an epoch; return the weights that it had."""
         weighting, prefix = self.pair.loss.weighting, "loss.weighting."
         assert weighting is not None
+        if not weighting.adaptive:
+            return self.fixed[prefix + "weights"][model].clone()
         stacked = {**self.learned, **self.fixed}
         for name, value in _named(self.pair):
             # A weighting may read what the likelihood of the tasks has learned.
@@ -121,9 +123,8 @@ class Stack(nn.Module):
                 value.copy_(stacked[name][model])
         self.pair.constrain()
         weights = weighting.end_epoch(losses, labelled)  # type: ignore[arg-type]
-        if weighting.adaptive:
-            for name, value in weighting.named_buffers():
-                self.fixed[prefix + name][model] = value
+        for name, value in weighting.named_buffers():
+            self.fixed[prefix + name][model] = value
         return weights
 
 

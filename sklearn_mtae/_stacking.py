@@ -272,7 +272,8 @@ class StackNet(Net):
     def _finish(self, position: int, run: Run) -> None:
         """Write what a model has become into its own modules."""
         run.done = True
-        run.member.optimizer_state = self._moments(position)
+        if not run.member.scheduled:  # a part of a fit that goes on
+            run.member.optimizer_state = self._moments(position)
         if run.member.error is None:
             best = self.best_values_ if run.best_loss < inf else {}
             # It is the model that goes back to its best, not what its loss has learned.
