@@ -124,13 +124,16 @@ def find(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Fitted | None:
 
 def fingerprint(estimator: Any, *arrays: Any, without: Collection[str] = ()) -> str:
     """Return a text that is equal for fits that are, parameters `without` some."""
-    parameters = sorted(estimator.get_params(deep=False).items())
-    named = [(name, _hash(value)) for name, value in parameters if name not in without]
-    return joblib.hash((type(estimator).__qualname__, named, [_hash(array) for array in arrays]))
+    parameters = {name: value for name, value in estimator.get_params(deep=False).items() if name not in without}
+    try:
+        return joblib.hash((type(estimator).__qualname__, parameters, arrays))
+    except Exception:  # what cannot be pickled, such as a function within a function, is only equal to itself
+        named = {name: _hash(value) for name, value in parameters.items()}
+        return joblib.hash((type(estimator).__qualname__, named, [_hash(array) for array in arrays]))
 
 
 def _hash(value: Any) -> str:
     try:
         return joblib.hash(value)
-    except Exception:  # what cannot be pickled, such as a function within a function, is only equal to itself
+    except Exception:
         return repr(value)

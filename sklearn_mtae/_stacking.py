@@ -171,6 +171,9 @@ class StackNet(Net):
         self.vectors_ = dict(stack.learned)
         self.optimizer_ = VectorAdamW(groups)
         self._load_moments()
+        self.constant_scales_: Scales | None = None
+        if not any(callable(loss.beta) for loss in self._losses()):
+            self.constant_scales_ = Scales(*zip(*(loss.scales() for loss in self._losses()), strict=True))  # type: ignore[arg-type]
         self.best_values_ = {name: value.detach().clone() for name, value in stack.learned.items()}
         return self
 
@@ -212,6 +215,8 @@ class StackNet(Net):
 
     def _scales(self, progress: float) -> Scales:
         """Return the weights of the terms, each as one number per model."""
+        if self.constant_scales_ is not None:
+            return self.constant_scales_
         # In steps: a share of a share may be rounded to the other side of where a schedule jumps.
         step, per_epoch = round(progress * self.n_steps_), self.n_steps_ // self.max_epochs
         own = (run.member.loss.scales(min(1.0, step / (per_epoch * run.member.n_epochs))) for run in self.runs_)
