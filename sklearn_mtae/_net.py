@@ -320,6 +320,8 @@ class Net(NeuralNet):
         """Let go of the training data."""
         self.valid_rows = self.rows_ = self.checkpoint = None
         self.optimizer_.state.clear()
+        for parameter in (*self.vectors_.values(), *self.module_.parameters()):
+            parameter.grad = None
         self.callbacks = [callback for callback in self.callbacks if not isinstance(callback, EpochHook)]
         self.callbacks_ = [pair for pair in self.callbacks_ if not isinstance(pair[1], EpochHook)]
 

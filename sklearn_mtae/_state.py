@@ -33,9 +33,10 @@ def load(module: M, state: dict[str, NDArray], dtype: torch.dtype) -> M:
         if isinstance(part, Standardizer)
         for buffer in ("location", "scale")
     }
-    module.to(dtype)
     cast = {n: t if n in kept or not t.is_floating_point() else t.to(dtype) for n, t in tensors.items()}
+    # The saved parameters take the place of the initial ones before these are cast: a large model would be there twice.
     module.load_state_dict(cast, assign=True)
+    module.to(dtype).load_state_dict({name: cast[name] for name in kept if name in cast}, assign=True, strict=False)
     return module
 
 

@@ -104,6 +104,7 @@ class Trainable(Planned):
         rows = [row for row in net.history if "train_loss" in row]
         member.history += [{name: row[name] for name in names if name in row} for row in rows]
         member.optimizer_state = dump_optimizer(net) if plan.partial else {}
+        net.release()
         if failure is None:
             return net
         member.batch_size = ceil(member.batch_size / 2)
@@ -122,7 +123,6 @@ class Trainable(Planned):
         else:
             return None
         # Out of the handler: the error's traceback holds on to the batch.
-        net.release()
         give_back(member.train.device)
         return failure
 
@@ -205,7 +205,6 @@ class Trainable(Planned):
             return
         if plan.checkpoint is not None and not plan.net.interrupted_:
             plan.checkpoint.remove()
-        plan.net.release()
         # A GPU's memory is given back; what its net recorded is kept for the one that is rebuilt when asked for.
         self._cache = Cache(net=plan.net) if plan.net.device == "cpu" else Cache(history=plan.net.history)
 
