@@ -16,10 +16,11 @@ from ._columns import is_per_column, learn_table
 from ._data import Data, Rows, describe, set_units, standardized_columns
 from ._devices import resolve_device
 from ._index import AllRows
+from ._member import Member
 from ._net import Net
 from ._parts import DTYPES, PRODUCTS, Composed
 from ._shared_fits import fingerprint
-from ._stacking import Member, mean_row
+from ._stack import mean_row
 from ._state import Cache, dump, load, place
 from ._table import Table, is_frame
 from ._validation import check_feature_names, check_features, check_support, check_weights

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from math import inf
 from typing import Any
@@ -13,108 +13,15 @@ from torch import Generator, Tensor, nn
 
 from ._data import Batch, Rows
 from ._devices import give_back, is_out_of_memory
+from ._member import Member
 from ._net import EpochHook, Net, StopTraining
 from ._optimizer import State, VectorAdamW
-from ._stack import Pair, Stack, StackedBatches, mean_row, signature, slice_models
+from ._stack import Stack, StackedBatches, mean_row, slice_models
 from .nn.loss import Loss, Result, Scales
-from .nn.models import Autoencoder
 
 STACK_BYTES = 2**30
 """Memory that a stack is to take at most, by an estimate; more models than go in there are trained one stack after the
 other."""
-
-
-@dataclass
-class Member:
-    """One model to train: all that its training is made of.
-
-    Parameters
-    ----------
-    model : Autoencoder
-        The model, which is trained in place.
-    loss : Loss
-        Its loss.
-    train, valid : Rows
-        The rows to train on and those held out, if any.
-    batch_size : int
-        Rows per batch at most.
-    n_epochs : int
-        Epochs at most.
-    seeds : tuple of int
-        Seeds of the order of the rows, of the draws while training and of those while validating.
-    learning_rate, alpha : float
-        Step size of the optimiser and weight decay of the hidden layers.
-    patience, tol : int, float
-        Epochs without an improvement of the held-out loss by `tol` after which the training stops.
-    scheduled : bool
-        Whether schedules run over this fit; where not, they stand at their end.
-    optimizer_state : State
-        Where the optimiser was left, or nothing; afterwards, where it is left.
-    """
-
-    model: Autoencoder
-    loss: Loss
-    train: Rows
-    valid: Rows | None
-    batch_size: int
-    n_epochs: int
-    seeds: tuple[int, int, int]
-    learning_rate: float
-    alpha: float
-    patience: int
-    tol: float
-    scheduled: bool = True
-    optimizer_state: State = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.pair = Pair(self.model, self.loss)
-        self.history: list[dict[str, Any]] = []
-        """A row for each epoch run: "train_loss", "train_terms", "valid_loss", "task_weights"."""
-        self.error: Exception | None = None
-        """What ended the training before its end, if anything did."""
-        self.finished = False
-        """Whether the model has been trained, to its end unless it was interrupted."""
-        self.interrupted = False
-        """Whether the user interrupted its training."""
-
-    @property
-    def n_batches(self) -> int:
-        """Steps per epoch."""
-        return -(-len(self.train) // self.batch_size)
-
-    def obstacle(self) -> str | None:
-        """Return why it cannot be trained in a stack, if it cannot."""
-        parts = [self.model, self.loss.objective, *self.loss.modules(), *self.model.modules()]
-        refusing = [part for part in parts if not getattr(part, "stackable", True)]
-        if refusing:
-            return f"{type(refusing[0]).__name__} does not stack"
-        if self.train.streamed:
-            return "the rows lie in a file too large to be read in any order"
-        running = [part for part in self.model.modules() if getattr(part, "running_mean", None) is not None]
-        if running:
-            return f"{type(running[0]).__name__} keeps running statistics, which do not stack; use LayerNorm"
-        return None
-
-    def kind(self) -> tuple:
-        """Return what members of one stack have in common."""
-        rows = [rows for rows in (self.train, self.valid) if rows is not None]
-        data = tuple(
-            (r.x.shape[1], r.complete, None if r.y is None else r.y.shape[1], r.weight is None, r.label_weight is None)
-            for r in rows
-        )
-        # Objectives that compare the rows of a batch with each other want no padding.
-        sizes = [len(r) for r in rows] if getattr(self.loss.objective, "compares_rows", False) else ()
-        scaled = ("beta", "reconstruction_weight", "penalty_weight")
-        shape = (signature(self.model), signature(self.loss, scaled))
-        return (*shape, data, self.train.dtype, self.train.device, self.n_batches, self.batch_size, *sizes)
-
-    def n_bytes(self) -> int:
-        """Return about how much memory its training takes: parameters, what the optimiser keeps, and activations."""
-        parameters = list(self.model.parameters())
-        width = sum(p.shape[0] for p in parameters if p.dim()) + 2 * self.train.x.shape[1]
-        cells = 6 * sum(p.numel() for p in parameters) + 4 * width * min(self.batch_size, len(self.train))
-        resident = 0 if self.train.resident is None else self.train.resident.x.numel()
-        return parameters[0].element_size() * (cells + resident)
 
 
 @dataclass

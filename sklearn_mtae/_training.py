@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from ._callbacks import FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
 from ._data import Batches, Data, Rows, block_rows
 from ._devices import give_back, is_out_of_memory
+from ._member import Member
 from ._net import OWN_NAMES, EpochHook, EpochLog, Net, early_stopping
 from ._optimizer import VectorAdamW, dump_optimizer, load_optimizer
 from ._planning import Plan, Planned
 from ._shared_fits import find
-from ._stacking import Member, train_together
+from ._stacking import train_together
 from ._state import Cache
 from .nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
 from .nn.loss import Loss
