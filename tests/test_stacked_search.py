@@ -127,7 +127,7 @@ def both(estimator, grid, *call, fit=None, **options):
         {"n_jobs": 2},
         {"n_jobs": 2, "pre_dispatch": 1, "scoring": ["r2"], "refit": "r2"},
     ],
-    ids=str,
+    ids=lambda options: "-".join(options) or "default",
 )
 def test_same_as_one_by_one(single_fits, options):
     stacked, plain = both(pipeline(), NUMBERS, **options)
