@@ -274,8 +274,8 @@ def signature(module: nn.Module, differing: Sequence[str] = ()) -> tuple:
     for name, part in module.named_modules():
         own = {key: value for key, value in vars(part).items() if not key.startswith("_") and key not in differing}
         parts.append((name, type(part), tuple(sorted((key, _plain(value)) for key, value in own.items()))))
-    tensors = [*module.named_parameters(), *module.named_buffers()]
-    return tuple(parts), tuple((name, value.shape, value.dtype, value.requires_grad) for name, value in tensors)
+    tensors = ((name, value.shape, value.dtype, value.requires_grad) for name, value in _named(module))
+    return tuple(parts), tuple(tensors)
 
 
 def _plain(value: Any) -> str:

@@ -4,7 +4,15 @@ import numpy as np
 import torch
 
 from sklearn_mtae import _stacking as stacking
-from sklearn_mtae.nn.posteriors import NormalPosterior
+from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
+from sklearn_mtae.nn.corruptions import CORRUPTIONS
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS
+from sklearn_mtae.nn.objectives import OBJECTIVES
+from sklearn_mtae.nn.penalties import PENALTIES
+from sklearn_mtae.nn.posteriors import POSTERIORS, NormalPosterior
+from sklearn_mtae.nn.priors import PRIORS
+from sklearn_mtae.nn.sharing import SHARINGS
+from sklearn_mtae.nn.weightings import WEIGHTINGS
 
 
 class Noiseless(NormalPosterior):
@@ -24,6 +32,25 @@ class Branching(torch.nn.Linear):
 
 def branching(n_features, n_code, n_components, n_outputs):
     return Branching(n_features, n_code), torch.nn.Linear(n_components, n_outputs)
+
+
+def options(autoencoder, variational, regressor, **of_regressor):
+    """Return each option of each dictionary: what makes an estimator that has it, its parameter and its name.
+
+    Further dictionaries of the regressor's are given by their parameters.
+    """
+    tables = {
+        autoencoder: {
+            "activation": ACTIVATIONS,
+            "architecture": ARCHITECTURES,
+            "corruption": CORRUPTIONS,
+            "likelihood": LIKELIHOODS,
+            "penalty": PENALTIES,
+        },
+        variational: {"objective": OBJECTIVES, "posterior": POSTERIORS, "prior": PRIORS},
+        regressor: {**of_regressor, "sharing": SHARINGS, "task_weighting": WEIGHTINGS},
+    }
+    return [(make, key, name) for make, own in tables.items() for key, table in own.items() for name in table]
 
 
 def train(calls):

@@ -14,19 +14,11 @@ from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTa
 from sklearn_mtae import _graphs as graphs
 from sklearn_mtae import _net as net
 from sklearn_mtae._stacking import train_together
-from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
-from sklearn_mtae.nn.corruptions import CORRUPTIONS
-from sklearn_mtae.nn.likelihoods import LIKELIHOODS
-from sklearn_mtae.nn.objectives import OBJECTIVES
-from sklearn_mtae.nn.penalties import PENALTIES
-from sklearn_mtae.nn.posteriors import POSTERIORS
-from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.schedules import SCHEDULES
-from sklearn_mtae.nn.sharing import SHARINGS
 from sklearn_mtae.nn.weightings import WEIGHTINGS
 
 from .recorder import Recorder
-from .stacks import Noiseless, numbers
+from .stacks import Noiseless, numbers, options
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 
@@ -106,18 +98,7 @@ def test_classes_that_weigh():
     assert_as_taken(MultiTaskVAEClassifier(**SMALL, class_weight="balanced"), X[:60], y[:60])
 
 
-TABLES = {
-    autoencoder: {
-        "activation": ACTIVATIONS,
-        "architecture": ARCHITECTURES,
-        "corruption": CORRUPTIONS,
-        "likelihood": LIKELIHOODS,
-        "penalty": PENALTIES,
-    },
-    variational: {"objective": OBJECTIVES, "posterior": POSTERIORS, "prior": PRIORS},
-    regressor: {"sharing": SHARINGS, "task_weighting": WEIGHTINGS},
-}
-OPTIONS = [(make, key, name) for make, tables in TABLES.items() for key, table in tables.items() for name in table]
+OPTIONS = options(autoencoder, variational, regressor)
 REFUSED = WEIGHTINGS.keys() - {"equal", "uncertainty", "dwa"}
 
 

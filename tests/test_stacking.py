@@ -11,18 +11,11 @@ from sklearn.frozen import FrozenEstimator
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae import _stacking as stacking
-from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
-from sklearn_mtae.nn.likelihoods import LIKELIHOODS
-from sklearn_mtae.nn.objectives import OBJECTIVES
-from sklearn_mtae.nn.penalties import PENALTIES
-from sklearn_mtae.nn.posteriors import POSTERIORS
-from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.schedules import SCHEDULES
-from sklearn_mtae.nn.sharing import SHARINGS
 from sklearn_mtae.nn.weightings import WEIGHTINGS
 
-from .stacks import Noiseless, assert_alike, branching, raise_at, train
+from .stacks import Noiseless, assert_alike, branching, options, raise_at, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 
@@ -119,18 +112,7 @@ DRAWN = {("penalty", "contractive"), ("objective", "mmd"), ("posterior", "normal
 DRAWN |= {("corruption", name) for name in CORRUPTIONS}
 REFUSED = {"iwae": "IWAE", "famo": "FastAdaptive"}
 REFUSED |= dict.fromkeys(WEIGHTINGS.keys() - {"equal", "uncertainty", "dwa", "famo"}, "Aggregation")
-TABLES = {
-    autoencoder: {
-        "activation": ACTIVATIONS,
-        "architecture": ARCHITECTURES,
-        "corruption": CORRUPTIONS,
-        "likelihood": LIKELIHOODS,
-        "penalty": PENALTIES,
-    },
-    variational: {"objective": OBJECTIVES, "posterior": POSTERIORS, "prior": PRIORS},
-    regressor: {"beta": SCHEDULES, "sharing": SHARINGS, "task_weighting": WEIGHTINGS},
-}
-OPTIONS = [(make, key, name) for make, tables in TABLES.items() for key, table in tables.items() for name in table]
+OPTIONS = options(autoencoder, variational, regressor, beta=SCHEDULES)
 
 
 @pytest.mark.parametrize(("make", "parameter", "name"), OPTIONS, ids=[f"{key}-{name}" for _, key, name in OPTIONS])
