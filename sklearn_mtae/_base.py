@@ -156,7 +156,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         check_is_fitted(self)
         if "net" not in self._cache:
             device = self._resolve_device()
-            module = load(self._empty_module(self._blueprint), self._states[0], self._trained_dtype)
+            module = load(self._empty_module(self._blueprint_of(0)), self._states[0], self._trained_dtype)
             loss = self._make_loss(module, self._loss_states[0])
             self._cache["net"] = self._make_net(place(module, device), loss).initialize()
             self._cache["net"].history.extend(self._cache.pop("history", []))
@@ -275,6 +275,14 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             device = torch.device("cpu")
         key = f"{member}: {dtype} on {device}"
         if key not in self._cache:
-            module = load(self._empty_module(self._blueprint), self._states[member], dtype)
+            module = load(self._empty_module(self._blueprint_of(member)), self._state_of(member), dtype)
             self._cache[key] = place(module, device).eval().requires_grad_(False)
         return self._cache[key]
+
+    def _state_of(self, member: int) -> dict[str, NDArray]:
+        """Return the state of one of several models."""
+        return self._states[member]
+
+    def _blueprint_of(self, member: int) -> dict[str, Any]:
+        """Return what one of several models is built from."""
+        return {**self._blueprint, **self._settings[member]}

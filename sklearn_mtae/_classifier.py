@@ -116,6 +116,10 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         wrap it in :class:`sklearn.frozen.FrozenEstimator`.
     freeze_encoder : bool, default=False
         Whether that encoder stays as it is; the linear map is trained in any case.
+    embedding : {"piecewise_linear", "softened"}, callable or None, default=None
+        What the encoder sees of the columns: beside each column where its value lies between 16 of its quantiles
+        (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump; the columns with outliers drawn in
+        to within 10 units; or the columns as they are. Or a factory that takes the number of columns.
     n_estimators : int, default=1
         Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
         out one of `1 / validation_fraction` folds, by which it stops where `early_stopping` is set, so that each row
@@ -255,6 +259,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         class_weight=None,
         encoder=None,
         freeze_encoder=False,
+        embedding=None,
         n_estimators=1,
         scaling="auto",
         corruption=None,
@@ -297,6 +302,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         self.class_weight = class_weight
         self.encoder = encoder
         self.freeze_encoder = freeze_encoder
+        self.embedding = embedding
         self.n_estimators = n_estimators
         self.scaling = scaling
         self.corruption = corruption

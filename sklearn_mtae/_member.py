@@ -1,11 +1,16 @@
 """One model to train, with all that its training is made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ._data import Rows
 from ._optimizer import State
 from ._stack import Pair, signature
+from ._state import dump
 from .nn.loss import Loss
 from .nn.models import Autoencoder
 
@@ -36,6 +41,10 @@ class Member:
         Whether schedules run over this fit; where not, they stand at their end.
     optimizer_state : State
         Where the optimiser was left, or nothing; afterwards, where it is left.
+    held_out : ndarray of int
+        Index of the rows that the model is not trained on.
+    keep_at : sequence of int
+        Epochs after which what the model has become is remembered.
     """
 
     model: Autoencoder
@@ -51,11 +60,15 @@ class Member:
     tol: float
     scheduled: bool = True
     optimizer_state: State = field(default_factory=dict)
+    held_out: NDArray = field(default_factory=lambda: np.empty(0, dtype=int))
+    keep_at: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         self.pair = Pair(self.model, self.loss)
         self.history: list[dict[str, Any]] = []
         """A row for each epoch run: "train_loss", "train_terms", "valid_loss", "task_weights"."""
+        self.kept: dict[int, dict[str, NDArray]] = {}
+        """The model's states after the epochs of `keep_at`."""
         self.error: Exception | None = None
         """What ended the training before its end, if anything did."""
         self.finished = False
@@ -67,6 +80,11 @@ class Member:
     def n_batches(self) -> int:
         """Steps per epoch."""
         return -(-len(self.train) // self.batch_size)
+
+    def keep(self, epoch: int) -> None:
+        """Remember the model as it is after an epoch."""
+        self.pair.constrain()
+        self.kept[epoch] = dump(self.model)
 
     def obstacle(self) -> str | None:
         """Return why it cannot be trained in a stack, if it cannot."""

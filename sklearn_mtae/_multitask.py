@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from ._base import BaseAutoencoder
-from ._data import Data, describe, set_units, standardized_columns
+from ._data import Data, dense, describe, set_units, standardized_columns
 from ._index import AllRows
 from ._table import Table
 from ._tasks import n_dimensions
@@ -35,11 +35,15 @@ from ._validation import (
 )
 from ._variational import BaseVAE
 from .nn.architectures import Pretrained
+from .nn.embeddings import EMBEDDINGS
 from .nn.likelihoods import Likelihood
 from .nn.models import VAE, Autoencoder, MultiTaskVAE
 from .nn.schedules import SCHEDULES
 from .nn.sharing import SHARINGS, Heads
 from .nn.weightings import WEIGHTINGS, Aggregation, Fixed, Weighting, torchjd_aggregation
+
+N_EMBEDDED = 10_000
+"""Rows at most that an embedding learns its bins from."""
 
 
 class BaseMultiTaskVAE(BaseVAE):
@@ -55,6 +59,7 @@ class BaseMultiTaskVAE(BaseVAE):
         "task_similarity": ["array-like", None],
         "encoder": [HasMethods(["fit", "transform"]), None],
         "freeze_encoder": ["boolean"],
+        "embedding": [StrOptions(set(EMBEDDINGS)), callable, None],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
     }
     _blueprint_names = (
@@ -63,6 +68,7 @@ class BaseMultiTaskVAE(BaseVAE):
         "head_hidden_layer_sizes",
         "encoder",
         "freeze_encoder",
+        "embedding",
         "n_estimators",
     )
 
@@ -73,6 +79,7 @@ class BaseMultiTaskVAE(BaseVAE):
     task_similarity: ArrayLike | None
     encoder: Any
     freeze_encoder: bool
+    embedding: str | Callable[[int], nn.Module] | None
     n_estimators: int
 
     task_names_: list[str]
@@ -166,6 +173,14 @@ class BaseMultiTaskVAE(BaseVAE):
         if source is not None:
             self._take_units(module, source.module_)
 
+    def _learn_rows(self, module: MultiTaskVAE, data: Data) -> None:  # type: ignore[override]
+        if self.embedding is not None:
+            candidates = data.taking_part
+            chosen = candidates[np.linspace(0, len(candidates) - 1, N_EMBEDDED).astype(int)]
+            rows = module.units(torch.from_numpy(dense(data.x[np.unique(chosen)])).double())
+            module.encoder[0].learn(module.likelihood.as_input(rows))  # type: ignore[index]
+        super()._learn_rows(module, data)
+
     def _named_terms(self, terms: dict[str, Any]) -> Iterator[tuple[str, float]]:
         for name, value in terms.items():
             if name == "tasks":
@@ -175,27 +190,28 @@ class BaseMultiTaskVAE(BaseVAE):
 
     # The members of an ensemble.
 
-    @property
-    def _n_members(self) -> int:
-        return self.n_estimators
+    def _member_settings(self, X: Any, partial: bool) -> list[dict[str, Any]]:
+        return [{}] * self.n_estimators
 
     def _split_rows(
-        self, k: int, index: NDArray | AllRows, data: Data, seed: int, partial: bool
+        self, k: int, index: NDArray | AllRows, data: Data, progress: dict[str, Any], partial: bool
     ) -> tuple[NDArray | AllRows, NDArray]:
         """Return the rows that a member is trained on, and those held out from it.
 
         Each member of an ensemble holds out another fold of the rows, whether it stops early by them or not; when all
-        folds have been held out, the rows are dealt anew. Each fold has its share of the labels of each task.
+        folds have been held out, the rows are dealt anew. Each fold has its share of the labels of each task. Members
+        of different settings hold out the same folds.
         """
-        n_folds = min(max(2, round(1 / self.validation_fraction)), len(index))
-        if partial or self.n_estimators == 1 or n_folds == 1:
-            return super()._split_rows(k, index, data, seed, partial)
+        settings, n_folds = progress["_settings"], min(max(2, round(1 / self.validation_fraction)), len(index))
+        if partial or len(settings) == 1 or n_folds == 1:
+            return super()._split_rows(k, index, data, progress, partial)
         assert data.y is not None
-        order = np.random.default_rng([seed, k // n_folds]).permutation(index)
+        deal, fold = divmod(sum(own is settings[k] for own in settings[:k]), n_folds)
+        order = np.random.default_rng([progress["_seed"], deal]).permutation(index)
         labelled = ~np.isnan(data.y[order]) if data.label_weight is None else data.label_weight[order] > 0
         rarest_last = labelled[:, np.argsort(-labelled.sum(axis=0), kind="stable")]
         order = order[np.lexsort(rarest_last.T)]
-        held_out = np.arange(len(order)) % n_folds == k % n_folds
+        held_out = np.arange(len(order)) % n_folds == fold
         return order[~held_out], order[held_out]
 
     def _each_member(self, function: Callable[[Any, Tensor], Tensor], x: NDArray, n_draws: int = 1) -> NDArray:
@@ -256,8 +272,8 @@ class BaseMultiTaskVAE(BaseVAE):
 
     # An encoder to start from.
 
-    def _start(self) -> dict[str, Any]:
-        progress = super()._start()
+    def _start(self, settings: list[dict[str, Any]]) -> dict[str, Any]:
+        progress = super()._start(settings)
         # The model is rebuilt from it, whatever becomes of the user's own.
         progress["_blueprint"]["encoder"] = deepcopy(self.encoder)
         return progress
@@ -285,7 +301,13 @@ class BaseMultiTaskVAE(BaseVAE):
         self._check_same_features(source)
         return source._table  # its encoder knows the categories by their positions
 
-    def _make_coders(self, code_params: int, output_params: int) -> tuple[nn.Module, nn.Module]:
+    def _make_coders(
+        self, code_params: int, output_params: int, n_inputs: int | None = None
+    ) -> tuple[nn.Module, nn.Module]:
+        if self.embedding is not None:
+            embedding = resolve(self.embedding, EMBEDDINGS)(self._n_columns)
+            encoder, decoder = super()._make_coders(code_params, output_params, embedding.n_outputs)
+            return nn.Sequential(embedding, encoder), decoder
         encoder, decoder = super()._make_coders(code_params, output_params)
         source = self._source()
         if source is None:

@@ -122,12 +122,8 @@ class Composed(BaseEstimator):
     _loss_states: list[dict[str, NDArray]]
     _code_variance: NDArray | None
     _blueprint: dict[str, Any]
+    _settings: list[dict[str, Any]]
     _cache: Cache
-
-    @property
-    def _n_members(self) -> int:
-        """Number of models."""
-        return 1
 
     @abstractmethod
     def _make_module(self) -> Autoencoder:
@@ -176,8 +172,13 @@ class Composed(BaseEstimator):
     def _make_likelihood(self) -> Likelihood:
         return make_likelihood(self.likelihood, self._names_in, self._table)
 
-    def _make_coders(self, code_params: int, output_params: int) -> tuple[nn.Module, nn.Module]:
-        """Return encoder and decoder for so many parameters per component and per column."""
+    def _make_coders(
+        self, code_params: int, output_params: int, n_inputs: int | None = None
+    ) -> tuple[nn.Module, nn.Module]:
+        """Return encoder and decoder for so many parameters per component and per column.
+
+        `n_inputs` is the width of the encoder's input, where it is not one input for each column.
+        """
         factory = resolve(self.architecture, ARCHITECTURES)
         if isinstance(self.architecture, str):
             sizes = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
@@ -189,7 +190,7 @@ class Composed(BaseEstimator):
                 )
             factory = partial(factory, hidden_layer_sizes=sizes, **shape, **self._layer_style())
         encoder, decoder = factory(
-            n_features=self._n_columns,
+            n_features=n_inputs or self._n_columns,
             n_code=code_params * self.n_components,
             n_components=self.n_components,
             n_outputs=output_params * self._n_columns,

@@ -1,9 +1,10 @@
 """What a fit is made of before its first step: the models, their rows and their seeds."""
 
-from copy import deepcopy
+from collections.abc import Sequence
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -78,16 +79,28 @@ class Planned(Composed):
         self._validate_params()
         fresh = not (self.__sklearn_is_fitted__() and (partial or self.warm_start))
         device = self._resolve_device(strict=True)
-        progress = self._start() if fresh else self._resume(partial)
+        progress = self._start(self._member_settings(X, partial)) if fresh else self._resume(partial)
         data = self._check_data(X, y, sample_weight, reset=fresh)
         checkpoint = None if self.checkpoint is None or partial else self._open_checkpoint(data, progress)
-        members = [self._make_member(k, data, progress, device, fresh, partial) for k in range(self._n_members)]
+        own = [self._with(settings) for settings in progress["_settings"]]
+        members = [owner._make_member(k, data, progress, device, fresh, partial) for k, owner in enumerate(own)]
         return Plan(data, progress, members, partial, checkpoint)
+
+    def _member_settings(self, X: Any, partial: bool) -> list[dict[str, Any]]:
+        """Return for each model to train the parameters in which it differs from the estimator's own."""
+        return [{}]
+
+    def _with(self, settings: dict[str, Any]) -> Self:
+        """Return a shallow copy with other parameters."""
+        owner = copy(self)
+        owner.__dict__.update(settings)
+        return owner
 
     def _open_checkpoint(self, data: Data, progress: dict[str, Any]) -> Checkpoint:
         """Return where the training is written; one that was left there gives its seed."""
-        if self._n_members > 1:
-            raise ValueError(f"checkpoint needs a single model. Got {self._n_members} members; use n_estimators=1.")
+        n_members = len(progress["_settings"])
+        if n_members > 1:
+            raise ValueError(f"checkpoint needs a single model. Got {n_members} members; use n_estimators=1.")
         shapes = [data.x.shape, *(part for columns in (data.features, data.targets) for part in columns or ())]
         exempt = ("checkpoint", "device", "net_params", "verbose")
         checkpoint = Checkpoint(self.checkpoint, fingerprint(self, *shapes, without=exempt))  # type: ignore[arg-type]
@@ -99,7 +112,7 @@ class Planned(Composed):
     ) -> Member:
         """Return a model with all that its training is made of; the first is that of an estimator with one."""
         model = self._prepare_module(k, data, progress, fresh)
-        train, valid = self._make_rows(k, data, model, progress, device, partial)
+        train, valid, held_out = self._make_rows(k, data, model, progress, device, partial)
         model = place(model, device)
         return Member(
             model,
@@ -115,15 +128,21 @@ class Planned(Composed):
             tol=self.tol,
             scheduled=not partial,
             optimizer_state=progress["_optimizer_states"][k],
+            held_out=held_out,
+            keep_at=() if partial else self._kept_epochs(len(progress["_settings"])),
         )
 
-    def _start(self) -> dict[str, Any]:
+    def _kept_epochs(self, n_members: int) -> Sequence[int]:
+        """Return the epochs after which what a model has become is remembered."""
+        return ()
+
+    def _start(self, settings: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the attributes of a fit before its first epoch."""
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         curves = {"loss_curve_": [], "validation_scores_": [], "term_curves_": {}}
         blueprint = {name: getattr(self, name) for name in self._blueprint_names}
-        states = {name: [{}] * self._n_members for name in ("_optimizer_states", "_loss_states")}
-        return {"_seed": seed, "_blueprint": blueprint, "n_iter_": 0, **states, **curves}
+        states = {name: [{}] * len(settings) for name in ("_optimizer_states", "_loss_states")}
+        return {"_seed": seed, "_blueprint": blueprint, "_settings": settings, "n_iter_": 0, **states, **curves}
 
     def _resume(self, keep_optimizer: bool) -> dict[str, Any]:
         """Return the attributes of the last fit, copied: a fit that fails leaves them as they were."""
@@ -133,10 +152,10 @@ class Planned(Composed):
                     f"A fit that goes on needs the parameters that shape the model as they were. {name}={fitted!r} "
                     f"became {getattr(self, name)!r}; fit from the start with warm_start=False."
                 )
-        names = ["_seed", "_optimizer_states", "_loss_states", "n_iter_", "loss_curve_", "validation_scores_"]
-        names += ["term_curves_", "task_weights_"]
+        names = ["_seed", "_settings", "_optimizer_states", "_loss_states", "n_iter_", "loss_curve_"]
+        names += ["validation_scores_", "term_curves_", "task_weights_"]
         progress = deepcopy({name: getattr(self, name) for name in names if hasattr(self, name)})
-        optimizer = {} if keep_optimizer else {"_optimizer_states": [{}] * self._n_members}
+        optimizer = {} if keep_optimizer else {"_optimizer_states": [{}] * len(self._settings)}
         return {**progress, "_blueprint": self._blueprint, **optimizer}
 
     def _seeds(self, k: int, progress: dict[str, Any]) -> tuple[int, int, int]:
@@ -175,7 +194,8 @@ class Planned(Composed):
     def _prepare_module(self, k: int, data: Data, progress: dict[str, Any], fresh: bool) -> Autoencoder:
         """Return a model to train, its columns' units learned; at first a new one."""
         dtype = DTYPES[self.dtype]
-        module = self._empty_module(progress["_blueprint"], self._initial_seed(k, progress)).to(dtype)
+        blueprint = {**progress["_blueprint"], **progress["_settings"][k]}
+        module = self._empty_module(blueprint, self._initial_seed(k, progress)).to(dtype)
         if not fresh:
             load(module, deepcopy(self._states[k]), dtype)
         module.products = PRODUCTS.get(self.dtype)
@@ -215,10 +235,13 @@ class Planned(Composed):
         progress: dict[str, Any],
         device: torch.device,
         partial: bool,
-    ) -> tuple[Rows, Rows | None]:
-        """Return the rows to train a model on and those held out; rows of weight zero are in neither."""
+    ) -> tuple[Rows, Rows | None, NDArray]:
+        """Return the rows to train a model on, those to stop by, and the index of what is held out from it.
+
+        Rows of weight zero are in none of them.
+        """
         n_rows = data.x.shape[0]
-        index, held_out = self._split_rows(k, data.taking_part, data, progress["_seed"], partial)
+        index, held_out = self._split_rows(k, data.taking_part, data, progress, partial)
         common = {
             "x": data.x,
             "units": deepcopy(module.units),
@@ -240,10 +263,11 @@ class Planned(Composed):
                 weight[part] /= weight[part].mean()
             common["weight"] = weight
         train = Rows(index=index, **common)
-        return train, Rows(index=held_out, **common) if self.early_stopping and len(held_out) else None
+        valid = Rows(index=held_out, **common) if self.early_stopping and len(held_out) else None
+        return train, valid, held_out
 
     def _split_rows(
-        self, k: int, index: NDArray | AllRows, data: Data, seed: int, partial: bool
+        self, k: int, index: NDArray | AllRows, data: Data, progress: dict[str, Any], partial: bool
     ) -> tuple[NDArray | AllRows, NDArray]:
         """Return the rows that a model is trained on, and those held out from it."""
         if partial or not self.early_stopping:
@@ -254,7 +278,7 @@ class Planned(Composed):
                 f"early_stopping=True holds out validation_fraction={self.validation_fraction} of the rows and needs "
                 f"one more to train on. Got {len(index)} rows."
             )
-        index = np.random.default_rng(seed).permutation(index)
+        index = np.random.default_rng(progress["_seed"]).permutation(index)
         return index[n_valid:], index[:n_valid]
 
     def _n_batch_rows(self, n_rows: int) -> int:

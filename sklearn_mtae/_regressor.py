@@ -1,23 +1,22 @@
 """The multi-task VAE for numbers."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
-from torch import Tensor
+from sklearn.utils import check_scalar
 
-from ._multitask import BaseMultiTaskVAE
+from ._selected import SelectedMembers
 from ._tasks import per_task, task_names
 from ._validation import StrOptions, check_targets, resolve
 from .metrics import r2_score
 from .nn.likelihoods import LIKELIHOODS, Likelihood, Mixed
-from .nn.models import MultiTaskVAE
-from .nn.posteriors import quasi_normal
 
 
-class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
+class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
     """Predict several targets through one latent space that they share (SC-VAE).
 
     One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own
@@ -114,6 +113,10 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         wrap it in :class:`sklearn.frozen.FrozenEstimator`.
     freeze_encoder : bool, default=False
         Whether that encoder stays as it is; the linear map is trained in any case.
+    embedding : {"piecewise_linear", "softened"}, callable or None, default=None
+        What the encoder sees of the columns: beside each column where its value lies between 16 of its quantiles
+        (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump; the columns with outliers drawn in
+        to within 10 units; or the columns as they are. Or a factory that takes the number of columns.
     n_estimators : int, default=1
         Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
         out one of `1 / validation_fraction` folds, by which it stops where `early_stopping` is set, so that each row
@@ -220,10 +223,10 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     """
 
     _parameter_constraints: dict = {
-        **BaseMultiTaskVAE._parameter_constraints,
+        **SelectedMembers._parameter_constraints,
         "task_likelihoods": [StrOptions(set(LIKELIHOODS)), callable, dict, list, tuple],
     }
-    _blueprint_names = (*BaseMultiTaskVAE._blueprint_names, "task_likelihoods")
+    _blueprint_names = (*SelectedMembers._blueprint_names, "task_likelihoods")
 
     def __init__(
         self,
@@ -249,7 +252,9 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         task_similarity=None,
         encoder=None,
         freeze_encoder=False,
-        n_estimators=1,
+        embedding=None,
+        n_estimators="auto",
+        member_params="auto",
         scaling="auto",
         corruption=None,
         penalty=None,
@@ -291,7 +296,9 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         self.task_similarity = task_similarity
         self.encoder = encoder
         self.freeze_encoder = freeze_encoder
+        self.embedding = embedding
         self.n_estimators = n_estimators
+        self.member_params = member_params
         self.scaling = scaling
         self.corruption = corruption
         self.penalty = penalty
@@ -353,16 +360,42 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
             of it, the noise's variance, and that of the members' means where there are several, all together.
         """
         X = self._check_rows(X)
-        means = self._each_member(lambda module, x: module.predict(module.encode(module.fill(x))), X)
-        mean = self._as_targets(means.mean(axis=0))
-        if not return_std:
-            return mean
+        mean, std = self._average(X, return_std)
+        mean = self._as_targets(mean.astype(X.dtype, copy=False))
+        return mean if std is None else (mean, self._as_targets(std.astype(X.dtype, copy=False)))
 
-        def deviation(module: MultiTaskVAE, x: Tensor) -> Tensor:
-            return module.predict_std(x, quasi_normal(module.fill(x), 64, module.prior.n_components, self._seed))
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
+        """Predict intervals that hold a given part of the labels of each task.
 
-        within = np.square(self._each_member(deviation, X, n_draws=64)).mean(axis=0)
-        return mean, self._as_targets(np.sqrt(within + means.var(axis=0)))
+        Cross-conformal prediction (Vovk 2015, doi 10.1007/s10472-013-9368-4): the mean plus and minus so many standard
+        deviations as covered that part of the labels of rows that were held out from the members which predicted
+        them. The part is one over all rows, not one for each kind of row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        coverage : float, default=0.9
+            Part of the labels that is to lie within the intervals.
+
+        Returns
+        -------
+        lower, upper : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Ends of the intervals, in y's units and shape.
+
+        Raises
+        ------
+        ValueError
+            If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
+        """
+        check_scalar(coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither")
+        X = self._check_rows(X)
+        reach = self._reach(coverage)
+        mean, std = self._average(X, return_std=True)
+        assert std is not None
+        half = std / self._inflation * reach
+        lower, upper = (self._as_targets(end.astype(X.dtype, copy=False)) for end in (mean - half, mean + half))
+        return lower, upper
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean over tasks of R2, missing labels left out.

@@ -52,6 +52,14 @@ class Recording:
     def train(self) -> bool:
         """Train all plans, and publish what they have come to; return whether the user interrupted."""
         plans = {key: pair for key, pair in self.plans.items() if not self._refuse(*pair)}
+        # An ensemble is a stack of its own, and remembers more than single models do: one after the other.
+        ensembles = {key for key, (_, plan) in plans.items() if len(plan.members) > 1}
+        groups = [{key: pair for key, pair in plans.items() if key not in ensembles}]
+        groups += [{key: plans[key]} for key in plans if key in ensembles]
+        return any(self._train_group(group) for group in groups)
+
+    def _train_group(self, plans: dict[str, tuple[Any, Any]]) -> bool:
+        """Train some of the plans, and publish what they have come to; return whether the user interrupted."""
         refused, interrupted = train_together([member for _, plan in plans.values() for member in plan.members])
         for reason, members in refused.items():
             self.refused[reason] = self.refused.get(reason, 0) + len(members)
@@ -63,6 +71,8 @@ class Recording:
                 estimator._keep(plan)
                 parameters = estimator.get_params(deep=False)
                 trained[key] = {name: value for name, value in vars(estimator).items() if name not in parameters}
+            for member in plan.members:
+                member.kept = {}
         return interrupted
 
     @property

@@ -173,6 +173,10 @@ class StackNet(Net):
             for name, value in self.module_.learned.items():
                 self.best_values_[name][improved] = value.detach()[improved]
         for position, run in enumerate(self.runs_):
+            if not run.done and len(run.member.history) in run.member.keep_at:
+                self.module_.write(position, run.member.pair, self.module_.learned)
+                run.member.keep(len(run.member.history))
+        for position, run in enumerate(self.runs_):
             if not run.done and (run.is_over or run.member.error is not None):
                 self._finish(position, run)
         left = [position for position, run in enumerate(self.runs_) if not run.done]
@@ -283,7 +287,8 @@ def _train(members: list[Member], callbacks: Sequence[Any]) -> tuple[str | None,
     left = [member for member in members if not member.finished]
     for member, (optimizer_state, weights) in zip(members, before, strict=True):
         if not member.finished:
-            member.history, member.error, member.optimizer_state = [], None, optimizer_state
+            member.history, member.kept = [], {}
+            member.error, member.optimizer_state = None, optimizer_state
             member.pair.load_state_dict(weights)
     if reason is not None or len(left) == 1:
         return reason or "the memory does not suffice", False

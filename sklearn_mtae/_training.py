@@ -93,7 +93,7 @@ class Trainable(Planned):
             member.loss,
             max_epochs=member.n_epochs - len(member.history),
             batch_size=member.batch_size,
-            callbacks=self._net_callbacks(task, member.valid),
+            callbacks=[*_keepers(member), *self._net_callbacks(task, member.valid)],
             valid_rows=member.valid,
             seeds=member.seeds,
             scheduled=member.scheduled,
@@ -212,3 +212,15 @@ class Trainable(Planned):
     def _named_terms(self, terms: dict[str, Any]) -> Iterator[tuple[str, float]]:
         """Yield the name and value of each term of an epoch."""
         yield from terms.items()
+
+
+def _keepers(member: Member) -> list[EpochHook]:
+    """Return what remembers a model after some of its epochs."""
+
+    def keep(net: Net) -> bool:
+        epoch = len(member.history) + len(net.history)
+        if epoch in member.keep_at:
+            member.keep(epoch)
+        return False
+
+    return [EpochHook(lambda net: None, keep)] if member.keep_at else []

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,11 @@ from sklearn_mtae import (
     VAETransformer,
 )
 
-ESTIMATORS = [AutoencoderTransformer, VAETransformer, MultiTaskVAERegressor]
-EVERY = [*ESTIMATORS, MultiTaskVAEClassifier, VAEImputer]
+REGRESSOR = partial(MultiTaskVAERegressor, n_estimators=1)
+"""A single model: what an ensemble adds has tests of its own."""
+REGRESSOR.__name__ = "MultiTaskVAERegressor"  # type: ignore[attr-defined]
+ESTIMATORS = [AutoencoderTransformer, VAETransformer, REGRESSOR]
+EVERY = [AutoencoderTransformer, VAETransformer, MultiTaskVAERegressor, MultiTaskVAEClassifier, VAEImputer]
 
 
 @pytest.fixture(params=ESTIMATORS, ids=lambda estimator: estimator.__name__)

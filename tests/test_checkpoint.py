@@ -28,7 +28,7 @@ SMALL = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 9, "batch_si
 ESTIMATORS = {
     "autoencoder": lambda: AutoencoderTransformer(corruption="masking", **SMALL),
     "early_stopping": lambda: VAETransformer(early_stopping=True, n_iter_no_change=3, tol=0.01, beta="linear", **SMALL),
-    "tasks": lambda: MultiTaskVAERegressor(task_weighting="uncertainty", **SMALL),
+    "tasks": lambda: MultiTaskVAERegressor(n_estimators=1, task_weighting="uncertainty", **SMALL),
 }
 
 

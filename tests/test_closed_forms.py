@@ -147,7 +147,9 @@ def test_predictive_deviation_is_the_law_of_total_variance():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 4))
     Y = X @ rng.normal(size=(4, 2)) * [1, 30] + rng.normal(size=(400, 2)) * [1, 30]
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(), head_hidden_layer_sizes=(), max_iter=60, random_state=0)
+    model = MultiTaskVAERegressor(
+        2, n_estimators=1, hidden_layer_sizes=(), head_hidden_layer_sizes=(), max_iter=60, random_state=0
+    )
     _, std = model.set_params(reconstruction_weight=0.1).fit(X, Y).predict(X, return_std=True)
     module = model.module_
     head = module.heads.layers[0].weight.detach().double().numpy()[:, 0]
@@ -162,7 +164,7 @@ def test_gradients_are_finite_with_missing_cells():
     X, Y = rng.normal(size=(50, 4)), rng.normal(size=(50, 3))
     X[rng.random(X.shape) < 0.4] = np.nan
     Y[rng.random(Y.shape) < 0.6] = np.nan
-    model = MultiTaskVAERegressor(2, max_iter=2, random_state=0).fit(X, Y)
+    model = MultiTaskVAERegressor(2, n_estimators=1, max_iter=2, random_state=0).fit(X, Y)
     module = model.module_.train().requires_grad_(True)
     output = module(torch.from_numpy(X).float(), torch.from_numpy(Y).float())
     (output.x_log_prob.sum() + output.y_log_prob.sum() - output.prior.kl(output.q, output.z).sum()).backward()

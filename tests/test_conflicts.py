@@ -34,7 +34,7 @@ class Epochs(Callback):
 
 @pytest.fixture
 def small():
-    return MultiTaskVAERegressor(2, hidden_layer_sizes=(6,), max_iter=2, random_state=0)
+    return MultiTaskVAERegressor(2, n_estimators=1, hidden_layer_sizes=(6,), max_iter=2, random_state=0)
 
 
 @pytest.fixture
@@ -70,7 +70,14 @@ def exact(gaps):
     """A report after one epoch, the module that it was measured on, and data."""
     X, Y = gaps
     model = MultiTaskVAERegressor(
-        2, hidden_layer_sizes=(6,), posterior=Certain, max_iter=1, dtype="float64", dropout=0.3, random_state=0
+        2,
+        n_estimators=1,
+        hidden_layer_sizes=(6,),
+        posterior=Certain,
+        max_iter=1,
+        dtype="float64",
+        dropout=0.3,
+        random_state=0,
     )
     report = transfer_report(model, X, Y, cv=shift(1))
     module = deepcopy(model.fit(X, Y).module_).requires_grad_(True)
@@ -102,7 +109,9 @@ def test_affinity_is_what_a_step_does(exact):
 def test_affinity_of_small_steps_is_that_of_first_order(gaps):
     """A step of length s along -g_i lowers the loss of task j by s * g_i @ g_j / |g_i|."""
     X, Y = gaps
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(6,), posterior=Certain, dtype="float64", random_state=0)
+    model = MultiTaskVAERegressor(
+        2, n_estimators=1, hidden_layer_sizes=(6,), posterior=Certain, dtype="float64", random_state=0
+    )
     model.set_params(learning_rate_init=1e-7, max_iter=3)
     report = transfer_report(model, X, Y, cv=shift(1))
     _, rows = gradients_of(deepcopy(model.fit(X, Y).module_).requires_grad_(True), X, Y)
@@ -137,7 +146,9 @@ def test_opposite_tasks_pull_against_each_other(table):
 
     X, Y = table
     Y = np.column_stack([Y[:, 0], -Y[:, 0], Y[:, 0]])
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(), sharing=Alike, task_likelihoods="squared_error")
+    model = MultiTaskVAERegressor(
+        2, n_estimators=1, hidden_layer_sizes=(), sharing=Alike, task_likelihoods="squared_error"
+    )
     # All predictions start at 0: residuals are then labels, and these are opposite.
     model.set_params(architecture=zero_coders, posterior=Certain, learning_rate_init=1e-6, max_iter=2, random_state=0)
     report = transfer_report(model, X, Y, cv=shift(1))

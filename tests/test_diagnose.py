@@ -123,7 +123,9 @@ def test_missing_cells(fitted, iris):
 
 
 def test_components_of_the_tasks_own_count_for_the_rate_alone(iris):
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(8,), sharing="private", max_iter=3, random_state=0)
+    model = MultiTaskVAERegressor(
+        2, n_estimators=1, hidden_layer_sizes=(8,), sharing="private", max_iter=3, random_state=0
+    )
     diagnosis = model.fit(iris[:, :2], iris[:, 2:]).diagnose(iris[:, :2])
     assert diagnosis.rate_per_component.shape == diagnosis.active_units.shape == (2,)
     assert diagnosis.rate > diagnosis.rate_per_component.sum()
@@ -205,7 +207,7 @@ def test_unrelated_columns_leave_nothing_to_encode():
     assert model.diagnose(X).collapsed
     assert not messages
     # Their targets may be related to them all the same.
-    tasks = MultiTaskVAERegressor(2, hidden_layer_sizes=(8,), beta=50, random_state=0)
+    tasks = MultiTaskVAERegressor(2, n_estimators=1, hidden_layer_sizes=(8,), beta=50, random_state=0)
     assert "No component is in use" in fit_and_catch(tasks, X, X[:, :2])[1][0]
 
 
@@ -249,7 +251,7 @@ def test_floor_of_log_normal_columns():
 def test_floor_of_a_task():
     X = np.random.default_rng(0).normal(size=(100, 3))
     Y = pd.DataFrame({"hard": np.random.default_rng(1).normal(size=100), "easy": X[:, 0], "constant": 1.0})
-    model = MultiTaskVAERegressor(3, **LINEAR, head_hidden_layer_sizes=())
+    model = MultiTaskVAERegressor(3, n_estimators=1, **LINEAR, head_hidden_layer_sizes=())
     _, messages = fit_and_catch(model, X, Y)
     assert "task:easy" in model.diagnose(X).at_floor
     assert not {"task:hard", "task:constant"} & set(model.diagnose(X).at_floor)

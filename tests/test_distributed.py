@@ -74,7 +74,7 @@ def test_search_on_a_cluster_finds_what_it_finds_at_home(cluster, table):
     pipeline = Pipeline([("code", coders[0]), ("ridge", Ridge())])
     searches = [
         (pipeline, {"code": coders, "ridge__alpha": [0.1, 10.0]}, Y[:, 0]),
-        (MultiTaskVAERegressor(2, max_iter=3, **SMALL), {"n_components": [1, 2]}, gappy),
+        (MultiTaskVAERegressor(2, n_estimators=1, max_iter=3, **SMALL), {"n_components": [1, 2]}, gappy),
     ]
     for model, grid, labels in searches:
         search, reference = (GridSearchCV(model, grid, cv=2) for _ in range(2))
@@ -92,7 +92,7 @@ def test_search_outlives_a_killed_worker(cluster):
     # all copies but one are removed as superfluous.
     client.amm.stop()
     folds = list(KFold(3).split(X))
-    model = MultiTaskVAERegressor(2, max_iter=40, **SMALL)
+    model = MultiTaskVAERegressor(2, n_estimators=1, max_iter=40, **SMALL)
     search, reference = (
         GridSearchCV(model, {"learning_rate_init": [1e-4, 1e-2]}, cv=folds, refit=False) for _ in range(2)
     )

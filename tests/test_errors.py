@@ -72,12 +72,12 @@ def test_support_names_the_column(table):
     targets = pd.DataFrame({"yes": np.ones(60), "count": 7.0})
     message = "task_likelihoods='bernoulli' needs 0 <= y <= 1. Got max 7 in column 'count'"
     with pytest.raises(ValueError, match=message):
-        MultiTaskVAERegressor(task_likelihoods="bernoulli").fit(X, targets)
+        MultiTaskVAERegressor(n_estimators=1, task_likelihoods="bernoulli").fit(X, targets)
 
 
 def test_targets(table):
     X, Y = table
-    model = MultiTaskVAERegressor(2, max_iter=2)
+    model = MultiTaskVAERegressor(2, n_estimators=1, max_iter=2)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         model.fit(X, Y[:-1])
     with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
@@ -95,7 +95,7 @@ def test_targets(table):
 
 def test_weights(table):
     X, Y = table
-    model = MultiTaskVAERegressor(2, max_iter=2)
+    model = MultiTaskVAERegressor(2, n_estimators=1, max_iter=2)
     with pytest.raises(ValueError, match=r"sample_weight must have shape \(60,\) or \(60, 3\). Got \(60, 2\)"):
         model.fit(X, Y, sample_weight=np.ones((60, 2)))
     with pytest.raises(ValueError, match="Negative values"):

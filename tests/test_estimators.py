@@ -225,7 +225,7 @@ def test_metadata_routing(table):
     X, Y = table
     weight = np.ones((len(X), 3))
     with config_context(enable_metadata_routing=True):
-        model = MultiTaskVAERegressor(2, max_iter=2, random_state=0).set_fit_request(sample_weight=True)
+        model = MultiTaskVAERegressor(2, n_estimators=1, max_iter=2, random_state=0).set_fit_request(sample_weight=True)
         model.set_score_request(sample_weight=True)
         search = GridSearchCV(model, {"n_components": [1, 2]}, cv=2).fit(X, Y, sample_weight=weight)
         assert search.best_estimator_.n_iter_ == 2
@@ -318,7 +318,7 @@ def test_scores_with_missing_labels_in_cross_validation(table):
     X, Y = table
     Y = Y.copy()
     Y[np.random.default_rng(0).random(Y.shape) < 0.3] = np.nan
-    scores = cross_val_score(MultiTaskVAERegressor(2, random_state=0, max_iter=20), X, Y, cv=3)
+    scores = cross_val_score(MultiTaskVAERegressor(2, n_estimators=1, random_state=0, max_iter=20), X, Y, cv=3)
     assert np.isfinite(scores).all()
 
 

@@ -87,7 +87,9 @@ def tasks():
 @pytest.mark.parametrize("sharing", ["hard", "private"])
 def test_feature_of_each_regression_is_found(tasks, method, sharing):
     X, Y = tasks
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(32,), sharing=sharing, max_iter=30, random_state=0)
+    model = MultiTaskVAERegressor(
+        2, n_estimators=1, hidden_layer_sizes=(32,), sharing=sharing, max_iter=30, random_state=0
+    )
     model.set_params(learning_rate_init=4e-3).fit(X, Y)
     importance = model.feature_importance(X, method=method, random_state=0)
     assert importance.components.shape == (2, 6)
@@ -134,7 +136,9 @@ def test_a_category_is_one_feature(method):
     kind, noise = np.random.default_rng(0).integers(3, size=300), normal(300)
     X = pandas.DataFrame({"noise": noise, "kind": np.array(["a", "b", "c"])[kind], "fixed": 1.0})
     X.loc[::9, "kind"] = None
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(16,), max_iter=20, learning_rate_init=4e-3, random_state=0)
+    model = MultiTaskVAERegressor(
+        2, n_estimators=1, hidden_layer_sizes=(16,), max_iter=20, learning_rate_init=4e-3, random_state=0
+    )
     importance = model.fit(X, pandas.Series(np.array([-1.0, 0, 5])[kind], name="price")).feature_importance(
         X, method=method, random_state=0
     )
@@ -175,7 +179,7 @@ def test_sparse_rows_are_as_dense_ones(method, likelihood):
 @pytest.mark.parametrize("method", METHODS)
 def test_blocks_change_nothing(tasks, method, monkeypatch):
     X, Y = tasks
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(8,), max_iter=2, random_state=0).fit(X, Y)
+    model = MultiTaskVAERegressor(2, n_estimators=1, hidden_layer_sizes=(8,), max_iter=2, random_state=0).fit(X, Y)
     whole = model.feature_importance(X, method=method, random_state=0)
     monkeypatch.setattr("sklearn_mtae._base.block_rows", lambda n_columns: 7)
     parts = model.feature_importance(X, method=method, random_state=0)

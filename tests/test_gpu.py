@@ -62,8 +62,8 @@ def assert_alike(one, other, rtol=1e-3, atol=1e-3):
         VAETransformer(prior="vamp", objective="iwae"),
         VAETransformer(prior="flow", posterior="flow"),
         VAETransformer(architecture="conv", beta=0.5),
-        MultiTaskVAERegressor(task_weighting="uncertainty", sharing="mmoe"),
-        MultiTaskVAERegressor(task_weighting="dwa", early_stopping=True),
+        MultiTaskVAERegressor(n_estimators=1, task_weighting="uncertainty", sharing="mmoe"),
+        MultiTaskVAERegressor(n_estimators=1, task_weighting="dwa", early_stopping=True),
         MultiTaskVAEClassifier(class_weight="balanced"),
     ],
     ids=lambda model: repr(model)[:60],
@@ -149,7 +149,7 @@ def test_a_recording_that_fails_leaves_everything_in_order(recorded):
 
 @pytest.mark.parametrize("recordable", [True, False])
 def test_mixed_precision(recordable, recorded):
-    model = MultiTaskVAERegressor(random_state=0, **SMALL, **({} if recordable else ONE_BY_ONE))
+    model = MultiTaskVAERegressor(n_estimators=1, random_state=0, **SMALL, **({} if recordable else ONE_BY_ONE))
     single = clone(model).fit(X, Y)
     mixed = clone(model).set_params(dtype="bfloat16").fit(X, Y)
     assert len(recorded) == 2 * recordable
@@ -251,4 +251,6 @@ def test_nothing_warns():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message="torch.cuda")
-        MultiTaskVAERegressor(random_state=0, likelihood=["gaussian"] * 4 + ["student_t"] * 5, **SMALL).fit(X, Y)
+        MultiTaskVAERegressor(
+            n_estimators=1, random_state=0, likelihood=["gaussian"] * 4 + ["student_t"] * 5, **SMALL
+        ).fit(X, Y)

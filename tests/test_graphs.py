@@ -40,7 +40,7 @@ Y[RNG.random(Y.shape) < 0.3] = np.nan
 
 autoencoder = partial(AutoencoderTransformer, **SMALL)
 variational = partial(VAETransformer, **SMALL)
-regressor = partial(MultiTaskVAERegressor, **SMALL, head_hidden_layer_sizes=(4,))
+regressor = partial(MultiTaskVAERegressor, n_estimators=1, **SMALL, head_hidden_layer_sizes=(4,))
 
 
 @contextlib.contextmanager

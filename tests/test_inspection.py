@@ -86,7 +86,7 @@ def test_labels_of_the_display_do_not_overlap(plt, n_tasks):
 
 
 def test_display_draws_where_it_is_told(plt, table):
-    small = MultiTaskVAERegressor(2, hidden_layer_sizes=(6,), max_iter=2)
+    small = MultiTaskVAERegressor(2, n_estimators=1, hidden_layer_sizes=(6,), max_iter=2)
     figure, axes = plt.subplots(1, 3)
     display = TaskTransferDisplay.from_estimator(small, *table, cv=KFold(2), ax=axes, random_state=0)
     assert display.figure_ is figure
@@ -107,7 +107,7 @@ SMALL = {"n_components": 3, "hidden_layer_sizes": (8,), "max_iter": 3, "random_s
 
 def test_labels_of_the_other_displays_do_not_overlap(plt, wine):
     X, y = wine
-    tasks = MultiTaskVAERegressor(**SMALL, early_stopping=True).fit(X, X[["hue", "alcohol", "ash"]])
+    tasks = MultiTaskVAERegressor(n_estimators=1, **SMALL, early_stopping=True).fit(X, X[["hue", "alcohol", "ash"]])
     vae = VAETransformer(**SMALL).fit(X)
     for display in FROM_ROWS:
         assert_readable(display.from_estimator(vae, X).figure_)

@@ -201,7 +201,7 @@ def test_curves_are_those_of_the_fit(X, in_pipeline):
 @pytest.mark.parametrize("n_tasks", [2, 30])
 def test_tasks_have_axes_of_their_own(X, n_tasks):
     Y = pd.DataFrame(np.random.default_rng(0).normal(size=(40, n_tasks))).add_prefix("t")
-    model = MultiTaskVAERegressor(**SMALL).fit(X, Y)
+    model = MultiTaskVAERegressor(n_estimators=1, **SMALL).fit(X, Y)
     display = LossCurveDisplay.from_estimator(model)
     assert set(display.lines_) == {"loss", *model.term_curves_}
     losses, terms, tasks = display.axes_

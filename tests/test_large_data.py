@@ -177,7 +177,7 @@ def sorted_digits(tmp_path):
 @pytest.fixture
 def models():
     options = {"hidden_layer_sizes": (32,), "max_iter": 5, "random_state": 0}
-    return AutoencoderTransformer(4, **options), MultiTaskVAERegressor(4, **options)
+    return AutoencoderTransformer(4, **options), MultiTaskVAERegressor(4, n_estimators=1, **options)
 
 
 def test_whole_shuffles_of_a_file_give_the_same_bits(sorted_digits, models):
@@ -277,7 +277,7 @@ def test_codes_are_written_where_the_user_says(table, tmp_path):
     for model in (
         AutoencoderTransformer(2, **options),
         VAETransformer(2, **options),
-        MultiTaskVAERegressor(2, **options),
+        MultiTaskVAERegressor(2, n_estimators=1, **options),
     ):
         codes = model.fit(X, Y).transform(X)
         file = np.memmap(tmp_path / "codes", dtype=np.float32, mode="w+", shape=codes.shape)

@@ -173,7 +173,7 @@ def test_terms_and_gradients_are_finite_with_missing_cells_and_extreme_values(na
     X[rng.random(X.shape) < 0.4] = np.nan
     Y[rng.random(Y.shape) < 0.6] = np.nan
     X[3], Y[5] = np.nan, np.nan
-    model = MultiTaskVAERegressor(**SMALL, objective=name, max_iter=1).fit(X, Y)
+    model = MultiTaskVAERegressor(n_estimators=1, **SMALL, objective=name, max_iter=1).fit(X, Y)
     module, loss = model.module_.train().requires_grad_(True), model.net_.criterion_
     X[10:12] *= scale
     output = module(torch.from_numpy(X).float(), torch.from_numpy(Y).float(), n_draws=loss.n_draws)
@@ -257,7 +257,9 @@ def test_function_of_the_users_own(table):
     model = VAETransformer(**SMALL, objective=two_scales, batch_size=None, max_iter=3, dtype="float64").fit(X)
     assert set(model.term_curves_) == {"distortion", "rate", "size"}
     np.testing.assert_allclose(model.loss_curve_, sum(np.array(curve) for curve in model.term_curves_.values()))
-    tasks = MultiTaskVAERegressor(**SMALL, objective=two_scales, reconstruction_weight=0.3, beta=0.2, batch_size=None)
+    tasks = MultiTaskVAERegressor(
+        n_estimators=1, **SMALL, objective=two_scales, reconstruction_weight=0.3, beta=0.2, batch_size=None
+    )
     curves = tasks.set_params(max_iter=3, dtype="float64").fit(X, Y).term_curves_
     weights = {"distortion": 0.3, "rate": 0.2, "size": 0.3}
     expected = sum(weights.get(term, 1.0) * np.array(curve) for term, curve in curves.items())

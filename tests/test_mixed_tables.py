@@ -90,7 +90,7 @@ def test_draws(people, targets):
         assert table.index.equals(people.index)
         assert table["age"][people["age"].notna()].equals(people["age"].dropna())
     assert not tables[0].equals(tables[1])
-    model = MultiTaskVAERegressor(**SMALL, likelihood=LIKELIHOOD).fit(people, targets)
+    model = MultiTaskVAERegressor(n_estimators=1, **SMALL, likelihood=LIKELIHOOD).fit(people, targets)
     X, Y = model.sample(5, random_state=0, conditions={"state": "on"})
     assert_like(X, people)
     assert (X["state"] == "on").all()
@@ -338,11 +338,15 @@ def test_encoder_of_a_table_with_other_levels(people):
     """The few rows with labels may lack a category, or have one that the encoder does not know."""
     source = small().fit(people[["age", "job"]])
     fewer = people[["age", "job"]][people["job"] != "aide"]
-    model = MultiTaskVAERegressor(**SMALL, encoder=FrozenEstimator(source)).fit(fewer, fewer["age"].fillna(0))
+    model = MultiTaskVAERegressor(n_estimators=1, **SMALL, encoder=FrozenEstimator(source)).fit(
+        fewer, fewer["age"].fillna(0)
+    )
     assert model.predict(people[["age", "job"]]).shape == (120,)
     other = people[["age", "job"]].replace("clerk", "pilot")
     with pytest.raises(ValueError, match="Column 'job' must hold a category known from fit"):
-        MultiTaskVAERegressor(**SMALL, encoder=FrozenEstimator(source)).fit(other, people["age"].fillna(0))
+        MultiTaskVAERegressor(n_estimators=1, **SMALL, encoder=FrozenEstimator(source)).fit(
+            other, people["age"].fillna(0)
+        )
 
 
 # Tables of numbers.

@@ -10,7 +10,9 @@ from sklearn_mtae.metrics import r2_score
 
 @pytest.fixture
 def model():
-    return MultiTaskVAERegressor(2, hidden_layer_sizes=(16,), max_iter=60, learning_rate_init=0.01, random_state=0)
+    return MultiTaskVAERegressor(
+        2, n_estimators=1, hidden_layer_sizes=(16,), max_iter=60, learning_rate_init=0.01, random_state=0
+    )
 
 
 def test_one_dimension_in_one_dimension_out(model, table):

@@ -67,7 +67,7 @@ def test_trains_to_about_the_same_loss(kind, table, steps):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_inference_has_the_precision_of_its_input(table, dtype):
     X, Y = table
-    model = MultiTaskVAERegressor(dtype="bfloat16", max_iter=3, **SMALL).fit(X, Y)
+    model = MultiTaskVAERegressor(n_estimators=1, dtype="bfloat16", max_iter=3, **SMALL).fit(X, Y)
     same = model._fitted_module(torch.from_numpy(X.astype(dtype)).dtype)
     with torch.no_grad():
         code = same.encoder(same.units(torch.from_numpy(X.astype(dtype))))[:, :2].numpy()

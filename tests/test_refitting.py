@@ -123,7 +123,7 @@ def test_weights_of_missing_labels_have_no_say(table):
     X, Y = table
     Y = Y.copy()
     Y[::2, 1] = np.nan
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(8,), max_iter=3, random_state=0)
+    model = MultiTaskVAERegressor(2, n_estimators=1, hidden_layer_sizes=(8,), max_iter=3, random_state=0)
     loud = np.where(np.isnan(Y), 50.0, 1.0)
     np.testing.assert_array_equal(
         model.fit(X, Y, sample_weight=loud).predict(X), model.fit(X, Y, sample_weight=np.ones_like(Y)).predict(X)
@@ -134,7 +134,7 @@ def test_target_columns_are_told_apart_by_name(table):
     pandas = pytest.importorskip("pandas")
     X, Y = table
     frame = pandas.DataFrame(Y, columns=["a", "b", "c"])
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(8,)).partial_fit(X, frame)
+    model = MultiTaskVAERegressor(2, n_estimators=1, hidden_layer_sizes=(8,)).partial_fit(X, frame)
     with pytest.raises(ValueError, match=r"y must have the columns \['a', 'b', 'c'\], in this order"):
         model.partial_fit(X, frame[["b", "a", "c"]])
     nullable = frame.round().astype("Int64")

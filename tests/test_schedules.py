@@ -54,7 +54,13 @@ def test_training_follows_the_schedule(name, table):
 @pytest.mark.parametrize(("given", "weight"), [("auto", 0.05 * 3 / 5), (0.3, 0.3)])
 def test_schedule_of_tasks_ends_at_the_weight_of_the_distortion(name, given, weight, table):
     model = MultiTaskVAERegressor(
-        2, hidden_layer_sizes=(), beta=name, reconstruction_weight=given, batch_size=None, max_iter=N_STEPS
+        2,
+        n_estimators=1,
+        hidden_layer_sizes=(),
+        beta=name,
+        reconstruction_weight=given,
+        batch_size=None,
+        max_iter=N_STEPS,
     )
     betas = betas_of(model.set_params(dtype="float64").fit(*table), weight)
     np.testing.assert_allclose(betas, [weight * SCHEDULES[name](step / N_STEPS) for step in range(N_STEPS)], atol=1e-9)

@@ -21,7 +21,9 @@ def sharing(request):
 
 @pytest.fixture
 def regressor(sharing):
-    return MultiTaskVAERegressor(2, hidden_layer_sizes=(8,), sharing=sharing, max_iter=3, random_state=0)
+    return MultiTaskVAERegressor(
+        2, n_estimators=1, hidden_layer_sizes=(8,), sharing=sharing, max_iter=3, random_state=0
+    )
 
 
 def make(factory, sizes=(5,), **style):
@@ -107,7 +109,9 @@ def test_a_head_reads_its_own_block_alone():
 
 def test_features_are_decoded_from_what_is_shared(table):
     X, Y = table
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(8,), sharing="private", max_iter=2, random_state=0)
+    model = MultiTaskVAERegressor(
+        2, n_estimators=1, hidden_layer_sizes=(8,), sharing="private", max_iter=2, random_state=0
+    )
     module = model.fit(X, Y).module_
     z = torch.randn(5, 2 + 3 * 4)
     decoder = module.decoder
@@ -241,7 +245,9 @@ def test_classes(sharing, table):
 )
 def test_factories(table, factory, n_extra):
     X, Y = table
-    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(8,), sharing=factory, max_iter=2, random_state=0).fit(X, Y)
+    model = MultiTaskVAERegressor(
+        2, n_estimators=1, hidden_layer_sizes=(8,), sharing=factory, max_iter=2, random_state=0
+    ).fit(X, Y)
     module = model.module_
     assert isinstance(module.heads, getattr(factory, "func", factory))
     assert module.prior.n_components == 2 + n_extra
@@ -267,4 +273,4 @@ def test_clone_and_pickle(regressor, table):
 )
 def test_errors(table, option, message):
     with pytest.raises(ValueError, match=message):
-        MultiTaskVAERegressor(2, sharing=option).fit(*table)
+        MultiTaskVAERegressor(2, n_estimators=1, sharing=option).fit(*table)

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWar
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 3, "dtype": "float64", "random_state": 0, "learning_rate_init": 0.01}
 autoencoder = partial(AutoencoderTransformer, 2, **SMALL)
-regressor = partial(MultiTaskVAERegressor, 2, **SMALL, posterior=Noiseless)
+regressor = partial(MultiTaskVAERegressor, 2, n_estimators=1, **SMALL, posterior=Noiseless)
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(61, 5)) @ RNG.normal(size=(5, 5))

@@ -24,7 +24,7 @@ SMALL = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "dtype": 
 
 autoencoder = partial(AutoencoderTransformer, **SMALL)
 variational = partial(VAETransformer, **SMALL, posterior=Noiseless)
-regressor = partial(MultiTaskVAERegressor, **SMALL, posterior=Noiseless, head_hidden_layer_sizes=(4,))
+regressor = partial(MultiTaskVAERegressor, n_estimators=1, **SMALL, posterior=Noiseless, head_hidden_layer_sizes=(4,))
 
 RNG = np.random.default_rng(0)
 X = RNG.dirichlet(np.ones(9), size=61)  # admissible to every likelihood, and nine pixels

@@ -30,7 +30,7 @@ def kinds():
 @pytest.fixture
 def model():
     return MultiTaskVAERegressor(
-        4, hidden_layer_sizes=(32,), max_iter=60, alpha=0, learning_rate_init=3e-3, random_state=0
+        4, n_estimators=1, hidden_layer_sizes=(32,), max_iter=60, alpha=0, learning_rate_init=3e-3, random_state=0
     )
 
 
@@ -80,7 +80,13 @@ def test_counts_start_from_their_mean(kinds):
     counts = Y[["visits"]] * 1000
     for name in ("poisson", "negative_binomial"):
         model = MultiTaskVAERegressor(
-            2, hidden_layer_sizes=(8,), max_iter=1, learning_rate_init=1e-9, task_likelihoods=name, random_state=0
+            2,
+            n_estimators=1,
+            hidden_layer_sizes=(8,),
+            max_iter=1,
+            learning_rate_init=1e-9,
+            task_likelihoods=name,
+            random_state=0,
         ).fit(X, counts)
         assert model.predict(X).mean() == pytest.approx(counts["visits"].mean(), rel=0.5)
 

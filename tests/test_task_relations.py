@@ -21,7 +21,7 @@ SOURCES = [AutoencoderTransformer, VAETransformer, MultiTaskVAERegressor]
 
 def regressor(**parameters):
     small = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
-    return MultiTaskVAERegressor(**{**small, **parameters})
+    return MultiTaskVAERegressor(n_estimators=1, **{**small, **parameters})
 
 
 def test_distance_of_heads_is_a_sum_over_pairs():
@@ -114,6 +114,7 @@ def test_optimum_of_linear_heads_is_known():
     similarity = similarity + similarity.T - 2 * np.diag(np.diag(similarity))
     model = MultiTaskVAERegressor(
         3,
+        n_estimators=1,
         architecture=given_code,
         head_hidden_layer_sizes=(),
         task_likelihoods="squared_error",

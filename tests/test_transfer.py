@@ -23,7 +23,7 @@ from sklearn_mtae.model_selection import _transfer as transfer
 
 @pytest.fixture
 def small():
-    return MultiTaskVAERegressor(2, hidden_layer_sizes=(6,), max_iter=2, random_state=0)
+    return MultiTaskVAERegressor(2, n_estimators=1, hidden_layer_sizes=(6,), max_iter=2, random_state=0)
 
 
 @pytest.fixture
@@ -46,7 +46,9 @@ def test_related_tasks_with_few_labels_are_to_share():
     X, weights = rng.normal(size=(80, 24)), rng.normal(size=24)
     owner = np.repeat(np.arange(5), 16)
     Y = np.where(owner[:, None] == np.arange(5), (X @ weights)[:, None] * [1, -2, 3, 4, 5] + [0, 1, 2, 3, 4], np.nan)
-    model = MultiTaskVAERegressor(8, hidden_layer_sizes=(), head_hidden_layer_sizes=(), reconstruction_weight=0)
+    model = MultiTaskVAERegressor(
+        8, n_estimators=1, hidden_layer_sizes=(), head_hidden_layer_sizes=(), reconstruction_weight=0
+    )
     model.set_params(learning_rate_init=0.03, max_iter=60)
     report = transfer_report(model, X, Y, cv=TaskKFold(4), random_state=0)
     assert (report.frame["gain"] > 0.1).all()

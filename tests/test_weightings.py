@@ -17,7 +17,7 @@ from sklearn_mtae.nn.weightings import WEIGHTINGS, Aggregation, DynamicAverage, 
 
 @pytest.fixture
 def model():
-    return MultiTaskVAERegressor(2, hidden_layer_sizes=(16,), max_iter=5, random_state=0)
+    return MultiTaskVAERegressor(2, n_estimators=1, hidden_layer_sizes=(16,), max_iter=5, random_state=0)
 
 
 @pytest.fixture
@@ -49,7 +49,9 @@ def test_classes_and_mixed_kinds(name, table):
     assert classifier.score(X, labels) > 0.7
     kinds = ["gaussian", "poisson", "bernoulli"]
     targets = np.column_stack([Y[:, 0], np.abs(Y[:, 1]).round(), Y[:, 2] > 0])
-    regressor = MultiTaskVAERegressor(**settings, task_weighting=name, task_likelihoods=kinds).fit(X, targets)
+    regressor = MultiTaskVAERegressor(n_estimators=1, **settings, task_weighting=name, task_likelihoods=kinds).fit(
+        X, targets
+    )
     assert np.isfinite(regressor.loss_curve_).all()
 
 
@@ -61,6 +63,7 @@ def test_uncertainty_reaches_its_optimum(likelihood):
     Y = X @ rng.normal(size=(3, 2)) + rng.normal(size=(400, 2)) * [0.5, 1.5]
     model = MultiTaskVAERegressor(
         3,
+        n_estimators=1,
         hidden_layer_sizes=(),
         head_hidden_layer_sizes=(),
         task_likelihoods=likelihood,
@@ -250,7 +253,9 @@ def test_a_task_weighs_alike_whether_it_has_few_labels_or_many(table):
     X, Y = table
     few = Y.copy()
     few[::2, 1] = np.nan
-    module_like = MultiTaskVAERegressor(2, hidden_layer_sizes=(4,), max_iter=1, batch_size=None, random_state=0)
+    module_like = MultiTaskVAERegressor(
+        2, n_estimators=1, hidden_layer_sizes=(4,), max_iter=1, batch_size=None, random_state=0
+    )
     module_like.set_params(task_likelihoods="squared_error", learning_rate_init=1e-12, dtype="float64").fit(X, few)
     units, means = (few - np.nanmean(few, 0)) / np.nanstd(few, 0), []
     module = module_like.module_

@@ -1,0 +1,317 @@
+"""Members that differ in their parameters, and an average of them that is chosen by rows held out from each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from inspect import signature
+from math import ceil
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from torch import Tensor
+
+from ._data import Data, dense
+from ._member import Member
+from ._multitask import BaseMultiTaskVAE
+from ._planning import Plan
+from ._selection import select
+from ._state import Cache
+from ._validation import Interval, StrOptions
+from .nn.models import MultiTaskVAE
+from .nn.posteriors import quasi_normal
+
+N_EPOCHS_KEPT = 7
+"""Epochs of a member to choose among: the last one, half of them, a quarter of them ..."""
+SMALL_TABLE = 10_000
+"""Rows up to which an ensemble is the default."""
+N_DEFAULT = 30
+"""Members of the default ensemble."""
+NARROW = 64
+"""Columns up to which the default ensemble has bins for each."""
+N_DRAWS = 64
+"""Quasi-random draws of the code for a standard deviation."""
+FIXED = {"n_estimators", "member_params", "likelihood", "random_state", "device", "dtype", "warm_start", "checkpoint"}
+"""Parameters in which members cannot differ."""
+_SHAPE = {"hidden_layer_sizes": (128,), "head_hidden_layer_sizes": ()}
+_REGULAR = {**_SHAPE, "dropout": 0.3, "alpha": 1.0, "learning_rate_init": 5e-3}
+MEMBER_PARAMS: tuple[dict[str, Any], ...] = (
+    _REGULAR,
+    {**_SHAPE, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2},
+    {**_REGULAR, "task_likelihoods": "laplace"},
+)
+"""What members differ in by default: regularised or not, squares or absolute values."""
+
+
+class SelectedMembers(BaseMultiTaskVAE):
+    """Base of an estimator whose members differ and whose predictions are averages of those that serve best.
+
+    A candidate is a setting of the parameters and an epoch; what it predicts for a row is the mean over the members of
+    that setting, as they were after that epoch, that were not trained on the row. For each task an average of
+    candidates, the mean of the labels among them, is chosen by :func:`sklearn_mtae._selection.select`; so how long to
+    train and how much to regularise is up to the data, and no row is lost to validation.
+    """
+
+    _parameter_constraints: dict = {
+        **BaseMultiTaskVAE._parameter_constraints,
+        "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "member_params": ["array-like", StrOptions({"auto"}), None],
+    }
+
+    n_estimators: int | str  # type: ignore[assignment]
+    _blueprint_names = (*BaseMultiTaskVAE._blueprint_names, "member_params")
+
+    member_params: Sequence[Mapping[str, Any]] | str | None
+
+    _earlier: list[tuple[int, dict[str, NDArray]]]
+    """States of members after earlier epochs: which member, and the state."""
+    _weights: NDArray | None
+    """Weights of all states, the members' last first, shape (n_states, n_tasks); what is left is the labels' mean's."""
+    _label_means: NDArray | float
+    _label_variances: NDArray | float
+    _inflation: NDArray | float
+    """What the standard deviations of each task are multiplied by."""
+    _scores: list[NDArray]
+    """Of each task, sorted, how many predictive standard deviations its labels are away from held-out predictions."""
+
+    # What the members are.
+
+    def _member_settings(self, X: Any, partial: bool) -> list[dict[str, Any]]:
+        n_members = self._count_members(X, partial)
+        settings = self._settings_to_try(np.shape(X)) if n_members > 1 else [{}]
+        return [settings[k % len(settings)] for k in range(n_members)]
+
+    def _count_members(self, X: Any, partial: bool) -> int:
+        if not isinstance(self.n_estimators, str):
+            return self.n_estimators
+        alone = partial or self.warm_start or self.checkpoint is not None or self.net_params or self.encoder is not None
+        return 1 if alone or np.shape(X)[0] > SMALL_TABLE else N_DEFAULT
+
+    def _settings_to_try(self, shape: tuple[int, ...]) -> list[dict[str, Any]]:
+        """Return the settings that members have in turn."""
+        if self.member_params is None:
+            return [{}]
+        if isinstance(self.member_params, str):
+            defaults = signature(type(self)).parameters
+            untouched = {name for name in defaults if repr(getattr(self, name)) == repr(defaults[name].default)}
+            embedding = "piecewise_linear" if shape[1] <= NARROW else "softened"
+            tried = [{**settings, "embedding": embedding} for settings in MEMBER_PARAMS]
+            return [{name: value for name, value in own.items() if name in untouched} for own in tried]
+        settings = list(self.member_params)
+        for own in settings:
+            if not isinstance(own, Mapping):
+                raise ValueError(f"member_params must hold dicts of parameters. Got {own!r} instead.")
+            fixed = FIXED & set(own)
+            if fixed:
+                raise ValueError(f"member_params must leave out {sorted(fixed)}, in which members cannot differ.")
+            clone(self).set_params(**own)._validate_params()
+        return [dict(own) for own in settings] or [{}]
+
+    def _kept_epochs(self, n_members: int) -> Sequence[int]:
+        return [ceil(self.max_iter / 2**j) for j in range(N_EPOCHS_KEPT)] if n_members > 1 else ()
+
+    def _start(self, settings: list[dict[str, Any]]) -> dict[str, Any]:
+        return {**super()._start(settings), **self._no_choice()}
+
+    def _resume(self, keep_optimizer: bool) -> dict[str, Any]:
+        return {**super()._resume(keep_optimizer), **self._no_choice()}
+
+    def _no_choice(self) -> dict[str, Any]:
+        """Return the attributes of an estimator whose members all count alike."""
+        choice = {"_earlier": [], "_weights": None, "_scores": []}
+        return {**choice, "_inflation": 1.0, "_label_means": 0.0, "_label_variances": 0.0}
+
+    def _state_of(self, member: int) -> dict[str, NDArray]:
+        n_members = len(self._states)
+        return self._states[member] if member < n_members else self._earlier[member - n_members][1]
+
+    def _blueprint_of(self, member: int) -> dict[str, Any]:
+        n_members = len(self._states)
+        return super()._blueprint_of(member if member < n_members else self._earlier[member - n_members][0])
+
+    # What becomes of them.
+
+    def _keep(self, plan: Plan) -> None:
+        super()._keep(plan)
+        if plan.partial or not any(len(member.held_out) for member in plan.members):
+            return
+        assert plan.data.targets is not None
+        self._label_means, self._label_variances = plan.data.targets.mean, np.square(plan.data.targets.deviation)
+        cache = self._cache
+        self._earlier = [(k, state) for k, member in enumerate(plan.members) for state in member.kept.values()]
+        candidates = self._candidates(plan.members)
+        held_out = HeldOut(plan, candidates)
+        means = held_out.collect(self, _predict)
+        weights = self._select(plan.data, held_out, means) if len(plan.members) > 1 else None
+        self._calibrate(plan.data, held_out, means, weights)
+        if weights is not None:
+            self._keep_chosen(candidates, weights)
+        self._cache = cache
+
+    def _keep_chosen(self, candidates: Sequence[dict[int, int]], weights: NDArray) -> None:
+        """Keep the states that count, and their weights."""
+        n_members = len(self._states)
+        spread = np.zeros((n_members + len(self._earlier), weights.shape[1]))
+        for own, states in zip(weights, candidates, strict=False):
+            for state in states.values():
+                spread[state] += own / len(states)
+        used = (spread != 0).any(axis=1) | (np.arange(len(spread)) < n_members)
+        self._weights = spread[used]
+        self._earlier = [own for own, is_used in zip(self._earlier, used[n_members:], strict=True) if is_used]
+
+    def _candidates(self, members: Sequence[Member]) -> list[dict[int, int]]:
+        """Return for each setting and epoch to choose from the states of its members, by member."""
+        positions, first = [], len(members)
+        for k, member in enumerate(members):
+            positions.append({**{epoch: first + j for j, epoch in enumerate(member.kept)}, len(member.history): k})
+            first += len(member.kept)
+        epochs = sorted({epoch for own in positions for epoch in own})
+        settings = {id(own) for own in self._settings}
+        members_of = [[k for k, own in enumerate(self._settings) if id(own) == setting] for setting in settings]
+        # A member that stopped earlier stays as it was.
+        return [
+            {k: positions[k][max((e for e in positions[k] if e <= epoch), default=min(positions[k]))] for k in own}
+            for own in members_of
+            for epoch in epochs
+        ]
+
+    def _select(self, data: Data, held_out: "HeldOut", means: NDArray) -> NDArray:
+        """Return the weights of the candidates and, last, of the labels' mean: shape (n_candidates + 1, n_tasks)."""
+        assert data.y is not None
+        weights = np.full((len(means) + 1, data.y.shape[1]), 1 / len(means))
+        weights[-1] = 0
+        label_means = np.broadcast_to(self._label_means, data.y.shape[1:])
+        for task in range(data.y.shape[1]):
+            labelled, weight = held_out.labelled(data, task)
+            if len(labelled) < 2:
+                continue
+            constant = np.full((1, len(labelled)), label_means[task])
+            errors = np.concatenate([means[:, labelled, task], constant]) - data.y[labelled, task]
+            weights[:, task] = select(errors, held_out.folds[labelled], weight)
+        return weights
+
+    def _calibrate(self, data: Data, held_out: "HeldOut", means: NDArray, weights: NDArray | None) -> None:
+        """Learn how far labels are from predictions of models that were not trained on their rows."""
+        assert data.y is not None
+        if weights is None:
+            weights = np.concatenate([np.ones_like(means[:, 0]), np.zeros_like(means[:1, 0])])
+        squares = np.square(held_out.collect(self, self._deviation, (weights[:-1] != 0).any(axis=1), n_draws=N_DRAWS))
+        mean, std = self._mix(weights[:-1], means, squares)
+        self._scores = []
+        for task, (labels, center, scale) in enumerate(zip(data.y.T, mean.T, std.T, strict=True)):
+            labelled, _ = held_out.labelled(data, task)
+            self._scores.append(np.sort(np.abs(labels - center)[labelled] / scale[labelled]))
+        self._inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in self._scores])
+
+    def _mix(self, weights: NDArray, means: NDArray, variances: NDArray) -> tuple[NDArray, NDArray]:
+        """Return mean and standard deviation of a mixture, what is left of the weights being the labels' own."""
+        left = 1 - weights.sum(axis=0)
+        mean = np.einsum("kt,knt->nt", weights, means) + left * self._label_means
+        square = np.einsum("kt,knt->nt", weights, variances + (means - mean) ** 2)
+        square += left * (self._label_variances + (self._label_means - mean) ** 2)
+        return mean, np.sqrt(np.maximum(square, np.finfo(mean.dtype).tiny))
+
+    def _average(self, X: NDArray, return_std: bool) -> tuple[NDArray, NDArray | None]:
+        """Return means of shape (n_rows, n_tasks) of checked rows and, where asked for, standard deviations."""
+        n_states, n_tasks = len(self._states), len(self.task_names_)
+        weights = np.full((n_states, n_tasks), 1 / n_states) if self._weights is None else self._weights
+        used = np.flatnonzero((weights != 0).any(axis=1))
+        shape = len(used), X.shape[0], n_tasks  # none counts where no candidate is better than the labels' mean
+        means = np.reshape([self._apply(_predict, X, member=k) for k in used], shape)
+        if not return_std:
+            left = 1 - weights.sum(axis=0)
+            return np.einsum("kt,knt->nt", weights[used], means) + left * self._label_means, None
+        stds = np.reshape([self._apply(self._deviation, X, n_draws=N_DRAWS, member=k) for k in used], shape)
+        mean, std = self._mix(weights[used], means, stds**2)
+        return mean, std * self._inflation
+
+    def _reach(self, coverage: float) -> NDArray:
+        """Return how many standard deviations hold a part of the labels of each task."""
+        if not self._scores:
+            raise ValueError(
+                "predict_interval needs rows that were held out from a model: n_estimators > 1 or early_stopping=True. "
+                f"Got n_estimators={self.n_estimators!r}, early_stopping={self.early_stopping!r}."
+            )
+        reach = []
+        for name, scores in zip(self.task_names_, self._scores, strict=True):
+            rank = ceil((len(scores) + 1) * coverage)
+            if rank > len(scores):
+                raise ValueError(
+                    f"coverage must be at most n / (n + 1), n labels of a task being held out. Got {coverage} for task "
+                    f"{name!r}, which has {len(scores)}."
+                )
+            reach.append(scores[rank - 1])
+        return np.array(reach)
+
+    def _deviation(self, module: MultiTaskVAE, x: Tensor) -> Tensor:
+        """Return a model's own standard deviation of each task."""
+        return module.predict_std(x, quasi_normal(module.fill(x), N_DRAWS, module.prior.n_components, self._seed))
+
+
+class HeldOut:
+    """The rows that members are not trained on.
+
+    Parameters
+    ----------
+    plan : Plan
+        A fit that has been trained.
+    candidates : sequence of dict
+        Of each candidate, the states of its members.
+    """
+
+    def __init__(self, plan: Plan, candidates: Sequence[dict[int, int]]) -> None:
+        self.x = plan.data.x
+        self.n_tasks = len(plan.data.y[0])  # type: ignore[index]
+        self.index = [np.asarray(member.held_out) for member in plan.members]
+        self.candidates = candidates
+        self.folds = np.zeros(self.x.shape[0], dtype=int)
+        for k in candidates[0]:
+            self.folds[self.index[k]] = k
+        covered = [np.unique(np.concatenate([self.index[k] for k in own])) for own in candidates]
+        self.rows = reduce(np.intersect1d, covered)
+        """Rows that at least one member of each candidate is not trained on."""
+
+    def collect(
+        self,
+        estimator: SelectedMembers,
+        function: Callable[[MultiTaskVAE, Tensor], Tensor],
+        wanted: NDArray | None = None,
+        **options: Any,
+    ) -> NDArray:
+        """Return what a function makes of each row with each candidate: shape (n_candidates, n_rows, n_tasks).
+
+        It is the mean over those members of the candidate that were not trained on the row, and zero where there are
+        none, and for candidates that are not `wanted`.
+        """
+        results = np.zeros((len(self.candidates), self.x.shape[0], self.n_tasks))
+        known: dict[int, NDArray] = {}
+        for c, states in enumerate(self.candidates):
+            if wanted is not None and not wanted[c]:
+                continue
+            counts = np.zeros((self.x.shape[0], 1))
+            for k, state in states.items():
+                rows = self.index[k]
+                if len(rows) == 0:
+                    continue
+                if state not in known:
+                    estimator._cache = Cache()
+                    known[state] = estimator._apply(function, dense(self.x[rows]), member=state, **options)
+                results[c][rows] += known[state]
+                counts[rows] += 1
+            results[c] /= np.maximum(counts, 1)
+        return results
+
+    def labelled(self, data: Data, task: int) -> tuple[NDArray, NDArray]:
+        """Return those of the rows that have a label of a task, and their weights."""
+        assert data.y is not None
+        weight = np.ones(len(data.y)) if data.weight is None else data.weight
+        if data.label_weight is not None:
+            weight = weight * data.label_weight[:, task]
+        rows = self.rows[~np.isnan(data.y[self.rows, task]) & (weight[self.rows] > 0)]
+        return rows, weight[rows]
+
+
+def _predict(module: MultiTaskVAE, x: Tensor) -> Tensor:
+    """Return the mean of each task at the posterior mean."""
+    return module.predict(module.encode(module.fill(x)))
