@@ -221,7 +221,7 @@ def task_question(n_epochs: int, device: str, n_pairs: int) -> Row:
     Y = random_rows(2_000, 100)
 
     def fit(n_tasks: int) -> None:
-        MultiTaskVAERegressor(beta=1.0, device=device, **shape.options).fit(shape.X, Y[:, :n_tasks])
+        MultiTaskVAERegressor(n_estimators=1, beta=1.0, device=device, **shape.options).fit(shape.X, Y[:, :n_tasks])
 
     comparison = compare(partial(fit, 100), partial(fit, 1), n_pairs)
     return step_row(f"multi-task VAE, 100 tasks / 1 task, {shape}", comparison, shape.n_steps, "<= 3")

@@ -10,6 +10,10 @@ those that want no missing cell. Every model has the defaults of its package, or
 aRRMSE: the mean over targets and folds of `sqrt(sum (y - prediction)^2 / sum (y - mean of the training rows)^2)`, as
 printed. Pooled: both sums taken over all folds before the ratio. Less is better; 1 is the mean of the training rows.
 
+`--models` also takes the parts of an ablation, such as `no_vae`, and `ours_16` for another number of members. With
+`--labelled 0.1` so many of the training rows have labels; only models of this package learn from the others. The column
+"covered" is the part of the labels within intervals of 90 %.
+
 Each fold's result is a line of FILE as soon as it is there, and a fold that is there is not run again: an interrupted
 study goes on. The summary has means over the sets, ranks and wins.
 """
@@ -34,7 +38,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from sklearn_mtae import MultiTaskVAERegressor
+from sklearn_mtae import MultiTaskVAERegressor, PerTaskRegressor
+from sklearn_mtae._selected import MEMBER_PARAMS
 
 from ._harness import describe_machine, print_row
 from ._mulan import N_TARGETS, folds, load
@@ -77,8 +82,29 @@ class StandardTargets(BaseEstimator):
         return self.units_.inverse_transform(self.model.predict(X))
 
 
+def ours(**parameters: Any) -> MultiTaskVAERegressor:
+    """Return our model as it is by default, but for what is given."""
+    return MultiTaskVAERegressor(random_state=0, **parameters)
+
+
+def of_settings(*chosen: int) -> MultiTaskVAERegressor:
+    """Return our model with some of the settings that its members have by default."""
+    return ours(member_params=[MEMBER_PARAMS[k] for k in chosen], embedding="piecewise_linear")
+
+
+OURS: dict[str, Callable[[], Any]] = {
+    "ours": ours,
+    "single": lambda: ours(n_estimators=1),
+    "no_vae": lambda: ours(reconstruction_weight=0, beta=0),
+    "features_weigh_1": lambda: ours(reconstruction_weight=1),
+    "no_sharing": lambda: PerTaskRegressor(ours()),
+    "no_bins": lambda: ours(embedding="softened"),
+    "alike": lambda: of_settings(0),
+    "squares_only": lambda: of_settings(0, 1),
+    **{f"ours_{n}": lambda n=n: ours(n_estimators=n) for n in (4, 16, 64)},
+}
 MODELS: dict[str, Callable[[], Any]] = {
-    "ours": lambda: MultiTaskVAERegressor(random_state=0),
+    **OURS,
     "forest": lambda: filled(RandomForestRegressor(random_state=0)),
     "extra_trees": lambda: filled(ExtraTreesRegressor(random_state=0)),
     "boosting": lambda: MultiOutputRegressor(HistGradientBoostingRegressor(random_state=0)),
@@ -89,32 +115,42 @@ MODELS: dict[str, Callable[[], Any]] = {
 }
 
 
-def run_fold(name: str, X: NDArray, Y: NDArray, train: NDArray, test: NDArray) -> dict[str, Any]:
+def run_fold(name: str, X: NDArray, Y: NDArray, train: NDArray, test: NDArray, labelled: float) -> dict[str, Any]:
     """Return the sums of squares of one fold, by target, and the seconds that it took."""
+    known = np.random.default_rng(len(train)).permutation(len(train)) < labelled * len(train)
+    labels = np.where(known[:, None], Y[train], np.nan)
+    rows, labels = (train, labels) if name in OURS else (train[known], labels[known])
     start = perf_counter()
-    predicted = MODELS[name]().fit(X[train], Y[train]).predict(X[test])
-    seconds = perf_counter() - start
-    return {
+    model = MODELS[name]().fit(X[rows], labels)
+    predicted = model.predict(X[test])
+    line = {
+        "seconds": perf_counter() - start,
         "error": ((Y[test] - predicted) ** 2).sum(0).tolist(),
-        "around_training_mean": ((Y[test] - Y[train].mean(0)) ** 2).sum(0).tolist(),
+        "around_training_mean": ((Y[test] - Y[train[known]].mean(0)) ** 2).sum(0).tolist(),
         "around_mean": ((Y[test] - Y.mean(0)) ** 2).sum(0).tolist(),
-        "seconds": seconds,
     }
+    if name == "ours" and labelled == 1:
+        lower, upper = model.predict_interval(X[test])
+        line["covered"] = float(((lower <= Y[test]) & (Y[test] <= upper)).mean())
+    return line
 
 
-def study(folder: Path, sets: Sequence[str], models: Sequence[str], results: Path) -> dict[tuple, dict[str, Any]]:
+def study(
+    folder: Path, sets: Sequence[str], models: Sequence[str], labelled: float, n_folds: int, results: Path
+) -> dict[tuple, dict[str, Any]]:
     """Run what is not in the file of results yet; return all of it by set, model and fold."""
     known: dict[tuple, dict[str, Any]] = {}
     if results.exists():
         lines = [json.loads(line) for line in results.read_text().splitlines()]
-        known = {(line["set"], line["model"], line["fold"]): line for line in lines}
+        known = {(line["set"], line["model"], line["fold"]): line for line in lines if line["labelled"] == labelled}
     for name in sets:
         X, Y = load(folder, name)
         for model in models:
-            for fold, (train, test) in enumerate(folds(len(Y), N_FOLDS)):
+            for fold, (train, test) in list(enumerate(folds(len(Y), N_FOLDS)))[:n_folds]:
                 if (name, model, fold) in known:
                     continue
-                line = {"set": name, "model": model, "fold": fold, **run_fold(model, X, Y, train, test)}
+                line = {"set": name, "model": model, "fold": fold, "labelled": labelled}
+                line |= run_fold(model, X, Y, train, test, labelled)
                 known[name, model, fold] = line
                 with results.open("a") as file:
                     file.write(json.dumps(line) + "\n")
@@ -131,13 +167,20 @@ def scores(lines: Sequence[dict[str, Any]]) -> tuple[float, float, float]:
     return float(ratio), float(pooled), float(np.median([line["seconds"] for line in lines]))
 
 
-def report(known: dict[tuple, dict[str, Any]], sets: Sequence[str], models: Sequence[str]) -> None:
+def report(known: dict[tuple, dict[str, Any]], sets: Sequence[str], models: Sequence[str], n_folds: int) -> None:
     """Print a table of the sets and one of the models."""
-    table = np.array([[scores([known[s, m, f] for f in range(N_FOLDS)]) for m in models] for s in sets])
+    table = np.array([[scores([known[s, m, f] for f in range(n_folds)]) for m in models] for s in sets])
     widths = [10, *(22 for _ in models)]
     print_row(widths, ["set", *models])
     for name, cells in zip(sets, table, strict=True):
         print_row(widths, [name, *(f"{cell[0]:.3f} ({cell[1]:.3f}) {cell[2]:.1f}s" for cell in cells)])
+    covered = [
+        [line["covered"] for key, line in known.items() if key[0] == name and "covered" in line] for name in sets
+    ]
+    if all(covered):
+        print_row([14, *(8 for _ in sets), 8], ["covered", *sets, "mean"])
+        means = [float(np.mean(own)) for own in covered]
+        print_row([14, *(8 for _ in sets), 8], ["by 90 %", *(f"{mean:.3f}" for mean in [*means, np.mean(means)])])
     ranks = np.array([rankdata(row) for row in table[:, :, 0]])
     print_row([14, *(10 for _ in range(6))], ["model", "aRRMSE", "pooled", "rank", "wins", "top two", "seconds"])
     for column, model in enumerate(models):
@@ -154,12 +197,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True, help="folder of the ARFF files")
     parser.add_argument("--sets", default=",".join(N_TARGETS))
-    parser.add_argument("--models", default=",".join(name for name in MODELS if name != "catboost"))
+    parser.add_argument(
+        "--models", default=",".join(("ours", *(name for name in MODELS if name not in {*OURS, "catboost"})))
+    )
+    parser.add_argument("--labelled", type=float, default=1.0, help="part of the training rows that have labels")
+    parser.add_argument("--folds", type=int, default=N_FOLDS, help="run the first so many of the ten folds")
     parser.add_argument("--results", type=Path, default=Path("multi_target.jsonl"))
     arguments = parser.parse_args()
     sets, models = arguments.sets.split(","), arguments.models.split(",")
     print(describe_machine())
-    report(study(arguments.data_dir, sets, models, arguments.results), sets, models)
+    known = study(arguments.data_dir, sets, models, arguments.labelled, arguments.folds, arguments.results)
+    report(known, sets, models, arguments.folds)
 
 
 if __name__ == "__main__":

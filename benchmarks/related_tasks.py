@@ -66,9 +66,11 @@ def error(model: BaseEstimator, kind: str, few: bool, seed: int) -> float:
 
 def print_errors(n_seeds: int) -> None:
     """Print the error of each model on each kind of tasks."""
-    network = MultiTaskVAERegressor(random_state=0)
+    network = MultiTaskVAERegressor(n_estimators=1, random_state=0)
     models: dict[str, BaseEstimator] = {"alone": PerTaskRegressor(network)}
-    models |= {name: MultiTaskVAERegressor(random_state=0, **settings) for name, settings in JOINT.items()}
+    models |= {
+        name: MultiTaskVAERegressor(n_estimators=1, random_state=0, **settings) for name, settings in JOINT.items()
+    }
     print_row(WIDTHS, ("tasks", "labels", "model", "RMSE", "change"))
     for kind in KINDS:
         for few, labels in ((True, f"{N_ROWS}, five times {N_FEW}"), (False, f"{N_ROWS} each")):
@@ -84,7 +86,7 @@ def print_reports() -> None:
     for kind in ("related", "unrelated"):
         X, Y = make_tasks(kind, seed=0)
         cv = TaskShuffleSplit(10, test_size=0.3, random_state=0)
-        model = MultiTaskVAERegressor()
+        model = MultiTaskVAERegressor(n_estimators=1)
         report = transfer_report(model, X[:N_ROWS], cut(Y[:N_ROWS], seed=0), cv=cv, random_state=0)
         print(f"\ntransfer_report, {kind}:")
         print(report.frame.round(3).to_string())

@@ -71,7 +71,7 @@ def joint_model(**settings: Any) -> MultiTaskVAERegressor:
     tie = settings.pop("tie", 0.03)
     alike = np.full((139, 139), tie)
     fixed = {"head_hidden_layer_sizes": (), "reconstruction_weight": 0.01, "random_state": 0}
-    return MultiTaskVAERegressor(**fixed, task_similarity=alike, **settings)
+    return MultiTaskVAERegressor(n_estimators=1, **fixed, task_similarity=alike, **settings)
 
 
 def grid() -> dict[str, list] | list[dict[str, list]]:

@@ -73,7 +73,7 @@ def model(table: Table, n_epochs: int, device: str, **options: Any) -> MultiTask
         max_iter=n_epochs,
         device=device,
         random_state=0,
-        **options,
+        **{"n_estimators": 1, "member_params": None, **options},
     )
 
 

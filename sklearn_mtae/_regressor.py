@@ -117,11 +117,20 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         What the encoder sees of the columns: beside each column where its value lies between 16 of its quantiles
         (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump; the columns with outliers drawn in
         to within 10 units; or the columns as they are. Or a factory that takes the number of columns.
-    n_estimators : int, default=1
+    n_estimators : int or "auto", default="auto"
         Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
-        out one of `1 / validation_fraction` folds, by which it stops where `early_stopping` is set, so that each row
-        trains most of them. Codes, and what is made of them (`transform`, `sample`, `impute`, `score_samples`,
-        `diagnose`), are those of the first: the latent spaces of several models cannot be averaged.
+        out one of `1 / validation_fraction` folds. For each task, those models, as they were after those epochs, are
+        averaged whose mean does best on the rows that they left out; so the number of epochs and much else is chosen by
+        the data, and no row is lost to that. "auto" is 30 for tables of up to 10,000 rows; beyond, and with
+        `partial_fit`, `warm_start`, `checkpoint`, `encoder` or `net_params`, 1. Codes, and what is made of them
+        (`transform`, `sample`, `impute`, `score_samples`, `diagnose`), are those of the first model after its last
+        epoch: the latent spaces of several models cannot be averaged.
+    member_params : "auto", list of dict or None, default="auto"
+        Parameters in which the models of an ensemble differ, one dict for each, taken in turn; None for models alike.
+        By "auto", all have one hidden layer of 128 units, linear heads and an `embedding`: "piecewise_linear" for up to
+        64 columns, "softened" for more. They have `dropout=0.3`, `alpha=1` and `learning_rate_init=0.005`, none of the
+        first two and a step size of 0.01, or the first again with `task_likelihoods="laplace"`. What you give another
+        value than its default is left as you gave it.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
@@ -342,7 +351,7 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         return self._fit(X, y, sample_weight, partial=True)
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
-        """Predict the targets at the posterior means, averaged over the members.
+        """Predict the targets at the posterior means, averaged over the members by their weights.
 
         Parameters
         ----------
@@ -357,7 +366,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
             Means of the targets, in y's units and shape.
         std : ndarray of the same shape
             Standard deviations of the targets, with `return_std`: the code's uncertainty, over 64 quasi-random draws
-            of it, the noise's variance, and that of the members' means where there are several, all together.
+            of it, the noise's variance, and that of the members' means where there are several, all together; where
+            rows were held out, times what makes it right for them.
         """
         X = self._check_rows(X)
         mean, std = self._average(X, return_std)

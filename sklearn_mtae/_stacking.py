@@ -114,8 +114,8 @@ class StackNet(Net):
             self._end_epoch()
 
     def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
-        for parameter in self.module_.learned.values():
-            parameter.grad.zero_()
+        gradients = [parameter.grad for parameter in self.module_.learned.values()]
+        torch._foreach_zero_(gradients)  # pyright: ignore[reportPrivateImportUsage]
 
     def _losses(self) -> list[Loss]:
         return [run.member.loss for run in self.runs_]

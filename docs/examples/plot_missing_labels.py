@@ -56,10 +56,10 @@ print(f"Nothing in common: {features.shape[1]} features, {unrelated.shape[1]} ta
 models = {
     "Ridge per task": PerTaskRegressor(RidgeCV(np.logspace(-1, 5, 7))),
     "Forest per task": PerTaskRegressor(RandomForestRegressor(30, max_features=1 / 3, random_state=0)),
-    "Joint model": MultiTaskVAERegressor(random_state=0),
+    "Joint model": MultiTaskVAERegressor(n_estimators=1, random_state=0),
 }
-featured = {"Joint, features weigh 1": MultiTaskVAERegressor(reconstruction_weight=1, random_state=0)}
-private = {"Joint, private parts": MultiTaskVAERegressor(sharing="private", random_state=0)}
+featured = {"Joint, features weigh 1": MultiTaskVAERegressor(n_estimators=1, reconstruction_weight=1, random_state=0)}
+private = {"Joint, private parts": MultiTaskVAERegressor(n_estimators=1, sharing="private", random_state=0)}
 tables = {
     "Pixels of a digit from its upper half": (upper, lower, models | featured),
     "Tasks that have nothing in common": (features, unrelated, models | private),

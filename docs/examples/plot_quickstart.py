@@ -85,10 +85,11 @@ def predict_per_task(estimator):
     return np.column_stack(columns)
 
 
+joint = MultiTaskVAERegressor(n_estimators=1, random_state=0).fit(upper_train, Y_train)
 predictions = {
     "Ridge per task": predict_per_task(RidgeCV(np.logspace(-1, 5, 7))),
     "SVR per task": predict_per_task(SVR(C=10)),
-    "MultiTaskVAERegressor": MultiTaskVAERegressor(random_state=0).fit(upper_train, Y_train).predict(upper_test),
+    "MultiTaskVAERegressor": joint.predict(upper_test),
 }
 
 # %%

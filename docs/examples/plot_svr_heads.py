@@ -54,7 +54,7 @@ encoders = {
     "the pixels": "passthrough",
     "PCA": PCA(16, random_state=0),
     "an autoencoder": AutoencoderTransformer(16, random_state=0),
-    "a multi-task model": MultiTaskVAERegressor(16, random_state=0),
+    "a multi-task model": MultiTaskVAERegressor(16, n_estimators=1, random_state=0),
 }
 grid = {"heads__estimator__C": [1, 10, 100], "heads__estimator__epsilon": [0.1, 0.5, 1]}
 

@@ -51,7 +51,7 @@ Y = Y.mask(rng.random(Y.shape) < 0.8)
 # vector machine per task on the readings. The gain of a split is the difference between the errors of "alone" and
 # "joint" over the mean error of "alone"; the table has its mean over the splits, with a 95 % interval.
 
-model = MultiTaskVAERegressor(hidden_layer_sizes=(128,))
+model = MultiTaskVAERegressor(n_estimators=1, hidden_layer_sizes=(128,))
 report = transfer_report(model, X, Y, cv=5, baseline=SVR(), random_state=0)
 print(report.frame.round(2).to_string())
 
@@ -93,7 +93,7 @@ plans = {
 
 def scores(groups, sharing="hard"):
     """Return the R2 of each task on new rows, with one model for each group of tasks."""
-    network = MultiTaskVAERegressor(hidden_layer_sizes=(128,), sharing=sharing, random_state=0)
+    network = MultiTaskVAERegressor(n_estimators=1, hidden_layer_sizes=(128,), sharing=sharing, random_state=0)
     result = {}
     for tasks in filter(None, groups):
         fitted = network.fit(X, Y[tasks])

@@ -45,7 +45,7 @@ class TaskTransferDisplay:
     >>> from sklearn_mtae import MultiTaskVAERegressor
     >>> from sklearn_mtae.inspection import TaskTransferDisplay
     >>> X, Y = load_linnerud(return_X_y=True)
-    >>> model = MultiTaskVAERegressor(n_components=2, hidden_layer_sizes=(8,), max_iter=5)
+    >>> model = MultiTaskVAERegressor(n_components=2, n_estimators=1, hidden_layer_sizes=(8,), max_iter=5)
     >>> display = TaskTransferDisplay.from_estimator(model, X, Y, cv=2, random_state=0)
     >>> [axes.get_title() for axes in display.axes_]
     ['Gain by sharing', 'Cosine of gradients', 'Affinity (nats per label)']

@@ -232,7 +232,7 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     >>> from sklearn_mtae import MultiTaskVAERegressor
     >>> from sklearn_mtae.model_selection import StackedGridSearchCV
     >>> X, Y = load_linnerud(return_X_y=True)
-    >>> model = MultiTaskVAERegressor(n_components=2, hidden_layer_sizes=(16,), random_state=0)
+    >>> model = MultiTaskVAERegressor(n_components=2, n_estimators=1, hidden_layer_sizes=(16,), random_state=0)
     >>> search = StackedGridSearchCV(model, {"alpha": [0, 3], "learning_rate_init": [1e-3, 1e-2]}, cv=4).fit(X, Y)
     >>> search.n_stacked_
     16
@@ -313,7 +313,7 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     >>> from sklearn_mtae import MultiTaskVAERegressor
     >>> from sklearn_mtae.model_selection import StackedRandomizedSearchCV
     >>> X, Y = load_linnerud(return_X_y=True)
-    >>> model = MultiTaskVAERegressor(n_components=2, hidden_layer_sizes=(16,), random_state=0)
+    >>> model = MultiTaskVAERegressor(n_components=2, n_estimators=1, hidden_layer_sizes=(16,), random_state=0)
     >>> draws = {"alpha": loguniform(0.1, 10), "learning_rate_init": loguniform(1e-3, 1e-2)}
     >>> StackedRandomizedSearchCV(model, draws, n_iter=5, cv=4, random_state=0).fit(X, Y).n_stacked_
     20

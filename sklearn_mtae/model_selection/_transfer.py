@@ -163,7 +163,7 @@ def transfer_report(
     >>> from sklearn_mtae.model_selection import transfer_report
     >>> X, Y = load_linnerud(return_X_y=True, as_frame=True)
     >>> Y.iloc[::2, 0] = np.nan  # every other label of the first task is missing
-    >>> model = MultiTaskVAERegressor(n_components=2, hidden_layer_sizes=(8,), max_iter=5)
+    >>> model = MultiTaskVAERegressor(n_components=2, n_estimators=1, hidden_layer_sizes=(8,), max_iter=5)
     >>> report = transfer_report(model, X, Y, cv=3, random_state=0)
     >>> report.frame[["n_labels", "advice"]].shape
     (3, 2)
