@@ -390,8 +390,10 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
 
         Returns
         -------
-        lower, upper : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Ends of the intervals, in y's units and shape.
+        lower : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Lower ends of the intervals, in y's units and shape.
+        upper : ndarray of the same shape
+            Upper ends.
 
         Raises
         ------
