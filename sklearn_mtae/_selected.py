@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from torch import Tensor
+from torch import Tensor, nn
 
 from ._data import Data, dense
 from ._member import Member
@@ -18,16 +18,19 @@ from ._multitask import BaseMultiTaskVAE
 from ._planning import Plan
 from ._selection import select
 from ._state import Cache
-from ._validation import Interval, StrOptions
+from ._validation import Interval, StrOptions, resolve
 from .nn.models import MultiTaskVAE
-from .nn.posteriors import quasi_normal
+from .nn.objectives import OBJECTIVES
+from .nn.posteriors import POSTERIORS, quasi_normal
+from .nn.priors import PRIORS
+from .nn.weightings import WEIGHTINGS
 
 N_EPOCHS_KEPT = 7
 """Epochs of a member to choose among: the last one, half of them, a quarter of them ..."""
-SMALL_TABLE = 10_000
-"""Rows up to which an ensemble is the default."""
-N_DEFAULT = 30
-"""Members of the default ensemble."""
+N_DEFAULT = {2_000: 30, 20_000: 9}
+"""Members of the default ensemble for tables of up to so many rows; beyond, a single model is the default."""
+TABLES = {"mlp", "resnet"}
+"""Architectures of which an ensemble is the default."""
 NARROW = 64
 """Columns up to which the default ensemble has bins for each."""
 N_DRAWS = 64
@@ -86,7 +89,22 @@ class SelectedMembers(BaseMultiTaskVAE):
         if not isinstance(self.n_estimators, str):
             return self.n_estimators
         alone = partial or self.warm_start or self.checkpoint is not None or self.net_params or self.encoder is not None
-        return 1 if alone or np.shape(X)[0] > SMALL_TABLE else N_DEFAULT
+        if alone or self.architecture not in TABLES or not self._stacks():
+            return 1
+        return next((n for limit, n in N_DEFAULT.items() if np.shape(X)[0] <= limit), 1)
+
+    def _stacks(self) -> bool:
+        """Return whether several models can be trained as one, as far as the options say."""
+        options = (
+            (self.task_weighting, WEIGHTINGS),
+            (self.objective, OBJECTIVES),
+            (self.posterior, POSTERIORS),
+            (self.prior, PRIORS),
+        )
+        if isinstance(self.task_weighting, nn.Module):  # one of torchjd's aggregators
+            return False
+        made = [resolve(own, table) for own, table in options if isinstance(own, str) or callable(own)]
+        return all(getattr(getattr(part, "func", part), "stackable", True) for part in made)
 
     def _settings_to_try(self, shape: tuple[int, ...]) -> list[dict[str, Any]]:
         """Return the settings that members have in turn."""
@@ -96,7 +114,9 @@ class SelectedMembers(BaseMultiTaskVAE):
             defaults = signature(type(self)).parameters
             untouched = {name for name in defaults if repr(getattr(self, name)) == repr(defaults[name].default)}
             embedding = "piecewise_linear" if shape[1] <= NARROW else "softened"
-            tried = [{**settings, "embedding": embedding} for settings in MEMBER_PARAMS]
+            # Who asks for a linear model gets one.
+            own = {"embedding": embedding if self.architecture in TABLES and len(self.hidden_layer_sizes) else None}
+            tried = [{**settings, **own} for settings in MEMBER_PARAMS]
             return [{name: value for name, value in own.items() if name in untouched} for own in tried]
         settings = list(self.member_params)
         for own in settings:

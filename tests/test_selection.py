@@ -265,7 +265,7 @@ def test_coverage_is_checked(coverage):
 def test_default_members(tmp_path, monkeypatch):
     own = {"max_iter": 1, "random_state": 0}
     model = MultiTaskVAERegressor(**own).fit(X, Y)
-    assert len(model._states) == selected.N_DEFAULT
+    assert len(model._states) == 30
     assert {own["embedding"] for own in model._settings} == {"piecewise_linear"}
     assert model.module_.encoder[1][0].out_features == 128
     wide = MultiTaskVAERegressor(**own).fit(RNG.normal(size=(20, 65)), Y[:20].copy() * 0 + 1)
@@ -273,8 +273,13 @@ def test_default_members(tmp_path, monkeypatch):
     # What the user chose is left alone.
     chosen = MultiTaskVAERegressor(**own, dropout=0.1, hidden_layer_sizes=[8]).fit(X, Y)
     assert not any({"dropout", "hidden_layer_sizes"} & set(own) for own in chosen._settings)
+    linear = MultiTaskVAERegressor(**own, hidden_layer_sizes=()).fit(X, Y)
+    assert {own["embedding"] for own in linear._settings} == {None}
     source = AutoencoderTransformer(2, max_iter=1).fit(X)
     for single in (
+        MultiTaskVAERegressor(**own, architecture="conv1d").fit(X, Y),
+        MultiTaskVAERegressor(**own, objective="iwae").fit(X, Y),
+        MultiTaskVAERegressor(**own, task_weighting="famo").fit(X, Y),
         MultiTaskVAERegressor(**own).partial_fit(X, Y),
         MultiTaskVAERegressor(**own, warm_start=True).fit(X, Y),
         MultiTaskVAERegressor(**own, checkpoint=tmp_path / "fit.pt").fit(X, Y),
@@ -283,8 +288,9 @@ def test_default_members(tmp_path, monkeypatch):
     ):
         assert len(single._states) == 1
         assert single._settings == [{}]
-    monkeypatch.setattr(selected, "SMALL_TABLE", 59)
-    assert len(MultiTaskVAERegressor(**own).fit(X, Y)._states) == 1
+    for limits, n_members in (({59: 30, 60: 9}, 9), ({59: 30}, 1)):
+        monkeypatch.setattr(selected, "N_DEFAULT", limits)
+        assert len(MultiTaskVAERegressor(**own).fit(X, Y)._states) == n_members
 
 
 @pytest.mark.parametrize(
