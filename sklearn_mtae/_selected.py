@@ -1,7 +1,7 @@
 """Members that differ in their parameters, and an average of them that is chosen by rows held out from each."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
+from functools import partial
 from inspect import signature
 from math import ceil
 from numbers import Integral
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from torch import Tensor, nn
 
-from ._data import Data, dense
+from ._held_out import HeldOut
 from ._member import Member
 from ._multitask import BaseMultiTaskVAE
 from ._planning import Plan
@@ -39,6 +39,7 @@ FIXED = {"n_estimators", "member_params", "likelihood", "random_state", "device"
 """Parameters in which members cannot differ."""
 _SHAPE = {"hidden_layer_sizes": (128,), "head_hidden_layer_sizes": ()}
 _REGULAR = {**_SHAPE, "dropout": 0.3, "alpha": 1.0, "learning_rate_init": 5e-3}
+# Nothing is dropped by the second, whose layers of dropout are there to make one stack with the first.
 MEMBER_PARAMS: tuple[dict[str, Any], ...] = (
     _REGULAR,
     {**_SHAPE, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2},
@@ -162,18 +163,23 @@ class SelectedMembers(BaseMultiTaskVAE):
         self._earlier = [(k, state) for k, member in enumerate(plan.members) for state in member.kept.values()]
         candidates = self._candidates(plan.members)
         held_out = HeldOut(plan, candidates)
-        means = held_out.collect(self, _predict)
-        weights = self._select(plan.data, held_out, means) if len(plan.members) > 1 else None
-        self._calibrate(plan.data, held_out, means, weights)
-        if weights is not None:
+        means = held_out.collect(partial(self._run_once, _predict))
+        weights = np.ones_like(means[:, 0]) if len(plan.members) == 1 else self._select(held_out, means)
+        self._calibrate(held_out, means, weights)
+        if len(plan.members) > 1:
             self._keep_chosen(candidates, weights)
         self._cache = cache
+
+    def _run_once(self, function: Callable[..., Tensor], state: int, x: NDArray, **options: Any) -> NDArray:
+        """Return what a function makes of checked rows with a state whose module is not kept."""
+        self._cache = Cache()
+        return self._apply(function, x, member=state, **options)
 
     def _keep_chosen(self, candidates: Sequence[dict[int, int]], weights: NDArray) -> None:
         """Keep the states that count, and their weights."""
         n_members = len(self._states)
         spread = np.zeros((n_members + len(self._earlier), weights.shape[1]))
-        for own, states in zip(weights, candidates, strict=False):
+        for own, states in zip(weights, candidates, strict=True):
             for state in states.values():
                 spread[state] += own / len(states)
         used = (spread != 0).any(axis=1) | (np.arange(len(spread)) < n_members)
@@ -187,7 +193,7 @@ class SelectedMembers(BaseMultiTaskVAE):
             positions.append({**{epoch: first + j for j, epoch in enumerate(member.kept)}, len(member.history): k})
             first += len(member.kept)
         epochs = sorted({epoch for own in positions for epoch in own})
-        settings = {id(own) for own in self._settings}
+        settings = dict.fromkeys(id(own) for own in self._settings)
         members_of = [[k for k, own in enumerate(self._settings) if id(own) == setting] for setting in settings]
         # A member that stopped earlier stays as it was.
         return [
@@ -196,32 +202,25 @@ class SelectedMembers(BaseMultiTaskVAE):
             for epoch in epochs
         ]
 
-    def _select(self, data: Data, held_out: "HeldOut", means: NDArray) -> NDArray:
-        """Return the weights of the candidates and, last, of the labels' mean: shape (n_candidates + 1, n_tasks)."""
-        assert data.y is not None
-        weights = np.full((len(means) + 1, data.y.shape[1]), 1 / len(means))
-        weights[-1] = 0
-        label_means = np.broadcast_to(self._label_means, data.y.shape[1:])
-        for task in range(data.y.shape[1]):
-            labelled, weight = held_out.labelled(data, task)
-            if len(labelled) < 2:
-                continue
-            constant = np.full((1, len(labelled)), label_means[task])
-            errors = np.concatenate([means[:, labelled, task], constant]) - data.y[labelled, task]
-            weights[:, task] = select(errors, held_out.folds[labelled], weight)
+    def _select(self, held_out: HeldOut, means: NDArray) -> NDArray:
+        """Return the weights of the candidates, shape (n_candidates, n_tasks); what is left is the labels' mean's."""
+        weights = np.full((len(means), means.shape[2]), 1 / len(means))
+        label_means = np.broadcast_to(self._label_means, means.shape[2:])
+        for task, (labels, weight) in enumerate(zip(held_out.y.T, held_out.weight.T, strict=True)):
+            counted = weight > 0
+            if counted.sum() >= 2:
+                constant = np.full((1, counted.sum()), label_means[task])
+                errors = np.concatenate([means[:, counted, task], constant]) - labels[counted]
+                weights[:, task] = select(errors, held_out.folds[counted], weight[counted])[:-1]
         return weights
 
-    def _calibrate(self, data: Data, held_out: "HeldOut", means: NDArray, weights: NDArray | None) -> None:
+    def _calibrate(self, held_out: HeldOut, means: NDArray, weights: NDArray) -> None:
         """Learn how far labels are from predictions of models that were not trained on their rows."""
-        assert data.y is not None
-        if weights is None:
-            weights = np.concatenate([np.ones_like(means[:, 0]), np.zeros_like(means[:1, 0])])
-        squares = np.square(held_out.collect(self, self._deviation, (weights[:-1] != 0).any(axis=1), n_draws=N_DRAWS))
-        mean, std = self._mix(weights[:-1], means, squares)
-        self._scores = []
-        for task, (labels, center, scale) in enumerate(zip(data.y.T, mean.T, std.T, strict=True)):
-            labelled, _ = held_out.labelled(data, task)
-            self._scores.append(np.sort(np.abs(labels - center)[labelled] / scale[labelled]))
+        deviation = partial(self._run_once, self._deviation, n_draws=N_DRAWS)
+        stds = held_out.collect(deviation, (weights != 0).any(axis=1))
+        mean, std = self._mix(weights, means, stds**2)
+        scores, counted = np.abs(held_out.y - mean) / std, held_out.weight > 0
+        self._scores = [np.sort(own[is_counted]) for own, is_counted in zip(scores.T, counted.T, strict=True)]
         self._inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in self._scores])
 
     def _mix(self, weights: NDArray, means: NDArray, variances: NDArray) -> tuple[NDArray, NDArray]:
@@ -267,69 +266,6 @@ class SelectedMembers(BaseMultiTaskVAE):
     def _deviation(self, module: MultiTaskVAE, x: Tensor) -> Tensor:
         """Return a model's own standard deviation of each task."""
         return module.predict_std(x, quasi_normal(module.fill(x), N_DRAWS, module.prior.n_components, self._seed))
-
-
-class HeldOut:
-    """The rows that members are not trained on.
-
-    Parameters
-    ----------
-    plan : Plan
-        A fit that has been trained.
-    candidates : sequence of dict
-        Of each candidate, the states of its members.
-    """
-
-    def __init__(self, plan: Plan, candidates: Sequence[dict[int, int]]) -> None:
-        self.x = plan.data.x
-        self.n_tasks = len(plan.data.y[0])  # type: ignore[index]
-        self.index = [np.asarray(member.held_out) for member in plan.members]
-        self.candidates = candidates
-        self.folds = np.zeros(self.x.shape[0], dtype=int)
-        for k in candidates[0]:
-            self.folds[self.index[k]] = k
-        covered = [np.unique(np.concatenate([self.index[k] for k in own])) for own in candidates]
-        self.rows = reduce(np.intersect1d, covered)
-        """Rows that at least one member of each candidate is not trained on."""
-
-    def collect(
-        self,
-        estimator: SelectedMembers,
-        function: Callable[[MultiTaskVAE, Tensor], Tensor],
-        wanted: NDArray | None = None,
-        **options: Any,
-    ) -> NDArray:
-        """Return what a function makes of each row with each candidate: shape (n_candidates, n_rows, n_tasks).
-
-        It is the mean over those members of the candidate that were not trained on the row, and zero where there are
-        none, and for candidates that are not `wanted`.
-        """
-        results = np.zeros((len(self.candidates), self.x.shape[0], self.n_tasks))
-        known: dict[int, NDArray] = {}
-        for c, states in enumerate(self.candidates):
-            if wanted is not None and not wanted[c]:
-                continue
-            counts = np.zeros((self.x.shape[0], 1))
-            for k, state in states.items():
-                rows = self.index[k]
-                if len(rows) == 0:
-                    continue
-                if state not in known:
-                    estimator._cache = Cache()
-                    known[state] = estimator._apply(function, dense(self.x[rows]), member=state, **options)
-                results[c][rows] += known[state]
-                counts[rows] += 1
-            results[c] /= np.maximum(counts, 1)
-        return results
-
-    def labelled(self, data: Data, task: int) -> tuple[NDArray, NDArray]:
-        """Return those of the rows that have a label of a task, and their weights."""
-        assert data.y is not None
-        weight = np.ones(len(data.y)) if data.weight is None else data.weight
-        if data.label_weight is not None:
-            weight = weight * data.label_weight[:, task]
-        rows = self.rows[~np.isnan(data.y[self.rows, task]) & (weight[self.rows] > 0)]
-        return rows, weight[rows]
 
 
 def _predict(module: MultiTaskVAE, x: Tensor) -> Tensor:
