@@ -10,6 +10,7 @@ from typing import Any
 import sklearn_mtae
 from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
+from sklearn_mtae.nn.embeddings import EMBEDDINGS
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 from sklearn_mtae.nn.objectives import OBJECTIVES
 from sklearn_mtae.nn.penalties import PENALTIES
@@ -128,6 +129,7 @@ def requirements() -> str:
 TABLES = {
     "activations": ", ".join(f'``"{name}"``' for name in ACTIVATIONS) + "\n",
     "architectures": options(ARCHITECTURES),
+    "embeddings": options(EMBEDDINGS),
     "corruptions": options(CORRUPTIONS),
     "likelihoods": likelihoods(),
     "objectives": options(OBJECTIVES),

@@ -6,6 +6,7 @@ import torch
 from sklearn_mtae import _stacking as stacking
 from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
+from sklearn_mtae.nn.embeddings import EMBEDDINGS
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 from sklearn_mtae.nn.objectives import OBJECTIVES
 from sklearn_mtae.nn.penalties import PENALTIES
@@ -48,7 +49,7 @@ def options(autoencoder, variational, regressor, **of_regressor):
             "penalty": PENALTIES,
         },
         variational: {"objective": OBJECTIVES, "posterior": POSTERIORS, "prior": PRIORS},
-        regressor: {**of_regressor, "sharing": SHARINGS, "task_weighting": WEIGHTINGS},
+        regressor: {**of_regressor, "embedding": EMBEDDINGS, "sharing": SHARINGS, "task_weighting": WEIGHTINGS},
     }
     return [(make, key, name) for make, own in tables.items() for key, table in own.items() for name in table]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sklearn_mtae import MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae import VAETransformer
 from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
@@ -15,6 +15,8 @@ from sklearn_mtae.nn.penalties import PENALTIES
 from sklearn_mtae.nn.posteriors import POSTERIORS
 from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.schedules import SCHEDULES
+
+from .conftest import REGRESSOR
 
 TABLES = {
     "activation": ACTIVATIONS,
@@ -30,7 +32,7 @@ TABLES = {
 OPTIONS = [(parameter, name) for parameter, table in TABLES.items() for name in table]
 
 
-@pytest.mark.parametrize("kind", [VAETransformer, MultiTaskVAERegressor])
+@pytest.mark.parametrize("kind", [VAETransformer, REGRESSOR])
 @pytest.mark.parametrize(("parameter", "name"), OPTIONS, ids=lambda value: value)
 def test_option(kind, parameter, name):
     rng = np.random.default_rng(0)

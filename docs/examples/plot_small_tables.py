@@ -44,7 +44,7 @@ fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 for k, (name, score) in enumerate(scores.items()):
     ax.bar(np.arange(3) + 0.2 * k, score, width=0.18, label=f"{name}: {np.mean(score):.2f}")
 ax.set(xticks=np.arange(3) + 0.3, xticklabels=targets, ylabel="R2 in four folds")
-ax.legend(fontsize="small", ncols=2, loc="lower center", title="mean")
+fig.legend(fontsize="small", ncols=4, loc="outside upper center", title="mean over the targets")
 plt.show()
 
 # %%
