@@ -10,10 +10,10 @@ those that want no missing cell. Every model has the defaults of its package, or
 aRRMSE: the mean over targets and folds of `sqrt(sum (y - prediction)^2 / sum (y - mean of the training rows)^2)`, as
 printed. Pooled: both sums taken over all folds before the ratio. Less is better; 1 is the mean of the training rows.
 
-`--models` also takes the parts of an ablation, such as `no_vae`, and `ours_16` for another number of members; `alike` and
-`squares_only` have bins on wide sets too, which is slow there. With
-`--labelled 0.1` so many of the training rows have labels; only models of this package learn from the others. The column
-"covered" is the part of the labels within intervals of 90 %.
+`--models` also takes the parts of an ablation, such as `no_vae`, and `ours_16` for another number of members; `alike`
+and `squares_only` have bins on wide sets too, which is slow there. With `--labelled 0.1` so many of the training rows
+have labels; only models of this package learn from the others. "covered" is the part of the labels within intervals of
+90 %.
 
 Each fold's result is a line of FILE as soon as it is there, and a fold that is there is not run again: an interrupted
 study goes on. The summary has means over the sets, ranks and wins.

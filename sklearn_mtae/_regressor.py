@@ -122,10 +122,10 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         out one of `1 / validation_fraction` folds. For each task, those models, as they were after those epochs, are
         averaged whose mean does best on the rows that they left out; so the number of epochs and much else is chosen by
         the data, and no row is lost to that. "auto" is 30 for tables of up to 2,000 rows and 9 for up to 20,000;
-        beyond, with an `architecture` other than "mlp" and "resnet", with what does not stack, and with `partial_fit`,
-        `warm_start`, `checkpoint`, `encoder` or `net_params`, it is 1. Codes, and what is made of them (`transform`,
-        `sample`, `impute`, `score_samples`, `diagnose`), are those of the first model after its last epoch: the latent
-        spaces of several models cannot be averaged.
+        beyond, with more than 2,000 columns, with an `architecture` other than "mlp" and "resnet", with what does not
+        stack, and with `partial_fit`, `warm_start`, `checkpoint`, `encoder` or `net_params`, it is 1. Codes, and what
+        is made of them (`transform`, `sample`, `impute`, `score_samples`, `diagnose`), are those of the first model
+        after its last epoch: the latent spaces of several models cannot be averaged.
     member_params : "auto", list of dict or None, default="auto"
         Parameters in which the models of an ensemble differ, one dict for each, taken in turn; None for models alike.
         By "auto", all have one hidden layer of 128 units, linear heads and an `embedding`: "piecewise_linear" for up to

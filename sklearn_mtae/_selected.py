@@ -29,6 +29,8 @@ N_EPOCHS_KEPT = 7
 """Epochs of a member to choose among: the last one, half of them, a quarter of them ..."""
 N_DEFAULT = {2_000: 30, 20_000: 9}
 """Members of the default ensemble for tables of up to so many rows; beyond, a single model is the default."""
+WIDE = 2_000
+"""Columns beyond which it is too: what 30 members have been after seven epochs each takes 400 MB there."""
 TABLES = {"mlp", "resnet"}
 """Architectures of which an ensemble is the default."""
 NARROW = 64
@@ -90,9 +92,10 @@ class SelectedMembers(BaseMultiTaskVAE):
         if not isinstance(self.n_estimators, str):
             return self.n_estimators
         alone = partial or self.warm_start or self.checkpoint is not None or self.net_params or self.encoder is not None
-        if alone or self.architecture not in TABLES or not self._stacks():
+        n_rows, n_columns = np.shape(X)
+        if alone or n_columns > WIDE or self.architecture not in TABLES or not self._stacks():
             return 1
-        return next((n for limit, n in N_DEFAULT.items() if np.shape(X)[0] <= limit), 1)
+        return next((n for limit, n in N_DEFAULT.items() if n_rows <= limit), 1)
 
     def _stacks(self) -> bool:
         """Return whether several models can be trained as one, as far as the options say."""

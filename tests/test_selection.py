@@ -275,6 +275,7 @@ def test_default_members(tmp_path, monkeypatch):
     assert not any({"dropout", "hidden_layer_sizes"} & set(own) for own in chosen._settings)
     linear = MultiTaskVAERegressor(**own, hidden_layer_sizes=()).fit(X, Y)
     assert {own["embedding"] for own in linear._settings} == {None}
+    assert len(MultiTaskVAERegressor(**own).fit(np.ones((4, 2001)), Y[:4] * 0 + 1)._states) == 1
     source = AutoencoderTransformer(2, max_iter=1).fit(X)
     for single in (
         MultiTaskVAERegressor(**own, architecture="conv1d").fit(X, Y),
