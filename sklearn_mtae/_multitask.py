@@ -190,7 +190,7 @@ class BaseMultiTaskVAE(BaseVAE):
 
     # The members of an ensemble.
 
-    def _member_settings(self, X: Any, partial: bool) -> list[dict[str, Any]]:
+    def _member_settings(self, data: Data, partial: bool) -> list[dict[str, Any]]:
         return [{}] * self.n_estimators
 
     def _split_rows(

@@ -79,14 +79,16 @@ class Planned(Composed):
         self._validate_params()
         fresh = not (self.__sklearn_is_fitted__() and (partial or self.warm_start))
         device = self._resolve_device(strict=True)
-        progress = self._start(self._member_settings(X, partial)) if fresh else self._resume(partial)
+        progress = {} if fresh else self._resume(partial)
         data = self._check_data(X, y, sample_weight, reset=fresh)
+        if fresh:
+            progress = self._start(self._member_settings(data, partial))
         checkpoint = None if self.checkpoint is None or partial else self._open_checkpoint(data, progress)
         own = [self._with(settings) for settings in progress["_settings"]]
         members = [owner._make_member(k, data, progress, device, fresh, partial) for k, owner in enumerate(own)]
         return Plan(data, progress, members, partial, checkpoint)
 
-    def _member_settings(self, X: Any, partial: bool) -> list[dict[str, Any]]:
+    def _member_settings(self, data: Data, partial: bool) -> list[dict[str, Any]]:
         """Return for each model to train the parameters in which it differs from the estimator's own."""
         return [{}]
 

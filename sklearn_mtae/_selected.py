@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from torch import Tensor, nn
 
+from ._data import Data
 from ._held_out import HeldOut
 from ._member import Member
 from ._multitask import BaseMultiTaskVAE
@@ -83,16 +84,16 @@ class SelectedMembers(BaseMultiTaskVAE):
 
     # What the members are.
 
-    def _member_settings(self, X: Any, partial: bool) -> list[dict[str, Any]]:
-        n_members = self._count_members(X, partial)
-        settings = self._settings_to_try(np.shape(X)) if n_members > 1 else [{}]
+    def _member_settings(self, data: Data, partial: bool) -> list[dict[str, Any]]:
+        n_members = self._count_members(data, partial)
+        settings = self._settings_to_try(data.x.shape[1]) if n_members > 1 else [{}]
         return [settings[k % len(settings)] for k in range(n_members)]
 
-    def _count_members(self, X: Any, partial: bool) -> int:
+    def _count_members(self, data: Data, partial: bool) -> int:
         if not isinstance(self.n_estimators, str):
             return self.n_estimators
         alone = partial or self.warm_start or self.checkpoint is not None or self.net_params or self.encoder is not None
-        n_rows, n_columns = np.shape(X)
+        n_rows, n_columns = data.x.shape
         if alone or n_columns > WIDE or self.architecture not in TABLES or not self._stacks():
             return 1
         return next((n for limit, n in N_DEFAULT.items() if n_rows <= limit), 1)
@@ -110,14 +111,14 @@ class SelectedMembers(BaseMultiTaskVAE):
         made = [resolve(own, table) for own, table in options if isinstance(own, str) or callable(own)]
         return all(getattr(getattr(part, "func", part), "stackable", True) for part in made)
 
-    def _settings_to_try(self, shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    def _settings_to_try(self, n_columns: int) -> list[dict[str, Any]]:
         """Return the settings that members have in turn."""
         if self.member_params is None:
             return [{}]
         if isinstance(self.member_params, str):
             defaults = signature(type(self)).parameters
             untouched = {name for name in defaults if repr(getattr(self, name)) == repr(defaults[name].default)}
-            embedding = "piecewise_linear" if shape[1] <= NARROW else "softened"
+            embedding = "piecewise_linear" if n_columns <= NARROW else "softened"
             # Who asks for a linear model gets one.
             own = {"embedding": embedding if self.architecture in TABLES and len(self.hidden_layer_sizes) else None}
             tried = [{**settings, **own} for settings in MEMBER_PARAMS]

@@ -15,7 +15,7 @@ from sklearn_mtae.nn.penalties import PENALTIES
 from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.sharing import SHARINGS
 
-from .conftest import ESTIMATORS
+from .conftest import ESTIMATORS, REGRESSOR
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 
@@ -98,7 +98,7 @@ OPTIONS = [(key, name) for tables in (TABLES, VARIATIONAL) for key, table in tab
 
 @pytest.mark.parametrize(("parameter", "name"), OPTIONS)
 def test_losses_of_every_option_are_float32(steps, parameter, name):
-    kind = AutoencoderTransformer if parameter in TABLES else MultiTaskVAERegressor
+    kind = AutoencoderTransformer if parameter in TABLES else REGRESSOR
     y = None if parameter in TABLES else SHARES[:, :3]
     kind(dtype="bfloat16", max_iter=2, **{parameter: name}, **SMALL).fit(SHARES, y)
     results, products = steps

@@ -16,7 +16,7 @@ from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTa
 from sklearn_mtae.nn.loss import head_distance
 from sklearn_mtae.nn.sharing import SHARINGS
 
-SOURCES = [AutoencoderTransformer, VAETransformer, MultiTaskVAERegressor]
+from .conftest import ESTIMATORS
 
 
 def regressor(**parameters):
@@ -143,7 +143,7 @@ def test_optimum_of_linear_heads_is_known():
     np.testing.assert_allclose(model.predict(X), code @ heads.T * np.nanstd(Y, 0) + np.nanmean(Y, 0), atol=5e-3)
 
 
-@pytest.fixture(params=SOURCES, ids=lambda source: source.__name__)
+@pytest.fixture(params=ESTIMATORS, ids=lambda source: source.__name__)
 def source(request, table):
     return request.param(3, hidden_layer_sizes=(8,), max_iter=5, random_state=1).fit(*table)
 
