@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ._base import BaseAutoencoder
 from ._data import Data, describe
+from ._index import evenly
 from ._state import Cache
 from .nn.likelihoods import Likelihood, LocationScale
 from .nn.models import VAE, MultiTaskVAE
@@ -244,8 +245,7 @@ def is_related(inputs: NDArray) -> bool:
 
 def some_rows(data: Data) -> NDArray:
     """Return at most `N_ROWS` of the rows that took part in a fit, spread over them evenly."""
-    index = data.taking_part
-    return index[np.unique(np.linspace(0, len(index) - 1, N_ROWS).astype(int))]
+    return evenly(data.taking_part, N_ROWS)
 
 
 def is_rising(curve: Sequence[float]) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._data import dense
+from ._index import evenly
 from ._planning import Plan
 
 N_HELD_OUT = 10_000
@@ -27,7 +28,7 @@ class HeldOut:
     def __init__(self, plan: Plan, candidates: Sequence[dict[int, int]]) -> None:
         data, self.candidates = plan.data, candidates
         assert data.y is not None
-        index = [_thinned(np.asarray(member.held_out)) for member in plan.members]
+        index = [evenly(np.asarray(member.held_out), N_HELD_OUT) for member in plan.members]
         rows = np.unique(np.concatenate(index))
         self.x = [dense(data.x[own]) for own in index]
         self.y = data.y[rows]
@@ -73,10 +74,3 @@ class HeldOut:
                     counts[self.positions[k]] += 1
             results[c] /= np.maximum(counts, 1)
         return results
-
-
-def _thinned(index: NDArray) -> NDArray:
-    """Return a part of the rows, evenly spaced, where there are many."""
-    if len(index) <= N_HELD_OUT:
-        return index
-    return index[np.linspace(0, len(index) - 1, N_HELD_OUT).astype(int)]

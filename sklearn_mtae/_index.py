@@ -37,6 +37,11 @@ class AllRows:
         return np.arange(self.n_rows, dtype=dtype)
 
 
+def evenly(index: NDArray | AllRows, n_most: int) -> NDArray:
+    """Return so many rows of an index at most, evenly spaced over it."""
+    return index[np.unique(np.linspace(0, len(index) - 1, min(n_most, len(index))).astype(int))]
+
+
 class Runs:
     """An order of rows that is read in runs: runs of rows that follow each other, the order of the runs shuffled.
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ._base import BaseAutoencoder
 from ._data import Data, dense, describe, set_units, standardized_columns
-from ._index import AllRows
+from ._index import AllRows, evenly
 from ._table import Table
 from ._tasks import n_dimensions
 from ._validation import (
@@ -175,9 +175,7 @@ class BaseMultiTaskVAE(BaseVAE):
 
     def _learn_rows(self, module: MultiTaskVAE, data: Data) -> None:  # type: ignore[override]
         if self.embedding is not None:
-            candidates = data.taking_part
-            chosen = candidates[np.linspace(0, len(candidates) - 1, N_EMBEDDED).astype(int)]
-            rows = module.units(torch.from_numpy(dense(data.x[np.unique(chosen)])).double())
+            rows = module.units(torch.from_numpy(dense(data.x[evenly(data.taking_part, N_EMBEDDED)])).double())
             module.encoder[0].learn(module.likelihood.as_input(rows))  # type: ignore[index]
         super()._learn_rows(module, data)
 

@@ -7,7 +7,7 @@ from functools import partial
 from inspect import signature
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -131,10 +131,14 @@ class Composed(BaseEstimator):
 
     def _empty_module(self, blueprint: dict[str, Any], seed: int = 0) -> Autoencoder:
         """Return a model with initial weights, torch's global random state left as it was."""
-        builder = copy(self)
-        builder.__dict__.update(blueprint)
         with seeded(seed):
-            return builder._make_module()
+            return self._with(blueprint)._make_module()
+
+    def _with(self, parameters: dict[str, Any]) -> Self:
+        """Return a shallow copy with other parameters."""
+        other = copy(self)
+        other.__dict__.update(parameters)
+        return other
 
     def _make_loss(self, module: Autoencoder, state: dict[str, NDArray], data: Data | None = None) -> Loss:
         """Compose the loss, what it has learned put back; it starts anew where its parts are others."""

@@ -1,10 +1,10 @@
 """What a fit is made of before its first step: the models, their rows and their seeds."""
 
 from collections.abc import Sequence
-from copy import copy, deepcopy
+from copy import deepcopy
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,12 +91,6 @@ class Planned(Composed):
     def _member_settings(self, data: Data, partial: bool) -> list[dict[str, Any]]:
         """Return for each model to train the parameters in which it differs from the estimator's own."""
         return [{}]
-
-    def _with(self, settings: dict[str, Any]) -> Self:
-        """Return a shallow copy with other parameters."""
-        owner = copy(self)
-        owner.__dict__.update(settings)
-        return owner
 
     def _open_checkpoint(self, data: Data, progress: dict[str, Any]) -> Checkpoint:
         """Return where the training is written; one that was left there gives its seed."""

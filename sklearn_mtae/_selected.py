@@ -227,10 +227,13 @@ class SelectedMembers(BaseMultiTaskVAE):
         self._scores = [np.sort(own[is_counted]) for own, is_counted in zip(scores.T, counted.T, strict=True)]
         self._inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in self._scores])
 
+    def _mean(self, weights: NDArray, means: NDArray) -> NDArray:
+        """Return the mean of a mixture, what is left of the weights being the labels' mean's."""
+        return np.einsum("kt,knt->nt", weights, means) + (1 - weights.sum(axis=0)) * self._label_means
+
     def _mix(self, weights: NDArray, means: NDArray, variances: NDArray) -> tuple[NDArray, NDArray]:
         """Return mean and standard deviation of a mixture, what is left of the weights being the labels' own."""
-        left = 1 - weights.sum(axis=0)
-        mean = np.einsum("kt,knt->nt", weights, means) + left * self._label_means
+        mean, left = self._mean(weights, means), 1 - weights.sum(axis=0)
         square = np.einsum("kt,knt->nt", weights, variances + (means - mean) ** 2)
         square += left * (self._label_variances + (self._label_means - mean) ** 2)
         return mean, np.sqrt(np.maximum(square, np.finfo(mean.dtype).tiny))
@@ -243,8 +246,7 @@ class SelectedMembers(BaseMultiTaskVAE):
         shape = len(used), X.shape[0], n_tasks  # none counts where no candidate is better than the labels' mean
         means = np.reshape([self._apply(_predict, X, member=k) for k in used], shape)
         if not return_std:
-            left = 1 - weights.sum(axis=0)
-            return np.einsum("kt,knt->nt", weights[used], means) + left * self._label_means, None
+            return self._mean(weights[used], means), None
         stds = np.reshape([self._apply(self._deviation, X, n_draws=N_DRAWS, member=k) for k in used], shape)
         mean, std = self._mix(weights[used], means, stds**2)
         return mean, std * self._inflation

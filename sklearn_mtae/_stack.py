@@ -63,7 +63,6 @@ class Stack(nn.Module):
         super().__init__()
         # How they compute, and what all of them have alike.
         self.pair = deepcopy(pairs[0]).requires_grad_(False)
-        self.places = _places(self.pair)
         decayed = {id(value) for value in pairs[0].model.hidden_weights()}
         self.decayed = [name for name, value in _named(pairs[0]) if id(value) in decayed]
         everything = [dict(_named(pair)) for pair in pairs]
@@ -74,6 +73,10 @@ class Stack(nn.Module):
         alike = {name for name in alike if not name.startswith(("model.prior.", WEIGHTING))}
         self.fixed = {name: value for name, value in stacked.items() if name not in learned | alike}
         self._learn({name: value for name, value in stacked.items() if name in learned})
+        places = _places(self.pair)
+        named = enumerate([*self.learned, *self.fixed])
+        self.places = [(slots, key, position) for position, name in named for slots, key in places[name]]
+        """Where modules keep what differs: their dict, its key, and the position among the stacked values."""
 
     def __len__(self) -> int:
         return len(next(iter(self.learned.values())))
@@ -93,22 +96,17 @@ class Stack(nn.Module):
         tensors = {name: part for name, part in parts.items() if part is not None}
         shared, own = _split(scales, batch.x)
 
-        names, values = zip(*(*self.learned.items(), *self.fixed.items()), strict=True)
-        places = [place for name in names for place in self.places[name]]
-        counts = [len(self.places[name]) for name in names]
-
         def one(state: Sequence[Tensor], tensors: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
             # What `torch.func.functional_call` does, in a tenth of its time.
-            given = (value for value, count in zip(state, counts, strict=True) for _ in range(count))
-            for (slots, key), value in zip(places, given, strict=True):
-                slots[key] = value
+            for slots, key, position in self.places:
+                slots[key] = state[position]
             return self.pair(tensors, batch.complete, Scales(**shared, **own))
 
-        before = [slots[key] for slots, key in places]
+        before = [slots[key] for slots, key, _ in self.places]
         try:
-            result = vmap(one, randomness="different")(values, tensors, own)
+            result = vmap(one, randomness="different")([*self.learned.values(), *self.fixed.values()], tensors, own)
         finally:
-            for (slots, key), value in zip(places, before, strict=True):
+            for (slots, key, _), value in zip(self.places, before, strict=True):
                 slots[key] = value
         means = {name.removeprefix("mean:"): value for name, value in result.items() if name.startswith("mean:")}
         return Result(result["loss"], means, result.get("labelled"))

@@ -14,6 +14,7 @@ from torch import Tensor
 from ._base import BaseAutoencoder
 from ._data import Data, blocks, dense, describe
 from ._diagnosis import Diagnosed
+from ._index import evenly
 from ._parts import DTYPES
 from ._validation import Interval, StrOptions, check_cells, check_support, resolve
 from .nn.importance import Draws, draw
@@ -188,9 +189,8 @@ class BaseVAE(Diagnosed):
 
     def _learn_rows(self, module: VAE, data: Data) -> None:  # type: ignore[override]
         if module.prior.n_learned:
-            candidates = data.taking_part
-            chosen = candidates[np.linspace(0, len(candidates) - 1, module.prior.n_learned).astype(int)]
-            rows = module.units(torch.from_numpy(dense(data.x[np.unique(chosen)])))
+            chosen = evenly(data.taking_part, module.prior.n_learned)
+            rows = module.units(torch.from_numpy(dense(data.x[chosen])))
             # In training, `fill` would corrupt them.
             module.prior.learn(module.eval().fill(rows.to(DTYPES[self.dtype])))
             module.train()
