@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,12 +20,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ._data import Batch
 from ._devices import is_out_of_memory
 from ._layout import Layout, along
+from ._tape import record_cpu
 from .nn.loss import Scales
 
 WARM_UP = 3
 """Steps that are taken before one is recorded: libraries set themselves up, and the optimiser makes its state."""
 LEAST_STEPS = 32
 """Steps of a fit below which a recording does not pay."""
+
+KNOWN = {"sklearn_mtae", "torch", "zuko"}
+"""Packages whose parts do nothing in a step but compute."""
 
 VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
 
@@ -156,7 +161,7 @@ class StepGraph:
         self.at.zero_()
 
     def _prepare(self) -> None:
-        """Take a step that is not recorded yet, or record it and launch it."""
+        """Take a step: as it is, watched, or recorded."""
         self.n_taken += 1
         if self.n_taken < WARM_UP:
             self._take()
@@ -167,9 +172,9 @@ class StepGraph:
                 self._give_up(f"it waits for the device in {', '.join(sorted(watch.found))}")
         else:
             self._record()
-            self.replay()  # type: ignore[misc]
 
     def _record(self) -> None:
+        """Take a step and record it."""
         causes: list[RuntimeError] = []
 
         def step() -> None:
@@ -186,6 +191,7 @@ class StepGraph:
             if is_out_of_memory(cause):
                 raise cause from None
             self._give_up(str(cause).partition("\n")[0])
+            self._take()
 
     def _give_up(self, reason: str) -> None:
         """Take steps as they are from now on."""
@@ -198,7 +204,10 @@ class StepGraph:
         """Take the step that is next: what is recorded."""
         entry = {name: table.index_select(0, self.at)[0] for name, table in self.tables.items()}
         positions, weights = entry.pop("positions"), entry.pop("weights", None)
-        batch = weigh(self.rows.each(lambda part: part[positions]), weights)
+        index = positions.flatten()
+        # Twice as fast on a CPU as to index by them.
+        rows = self.rows.each(lambda part: part.index_select(0, index).unflatten(0, positions.shape))
+        batch = weigh(rows, weights)
         for name, value in self.step(batch, Scales(**self.numbers, **entry)).items():
             if name not in self.values:
                 n_batches = len(self.tables["positions"])
@@ -278,12 +287,12 @@ def beside(device: torch.device) -> Iterator[None]:
 
 
 def record_cuda(step: Step, generator: Generator) -> Step:
-    """Record what a step has the GPU do on the current stream; return what launches that.
+    """Take a step, recording what it has the GPU do on the current stream; return what launches that.
 
     Parameters
     ----------
     step : callable
-        The step; it is not taken.
+        The step.
     generator : Generator
         Source of its draws, which go on from launch to launch as they would from step to step.
     """
@@ -293,12 +302,14 @@ def record_cuda(step: Step, generator: Generator) -> Step:
     # One recording at a time; meanwhile other threads may allocate memory.
     with _recording, torch.cuda.graph(graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
         step()
+    graph.replay()  # what was recorded has not been done
     return graph.replay
 
 
-# Earlier versions of torch do not recover from a recording that fails.
-RECORDERS: dict[str, Callable[[Step, Generator], Step]] = {"cuda": record_cuda} if VERSION >= (2, 12) else {}
-"""What records a step, by type of device."""
+RECORDERS: dict[str, Callable[[Step, Generator], Step]] = {"cpu": record_cpu}
+"""What takes a step and returns what repeats it, by type of device."""
+if VERSION >= (2, 12):  # earlier versions do not recover from a recording that fails
+    RECORDERS["cuda"] = record_cuda
 
 
 def is_recordable(parts: Iterable[Any], even: bool) -> bool:
@@ -317,3 +328,12 @@ def is_recordable(parts: Iterable[Any], even: bool) -> bool:
         getattr(part, "recordable", True) and (even or not getattr(part, "compares_rows", isinstance(part, mixing)))
         for part in parts
     )
+
+
+def is_known(part: Any) -> bool:
+    """Return whether a part is of this package or of torch.
+
+    What others write may count its calls, or do something else in Python that a recording would leave out.
+    """
+    own = part.func if isinstance(part, partial) else part
+    return own.__module__.partition(".")[0] in KNOWN

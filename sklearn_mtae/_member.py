@@ -112,6 +112,11 @@ class Member:
         shape = (signature(self.model), signature(self.loss, scaled))
         return (*shape, data, self.train.dtype, self.train.device, self.n_batches, self.batch_size, *sizes)
 
+    def n_cells(self) -> int:
+        """Return the cells of its widest layer, or of its rows, over a batch."""
+        layers = [parameter.shape[:-1].numel() for parameter in self.model.parameters() if parameter.dim() > 1]
+        return max(self.train.x.shape[1], *layers) * min(self.batch_size, len(self.train))
+
     def n_bytes(self) -> int:
         """Return about how much memory its training takes: parameters, what the optimiser keeps, and activations."""
         parameters = list(self.model.parameters())

@@ -5,8 +5,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.optim.adamw import adamw
+from torch import Tensor, nn
 
 State = dict[str, dict[str, NDArray]]
 """What an optimiser remembers, by the names of the vectors that it moves."""
@@ -32,7 +31,8 @@ class VectorAdamW(torch.optim.Optimizer):
     """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) over a few long vectors.
 
     The kernel is that of `torch.optim.AdamW(fused=True)`; what is left out is what torch does in Python at each step
-    for profilers, hooks and many parameters, which takes longer than the arithmetic of a small network.
+    for profilers, hooks and many parameters, which takes longer than the arithmetic of a small network, and a count of
+    the steps for each vector.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class VectorAdamW(torch.optim.Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
-        self._lists: list[tuple[list, list, list, list, list]] | None = None
+        self._lists: list[tuple[list, ...]] | None = None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
@@ -62,21 +62,22 @@ class VectorAdamW(torch.optim.Optimizer):
                 loss = closure()
         if self._lists is None:
             self._lists = [self._list(group["params"]) for group in self.param_groups]
-        for group, (vectors, gradients, means, squares, steps) in zip(self.param_groups, self._lists, strict=True):
-            adamw(
+        for group, lists in zip(self.param_groups, self._lists, strict=True):
+            vectors, gradients, means, squares, steps, counters = lists
+            torch._foreach_add_(counters, 1)  # pyright: ignore[reportPrivateImportUsage]
+            torch._fused_adamw_(  # pyright: ignore[reportPrivateImportUsage]
                 vectors,
                 gradients,
                 means,
                 squares,
                 [],
                 steps,
-                fused=True,
-                amsgrad=False,
+                lr=group["lr"],
                 beta1=group["betas"][0],
                 beta2=group["betas"][1],
-                lr=group["lr"],
                 weight_decay=group["weight_decay"],
                 eps=group["eps"],
+                amsgrad=False,
                 maximize=False,
             )
         return loss
@@ -93,15 +94,21 @@ class VectorAdamW(torch.optim.Optimizer):
         """Return the numbers that a step takes, of each group."""
         return [{name: value for name, value in group.items() if name != "params"} for group in self.param_groups]
 
-    def _list(self, vectors: list[nn.Parameter]) -> tuple[list, list, list, list, list]:
-        """Return vectors, gradients, both moments and numbers of steps of a group: looked up once, not at each step."""
+    def _list(self, vectors: list[nn.Parameter]) -> tuple[list, ...]:
+        """Return what a step of a group takes, looked up once: vectors, gradients, moments, steps, and their counters.
+
+        Vectors that have been moved together have one counter.
+        """
         for vector in vectors:
             if not self.state[vector]:
                 zeros = {name: torch.zeros_like(vector) for name in ("exp_avg", "exp_avg_sq")}
                 self.state[vector] = {"step": torch.zeros((), device=vector.device), **zeros}
         states = [self.state[vector] for vector in vectors]
+        counters: dict[float, Tensor] = {}
+        for state in states:
+            state["step"] = counters.setdefault(float(state["step"]), state["step"])
         means, squares, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
-        return vectors, [vector.grad for vector in vectors], means, squares, steps
+        return vectors, [vector.grad for vector in vectors], means, squares, steps, list(counters.values())
 
     step.hooked = True  # type: ignore[attr-defined]  # tells torch that its profiling wrapper is on already
 

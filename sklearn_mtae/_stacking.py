@@ -22,6 +22,9 @@ from .nn.loss import Loss, Result, Scales
 STACK_BYTES = 2**30
 """Memory that a stack is to take at most, by an estimate; more models than go in there are trained one stack after the
 other."""
+STACK_CELLS = 2**19
+"""Cells that a layer of a stack is to have at most on a CPU, over the rows of a batch: those of the models that lie in
+its cache together. The next operation then finds them there, where larger arrays go through the memory each time."""
 
 
 @dataclass
@@ -267,9 +270,11 @@ def train_together(members: Sequence[Member], callbacks: Sequence[Any] = ()) -> 
 
 
 def _parts(group: list[Member]) -> Iterator[list[Member]]:
-    """Yield as many models at a time as the memory allows, those of the same rates beside each other."""
+    """Yield as many models at a time as the memory allows, and the cache; those of the same rates beside each other."""
     ordered = sorted(group, key=lambda member: (member.learning_rate, member.alpha))
-    size = max(1, STACK_BYTES // group[0].n_bytes())
+    first = group[0]
+    in_cache = STACK_CELLS // first.n_cells() if first.train.device.type == "cpu" else len(group)
+    size = max(1, min(STACK_BYTES // first.n_bytes(), in_cache))
     n_parts = -(-len(ordered) // size)
     for part in range(n_parts):
         yield ordered[len(ordered) * part // n_parts : len(ordered) * (part + 1) // n_parts]

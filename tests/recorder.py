@@ -4,6 +4,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from sklearn_mtae._tape import record_cpu
+
 
 class Recording(TorchDispatchMode):
     """The operations of a step; Python is not run again when they are repeated."""
@@ -71,6 +73,7 @@ class Recorder:
             self.n_replayed += 1
             recordings[1].replay()
 
+        replay()  # to record is not to take the step
         return replay
 
     @staticmethod
@@ -84,3 +87,22 @@ class Recorder:
             recording.undo()
             generator.set_state(state)
         return recording
+
+
+class Counted:
+    """The recorder of the CPU, its steps counted."""
+
+    def __init__(self):
+        self.n_recorded = 0
+        self.n_replayed = 0
+
+    def __call__(self, step, generator):
+        self.n_recorded += 1
+        self.n_replayed += 1
+        repeat = record_cpu(step, generator)
+
+        def replay():
+            self.n_replayed += 1
+            repeat()
+
+        return replay

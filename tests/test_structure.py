@@ -48,7 +48,7 @@ def imports(path):
 
 FILES = sorted(ROOT.rglob("*.py"))
 NAMES = ("callbacks", "checkpoint", "columns", "data", "devices", "graphs", "index", "labels", "layout", "net")
-NAMES += ("optimizer", "shared_fits", "stack", "stacking", "state", "table", "tasks", "validation")
+NAMES += ("optimizer", "shared_fits", "stack", "stacking", "state", "table", "tape", "tasks", "validation")
 BELOW = [ROOT / f"_{name}.py" for name in NAMES]
 BELOW += sorted((ROOT / "metrics").glob("*.py"))
 

@@ -99,7 +99,9 @@ class Gaussian(LocationScale):
         if self.scale is not None:
             return torch.add(self.fixed_log_normalizer, squared_error, alpha=-0.5 / self.scale**2)
         log_variance = self.log_variance
-        return torch.add(-0.5 * (log_variance + log(2 * pi)), squared_error * (-log_variance).exp(), alpha=-0.5)
+        # The half is the column's, not the cell's: one pass less, and one less on the way back.
+        half_precision = 0.5 * (-log_variance).exp()
+        return -0.5 * (log_variance + log(2 * pi)) - squared_error * half_precision
 
 
 class StudentT(LocationScale):
