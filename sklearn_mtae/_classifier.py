@@ -25,7 +25,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     the class probabilities of each task. Trained are all together, in nats per row:
 
     `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
-    penalty + similarity`
+    penalty + similarity + consistency`
 
     where `task_t` is the cross-entropy, the mean of minus log p(y_t given z) over the labels of task t, so that a task
     weighs alike whether it has few labels or many; distortion and rate are averaged over all rows, and a row without
@@ -106,6 +106,11 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     task_similarity : array-like of shape (n_tasks, n_tasks) or None, default=None
         How alike tasks are known to be, symmetric and >= 0: adds half of it times the squared distance of two heads to
         the loss, for each pair (Evgeniou et al. 2005). A data frame's rows and columns are found by the tasks' names.
+    consistency : float, default=0.0
+        Weight of the disagreement between two predictions of a row, by two draws of corruption, dropout and code
+        (Laine and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no label: where few rows have
+        one, the others teach what predictions must not depend on. A step then takes about twice as long. Works best
+        with a `corruption` that leaves labels true.
     class_weight : "balanced", dict, list or None, default=None
         Weights of the classes: "balanced" weighs them inversely to their labels; a dict by class; a list with one of
         these per task, or a dict of them by the tasks' names. A task's weights average 1 over its labels, so that it
@@ -256,6 +261,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         reconstruction_weight="auto",
         task_weighting="equal",
         task_similarity=None,
+        consistency=0.0,
         class_weight=None,
         encoder=None,
         freeze_encoder=False,
@@ -299,6 +305,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         self.reconstruction_weight = reconstruction_weight
         self.task_weighting = task_weighting
         self.task_similarity = task_similarity
+        self.consistency = consistency
         self.class_weight = class_weight
         self.encoder = encoder
         self.freeze_encoder = freeze_encoder

@@ -57,6 +57,7 @@ class BaseMultiTaskVAE(BaseVAE):
         "beta": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", *SCHEDULES}), callable],
         "task_weighting": [StrOptions(set(WEIGHTINGS)), "array-like", dict, callable],
         "task_similarity": ["array-like", None],
+        "consistency": [Interval(Real, 0, None, closed="left")],
         "encoder": [HasMethods(["fit", "transform"]), None],
         "freeze_encoder": ["boolean"],
         "embedding": [StrOptions(set(EMBEDDINGS)), callable, None],
@@ -77,6 +78,7 @@ class BaseMultiTaskVAE(BaseVAE):
     reconstruction_weight: float | str
     task_weighting: str | ArrayLike | Mapping[str, float] | Callable[..., Weighting] | nn.Module
     task_similarity: ArrayLike | None
+    consistency: float
     encoder: Any
     freeze_encoder: bool
     embedding: str | Callable[[int], nn.Module] | None
@@ -256,6 +258,7 @@ class BaseMultiTaskVAE(BaseVAE):
             "reconstruction_weight": self._reconstruction_weight(),
             "weighting": self._weighting_factory()(len(self.task_names_), module.task_likelihood),
             "similarity": similarity,
+            "consistency": self.consistency,
         }
 
     def _weighting_factory(self) -> Callable[..., Weighting]:

@@ -396,5 +396,6 @@ class Net(NeuralNet):
         }
 
     def _evaluate(self, batch: Batch, scales: Scales) -> Result:
+        batch = batch.each(self.criterion_.views)
         output = self.module_(batch.x, batch.y, batch.complete, self.criterion_.n_draws)
         return self.criterion_(self.module_, output, batch.weight, batch.label_weight, scales)

@@ -23,7 +23,7 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
     predicts each target. Trained are all together, in nats per row:
 
     `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
-    penalty + similarity`
+    penalty + similarity + consistency`
 
     where `task_t` is the mean of minus log p(y_t given z) over the labels of task t, so that a task weighs alike
     whether it has few labels or many; distortion and rate are averaged over all rows, and a row without any label,
@@ -107,6 +107,11 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
     task_similarity : array-like of shape (n_tasks, n_tasks) or None, default=None
         How alike tasks are known to be, symmetric and >= 0: adds half of it times the squared distance of two heads to
         the loss, for each pair (Evgeniou et al. 2005). A data frame's rows and columns are found by the tasks' names.
+    consistency : float, default=0.0
+        Weight of the disagreement between two predictions of a row, by two draws of corruption, dropout and code
+        (Laine and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no label: where few rows have
+        one, the others teach what predictions must not depend on. A step then takes about twice as long. Works best
+        with a `corruption` that leaves labels true.
     encoder : fitted estimator of this package or None, default=None
         An autoencoder whose encoder is the start of this one, followed by a linear map to the posterior; the features
         then keep the units that they have there, and `hidden_layer_sizes` shapes the decoder alone. In a grid search,
@@ -260,6 +265,7 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         reconstruction_weight="auto",
         task_weighting="equal",
         task_similarity=None,
+        consistency=0.0,
         encoder=None,
         freeze_encoder=False,
         embedding=None,
@@ -304,6 +310,7 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         self.reconstruction_weight = reconstruction_weight
         self.task_weighting = task_weighting
         self.task_similarity = task_similarity
+        self.consistency = consistency
         self.encoder = encoder
         self.freeze_encoder = freeze_encoder
         self.embedding = embedding

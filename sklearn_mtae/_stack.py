@@ -44,6 +44,7 @@ class Pair(nn.Module):
         """Return the parts of the `Result` of a batch: its loss, the mean of each term, and what is labelled."""
         # Here, where all models go through it at once, and not after the step.
         self.constrain()
+        batch = {name: self.loss.views(part) for name, part in batch.items()}
         output = self.model(batch["x"], batch.get("y"), complete, self.loss.n_draws)
         result = self.loss(self.model, output, batch.get("weight"), batch.get("label_weight"), scales)
         labelled = {} if result.labelled is None else {"labelled": result.labelled}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .models import Autoencoder, Output
+from .models import Autoencoder, MultiTaskVAE, Output
 from .objectives import Objective
 from .weightings import Weighting
 
@@ -33,8 +33,8 @@ class Result(NamedTuple):
 class Loss(nn.Module):
     """Weigh an objective's terms into one number.
 
-    `loss = reconstruction_weight * distortion + beta * rate + weighting(tasks) + penalty + similarity`, each term
-    averaged over the rows of the batch, and that of a task over as many of them as have its label on average.
+    `loss = reconstruction_weight * distortion + beta * rate + weighting(tasks) + penalty + similarity + consistency`,
+    each term averaged over the rows of the batch, and that of a task over as many of them as have its label on average.
 
     Parameters
     ----------
@@ -57,6 +57,9 @@ class Loss(nn.Module):
         Part of the training rows that has a label of each task; None is all of them.
     free_bits : float
         Nats below which the rate of a component, averaged over the batch, is not pressed down any further.
+    consistency : float
+        Weight of the disagreement between two predictions of a row. Where there is one, a training step is to see its
+        batch `twice`.
     """
 
     similarity: Tensor | None
@@ -73,6 +76,7 @@ class Loss(nn.Module):
         similarity: Tensor | None = None,
         label_share: Tensor | None = None,
         free_bits: float = 0.0,
+        consistency: float = 0.0,
     ) -> None:
         super().__init__()
         self.objective = objective
@@ -80,6 +84,7 @@ class Loss(nn.Module):
         self.rates: Sequence[str] = getattr(objective, "rates", ("rate",))
         self.own_weights: Mapping[str, float] = getattr(objective, "weights", {})
         self.free_bits = free_bits
+        self.consistency = consistency
         self.beta = beta
         self.reconstruction_weight = reconstruction_weight
         self.penalty = penalty
@@ -126,6 +131,8 @@ class Loss(nn.Module):
         means = {name: self._mean(term, weight) for name, term in terms.items()}
         if self.per_label is not None:
             means["tasks"] = means["tasks"] * self.per_label
+        if self._compares_views:
+            means["consistency"] = self._mean(disagreement(model, output), weight)  # type: ignore[arg-type]
         if self.similarity is not None:
             means["similarity"] = head_distance(model.heads.own(), self.similarity)  # type: ignore[union-attr]
         labelled = self._labelled(output, weight, label_weight)
@@ -139,6 +146,14 @@ class Loss(nn.Module):
         ]
         return Result(sum(weighted[1:], weighted[0]), means, labelled)
 
+    @property
+    def _compares_views(self) -> bool:
+        return self.training and self.consistency > 0
+
+    def views(self, part: Tensor) -> Tensor:
+        """Return a part of a batch as a step is to see it: twice, where two predictions of each row are compared."""
+        return torch.cat([part, part]) if self._compares_views else part
+
     def scales(self, progress: float = 1.0) -> Scales:
         """Return the weights of the terms when a part of the training from 0 to 1 is done."""
         beta = self.beta(progress) if callable(self.beta) else self.beta
@@ -146,7 +161,8 @@ class Loss(nn.Module):
 
     def _coefficients(self, terms: Iterable[str], scales: Scales) -> dict[str, float | Tensor]:
         """Return the weight of each term but those of the tasks."""
-        kinds = {"penalty": scales.penalty, "similarity": 1.0, **dict.fromkeys(self.rates, scales.rate)}
+        own = {"penalty": scales.penalty, "similarity": 1.0, "consistency": self.consistency}
+        kinds = {**own, **dict.fromkeys(self.rates, scales.rate)}
         return {name: kinds.get(name, scales.distortion) * self.own_weights.get(name, 1.0) for name in terms}
 
     def _rate_above(self, floor: float, output: Output, weight: Tensor | None) -> Tensor:
@@ -179,7 +195,9 @@ class Loss(nn.Module):
         if self.weighting is None or not self.weighting.adaptive:
             return None
         assert output.y_log_prob is not None
-        present = torch.ones_like(output.y_log_prob) if output.labelled is None else output.labelled.to(output.z)
+        # Several draws of a row have one label.
+        every = output.y_log_prob.new_ones(output.y_log_prob.shape[-2:])
+        present = every if output.labelled is None else output.labelled.to(output.z)
         labelled = self._mean(present if label_weight is None else present * label_weight, weight)
         return labelled if self.per_label is None else labelled * self.per_label
 
@@ -194,6 +212,23 @@ class Loss(nn.Module):
     def _scale(mean: Tensor, coefficient: float | Tensor) -> Tensor:
         # Small networks are bound by the number of kernels: a product with 1 costs as much as a layer's activation.
         return mean if not isinstance(coefficient, Tensor) and coefficient == 1 else coefficient * mean
+
+
+def disagreement(model: MultiTaskVAE, output: Output) -> Tensor:
+    """Return how far the two predictions of each row are apart, summed over the tasks (Laine and Aila 2017).
+
+    The Pi-model, arXiv 1610.02242: what a row is predicted to be must not depend on the draws of corruption, dropout
+    and code, whether its label is known or not.
+
+    Returns
+    -------
+    Tensor of shape (2 * n_rows,)
+        The same for a row and its copy, which lie half the batch apart.
+    """
+    assert output.y_params is not None
+    first, second = output.y_params.chunk(2, dim=-2)
+    apart = model.task_likelihood.disagreement(first, second).sum(-1)
+    return apart.view(-1, apart.shape[-1]).mean(0).repeat(2)
 
 
 def head_distance(parameters: Sequence[Tensor], similarity: Tensor) -> Tensor:

@@ -33,6 +33,8 @@ class Output(NamedTuple):
     """Prior p(z)."""
     y_log_prob: Tensor | None = None
     """log p(y_t given z) of each task, shape (n_rows, n_tasks); zero without a label."""
+    y_params: Tensor | None = None
+    """Parameters of every task's distribution, shape (n_rows, n_tasks * n_params)."""
     labelled: Tensor | None = None
     """Which labels there are, shape (n_rows, n_tasks); None where it is known that none is missing."""
     generator: Generator | None = None
@@ -278,8 +280,9 @@ class MultiTaskVAE(VAE):
     ) -> Output:
         """Return what the VAE does, and the log-likelihood of each task's labels at the same draws."""
         output = super().forward(x, y, complete, n_draws)
-        log_prob = self.task_likelihood.log_prob(self.run(self.heads, output.z), y, complete[1])
-        return output._replace(y_log_prob=log_prob, labelled=None if complete[1] else ~y.isnan())
+        params = self.run(self.heads, output.z)
+        log_prob = self.task_likelihood.log_prob(params, y, complete[1])
+        return output._replace(y_log_prob=log_prob, y_params=params, labelled=None if complete[1] else ~y.isnan())
 
     def generate(self, z: Tensor) -> tuple[Tensor, ...]:
         """Draw columns and targets given the codes, in the data's own units."""

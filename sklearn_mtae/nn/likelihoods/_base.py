@@ -66,6 +66,20 @@ class Likelihood(nn.Module):
         # whatever zero it is multiplied by later.
         return self.log_density(params, x.masked_fill(missing, self.filler)).masked_fill(missing, 0.0)
 
+    def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
+        """Return how far two predictions of each cell are apart, in nats: zero where they are alike.
+
+        Half the squared distance of the means, by the density's own weight of it: for a normal distribution the mean
+        of the two divergences KL(p, q) and KL(q, p).
+
+        Parameters
+        ----------
+        params, others : Tensor of shape (..., n_columns * n_params)
+            Decoder outputs.
+        """
+        means = self.distribution(params).mean, self.distribution(others).mean
+        return 0.5 * self.precision() * (means[0] - means[1]).square()
+
     def constrain(self) -> None:
         """Put parameters that a step of the optimiser has moved out of their range back into it."""
 

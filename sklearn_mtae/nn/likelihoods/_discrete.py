@@ -188,6 +188,13 @@ class Categorical(Likelihood):
         """Return the categorical distribution of each cell."""
         return distributions.Categorical(logits=self.logits(params), validate_args=False)
 
+    def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
+        """Return the mean of the two divergences KL(p, q) and KL(q, p) between the predictions of each cell."""
+        p, q = (self.logits(own).log_softmax(-1) for own in (params, others))
+        # A class that there is not has no probability in either, and its minus infinities no difference.
+        apart = (p - q).masked_fill(self.absent, 0.0) if self.uneven else p - q
+        return 0.5 * ((p.exp() - q.exp()) * apart).sum(-1)
+
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
         """Return the log-probability of each cell's class."""
         log_probability = self.logits(params).log_softmax(-1)

@@ -87,6 +87,11 @@ class Mixed(Likelihood):
         """Return log p(x given params) of each cell, shape (..., n_columns): zero where `x` is NaN."""
         return self._gather([f.log_prob(own, x[..., columns], complete) for f, columns, own in self._each(params)])
 
+    def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
+        """Return how far two predictions of each cell are apart, in nats."""
+        pairs = zip(self._each(params), self._each(others), strict=True)
+        return self._gather([family.disagreement(own, other) for (family, _, own), (_, _, other) in pairs])
+
     def constrain(self) -> None:
         """Put parameters that a step of the optimiser has moved out of their range back into it."""
         for family, _ in self.parts():
