@@ -42,6 +42,8 @@ class Columns(NamedTuple):
     """Standard deviation; 1 where the column is constant."""
     min: NDArray
     max: NDArray
+    at_an_end: NDArray
+    """Part of the observed cells that lie at the least value, or at the greatest: the larger one of the two."""
 
     @property
     def bounded_deviation(self) -> NDArray:
@@ -52,6 +54,15 @@ class Columns(NamedTuple):
         """
         spread = np.maximum(self.max - self.mean, self.mean - self.min)
         return np.where(self.max > self.min, np.maximum(self.deviation, spread / 2), self.deviation)
+
+    @property
+    def usual_deviation(self) -> NDArray:
+        """The bounded deviation of columns that rarely leave an end of their range, the standard one of the others.
+
+        Rarely is in less than half of the cells. Where values are spread out, the largest distance is that of an
+        outlier, and a unit that goes by it leaves the rest of the column hardly any say.
+        """
+        return np.where(self.at_an_end > 0.5, self.bounded_deviation, self.deviation)
 
 
 class Data(NamedTuple):
@@ -159,7 +170,7 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
     """
     n_columns = array.shape[1]
     size = block_rows(n_columns)
-    n_observed, total, sums, squares = (np.zeros(n_columns) for _ in range(4))
+    n_observed, total, sums, squares, at_min, at_max = (np.zeros(n_columns) for _ in range(6))
     lowest, highest = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
     for rows in blocks(array.shape[0], size):
         block, observed, weights = _weighted(array, weight, rows)
@@ -171,13 +182,16 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
     mean = np.divide(sums, total, out=np.zeros(n_columns), where=total > 0)
     for rows in blocks(array.shape[0], size):
         block, _, weights = _weighted(array, weight, rows)
+        at_min += ((block == lowest) * weights).sum(0)
+        at_max += ((block == highest) * weights).sum(0)
         block -= mean
         squares += np.einsum("ij,ij,ij->j", block, block, np.broadcast_to(weights, block.shape))
     deviation = np.sqrt(np.divide(squares, total, out=np.zeros(n_columns), where=total > 0))
     # A constant column's deviation is rounding noise, at most a few units in the last place of its mean.
     resolution = 10 * np.finfo(array.dtype).eps * np.abs(mean)
     deviation = np.where(deviation > resolution, deviation, 1.0)
-    return Columns(n_observed, mean, deviation, lowest, highest)
+    at_an_end = np.divide(np.maximum(at_min, at_max), total, out=np.ones(n_columns), where=total > 0)
+    return Columns(n_observed, mean, deviation, lowest, highest, at_an_end)
 
 
 def _weighted(array: NDArray, weight: NDArray | None, rows: slice) -> tuple[NDArray, NDArray | None, NDArray]:

@@ -212,16 +212,16 @@ class Planned(Composed):
 
     def _learn_units(self, module: Autoencoder, data: Data) -> None:
         """Set location and scale of the features."""
-        features = data.features
-        scale = features.deviation if self._is_standard(module) else features.bounded_deviation
-        set_units(module.units, module.likelihood, features.mean, scale)
+        features, is_linear = data.features, not module.hidden_weights()
+        scales = {
+            "standard": features.deviation,
+            "bounded": features.bounded_deviation,
+            "auto": features.deviation if is_linear else features.usual_deviation,
+        }
+        set_units(module.units, module.likelihood, features.mean, scales[self.scaling])
 
     def _learn_rows(self, module: Autoencoder, data: Data) -> None:
         """Let parts that start from rows of the data have them."""
-
-    def _is_standard(self, module: Autoencoder) -> bool:
-        """Return whether the unit of a feature is its standard deviation: by default in a linear model."""
-        return self.scaling == "standard" or (self.scaling == "auto" and not module.hidden_weights())
 
     def _make_rows(
         self,

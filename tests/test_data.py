@@ -95,6 +95,45 @@ def test_bounded_deviation_caps_what_is_rare():
     assert columns.bounded_deviation[1] == columns.deviation[1]
 
 
+def test_usual_deviation_is_bounded_where_a_column_rarely_leaves_an_end_of_its_range():
+    rng = np.random.default_rng(0)
+    rows = np.arange(1000)
+    x = np.column_stack([rng.standard_t(3, 1000), rng.exponential(size=1000)])
+    x = np.column_stack([x, x[:, 1] * (rows < 400), -x[:, 1] * (rows < 600), np.where(rows < 400, x[:, 0], 0.0)])
+    columns = describe(x)
+    np.testing.assert_allclose(columns.at_an_end, [0.001, 0.001, 0.6, 0.4, 0.001])
+    usual = [*columns.deviation[:2], columns.bounded_deviation[2], *columns.deviation[3:]]
+    np.testing.assert_array_equal(columns.usual_deviation, usual)
+    assert (columns.bounded_deviation > 1.2 * columns.deviation).all()
+
+
+def test_share_of_an_end_counts_weights_and_observed_cells():
+    x = np.array([[0.0, 1.0, np.nan, 0.0]]).T
+    assert describe(x).at_an_end[0] == pytest.approx(2 / 3)
+    weight = np.array([1.0, 2.0, 5.0, 0.0])
+    assert describe(x, weight).at_an_end[0] == describe(x[[0, 1, 1, 2]]).at_an_end[0] == pytest.approx(2 / 3)
+    assert describe(np.full((3, 1), np.nan)).at_an_end[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("scaling", "hidden", "of"),
+    [
+        ("auto", (8,), "usual_deviation"),
+        ("auto", (), "deviation"),
+        ("bounded", (), "bounded_deviation"),
+        ("standard", (8,), "deviation"),
+    ],
+)
+def test_unit_of_a_feature(scaling, hidden, of):
+    X = np.random.default_rng(0).exponential(size=(200, 3)) * [[1, 0, 0]] * (np.arange(200) < 50)[:, None] + [0, 1, 2]
+    X += np.random.default_rng(1).exponential(size=(200, 3)) * [0, 0, 1]
+    model = AutoencoderTransformer(2, scaling=scaling, hidden_layer_sizes=hidden, max_iter=1).fit(X)
+    columns = describe(X)
+    np.testing.assert_allclose(model.module_.units.scale.numpy(), getattr(columns, of))
+    assert columns.usual_deviation[0] == columns.bounded_deviation[0] > columns.deviation[0]
+    assert columns.usual_deviation[2] == columns.deviation[2] < columns.bounded_deviation[2]
+
+
 def test_memmap_is_fitted_as_an_array_is(tmp_path):
     X = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32)
     X.tofile(tmp_path / "rows")
