@@ -57,12 +57,13 @@ class Columns(NamedTuple):
 
     @property
     def usual_deviation(self) -> NDArray:
-        """The bounded deviation of columns that rarely leave an end of their range, the standard one of the others.
+        """The bounded deviation of columns that are often at an end of their range, the standard one of the others.
 
-        Rarely is in less than half of the cells. Where values are spread out, the largest distance is that of an
-        outlier, and a unit that goes by it leaves the rest of the column hardly any say.
+        Often is in more than a tenth of the cells: pixels, amounts that are mostly nothing, marks. Where values are
+        spread out, the largest distance is that of an outlier, and a unit that goes by it leaves the rest of the column
+        hardly any say.
         """
-        return np.where(self.at_an_end > 0.5, self.bounded_deviation, self.deviation)
+        return np.where(self.at_an_end > 0.1, self.bounded_deviation, self.deviation)
 
 
 class Data(NamedTuple):
