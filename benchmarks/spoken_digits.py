@@ -16,8 +16,9 @@ removed, of
 All networks hear the words in other voices while they train. With all labels each is an ensemble of five; with few
 labels a single one, whose predictions for two voices are to agree (`consistency`). Networks are means over seeds, which
 draw initial weights and the labels that are removed. Settings were chosen on training rows: those of the networks by
-holding out takes 5 to 9, 10 to 14 and 15 to 19 in turn, with the same care for all of them; the components and C of
-principal components and classifier on takes 5 to 9 in each run.
+holding out takes 5 to 9, 10 to 14 and 15 to 19 in turn, those alone with the settings of the joint one, but, with few
+labels, for a weight and a number of epochs of their own; the components and C of principal components and
+classifier on takes 5 to 9 in each run.
 """
 
 import argparse
