@@ -1,9 +1,9 @@
-"""Training steps that a GPU repeats by itself: recorded once as a CUDA graph, then launched as a whole.
+"""Training steps that are recorded once and then repeated: on a GPU as a CUDA graph that is launched as a whole.
 
-A step of a small network is some fifty kernels of a few microseconds, and launching them one by one from Python takes
-longer than running them. A graph is launched by one call. It repeats the same kernels on the same memory with the same
-numbers, so all that differs from step to step stands in tables on the device, and a counter on the device says which of
-their entries is next.
+A step of a small network is some hundred kernels of a few microseconds, and launching them one by one from Python takes
+longer than running them. A graph is launched by one call; on a CPU a list of operations stands in for it (`_tape`).
+It repeats the same kernels on the same memory with the same numbers, so all that differs from step to step stands in
+tables on the device, and a counter on the device says which of their entries is next.
 """
 
 import threading
@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ._data import Batch
 from ._devices import is_out_of_memory
 from ._layout import Layout, along
-from ._tape import record_cpu
+from ._tape import Step, record_cpu
 from .nn.loss import Scales
 
 WARM_UP = 3
@@ -30,10 +30,10 @@ LEAST_STEPS = 32
 
 KNOWN = {"sklearn_mtae", "torch", "zuko"}
 """Packages whose parts do nothing in a step but compute."""
+FUNCTIONS = ("corruption", "objective", "penalty")
+"""Attributes of models and losses that a step calls and that may be no modules."""
 
 VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
-
-Step = Callable[[], None]
 
 
 def tabulate(steps: Sequence[Scales], n_batches: int, scheduled: bool) -> Scales:
@@ -336,4 +336,11 @@ def is_known(part: Any) -> bool:
     What others write may count its calls, or do something else in Python that a recording would leave out.
     """
     own = part.func if isinstance(part, partial) else part
-    return own.__module__.partition(".")[0] in KNOWN
+    return str(own.__module__).partition(".")[0] in KNOWN
+
+
+def parts_of(modules: Iterable[nn.Module]) -> list[Any]:
+    """Return what runs in a step of some models and losses: the modules within them, and functions."""
+    within = [part for module in modules for part in module.modules()]
+    functions = (getattr(part, name, None) for part in within for name in FUNCTIONS)
+    return [*within, *(function for function in functions if function is not None)]

@@ -12,7 +12,7 @@ from torch import nn
 
 from ._checkpoint import Checkpoint
 from ._data import Batch, Batches, Rows
-from ._graphs import LEAST_STEPS, RECORDERS, StepGraph, is_known, is_recordable, tabulate
+from ._graphs import LEAST_STEPS, RECORDERS, StepGraph, is_known, is_recordable, parts_of, tabulate
 from ._layout import add_product, along
 from ._optimizer import VectorAdamW, flatten_parameters
 from .nn.loss import Result, Scales
@@ -254,9 +254,7 @@ class Net(NeuralNet):
         able = self.record_steps and torch.device(self.device).type in RECORDERS and self.n_steps_ >= LEAST_STEPS
         if not able or self.watched_ or self.compile or not isinstance(self.optimizer_, VectorAdamW):
             return None
-        parts = [*self.module_.modules(), *self.criterion_.modules(), *self._losses()]
-        functions = [getattr(part, name, None) for part in parts for name in ("corruption", "objective", "penalty")]
-        parts += [function for function in functions if function is not None]
+        parts = parts_of([self.module_, self.criterion_, *self._losses()])
         able = is_recordable(parts, iterator.even) and (self.device != "cpu" or all(map(is_known, parts)))
         rows = iterator.table() if able else None
         return None if rows is None else StepGraph(self._take, rows, [self.module_, self.criterion_], self.noise_)

@@ -25,6 +25,8 @@ other."""
 STACK_CELLS = 2**19
 """Cells that a layer of a stack is to have at most on a CPU, over the rows of a batch: those of the models that lie in
 its cache together. The next operation then finds them there, where larger arrays go through the memory each time."""
+STACK_MODELS = 8
+"""Models that are trained together whatever their cells: fewer would not be worth the operations that they share."""
 
 
 @dataclass
@@ -273,7 +275,7 @@ def _parts(group: list[Member]) -> Iterator[list[Member]]:
     """Yield as many models at a time as the memory allows, and the cache; those of the same rates beside each other."""
     ordered = sorted(group, key=lambda member: (member.learning_rate, member.alpha))
     first = group[0]
-    in_cache = STACK_CELLS // first.n_cells() if first.train.device.type == "cpu" else len(group)
+    in_cache = max(STACK_MODELS, STACK_CELLS // first.n_cells()) if first.train.device.type == "cpu" else len(group)
     size = max(1, min(STACK_BYTES // first.n_bytes(), in_cache))
     n_parts = -(-len(ordered) // size)
     for part in range(n_parts):

@@ -58,8 +58,8 @@ class Loss(nn.Module):
     free_bits : float
         Nats below which the rate of a component, averaged over the batch, is not pressed down any further.
     consistency : float
-        Weight of the disagreement between two predictions of a row. Where there is one, a training step is to see its
-        batch `twice`.
+        Weight of the disagreement between two predictions of a row. Where there is one, a model is to be given the
+        batch as `views` makes it.
     """
 
     similarity: Tensor | None
