@@ -66,12 +66,14 @@ def other_voice(
 
 ALL_LABELS = {
     "n_components": 128,
+    "scaling": "standard",
     "max_iter": 120,
     "n_estimators": 5,
     "corruption": partial(other_voice, bands=1.5, loudness=0.2, tone=0.2),
 }
 FEW_LABELS = {
     "n_components": 64,
+    "scaling": "standard",
     "hidden_layer_sizes": (256,),
     "corruption": partial(other_voice, bands=3.0, loudness=0.3, tone=0.3),
 }

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from ._base import BaseAutoencoder
-from ._data import Data, dense, describe, set_units, standardized_columns
+from ._data import Columns, Data, dense, describe, set_units, standardized_columns
 from ._index import AllRows, evenly
 from ._table import Table
 from ._tasks import n_dimensions
@@ -174,6 +174,10 @@ class BaseMultiTaskVAE(BaseVAE):
         source = self._source()
         if source is not None:
             self._take_units(module, source.module_)
+
+    def _network_units(self, features: Columns) -> NDArray:
+        # What predicts targets is better off where outliers of the features are drawn in.
+        return features.bounded_deviation
 
     def _learn_rows(self, module: MultiTaskVAE, data: Data) -> None:  # type: ignore[override]
         if self.embedding is not None:

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 
 from ._checkpoint import Checkpoint
 from ._columns import is_per_column, learn_table
-from ._data import Data, Rows, describe, set_units, standardized_columns
+from ._data import Columns, Data, Rows, describe, set_units, standardized_columns
 from ._devices import resolve_device
 from ._index import AllRows
 from ._member import Member
@@ -216,9 +216,13 @@ class Planned(Composed):
         scales = {
             "standard": features.deviation,
             "bounded": features.bounded_deviation,
-            "auto": features.deviation if is_linear else features.usual_deviation,
+            "auto": features.deviation if is_linear else self._network_units(features),
         }
         set_units(module.units, module.likelihood, features.mean, scales[self.scaling])
+
+    def _network_units(self, features: Columns) -> NDArray:
+        """Return the units of the features that a network has by default."""
+        return features.usual_deviation
 
     def _learn_rows(self, module: Autoencoder, data: Data) -> None:
         """Let parts that start from rows of the data have them."""

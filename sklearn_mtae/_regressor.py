@@ -139,9 +139,9 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         value than its default is left as you gave it.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
-        is more, so that columns which rarely vary do not rule the loss. "auto" is "bounded" for columns that lie at one
-        end of their range in more than a tenth of the rows, such as pixels, and "standard" for the others and for a
-        linear model. Columns of the "bernoulli" likelihood stay as they are.
+        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
+        "bounded" for a network, which draws the outliers of the features in. Columns of the "bernoulli" likelihood stay
+        as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
         0.3 units (see `scaling`), or three cells in ten taken away; another strength by

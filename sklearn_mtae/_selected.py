@@ -40,7 +40,7 @@ N_DRAWS = 64
 """Quasi-random draws of the code for a standard deviation."""
 FIXED = {"n_estimators", "member_params", "likelihood", "random_state", "device", "dtype", "warm_start", "checkpoint"}
 """Parameters in which members cannot differ."""
-_SHAPE = {"hidden_layer_sizes": (128,), "head_hidden_layer_sizes": (), "scaling": "bounded"}
+_SHAPE = {"hidden_layer_sizes": (128,), "head_hidden_layer_sizes": ()}
 _REGULAR = {**_SHAPE, "dropout": 0.3, "alpha": 1.0, "learning_rate_init": 5e-3}
 # Nothing is dropped by the second, whose layers of dropout are there to make one stack with the first.
 MEMBER_PARAMS: tuple[dict[str, Any], ...] = (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_mtae import AutoencoderTransformer, _data
+from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, _data
 from sklearn_mtae._data import Batches, Rows, describe
 from sklearn_mtae.nn.models import Standardizer
 
@@ -140,3 +140,11 @@ def test_memmap_is_fitted_as_an_array_is(tmp_path):
     mapped = np.memmap(tmp_path / "rows", dtype=np.float32, mode="r", shape=X.shape)
     model = AutoencoderTransformer(2, hidden_layer_sizes=(4,), max_iter=2, random_state=0)
     np.testing.assert_array_equal(model.fit(X).transform(X), model.fit(mapped).transform(mapped))
+
+
+def test_units_of_multi_task_models_are_bounded():
+    X = np.random.default_rng(0).standard_t(3, size=(200, 3))
+    for hidden, of in (((8,), "bounded_deviation"), ((), "deviation")):
+        widths = {"hidden_layer_sizes": hidden, "head_hidden_layer_sizes": hidden}
+        model = MultiTaskVAERegressor(n_estimators=1, max_iter=1, **widths).fit(X, X[:, 0])
+        np.testing.assert_allclose(model.module_.units.scale.numpy(), getattr(describe(X), of))
