@@ -242,6 +242,10 @@ class Watch(TorchDispatchMode):
         self.device = device
         self.found: set[str] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # whose import takes longer than many a fit
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         name = getattr(func, "overloadpacket", func).__name__

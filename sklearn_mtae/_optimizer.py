@@ -1,6 +1,7 @@
 """The optimiser: AdamW over a few long vectors, and its state as arrays."""
 
 from collections.abc import Callable
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -52,6 +53,11 @@ class VectorAdamW(torch.optim.Optimizer):
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
         self._lists: list[tuple[list, ...]] | None = None
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of vectors."""
+        # Without torch's wrapping, which imports its compiler: longer than many a fit.
+        unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]

@@ -72,6 +72,10 @@ class Tape(TorchDispatchMode):
         self.operations: list[Operation] = []
         self.seen: dict[int, Tensor] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # whose import takes longer than many a fit
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self._see(tensors((args, kwargs)))
