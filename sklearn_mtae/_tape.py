@@ -8,6 +8,7 @@ are those of the step to the last bit; and as all tensors are known beforehand, 
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
+from inspect import isbuiltin, ismethoddescriptor
 from typing import Any, NamedTuple
 
 import torch
@@ -192,18 +193,64 @@ def call(operation: Operation) -> Step:
     if function.overloadpacket.__name__ in EMPTY:
         return int  # there is nothing to do
     if not made:
-        return partial(function, *args, **kwargs)
+        return partial(quickest(function, args, kwargs), *args, **kwargs)
     filling, names = filling_variant(function)
     if len(names) == len(results):
         taken = {own.name for own in filling._schema.arguments}
         own = {name: value for name, value in kwargs.items() if name in taken}
-        return partial(filling, *args, **own, **dict(zip(names, results, strict=True)))
+        own |= dict(zip(names, results, strict=True))
+        return partial(quickest(filling, args, own), *args, **own)
 
     def run() -> None:
         for result, value in zip(results, tensors(function(*args, **kwargs)), strict=True):
             result.copy_(value)
 
     return run
+
+
+def quickest(function: Any, args: tuple, kwargs: dict[str, Any]) -> Callable[..., Any]:
+    """Return what runs an operation in the least time: the function that torch has in Python for it, where it has one.
+
+    That takes 1.5 microseconds to come to its operation, where an operation that is called by itself takes twice that.
+    """
+    kinds = tuple(type(value) for value in (*args, *kwargs.values()))
+    if (function, kinds) not in known_quickest:
+        name = function.overloadpacket.__name__
+        candidates = (getattr(place, name, None) for place in (torch, Tensor))
+        written_in_c = (own for own in candidates if isbuiltin(own) or ismethoddescriptor(own))
+        same = (own for own in written_in_c if operation_of(own, args, kwargs) is function)
+        known_quickest[function, kinds] = next(same, function._op)
+    return known_quickest[function, kinds]
+
+
+known_quickest: dict[tuple[Any, tuple[type, ...]], Callable[..., Any]] = {}
+
+
+class FirstOperation(TorchDispatchMode):
+    """End with the first operation, before it is run."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise Found(func)
+
+
+class Found(Exception):
+    """Holds an operation."""
+
+
+def operation_of(function: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Return the operation that a function of torch comes to, if it takes these arguments."""
+    try:
+        with FirstOperation():
+            function(*args, **kwargs)
+    except Found as found:
+        return found.args[0]
+    except (TypeError, RuntimeError):
+        pass
+    return None
 
 
 @cache
