@@ -7,7 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._variational import BaseVAE
+from .nn.likelihoods import LocationScale
 from .nn.models import VAE
+
+LEAST_START = 0.1
+"""Squared unit of a column that its learned variance starts at, at least."""
 
 
 class VAETransformer(BaseVAE):
@@ -159,8 +163,9 @@ class VAETransformer(BaseVAE):
 
     Notes
     -----
-    The learned standard deviation of a column does not fall below one hundredth of the column's unit: the density of a
-    column that is predicted perfectly would have no bound.
+    The learned variance of a column starts at `1 - n_components / n_columns` of the column's squared unit, which so many
+    principal components leave unexplained at most, but not below a tenth. Its root does not fall below one hundredth of
+    the unit: the density of a column that is predicted perfectly would have no bound.
 
     With a linear decoder the rate switches off components that do not pay for themselves, as automatic relevance
     determination does (Bishop 1999; Lucas et al. 2019, arXiv 1911.02469): their `relevance_` is near zero, and few rows
@@ -318,4 +323,11 @@ class VAETransformer(BaseVAE):
         return self._sample(n_samples, random_state, conditions)[0]
 
     def _make_module(self) -> VAE:
-        return VAE(**self._variational_parts())
+        module = VAE(**self._variational_parts())
+        # What so many principal components leave, at most. From more, the rate would outweigh what a component explains
+        # at first, and press out of use what is worth its rate in the end.
+        left = max(LEAST_START, 1 - self.n_components / self._n_columns)
+        for part in module.likelihood.modules():
+            if isinstance(part, LocationScale):
+                part.start(left)
+        return module

@@ -5,11 +5,13 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_mtae import VAETransformer
 from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
-from sklearn_mtae.nn.likelihoods import LIKELIHOODS
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS, LocationScale
 from sklearn_mtae.nn.objectives import OBJECTIVES
 from sklearn_mtae.nn.penalties import PENALTIES
 from sklearn_mtae.nn.posteriors import POSTERIORS
@@ -47,3 +49,17 @@ def test_option(kind, parameter, name):
         np.testing.assert_array_equal(getattr(again, verb)(X), values, err_msg=verb)
     drawn = model.sample(3, random_state=0)
     assert np.isfinite(drawn[0] if isinstance(drawn, tuple) else drawn).all()
+
+
+@pytest.mark.parametrize(("n_components", "start"), [(2, 0.75), (6, 0.25), (8, 0.1), (9, 0.1)])
+@pytest.mark.parametrize("likelihood", ["gaussian", "student_t", ["gaussian"] * 4 + ["laplace"] * 4])
+def test_a_vae_starts_at_the_variance_that_principal_components_leave(n_components, start, likelihood):
+    X = np.random.default_rng(0).normal(size=(40, 8))
+    still = {"max_iter": 1, "learning_rate_init": 1e-9, "hidden_layer_sizes": (4,), "random_state": 0}
+    module = VAETransformer(n_components, likelihood=likelihood, **still).fit(X).module_
+    families = [part for part in module.likelihood.modules() if isinstance(part, LocationScale)]
+    for family in families:
+        np.testing.assert_allclose(family.log_variance.detach().exp(), start, rtol=1e-4)
+    kept = min(n_components, 8)
+    left = 1 - PCA(kept).fit(StandardScaler().fit_transform(X)).explained_variance_ratio_.sum()
+    assert left <= start

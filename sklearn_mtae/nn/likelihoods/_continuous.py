@@ -13,8 +13,9 @@ from ._base import Likelihood, clamp
 class LocationScale(Likelihood):
     """A location from the decoder and a scale for each column, learned.
 
-    The scale lives on the standardised scale. It starts at 1, and its square has a floor of 1e-4, a deviation of one
-    hundredth of the column's unit: without a floor the density of a column that is predicted perfectly is unbounded.
+    The scale lives on the standardised scale. It starts at 1, unless `start` says otherwise, and its square has a floor
+    of 1e-4, a deviation of one hundredth of the column's unit: without a floor the density of a column that is predicted
+    perfectly is unbounded.
 
     Parameters
     ----------
@@ -30,6 +31,11 @@ class LocationScale(Likelihood):
     def __init__(self, n_columns: int) -> None:
         super().__init__(n_columns)
         self.raw_log_variance = nn.Parameter(torch.zeros(n_columns))
+
+    @torch.no_grad()
+    def start(self, variance: float) -> None:
+        """Let the learned squared scale begin at another value."""
+        self.raw_log_variance.fill_(log(variance) / self.gain)
 
     @property
     def log_variance(self) -> Tensor:
@@ -78,6 +84,11 @@ class Gaussian(LocationScale):
             self.register_buffer("fixed_log_variance", torch.tensor(2 * log(scale)))
             self.register_buffer("fixed_log_normalizer", torch.tensor(self.peak))
         self.scale = scale
+
+    def start(self, variance: float) -> None:
+        """Let a learned variance begin at another value."""
+        if self.scale is None:
+            super().start(variance)
 
     @property
     def log_variance(self) -> Tensor:
