@@ -163,7 +163,7 @@ class VAETransformer(BaseVAE):
 
     Notes
     -----
-    The learned variance of a column starts at `1 - n_components / n_columns` of the column's squared unit, which so many
+    The learned variance of a column starts at `1 - n_components / n_columns` of the column's squared unit, what so many
     principal components leave unexplained at most, but not below a tenth. Its root does not fall below one hundredth of
     the unit: the density of a column that is predicted perfectly would have no bound.
 
