@@ -14,8 +14,8 @@ class LocationScale(Likelihood):
     """A location from the decoder and a scale for each column, learned.
 
     The scale lives on the standardised scale. It starts at 1, unless `start` says otherwise, and its square has a floor
-    of 1e-4, a deviation of one hundredth of the column's unit: the density of a column that is predicted perfectly would
-    have no bound.
+    of 1e-4, a deviation of one hundredth of the column's unit: without a floor, nothing would bound the density of a
+    column that is predicted perfectly.
 
     Parameters
     ----------
