@@ -14,6 +14,9 @@ from ._state import dump
 from .nn.loss import Loss
 from .nn.models import Autoencoder
 
+OUTCOME = ("history", "kept", "error", "finished", "interrupted", "optimizer_state", "batch_size")
+"""Attributes of a member that its training changes, beside its modules."""
+
 
 @dataclass
 class Member:
@@ -80,6 +83,16 @@ class Member:
     def n_batches(self) -> int:
         """Steps per epoch."""
         return -(-len(self.train) // self.batch_size)
+
+    def outcome(self) -> dict[str, Any]:
+        """Return what the training has made of it."""
+        return {name: getattr(self, name) for name in OUTCOME} | {"weights": self.pair.state_dict()}
+
+    def take(self, outcome: dict[str, Any]) -> None:
+        """Become what the training of a copy has made of that."""
+        self.pair.load_state_dict(outcome["weights"])
+        for name in OUTCOME:
+            setattr(self, name, outcome[name])
 
     def keep(self, epoch: int) -> None:
         """Remember the model as it is after an epoch."""

@@ -49,18 +49,22 @@ class Recording:
         own = (self._arrays.setdefault(joblib.hash(array), array) for array in arrays)
         self.plans[key] = estimator, estimator._plan(*own)
 
-    def train(self) -> bool:
-        """Train all plans, and publish what they have come to; return whether the user interrupted."""
+    def train(self, n_jobs: int | None = 1) -> bool:
+        """Train all plans, and publish what they have come to; return whether the user interrupted.
+
+        `n_jobs` is how many processes stacks are dealt to.
+        """
         plans = {key: pair for key, pair in self.plans.items() if not self._refuse(*pair)}
         # An ensemble is a stack of its own, and remembers more than single models do: one after the other.
         ensembles = {key for key, (_, plan) in plans.items() if len(plan.members) > 1}
         groups = [{key: pair for key, pair in plans.items() if key not in ensembles}]
         groups += [{key: plans[key]} for key in plans if key in ensembles]
-        return any(self._train_group(group) for group in groups)
+        return any(self._train_group(group, n_jobs) for group in groups)
 
-    def _train_group(self, plans: dict[str, tuple[Any, Any]]) -> bool:
+    def _train_group(self, plans: dict[str, tuple[Any, Any]], n_jobs: int | None) -> bool:
         """Train some of the plans, and publish what they have come to; return whether the user interrupted."""
-        refused, interrupted = train_together([member for _, plan in plans.values() for member in plan.members])
+        members = [member for _, plan in plans.values() for member in plan.members]
+        refused, interrupted = train_together(members, n_jobs=n_jobs)
         for reason, members in refused.items():
             self.refused[reason] = self.refused.get(reason, 0) + len(members)
         for key, (estimator, plan) in plans.items():

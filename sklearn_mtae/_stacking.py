@@ -1,14 +1,16 @@
 """Training several models as one: which go together, each with its own rows, rates and end, and what becomes of it."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import groupby
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed, effective_n_jobs
 from torch import Generator, Tensor, nn
 
 from ._data import Batch, Rows
@@ -236,7 +238,9 @@ class StackNet(Net):
                     }
 
 
-def train_together(members: Sequence[Member], callbacks: Sequence[Any] = ()) -> tuple[dict[str, list[Member]], bool]:
+def train_together(
+    members: Sequence[Member], callbacks: Sequence[Any] = (), n_jobs: int | None = 1
+) -> tuple[dict[str, list[Member]], bool]:
     """Train models, those of one kind as one.
 
     Parameters
@@ -245,6 +249,8 @@ def train_together(members: Sequence[Member], callbacks: Sequence[Any] = ()) -> 
         The models, which are trained in place.
     callbacks : sequence of skorch callbacks
         They see the means over the models.
+    n_jobs : int or None, default=1
+        Processes that stacks are dealt to where they are trained on the CPU, without callbacks; 1 is this one.
 
     Returns
     -------
@@ -261,25 +267,45 @@ def train_together(members: Sequence[Member], callbacks: Sequence[Any] = ()) -> 
             refused.setdefault(reason, []).append(member)
         else:
             stackable.setdefault(member.kind(), []).append(member)
-    for group in stackable.values():
-        for part in _parts(group):
-            reason, interrupted = _train(part, callbacks)
-            if reason is not None:
-                refused.setdefault(reason, []).extend(member for member in part if not member.finished)
-            if interrupted:
-                return refused, True
+    on_cpu = all(group[0].train.device.type == "cpu" for group in stackable.values())
+    n_jobs = effective_n_jobs(n_jobs) if on_cpu else 1
+    parts = [part for group in stackable.values() for part in _parts(group, n_jobs)]
+    trained = (_train(part, callbacks) for part in parts) if n_jobs == 1 else _train_apart(parts, n_jobs)
+    for part, (reason, interrupted) in zip(parts, trained, strict=True):
+        if reason is not None:
+            refused.setdefault(reason, []).extend(member for member in part if not member.finished)
+        if interrupted:
+            return refused, True
     return refused, False
 
 
-def _parts(group: list[Member]) -> Iterator[list[Member]]:
+def _parts(group: list[Member], n_jobs: int) -> Iterator[list[Member]]:
     """Yield as many models at a time as the memory allows, and the cache; those of the same rates beside each other."""
     ordered = sorted(group, key=lambda member: (member.learning_rate, member.alpha))
     first = group[0]
     in_cache = max(STACK_MODELS, STACK_CELLS // first.n_cells()) if first.train.device.type == "cpu" else len(group)
     size = max(1, min(STACK_BYTES // first.n_bytes(), in_cache))
-    n_parts = -(-len(ordered) // size)
+    n_parts = min(len(ordered), n_jobs * ceil(ceil(len(ordered) / size) / n_jobs))
     for part in range(n_parts):
         yield ordered[len(ordered) * part // n_parts : len(ordered) * (part + 1) // n_parts]
+
+
+def _train_apart(parts: Sequence[list[Member]], n_jobs: int) -> Iterator[tuple[str | None, bool]]:
+    """Train stacks in processes of their own; yield of each why it was not trained, if not, and whether interrupted."""
+    trained = Parallel(n_jobs, return_as="generator")(delayed(_outcomes)(part) for part in parts)
+    try:
+        for part, (answer, outcomes) in zip(parts, trained, strict=True):
+            for member, outcome in zip(part, outcomes, strict=True):
+                member.take(outcome)
+            yield answer
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+        yield None, True
+
+
+def _outcomes(members: list[Member]) -> tuple[tuple[str | None, bool], list[dict[str, Any]]]:
+    """Train a stack; return how that went, and what became of its models."""
+    return _train(members, []), [member.outcome() for member in members]
 
 
 def _train(members: list[Member], callbacks: Sequence[Any]) -> tuple[str | None, bool]:

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import sklearn
+from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
@@ -291,6 +292,41 @@ def test_workers_find_what_has_been_trained_here(single_fits):
     StackedGridSearchCV(pipeline(), NUMBERS, cv=2, n_jobs=2, scoring=score, refit=False).fit(X, y)
     assert processes == [os.getpid()] * 8
     assert single_fits == []
+
+
+def test_stacks_are_dealt_to_processes(monkeypatch):
+    """What is trained elsewhere is not trained here."""
+    monkeypatch.setattr(stacking, "_train", None)
+    stacked, plain = both(pipeline(), {**NUMBERS, "code__hidden_layer_sizes": [(8,), (4,)]}, n_jobs=2)
+    assert_same(stacked, plain)
+    assert stacked.n_stacked_ == 16
+
+
+@pytest.mark.parametrize(("n_jobs", "n_parts"), [(1, 1), (2, 2), (3, 3), (20, 8)])
+def test_how_stacks_are_dealt_out(monkeypatch, n_jobs, n_parts):
+    """In the backend of the user's; each has as much to do."""
+    sizes, train = [], stacking._train
+
+    def counted(members, callbacks):
+        sizes.append(len(members))
+        return train(members, callbacks)
+
+    monkeypatch.setattr(stacking, "_train", counted)
+    with parallel_config(backend="threading", n_jobs=n_jobs):
+        stacked, plain = both(pipeline(), NUMBERS)
+    assert_same(stacked, plain)
+    assert (len(sizes), sum(sizes)) == (n_parts, 8)
+    assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3])
+def test_interrupt_while_others_train(monkeypatch, n_jobs):
+    grid = {"code__hidden_layer_sizes": [(8,), (4,)]}
+    raise_at(monkeypatch, KeyboardInterrupt(), lambda stack, n: stack.learned["model.encoder.0.weight"].shape[1] == 4)
+    with parallel_config(backend="threading"), pytest.warns(UserWarning, match="interrupted by user") as caught:
+        search = StackedGridSearchCV(pipeline(), grid, cv=2, n_jobs=n_jobs).fit(X, y)
+    assert any("1 of 2 candidates are done" in str(warning.message) for warning in caught)
+    assert search.cv_results_["params"] == [{"code__hidden_layer_sizes": (8,)}]
 
 
 def test_what_is_printed(capsys):

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, Self
 
 from joblib import parallel_config
+from joblib.parallel import get_active_backend
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
@@ -66,6 +67,7 @@ class StackedSearch:
     cv: Any
     refit: Any
     scoring: Any
+    n_jobs: int | None
     n_stacked_: int
     stack_time_: float
 
@@ -95,13 +97,14 @@ class StackedSearch:
         cv, refit = self.cv, self.refit
         self.cv = SameSplits(check_cv(cv, y, classifier=is_classifier(self.estimator)))
         self._called = X, y, params
+        self._backend = get_active_backend()[0]
         try:
             # Workers in processes of their own would not find what has been trained here.
             with parallel_config(backend="threading"):
                 return super().fit(X, y, **params)  # type: ignore[misc]
         finally:
             self.cv, self.refit = cv, refit
-            del self._called
+            del self._called, self._backend
 
     def _run_search(self, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None) -> None:
         own = {} if callback_ctx is None else {"callback_ctx": callback_ctx}  # new in scikit-learn 1.9
@@ -116,7 +119,8 @@ class StackedSearch:
         record = self._record(candidates)
         try:
             start = perf_counter()
-            interrupted = record.train()
+            with parallel_config(backend=self._backend):
+                interrupted = record.train(self.n_jobs)
             self.n_stacked_, self.stack_time_ = record.n_trained, perf_counter() - start
             self._report(record)
             if interrupted:
@@ -180,8 +184,9 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     scoring : str, callable, list, tuple or dict, default=None
         As for :class:`sklearn.model_selection.GridSearchCV`; None is the estimator's own `score`.
     n_jobs : int, default=None
-        Threads for what surrounds the training: earlier and later steps, and the scores. The training itself runs in
-        this process, with torch's own threads.
+        Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
+        steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
+        Processes take seconds to start, once, and then make more of the processors than these threads do.
     refit : bool, str or callable, default=True
         Whether the best candidate is fitted to all rows, or by which score or rule it is found.
     cv : int, cross-validation generator or iterable, default=None
@@ -258,8 +263,9 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     scoring : str, callable, list, tuple or dict, default=None
         As for :class:`sklearn.model_selection.RandomizedSearchCV`; None is the estimator's own `score`.
     n_jobs : int, default=None
-        Threads for what surrounds the training: earlier and later steps, and the scores. The training itself runs in
-        this process, with torch's own threads.
+        Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
+        steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
+        Processes take seconds to start, once, and then make more of the processors than these threads do.
     refit : bool, str or callable, default=True
         Whether the best candidate is fitted to all rows, or by which score or rule it is found.
     cv : int, cross-validation generator or iterable, default=None
