@@ -15,12 +15,11 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ._data import Batch
 from ._devices import is_out_of_memory
 from ._layout import Layout, along
-from ._tape import Step, record_cpu
+from ._tape import Mode, Step, record_cpu
 from .nn.loss import Scales
 
 WARM_UP = 3
@@ -222,7 +221,7 @@ class StepGraph:
         return {name: (total / along(counts.sum(0), total)).to(self.values[name]) for name, total in sums.items()}
 
 
-class Watch(TorchDispatchMode):
+class Watch(Mode):
     """Notice operations that wait for the device or bring values to it, which no graph can hold.
 
     A recording that fails may leave more behind than one that is not tried.
@@ -235,16 +234,11 @@ class Watch(TorchDispatchMode):
 
     indexing = ("index", "index_put", "index_put_", "_index_put_impl_")
     waiting = frozenset({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape})
-    supports_higher_order_operators = True
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
         self.device = device
         self.found: set[str] = set()
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # whose import takes longer than many a fit
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))

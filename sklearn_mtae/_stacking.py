@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
 from torch import Generator, Tensor, nn
 
 from ._data import Batch, Rows
@@ -292,8 +293,9 @@ def _parts(group: list[Member], n_jobs: int) -> Iterator[list[Member]]:
 
 def _train_apart(parts: Sequence[list[Member]], n_jobs: int) -> Iterator[tuple[str | None, bool]]:
     """Train stacks in processes of their own; yield of each why it was not trained, if not, and whether interrupted."""
-    trained = Parallel(n_jobs, return_as="generator")(delayed(_outcomes)(part) for part in parts)
+    return_as = "generator" if get_active_backend()[0].supports_return_generator else "list"
     try:
+        trained = Parallel(n_jobs, return_as=return_as)(delayed(_outcomes)(part) for part in parts)
         for part, (answer, outcomes) in zip(parts, trained, strict=True):
             for member, outcome in zip(part, outcomes, strict=True):
                 member.take(outcome)

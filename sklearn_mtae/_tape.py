@@ -63,19 +63,23 @@ class Operation(NamedTuple):
         return self._replace(args=args, kwargs=kwargs, results=results)
 
 
-class Tape(TorchDispatchMode):
-    """Write down the operations that are run."""
+class Mode(TorchDispatchMode):
+    """What sees operations, without torch's compiler: its import takes longer than many a fit."""
 
     supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class Tape(Mode):
+    """Write down the operations that are run."""
 
     def __init__(self) -> None:
         super().__init__()
         self.operations: list[Operation] = []
         self.seen: dict[int, Tensor] = {}
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # whose import takes longer than many a fit
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -226,12 +230,8 @@ def quickest(function: Any, args: tuple, kwargs: dict[str, Any]) -> Callable[...
 known_quickest: dict[tuple[Any, tuple[type, ...]], Callable[..., Any]] = {}
 
 
-class FirstOperation(TorchDispatchMode):
+class FirstOperation(Mode):
     """End with the first operation, before it is run."""
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         raise Found(func)

@@ -1,6 +1,8 @@
 """Steps that a device repeats by itself: the same training, without Python between the steps."""
 
 import contextlib
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -376,3 +378,16 @@ def test_an_interrupted_fit_is_that_of_the_steps_done():
     taken = autoencoder(max_iter=2).fit(X)
     assert model.loss_curve_ == pytest.approx(taken.loss_curve_)
     assert not np.allclose(model._states[0]["encoder.0.weight"], taken._states[0]["encoder.0.weight"], rtol=1e-6)
+
+
+def test_a_first_fit_does_without_the_compiler():
+    """To import it takes longer than many a fit."""
+    code = (
+        "import sys, numpy; from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor\n"
+        "X = numpy.random.default_rng(0).normal(size=(64, 5))\n"
+        "AutoencoderTransformer(2, hidden_layer_sizes=(8,), device='cpu').fit(X)\n"
+        "MultiTaskVAERegressor(2, n_estimators=2, hidden_layer_sizes=(8,), device='cpu').fit(X, X)\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sklearn
 from joblib import parallel_config
+from joblib.parallel import ThreadingBackend
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
@@ -302,9 +303,11 @@ def test_stacks_are_dealt_to_processes(monkeypatch):
     assert stacked.n_stacked_ == 16
 
 
+@pytest.mark.parametrize("one_by_one", [True, False])
 @pytest.mark.parametrize(("n_jobs", "n_parts"), [(1, 1), (2, 2), (3, 3), (20, 8)])
-def test_how_stacks_are_dealt_out(monkeypatch, n_jobs, n_parts):
-    """In the backend of the user's; each has as much to do."""
+def test_how_stacks_are_dealt_out(monkeypatch, n_jobs, n_parts, one_by_one):
+    """In the backend of the user's, which may give results back one by one or not; each has as much to do."""
+    monkeypatch.setattr(ThreadingBackend, "supports_return_generator", one_by_one)
     sizes, train = [], stacking._train
 
     def counted(members, callbacks):
