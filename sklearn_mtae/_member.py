@@ -14,8 +14,8 @@ from ._state import dump
 from .nn.loss import Loss
 from .nn.models import Autoencoder
 
-OUTCOME = ("history", "kept", "error", "finished", "interrupted", "optimizer_state", "batch_size")
-"""Attributes of a member that its training changes, beside its modules."""
+OUTCOME = ("history", "kept", "error", "finished", "interrupted", "optimizer_state")
+"""Attributes of a member that its training in a stack changes, beside its modules."""
 
 
 @dataclass
@@ -85,11 +85,11 @@ class Member:
         return -(-len(self.train) // self.batch_size)
 
     def outcome(self) -> dict[str, Any]:
-        """Return what the training has made of it."""
+        """Return what its training has made of it; before that, what it starts from."""
         return {name: getattr(self, name) for name in OUTCOME} | {"weights": self.pair.state_dict()}
 
     def take(self, outcome: dict[str, Any]) -> None:
-        """Become what the training of a copy has made of that."""
+        """Become what the training of a copy has made of that, or what it was before its own."""
         self.pair.load_state_dict(outcome["weights"])
         for name in OUTCOME:
             setattr(self, name, outcome[name])

@@ -65,8 +65,8 @@ class Recording:
         """Train some of the plans, and publish what they have come to; return whether the user interrupted."""
         members = [member for _, plan in plans.values() for member in plan.members]
         refused, interrupted = train_together(members, n_jobs=n_jobs)
-        for reason, members in refused.items():
-            self.refused[reason] = self.refused.get(reason, 0) + len(members)
+        for reason, left in refused.items():
+            self.refused[reason] = self.refused.get(reason, 0) + len(left)
         for key, (estimator, plan) in plans.items():
             errors = [member.error for member in plan.members if member.error is not None]
             if errors:

@@ -312,7 +312,7 @@ def _outcomes(members: list[Member]) -> tuple[tuple[str | None, bool], list[dict
 
 def _train(members: list[Member], callbacks: Sequence[Any]) -> tuple[str | None, bool]:
     """Train a stack, in halves where the memory does not suffice; return why not, if not, and whether interrupted."""
-    before = [(member.optimizer_state, deepcopy(member.pair.state_dict())) for member in members]
+    before = [deepcopy(member.outcome()) for member in members]
     try:
         net = _make_net(members, callbacks).initialize().partial_fit(members[0].train)
         return None, net.interrupted_
@@ -320,11 +320,9 @@ def _train(members: list[Member], callbacks: Sequence[Any]) -> tuple[str | None,
         reason = None if is_out_of_memory(error) else str(error).partition("\n")[0] or repr(error)
     give_back(members[0].train.device)
     left = [member for member in members if not member.finished]
-    for member, (optimizer_state, weights) in zip(members, before, strict=True):
+    for member, outcome in zip(members, before, strict=True):
         if not member.finished:
-            member.history, member.kept = [], {}
-            member.error, member.optimizer_state = None, optimizer_state
-            member.pair.load_state_dict(weights)
+            member.take(outcome)
     if reason is not None or len(left) == 1:
         return reason or "the memory does not suffice", False
     for half in (left[: len(left) // 2], left[len(left) // 2 :]):

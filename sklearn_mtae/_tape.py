@@ -7,6 +7,7 @@ are those of the step to the last bit; and as all tensors are known beforehand, 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cache, partial
 from inspect import isbuiltin, ismethoddescriptor
 from typing import Any, NamedTuple
@@ -212,6 +213,10 @@ def call(operation: Operation) -> Step:
     return run
 
 
+known_quickest: dict[tuple[Any, tuple[type, ...]], Callable[..., Any]] = {}
+"""What `quickest` has found, by operation and the types of its arguments."""
+
+
 def quickest(function: Any, args: tuple, kwargs: dict[str, Any]) -> Callable[..., Any]:
     """Return what runs an operation in the least time: the function that torch has in Python for it, where it has one.
 
@@ -225,9 +230,6 @@ def quickest(function: Any, args: tuple, kwargs: dict[str, Any]) -> Callable[...
         same = (own for own in written_in_c if operation_of(own, args, kwargs) is function)
         known_quickest[function, kinds] = next(same, function._op)
     return known_quickest[function, kinds]
-
-
-known_quickest: dict[tuple[Any, tuple[type, ...]], Callable[..., Any]] = {}
 
 
 class FirstOperation(Mode):
@@ -244,12 +246,10 @@ class Found(Exception):
 def operation_of(function: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
     """Return the operation that a function of torch comes to, if it takes these arguments."""
     try:
-        with FirstOperation():
+        with suppress(TypeError, RuntimeError), FirstOperation():
             function(*args, **kwargs)
     except Found as found:
         return found.args[0]
-    except (TypeError, RuntimeError):
-        pass
     return None
 
 

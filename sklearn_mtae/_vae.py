@@ -327,7 +327,7 @@ class VAETransformer(BaseVAE):
         # What so many principal components leave, at most. From more, the rate would outweigh what a component explains
         # at first, and press out of use what is worth its rate in the end.
         left = max(LEAST_START, 1 - self.n_components / self._n_columns)
-        for part in module.likelihood.modules():
-            if isinstance(part, LocationScale):
-                part.start(left)
+        for family, _ in module.likelihood.parts():
+            if isinstance(family, LocationScale):
+                family.start(left)
         return module
