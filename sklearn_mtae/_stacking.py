@@ -291,18 +291,20 @@ def _parts(group: list[Member], n_jobs: int) -> Iterator[list[Member]]:
         yield ordered[len(ordered) * part // n_parts : len(ordered) * (part + 1) // n_parts]
 
 
-def _train_apart(parts: Sequence[list[Member]], n_jobs: int) -> Iterator[tuple[str | None, bool]]:
-    """Train stacks in processes of their own; yield of each why it was not trained, if not, and whether interrupted."""
+def _train_apart(parts: Sequence[list[Member]], n_jobs: int) -> list[tuple[str | None, bool]]:
+    """Train stacks in processes of their own; return of each why it was not trained, if not, and if interrupted."""
     return_as = "generator" if get_active_backend()[0].supports_return_generator else "list"
+    answers = []
     try:
         trained = Parallel(n_jobs, return_as=return_as)(delayed(_outcomes)(part) for part in parts)
         for part, (answer, outcomes) in zip(parts, trained, strict=True):
             for member, outcome in zip(part, outcomes, strict=True):
                 member.take(outcome)
-            yield answer
+            answers.append(answer)
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=2)
-        yield None, True
+        answers.append((None, True))
+    return answers
 
 
 def _outcomes(members: list[Member]) -> tuple[tuple[str | None, bool], list[dict[str, Any]]]:

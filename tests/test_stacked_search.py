@@ -322,9 +322,11 @@ def test_how_stacks_are_dealt_out(monkeypatch, n_jobs, n_parts, one_by_one):
     assert max(sizes) - min(sizes) <= 1
 
 
+@pytest.mark.parametrize("layers", [[(8,), (4,)], [(4,), (8,)]])
 @pytest.mark.parametrize("n_jobs", [2, 3])
-def test_interrupt_while_others_train(monkeypatch, n_jobs):
-    grid = {"code__hidden_layer_sizes": [(8,), (4,)]}
+def test_interrupt_while_others_train(monkeypatch, n_jobs, layers):
+    """Those that are under way elsewhere are waited for, not lost."""
+    grid = {"code__hidden_layer_sizes": layers}
     raise_at(monkeypatch, KeyboardInterrupt(), lambda stack, n: stack.learned["model.encoder.0.weight"].shape[1] == 4)
     with parallel_config(backend="threading"), pytest.warns(UserWarning, match="interrupted by user") as caught:
         search = StackedGridSearchCV(pipeline(), grid, cv=2, n_jobs=n_jobs).fit(X, y)
