@@ -53,6 +53,7 @@ class VectorAdamW(torch.optim.Optimizer):
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
         self._lists: list[tuple[list, ...]] | None = None
+        self._counters: list[Tensor] = []
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of vectors."""
@@ -67,10 +68,11 @@ class VectorAdamW(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         if self._lists is None:
-            self._lists = [self._list(group["params"]) for group in self.param_groups]
-        for group, lists in zip(self.param_groups, self._lists, strict=True):
-            vectors, gradients, means, squares, steps, counters = lists
-            torch._foreach_add_(counters, 1)  # pyright: ignore[reportPrivateImportUsage]
+            counters: dict[float, Tensor] = {}
+            self._lists = [self._list(group["params"], counters) for group in self.param_groups]
+            self._counters = list(counters.values())
+        torch._foreach_add_(self._counters, 1)  # pyright: ignore[reportPrivateImportUsage]
+        for group, (vectors, gradients, means, squares, steps) in zip(self.param_groups, self._lists, strict=True):
             torch._fused_adamw_(  # pyright: ignore[reportPrivateImportUsage]
                 vectors,
                 gradients,
@@ -100,21 +102,20 @@ class VectorAdamW(torch.optim.Optimizer):
         """Return the numbers that a step takes, of each group."""
         return [{name: value for name, value in group.items() if name != "params"} for group in self.param_groups]
 
-    def _list(self, vectors: list[nn.Parameter]) -> tuple[list, ...]:
-        """Return what a step of a group takes, looked up once: vectors, gradients, moments, steps, and their counters.
+    def _list(self, vectors: list[nn.Parameter], counters: dict[float, Tensor]) -> tuple[list, ...]:
+        """Return what a step of a group takes, looked up once: vectors, gradients, moments and steps.
 
-        Vectors that have been moved together have one counter.
+        Vectors that have been moved as often have one counter, which is looked up by its number, or added.
         """
         for vector in vectors:
             if not self.state[vector]:
                 zeros = {name: torch.zeros_like(vector) for name in ("exp_avg", "exp_avg_sq")}
                 self.state[vector] = {"step": torch.zeros((), device=vector.device), **zeros}
         states = [self.state[vector] for vector in vectors]
-        counters: dict[float, Tensor] = {}
         for state in states:
             state["step"] = counters.setdefault(float(state["step"]), state["step"])
         means, squares, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
-        return vectors, [vector.grad for vector in vectors], means, squares, steps, list(counters.values())
+        return vectors, [vector.grad for vector in vectors], means, squares, steps
 
     step.hooked = True  # type: ignore[attr-defined]  # tells torch that its profiling wrapper is on already
 

@@ -12,6 +12,7 @@ from torch.func import vmap
 
 from ._data import Batch, Rows, block_rows
 from ._layout import Layout, lay_out
+from ._linear import FastLinear
 from .nn.loss import Loss, Result, Scales
 from .nn.models import Autoencoder
 
@@ -105,7 +106,8 @@ class Stack(nn.Module):
 
         before = [slots[key] for slots, key, _ in self.places]
         try:
-            result = vmap(one, randomness="different")([*self.learned.values(), *self.fixed.values()], tensors, own)
+            with FastLinear():
+                result = vmap(one, randomness="different")([*self.learned.values(), *self.fixed.values()], tensors, own)
         finally:
             for (slots, key, _), value in zip(self.places, before, strict=True):
                 slots[key] = value

@@ -122,8 +122,7 @@ class StackNet(Net):
             self._end_epoch()
 
     def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
-        gradients = [parameter.grad for parameter in self.module_.learned.values()]
-        torch._foreach_zero_(gradients)  # pyright: ignore[reportPrivateImportUsage]
+        """Do nothing: gradients are written anew."""
 
     def _losses(self) -> list[Loss]:
         return [run.member.loss for run in self.runs_]
@@ -141,7 +140,10 @@ class StackNet(Net):
         return self.module_(batch, scales)
 
     def _backward(self, result: Result) -> None:
-        result.loss.sum().backward()
+        learned = list(self.module_.learned.values())
+        ones = torch.ones(len(result.loss), dtype=result.loss.dtype, device=result.loss.device)
+        gradients = torch.autograd.grad(result.loss, learned, ones, materialize_grads=True)
+        torch._foreach_copy_([parameter.grad for parameter in learned], gradients)  # pyright: ignore[reportPrivateImportUsage]
 
     def _constrain(self) -> None:
         """Do nothing: the stack does so before its next batch."""

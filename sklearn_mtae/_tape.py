@@ -21,6 +21,8 @@ Step = Callable[[], Any]
 
 OF_NEW_TENSORS = {"dtype", "layout", "device", "pin_memory"}
 """Arguments of operations that make a tensor; told which tensor to fill, they do not take them."""
+ARITHMETIC = {"add", "sub", "mul", "div"}
+"""Operations that do the same with a number as with a tensor of it."""
 EMPTY = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
 """Operations that give memory and no values."""
 
@@ -199,7 +201,9 @@ def call(operation: Operation) -> Step:
         return int  # there is nothing to do
     if not made:
         return partial(quickest(function, args, kwargs), *args, **kwargs)
-    filling, names = filling_variant(function)
+    if isinstance(args[0], Tensor) and lies_alike(args[0], results[0]) and (in_place := in_place_variant(function)):
+        return partial(quickest(in_place, args, kwargs), *args, **kwargs)
+    filling, names = filling_variant(of_tensors(function))
     if len(names) == len(results):
         taken = {own.name for own in filling._schema.arguments}
         own = {name: value for name, value in kwargs.items() if name in taken}
@@ -211,6 +215,11 @@ def call(operation: Operation) -> Step:
             result.copy_(value)
 
     return run
+
+
+def lies_alike(tensor: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors are of the same numbers."""
+    return tensor.data_ptr() == other.data_ptr() and layout(tensor) == layout(other)
 
 
 known_quickest: dict[tuple[Any, tuple[type, ...]], Callable[..., Any]] = {}
@@ -264,6 +273,24 @@ def filling_variant(function: Any) -> tuple[Any, list[str]]:
         if names and left_out <= OF_NEW_TENSORS and taken == {n: t for n, t in wanted.items() if n not in left_out}:
             return other, names
     return function, []
+
+
+@cache
+def in_place_variant(function: Any) -> Any:
+    """Return the variant of an operation that writes over its first argument; None where there is none."""
+    packet = getattr(torch.ops.aten, function.overloadpacket.__name__ + "_", None)
+    other = getattr(packet, function._overloadname, None)
+    return other if other is not None and arguments(other) == arguments(function) else None
+
+
+@cache
+def of_tensors(function: Any) -> Any:
+    """Return the variant of an operation on a tensor and a number that takes two tensors, which a number can stand for.
+
+    Only that fills a given tensor; the other makes one of its own, and copies it.
+    """
+    name = function.overloadpacket.__name__
+    return function.overloadpacket.Tensor if function._overloadname == "Scalar" and name in ARITHMETIC else function
 
 
 def arguments(function: Any) -> dict[str, str]:

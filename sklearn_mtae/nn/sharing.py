@@ -33,7 +33,7 @@ class BatchedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., n_tasks, n_inputs) to (..., n_tasks, n_outputs), each task by its own weights."""
         if self.weight.shape[1] == 1:
-            return (x * self.weight[:, 0]).sum(-1, keepdim=True) + self.bias
+            return (x * self.weight.squeeze(1)).sum(-1, keepdim=True) + self.bias
         return torch.einsum("...ti,toi->...to", x, self.weight) + self.bias
 
     def share(self, x: Tensor) -> Tensor:
