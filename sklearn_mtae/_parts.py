@@ -187,8 +187,8 @@ class Composed(BaseEstimator):
         if isinstance(self.architecture, str):
             sizes = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
             shape = {} if self.image_shape is None else {"image_shape": check_sizes(self.image_shape, "image_shape")}
-            takers = [name for name, other in ARCHITECTURES.items() if "image_shape" in signature(other).parameters]
-            if shape and self.architecture not in takers:
+            if shape and "image_shape" not in signature(factory).parameters:
+                takers = [name for name, other in ARCHITECTURES.items() if "image_shape" in signature(other).parameters]
                 raise ValueError(
                     f"image_shape needs an architecture out of {takers}. Got {self.architecture!r} instead."
                 )

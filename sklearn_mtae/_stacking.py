@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from math import ceil, inf
 from typing import Any
@@ -49,6 +50,11 @@ class Run:
         return stalled or len(self.member.history) == self.member.n_epochs
 
 
+def _rates(run: Run, decays: bool) -> tuple[float, float]:
+    """Return the step size of a model and the decay of those of its weights that decay, or of the others."""
+    return run.member.learning_rate, run.member.alpha if decays else 0.0
+
+
 class StackNet(Net):
     """A net over several models that are trained as one, each with its own rows, rates and end.
 
@@ -71,18 +77,18 @@ class StackNet(Net):
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> "StackNet":
         """Let models of the same rates be one group, and take their optimisers up where they were."""
-        stack, first, groups = self.module_, 0, []
+        stack, groups = self.module_, []
         self.slices_: dict[str, list[tuple[int, int, nn.Parameter]]] = {name: [] for name in stack.learned}
-        for (rate, alpha), run in groupby(self.runs_, lambda run: (run.member.learning_rate, run.member.alpha)):
-            last = first + len(list(run))
-            own = {name: slice_models(parameter, first, last) for name, parameter in stack.learned.items()}
-            for name, part in own.items():
-                self.slices_[name].append((first, last, part))
-            decayed = [part for name, part in own.items() if name in stack.decayed]
-            free = [part for name, part in own.items() if name not in stack.decayed]
-            parts = (decayed, alpha), (free, 0.0)
-            groups += [{"params": part, "lr": rate, "weight_decay": decay} for part, decay in parts if part]
-            first = last
+        for decays in (True, False):
+            names = [name for name in stack.learned if (name in stack.decayed) == decays]
+            first = 0
+            for (rate, decay), run in groupby(self.runs_, partial(_rates, decays=decays)):
+                last = first + len(list(run))
+                parts = [slice_models(stack.learned[name], first, last) for name in names]
+                for name, part in zip(names, parts, strict=True):
+                    self.slices_[name].append((first, last, part))
+                groups += [{"params": parts, "lr": rate, "weight_decay": decay}] if parts else []
+                first = last
         self.vectors_ = dict(stack.learned)
         self.optimizer_ = VectorAdamW(groups)
         self._load_moments()

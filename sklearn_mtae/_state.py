@@ -27,16 +27,13 @@ def load(module: M, state: dict[str, NDArray], dtype: torch.dtype) -> M:
         # Read-only memory maps. Inference writes to no array, and training is given copies.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in state.items()}
-    kept = {
-        f"{name}.{buffer}"
-        for name, part in module.named_modules()
-        if isinstance(part, Standardizer)
-        for buffer in ("location", "scale")
-    }
-    cast = {n: t if n in kept or not t.is_floating_point() else t.to(dtype) for n, t in tensors.items()}
+    cast = {name: value.to(dtype) if value.is_floating_point() else value for name, value in tensors.items()}
     # The saved parameters take the place of the initial ones before these are cast: a large model would be there twice.
     module.load_state_dict(cast, assign=True)
-    module.to(dtype).load_state_dict({name: cast[name] for name in kept if name in cast}, assign=True, strict=False)
+    module.to(dtype)
+    for name, part in module.named_modules():
+        if isinstance(part, Standardizer):
+            part.set(*(state[f"{name}.{buffer}"] for buffer in ("location", "scale")))
     return module
 
 
