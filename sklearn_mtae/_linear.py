@@ -54,11 +54,15 @@ class Linear(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple, *inputs: Tensor | None) -> tuple[Tensor, int]:
         """Return the outputs of all models, which lie along the first axis."""
-        x, weight, bias = (
-            value if value is None else value.expand(info.batch_size, *value.shape) if at is None else value.movedim(at, 0)
-            for value, at in zip(inputs, in_dims, strict=True)
-        )
-        return StackedLinear.apply(x, weight, bias), 0
+        stacked = (along_first(*given, info.batch_size) for given in zip(inputs, in_dims, strict=True))
+        return StackedLinear.apply(*stacked), 0
+
+
+def along_first(value: Tensor | None, axis: int | None, n_models: int) -> Tensor | None:
+    """Return what several models have, or share where there is no axis for them, along a first axis."""
+    if value is None:
+        return None
+    return value.expand(n_models, *value.shape) if axis is None else value.movedim(axis, 0)
 
 
 class StackedLinear(torch.autograd.Function):
@@ -67,9 +71,8 @@ class StackedLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Map (n_models, ..., n_inputs) to (n_models, ..., n_outputs), each model by its own weights."""
-        rows = x.reshape(len(x), -1, x.shape[-1])
-        ctx.save_for_backward(rows, weight)
-        ctx.shape, ctx.biased = x.shape, bias is not None
+        ctx.save_for_backward(x, weight)
+        rows = as_rows(x)
         if bias is None:
             output = product(rows, weight.mT).contiguous()
         elif is_narrow(rows, weight.mT):
@@ -82,14 +85,19 @@ class StackedLinear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Return the gradients of rows, weights and biases."""
-        rows, weight = ctx.saved_tensors
+        x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
-        gradient = gradient.reshape(*rows.shape[:-1], gradient.shape[-1])
+        gradient = as_rows(gradient)
         return (
-            product(gradient, weight).contiguous().view(ctx.shape) if of_x else None,
-            product(gradient.mT, rows) if of_weight else None,
+            product(gradient, weight).contiguous().view_as(x) if of_x else None,
+            product(gradient.mT, as_rows(x)) if of_weight else None,
             gradient.sum(1) if of_bias else None,
         )
+
+
+def as_rows(values: Tensor) -> Tensor:
+    """Return values of shape (n_models, ..., n) as (n_models, n_rows, n)."""
+    return values.reshape(len(values), -1, values.shape[-1])
 
 
 def is_narrow(left: Tensor, right: Tensor) -> bool:

@@ -9,7 +9,7 @@ from torch import nn
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor
 from sklearn_mtae import _graphs as graphs
-from sklearn_mtae._tape import Tape, needed, record_cpu, share_memory
+from sklearn_mtae._tape import Tape, call, needed, place, record_cpu, share_memory
 
 from .recorder import Counted
 
@@ -59,6 +59,14 @@ def several(x, state, generator):
     values, positions = x.sort(1)
     parts = torch.split(values, 3, 1)
     return torch.cat(parts[::-1], 1) + (high - low)[:, None] + positions + torch.linalg.vector_norm(x)
+
+
+def of_numbers(x, state, generator):
+    """Operations on a tensor and a number, which may write over the tensor or not."""
+    aten = torch.ops.aten
+    a = aten.div.Scalar(aten.mul.Scalar(x, 0.3), 7)
+    b = aten.add.Scalar(a, 2, 0.5) + aten.sub.Scalar(a, 1)
+    return b.relu() + aten.mul.Scalar(torch.arange(6), 0.5) + aten.div.Scalar(torch.arange(6), 2)
 
 
 def in_place(x, state, generator):
@@ -135,7 +143,18 @@ def run(function, record, n_steps=5):
     return states
 
 
-PROGRAMS = [chain, drawn, constants, views, transposed, several, in_place, Trained, *map(programs, range(20))]
+PROGRAMS = [
+    chain,
+    drawn,
+    constants,
+    views,
+    transposed,
+    several,
+    of_numbers,
+    in_place,
+    Trained,
+    *map(programs, range(20)),
+]
 
 
 @pytest.mark.parametrize("function", PROGRAMS, ids=lambda function: function.__name__)
@@ -144,6 +163,16 @@ def test_repetitions_are_steps_to_the_last_bit(function):
     assert not torch.equal(taken[0], taken[1])
     for ours, theirs in zip(repeated, taken, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_operations_write_where_their_argument_lies():
+    """Where nobody else reads it; others fill the memory that they are given."""
+    x = torch.randn(4, 6)
+    with Tape() as tape:
+        (x @ x.t() * 2).relu().sin()
+    memory = share_memory(tape.operations)
+    calls = [call(operation.moved(partial(place, memory))) for operation in needed(tape.operations)]
+    assert [own.func.__name__ for own in calls[1:]] == ["mul_", "relu_", "sin_"]
 
 
 def test_memory_is_given_on():
