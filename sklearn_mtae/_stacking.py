@@ -147,8 +147,7 @@ class StackNet(Net):
 
     def _backward(self, result: Result) -> None:
         learned = list(self.module_.learned.values())
-        ones = torch.ones(len(result.loss), dtype=result.loss.dtype, device=result.loss.device)
-        gradients = torch.autograd.grad(result.loss, learned, ones, materialize_grads=True)
+        gradients = torch.autograd.grad(result.loss.sum(), learned, materialize_grads=True)
         torch._foreach_copy_([parameter.grad for parameter in learned], gradients)  # pyright: ignore[reportPrivateImportUsage]
 
     def _constrain(self) -> None:

@@ -21,6 +21,10 @@ Step = Callable[[], Any]
 
 OF_NEW_TENSORS = {"dtype", "layout", "device", "pin_memory"}
 """Arguments of operations that make a tensor; told which tensor to fill, they do not take them."""
+OF_SHAPES = {"ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "new_full"}
+"""Operations that take no more of a tensor than its shape."""
+COPIES = {"clone", "_to_copy"}
+"""Operations that copy a tensor, into another type or not."""
 ARITHMETIC = {"add", "sub", "mul", "div"}
 """Operations that do the same with a number as with a tensor of it."""
 EMPTY = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
@@ -57,8 +61,9 @@ class Operation(NamedTuple):
 
     @property
     def is_constant(self) -> bool:
-        """Whether what it makes is made of numbers alone."""
-        return bool(self.made) and not self.inputs and torch.Tag.nondeterministic_seeded not in self.function.tags
+        """Whether what it makes is made of numbers and shapes alone."""
+        reads = self.inputs and self.function.overloadpacket.__name__ not in OF_SHAPES
+        return bool(self.made) and not reads and torch.Tag.nondeterministic_seeded not in self.function.tags
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> "Operation":
         """Return the operation on other tensors."""
@@ -201,6 +206,8 @@ def call(operation: Operation) -> Step:
         return int  # there is nothing to do
     if not made:
         return partial(quickest(function, args, kwargs), *args, **kwargs)
+    if function.overloadpacket.__name__ in COPIES:
+        return partial(results[0].copy_, args[0])
     if isinstance(args[0], Tensor) and lies_alike(args[0], results[0]) and (in_place := in_place_variant(function)):
         return partial(quickest(in_place, args, kwargs), *args, **kwargs)
     filling, names = filling_variant(of_tensors(function))
