@@ -47,8 +47,8 @@ def imports(path):
 
 
 FILES = sorted(ROOT.rglob("*.py"))
-NAMES = ("callbacks", "checkpoint", "columns", "data", "devices", "graphs", "index", "labels", "layout", "net")
-NAMES += ("optimizer", "shared_fits", "stack", "stacking", "state", "table", "tape", "tasks", "validation")
+NAMES = ("callbacks", "checkpoint", "columns", "data", "devices", "graphs", "index", "labels", "layout", "linear")
+NAMES += ("net", "optimizer", "shared_fits", "stack", "stacking", "state", "table", "tape", "tasks", "validation")
 BELOW = [ROOT / f"_{name}.py" for name in NAMES]
 BELOW += sorted((ROOT / "metrics").glob("*.py"))
 

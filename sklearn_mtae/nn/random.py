@@ -5,10 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Generator, Tensor, nn
-
-LEAST_WHOLE, N_WHOLE = -(2**15), 2**16
-"""The least number that `draw_whole` draws, and how many there are."""
+from torch import Generator, nn
 
 _global_state = threading.RLock()  # an architecture may itself ask a fitted estimator for its module
 
@@ -34,14 +31,3 @@ def draw_from(module: nn.Module, generator: Generator) -> None:
     for part in module.modules():
         if hasattr(part, "generator"):
             part.__dict__["generator"] = generator
-
-
-def draw_whole(like: Tensor, generator: Generator | None) -> Tensor:
-    """Return a draw from the 16-bit whole numbers for each cell of a tensor, all of them equally likely."""
-    if like.device.type != "cpu":
-        numbers = LEAST_WHOLE, LEAST_WHOLE + N_WHOLE
-        return torch.randint(*numbers, like.shape, dtype=torch.int16, device=like.device, generator=generator)
-    # Four for one draw of 64 bits, in a third of the time that as many draws from an interval take.
-    n_cells = like.shape[-1]
-    drawn = like.new_empty(*like.shape[:-1], -(-n_cells // 4), dtype=torch.int64)
-    return drawn.random_(-(2**63), None, generator=generator).view(torch.int16)[..., :n_cells]

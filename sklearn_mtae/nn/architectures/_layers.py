@@ -5,8 +5,6 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor, nn
 
-from sklearn_mtae.nn.random import LEAST_WHOLE, N_WHOLE, draw_whole
-
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
@@ -16,6 +14,9 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
     "silu": nn.SiLU,
 }
+
+LEAST_WHOLE, N_WHOLE = -(2**15), 2**16
+"""The least number that `draw_whole` draws, and how many there are."""
 
 
 class Dropout(nn.Module):
@@ -45,6 +46,17 @@ class Dropout(nn.Module):
         # 1 below the end, 0 from there on. A comparison would take longer, and even more so to become a number.
         kept = (self.end - drawn).clamp(0, 1)
         return x * (kept * self.gain).to(x.dtype)
+
+
+def draw_whole(like: Tensor, generator: Generator | None) -> Tensor:
+    """Return a draw from the 16-bit whole numbers for each cell of a tensor, all of them equally likely."""
+    if like.device.type != "cpu":
+        numbers = LEAST_WHOLE, LEAST_WHOLE + N_WHOLE
+        return torch.randint(*numbers, like.shape, dtype=torch.int16, device=like.device, generator=generator)
+    # Four for one draw of 64 bits, in a third of the time that as many draws from an interval take.
+    n_cells = like.shape[-1]
+    drawn = like.new_empty(*like.shape[:-1], -(-n_cells // 4), dtype=torch.int64)
+    return drawn.random_(-(2**63), None, generator=generator).view(torch.int16)[..., :n_cells]
 
 
 def own_dropout(module: nn.Module) -> nn.Module:
