@@ -102,7 +102,7 @@ def as_rows(values: Tensor) -> Tensor:
 
 def is_narrow(left: Tensor, right: Tensor) -> bool:
     """Return whether the product of matrices is faster as the transpose of the product of their transposes."""
-    return right.shape[-1] < min(LANES, left.shape[-2])
+    return left.device.type == "cpu" and right.shape[-1] < min(LANES, left.shape[-2])
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:

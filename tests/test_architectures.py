@@ -123,6 +123,40 @@ def test_widths_of_the_decoder_mirror_the_encoders(mirrored):
     assert widths(decoder)[:2] == [5, 8]
 
 
+@pytest.mark.parametrize("p", [0.0, 0.15, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("width", [3, 8])
+def test_dropout_drops_each_unit_by_itself(p, dtype, width):
+    """Also next to each other, although four of them are drawn at a time; the mean of a unit stays what it is."""
+    layer = Dropout(p)
+    layer.generator = torch.Generator().manual_seed(0)
+    x = torch.rand(20_000, width, generator=layer.generator, dtype=torch.float64).to(dtype) + 1
+    y = layer(x)
+    assert y.dtype == dtype
+    kept = (y != 0).double()
+    torch.testing.assert_close(y, (kept * x.double() / (1 - p) if p < 1 else kept).to(dtype), rtol=1e-2, atol=0)
+    spread = (p * (1 - p)) ** 0.5
+    assert (kept.mean(0) - (1 - p)).abs().max() <= 4 * spread / len(x) ** 0.5
+    if spread:
+        assert (torch.corrcoef(kept.T) - torch.eye(width)).abs().max() < 4 / len(x) ** 0.5
+
+
+def test_dropout_of_several_models():
+    """Each by its own probability and its own draws."""
+    layer = Dropout(0.5)
+    layer.generator = torch.Generator().manual_seed(0)
+    shares = torch.tensor([0.1, 0.5, 0.5, 0.8])
+    buffers = [dict(Dropout(float(p)).named_buffers()) for p in shares]
+    stacked = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
+
+    def one(buffers, x):
+        return torch.func.functional_call(layer, buffers, x)
+
+    y = torch.func.vmap(one, randomness="different")(stacked, torch.ones(4, 5_000, 6))
+    torch.testing.assert_close((y == 0).float().mean((1, 2)), shares, atol=0.02, rtol=0)
+    assert not torch.equal(y[1], y[2])
+
+
 def test_dropout_draws_from_its_own_generator(mirrored):
     before = torch.get_rng_state()
     for coder, width in zip(build(mirrored, dropout=0.3), (36, 2), strict=True):
