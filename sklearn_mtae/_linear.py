@@ -18,8 +18,10 @@ class FastLinear(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function of torch."""
         kwargs = kwargs or {}
-        if func is F.linear and not torch.is_autocast_enabled(args[0].device.type):
-            return Linear.apply(*linear_arguments(*args, **kwargs))
+        if func is F.linear:
+            x, weight, bias = linear_arguments(*args, **kwargs)
+            if not torch.is_autocast_enabled(x.device.type):
+                return Linear.apply(x, weight, bias)
         return func(*args, **kwargs)
 
 
@@ -41,6 +43,7 @@ class Linear(torch.autograd.Function):
         """Keep what the gradients are made of."""
         x, weight, bias = inputs
         ctx.save_for_backward(x, weight)
+        ctx.save_for_forward(x, weight)
         ctx.biased = bias is not None
 
     @staticmethod
@@ -50,6 +53,16 @@ class Linear(torch.autograd.Function):
         of_rows = gradient.reshape(-1, gradient.shape[-1])
         of_bias = of_rows.sum(0) if ctx.biased else None
         return gradient @ weight, of_rows.mT @ x.reshape(-1, x.shape[-1]), of_bias
+
+    @staticmethod
+    def jvp(ctx: Any, x: Tensor | None, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """Return the change of the outputs by changes of rows, weights and biases."""
+        at_x, at_weight = ctx.saved_tensors
+        by_x = None if x is None else F.linear(x, at_weight)
+        by_weight = None if weight is None else F.linear(at_x, weight)
+        by_bias = None if bias is None else bias.expand(*at_x.shape[:-1], -1)
+        first, *others = (change for change in (by_x, by_weight, by_bias) if change is not None)
+        return sum(others, first)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple, *inputs: Tensor | None) -> tuple[Tensor, int]:

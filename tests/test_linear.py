@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.func import vjp, vmap
+from torch.func import jvp, vjp, vmap
 from torch.nn import functional as F
 
 from sklearn_mtae._linear import LANES, FastLinear, StackedLinear
@@ -73,19 +73,42 @@ def test_what_all_models_share(shared):
     torch.testing.assert_close(torch.autograd.grad(inner(ours), given), torch.autograd.grad(inner(theirs), given))
 
 
-def test_products_with_a_jacobian():
-    """Within a model, as the contractive penalty has them."""
+def backward(x, weight, bias):
+    """A product with a Jacobian, as the contractive penalty has it."""
+    return vjp(lambda rows: F.linear(rows, weight, bias).tanh(), x)[1](torch.ones(20, 5, dtype=x.dtype))[0]
+
+
+def forward(*varied):
+    """Products the other way round, with the Jacobian of some of rows, weights and biases."""
+
+    def product(*given):
+        def function(*own):
+            own = dict(zip(varied, own, strict=True))
+            return F.linear(*(own.get(k, given[k]) for k in range(3))).tanh()
+
+        return jvp(function, tuple(given[k] for k in varied), tuple(given[k].cos() for k in varied))[1]
+
+    return product
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")  # of torch's own, in its first jvp
+@pytest.mark.parametrize("product", [backward, *(forward(*varied) for varied in [(0,), (1,), (2,), (0, 2), (0, 1, 2)])])
+def test_products_with_a_jacobian(product):
+    """Within a model."""
     x, weight, bias = normal(K, 20, 6), normal(K, 5, 6), normal(K, 5)
-
-    def product(x, weight, bias):
-        return vjp(lambda rows: F.linear(rows, weight, bias).tanh(), x)[1](torch.ones(20, 5, dtype=x.dtype))[0]
-
     theirs = torch.stack([product(*own) for own in zip(x, weight, bias, strict=True)])
     with FastLinear():
         ours = vmap(product)(x, weight, bias)
     torch.testing.assert_close(ours, theirs)
     given = [x, weight, bias]
     torch.testing.assert_close(torch.autograd.grad(inner(ours), given), torch.autograd.grad(inner(theirs), given))
+
+
+def test_arguments_by_name():
+    x, weight, bias = normal(K, 20, 6), normal(K, 5, 6), normal(K, 5)
+    with FastLinear():
+        ours = vmap(lambda *own: F.linear(bias=own[2], weight=own[1], input=own[0]))(x, weight, bias)
+    torch.testing.assert_close(ours, one_by_one(x, weight, bias))
 
 
 def test_precision_of_products_is_left_to_torch():
