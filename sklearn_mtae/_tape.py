@@ -208,7 +208,8 @@ def call(operation: Operation) -> Step:
         return partial(quickest(function, args, kwargs), *args, **kwargs)
     if function.overloadpacket.__name__ in COPIES:
         return partial(results[0].copy_, args[0])
-    if isinstance(args[0], Tensor) and lies_alike(args[0], results[0]) and (in_place := in_place_variant(function)):
+    in_place = in_place_variant(function)
+    if in_place is not None and lies_alike(args[0], results[0]):
         return partial(quickest(in_place, args, kwargs), *args, **kwargs)
     filling, names = filling_variant(of_tensors(function))
     if len(names) == len(results):
