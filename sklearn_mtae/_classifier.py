@@ -1,6 +1,5 @@
 """The multi-task VAE for classes."""
 
-from collections.abc import Mapping
 from math import log
 from typing import Any, Self
 
@@ -376,8 +375,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         ndarray of shape (n_samples,) or (n_samples, n_tasks)
             Classes; objects where the tasks' labels are of different types.
         """
-        codes = self._log_probabilities(X).argmax(-1)
-        return self._as_targets(decode(codes, self._classes()))
+        return self._as_targets(self._log_probabilities(X).argmax(-1))
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
         """Predict the logarithms of the class probabilities at the posterior mean.
@@ -431,35 +429,6 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         """
         return accuracy_score(y, self.predict(X), sample_weight=sample_weight)
 
-    def sample(
-        self,
-        n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
-        *,
-        conditions: Mapping[Any, Any] | None = None,
-    ) -> tuple[NDArray, NDArray]:
-        """Draw new rows with their labels: codes from the prior, then features and classes given the codes.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-        random_state : int, RandomState instance or None, default=None
-            Seed of the draws.
-        conditions : mapping or None, default=None
-            Values of some features, by their names, or by their positions where X had no names: the codes are then
-            drawn from p(z given these values), by importance sampling and resampling.
-
-        Returns
-        -------
-        X : ndarray or DataFrame of shape (n_samples, n_features)
-            Features, in X's own units.
-        y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Classes, in y's own shape.
-        """
-        X, codes = self._sample(n_samples, random_state, conditions)
-        return X, self._as_targets(decode(codes.astype(int), self._classes()))
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
@@ -468,6 +437,9 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     def _classes(self) -> list[NDArray]:
         """Return the classes of each task."""
         return self.classes_ if isinstance(self.classes_, list) else [self.classes_]
+
+    def _as_targets(self, columns: NDArray) -> NDArray:
+        return super()._as_targets(decode(columns.astype(int), self._classes()))
 
     def _log_probabilities(self, X: ArrayLike) -> NDArray:
         """Return log-probabilities of shape (n_rows, n_tasks, most classes of a task)."""

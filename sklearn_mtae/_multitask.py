@@ -115,6 +115,35 @@ class BaseMultiTaskVAE(BaseVAE):
         """
         return self._fit(X, y, sample_weight)
 
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        *,
+        conditions: Mapping[Any, Any] | None = None,
+    ) -> tuple[NDArray, NDArray]:
+        """Draw new rows with their targets: codes from the prior, then features and targets given the codes.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+        conditions : mapping or None, default=None
+            Values of some features, by their names, or by their positions where X had no names: the codes are then
+            drawn from p(z given these values), by importance sampling and resampling.
+
+        Returns
+        -------
+        X : ndarray or DataFrame of shape (n_samples, n_features)
+            Features, in X's own units.
+        y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Targets or classes, in y's own units and shape.
+        """
+        X, y = self._sample(n_samples, random_state, conditions)
+        return X, self._as_targets(y)
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
@@ -131,7 +160,7 @@ class BaseMultiTaskVAE(BaseVAE):
         return weight if weight is not None and weight.ndim == 2 else None
 
     def _as_targets(self, columns: NDArray) -> NDArray:
-        """Return predictions in the shape that y had."""
+        """Return columns of what the model predicts or draws as targets, in the shape that y had."""
         return columns[:, 0] if self._y_ndim == 1 else columns
 
     def _task_outputs(self, module: MultiTaskVAE, z: Tensor) -> Tensor:

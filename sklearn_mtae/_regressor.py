@@ -1,10 +1,8 @@
 """The multi-task VAE for numbers."""
 
-from collections.abc import Mapping
 from numbers import Real
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_scalar
@@ -436,35 +434,6 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
             Mean over the tasks with at least two labels.
         """
         return r2_score(y, self.predict(X), sample_weight=sample_weight)
-
-    def sample(
-        self,
-        n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
-        *,
-        conditions: Mapping[Any, Any] | None = None,
-    ) -> tuple[NDArray, NDArray]:
-        """Draw new rows with their targets: codes from the prior, then features and targets given the codes.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-        random_state : int, RandomState instance or None, default=None
-            Seed of the draws.
-        conditions : mapping or None, default=None
-            Values of some features, by their names, or by their positions where X had no names: the codes are then
-            drawn from p(z given these values), by importance sampling and resampling.
-
-        Returns
-        -------
-        X : ndarray or DataFrame of shape (n_samples, n_features)
-            Features, in X's own units.
-        y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Targets, in y's own units and shape.
-        """
-        X, y = self._sample(n_samples, random_state, conditions)
-        return X, self._as_targets(y)
 
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
         return check_targets(y, x), task_names(y)
