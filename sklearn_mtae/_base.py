@@ -158,7 +158,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             device = self._resolve_device()
             module = load(self._empty_module(self._blueprint_of(0)), self._states[0], self._trained_dtype)
             loss = self._make_loss(module, self._loss_states[0])
-            self._cache["net"] = self._make_net(place(module, device), loss).initialize()
+            owner = self._with(self._settings[0])
+            rates = owner.learning_rate_init, owner.alpha
+            self._cache["net"] = self._make_net(place(module, device), loss, rates).initialize()
             self._cache["net"].history.extend(self._cache.pop("history", []))
         return self._cache["net"]
 

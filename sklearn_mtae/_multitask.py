@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ._base import BaseAutoencoder
 from ._data import Columns, Data, dense, describe, set_units, standardized_columns
 from ._index import AllRows, evenly
+from ._parameters import is_auto
 from ._table import Table
 from ._tasks import n_dimensions
 from ._validation import (
@@ -70,7 +71,6 @@ class BaseMultiTaskVAE(BaseVAE):
         "encoder",
         "freeze_encoder",
         "embedding",
-        "n_estimators",
     )
 
     sharing: str | Callable[..., Heads]
@@ -223,8 +223,16 @@ class BaseMultiTaskVAE(BaseVAE):
 
     # The members of an ensemble.
 
-    def _member_settings(self, data: Data, partial: bool) -> list[dict[str, Any]]:
-        return [{}] * self.n_estimators
+    def _count_members(self, data: Data, partial: bool) -> int:
+        return self.n_estimators
+
+    def _resume(self, settings: list[dict[str, Any]], keep_optimizer: bool) -> dict[str, Any]:
+        if not is_auto(self.n_estimators) and self.n_estimators != len(settings):
+            raise ValueError(
+                f"A fit that goes on needs as many members as there were, {len(settings)}. Got "
+                f"n_estimators={self.n_estimators}; fit from the start with warm_start=False."
+            )
+        return super()._resume(settings, keep_optimizer)
 
     def _split_rows(
         self, k: int, index: NDArray | AllRows, data: Data, progress: dict[str, Any], partial: bool
@@ -305,12 +313,6 @@ class BaseMultiTaskVAE(BaseVAE):
         return partial(Fixed, weights=check_task_weights(option, self.task_names_))
 
     # An encoder to start from.
-
-    def _start(self, settings: list[dict[str, Any]]) -> dict[str, Any]:
-        progress = super()._start(settings)
-        # The model is rebuilt from it, whatever becomes of the user's own.
-        progress["_blueprint"]["encoder"] = deepcopy(self.encoder)
-        return progress
 
     def _source(self) -> BaseAutoencoder | None:
         """Return the fitted estimator whose encoder is to be taken over."""

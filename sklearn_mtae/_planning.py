@@ -19,6 +19,7 @@ from ._devices import resolve_device
 from ._index import AllRows
 from ._member import Member
 from ._net import Net
+from ._parameters import copied, same
 from ._parts import DTYPES, PRODUCTS, Composed
 from ._shared_fits import fingerprint
 from ._stack import mean_row
@@ -79,18 +80,21 @@ class Planned(Composed):
         self._validate_params()
         fresh = not (self.__sklearn_is_fitted__() and (partial or self.warm_start))
         device = self._resolve_device(strict=True)
-        progress = {} if fresh else self._resume(partial)
         data = self._check_data(X, y, sample_weight, reset=fresh)
-        if fresh:
-            progress = self._start(self._member_settings(data, partial))
+        settings = self._member_settings(self._count_members(data, partial) if fresh else len(self._states))
+        progress = self._start(settings) if fresh else self._resume(settings, partial)
         checkpoint = None if self.checkpoint is None or partial else self._open_checkpoint(data, progress)
         own = [self._with(settings) for settings in progress["_settings"]]
         members = [owner._make_member(k, data, progress, device, fresh, partial) for k, owner in enumerate(own)]
         return Plan(data, progress, members, partial, checkpoint)
 
-    def _member_settings(self, data: Data, partial: bool) -> list[dict[str, Any]]:
+    def _count_members(self, data: Data, partial: bool) -> int:
+        """Return how many models are to be trained."""
+        return 1
+
+    def _member_settings(self, n_members: int) -> list[dict[str, Any]]:
         """Return for each model to train the parameters in which it differs from the estimator's own."""
-        return [{}]
+        return [{}] * n_members
 
     def _open_checkpoint(self, data: Data, progress: dict[str, Any]) -> Checkpoint:
         """Return where the training is written; one that was left there gives its seed."""
@@ -136,23 +140,29 @@ class Planned(Composed):
         """Return the attributes of a fit before its first epoch."""
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         curves = {"loss_curve_": [], "validation_scores_": [], "term_curves_": {}}
-        blueprint = {name: getattr(self, name) for name in self._blueprint_names}
         states = {name: [{}] * len(settings) for name in ("_optimizer_states", "_loss_states")}
-        return {"_seed": seed, "_blueprint": blueprint, "_settings": settings, "n_iter_": 0, **states, **curves}
+        return {"_seed": seed, "n_iter_": 0, **self._shape(settings), **states, **curves}
 
-    def _resume(self, keep_optimizer: bool) -> dict[str, Any]:
+    def _shape(self, settings: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return what the models are rebuilt from, whatever becomes of the user's own lists, dicts and estimators."""
+        blueprint = {name: copied(getattr(self, name)) for name in self._blueprint_names}
+        return {"_blueprint": blueprint, "_settings": settings}
+
+    def _resume(self, settings: list[dict[str, Any]], keep_optimizer: bool) -> dict[str, Any]:
         """Return the attributes of the last fit, copied: a fit that fails leaves them as they were."""
-        for name, fitted in self._blueprint.items():
-            if repr(getattr(self, name)) != repr(fitted):
-                raise ValueError(
-                    f"A fit that goes on needs the parameters that shape the model as they were. {name}={fitted!r} "
-                    f"became {getattr(self, name)!r}; fit from the start with warm_start=False."
-                )
-        names = ["_seed", "_settings", "_optimizer_states", "_loss_states", "n_iter_", "loss_curve_"]
+        for k, own in enumerate(settings):
+            asked = {**{name: getattr(self, name) for name in self._blueprint}, **own}
+            for name, fitted in self._blueprint_of(k).items():
+                if name in self._blueprint and not same(asked[name], fitted):
+                    raise ValueError(
+                        f"A fit that goes on needs the parameters that shape the model as they were. {name}={fitted!r} "
+                        f"became {asked[name]!r}; fit from the start with warm_start=False."
+                    )
+        names = ["_seed", "_optimizer_states", "_loss_states", "n_iter_", "loss_curve_"]
         names += ["validation_scores_", "term_curves_", "task_weights_"]
         progress = deepcopy({name: getattr(self, name) for name in names if hasattr(self, name)})
-        optimizer = {} if keep_optimizer else {"_optimizer_states": [{}] * len(self._settings)}
-        return {**progress, "_blueprint": self._blueprint, **optimizer}
+        optimizer = {} if keep_optimizer else {"_optimizer_states": [{}] * len(settings)}
+        return {**progress, **self._shape(settings), **optimizer}
 
     def _seeds(self, k: int, progress: dict[str, Any]) -> tuple[int, int, int]:
         """Return seeds for the rows' order, the draws and the validation's draws of a model, others at each call."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ._callbacks import FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
-from ._data import Batches, Data, Rows, block_rows
+from ._data import Batches, Data, block_rows
 from ._devices import give_back, is_out_of_memory
 from ._member import Member
 from ._net import OWN_NAMES, EpochHook, EpochLog, Net, early_stopping
@@ -72,9 +72,8 @@ class Trainable(Planned):
 
     def _run_stack(self, plan: Plan, task: FitTask) -> dict[str, list[Member]]:
         """Train several models as one; return those that were not, by the reason why."""
-        self._make_net(
-            plan.members[0].model, plan.members[0].loss
-        )  # raises the errors of parameters that contradict each other
+        for member in plan.members:
+            self._net_params_of(member.alpha)  # raises the errors of parameters that contradict each other
         if self.net_params:
             return {"net_params are those of a net over one model": plan.members}
         watched = [EpochHook(task.begin_epoch, task.end_epoch)] if task.is_watched else []
@@ -91,9 +90,10 @@ class Trainable(Planned):
         net = self._make_net(
             member.model,
             member.loss,
+            (member.learning_rate, member.alpha),
             max_epochs=member.n_epochs - len(member.history),
             batch_size=member.batch_size,
-            callbacks=[*_keepers(member), *self._net_callbacks(task, member.valid)],
+            callbacks=[*_keepers(member), *self._net_callbacks(task, member)],
             valid_rows=member.valid,
             seeds=member.seeds,
             scheduled=member.scheduled,
@@ -148,8 +148,21 @@ class Trainable(Planned):
     def _after_fit(self, data: Data) -> None:
         """Look at what a fit made, and warn of it; the estimator is fitted already."""
 
-    def _make_net(self, model: Autoencoder, loss: Loss, **training: Any) -> Net:
-        """Compose the net from the parameters and what a training adds; it is not initialised yet."""
+    def _make_net(self, model: Autoencoder, loss: Loss, rates: tuple[float, float], **training: Any) -> Net:
+        """Compose the net from a model's learning rate and decay and what a training adds; not initialised yet."""
+        learning_rate, alpha = rates
+        return Net(
+            module=model,
+            criterion=loss,
+            lr=learning_rate,
+            train_split=None,
+            device=str(model.units.location.device),
+            verbose=0,
+            **{**self._net_params_of(alpha), **training},
+        )
+
+    def _net_params_of(self, alpha: float) -> dict[str, Any]:
+        """Return the optimiser of a net, with the decay of its weights, and what the user adds to it."""
         own = self.net_params or {}
         for name in own:
             parameter = OWN_NAMES.get(name) or OWN_NAMES.get(name.split("__")[0])
@@ -157,28 +170,20 @@ class Trainable(Planned):
                 raise ValueError(f"net_params must leave {name!r} out: {type(self).__name__} has {parameter!r} for it.")
         optimizer: dict[str, Any] = {"optimizer": own.get("optimizer", VectorAdamW)}
         decoupled = optimizer["optimizer"] in (VectorAdamW, torch.optim.AdamW)
-        if self.alpha and not decoupled:
+        if alpha and not decoupled:
             raise ValueError(
                 f"alpha must be 0 with an optimizer other than AdamW, whose weight decay alone is decoupled from the "
-                f"gradient. Got alpha={self.alpha} and {optimizer['optimizer']!r}."
+                f"gradient. Got alpha={alpha} and {optimizer['optimizer']!r}."
             )
         if decoupled:
             optimizer["optimizer__weight_decay"] = 0.0
-        if self.alpha:
-            optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": self.alpha})]
-        return Net(
-            module=model,
-            criterion=loss,
-            lr=self.learning_rate_init,
-            train_split=None,
-            device=str(model.units.location.device),
-            verbose=0,
-            **{**optimizer, **own, **training},
-        )
+        if alpha:
+            optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": alpha})]
+        return {**optimizer, **own}
 
-    def _net_callbacks(self, task: FitTask, valid: Rows | None) -> list:
+    def _net_callbacks(self, task: FitTask, member: Member) -> list:
         """Return the net's callbacks, the user's last."""
-        stop = [] if valid is None else [early_stopping(self.n_iter_no_change, self.tol)]
+        stop = [] if member.valid is None else [early_stopping(member.patience, member.tol)]
         log = [EpochLog()] if self.verbose else []
         users = (self.net_params or {}).get("callbacks") or []
         if not isinstance(users, list | tuple):

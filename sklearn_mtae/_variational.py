@@ -254,7 +254,8 @@ class BaseVAE(Diagnosed):
             raise ValueError(f"conditions must name columns of X. Got {unknown}; the columns are {names}.")
         cells = [conditions.get(name, np.nan) for name in names]
         row = check_cells(cells, self._table)
-        check_support(describe(row), self._make_likelihood(), "conditions", "the column", self._expanded_names)
+        likelihood = self._with(self._blueprint)._make_likelihood()
+        check_support(describe(row), likelihood, "conditions", "the column", self._expanded_names)
         return row
 
     def _new_seed(self, random_state: Any) -> int:
