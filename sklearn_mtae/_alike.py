@@ -209,16 +209,16 @@ def bypass(copy: nn.Module, original: nn.Module, placed: Collection[str]) -> str
     placed : collection of str
         Names of the parameters and buffers whose place others take.
     """
-    parts = [*original.named_modules(), *named_tensors(original)]
-    contents = Contents(copy, {id(part): name for name, part in parts})
-    for part in copy.modules():
-        contents.of_module(part)
-    own = dict(named_tensors(copy))
-    learned = {name for name, value in named_tensors(original) if value.requires_grad}
+    names = {id(part): name for name, part in [*original.named_modules(), *named_tensors(original)]}
+    found, met = Contents(original), Contents(copy, names)
+    for part, twin in zip(original.modules(), copy.modules(), strict=True):
+        found.of_module(part)
+        met.of_module(twin)
+    own = dict(named_tensors(original))
+    learned = {name: value for name, value in own.items() if value.requires_grad}
     constants = [value for name, value in own.items() if name not in learned]
-    met = [shared_memory(contents.tensors, {name: own[name] for name in placed})]
-    met += [shared_memory(constants, {name: own[name] for name in learned})]
-    return next((name for name in [*contents.met, *met] if name is not None), None)
+    views = shared_memory(found.tensors, {name: own[name] for name in placed}), shared_memory(constants, learned)
+    return next((name for name in [*met.met, *views] if name is not None), None)
 
 
 def shared_memory(tensors: Iterable[Tensor], others: Mapping[str, Tensor]) -> str | None:
