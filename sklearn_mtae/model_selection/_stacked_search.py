@@ -170,10 +170,11 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
 
     Candidates that differ by numbers alone (`alpha`, `learning_rate_init`, `beta`, `reconstruction_weight`,
     `penalty_weight`, `max_iter`, `tol`, `n_iter_no_change`, `random_state`) are trained as one stack with all their
-    folds, each other architecture or batch size as a stack of its own. A stack that would take more than 1 GiB is
-    split. In a pipeline, the steps before and after run as usual, and an encoder is trained once per fold and setting,
-    however many settings of the head there are. What cannot be stacked is fitted as usual, with a warning that says
-    why. Only the refitted model is looked at for unused components (`DegenerateModelWarning`).
+    folds, each other architecture or batch size as a stack of its own; parts of the user's own are compared by what
+    they hold. A stack that would take more than 1 GiB is split. In a pipeline, the steps before and after run as usual,
+    and an encoder is trained once per fold and setting, however many settings of the head there are. What cannot be
+    stacked is fitted as usual, with a warning that says why. Only the refitted model is looked at for unused components
+    (`DegenerateModelWarning`).
 
     Parameters
     ----------
@@ -186,7 +187,8 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     n_jobs : int, default=None
         Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
         steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
-        Processes take seconds to start, once, and then make more of the processors than these threads do.
+        Processes take seconds to start, once, and then make more of the processors than these threads do, where there
+        are several stacks. Results do not depend on it.
     refit : bool, str or callable, default=True
         Whether the best candidate is fitted to all rows, or by which score or rule it is found.
     cv : int, cross-validation generator or iterable, default=None
@@ -265,7 +267,8 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     n_jobs : int, default=None
         Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
         steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
-        Processes take seconds to start, once, and then make more of the processors than these threads do.
+        Processes take seconds to start, once, and then make more of the processors than these threads do, where there
+        are several stacks. Results do not depend on it.
     refit : bool, str or callable, default=True
         Whether the best candidate is fitted to all rows, or by which score or rule it is found.
     cv : int, cross-validation generator or iterable, default=None
