@@ -425,9 +425,10 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         Returns
         -------
         float
-            Mean over the tasks with a label.
+            Mean over the tasks with a label; a warning names the others.
         """
-        return accuracy_score(y, self.predict(X), sample_weight=sample_weight)
+        prediction = self.predict(X)
+        return accuracy_score(self._named(y), prediction, sample_weight=sample_weight)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

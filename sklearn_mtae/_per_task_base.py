@@ -18,6 +18,7 @@ from ._labels import observed_labels
 from ._tasks import n_dimensions, per_task, target_columns, task_names
 from ._validation import HasMethods, check_method_params, safe_indexing
 from .metrics import accuracy_score, r2_score
+from .metrics._engine import Labels
 
 __all__ = ["BasePerTask", "if_heads_have"]
 
@@ -63,9 +64,9 @@ def _fit_head(head: Any, X: Any, labels: NDArray, rows: NDArray | None, params: 
     return clone(head).fit(safe_indexing(X, rows), labels, **check_method_params(X, params, rows))
 
 
-def _score_head(head: Any, column: NDArray, prediction: NDArray, weight: Any) -> float:
+def _score_head(head: Any, name: str, column: NDArray, prediction: NDArray, weight: Any) -> float:
     score = accuracy_score if is_classifier(head) else r2_score
-    return score(column, prediction, sample_weight=weight)
+    return score(Labels({name: column}), prediction, sample_weight=weight)
 
 
 def if_heads_have(method: str) -> Callable[[Any], bool]:
@@ -161,7 +162,8 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         float
-            Mean over the tasks that have enough labels: R2 needs two, the accuracy one. NaN if there is none.
+            Mean over the tasks that have enough labels: R2 needs two, the accuracy one; a warning names the others. NaN
+            if there is none.
         """
         predictions = self._by_head("predict", X)
         columns, names, _ = _label_columns(y, self)
@@ -169,7 +171,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(f"y must have the columns {self.task_names_}, one per task. Got {names} instead.")
         check_consistent_length(predictions[0], *columns)
         weights = _weight_columns(sample_weight, columns)
-        scores = np.array(list(map(_score_head, self.estimators_, columns, predictions, weights)))
+        scores = np.array(list(map(_score_head, self.estimators_, self.task_names_, columns, predictions, weights)))
         return float(np.mean(scores[~np.isnan(scores)])) if not np.isnan(scores).all() else float("nan")
 
     @property
