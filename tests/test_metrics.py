@@ -465,5 +465,5 @@ def test_the_score_of_an_estimator_names_a_task_without_labels(estimator):
 def test_an_error_names_the_task(classes):
     X, y, _ = classes
     p = Trees().fit(X, y).predict_proba(X)
-    with pytest.raises(ValueError, match="Got 2 for \\[1\\].* This is task 'toxic'"):
+    with pytest.raises(ValueError, match=r"Got 2 for \[1\].* This is task 'toxic'"):
         metrics.log_loss(y.assign(toxic=1), p)
