@@ -150,7 +150,8 @@ def _common_number(name: Any, pieces: Mapping[Any, Any]) -> Any:
         if plain[task].kind in "iu" and len(piece.dropna()) and not low <= piece.min() <= piece.max() <= high:
             raise ValueError(
                 f"Column {name!r} must hold numbers of which all fit into one dtype. In task {task!r} it has "
-                f"{piece.dtype} from {piece.min()} to {piece.max()}, not all of which {common} holds; all tables together have {sorted({str(dtype) for dtype in plain.values()})}."
+                f"{piece.dtype} from {piece.min()} to {piece.max()}, not all of which {common} holds; "
+                f"all tables together have {sorted({str(dtype) for dtype in plain.values()})}."
             )
     is_nullable = any(not isinstance(piece.dtype, np.dtype) for piece in pieces.values())
     return _nullable(common) if is_nullable else common
