@@ -1,6 +1,5 @@
 """The multi-task VAE for classes."""
 
-from math import log
 from typing import Any, Self
 
 import numpy as np
@@ -9,7 +8,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags, check_consistent_length
 from torch import Tensor
 
-from ._labels import class_weights, decode, encode, find_classes
+from ._labels import class_weights, decode, encode, find_classes, warn_of_one_class
 from ._multitask import BaseMultiTaskVAE
 from ._tasks import n_dimensions, target_columns, task_names
 from .metrics import accuracy_score
@@ -29,7 +28,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     where `task_t` is the cross-entropy, the mean of minus log p(y_t given z) over the labels of task t, so that a task
     weighs alike whether it has few labels or many; distortion and rate are averaged over all rows, and a row without
     any label still trains the encoder. Labels are numbers or strings, a task's own kind each; a missing one is NaN,
-    None or pandas.NA.
+    None or pandas.NA. For cross-validation see :class:`~sklearn_mtae.model_selection.TaskKFold` and
+    :func:`~sklearn_mtae.model_selection.cross_val_predict`: scikit-learn's own take a missing label for a class.
 
     Parameters
     ----------
@@ -331,6 +331,39 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         self.checkpoint = checkpoint
         self.net_params = net_params
 
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, classes: Any = None) -> Self:
+        """Learn the classes and the columns' units, and train the network.
+
+        A task whose labels are all of one class does not hinder the others: that class is predicted for every row, with
+        probability 1, and a warning names the task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Labels; NaN, None or pandas.NA where one is missing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows, or of the labels alone: distortion and rate then weigh all rows alike.
+        classes : array-like of shape (n_classes,), list of array-like, or None, default=None
+            All classes that there are, one array for each task where y has two dimensions; by default, those of the
+            labels. A class without a label has an output too, which is trained to be improbable.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, a shape or a value is not admissible, if a task has no label, or if the loss does not stay
+            finite.
+        ImportError
+            If `task_weighting` needs torchjd, which is not installed.
+        """
+        return self._fit_classes(X, y, sample_weight, classes, partial=False)
+
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, classes: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
@@ -356,11 +389,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         self
             The estimator.
         """
-        self._given_classes = classes
-        try:
-            return self._fit(X, y, sample_weight, partial=True)
-        finally:
-            del self._given_classes
+        return self._fit_classes(X, y, sample_weight, classes, partial=True)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict the class of each task: the most probable one at the posterior mean.
@@ -425,14 +454,27 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         Returns
         -------
         float
-            Mean over the tasks with a label.
+            Mean over the tasks with a label; a warning names the others.
         """
-        return accuracy_score(y, self.predict(X), sample_weight=sample_weight)
+        prediction = self.predict(X)
+        return accuracy_score(self._named(y), prediction, sample_weight=sample_weight)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+    def _fit_classes(self, X: Any, y: Any, sample_weight: Any, classes: Any, partial: bool) -> Self:
+        """Fit with classes that are given, or with those of the labels."""
+        first = not (partial and self.__sklearn_is_fitted__())
+        self._given_classes = classes
+        try:
+            self._fit(X, y, sample_weight, partial=partial)
+        finally:
+            del self._given_classes
+        if first:
+            warn_of_one_class(self._classes(), self.task_names_)
+        return self
 
     def _classes(self) -> list[NDArray]:
         """Return the classes of each task."""
@@ -446,7 +488,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         logs = self._each_member(
             lambda module, x: module.predict_log_proba(module.encode(module.fill(x))), self._check_rows(X)
         )
-        return logs[0] if len(logs) == 1 else np.logaddexp.reduce(logs, axis=0) - log(len(logs))
+        return logs[0] if len(logs) == 1 else _log_mean(logs)
 
     def _task_outputs(self, module: MultiTaskVAE, z: Tensor) -> Tensor:
         return module.predict_log_proba(z).exp()
@@ -454,7 +496,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
         columns, names = target_columns(y), task_names(y)
         check_consistent_length(x, columns[0])
-        given = getattr(self, "_given_classes", None)
+        given = self._given_classes
         if not reset:
             self._check_names(y, names)
         if reset or given is not None:
@@ -474,3 +516,11 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     def _make_task_likelihood(self) -> Likelihood:
         classes = self._classes()
         return Categorical(len(classes), [len(own) for own in classes])
+
+
+def _log_mean(logs: NDArray) -> NDArray:
+    """Return the log of the mean probability over the first axis, 0 where all are certain."""
+    top = logs.max(axis=0)
+    shift = np.where(np.isfinite(top), top, 0.0).astype(logs.dtype)  # a class that a task lacks is impossible to all
+    with np.errstate(divide="ignore"):
+        return np.log(np.exp(logs - shift).mean(axis=0)) + shift

@@ -21,7 +21,7 @@ from ._data import Columns, Data, dense, describe, set_units, standardized_colum
 from ._index import AllRows, evenly
 from ._parameters import is_auto
 from ._table import Table
-from ._tasks import n_dimensions
+from ._tasks import check_order, n_dimensions, target_columns, task_names
 from ._validation import (
     HasMethods,
     Interval,
@@ -35,6 +35,7 @@ from ._validation import (
     resolve,
 )
 from ._variational import BaseVAE
+from .metrics._engine import Labels
 from .nn.architectures import Pretrained
 from .nn.embeddings import EMBEDDINGS
 from .nn.likelihoods import Likelihood
@@ -158,6 +159,13 @@ class BaseMultiTaskVAE(BaseVAE):
     def _check_label_weights(self, targets: NDArray, weight: NDArray | None) -> NDArray | None:
         """Return the weights of the labels beside those of their rows, given the weights of rows or labels."""
         return weight if weight is not None and weight.ndim == 2 else None
+
+    def _named(self, y: Any) -> Labels:
+        """Return the columns of targets to be scored by the names of their tasks."""
+        columns = target_columns(y)
+        check_order(y, self.task_names_)
+        known = len(columns) == len(self.task_names_)
+        return Labels(dict(zip(self.task_names_ if known else task_names(y), columns, strict=True)))
 
     def _as_targets(self, columns: NDArray) -> NDArray:
         """Return columns of what the model predicts or draws as targets, in the shape that y had."""

@@ -440,9 +440,10 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         Returns
         -------
         float
-            Mean over the tasks with at least two labels.
+            Mean over the tasks with at least two labels; a warning names the others.
         """
-        return r2_score(y, self.predict(X), sample_weight=sample_weight)
+        prediction = self.predict(X)
+        return r2_score(self._named(y), prediction, sample_weight=sample_weight)
 
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
         return check_targets(y, x), task_names(y)

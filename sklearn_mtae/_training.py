@@ -27,11 +27,14 @@ from .nn.models import Autoencoder
 class Trainable(Planned):
     """An estimator that fits a torch module: the steps from arrays to a trained state."""
 
+    _given_classes: Any = None  # those of the call of `fit` or `partial_fit` that is under way
+
     @with_callbacks
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False) -> Self:
         """Train; a fit that fails leaves an estimator that was fitted before as it was."""
         before = dict(self.__dict__)
-        found = None if partial else find(self, X, y, sample_weight)
+        # Fits that are shared know of no classes.
+        found = None if partial or self._given_classes is not None else find(self, X, y, sample_weight)
         if isinstance(found, Exception):
             raise found
         if found is not None:

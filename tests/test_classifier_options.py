@@ -153,7 +153,6 @@ def second(column):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (second(np.ones(90)), r"needs labels of two classes. Task 'y1' has one class, \[1.0\]"),
         (second([None] * 90), "needs an observed label of non-zero weight. Task 'y1' has none"),
         (second(np.where(ABSENT, np.inf, 1.0)), "contains infinity, in task 'y1'"),
         (np.column_stack([YES, np.where(ABSENT, -np.inf, 1.0)]), "contains infinity, in task 'y1'"),
@@ -176,7 +175,7 @@ def test_labels_that_are_none(y, message):
         ([[0, 1]], r"classes must hold those of each task, \['y0', 'y1'\]. Got 1 of them"),
         ([0, 1], r"classes must be a list for each of the tasks \['y0', 'y1'\]. Got \[0, 1\]"),
         ([[0, 1], [0, 1]], r"Task 'y1' has \['2', '3', '4'\]; its classes are \[0, 1\]"),
-        ([[0, 1], [0]], r"Task 'y1' has one class, \[0\]"),
+        ([[0, 1], [0]], r"Task 'y1' has \['1', '2', '3', '4'\]; its classes are \[0\]"),
         ([[0, "a"], [0, 1]], r"Task 'y0' has \['int', 'str'\]"),
     ],
 )
