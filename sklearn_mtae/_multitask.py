@@ -170,7 +170,7 @@ class BaseMultiTaskVAE(BaseVAE):
         """Check features, targets and weights."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        x = self._check_features(X, reset=reset)
+        x = self._check_features(X, reset=reset, sample_weight=sample_weight)
         targets, names = self._check_targets(y, x, reset=reset)
         weight = check_weights(sample_weight, x, targets)
         columns = describe(targets, weight)
@@ -328,10 +328,10 @@ class BaseMultiTaskVAE(BaseVAE):
             ) from error
         return source
 
-    def _learn_table(self, X: Any) -> Table | None:
+    def _learn_table(self, X: Any, weight: NDArray | None) -> Table | None:
         source = self._source()
         if source is None or source._table is None or not source._table.expands:
-            return super()._learn_table(X)
+            return super()._learn_table(X, weight)
         self._check_same_features(source)
         return source._table  # its encoder knows the categories by their positions
 
