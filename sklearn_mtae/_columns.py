@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from ._levels import Levels
+from ._number_strings import warn_of_numbers
 from ._table import Table, frame_kinds, is_frame
 from ._validation import resolve
 from .nn.likelihoods import LIKELIHOODS, Likelihood, Mixed, OneHot
@@ -59,7 +60,13 @@ def learn_table(
     kinds = [
         default if chosen is None else chosen == CATEGORICAL for chosen, default in zip(options, by_dtype, strict=True)
     ]
-    return Table.learn(X, kinds, max_categories, weight) if is_frame(X) or any(kinds) else None
+    if not (is_frame(X) or any(kinds)):
+        return None
+    table = Table.learn(X, kinds, max_categories, weight)
+    for j, (column, chosen) in enumerate(zip(table.columns, options, strict=True)):
+        if isinstance(column, Levels) and chosen is None and column.ordered is None:
+            warn_of_numbers(column.name, X.iloc[:, j], column.levels, names[j])
+    return table
 
 
 def per_column(option: Any, names: Sequence) -> list[Option | None]:

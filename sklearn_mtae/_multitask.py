@@ -44,6 +44,8 @@ from .nn.weightings import WEIGHTINGS, Aggregation, Fixed, Weighting, torchjd_ag
 
 N_EMBEDDED = 10_000
 """Rows at most that an embedding learns its bins from."""
+EMBEDDED_CELLS = 2**26
+"""Cells of them at most."""
 
 
 class BaseMultiTaskVAE(BaseVAE):
@@ -210,7 +212,8 @@ class BaseMultiTaskVAE(BaseVAE):
 
     def _learn_rows(self, module: MultiTaskVAE, data: Data) -> None:  # type: ignore[override]
         if self.embedding is not None:
-            rows = module.units(torch.from_numpy(dense(data.x[evenly(data.taking_part, N_EMBEDDED)])).double())
+            n_most = min(N_EMBEDDED, max(1, EMBEDDED_CELLS // self._n_columns))
+            rows = module.units(torch.from_numpy(dense(data.x[evenly(data.taking_part, n_most)])).double())
             module.encoder[0].learn(module.likelihood.as_input(rows))  # type: ignore[index]
         super()._learn_rows(module, data)
 

@@ -1,7 +1,6 @@
 """What the variational estimators share: the code is a distribution."""
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -231,9 +230,9 @@ class BaseVAE(Diagnosed):
         row = None if conditions is None else self._check_conditions(conditions)
         seed = self._new_seed(random_state)
         with torch.inference_mode(), seeded(seed):
-            blocks_of_parts = self._draw_rows(module, n_samples, row)
-            narrow = None if self._table is None else partial(self._table.narrow, draws=np.random.default_rng(seed))
-            parts = [[x if narrow is None else narrow(x), *rest] for x, *rest in blocks_of_parts]
+            draws, table = np.random.default_rng(seed), self._table
+            drawn = self._draw_rows(module, n_samples, row)
+            parts = [[x if table is None else table.narrow(x, draws), *rest] for x, *rest in drawn]
         columns, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
         if row is not None:
             columns = np.where(np.isnan(cells_of(row)), columns, cells_of(row))
@@ -241,19 +240,22 @@ class BaseVAE(Diagnosed):
 
     def _draw_rows(self, module: VAE, n_samples: int, row: Any) -> Iterator[list[NDArray]]:
         """Yield blocks of drawn rows: columns, and targets if there are any; `row` has the given cells, if not None."""
-        size = block_rows(self._n_columns) if row is None else N_RESAMPLED
-        for rows in blocks(n_samples, size):
-            n_rows = rows.stop - rows.start
-            drawn = module.sample(n_rows) if row is None else self._sample_given(module, dense(row), n_rows)
-            yield [part.numpy() for part in drawn]
+        for codes in self._draw_codes(module, n_samples, row):
+            for part in codes.split(block_rows(self._n_columns)):
+                yield [drawn.numpy() for drawn in module.generate(part)]
 
-    def _sample_given(self, module: VAE, row: NDArray, n_rows: int) -> tuple[Tensor, ...]:
-        """Draw rows given the cells of a row of shape (1, n_columns) that are not NaN."""
-        shape = (max(MIN_DRAWS, DRAWS_PER_SAMPLE * n_rows), 1, module.prior.n_components)
-        seed = int(torch.randint(np.iinfo(np.int32).max, ()))
-        noise = torch.randn(shape, dtype=torch.float64)
-        codes = draw(module, module.units(torch.from_numpy(row)), noise, seed).resample(n_rows)[:, 0]
-        return module.generate(codes)
+    def _draw_codes(self, module: VAE, n_samples: int, row: Any) -> Iterator[Tensor]:
+        """Yield codes from the prior, or given the cells of a row of shape (1, n_columns) that are not NaN."""
+        if row is None:
+            yield module.prior.given(module.infer).sample(n_samples)
+            return
+        x = module.units(torch.from_numpy(dense(row)))
+        for rows in blocks(n_samples, N_RESAMPLED):
+            n_rows = rows.stop - rows.start
+            shape = (max(MIN_DRAWS, DRAWS_PER_SAMPLE * n_rows), 1, module.prior.n_components)
+            seed = int(torch.randint(np.iinfo(np.int32).max, ()))
+            noise = torch.randn(shape, dtype=torch.float64)
+            yield draw(module, x, noise, seed).resample(n_rows)[:, 0]
 
     def _check_conditions(self, conditions: Mapping[Any, Any]) -> Any:
         """Return the row of the given cells, NaN elsewhere."""

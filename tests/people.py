@@ -52,7 +52,7 @@ def by_hand(X):
     parts = []
     for name in X:
         if name in LEVELS:
-            part = pd.get_dummies(pd.Categorical(X[name], LEVELS[name])).astype(float).set_axis(X.index)
+            part = pd.get_dummies(pd.Categorical(X[name].astype(object), LEVELS[name])).astype(float).set_axis(X.index)
             part = part.add_prefix(f"{name}=").where(X[name].notna(), np.nan)
         else:
             part = X[name].astype("Float64").astype(float).to_frame()
