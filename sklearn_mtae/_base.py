@@ -35,8 +35,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
 
-        The first call learns the location and scale of the columns, and nothing but the weights changes later: let the
-        first part be representative. Schedules stand at their end, and no row is held out.
+        The first call learns the location and scale of the columns and the levels of categories, and nothing but the
+        weights changes later: let the first part be representative. A level that it does not have is unknown in later
+        parts: a missing cell, with a warning (see `handle_unknown`). Schedules stand at their end, and no row is held
+        out.
 
         Parameters
         ----------
