@@ -348,8 +348,9 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     ) -> Self:
         """Train for one epoch on a part of the data.
 
-        The first call learns location and scale of the columns and needs a label of each task. Schedules stand at
-        their end, and no row is held out.
+        The first call learns location and scale of the columns and the levels of categories, and needs a label of each
+        task. A level that it does not have is unknown in later parts: a missing cell, with a warning (see
+        `handle_unknown`). Schedules stand at their end, and no row is held out.
 
         Parameters
         ----------

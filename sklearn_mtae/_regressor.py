@@ -350,8 +350,9 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
 
-        The first call learns location and scale of the columns and needs a label of each task. Schedules stand at
-        their end, and no row is held out.
+        The first call learns location and scale of the columns and the levels of categories, and needs a label of each
+        task. A level that it does not have is unknown in later parts: a missing cell, with a warning (see
+        `handle_unknown`). Schedules stand at their end, and no row is held out.
 
         Parameters
         ----------
