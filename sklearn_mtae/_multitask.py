@@ -46,6 +46,8 @@ from .nn.weightings import WEIGHTINGS, Aggregation, Fixed, Weighting, torchjd_ag
 
 N_EMBEDDED = 10_000
 """Rows at most that an embedding learns its bins from."""
+EMBEDDED_CELLS = 2**26
+"""Cells of them at most."""
 
 
 class BaseMultiTaskVAE(BaseVAE):
@@ -178,7 +180,7 @@ class BaseMultiTaskVAE(BaseVAE):
         """Check features, targets and weights."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        x = self._check_features(X, reset=reset)
+        x = self._check_features(X, reset=reset, sample_weight=sample_weight)
         targets, names = self._check_targets(y, x, reset=reset)
         weight = check_weights(sample_weight, x, targets)
         columns = describe(targets, weight)
@@ -218,7 +220,8 @@ class BaseMultiTaskVAE(BaseVAE):
 
     def _learn_rows(self, module: MultiTaskVAE, data: Data) -> None:  # type: ignore[override]
         if self.embedding is not None:
-            rows = module.units(torch.from_numpy(dense(data.x[evenly(data.taking_part, N_EMBEDDED)])).double())
+            n_most = min(N_EMBEDDED, max(1, EMBEDDED_CELLS // self._n_columns))
+            rows = module.units(torch.from_numpy(dense(data.x[evenly(data.taking_part, n_most)])).double())
             module.encoder[0].learn(module.likelihood.as_input(rows))  # type: ignore[index]
         super()._learn_rows(module, data)
 
@@ -338,10 +341,10 @@ class BaseMultiTaskVAE(BaseVAE):
             ) from error
         return source
 
-    def _learn_table(self, X: Any) -> Table | None:
+    def _learn_table(self, X: Any, weight: NDArray | None) -> Table | None:
         source = self._source()
         if source is None or source._table is None or not source._table.expands:
-            return super()._learn_table(X)
+            return super()._learn_table(X, weight)
         self._check_same_features(source)
         return source._table  # its encoder knows the categories by their positions
 

@@ -25,7 +25,7 @@ from ._shared_fits import fingerprint
 from ._stack import mean_row
 from ._state import Cache, dump, load, place
 from ._table import Table, is_frame
-from ._validation import check_feature_names, check_features, check_support, check_weights
+from ._validation import check_feature_names, check_features, check_support, check_weights, row_weights
 from .nn.models import Autoencoder
 
 
@@ -170,16 +170,18 @@ class Planned(Composed):
         order, draws, validation = (int(seed) for seed in sequence.generate_state(3))
         return order, draws, validation
 
-    def _check_features(self, X: Any, *, reset: bool) -> Any:
+    def _check_features(self, X: Any, *, reset: bool, sample_weight: Any = None) -> Any:
         """Return the columns of X as the model sees them; with `reset`, learn what they are."""
-        if not reset:
-            return check_features(self, X, self._table, reset=False)
-        self._table = None
-        if is_frame(X) or is_per_column(self.likelihood):
-            check_feature_names(self, X)
-            self._table = self._learn_table(X)
-        x = check_features(self, X, self._table, reset=True)
-        if issparse(x) and standardized_columns(self._make_likelihood()).any():
+        if reset:
+            self._table, weight = None, None
+            if is_frame(X) or is_per_column(self.likelihood):
+                check_feature_names(self, X)
+                weight = row_weights(sample_weight, X)
+                self._table = self._learn_table(X, weight)
+        else:
+            weight = None if self._table is None else row_weights(sample_weight, X)
+        x = check_features(self, X, self._table, reset=reset, unknown=self.handle_unknown, weight=weight)
+        if reset and issparse(x) and standardized_columns(self._make_likelihood()).any():
             raise TypeError(
                 f"Sparse data was passed for X, which needs likelihoods whose columns are not centred, such as "
                 f"'multinomial' or 'poisson'. Got likelihood={self.likelihood!r}; use X.toarray(), or reduce the "
@@ -187,13 +189,13 @@ class Planned(Composed):
             )
         return x
 
-    def _learn_table(self, X: Any) -> Table | None:
+    def _learn_table(self, X: Any, weight: NDArray | None) -> Table | None:
         """Return how X's columns are expanded and restored."""
-        return learn_table(X, self.likelihood, self._names_in)
+        return learn_table(X, self.likelihood, self._names_in, self.max_categories, weight)
 
     def _check_data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
         """Check features and weights; there are no targets here."""
-        x = self._check_features(X, reset=reset)
+        x = self._check_features(X, reset=reset, sample_weight=sample_weight)
         weight = check_weights(sample_weight, x)
         return Data(x, None, weight, describe(x, weight))
 

@@ -59,6 +59,14 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         names; "gaussian" for those left out) or a list; or a factory that takes the number of columns. A "categorical"
         column of its own holds the categories, which are expanded inside; so are a DataFrame's columns of strings or
         categories.
+    max_categories : int or None, default=256
+        Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
+        one each, and all others share the last; a warning names the category. What is drawn, predicted or filled still
+        is a level: those that share a column come up in proportion to how often `fit` saw them. None gives each level a
+        column.
+    handle_unknown : {"missing", "error"}, default="missing"
+        What a level is that `fit` has not seen: a missing cell, with a warning that names column and level, or an
+        error.
     posterior : {"normal", "flow"} or callable, default="normal"
         Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
         arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
@@ -262,6 +270,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         architecture="mlp",
         image_shape=None,
         likelihood="gaussian",
+        max_categories=256,
+        handle_unknown="missing",
         posterior="normal",
         prior="normal",
         task_likelihoods="auto",
@@ -307,6 +317,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         self.architecture = architecture
         self.image_shape = image_shape
         self.likelihood = likelihood
+        self.max_categories = max_categories
+        self.handle_unknown = handle_unknown
         self.posterior = posterior
         self.prior = prior
         self.task_likelihoods = task_likelihoods
@@ -347,8 +359,9 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
 
-        The first call learns location and scale of the columns and needs a label of each task. Schedules stand at
-        their end, and no row is held out.
+        The first call learns location and scale of the columns and the levels of categories, and needs a label of each
+        task. A level that it does not have is unknown in later parts: a missing cell, with a warning (see
+        `handle_unknown`). Schedules stand at their end, and no row is held out.
 
         Parameters
         ----------
