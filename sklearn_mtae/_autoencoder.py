@@ -246,13 +246,14 @@ class AutoencoderTransformer(BaseAutoencoder):
         Returns
         -------
         float
-            Score; 1 is perfect, 0 as good as each column's mean.
+            Score; 1 is perfect, 0 as good as each column's mean. NaN where no column has two observed cells.
         """
         x = self._check_rows(X)
         scores = r2_score(dense(x), self._reconstruct(x), multioutput="raw_values")
         columns = describe(x)
         varying = columns.max > columns.min
-        return float(np.mean(scores[varying])) if varying.any() else float(np.nanmean(scores))
+        defined = scores[varying] if varying.any() else scores[~np.isnan(scores)]
+        return float(np.mean(defined)) if len(defined) else float("nan")
 
     def _make_module(self) -> Autoencoder:
         likelihood = self._make_likelihood()
