@@ -4,6 +4,7 @@ import dis
 import sys
 from collections import OrderedDict
 from collections.abc import Iterable
+from copyreg import dispatch_table
 from functools import cached_property, partial
 from hashlib import blake2b
 from numbers import Number
@@ -101,7 +102,7 @@ class Contents:
         adder = EXACTLY.get(type(value)) or next((own for kind, own in KINDS if isinstance(value, kind)), None)
         if adder is not None and not isinstance(value, np.ma.MaskedArray):
             adder(self, value)
-        elif issparse(value):
+        elif issparse(value) and not isinstance(value, np.ndarray):
             parts = [getattr(value, name, None) for name in ("data", "indices", "indptr", "row", "col")]
             self._mark("sparse", value.format, value.shape)
             self.add([part if part is None or part.dtype.kind != "i" else part.astype(np.int64) for part in parts])
@@ -202,7 +203,8 @@ class Contents:
         self.add([getattr(accessor, name, None) for name in names])
 
     def _add_reduced(self, value: Any) -> None:
-        reduced = value.__reduce_ex__(4)
+        registered = dispatch_table.get(type(value))
+        reduced = value.__reduce_ex__(4) if registered is None else registered(value)
         if isinstance(reduced, str):
             self._mark("name", getattr(value, "__module__", None), reduced)
             self.add(getattr(value, "__wrapped__", None))

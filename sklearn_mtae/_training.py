@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ._callbacks import OF_CONTEXT, FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
 from ._data import Batches, Data, Rows, block_rows
-from ._devices import give_back, is_out_of_memory
+from ._devices import give_back, is_out_of_memory, living_threads
 from ._interrupts import Interrupts
 from ._member import Member
 from ._net import OWN_NAMES, EpochHook, EpochLog, Net, early_stopping
@@ -38,7 +38,7 @@ class Trainable(Planned):
         if found is not None:
             self.__dict__.update(found)
             return self
-        with Interrupts() as interrupts:
+        with Interrupts() as interrupts, living_threads():
             try:
                 plan, task = self._train(X, y, sample_weight, partial)
             except BaseException:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ._base import BaseAutoencoder
 from ._data import Data, blocks, dense, describe
+from ._devices import living_threads
 from ._diagnosis import Diagnosed
 from ._index import evenly
 from ._parts import DTYPES
@@ -223,7 +224,7 @@ class BaseVAE(Diagnosed):
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
         module = self._fitted_module(torch.float64, torch.device("cpu"))
-        with torch.inference_mode(), seeded(self._new_seed(random_state)):
+        with torch.inference_mode(), seeded(self._new_seed(random_state)), living_threads():
             if conditions is None:
                 parts = [part.numpy() for part in module.sample(n_samples)]
             else:
