@@ -257,7 +257,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         Returns
         -------
         float
-            Score; 1 is perfect, 0 as good as each column's mean.
+            Score; 1 is perfect, 0 as good as each column's mean. NaN where no column has two observed cells.
         """
         x = self._check_rows(X)
         columns = describe(x)

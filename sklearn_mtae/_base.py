@@ -18,6 +18,7 @@ from ._callbacks import CallbackSupportMixin  # pyright: ignore[reportAttributeA
 from ._coded import Coded, cells_of
 from ._columns import needs_positive, takes_sparse
 from ._data import block_rows, blocks, dense, tensor
+from ._devices import living_threads
 from ._interpretation import Interpretable
 from ._net import Net
 from ._parts import DTYPES
@@ -297,7 +298,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         # The widest layer bounds the memory, not the array; a quarter of it still keeps the processor busy.
         width = max(array.shape[1], self._n_columns, max(p.shape[0] for p in module.parameters()) // 4)
         for rows in blocks(array.shape[0], block_rows(n_draws * width)):
-            with torch.inference_mode():
+            with torch.inference_mode(), living_threads():
                 block = tensor(dense(array[rows])).to(device)
                 result = function(module, module.units(block) if standardize else block).cpu().numpy()
             yield rows, result

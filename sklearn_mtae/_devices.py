@@ -1,9 +1,16 @@
-"""Which device a fit runs on, and what an error says of its memory."""
+"""Which device and threads a fit runs on, and what an error says of its memory."""
 
+import os
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import current_process
 
 import torch
+
+_PROCESS = os.getpid()
+"""The process that has imported this; one that is forked from it finds its number here."""
 
 
 def resolve_device(name: str, *, strict: bool) -> torch.device:
@@ -33,6 +40,31 @@ def resolve_device(name: str, *, strict: bool) -> torch.device:
     if strict:
         raise ValueError(f"device={name!r} needs a {device.type} device. torch finds none; use device='auto'.")
     return torch.device("cpu")
+
+
+@contextmanager
+def living_threads() -> Iterator[None]:
+    """Let torch work with threads that there are: in a process that was forked, with one.
+
+    A fork copies the thread that forks and no other. torch's pool is then one of names alone, for which it would wait
+    forever.
+    """
+    n_threads = torch.get_num_threads()
+    if os.getpid() == _PROCESS or n_threads == 1:
+        yield
+        return
+    warnings.warn(
+        "This process was forked from one in which torch may have started threads. A fork does not copy them, and "
+        "torch would wait for them forever: it works with one thread here. Call torch.set_num_threads(1) in the "
+        "worker, or start workers afresh (joblib's 'loky', multiprocessing's 'spawn').",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def worker_number() -> int:

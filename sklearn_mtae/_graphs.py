@@ -19,8 +19,9 @@ from torch import Generator, Tensor, nn
 from ._data import Batch
 from ._devices import is_out_of_memory
 from ._layout import Layout, along
-from ._tape import Mode, Step, record_cpu
+from ._tape import Step, record_cpu
 from .nn.loss import Scales
+from .nn.random import Mode
 
 WARM_UP = 3
 """Steps that are taken before one is recorded: libraries set themselves up, and the optimiser makes its state."""

@@ -105,6 +105,11 @@ class Member:
         self.pair.constrain()
         self.kept[epoch] = dump(self.model)
 
+    def drop_part(self) -> None:
+        """Forget the last epoch where it has been trained and not validated."""
+        if self.history and self.valid is not None and "valid_loss" not in self.history[-1]:
+            del self.history[-1]
+
     def obstacle(self) -> str | None:
         """Return why it cannot be trained in a stack, if it cannot."""
         parts = [self.model, self.loss.objective, *self.loss.modules(), *self.model.modules()]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import ceil
+from pickle import PicklingError
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,23 @@ from ._checkpoint import Checkpoint
 from ._columns import is_per_column, learn_table
 from ._data import Columns, Data, Rows, describe, set_units, standardized_columns
 from ._devices import resolve_device
+from ._identity import identity
 from ._index import AllRows
 from ._member import Member
 from ._net import Net
 from ._parameters import copied, same
 from ._parts import DTYPES, PRODUCTS, Composed
-from ._shared_fits import fingerprint
 from ._stack import mean_row
 from ._state import Cache, dump, load, place
 from ._table import Table, is_frame
 from ._validation import check_feature_names, check_features, check_support, check_weights, row_weights
+from ._version import __version__
 from .nn.models import Autoencoder
+
+EXEMPT = ("checkpoint", "device", "net_params", "verbose")
+"""Parameters that a fit goes on without; of `net_params`, it is the callbacks."""
+LEARNED = ("feature_names_in_", "_table", "task_names_", "classes_")
+"""Attributes that a fit has learned of its data before it begins to train."""
 
 
 @dataclass
@@ -47,6 +54,8 @@ class Plan:
         Where the training is written.
     net : Net or None
         Afterwards, the net of the last model that was trained alone.
+    interrupted : int or None
+        The epoch in which the user interrupted a model that was trained alone.
     """
 
     data: Data
@@ -55,6 +64,7 @@ class Plan:
     partial: bool
     checkpoint: Checkpoint | None = None
     net: Net | None = None
+    interrupted: int | None = None
 
     def fitted_attributes(self) -> dict[str, Any]:
         """Return the attributes of an estimator fitted as far as the training has come."""
@@ -85,7 +95,12 @@ class Planned(Composed):
         progress = self._start(settings) if fresh else self._resume(settings, partial)
         checkpoint = None if self.checkpoint is None or partial else self._open_checkpoint(data, progress)
         own = [self._with(settings) for settings in progress["_settings"]]
-        members = [owner._make_member(k, data, progress, device, fresh, partial) for k, owner in enumerate(own)]
+        try:
+            members = [owner._make_member(k, data, progress, device, fresh, partial) for k, owner in enumerate(own)]
+        except BaseException:
+            if checkpoint is not None:
+                checkpoint.release()
+            raise
         return Plan(data, progress, members, partial, checkpoint)
 
     def _count_members(self, data: Data, partial: bool) -> int:
@@ -101,11 +116,19 @@ class Planned(Composed):
         n_members = len(progress["_settings"])
         if n_members > 1:
             raise ValueError(f"checkpoint needs a single model. Got {n_members} members; use n_estimators=1.")
-        shapes = [data.x.shape, *(part for columns in (data.features, data.targets) for part in columns or ())]
-        exempt = ("checkpoint", "device", "net_params", "verbose")
-        checkpoint = Checkpoint(self.checkpoint, fingerprint(self, *shapes, without=exempt))  # type: ignore[arg-type]
+        checkpoint = Checkpoint(self.checkpoint, lambda: self._identify(data))  # type: ignore[arg-type]
         checkpoint.seed = progress["_seed"] = progress["_seed"] if checkpoint.seed is None else checkpoint.seed
         return checkpoint
+
+    def _identify(self, data: Data) -> str:
+        """Return a text that only an equal fit has, with equal data: all that its result depends on."""
+        parameters = {name: value for name, value in self.get_params(deep=False).items() if name not in EXEMPT}
+        own = self.net_params or {}
+        parameters["net_params"] = {name: own[name] for name in own if name.split("__")[0] != "callbacks"}
+        left = [getattr(self, name, None) for name in ("_states", "_loss_states")] if self.warm_start else []
+        learned = [getattr(self, name, None) for name in LEARNED]
+        rows = [data.x, data.y, data.weight, data.label_weight]
+        return identity(__version__, type(self).__qualname__, _identify_each(parameters), learned, left, rows)
 
     def _make_member(
         self, k: int, data: Data, progress: dict[str, Any], device: torch.device, fresh: bool, partial: bool
@@ -303,3 +326,17 @@ class Planned(Composed):
     def _resolve_device(self, strict: bool = False) -> torch.device:
         """Return the device to use; where one that was asked for is absent, an error (`strict`) or the CPU."""
         return resolve_device(self.device, strict=strict)
+
+
+def _identify_each(parameters: dict[str, Any]) -> dict[str, str]:
+    """Return what identifies each parameter."""
+    texts = {}
+    for name, value in parameters.items():
+        try:
+            texts[name] = identity(value)
+        except (TypeError, NotImplementedError, PicklingError) as error:
+            raise ValueError(
+                f"checkpoint needs parameters whose contents can be compared when the fit is taken up. Those of "
+                f"{name}={value!r} cannot: {error}. Use what can be pickled, or leave checkpoint out."
+            ) from error
+    return texts

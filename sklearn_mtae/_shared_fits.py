@@ -51,6 +51,10 @@ class Recording:
         self.wanted[-1].add(key)
         if key in self.plans:
             return
+        if estimator.checkpoint is not None:
+            reason = "checkpoint is the file of one fit, which a stack does not write"
+            self.refused[reason] = self.refused.get(reason, 0) + 1
+            return
         # Candidates are given the same rows: one copy of them will do.
         own = (self._arrays.setdefault(joblib.hash(array), array) for array in arrays)
         self.plans[key] = estimator, estimator._plan(*own)

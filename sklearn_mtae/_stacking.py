@@ -101,11 +101,14 @@ class StackNet(Net):
         return self
 
     def fit_loop(self, X: Rows, y: None = None, epochs: int | None = None, **fit_params: Any) -> "StackNet":
-        """Train; an interrupt by the user leaves the models of the steps done."""
+        """Train; an interrupt by the user leaves the models of the steps done, with a row for each whole epoch."""
         super().fit_loop(X, y, epochs, **fit_params)
+        if self.interrupted_:
+            warnings.warn(f"Training interrupted by user in epoch {len(self.history)}.", stacklevel=2)
         for position, run in enumerate(self.runs_):
             if not run.done:
                 run.member.interrupted = self.interrupted_
+                run.member.drop_part()
                 self._finish(position, run)
         return self
 

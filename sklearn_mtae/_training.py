@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ._callbacks import FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
+from ._callbacks import OF_CONTEXT, FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
 from ._data import Batches, Data, block_rows
-from ._devices import give_back, is_out_of_memory
+from ._devices import give_back, is_out_of_memory, living_threads
+from ._interrupts import Interrupts
 from ._member import Member
 from ._net import OWN_NAMES, EpochHook, EpochLog, Net, early_stopping
 from ._optimizer import VectorAdamW, dump_optimizer, load_optimizer
@@ -31,7 +32,7 @@ class Trainable(Planned):
 
     @with_callbacks
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False) -> Self:
-        """Train; a fit that fails leaves an estimator that was fitted before as it was."""
+        """Train; a fit that fails, or that is interrupted before there is a model, leaves the estimator as it was."""
         before = dict(self.__dict__)
         # Fits that are shared know of no classes.
         found = None if partial or self._given_classes is not None else find(self, X, y, sample_weight)
@@ -40,29 +41,34 @@ class Trainable(Planned):
         if found is not None:
             self.__dict__.update(found)
             return self
-        try:
-            return self._train(X, y, sample_weight, partial)
-        except BaseException:
-            # A warning that is an error comes after the new state.
-            if self.__sklearn_is_fitted__() and self._states is before.get("_states"):
-                learned = ("n_features_in_", "feature_names_in_", "_table", "task_names_", "classes_", "_y_ndim")
-                for name in learned:
-                    self.__dict__.pop(name, None)
-                self.__dict__.update({name: before[name] for name in learned if name in before})
-            raise
+        with Interrupts() as interrupts, living_threads():
+            try:
+                plan, task = self._train(X, y, sample_weight, partial)
+            except BaseException:
+                own = {name: self.__dict__[name] for name in OF_CONTEXT if name in self.__dict__}
+                self.__dict__.clear()
+                self.__dict__.update(before | own)
+                raise
+            # Warnings come after the new state: they may be errors.
+            task.end()
+            if not partial:
+                self._after_fit(plan.data)
+            _tell_of_interrupt(plan, interrupts)
+        return self
 
-    def _train(self, X: Any, y: Any, sample_weight: Any, partial: bool) -> Self:
+    def _train(self, X: Any, y: Any, sample_weight: Any, partial: bool) -> tuple[Plan, FitTask]:
         """Check the data, build the models or take them up where they were left, train them and keep their states."""
         plan = self._plan(X, y, sample_weight, partial)
         # Members may be trained as one, in parts, or one after the other.
         n_epochs = plan.members[0].n_epochs if len(plan.members) == 1 else None
         task = FitTask(self, n_epochs, plan.fitted_attributes, X, y, sample_weight)
-        self._run(plan, task)
-        self._keep(plan)
-        task.end()
-        if not partial:
-            self._after_fit(plan.data)
-        return self
+        try:
+            self._run(plan, task)
+            self._keep(plan)
+        finally:
+            if plan.checkpoint is not None:
+                plan.checkpoint.release()
+        return plan, task
 
     def _run(self, plan: Plan, task: FitTask) -> None:
         """Train the models of a plan: several as one where that can be."""
@@ -72,6 +78,8 @@ class Trainable(Planned):
                 warnings.warn(f"{len(members)} members are trained one after the other: {reason}.", stacklevel=2)
             for member in members:
                 plan.net = self._train_alone(member, task, plan)
+                if plan.interrupted is not None and not all(other.history for other in plan.members):
+                    raise KeyboardInterrupt
 
     def _run_stack(self, plan: Plan, task: FitTask) -> dict[str, list[Member]]:
         """Train several models as one; return those that were not, by the reason why."""
@@ -84,7 +92,7 @@ class Trainable(Planned):
         errors = [member.error for member in plan.members if member.error is not None]
         if errors:
             raise errors[0]
-        if interrupted and not all(member.finished for member in plan.members):
+        if interrupted and not all(member.history for member in plan.members):
             raise KeyboardInterrupt
         return refused
 
@@ -106,10 +114,16 @@ class Trainable(Planned):
         failure = self._fit_net(net, member)
         names = ("train_loss", "train_terms", "valid_loss", "task_weights")
         rows = [row for row in net.history if "train_loss" in row]
+        n_before = len(member.history)
         member.history += [{name: row[name] for name in names if name in row} for row in rows]
+        if net.interrupted_:
+            member.drop_part()
+            plan.interrupted = n_before + len(net.history)
         member.optimizer_state = dump_optimizer(net) if plan.partial else {}
         net.release()
         if failure is None:
+            if not member.history:  # the user, or a callback, has ended the training before there was a model
+                raise KeyboardInterrupt
             return net
         member.batch_size = ceil(member.batch_size / 2)
         warnings.warn(f"{failure} The training goes on with batch_size={member.batch_size}.", stacklevel=2)
@@ -232,3 +246,13 @@ def _keepers(member: Member) -> list[EpochHook]:
         return False
 
     return [EpochHook(lambda net: None, keep)] if member.keep_at else []
+
+
+def _tell_of_interrupt(plan: Plan, interrupts: Interrupts) -> None:
+    """Warn of what the user's interrupt has cut off, if anything."""
+    when = None if plan.interrupted is None else f"in epoch {plan.interrupted}"
+    if when is None and interrupts.is_waiting:
+        when = "after the last epoch"
+    interrupts.is_waiting = False
+    if when is not None:
+        warnings.warn(f"Training interrupted by user {when}. The model is that of the steps done.", stacklevel=4)

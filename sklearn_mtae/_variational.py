@@ -14,6 +14,7 @@ from torch import Tensor
 from ._base import BaseAutoencoder
 from ._coded import Coded, cells_of
 from ._data import Data, block_rows, blocks, dense, describe
+from ._devices import living_threads
 from ._diagnosis import Diagnosed
 from ._index import evenly
 from ._parts import DTYPES
@@ -229,7 +230,7 @@ class BaseVAE(Diagnosed):
         module = self._fitted_module(torch.float64, torch.device("cpu"))
         row = None if conditions is None else self._check_conditions(conditions)
         seed = self._new_seed(random_state)
-        with torch.inference_mode(), seeded(seed):
+        with torch.inference_mode(), seeded(seed), living_threads():
             draws, table = np.random.default_rng(seed), self._table
             drawn = self._draw_rows(module, n_samples, row)
             parts = [[x if table is None else table.narrow(x, draws), *rest] for x, *rest in drawn]

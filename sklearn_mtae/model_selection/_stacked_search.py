@@ -14,6 +14,7 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 
 from sklearn_mtae._shared_fits import Recording, recorded
+from sklearn_mtae.nn.quiet import quiet
 
 
 class SameSplits:
@@ -136,10 +137,9 @@ class StackedSearch:
         X, y, params = self._called
         search = Recorder(self.estimator, {}, cv=self.cv, scoring=self.scoring, refit=False, error_score=0.0, n_jobs=1)
         search.candidates = candidates
-        with recorded() as search.record, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # each will be given again
-            with suppress(AllRecorded):
-                search.fit(X, y, **params)
+        # Each warning will be given again.
+        with recorded() as search.record, quiet(""), suppress(AllRecorded):
+            search.fit(X, y, **params)
         return search.record
 
     def _report(self, record: Recording) -> None:

@@ -5,7 +5,6 @@ combine gradients come from torchjd and share one.
 """
 
 import importlib
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import log
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from .likelihoods import Likelihood
 from .models import MultiTaskVAE
+from .quiet import quiet
 from .random import seeded
 
 LEAST_SIZE = 1e-8
@@ -307,10 +307,8 @@ class Aggregation(Weighting):
             self.aggregators[len(rows)] = self.make(len(rows))
         aggregator = self.aggregators[len(rows)].to(jacobian.device)
         scale = len(rows) if self.averages else 1
-        with warnings.catch_warnings():
-            # Nash-MTL solves a small problem at each step, for which an approximate solution will do.
-            warnings.filterwarnings("ignore", message="You are solving a parameterized problem that is not DPP")
-            warnings.filterwarnings("ignore", message="Solution may be inaccurate")
+        # Nash-MTL solves a small problem at each step, for which an approximate solution will do.
+        with quiet("You are solving a parameterized problem that is not DPP", "Solution may be inaccurate"):
             if not weighs(aggregator):
                 return scale * aggregator(jacobian)
             weights = scale * aggregator.weighting(jacobian).to(jacobian)  # type: ignore[operator]
