@@ -120,8 +120,6 @@ class Contents:
         return self._data(value)
 
     def _data(self, value: Any) -> Hashable:
-        if isinstance(value, np.generic) and value.dtype.kind in "biufc" and not isinstance(value.item(), np.generic):
-            return self.of(value.item())
         if type(value) is np.ndarray:
             cells = self.of(value.tolist()) if value.dtype.hasobject else digest(value.tobytes())
             return np.ndarray, value.dtype, value.shape, cells
@@ -130,6 +128,8 @@ class Contents:
         if type(value) in (Tensor, nn.Parameter) and value.layout is torch.strided and value.device.type != "meta":
             kind = type(value), value.dtype, value.shape, value.device, value.requires_grad
             return (*kind, digest(tensor_bytes(value)), self.of(vars(value)))
+        if isinstance(value, np.generic) and value.dtype.kind in "biufc" and not isinstance(value.item(), np.generic):
+            return self.of(value.item())
         return self._object(value)
 
     def _collection(self, value: Iterable[Any]) -> Hashable:
