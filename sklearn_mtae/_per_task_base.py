@@ -19,7 +19,7 @@ from ._labels import observed_labels, warn_of_one_class
 from ._tasks import n_dimensions, per_task, target_columns, task_names
 from ._validation import HasMethods, check_method_params, safe_indexing
 from .metrics import accuracy_score, r2_score
-from .metrics._engine import Labels
+from .metrics._engine import Labels, warn_of_unscored
 
 __all__ = ["BasePerTask", "if_heads_have"]
 
@@ -87,9 +87,9 @@ def _has_one_class(head: Any, labels: NDArray) -> bool:
     return is_classifier(head) and len(set(labels.tolist())) == 1
 
 
-def _score_head(head: Any, name: str, column: NDArray, prediction: NDArray, weight: Any) -> float:
+def _score_head(head: Any, column: Labels, prediction: NDArray, weight: Any) -> float:
     score = accuracy_score if is_classifier(head) else r2_score
-    return score(Labels({name: column}), prediction, sample_weight=weight)
+    return score(column, prediction, sample_weight=weight)
 
 
 def if_heads_have(method: str) -> Callable[[Any], bool]:
@@ -152,7 +152,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
             for head, name, (rows, labels), own in zip(heads, names, observed, params, strict=True)
         )
         self.task_names_, self._y_ndim = names, ndim
-        warn_of_one_class([getattr(head, "classes_", ()) for head in self.estimators_], names)
+        warn_of_one_class([getattr(head, "classes_", np.empty(0)) for head in self.estimators_], names)
         return self
 
     def predict(self, X: Any) -> NDArray:
@@ -198,7 +198,10 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(f"y must have the columns {self.task_names_}, one per task. Got {names} instead.")
         check_consistent_length(predictions[0], *columns)
         weights = _weight_columns(sample_weight, columns)
-        scores = np.array(list(map(_score_head, self.estimators_, self.task_names_, columns, predictions, weights)))
+        unscored: dict[str, str] = {}
+        labels = [Labels({name: own}, unscored) for name, own in zip(self.task_names_, columns, strict=True)]
+        scores = np.array(list(map(_score_head, self.estimators_, labels, predictions, weights)))
+        warn_of_unscored(unscored)
         return float(np.mean(scores[~np.isnan(scores)])) if not np.isnan(scores).all() else float("nan")
 
     @property

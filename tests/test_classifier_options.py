@@ -161,6 +161,7 @@ def second(column):
         (np.zeros((90, 2, 1)), r"y must have shape \(n_samples,\) or \(n_samples, n_tasks\). Got \(90, 2, 1\)"),
         (TWO[:80], "inconsistent numbers of samples"),
         (pd.DataFrame(TWO, columns=["a", "a"]), "different names, one per task"),
+        (pd.DataFrame(TWO, columns=[1, "1"]), r"different names, one per task, also .* Got \[1, '1'\]"),
         (None, "requires y to be passed, but the target y is None"),
     ],
 )
@@ -219,3 +220,8 @@ def test_labels_of_a_later_part():
 def test_class_weights_that_are_none(option, message):
     with pytest.raises(ValueError, match=message):
         model(class_weight=option).fit(X, np.column_stack([YES, KIND]))
+
+
+def test_options_by_names_that_are_the_same_as_strings():
+    with pytest.raises(ValueError, match=r"class_weight must have different names, .* Got \[1, '1'\]"):
+        model(class_weight={1: "balanced", "1": None, "2": None}).fit(X, pd.DataFrame(TWO, columns=["1", "2"]))

@@ -97,10 +97,19 @@ def _tell(unscored: dict[str, str], y_true: Any, multioutput: Average) -> None:
     """Warn of the tasks that have no score, or write them down where the labels ask for it."""
     if isinstance(y_true, Labels) and y_true.unscored is not None:
         y_true.unscored.update(unscored)
-    elif unscored:
-        reasons = "; ".join(f"task {name!r}: {reason}" for name, reason in unscored.items())
+    else:
         effect = "Its score is NaN" if multioutput == "raw_values" else "The mean leaves it out"
-        warnings.warn(f"Not every task can be scored. {effect}: {reasons}.", UndefinedMetricWarning, stacklevel=4)
+        warn_of_unscored(unscored, effect, stacklevel=5)
+
+
+def warn_of_unscored(
+    unscored: Mapping[str, str], effect: str = "The mean leaves it out", *, stacklevel: int = 3
+) -> None:
+    """Warn of tasks without a score, given why by their names."""
+    if unscored:
+        reasons = "; ".join(f"task {name!r}: {reason}" for name, reason in unscored.items())
+        message = f"Not every task can be scored. {effect}: {reasons}."
+        warnings.warn(message, UndefinedMetricWarning, stacklevel=stacklevel)
 
 
 def check_shapes(truths: Sequence[NDArray], predictions: Sequence[NDArray]) -> None:
