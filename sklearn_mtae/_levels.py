@@ -177,7 +177,7 @@ def learn_levels(
     if hasattr(dtype, "categories"):
         categories = dtype.categories.tolist()
         levels, own = [level for level in categories if level in observed], dtype.categories.dtype
-        more = {"categories": categories, "ordered": bool(dtype.ordered)}
+        more: dict[str, Any] = {"categories": categories, "ordered": bool(dtype.ordered)}
     else:
         levels, own = _sorted(list(observed)), dtype
         more = {"missing": next(iter(np.asarray(cells())[positions < 0]), NAN) if dtype == OBJECT else NAN}
