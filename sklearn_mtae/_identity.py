@@ -209,7 +209,8 @@ class Contents:
             self._mark("name", getattr(value, "__module__", None), reduced)
             self.add(getattr(value, "__wrapped__", None))
             return
-        function, args, state, items, pairs = (*reduced, None, None, None)[:5]
+        function, args, *more = reduced
+        state, items, pairs = [*more, None, None, None][:3]
         self._mark("object")
         self.add([function, args, state, *(part if part is None else list(part) for part in (items, pairs))])
 

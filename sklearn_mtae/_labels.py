@@ -62,7 +62,7 @@ def _sorted_classes(column: NDArray, name: str) -> NDArray:
     return np.unique(labels)
 
 
-def warn_of_one_class(classes: Sequence[NDArray], names: Sequence[str]) -> None:
+def warn_of_one_class(classes: Sequence[Any], names: Sequence[str]) -> None:
     """Warn of the tasks that have one class, which is all that can be predicted for them."""
     for own, name in zip(classes, names, strict=True):
         if len(own) == 1:

@@ -180,7 +180,9 @@ def learn_levels(
         more: dict[str, Any] = {"categories": categories, "ordered": bool(dtype.ordered)}
     else:
         levels, own = _sorted(list(observed)), dtype
-        more = {"missing": next(iter(np.asarray(cells())[positions < 0]), NAN) if dtype == OBJECT else NAN}
+        more: dict[str, Any] = {
+            "missing": next(iter(np.asarray(cells())[positions < 0]), NAN) if dtype == OBJECT else NAN
+        }
     order = np.array([observed[level] for level in levels])
     pooled, shares = pool(counts[order], max_categories)
     if pooled:
