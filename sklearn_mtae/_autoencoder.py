@@ -106,7 +106,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     checkpoint : str, PathLike or None, default=None
         File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
         with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
-        what callbacks of your own remember starts anew.
+        what callbacks of your own remember starts anew. X, y, weights and parameters are compared by their contents,
+        all but `checkpoint`, `device`, `verbose` and the callbacks of `net_params`. Any other file there is an error.
+        One fit at a time uses a file.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
         is not here), `optimizer`, `optimizer__betas`, `compile`, ...

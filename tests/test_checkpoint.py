@@ -377,7 +377,7 @@ def test_one_fit_at_a_time(tmp_path):
 
 
 @pytest.mark.parametrize("make", [GridSearchCV, StackedGridSearchCV])
-@pytest.mark.filterwarnings("ignore:.*fits are done one after the other")
+@pytest.mark.filterwarnings("ignore:.*fits are done one after the other", "ignore:No fit could be stacked")
 def test_a_search_in_one_thread(make, tmp_path):
     """One fit after the other has the file, and leaves nothing of it to the next."""
     grid = {"alpha": [0.0, 1.0]}
