@@ -15,12 +15,13 @@ from torch import Tensor
 
 from ._callbacks import CallbackSupportMixin  # pyright: ignore[reportAttributeAccessIssue]
 from ._columns import needs_positive, takes_sparse
-from ._data import block_rows, blocks, dense, tensor
+from ._data import Range, block_rows, blocks, dense, find_range, tensor
+from ._index import Chosen
 from ._interpretation import Interpretable
 from ._net import Net
 from ._parts import DTYPES
 from ._state import Cache, load, place
-from ._validation import FLOATS, check_out
+from ._validation import FLOATS, Limits, check_out, check_size, check_support
 from ._version import __version__
 from .nn.models import Autoencoder
 
@@ -98,7 +99,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         n_columns = codes.shape[1]
         if n_columns != self._n_features_out:
             raise ValueError(f"Z must have {self._n_features_out} columns, one per component. Got {n_columns} instead.")
-        return self._restore(self._apply(lambda module, z: module.reconstruct(z), codes, standardize=False), Z)
+        # A frame has dtypes of its own: its large whole numbers lose no digits to those of Z.
+        dtype = None if self._table is None else np.float64
+        decoded = self._apply(lambda module, z: module.reconstruct(z), codes, standardize=False, dtype=dtype)
+        return self._restore(decoded, Z)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Reconstruct rows: what `inverse_transform(transform(X))` gives.
@@ -142,13 +146,14 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         Returns
         -------
         ndarray of shape (n_samples,)
-            Log-densities of the observed cells in nats, in X's own units.
+            Log-densities of the observed cells in nats, in X's own units; minus infinity where one of them is outside
+            of the support of its likelihood, such as a negative count.
         """
 
         def log_density(module: Autoencoder, x: Tensor) -> Tensor:
             return module.log_likelihood(module.encode(module.fill(x)), x) + module.units.log_jacobian(x)
 
-        return self._apply(log_density, self._check_rows(X))
+        return self._log_densities(log_density, X)
 
     @property
     def net_(self) -> Net:
@@ -206,8 +211,36 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     # Inference.
 
     def _check_rows(self, X: Any) -> NDArray:
+        """Return the columns of X as the model sees them; what `fit` refuses is refused here too."""
+        x, columns = self._find_range(X)
+        check_support(columns, self._limits, f"likelihood={self._blueprint['likelihood']!r}", "X", self._expanded_names)
+        return x
+
+    def _find_range(self, X: Any) -> tuple[NDArray, Range]:
+        """Return the columns of X as the model sees them, and between what values they lie."""
         check_is_fitted(self)
-        return self._check_features(X, reset=False)
+        x = self._check_features(X, reset=False)
+        return x, find_range(x)
+
+    @property
+    def _limits(self) -> Limits:
+        """Between what numbers the columns must lie."""
+        if "limits" not in self._cache:
+            self._cache["limits"] = Limits.of(self._with(self._blueprint)._make_likelihood())
+        return self._cache["limits"]
+
+    def _log_densities(self, function: Callable[[Any, Tensor], Tensor], X: Any, **options: Any) -> NDArray:
+        """Return what a function says of the log-density of rows; minus infinity of those outside of the support."""
+        x, columns = self._find_range(X)
+        check_size(columns, self._limits, "X", self._expanded_names)
+        if self._limits.admits(columns):
+            return _at_least(self._apply(function, x, open_below=True, **options))
+        inside = self._limits.rows(x)
+        densities = np.full(x.shape[0], -np.inf, dtype=x.dtype)
+        if inside.any():
+            chosen = Chosen(x, np.flatnonzero(inside))
+            densities[inside] = _at_least(self._apply(function, chosen, open_below=True, **options))
+        return densities
 
     def _reconstruct(self, x: NDArray) -> NDArray:
         """Return the means of the columns given the codes of checked rows."""
@@ -231,18 +264,69 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return columns if self._table is None else self._table.decode(columns, index=None if callable(index) else index)
 
     def _apply(
-        self, function: Callable[[Any, Tensor], Tensor], array: NDArray, *, out: NDArray | None = None, **options: Any
+        self,
+        function: Callable[[Any, Tensor], Tensor],
+        array: Any,
+        *,
+        out: NDArray | None = None,
+        dtype: Any = None,
+        open_below: bool = False,
+        **options: Any,
     ) -> NDArray:
         """Run a function of a module over blocks of rows, and put what it makes of the rows into one array.
 
-        `out` is where that goes, a new array if None; `options` are those of `_results`.
+        `out` is where that goes; None makes one of a `dtype`, or of the rows' own precision. Where float32 overflows,
+        rows are reckoned again in float64; `open_below` says that minus infinity is a result like others. `options` are
+        those of `_results`.
+
+        Raises
+        ------
+        ValueError
+            If what is made of a row is not finite; it names the row.
         """
+        dtype = np.dtype(dtype or array.dtype)
         for rows, result in self._results(function, array, **options):
+            failed = _overflown(result, dtype, open_below)
+            if failed.any():
+                result = self._again(function, array, rows, result, failed, **options)
+                failed = _overflown(result, dtype, open_below)
+            if failed.any():
+                place = int(np.flatnonzero(failed)[0])
+                raise ValueError(self._too_far(dense(array[rows])[place], f"Row {rows.start + place}", **options))
             if out is None:
-                out = np.empty((array.shape[0], *result.shape[1:]), dtype=result.dtype)
-            out[rows] = result
+                out = np.empty((array.shape[0], *result.shape[1:]), dtype=dtype)
+            with np.errstate(over="ignore"):  # minus infinity is what the nearest number becomes
+                out[rows] = result
         assert out is not None
         return out
+
+    def _again(
+        self,
+        function: Callable[[Any, Tensor], Tensor],
+        array: Any,
+        rows: slice,
+        result: NDArray,
+        failed: NDArray,
+        **options: Any,
+    ) -> NDArray:
+        """Return a block's results, those of rows that failed reckoned in float64 where they were not."""
+        if array.dtype == np.float64:
+            return result
+        result = result.astype(np.float64)
+        again = self._results(function, dense(array[rows])[failed].astype(np.float64), **options)
+        result[failed] = np.concatenate([part for _, part in again])
+        return result
+
+    def _too_far(self, row: NDArray, name: str, *, standardize: bool = True, member: int = 0, **options: Any) -> str:
+        """Return the words of an error for a row that leads to no finite result."""
+        names, units = range(len(row)), np.ones(len(row))
+        if standardize:
+            names, units = self._expanded_names, self._state_of(member)["units.scale"]
+        column = int(np.argmax(np.nan_to_num(np.abs(row / units), nan=-1.0)))
+        return (
+            f"{name} is too far from the rows that the model was fitted to: what the model makes of it is not finite. "
+            f"It has {row[column]:g} in column {names[column]!r}."
+        )
 
     def _results(
         self,
@@ -286,3 +370,16 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _blueprint_of(self, member: int) -> dict[str, Any]:
         """Return what one of several models is built from."""
         return {**self._blueprint, **self._settings[member]}
+
+
+def _overflown(result: NDArray, dtype: np.dtype, open_below: bool) -> NDArray[np.bool_]:
+    """Return of which rows a result in a precision is not finite, minus infinity left out where that is a result."""
+    with np.errstate(over="ignore"):
+        result = result.astype(dtype, copy=False)
+    wrong = np.isnan(result) | (result == np.inf) if open_below else ~np.isfinite(result)
+    return wrong.reshape(len(wrong), -1).any(axis=1)
+
+
+def _at_least(densities: NDArray) -> NDArray:
+    """Return log-densities of rows inside of the support: finite, however low."""
+    return np.maximum(densities, np.finfo(densities.dtype).min)

@@ -87,6 +87,8 @@ class BaseMultiTaskVAE(BaseVAE):
     task_names_: list[str]
     task_weights_: NDArray
     _y_ndim: int
+    _y_dtype: str
+    """Precision that the targets came in."""
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the columns' units and train the network.
@@ -176,7 +178,7 @@ class BaseMultiTaskVAE(BaseVAE):
         columns = describe(targets, weight)
         if reset:
             check_labels(columns, names)
-            self.task_names_, self._y_ndim = names, n_dimensions(y)
+            self.task_names_, self._y_ndim, self._y_dtype = names, n_dimensions(y), targets.dtype.name
         else:
             self._check_names(y, names)
         row_weight = weight if weight is not None and weight.ndim == 1 else None

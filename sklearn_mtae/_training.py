@@ -42,7 +42,8 @@ class Trainable(Planned):
         except BaseException:
             # A warning that is an error comes after the new state.
             if self.__sklearn_is_fitted__() and self._states is before.get("_states"):
-                learned = ("n_features_in_", "feature_names_in_", "_table", "task_names_", "classes_", "_y_ndim")
+                learned = ["n_features_in_", "feature_names_in_", "_table", "task_names_", "classes_"]
+                learned += ["_y_ndim", "_y_dtype"]
                 for name in learned:
                     self.__dict__.pop(name, None)
                 self.__dict__.update({name: before[name] for name in learned if name in before})

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Number
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ._data import Columns, block_rows, blocks
+from ._data import Columns, Range, block_rows, blocks, dense
 from ._index import is_mapped
 from ._table import Table, is_frame
 from ._tasks import per_task
@@ -30,6 +30,7 @@ from .nn.likelihoods import Likelihood
 __all__ = [
     "HasMethods",
     "Interval",
+    "Limits",
     "StrOptions",
     "check_cells",
     "check_feature_names",
@@ -38,6 +39,7 @@ __all__ = [
     "check_method_params",
     "check_out",
     "check_similarity",
+    "check_size",
     "check_sizes",
     "check_support",
     "check_targets",
@@ -53,6 +55,8 @@ HasMethods = _param_validation.HasMethods
 check_method_params, safe_indexing, feature_names = _check_method_params, _safe_indexing, _check_feature_names_in
 
 FLOATS = [np.float64, np.float32]
+LARGEST_WEIGHT = 1e150
+"""Largest weight whose sum over rows is finite."""
 
 
 def resolve(option: str | Callable[..., Any], table: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
@@ -125,16 +129,59 @@ def check_labels(columns: Columns, names: list[str]) -> None:
         )
 
 
-def check_support(columns: Columns, likelihood: Likelihood, parameter: str, array: str, names: Sequence) -> None:
-    """Raise an error that names the first column with a value outside its likelihood's support."""
-    low, high = (np.zeros(likelihood.n_columns) for _ in range(2))
-    for family, own in likelihood.parts():
-        low[own], high[own] = family.support
+class Limits(NamedTuple):
+    """Between what numbers the values of each column must lie, by their likelihood. Each of shape (n_columns,)."""
+
+    low: NDArray
+    high: NDArray
+    largest: NDArray
+    """Largest distance from 0 that does not overflow."""
+
+    @classmethod
+    def of(cls, likelihood: Likelihood) -> "Limits":
+        """Return the limits of a likelihood's columns."""
+        limits = np.zeros((3, likelihood.n_columns))
+        for family, own in likelihood.parts():
+            limits[:, own] = np.array([*family.support, family.largest])[:, None]
+        return cls(*limits)
+
+    def admits(self, columns: Range | Columns) -> bool:
+        """Return whether all values are in the support."""
+        return not ((columns.min < self.low) | (columns.max > self.high)).any()
+
+    def rows(self, x: Any) -> NDArray[np.bool_]:
+        """Return which rows have no observed cell outside of the support, shape (n_rows,)."""
+        inside = np.ones(x.shape[0], dtype=bool)
+        for rows in blocks(x.shape[0], block_rows(x.shape[1])):
+            block = dense(x[rows])
+            inside[rows] = ~((block < self.low) | (block > self.high)).any(axis=1)
+        return inside
+
+
+def check_size(columns: Range | Columns, limits: Limits, array: str, names: Sequence) -> None:
+    """Raise an error that names the first column with a number whose square overflows, or whatever is made of it."""
+    for extreme, values in (("min", columns.min), ("max", columns.max)):
+        # A column without an observed value has infinite ends the wrong way round.
+        for column in map(int, np.flatnonzero((np.abs(values) > limits.largest) & (columns.min <= columns.max))):
+            largest = limits.largest[column]
+            raise ValueError(
+                f"{array} must lie between {-largest:g} and {largest:g}: what is reckoned with larger numbers overflows. "
+                f"Got {extreme} {values[column]:g} in column {names[column]!r}; give it in another unit."
+            )
+
+
+def check_support(
+    columns: Range | Columns, limits: Limits | Likelihood, parameter: str, array: str, names: Sequence
+) -> None:
+    """Raise an error that names the first column with a value outside its likelihood's support, or too large."""
+    limits = limits if isinstance(limits, Limits) else Limits.of(limits)
+    low, high = limits.low, limits.high
     for extreme, values, outside in (("min", columns.min, columns.min < low), ("max", columns.max, columns.max > high)):
-        for column in map(int, np.flatnonzero(outside & (columns.n_observed > 0))):
+        for column in map(int, np.flatnonzero(outside & (columns.min <= columns.max))):
             needs, value = _needs(array, low[column], high[column]), values[column]
             words = "Negative values in data: " if value < 0 <= low[column] else ""  # as scikit-learn puts it
             raise ValueError(f"{words}{parameter} needs {needs}. Got {extreme} {value:g} in column {names[column]!r}.")
+    check_size(columns, limits, array, names)
 
 
 def _needs(array: str, low: float, high: float) -> str:
@@ -190,7 +237,8 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
     Raises
     ------
     ValueError
-        If a weight is negative or not finite, if all are zero, or if the shape is neither.
+        If a weight is negative, not finite or so large that the sum may not be, if all are zero, or if the shape is
+        neither.
     """
     if sample_weight is None:
         return None
@@ -203,6 +251,8 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
         weight = np.where(np.isnan(y), 0.0, weight)  # what stands where no label is has no say
     else:
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if weight.max() > LARGEST_WEIGHT:
+        raise ValueError(f"sample_weight must be <= {LARGEST_WEIGHT:g}. Got max {weight.max():g}.")
     if not weight.any():
         raise ValueError("sample_weight must hold at least one weight that is not zero.")
     return weight / weight[weight > 0].mean()

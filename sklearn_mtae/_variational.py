@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._base import BaseAutoencoder
-from ._data import Data, blocks, dense, describe
+from ._data import Data, blocks, dense, find_range
 from ._diagnosis import Diagnosed
 from ._index import evenly
 from ._parts import DTYPES
@@ -110,14 +110,15 @@ class BaseVAE(Diagnosed):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Log-densities.
+            Log-densities; minus infinity of a row with an observed cell outside of the support of its likelihood, such
+            as a negative count.
         """
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
 
         def log_density(module: VAE, x: Tensor) -> Tensor:
             return self._draw(module, x, n_importance_samples).log_marginal() + module.units.log_jacobian(x)
 
-        return self._apply(log_density, self._check_rows(X), n_draws=n_importance_samples)
+        return self._log_densities(log_density, X, n_draws=n_importance_samples)
 
     def impute(
         self,
@@ -156,8 +157,9 @@ class BaseVAE(Diagnosed):
             return self._restore(self._fill(x, lambda rows: self._expect(rows, n_importance_samples)), X)
 
         def several(module: VAE, x: Tensor) -> Tensor:
-            z = self._draw(module, x, n_importance_samples).resample(n_draws)
-            return module.generate(z)[0].movedim(0, 1)
+            draws = self._draw(module, x, n_importance_samples)
+            drawn = module.generate(draws.resample(n_draws))[0].movedim(0, 1)
+            return torch.where(draws.usable[:, None, None], drawn, float("nan"))
 
         with seeded(self._new_seed(random_state)):
             drawn = self._apply(several, x, n_draws=max(n_draws, n_importance_samples))
@@ -169,7 +171,8 @@ class BaseVAE(Diagnosed):
 
         def mean(module: VAE, x: Tensor) -> Tensor:
             draws = self._draw(module, x, n_importance_samples)
-            return torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), module.reconstruct(draws.z))
+            mean = torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), module.expect(draws.z))
+            return module.units.inverse(mean)
 
         return self._apply(mean, x, n_draws=n_importance_samples)
 
@@ -238,7 +241,10 @@ class BaseVAE(Diagnosed):
             shape = (max(MIN_DRAWS, DRAWS_PER_SAMPLE * n_rows), 1, module.prior.n_components)
             seed = int(torch.randint(np.iinfo(np.int32).max, ()))
             noise = torch.randn(shape, dtype=torch.float64)
-            codes = draw(module, module.units(torch.from_numpy(row)), noise, seed).resample(n_rows)[:, 0]
+            draws = draw(module, module.units(torch.from_numpy(row)), noise, seed)
+            if not draws.usable:
+                raise ValueError(self._too_far(row[0], "The row of conditions"))
+            codes = draws.resample(n_rows)[:, 0]
             parts.append([part.numpy() for part in module.generate(codes)])
         columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
         columns[0] = np.where(np.isnan(row), columns[0], row)
@@ -254,7 +260,7 @@ class BaseVAE(Diagnosed):
             raise ValueError(f"conditions must name columns of X. Got {unknown}; the columns are {names}.")
         cells = [conditions.get(name, np.nan) for name in names]
         row = check_cells(cells, self._table)
-        check_support(describe(row), self._make_likelihood(), "conditions", "the column", self._expanded_names)
+        check_support(find_range(row), self._limits, "conditions", "the column", self._expanded_names)
         return row
 
     def _new_seed(self, random_state: Any) -> int:
