@@ -15,13 +15,14 @@ from torch import Tensor
 
 from ._callbacks import CallbackSupportMixin  # pyright: ignore[reportAttributeAccessIssue]
 from ._columns import needs_positive, takes_sparse
-from ._data import Range, block_rows, blocks, dense, find_range, tensor
+from ._data import block_rows, blocks, dense, tensor
 from ._index import Chosen
 from ._interpretation import Interpretable
+from ._limits import Limits, Range, check_size, find_range
 from ._net import Net
 from ._parts import DTYPES
 from ._state import Cache, load, place
-from ._validation import FLOATS, Limits, check_out, check_size, check_support
+from ._validation import FLOATS, check_out, check_support
 from ._version import __version__
 from .nn.models import Autoencoder
 
@@ -100,7 +101,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         if n_columns != self._n_features_out:
             raise ValueError(f"Z must have {self._n_features_out} columns, one per component. Got {n_columns} instead.")
         # A frame has dtypes of its own: its large whole numbers lose no digits to those of Z.
-        dtype = None if self._table is None else np.float64
+        dtype = np.float64 if self._table is not None and self._table.framed else None
         decoded = self._apply(lambda module, z: module.reconstruct(z), codes, standardize=False, dtype=dtype)
         return self._restore(decoded, Z)
 
@@ -213,14 +214,16 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _check_rows(self, X: Any) -> NDArray:
         """Return the columns of X as the model sees them; what `fit` refuses is refused here too."""
         x, columns = self._find_range(X)
-        check_support(columns, self._limits, f"likelihood={self._blueprint['likelihood']!r}", "X", self._expanded_names)
+        if columns is not None:
+            option = f"likelihood={self._blueprint['likelihood']!r}"
+            check_support(columns, self._limits, option, "X", self._expanded_names)
         return x
 
-    def _find_range(self, X: Any) -> tuple[NDArray, Range]:
-        """Return the columns of X as the model sees them, and between what values they lie."""
+    def _find_range(self, X: Any) -> tuple[NDArray, Range | None]:
+        """Return the columns of X as the model sees them, and between what values they lie where that matters."""
         check_is_fitted(self)
         x = self._check_features(X, reset=False)
-        return x, find_range(x)
+        return x, find_range(x) if self._limits.bind(x.dtype) else None
 
     @property
     def _limits(self) -> Limits:
@@ -232,14 +235,15 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _log_densities(self, function: Callable[[Any, Tensor], Tensor], X: Any, **options: Any) -> NDArray:
         """Return what a function says of the log-density of rows; minus infinity of those outside of the support."""
         x, columns = self._find_range(X)
-        check_size(columns, self._limits, "X", self._expanded_names)
-        if self._limits.admits(columns):
-            return _at_least(self._apply(function, x, open_below=True, **options))
+        if columns is not None:
+            check_size(columns, self._limits, "X", self._expanded_names)
+        if columns is None or self._limits.admits(columns):
+            return _at_least(self._apply(function, x, open_below=True, weighs=True, **options))
         inside = self._limits.rows(x)
         densities = np.full(x.shape[0], -np.inf, dtype=x.dtype)
         if inside.any():
             chosen = Chosen(x, np.flatnonzero(inside))
-            densities[inside] = _at_least(self._apply(function, chosen, open_below=True, **options))
+            densities[inside] = _at_least(self._apply(function, chosen, open_below=True, weighs=True, **options))
         return densities
 
     def _reconstruct(self, x: NDArray) -> NDArray:
@@ -336,20 +340,24 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         standardize: bool = True,
         n_draws: int = 1,
         member: int = 0,
+        weighs: bool = False,
     ) -> Iterator[tuple[slice, NDArray]]:
         """Yield blocks of rows and what a function of a module makes of them, in the array's own precision.
 
         `n_draws` is how many copies of each row the function makes; the blocks shrink by it. `member` is which of
-        several models is run.
+        several models is run. `weighs` says that the function needs the digits of log-densities: where float32 has
+        them not, it runs in float64.
         """
-        module = self._fitted_module(torch.float64 if array.dtype == np.float64 else torch.float32, member=member)
+        precise = array.dtype == np.float64 or (weighs and self._limits.cancel)
+        module = self._fitted_module(torch.float64 if precise else torch.float32, member=member)
         device = module.units.location.device
         # The widest layer bounds the memory, not the array; a quarter of it still keeps the processor busy.
         width = max(array.shape[1], self._n_columns, max(p.shape[0] for p in module.parameters()) // 4)
         for rows in blocks(array.shape[0], block_rows(n_draws * width)):
             with torch.inference_mode():
                 block = tensor(dense(array[rows])).to(device)
-                result = function(module, module.units(block) if standardize else block).cpu().numpy()
+                block = module.units(block, torch.float64 if precise else None) if standardize else block
+                result = function(module, block).cpu().numpy()
             yield rows, result
 
     def _fitted_module(self, dtype: torch.dtype, device: torch.device | None = None, member: int = 0) -> Any:

@@ -66,14 +66,6 @@ class Columns(NamedTuple):
         return np.where(self.at_an_end > 0.1, self.bounded_deviation, self.deviation)
 
 
-class Range(NamedTuple):
-    """Least and greatest observed value of each column, each of shape (n_columns,); infinite, the wrong way round, where
-    none is observed."""
-
-    min: NDArray
-    max: NDArray
-
-
 class Data(NamedTuple):
     """A checked call of `fit`."""
 
@@ -182,22 +174,6 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
         n_observed, total, lowest, highest, mean = _locate(array, weight)
         at_an_end, deviation = _spread(array, weight, total, lowest, highest, mean)
     return Columns(n_observed, mean, deviation, lowest, highest, at_an_end)
-
-
-def find_range(array: Any) -> Range:
-    """Return least and greatest observed value of each column of an array or a CSR array, in one pass over the rows."""
-    n_rows, n_columns = array.shape
-    lowest, highest = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
-    if issparse(array) and array.has_canonical_format:
-        np.fmin.at(lowest, array.indices, array.data)
-        np.fmax.at(highest, array.indices, array.data)
-        has_zeros = np.bincount(array.indices, minlength=n_columns) < n_rows
-        return Range(np.where(has_zeros, np.minimum(lowest, 0), lowest), np.where(has_zeros, np.maximum(highest, 0), highest))
-    for rows in blocks(n_rows, block_rows(n_columns)):
-        block = dense(array[rows])
-        np.fmin(lowest, np.fmin.reduce(block, axis=0), out=lowest)
-        np.fmax(highest, np.fmax.reduce(block, axis=0), out=highest)
-    return Range(lowest, highest)
 
 
 def _locate(array: NDArray, weight: NDArray | None) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:

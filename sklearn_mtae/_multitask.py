@@ -212,7 +212,8 @@ class BaseMultiTaskVAE(BaseVAE):
 
     def _learn_rows(self, module: MultiTaskVAE, data: Data) -> None:  # type: ignore[override]
         if self.embedding is not None:
-            rows = module.units(torch.from_numpy(dense(data.x[evenly(data.taking_part, N_EMBEDDED)])).double())
+            rows = torch.from_numpy(dense(data.x[evenly(data.taking_part, N_EMBEDDED)]))
+            rows = module.units(rows, torch.float64)
             module.encoder[0].learn(module.likelihood.as_input(rows))  # type: ignore[index]
         super()._learn_rows(module, data)
 

@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_scalar
 
-from ._data import find_range
+from ._limits import Limits, find_range
 from ._selected import SelectedMembers
 from ._tasks import per_task, task_names
-from ._validation import Limits, StrOptions, check_support, check_targets, resolve
+from ._validation import StrOptions, check_support, check_targets, resolve
 from .metrics import r2_score
 from .nn.likelihoods import LIKELIHOODS, Likelihood, Mixed
 
@@ -464,7 +464,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
     def _task_limits(self) -> list[tuple[Any, Limits]]:
         """The likelihoods of the tasks that members have, and between what numbers each has the labels lie."""
         if "task_limits" not in self._cache:
-            members = [self._with({**self._blueprint, **own}) for own in {id(own): own for own in self._settings}.values()]
+            settings = {id(own): own for own in self._settings}.values()
+            members = [self._with({**self._blueprint, **own}) for own in settings]
             limits = [(member.task_likelihoods, Limits.of(member._make_task_likelihood())) for member in members]
             self._cache["task_limits"] = limits
         return self._cache["task_limits"]

@@ -38,6 +38,8 @@ NARROW = 64
 """Columns up to which the default ensemble has bins for each."""
 N_DRAWS = 64
 """Quasi-random draws of the code for a standard deviation."""
+LEAST_DEVIATION = 1e-10
+"""Standard deviation of a prediction at least, in the task's unit: that of a count of which none is expected is 0."""
 FIXED = {"n_estimators", "member_params", "likelihood", "random_state", "device", "dtype", "warm_start", "checkpoint"}
 """Parameters in which members cannot differ."""
 _SHAPE = {"hidden_layer_sizes": (128,), "head_hidden_layer_sizes": ()}
@@ -229,8 +231,9 @@ class SelectedMembers(BaseMultiTaskVAE):
         stds = held_out.collect(deviation, (weights != 0).any(axis=1))
         mean, std = self._mix(weights, means, stds)
         away, counted = np.abs(held_out.y - mean), held_out.weight > 0
-        scores = np.divide(away, std, out=np.zeros_like(away), where=std > 0)
-        self._scores = [np.sort(own[is_counted]) for own, is_counted in zip(scores.T, counted.T, strict=True)]
+        self._scores = [
+            np.sort(own[is_counted]) for own, is_counted in zip((away / std).T, counted.T, strict=True)
+        ]
         self._inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in self._scores])
 
     @property
@@ -249,10 +252,10 @@ class SelectedMembers(BaseMultiTaskVAE):
         stds, away, label_away = stds / units, (means - mean) / units, (self._label_means - mean) / units
         square = np.einsum("kt,knt->nt", weights, stds**2 + away**2)
         square += left * ((self._label_deviations / units) ** 2 + label_away**2)
-        return mean, units * np.sqrt(np.maximum(square, 0.0))
+        return mean, units * np.sqrt(np.maximum(square, LEAST_DEVIATION**2))
 
     def _average(self, X: NDArray, return_std: bool) -> tuple[NDArray, NDArray | None]:
-        """Return means of shape (n_rows, n_tasks) of checked rows and, where asked for, deviations, not inflated yet."""
+        """Return means of checked rows, shape (n_rows, n_tasks), and where asked for deviations, not inflated yet."""
         n_states, n_tasks = len(self._states), len(self.task_names_)
         weights = np.full((n_states, n_tasks), 1 / n_states) if self._weights is None else self._weights
         used = np.flatnonzero((weights != 0).any(axis=1))

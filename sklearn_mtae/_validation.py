@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Number
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ._data import Columns, Range, block_rows, blocks, dense
+from ._data import Columns, block_rows, blocks
 from ._index import is_mapped
+from ._limits import Limits, Range, check_size
 from ._table import Table, is_frame
 from ._tasks import per_task
 from .nn.likelihoods import Likelihood
@@ -30,7 +31,6 @@ from .nn.likelihoods import Likelihood
 __all__ = [
     "HasMethods",
     "Interval",
-    "Limits",
     "StrOptions",
     "check_cells",
     "check_feature_names",
@@ -39,7 +39,6 @@ __all__ = [
     "check_method_params",
     "check_out",
     "check_similarity",
-    "check_size",
     "check_sizes",
     "check_support",
     "check_targets",
@@ -127,47 +126,6 @@ def check_labels(columns: Columns, names: list[str]) -> None:
             f"Every task needs an observed label of non-zero weight. Task {names[task]!r} (column {task} of y) has "
             "none."
         )
-
-
-class Limits(NamedTuple):
-    """Between what numbers the values of each column must lie, by their likelihood. Each of shape (n_columns,)."""
-
-    low: NDArray
-    high: NDArray
-    largest: NDArray
-    """Largest distance from 0 that does not overflow."""
-
-    @classmethod
-    def of(cls, likelihood: Likelihood) -> "Limits":
-        """Return the limits of a likelihood's columns."""
-        limits = np.zeros((3, likelihood.n_columns))
-        for family, own in likelihood.parts():
-            limits[:, own] = np.array([*family.support, family.largest])[:, None]
-        return cls(*limits)
-
-    def admits(self, columns: Range | Columns) -> bool:
-        """Return whether all values are in the support."""
-        return not ((columns.min < self.low) | (columns.max > self.high)).any()
-
-    def rows(self, x: Any) -> NDArray[np.bool_]:
-        """Return which rows have no observed cell outside of the support, shape (n_rows,)."""
-        inside = np.ones(x.shape[0], dtype=bool)
-        for rows in blocks(x.shape[0], block_rows(x.shape[1])):
-            block = dense(x[rows])
-            inside[rows] = ~((block < self.low) | (block > self.high)).any(axis=1)
-        return inside
-
-
-def check_size(columns: Range | Columns, limits: Limits, array: str, names: Sequence) -> None:
-    """Raise an error that names the first column with a number whose square overflows, or whatever is made of it."""
-    for extreme, values in (("min", columns.min), ("max", columns.max)):
-        # A column without an observed value has infinite ends the wrong way round.
-        for column in map(int, np.flatnonzero((np.abs(values) > limits.largest) & (columns.min <= columns.max))):
-            largest = limits.largest[column]
-            raise ValueError(
-                f"{array} must lie between {-largest:g} and {largest:g}: what is reckoned with larger numbers overflows. "
-                f"Got {extreme} {values[column]:g} in column {names[column]!r}; give it in another unit."
-            )
 
 
 def check_support(

@@ -12,9 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._base import BaseAutoencoder
-from ._data import Data, blocks, dense, find_range
+from ._data import Data, blocks, dense
 from ._diagnosis import Diagnosed
 from ._index import evenly
+from ._limits import find_range
 from ._parts import DTYPES
 from ._validation import Interval, StrOptions, check_cells, check_support, resolve
 from .nn.importance import Draws, draw
@@ -162,7 +163,7 @@ class BaseVAE(Diagnosed):
             return torch.where(draws.usable[:, None, None], drawn, float("nan"))
 
         with seeded(self._new_seed(random_state)):
-            drawn = self._apply(several, x, n_draws=max(n_draws, n_importance_samples))
+            drawn = self._apply(several, x, n_draws=max(n_draws, n_importance_samples), weighs=True)
         tables = np.where(np.isnan(x), drawn.swapaxes(0, 1), x)
         return tables if self._table is None else [self._restore(table, X) for table in tables]
 
@@ -174,7 +175,7 @@ class BaseVAE(Diagnosed):
             mean = torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), module.expect(draws.z))
             return module.units.inverse(mean)
 
-        return self._apply(mean, x, n_draws=n_importance_samples)
+        return self._apply(mean, x, n_draws=n_importance_samples, weighs=True)
 
     def _draw(self, module: VAE, x: Tensor, n_draws: int) -> Draws:
         """Return weighted codes of each row."""
@@ -193,9 +194,9 @@ class BaseVAE(Diagnosed):
     def _learn_rows(self, module: VAE, data: Data) -> None:  # type: ignore[override]
         if module.prior.n_learned:
             chosen = evenly(data.taking_part, module.prior.n_learned)
-            rows = module.units(torch.from_numpy(dense(data.x[chosen])))
+            rows = module.units(torch.from_numpy(dense(data.x[chosen])), DTYPES[self.dtype])
             # In training, `fill` would corrupt them.
-            module.prior.learn(module.eval().fill(rows.to(DTYPES[self.dtype])))
+            module.prior.learn(module.eval().fill(rows))
             module.train()
 
     def _resolve_beta(self) -> float | Callable[[float], float]:

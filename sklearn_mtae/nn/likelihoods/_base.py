@@ -7,7 +7,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, distributions, nn
 
-
 LARGEST_COUNT = 1e15
 """Up to there float64 tells whole numbers apart."""
 
@@ -36,6 +35,8 @@ class Likelihood(nn.Module):
     """Any admissible value: stands in for a missing cell while the density is computed."""
     joint: ClassVar[bool] = False
     """Whether the columns are drawn together, and cannot be the targets of separate tasks."""
+    cancels: ClassVar[bool] = False
+    """Whether the log-density of a large value is a small difference of large numbers: float32 has no digits for it."""
     exact: ClassVar[tuple[str, ...]] = ()
     """Buffers that are kept in float64 whatever the model's own precision."""
     largest: ClassVar[float] = 1e150

@@ -97,6 +97,7 @@ class Counts(Likelihood):
     support = (0.0, float("inf"))
     standardized = False
     largest = LARGEST_COUNT
+    cancels = True
     peak = 0.0
     # A mean exp(20) times the column's own is absurd; the bound keeps an extreme row from overflowing the loss.
     bound: ClassVar[float] = 20.0
