@@ -246,19 +246,19 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             densities[inside] = _at_least(self._apply(function, chosen, open_below=True, weighs=True, **options))
         return densities
 
-    def _reconstruct(self, x: NDArray) -> NDArray:
+    def _reconstruct(self, x: Any) -> NDArray:
         """Return the means of the columns given the codes of checked rows."""
         return self._apply(lambda module, x: module.reconstruct(module.encode(module.fill(x))), x)
 
     @staticmethod
-    def _fill(x: NDArray, expect: Callable[[NDArray], NDArray]) -> NDArray:
+    def _fill(x: NDArray, expect: Callable[[Any], NDArray]) -> NDArray:
         """Return rows whose missing cells have been replaced by what a function of the rows with gaps expects there."""
         gaps = np.isnan(x)
         rows = gaps.any(axis=1)
         if not rows.any():
             return x
         filled = x.copy()
-        filled[rows] = np.where(gaps[rows], expect(x[rows]), x[rows])
+        filled[rows] = np.where(gaps[rows], expect(Chosen(x, np.flatnonzero(rows))), x[rows])
         return filled
 
     def _restore(self, columns: NDArray, like: Any = None) -> Any:
@@ -295,8 +295,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
                 result = self._again(function, array, rows, result, failed, **options)
                 failed = _overflown(result, dtype, open_below)
             if failed.any():
-                place = int(np.flatnonzero(failed)[0])
-                raise ValueError(self._too_far(dense(array[rows])[place], f"Row {rows.start + place}", **options))
+                first = slice(start := rows.start + int(np.flatnonzero(failed)[0]), start + 1)
+                place = array.index[start] if isinstance(array, Chosen) else start
+                raise ValueError(self._too_far(dense(array[first])[0], f"Row {place}", **options))
             if out is None:
                 out = np.empty((array.shape[0], *result.shape[1:]), dtype=dtype)
             with np.errstate(over="ignore"):  # minus infinity is what the nearest number becomes
@@ -326,7 +327,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         names, units = range(len(row)), np.ones(len(row))
         if standardize:
             names, units = self._expanded_names, self._state_of(member)["units.scale"]
-        column = int(np.argmax(np.nan_to_num(np.abs(row / units), nan=-1.0)))
+        with np.errstate(over="ignore"):
+            column = int(np.argmax(np.nan_to_num(np.abs(row / units), nan=-1.0)))
         return (
             f"{name} is too far from the rows that the model was fitted to: what the model makes of it is not finite. "
             f"It has {row[column]:g} in column {names[column]!r}."
@@ -384,8 +386,8 @@ def _overflown(result: NDArray, dtype: np.dtype, open_below: bool) -> NDArray[np
     """Return of which rows a result in a precision is not finite, minus infinity left out where that is a result."""
     with np.errstate(over="ignore"):
         result = result.astype(dtype, copy=False)
-    wrong = np.isnan(result) | (result == np.inf) if open_below else ~np.isfinite(result)
-    return wrong.reshape(len(wrong), -1).any(axis=1)
+    admitted = np.isfinite(result) | (open_below & np.isneginf(result))
+    return ~admitted.reshape(len(result), -1).all(axis=1)
 
 
 def _at_least(densities: NDArray) -> NDArray:

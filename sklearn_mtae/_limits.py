@@ -48,10 +48,10 @@ class Limits(NamedTuple):
     @classmethod
     def of(cls, likelihood: Likelihood) -> "Limits":
         """Return the limits of a likelihood's columns."""
-        limits = np.zeros((3, likelihood.n_columns))
+        low, high, largest = (np.zeros(likelihood.n_columns) for _ in range(3))
         for family, own in likelihood.parts():
-            limits[:, own] = np.array([*family.support, family.largest])[:, None]
-        return cls(*limits, any(family.cancels for family, _ in likelihood.parts()))
+            (low[own], high[own]), largest[own] = family.support, family.largest
+        return cls(low, high, largest, any(family.cancels for family, _ in likelihood.parts()))
 
     def bind(self, dtype: np.dtype) -> bool:
         """Return whether any number of this precision can be outside of them."""

@@ -445,12 +445,11 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
             If a label is one that `fit` refuses, such as a negative count.
         """
         predicted = self.predict(X)
-        self._check_support(y, predicted, sample_weight)
+        self._check_labels(check_targets(y, np.asarray(predicted)), sample_weight)
         return r2_score(y, predicted, sample_weight=sample_weight)
 
-    def _check_support(self, y: Any, predicted: NDArray, sample_weight: Any) -> None:
+    def _check_labels(self, targets: NDArray, sample_weight: Any) -> None:
         """Raise an error where a label that counts is outside of the support of its task's likelihood."""
-        targets = check_targets(y, predicted)
         if targets.shape[1] != len(self.task_names_):
             return  # the score says what is wrong
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)

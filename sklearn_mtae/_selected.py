@@ -231,9 +231,7 @@ class SelectedMembers(BaseMultiTaskVAE):
         stds = held_out.collect(deviation, (weights != 0).any(axis=1))
         mean, std = self._mix(weights, means, stds)
         away, counted = np.abs(held_out.y - mean), held_out.weight > 0
-        self._scores = [
-            np.sort(own[is_counted]) for own, is_counted in zip((away / std).T, counted.T, strict=True)
-        ]
+        self._scores = [np.sort(own[is_counted]) for own, is_counted in zip((away / std).T, counted.T, strict=True)]
         self._inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in self._scores])
 
     @property

@@ -167,7 +167,7 @@ class BaseVAE(Diagnosed):
         tables = np.where(np.isnan(x), drawn.swapaxes(0, 1), x)
         return tables if self._table is None else [self._restore(table, X) for table in tables]
 
-    def _expect(self, x: NDArray, n_importance_samples: int) -> NDArray:
+    def _expect(self, x: Any, n_importance_samples: int) -> NDArray:
         """Return the mean of each cell of checked rows, given the observed cells of its row."""
 
         def mean(module: VAE, x: Tensor) -> Tensor:

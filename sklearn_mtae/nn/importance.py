@@ -191,7 +191,11 @@ class Curvature(NamedTuple):
     def root(self) -> Tensor:
         """Return the Cholesky factors: the triangle of the orthogonal decomposition of any root."""
         triangle = torch.linalg.qr(self.eigenvalues.sqrt().unsqueeze(-1) * self.vectors.mT).R
-        return (triangle * triangle.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-1)).mT
+        diagonal = triangle.diagonal(dim1=-2, dim2=-1)
+        triangle = torch.where(diagonal < 0, -1.0, 1.0).unsqueeze(-1) * triangle
+        # No square of it is below the least eigenvalue, whatever rounding has left of it.
+        least = diagonal.abs().clamp(min=LEAST_CURVATURE**0.5)
+        return torch.diagonal_scatter(triangle, least, dim1=-2, dim2=-1).mT
 
 
 def _expand(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor, Curvature]:

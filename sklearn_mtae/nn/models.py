@@ -119,7 +119,8 @@ class Autoencoder(nn.Module):
         x = self.likelihood.as_input(x)
         if self.training and self.corruption is not None:
             x, complete = self.corruption(x, self.generator), False
-        return x if complete else x.nan_to_num(0.0)
+        # What is infinite stays so: a number in its place would be one that nobody gave.
+        return x if complete else x.nan_to_num(0.0, float("inf"), -float("inf"))
 
     def run(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """Return a network's output: what leaves it has the precision of its first input, whatever its products have.
