@@ -90,6 +90,8 @@ class BaseMultiTaskVAE(BaseVAE):
     task_names_: list[str]
     task_weights_: NDArray
     _y_ndim: int
+    _y_dtype: str
+    """Precision that the targets came in."""
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the columns' units and train the network.
@@ -186,7 +188,7 @@ class BaseMultiTaskVAE(BaseVAE):
         columns = describe(targets, weight)
         if reset:
             check_labels(columns, names)
-            self.task_names_, self._y_ndim = names, n_dimensions(y)
+            self.task_names_, self._y_ndim, self._y_dtype = names, n_dimensions(y), targets.dtype.name
         else:
             self._check_names(y, names)
         row_weight = weight if weight is not None and weight.ndim == 1 else None
@@ -221,7 +223,8 @@ class BaseMultiTaskVAE(BaseVAE):
     def _learn_rows(self, module: MultiTaskVAE, data: Data) -> None:  # type: ignore[override]
         if self.embedding is not None:
             n_most = min(N_EMBEDDED, max(1, EMBEDDED_CELLS // self._n_columns))
-            rows = module.units(torch.from_numpy(dense(data.x[evenly(data.taking_part, n_most)])).double())
+            rows = torch.from_numpy(dense(data.x[evenly(data.taking_part, n_most)]))
+            rows = module.units(rows, torch.float64)
             module.encoder[0].learn(module.likelihood.as_input(rows))  # type: ignore[index]
         super()._learn_rows(module, data)
 

@@ -24,6 +24,7 @@ from sklearn.utils.validation import (
 from ._coded import cells_of
 from ._data import Columns, block_rows, blocks
 from ._index import is_mapped
+from ._limits import Limits, Range, check_size
 from ._table import Table, is_frame
 from ._tasks import per_task
 from .nn.likelihoods import Likelihood
@@ -55,6 +56,8 @@ HasMethods = _param_validation.HasMethods
 check_method_params, safe_indexing, feature_names = _check_method_params, _safe_indexing, _check_feature_names_in
 
 FLOATS = [np.float64, np.float32]
+LARGEST_WEIGHT = 1e150
+"""Largest weight whose sum over rows is finite."""
 
 
 def resolve(option: str | Callable[..., Any], table: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
@@ -138,16 +141,18 @@ def check_labels(columns: Columns, names: list[str]) -> None:
         )
 
 
-def check_support(columns: Columns, likelihood: Likelihood, parameter: str, array: str, names: Sequence) -> None:
-    """Raise an error that names the first column with a value outside its likelihood's support."""
-    low, high = (np.zeros(likelihood.n_columns) for _ in range(2))
-    for family, own in likelihood.parts():
-        low[own], high[own] = family.support
+def check_support(
+    columns: Range | Columns, limits: Limits | Likelihood, parameter: str, array: str, names: Sequence
+) -> None:
+    """Raise an error that names the first column with a value outside its likelihood's support, or too large."""
+    limits = limits if isinstance(limits, Limits) else Limits.of(limits)
+    low, high = limits.low, limits.high
     for extreme, values, outside in (("min", columns.min, columns.min < low), ("max", columns.max, columns.max > high)):
-        for column in map(int, np.flatnonzero(outside & (columns.n_observed > 0))):
+        for column in map(int, np.flatnonzero(outside & (columns.min <= columns.max))):
             needs, value = _needs(array, low[column], high[column]), values[column]
             words = "Negative values in data: " if value < 0 <= low[column] else ""  # as scikit-learn puts it
             raise ValueError(f"{words}{parameter} needs {needs}. Got {extreme} {value:g} in column {names[column]!r}.")
+    check_size(columns, limits, array, names)
 
 
 def _needs(array: str, low: float, high: float) -> str:
@@ -203,7 +208,8 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
     Raises
     ------
     ValueError
-        If a weight is negative or not finite, if all are zero, or if the shape is neither.
+        If a weight is negative, not finite or so large that the sum may not be, if all are zero, or if the shape is
+        neither.
     """
     if sample_weight is None:
         return None
@@ -216,6 +222,8 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
         weight = np.where(np.isnan(y), 0.0, weight)  # what stands where no label is has no say
     else:
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if weight.max() > LARGEST_WEIGHT:
+        raise ValueError(f"sample_weight must be <= {LARGEST_WEIGHT:g}. Got max {weight.max():g}.")
     if not weight.any():
         raise ValueError("sample_weight must hold at least one weight that is not zero.")
     return weight / weight[weight > 0].mean()

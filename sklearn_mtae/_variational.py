@@ -13,10 +13,11 @@ from torch import Tensor
 
 from ._base import BaseAutoencoder
 from ._coded import Coded, cells_of
-from ._data import Data, block_rows, blocks, dense, describe
+from ._data import Data, block_rows, blocks, dense
 from ._devices import living_threads
 from ._diagnosis import Diagnosed
 from ._index import evenly
+from ._limits import find_range
 from ._parts import DTYPES
 from ._validation import Interval, StrOptions, check_cells, check_support, resolve
 from .nn.importance import Draws, draw
@@ -112,15 +113,15 @@ class BaseVAE(Diagnosed):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Log-densities.
+            Log-densities; minus infinity of a row with an observed cell outside of the support of its likelihood, such
+            as a negative count.
         """
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
 
         def log_density(module: VAE, x: Tensor) -> Tensor:
             return self._draw(module, x, n_importance_samples).log_marginal() + module.units.log_jacobian(x)
 
-        x = self._check_rows(X)
-        return self._apply(log_density, x, n_draws=n_importance_samples) + self._log_shares(x)
+        return self._log_densities(log_density, X, n_draws=n_importance_samples)
 
     def impute(
         self,
@@ -159,24 +160,26 @@ class BaseVAE(Diagnosed):
             return self._restore(self._fill(x, lambda rows: self._expect(rows, n_importance_samples)), X)
 
         def several(module: VAE, x: Tensor) -> Tensor:
-            z = self._draw(module, x, n_importance_samples).resample(n_draws)
-            return module.generate(z)[0].movedim(0, 1)
+            draws = self._draw(module, x, n_importance_samples)
+            drawn = module.generate(draws.resample(n_draws))[0].movedim(0, 1)
+            return torch.where(draws.usable[:, None, None], drawn, float("nan"))
 
         seed, n_most = self._new_seed(random_state), max(n_draws, n_importance_samples)
         with seeded(seed):
-            drawn = self._decode(several, x, np.random.default_rng(seed), n_draws=n_most)
+            drawn = self._decode(several, x, np.random.default_rng(seed), n_draws=n_most, weighs=True)
         cells = cells_of(x) if isinstance(x, Coded) else dense(x)
         tables = np.where(np.isnan(cells), drawn.swapaxes(0, 1), cells)
         return tables if self._table is None else [self._restore(table, X) for table in tables]
 
-    def _expect(self, x: NDArray, n_importance_samples: int) -> NDArray:
+    def _expect(self, x: Any, n_importance_samples: int) -> NDArray:
         """Return the mean of each cell of checked rows, given the observed cells of its row."""
 
         def mean(module: VAE, x: Tensor) -> Tensor:
             draws = self._draw(module, x, n_importance_samples)
-            return torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), module.reconstruct(draws.z))
+            mean = torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), module.expect(draws.z))
+            return module.units.inverse(mean)
 
-        return self._decode(mean, x, n_draws=n_importance_samples)
+        return self._decode(mean, x, n_draws=n_importance_samples, weighs=True)
 
     def _draw(self, module: VAE, x: Tensor, n_draws: int) -> Draws:
         """Return weighted codes of each row."""
@@ -195,9 +198,9 @@ class BaseVAE(Diagnosed):
     def _learn_rows(self, module: VAE, data: Data) -> None:  # type: ignore[override]
         if module.prior.n_learned:
             chosen = evenly(data.taking_part, module.prior.n_learned)
-            rows = module.units(torch.from_numpy(dense(data.x[chosen])))
+            rows = module.units(torch.from_numpy(dense(data.x[chosen])), DTYPES[self.dtype])
             # In training, `fill` would corrupt them.
-            module.prior.learn(module.eval().fill(rows.to(DTYPES[self.dtype])))
+            module.prior.learn(module.eval().fill(rows))
             module.train()
 
     def _resolve_beta(self) -> float | Callable[[float], float]:
@@ -256,7 +259,10 @@ class BaseVAE(Diagnosed):
             shape = (max(MIN_DRAWS, DRAWS_PER_SAMPLE * n_rows), 1, module.prior.n_components)
             seed = int(torch.randint(np.iinfo(np.int32).max, ()))
             noise = torch.randn(shape, dtype=torch.float64)
-            yield draw(module, x, noise, seed).resample(n_rows)[:, 0]
+            draws = draw(module, x, noise, seed)
+            if not draws.usable:
+                raise ValueError(self._too_far(dense(row)[0], "The row of conditions"))
+            yield draws.resample(n_rows)[:, 0]
 
     def _check_conditions(self, conditions: Mapping[Any, Any]) -> Any:
         """Return the row of the given cells, NaN elsewhere."""
@@ -268,8 +274,7 @@ class BaseVAE(Diagnosed):
             raise ValueError(f"conditions must name columns of X. Got {unknown}; the columns are {names}.")
         cells = [conditions.get(name, np.nan) for name in names]
         row = check_cells(cells, self._table)
-        likelihood = self._with(self._blueprint)._make_likelihood()
-        check_support(describe(row), likelihood, "conditions", "the column", self._expanded_names)
+        check_support(find_range(row), self._limits, "conditions", "the column", self._expanded_names)
         return row
 
     def _new_seed(self, random_state: Any) -> int:
