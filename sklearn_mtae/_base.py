@@ -15,7 +15,9 @@ from torch import Tensor
 
 from ._callbacks import CallbackSupportMixin  # pyright: ignore[reportAttributeAccessIssue]
 from ._columns import needs_positive, takes_sparse
+from ._containers import plain
 from ._data import block_rows, blocks, dense, tensor
+from ._filled import as_it_came, fill, missing_cells
 from ._interpretation import Interpretable
 from ._net import Net
 from ._parts import DTYPES
@@ -94,7 +96,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             DataFrame with the dtypes of X, whole numbers rounded, where the estimator was fitted to one.
         """
         check_is_fitted(self)
-        codes = check_array(Z, dtype=FLOATS, input_name="Z")
+        codes = check_array(plain(Z), dtype=FLOATS, input_name="Z")
         n_columns = codes.shape[1]
         if n_columns != self._n_features_out:
             raise ValueError(f"Z must have {self._n_features_out} columns, one per component. Got {n_columns} instead.")
@@ -126,10 +128,11 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, n_features)
-            The rows, observed cells as they were.
+            A copy of X with values in its missing cells, all else as it came: a frame where X is one. A column gets
+            another dtype only where its own cannot hold the values. Whole numbers are rounded where the estimator was
+            fitted to a frame with whole numbers there.
         """
-        x = dense(self._check_rows(X))
-        return self._restore(self._fill(x, self._reconstruct), X)
+        return self._fill(X, lambda rows: [self._reconstruct(rows)])[0]
 
     def score_samples(self, X: ArrayLike) -> NDArray:
         """Return log p(x given code(x)) of each row: minus the distortion.
@@ -213,16 +216,22 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """Return the means of the columns given the codes of checked rows."""
         return self._apply(lambda module, x: module.reconstruct(module.encode(module.fill(x))), x)
 
-    @staticmethod
-    def _fill(x: NDArray, expect: Callable[[NDArray], NDArray]) -> NDArray:
-        """Return rows whose missing cells have been replaced by what a function of the rows with gaps expects there."""
-        gaps = np.isnan(x)
-        rows = gaps.any(axis=1)
-        if not rows.any():
-            return x
-        filled = x.copy()
-        filled[rows] = np.where(gaps[rows], expect(x[rows]), x[rows])
-        return filled
+    def _fill(self, X: Any, expect: Callable[[NDArray], list[NDArray]], n_tables: int = 1) -> list[Any]:
+        """Return copies of X, their missing cells filled by what a function makes of the rows that have some."""
+        table = plain(X)
+        gaps = missing_cells(table)
+        return [as_it_came(X, fill(table, gaps, part)) for part in self._decode_rows(table, gaps, expect, n_tables)]
+
+    def _decode_rows(
+        self, X: Any, gaps: NDArray[np.bool_], expect: Callable[[NDArray], list[NDArray]], n_tables: int = 1
+    ) -> list[list[Any]]:
+        """Return tables of what a function makes of the rows with gaps, each in parts, as X's columns."""
+        x, index = self._check_rows(X), np.flatnonzero(gaps.any(axis=1))
+        tables: list[list[Any]] = [[] for _ in range(n_tables)]
+        for rows in blocks(len(index), block_rows(self._n_columns)):
+            for table, columns in zip(tables, expect(dense(x[index[rows]])), strict=True):
+                table.append(self._restore(columns))
+        return tables
 
     def _restore(self, columns: NDArray, like: Any = None) -> Any:
         """Return columns of the model as those of X: a frame where the estimator was fitted to one."""

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 
 from ._checkpoint import Checkpoint
 from ._columns import is_per_column, learn_table
+from ._containers import plain
 from ._data import Columns, Data, Rows, describe, set_units, standardized_columns
 from ._devices import resolve_device
 from ._index import AllRows
@@ -162,6 +163,7 @@ class Planned(Composed):
 
     def _check_features(self, X: Any, *, reset: bool) -> Any:
         """Return the columns of X as the model sees them; with `reset`, learn what they are."""
+        X = plain(X)
         if not reset:
             return check_features(self, X, self._table, reset=False)
         self._table = None

@@ -436,7 +436,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         return r2_score(y, self.predict(X), sample_weight=sample_weight)
 
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
-        return check_targets(y, x), task_names(y)
+        names = task_names(y)
+        return check_targets(y, x, names), names
 
     def _make_task_likelihood(self) -> Likelihood:
         names = self.task_names_

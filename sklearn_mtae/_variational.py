@@ -14,6 +14,7 @@ from torch import Tensor
 from ._base import BaseAutoencoder
 from ._data import Data, blocks, dense, describe
 from ._diagnosis import Diagnosed
+from ._filled import put
 from ._index import evenly
 from ._parts import DTYPES
 from ._validation import Interval, StrOptions, check_cells, check_support, resolve
@@ -147,22 +148,25 @@ class BaseVAE(Diagnosed):
         Returns
         -------
         ndarray of shape (n_samples, n_features) or (n_draws, n_samples, n_features), or DataFrame or list of them
-            The rows, observed cells as they were; frames where the estimator was fitted to one.
+            Copies of X with values in its missing cells, all else as it came: frames where X is one. A column gets
+            another dtype only where its own cannot hold the values. Whole numbers are rounded where the estimator was
+            fitted to a frame with whole numbers there.
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
-        x = dense(self._check_rows(X))
         if n_draws == 1:
-            return self._restore(self._fill(x, lambda rows: self._expect(rows, n_importance_samples)), X)
+            return self._fill(X, lambda rows: [self._expect(rows, n_importance_samples)])[0]
 
         def several(module: VAE, x: Tensor) -> Tensor:
             z = self._draw(module, x, n_importance_samples).resample(n_draws)
             return module.generate(z)[0].movedim(0, 1)
 
+        def drawn(rows: NDArray) -> list[NDArray]:
+            return list(self._apply(several, rows, n_draws=max(n_draws, n_importance_samples)).swapaxes(0, 1))
+
         with seeded(self._new_seed(random_state)):
-            drawn = self._apply(several, x, n_draws=max(n_draws, n_importance_samples))
-        tables = np.where(np.isnan(x), drawn.swapaxes(0, 1), x)
-        return tables if self._table is None else [self._restore(table, X) for table in tables]
+            tables = self._fill(X, drawn, n_draws)
+        return np.stack(tables) if self._table is None and isinstance(tables[0], np.ndarray) else tables
 
     def _expect(self, x: NDArray, n_importance_samples: int) -> NDArray:
         """Return the mean of each cell of checked rows, given the observed cells of its row."""
@@ -228,7 +232,10 @@ class BaseVAE(Diagnosed):
                 parts = [part.numpy() for part in module.sample(n_samples)]
             else:
                 parts = self._sample_given(module, self._check_conditions(conditions), n_samples)
-        return [self._restore(parts[0]), *parts[1:]]
+        table = self._restore(parts[0])
+        positions = {name: j for j, name in enumerate(self._names_in)}
+        given = {positions[name]: value for name, value in (conditions or {}).items()}
+        return [put(table, given), *parts[1:]]
 
     def _sample_given(self, module: VAE, row: NDArray, n_samples: int) -> list[NDArray]:
         """Draw rows given the cells of a row of shape (1, n_columns) that are not NaN."""
@@ -240,9 +247,7 @@ class BaseVAE(Diagnosed):
             noise = torch.randn(shape, dtype=torch.float64)
             codes = draw(module, module.units(torch.from_numpy(row)), noise, seed).resample(n_rows)[:, 0]
             parts.append([part.numpy() for part in module.generate(codes)])
-        columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
-        columns[0] = np.where(np.isnan(row), columns[0], row)
-        return columns
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def _check_conditions(self, conditions: Mapping[Any, Any]) -> NDArray:
         """Return the row of the given cells, NaN elsewhere."""
