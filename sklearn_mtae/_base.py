@@ -22,7 +22,7 @@ from ._interpretation import Interpretable
 from ._net import Net
 from ._parts import DTYPES
 from ._state import Cache, load, place
-from ._validation import FLOATS, check_out
+from ._validation import FLOATS, as_numbers, check_out
 from ._version import __version__
 from .nn.models import Autoencoder
 
@@ -96,7 +96,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             DataFrame with the dtypes of X, whole numbers rounded, where the estimator was fitted to one.
         """
         check_is_fitted(self)
-        codes = check_array(plain(Z), dtype=FLOATS, input_name="Z")
+        codes = check_array(as_numbers(plain(Z)), dtype=FLOATS, input_name="Z")
         n_columns = codes.shape[1]
         if n_columns != self._n_features_out:
             raise ValueError(f"Z must have {self._n_features_out} columns, one per component. Got {n_columns} instead.")
@@ -219,14 +219,14 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _fill(self, X: Any, expect: Callable[[NDArray], list[NDArray]], n_tables: int = 1) -> list[Any]:
         """Return copies of X, their missing cells filled by what a function makes of the rows that have some."""
         table = plain(X)
-        gaps = missing_cells(table)
-        return [as_it_came(X, fill(table, gaps, part)) for part in self._decode_rows(table, gaps, expect, n_tables)]
+        x, gaps = self._check_rows(table), missing_cells(table)
+        return [as_it_came(X, fill(table, gaps, part)) for part in self._decode_rows(x, gaps, expect, n_tables)]
 
     def _decode_rows(
-        self, X: Any, gaps: NDArray[np.bool_], expect: Callable[[NDArray], list[NDArray]], n_tables: int = 1
+        self, x: Any, gaps: NDArray[np.bool_], expect: Callable[[NDArray], list[NDArray]], n_tables: int = 1
     ) -> list[list[Any]]:
-        """Return tables of what a function makes of the rows with gaps, each in parts, as X's columns."""
-        x, index = self._check_rows(X), np.flatnonzero(gaps.any(axis=1))
+        """Return tables of what a function makes of the checked rows that have gaps, each in parts, as X's columns."""
+        index = np.flatnonzero(gaps.any(axis=1))
         tables: list[list[Any]] = [[] for _ in range(n_tables)]
         for rows in blocks(len(index), block_rows(self._n_columns)):
             for table, columns in zip(tables, expect(dense(x[index[rows]])), strict=True):

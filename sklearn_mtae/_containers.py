@@ -1,7 +1,7 @@
 """The containers that X, y and weights come in: what is read of them, and which of their cells are missing."""
 
 import sys
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,13 @@ NAN = float("nan")
 
 # What cannot be used as a number, by the types of the cells, and what to do about it.
 REFUSED = {
-    (date, timedelta, np.datetime64, np.timedelta64): "{owner} holds dates or durations, such as {value!r}; turn it "
+    (
+        date,
+        time,
+        timedelta,
+        np.datetime64,
+        np.timedelta64,
+    ): "{owner} holds dates or durations, such as {value!r}; turn it "
     "into a number first, such as the days since a date.",
     (complex, np.complexfloating): "Complex data not supported: {owner} holds {value!r}.",
     (np.void,): "{owner} holds records, such as {value!r}; pass a data frame, as pandas.DataFrame(records) makes one.",

@@ -4,6 +4,7 @@ A column, or an array, gets another dtype only where its own cannot hold what is
 """
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ def fill(X: Any, gaps: NDArray[np.bool_], decoded: list) -> Any:
     DataFrame or ndarray of shape (n_samples, n_features)
         A pandas or polars frame where X is one.
     """
+    X = X if is_frame(X) or is_polars(X) else _array(X)
     among = gaps[gaps.any(axis=1)]
     cells, dtypes = {}, _dtypes(X)
     for j in np.flatnonzero(gaps.any(axis=0)).tolist():
@@ -121,12 +123,11 @@ def append(X: Any, indicators: NDArray[np.bool_], names: NDArray) -> Any:
 
 
 def as_it_came(X: Any, filled: Any) -> Any:
-    """Return a filled table for what the user passed: objects that are all numbers as floats, unless X held objects."""
+    """Return a filled table for what was passed: objects that are all numbers as numbers, unless X held objects."""
     if not isinstance(filled, np.ndarray) or filled.dtype != OBJECT or getattr(X, "dtype", None) == OBJECT:
         return filled
     numbers = _narrowed(filled.ravel())
-    floats = numbers.dtype.kind in PLAIN and _survive(numbers, np.dtype(np.float64))
-    return numbers.astype(np.float64).reshape(filled.shape) if floats else filled
+    return numbers.reshape(filled.shape) if numbers.dtype.kind in PLAIN else filled
 
 
 def _missing(column: Any) -> NDArray[np.bool_]:
@@ -164,9 +165,12 @@ def _values(table: Any, j: int) -> NDArray:
 
 
 def _narrowed(objects: NDArray) -> NDArray:
-    """Return objects as numbers where all of them are."""
+    """Return objects as numbers where all of them are numbers, and the same in one dtype."""
     numbers = np.asarray(objects.tolist())
-    return numbers if numbers.dtype.kind in PLAIN and numbers.ndim == 1 else objects
+    if numbers.dtype.kind not in PLAIN or numbers.ndim != 1:
+        return objects
+    integers = np.array([v for v in objects if isinstance(v, Integral)])
+    return numbers if _survive(integers, numbers.dtype) else objects
 
 
 def _within(dtype: Any, values: NDArray) -> NDArray:
@@ -235,8 +239,11 @@ def _in_column(column: Any, where: NDArray[np.bool_], values: NDArray) -> Any:
     if isinstance(dtype, pd.SparseDtype):
         dense = pd.Series(_in_column(column.sparse.to_dense(), where, values))
         return pd.arrays.SparseArray(dense, dtype=pd.SparseDtype(dense.dtype, dtype.fill_value))
-    held = _holds(dtype, values)
-    cells = (column if held else column.astype(_wider_in_pandas(column[~where], values))).array.copy()
+    if not _holds(dtype, values):
+        # What is written over need not fit; masked, it would change the dtype of numpy's columns.
+        column = column if isinstance(dtype, np.dtype) else column.mask(where)
+        column = column.astype(_wider_in_pandas(column[~where], values))
+    cells = column.array.copy()
     cells[where] = values.astype(_unit(cells.dtype)) if cells.dtype.kind in PLAIN else values
     return cells
 

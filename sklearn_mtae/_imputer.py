@@ -183,8 +183,8 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             model._check_rows(table)  # raises the error that says what is wrong
         missing, empty = missing_cells(table), self._is_empty
         gaps = missing & ~empty
-        rows = _hide(table, empty, missing)
-        (decoded,) = model._decode_rows(rows, gaps, lambda x: [model._expect(x, self.n_importance_samples)])
+        x = model._check_rows(_hide(table, empty, missing))
+        (decoded,) = model._decode_rows(x, gaps, lambda x: [model._expect(x, self.n_importance_samples)])
         filled = fill(table, gaps, decoded)
         if self.keep_empty_features:
             columns = np.flatnonzero(missing.any(axis=0) & empty).tolist()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from ._containers import plain
 from ._labels import observed_labels
 from ._tasks import is_missing
 
@@ -82,7 +83,7 @@ def _check_rows(name: Any, x: Any) -> Any:
         kind = f"{type(x).__module__.split('.')[0]}.{type(x).__name__}"
         raise TypeError(f"The X of task {name!r} must be an array or a pandas frame. Got {kind} instead.")
     if not hasattr(x, "iloc"):
-        x = np.asarray(x)
+        x = np.asarray(plain(x))
         x = x if x.dtype.kind == "f" else x.astype(np.float64)
     if x.ndim != 2:
         raise ValueError(f"The X of task {name!r} must have two dimensions. Got shape {x.shape} instead.")
@@ -93,6 +94,7 @@ def _check_rows(name: Any, x: Any) -> Any:
 
 
 def _check_labels(name: Any, y: Any) -> Any:
+    y = plain(y)
     if not hasattr(y, "shape"):
         y = np.asarray(y, dtype=object)  # with strings among them NumPy would write a missing label as "nan"
     if len(y.shape) != 1:

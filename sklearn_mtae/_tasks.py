@@ -44,6 +44,8 @@ def target_columns(y: Any) -> list[NDArray]:
         if array.ndim not in (1, 2):
             raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_tasks). Got {array.shape} instead.")
         columns = [array] if array.ndim == 1 else list(array.T)
+    if not columns:
+        raise ValueError("y must have at least one column, one per task. Got none.")
     for column, name in zip(columns, task_names(y), strict=True):
         check_kind(column, f"task {name!r}")
     return columns

@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ._containers import numbers, plain
+from ._containers import check_kind, is_polars, numbers, plain
 from ._data import Columns, block_rows, blocks
 from ._index import is_mapped
 from ._table import PLAIN, Table, is_frame
@@ -33,6 +33,7 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "as_numbers",
     "check_cells",
     "check_feature_names",
     "check_features",
@@ -90,17 +91,22 @@ def check_features(estimator: BaseEstimator, X: Any, table: Table | None, *, res
     check = {"dtype": FLOATS, "ensure_all_finite": _finite(X), "accept_sparse": "csr"}
     if hasattr(X, "columns"):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return check_array(_as_numbers(X), estimator=estimator, input_name="X", **check)
-    x = validate_data(estimator, _as_numbers(X), reset=reset, **check)
+        return check_array(as_numbers(X), estimator=estimator, input_name="X", **check)
+    x = validate_data(estimator, as_numbers(X), reset=reset, **check)
     return _check_blocks(x, "X", type(estimator).__name__) if is_mapped(X) else x
 
 
-def _as_numbers(X: Any) -> Any:
+def as_numbers(X: Any) -> Any:
     """Return a table whose cells are objects or dates as floats, or an error that names the column; others as X."""
     kind = getattr(getattr(X, "dtype", None), "kind", "O")
     if issparse(X) or kind in PLAIN or is_frame(X):
         return X
+    if is_polars(X):
+        for column in X:  # all together, polars makes numbers of dates
+            check_kind(column.to_numpy(), f"column {column.name!r}")
     cells = np.asarray(X)
+    if cells.dtype.kind == "V":
+        check_kind(cells.ravel(), "the table")
     if cells.ndim != 2 or not cells.size or cells.dtype.kind in PLAIN + "US":
         return X
     names = X.columns if hasattr(X, "columns") else range(cells.shape[1])
@@ -203,6 +209,8 @@ def check_out(out: Any, shape: tuple[int, ...]) -> None:
     if out.shape != shape or out.dtype.kind != "f" or not out.flags.writeable:
         got = f"{'' if out.flags.writeable else 'read-only '}{out.dtype} of shape {out.shape}"
         raise ValueError(f"out must be a writeable floating-point array of shape {shape}. Got {got} instead.")
+    if any(stride == 0 and size > 1 for stride, size in zip(out.strides, out.shape, strict=True)):
+        raise ValueError(f"out must have a place for each cell. Got one with strides {out.strides} instead.")
 
 
 def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> NDArray | None:
@@ -216,6 +224,8 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
     if sample_weight is None:
         return None
     sample_weight = plain(sample_weight)
+    if isinstance(sample_weight, np.ndarray):
+        check_kind(sample_weight.ravel(), "sample_weight")
     if y is not None and len(getattr(sample_weight, "shape", ())) == 2:
         weight = check_array(sample_weight, dtype=np.float64, ensure_non_negative=True, input_name="sample_weight")
         if weight.shape != y.shape:
