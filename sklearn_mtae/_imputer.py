@@ -51,9 +51,10 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         Codes per row that are drawn and weighed.
     add_indicator : bool, default=False
         Whether to append a column of indicators, 1 where a cell was missing, for each column that had missing cells in
-        `fit`.
+        `fit`. No column of X may be called as one of them is, such as "missingindicator_age".
     keep_empty_features : bool, default=False
-        Whether columns without an observed value in `fit` are kept, filled with 0, or left out.
+        Whether columns without an observed value in `fit`, whatever their dtype, are kept, filled with 0, or left out.
+        The model takes no notice of what they hold later.
     random_state : int, RandomState instance or None, default=None
         Seed of the model where `estimator` is None.
 
@@ -96,6 +97,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
 
     estimator_: VAETransformer
     indicator_: MissingIndicator | None
+    _is_empty: NDArray[np.bool_]
 
     def __init__(
         self,
@@ -141,7 +143,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         table = plain(X)
         two_dimensional = len(getattr(table, "shape", ())) == 2  # what is no table is refused by the model
         missing = missing_cells(table) if two_dimensional else np.empty((0, 0), dtype=bool)
-        empty = missing.all(axis=0)
+        empty: NDArray[np.bool_] = np.asarray(missing.all(axis=0))
         model = self._model(len(missing), _likely_names(table, len(empty)), empty)
         model.fit(_hide(table, empty, missing), sample_weight=sample_weight)
         indicator = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
@@ -149,7 +151,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             _check_names(model, indicator, empty & (not self.keep_empty_features))
         self.estimator_, self.indicator_, self._is_empty = model, indicator, empty
         if empty.any() and not self.keep_empty_features:
-            names = [model._names_in[column] for column in np.flatnonzero(empty)]
+            names = [model._names_in[column] for column in np.flatnonzero(empty).tolist()]
             warnings.warn(
                 f"Columns without an observed value are left out: {names}. Set keep_empty_features=True to keep them.",
                 stacklevel=2,
@@ -167,7 +169,8 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, n_features_out)
-            The rows, observed cells as they were, then the indicators; a DataFrame where the imputer was fitted to one.
+            A copy of X with values in its missing cells, all else as it came, then the indicators; a frame where X is
+            one. A column gets another dtype only where its own cannot hold the values.
 
         Raises
         ------
