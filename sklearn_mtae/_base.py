@@ -15,17 +15,19 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._callbacks import CallbackSupportMixin  # pyright: ignore[reportAttributeAccessIssue]
-from ._coded import Coded, cells_of
+from ._coded import Coded
 from ._columns import needs_positive, takes_sparse
+from ._containers import plain
 from ._data import block_rows, blocks, dense, tensor
 from ._devices import living_threads
+from ._filled import as_it_came, fill, missing_cells
 from ._index import Chosen
 from ._interpretation import Interpretable
 from ._limits import Limits, Range, check_size, find_range
 from ._net import Net
 from ._parts import DTYPES
 from ._state import Cache, load, place
-from ._validation import FLOATS, check_out, check_support
+from ._validation import FLOATS, as_numbers, check_out, check_support
 from ._version import __version__
 from .nn.models import Autoencoder
 
@@ -101,7 +103,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             DataFrame with the dtypes of X, whole numbers rounded, where the estimator was fitted to one.
         """
         check_is_fitted(self)
-        codes = check_array(Z, dtype=FLOATS, input_name="Z")
+        codes = check_array(as_numbers(plain(Z)), dtype=FLOATS, input_name="Z")
         n_columns = codes.shape[1]
         if n_columns != self._n_features_out:
             raise ValueError(f"Z must have {self._n_features_out} columns, one per component. Got {n_columns} instead.")
@@ -136,9 +138,11 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, n_features)
-            The rows, observed cells as they were.
+            A copy of X with values in its missing cells, all else as it came: a frame where X is one. A column gets
+            another dtype only where its own cannot hold the values. Whole numbers are rounded where the estimator was
+            fitted to a frame with whole numbers there.
         """
-        return self._restore(self._fill(self._check_rows(X), self._reconstruct), X)
+        return self._fill(X, lambda rows: [self._reconstruct(rows)])[0]
 
     def score_samples(self, X: ArrayLike) -> NDArray:
         """Return log p(x given code(x)) of each row: minus the distortion.
@@ -276,15 +280,22 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         narrow = None if self._table is None else partial(self._table.narrow, draws=draws)
         return self._apply(function, array, finish=narrow, **options)
 
-    @staticmethod
-    def _fill(x: Any, expect: Callable[[Any], NDArray]) -> NDArray:
-        """Return rows whose missing cells have been replaced by what a function of the rows with gaps expects there."""
-        filled = cells_of(x).copy() if isinstance(x, Coded | np.ndarray) else dense(x)
-        gaps = np.isnan(filled)
-        rows = np.flatnonzero(gaps.any(axis=1))
-        if len(rows):
-            filled[rows] = np.where(gaps[rows], expect(Chosen(x, rows)), filled[rows])
-        return filled
+    def _fill(self, X: Any, expect: Callable[[Any], list[NDArray]], n_tables: int = 1) -> list[Any]:
+        """Return copies of X, their missing cells filled by what a function makes of the rows that have some."""
+        table = plain(X)
+        x, gaps = self._check_rows(table), missing_cells(table)
+        return [as_it_came(X, fill(table, gaps, part)) for part in self._decode_rows(x, gaps, expect, n_tables)]
+
+    def _decode_rows(
+        self, x: Any, gaps: NDArray[np.bool_], expect: Callable[[Any], list[NDArray]], n_tables: int = 1
+    ) -> list[list[Any]]:
+        """Return tables of what a function makes of the checked rows that have gaps, each in parts, as X's columns."""
+        index = np.flatnonzero(gaps.any(axis=1))
+        tables: list[list[Any]] = [[] for _ in range(n_tables)]
+        for rows in blocks(len(index), block_rows(self._n_columns)):
+            for table, columns in zip(tables, expect(Chosen(x, index[rows])), strict=True):
+                table.append(self._restore(columns))
+        return tables
 
     def _restore(self, columns: NDArray, like: Any = None) -> Any:
         """Return values of the columns of X as they were: a frame where the estimator was fitted to one."""
@@ -415,7 +426,7 @@ def _overflown(result: NDArray, dtype: np.dtype, open_below: bool) -> NDArray[np
     with np.errstate(over="ignore"):
         result = result.astype(dtype, copy=False)
     admitted = np.isfinite(result) | (open_below & np.isneginf(result))
-    return np.logical_not(admitted.reshape(len(result), -1).all(axis=1, keepdims=True)[:, 0])
+    return ~np.asarray(admitted.reshape(len(result), -1).all(axis=1))
 
 
 def _at_least(densities: NDArray) -> NDArray:

@@ -151,7 +151,9 @@ def blocks(n_rows: int, size: int) -> Iterator[slice]:
 
 def tensor(array: NDArray) -> Tensor:
     """Return a tensor over the array's memory, or over a copy where torch cannot read it there or might write to it."""
-    shared = array.flags.writeable and array.flags.c_contiguous and array.dtype.isnative
+    # An array of one row counts as contiguous whatever its strides are, which torch wants positive.
+    usual = tuple(np.cumprod([array.itemsize, *array.shape[:0:-1]])[::-1].tolist())
+    shared = array.flags.carray and array.dtype.isnative and array.strides == usual
     return torch.from_numpy(array if shared else np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
 
 

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from ._base import BaseAutoencoder
+from ._containers import plain
 from ._data import Columns, Data, dense, describe, set_units, standardized_columns
 from ._index import AllRows, evenly
 from ._parameters import is_auto
@@ -182,7 +183,7 @@ class BaseMultiTaskVAE(BaseVAE):
         """Check features, targets and weights."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        x = self._check_features(X, reset=reset, sample_weight=sample_weight)
+        x, y = self._check_features(X, reset=reset, sample_weight=sample_weight), plain(y)
         targets, names = self._check_targets(y, x, reset=reset)
         weight = check_weights(sample_weight, x, targets)
         columns = describe(targets, weight)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_scalar
 
+from ._containers import plain
 from ._limits import Limits, find_range
 from ._selected import SelectedMembers
 from ._tasks import per_task, task_names
@@ -468,7 +469,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
             If a label is one that `fit` refuses, such as a negative count.
         """
         predicted = self.predict(X)
-        self._check_labels(check_targets(y, np.asarray(predicted)), sample_weight)
+        y = plain(y)
+        self._check_labels(check_targets(y, np.asarray(predicted), task_names(y)), sample_weight)
         return r2_score(self._named(y), predicted, sample_weight=sample_weight)
 
     def _check_labels(self, targets: NDArray, sample_weight: Any) -> None:
@@ -499,7 +501,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         return np.array([np.min(lows, axis=0), np.max(highs, axis=0)])
 
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
-        return check_targets(y, x), task_names(y)
+        names = task_names(y)
+        return check_targets(y, x, names), names
 
     def _make_task_likelihood(self) -> Likelihood:
         names = self.task_names_

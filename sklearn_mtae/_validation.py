@@ -1,11 +1,12 @@
 """Checks of what users pass; the only place that imports scikit-learn's private names."""
 
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Number
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import (
     _param_validation,
@@ -22,17 +23,19 @@ from sklearn.utils.validation import (
 )
 
 from ._coded import cells_of
+from ._containers import check_kind, is_polars, numbers, plain
 from ._data import Columns, block_rows, blocks
 from ._index import is_mapped
 from ._limits import Limits, Range, check_size
-from ._table import Table, is_frame
-from ._tasks import per_task
+from ._table import PLAIN, Table, is_frame
+from ._tasks import per_task, target_columns
 from .nn.likelihoods import Likelihood
 
 __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "as_numbers",
     "check_cells",
     "check_feature_names",
     "check_features",
@@ -95,14 +98,34 @@ def check_features(
     `unknown` and `weight` are those of `Table.encode`.
     """
     framed = is_frame(X) and not hasattr(X, "sparse")  # columns that are all of them sparse stay so
-    if table is not None and (table.expands or framed):
+    if framed or (table is not None and table.expands):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        x = table.encode(X, unknown, weight)
+        x = (table or Table.learn(X, [False] * X.shape[1])).encode(X, unknown, weight)
         check_array(cells_of(x), dtype=FLOATS, ensure_all_finite="allow-nan", estimator=estimator)
         return x
     check = {"dtype": FLOATS, "ensure_all_finite": _finite(X), "accept_sparse": "csr"}
-    x = validate_data(estimator, X, reset=reset, **check)
+    if hasattr(X, "columns"):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return check_array(as_numbers(X), estimator=estimator, input_name="X", **check)
+    x = validate_data(estimator, as_numbers(X), reset=reset, **check)
     return _check_blocks(x, "X", type(estimator).__name__) if is_mapped(X) else x
+
+
+def as_numbers(X: Any) -> Any:
+    """Return a table whose cells are objects or dates as floats, or an error that names the column; others as X."""
+    kind = getattr(getattr(X, "dtype", None), "kind", "O")
+    if issparse(X) or kind in PLAIN or is_frame(X):
+        return X
+    if is_polars(X):
+        for column in X:  # all together, polars makes numbers of dates
+            check_kind(column.to_numpy(), f"column {column.name!r}")
+    cells = np.asarray(X)
+    if cells.dtype.kind == "V":
+        check_kind(cells.ravel(), "the table")
+    if cells.ndim != 2 or not cells.size or cells.dtype.kind in PLAIN + "US":
+        return X
+    names = X.columns if hasattr(X, "columns") else range(cells.shape[1])
+    return np.stack([numbers(column, f"column {name!r}") for column, name in zip(cells.T, names, strict=True)], axis=1)
 
 
 def _finite(array: Any) -> str | bool:
@@ -123,8 +146,11 @@ def check_cells(cells: Sequence, table: Table | None) -> Any:
     return (table or Table.learn(row, [False] * len(cells))).encode(row)
 
 
-def check_targets(y: Any, X: NDArray) -> NDArray:
+def check_targets(y: Any, X: NDArray, names: Sequence[str]) -> NDArray:
     """Return y as a float array of shape (n_rows, n_tasks) with NaN where a label is missing."""
+    columns = target_columns(y)
+    if any(column.dtype.kind not in PLAIN for column in columns):
+        y = np.stack([numbers(column, f"task {name!r}") for column, name in zip(columns, names, strict=True)], axis=1)
     targets = check_array(y, ensure_2d=False, dtype=FLOATS, ensure_all_finite=_finite(y), input_name="y")
     check_consistent_length(X, targets)
     if is_mapped(y):
@@ -195,11 +221,13 @@ def check_out(out: Any, shape: tuple[int, ...]) -> None:
     """Raise an error where numbers of this shape cannot be written to `out`; None is for a new array."""
     if out is None:
         return
-    if not isinstance(out, np.ndarray):
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"out must be a numpy array or None. Got {type(out)} instead.")
     if out.shape != shape or out.dtype.kind != "f" or not out.flags.writeable:
         got = f"{'' if out.flags.writeable else 'read-only '}{out.dtype} of shape {out.shape}"
         raise ValueError(f"out must be a writeable floating-point array of shape {shape}. Got {got} instead.")
+    if any(stride == 0 and size > 1 for stride, size in zip(out.strides, out.shape, strict=True)):
+        raise ValueError(f"out must have a place for each cell. Got one with strides {out.strides} instead.")
 
 
 def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> NDArray | None:
@@ -213,8 +241,9 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
     """
     if sample_weight is None:
         return None
-    if not hasattr(sample_weight, "shape") and not isinstance(sample_weight, Number):
-        sample_weight = np.asarray(sample_weight)
+    sample_weight = plain(sample_weight)
+    if isinstance(sample_weight, np.ndarray):
+        check_kind(sample_weight.ravel(), "sample_weight")
     if y is not None and len(getattr(sample_weight, "shape", ())) == 2:
         weight = check_array(sample_weight, dtype=np.float64, ensure_non_negative=True, input_name="sample_weight")
         if weight.shape != y.shape:

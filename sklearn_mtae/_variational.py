@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._base import BaseAutoencoder
-from ._coded import Coded, cells_of
 from ._data import Data, block_rows, blocks, dense
 from ._devices import living_threads
 from ._diagnosis import Diagnosed
+from ._filled import put
 from ._index import evenly
 from ._limits import find_range
 from ._parts import DTYPES
@@ -151,13 +151,14 @@ class BaseVAE(Diagnosed):
         Returns
         -------
         ndarray of shape (n_samples, n_features) or (n_draws, n_samples, n_features), or DataFrame or list of them
-            The rows, observed cells as they were; frames where the estimator was fitted to one.
+            Copies of X with values in its missing cells, all else as it came: frames where X is one. A column gets
+            another dtype only where its own cannot hold the values. Whole numbers are rounded where the estimator was
+            fitted to a frame with whole numbers there.
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
-        x = self._check_rows(X)
         if n_draws == 1:
-            return self._restore(self._fill(x, lambda rows: self._expect(rows, n_importance_samples)), X)
+            return self._fill(X, lambda rows: [self._expect(rows, n_importance_samples)])[0]
 
         def several(module: VAE, x: Tensor) -> Tensor:
             draws = self._draw(module, x, n_importance_samples)
@@ -165,11 +166,14 @@ class BaseVAE(Diagnosed):
             return torch.where(draws.usable[:, None, None], drawn, float("nan"))
 
         seed, n_most = self._new_seed(random_state), max(n_draws, n_importance_samples)
+        draws = np.random.default_rng(seed)
+
+        def drawn(rows: Any) -> list[NDArray]:
+            return list(self._decode(several, rows, draws, n_draws=n_most, weighs=True).swapaxes(0, 1))
+
         with seeded(seed):
-            drawn = self._decode(several, x, np.random.default_rng(seed), n_draws=n_most, weighs=True)
-        cells = cells_of(x) if isinstance(x, Coded) else dense(x)
-        tables = np.where(np.isnan(cells), drawn.swapaxes(0, 1), cells)
-        return tables if self._table is None else [self._restore(table, X) for table in tables]
+            tables = self._fill(X, drawn, n_draws)
+        return np.stack(tables) if self._table is None and isinstance(tables[0], np.ndarray) else tables
 
     def _expect(self, x: Any, n_importance_samples: int) -> NDArray:
         """Return the mean of each cell of checked rows, given the observed cells of its row."""
@@ -238,9 +242,9 @@ class BaseVAE(Diagnosed):
             drawn = self._draw_rows(module, n_samples, row)
             parts = [[x if table is None else table.narrow(x, draws), *rest] for x, *rest in drawn]
         columns, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
-        if row is not None:
-            columns = np.where(np.isnan(cells_of(row)), columns, cells_of(row))
-        return [self._restore(columns), *rest]
+        positions = {name: j for j, name in enumerate(self._names_in)}
+        given = {positions[name]: value for name, value in (conditions or {}).items()}
+        return [put(self._restore(columns), given), *rest]
 
     def _draw_rows(self, module: VAE, n_samples: int, row: Any) -> Iterator[list[NDArray]]:
         """Yield blocks of drawn rows: columns, and targets if there are any; `row` has the given cells, if not None."""
