@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._table import is_frame
 from ._tasks import is_missing
 from ._vae import VAETransformer
-from ._validation import Interval, feature_names
+from ._validation import Interval, check_parameters, feature_names
 from .nn.objectives import IWAE
 
 N_STEPS, BATCH_SIZE = 4000, 64
@@ -226,6 +226,10 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         """Names of the features."""
         check_is_fitted(self)
         return self.estimator_.feature_names_in_
+
+    def _validate_params(self) -> None:
+        """Check the parameters by their constraints."""
+        check_parameters(self)
 
     def _model(self, n_rows: int) -> VAETransformer:
         """Return the model to fit to so many rows."""

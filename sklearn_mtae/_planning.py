@@ -26,6 +26,7 @@ from ._state import Cache, dump, load, place
 from ._table import Table, is_frame
 from ._validation import check_feature_names, check_features, check_support, check_weights
 from .nn.models import Autoencoder
+from .nn.words import short
 
 
 @dataclass
@@ -145,8 +146,9 @@ class Planned(Composed):
         for name, fitted in self._blueprint.items():
             if repr(getattr(self, name)) != repr(fitted):
                 raise ValueError(
-                    f"A fit that goes on needs the parameters that shape the model as they were. {name}={fitted!r} "
-                    f"became {getattr(self, name)!r}; fit from the start with warm_start=False."
+                    "A fit that goes on needs the parameters that shape the model as they were. "
+                    f"{name}={short(fitted)} became {short(getattr(self, name))}; fit from the start with "
+                    "warm_start=False."
                 )
         names = ["_seed", "_settings", "_optimizer_states", "_loss_states", "n_iter_", "loss_curve_"]
         names += ["validation_scores_", "term_curves_", "task_weights_"]
@@ -172,7 +174,7 @@ class Planned(Composed):
         if issparse(x) and standardized_columns(self._make_likelihood()).any():
             raise TypeError(
                 f"Sparse data was passed for X, which needs likelihoods whose columns are not centred, such as "
-                f"'multinomial' or 'poisson'. Got likelihood={self.likelihood!r}; use X.toarray(), or reduce the "
+                f"'multinomial' or 'poisson'. Got likelihood={short(self.likelihood)}; use X.toarray(), or reduce the "
                 "columns first: sklearn.decomposition.TruncatedSVD takes sparse data."
             )
         return x
@@ -208,7 +210,8 @@ class Planned(Composed):
 
     def _check_values(self, module: Autoencoder, data: Data) -> None:
         """Check the features against their likelihood."""
-        check_support(data.features, module.likelihood, f"likelihood={self.likelihood!r}", "X", self._expanded_names)
+        option = f"likelihood={short(self.likelihood)}"
+        check_support(data.features, module.likelihood, option, "X", self._expanded_names)
 
     def _learn_units(self, module: Autoencoder, data: Data) -> None:
         """Set location and scale of the features."""

@@ -25,6 +25,7 @@ from .nn.objectives import OBJECTIVES
 from .nn.posteriors import POSTERIORS, quasi_normal
 from .nn.priors import PRIORS
 from .nn.weightings import WEIGHTINGS
+from .nn.words import listed, named, short, suggest_each
 
 N_EPOCHS_KEPT = 7
 """Epochs of a member to choose among: the last one, half of them, a quarter of them ..."""
@@ -86,6 +87,8 @@ class SelectedMembers(BaseMultiTaskVAE):
 
     def _member_settings(self, data: Data, partial: bool) -> list[dict[str, Any]]:
         n_members = self._count_members(data, partial)
+        if not (self.member_params is None or isinstance(self.member_params, str)):
+            self._check_members(self.member_params)  # of a single model too, which has no use for them
         settings = self._settings_to_try(data.x.shape[1]) if n_members > 1 else [{}]
         return [settings[k % len(settings)] for k in range(n_members)]
 
@@ -123,15 +126,25 @@ class SelectedMembers(BaseMultiTaskVAE):
             own = {"embedding": embedding if self.architecture in TABLES and len(self.hidden_layer_sizes) else None}
             tried = [{**settings, **own} for settings in MEMBER_PARAMS]
             return [{name: value for name, value in own.items() if name in untouched} for own in tried]
-        settings = list(self.member_params)
+        return [dict(own) for own in self._check_members(self.member_params)] or [{}]
+
+    def _check_members(self, settings: Any) -> Sequence[Mapping[str, Any]]:
+        """Return the settings that were given; raise an error where they are none."""
+        if not isinstance(settings, list | tuple | np.ndarray):
+            raise TypeError(f"member_params must be a list of dicts of parameters. Got {short(settings)} instead.")
+        known = self.get_params(deep=False)
         for own in settings:
             if not isinstance(own, Mapping):
-                raise ValueError(f"member_params must hold dicts of parameters. Got {own!r} instead.")
-            fixed = FIXED & set(own)
+                raise ValueError(f"member_params must hold dicts of parameters. Got {short(own)} instead.")
+            fixed, unknown = FIXED & set(own), [name for name in own if name not in known]
             if fixed:
                 raise ValueError(f"member_params must leave out {sorted(fixed)}, in which members cannot differ.")
-            clone(self).set_params(**own)._validate_params()
-        return [dict(own) for own in settings] or [{}]
+            if unknown:
+                hint = suggest_each(unknown, set(known) - FIXED)
+                raise ValueError(f"member_params must hold parameters of the estimator. Got {listed(unknown)}.{hint}")
+            with named("member_params"):
+                clone(self).set_params(**own)._validate_params()
+        return settings
 
     def _kept_epochs(self, n_members: int) -> Sequence[int]:
         return [ceil(self.max_iter / 2**j) for j in range(N_EPOCHS_KEPT)] if n_members > 1 else ()

@@ -9,6 +9,8 @@ from scipy.sparse import issparse
 
 from ._labels import observed_labels
 from ._tasks import is_missing
+from ._validation import feature_columns, naming_cells
+from .nn.words import short
 
 __all__ = ["stack_tasks"]
 
@@ -57,7 +59,7 @@ def stack_tasks(tasks: Mapping[Any, tuple[Any, Any]]) -> tuple[Any, Any]:
            [nan, 7. ]])
     """
     if not isinstance(tasks, Mapping) or not tasks:
-        raise ValueError(f"tasks must be a dict {{name: (X, y)}} with at least one task. Got {tasks!r} instead.")
+        raise ValueError(f"tasks must be a dict {{name: (X, y)}} with at least one task. Got {short(tasks)} instead.")
     rows, labels = {}, {}
     for name, task in tasks.items():
         rows[name], labels[name] = _check_task(name, task)
@@ -70,7 +72,7 @@ def stack_tasks(tasks: Mapping[Any, tuple[Any, Any]]) -> tuple[Any, Any]:
 def _check_task(name: Any, task: Any) -> tuple[Any, Any]:
     """Return the rows of a task, a float array or a frame, and its labels, an array or a series."""
     if not isinstance(task, list | tuple) or len(task) != 2:
-        raise ValueError(f"Task {name!r} must be a pair (X, y). Got {type(task).__name__} instead.")
+        raise ValueError(f"Task {name!r} must be a pair (X, y). Got {short(task)} instead.")
     x, y = _check_rows(name, task[0]), _check_labels(name, task[1])
     if len(x) != len(y):
         raise ValueError(f"X and y of task {name!r} must have the same length. Got {len(x)} and {len(y)}.")
@@ -82,10 +84,12 @@ def _check_rows(name: Any, x: Any) -> Any:
         kind = f"{type(x).__module__.split('.')[0]}.{type(x).__name__}"
         raise TypeError(f"The X of task {name!r} must be an array or a pandas frame. Got {kind} instead.")
     if not hasattr(x, "iloc"):
-        x = np.asarray(x)
-        x = x if x.dtype.kind == "f" else x.astype(np.float64)
+        given, x = x, np.asarray(x)
+        with naming_cells("task", lambda: feature_columns(given), task=name):
+            x = x if x.dtype.kind == "f" or not x.ndim else x.astype(np.float64)
     if x.ndim != 2:
-        raise ValueError(f"The X of task {name!r} must have two dimensions. Got shape {x.shape} instead.")
+        got = f"shape {x.shape}" if x.ndim else short(x.item())
+        raise ValueError(f"The X of task {name!r} must have two dimensions. Got {got} instead.")
     if hasattr(x, "columns") and not x.columns.is_unique:
         twice = list(x.columns[x.columns.duplicated()])
         raise ValueError(f"The columns of the X of task {name!r} must have different names. Got {twice} twice.")
@@ -96,7 +100,8 @@ def _check_labels(name: Any, y: Any) -> Any:
     if not hasattr(y, "shape"):
         y = np.asarray(y, dtype=object)  # with strings among them NumPy would write a missing label as "nan"
     if len(y.shape) != 1:
-        raise ValueError(f"The y of task {name!r} must have one dimension. Got shape {tuple(y.shape)} instead.")
+        got = f"shape {tuple(y.shape)}" if y.shape else short(np.asarray(y).item())
+        raise ValueError(f"The y of task {name!r} must have one dimension. Got {got} instead.")
     return y if hasattr(y, "iloc") else _plain(np.asarray(y))
 
 

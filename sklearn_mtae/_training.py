@@ -13,7 +13,8 @@ from ._callbacks import FitTask, with_callbacks  # pyright: ignore[reportAttribu
 from ._data import Batches, Data, Rows, block_rows
 from ._devices import give_back, is_out_of_memory
 from ._member import Member
-from ._net import OWN_NAMES, EpochHook, EpochLog, Net, early_stopping
+from ._net import EpochHook, EpochLog, Net, early_stopping
+from ._net_params import check_made_optimizer, check_net_params
 from ._optimizer import VectorAdamW, dump_optimizer, load_optimizer
 from ._planning import Plan, Planned
 from ._shared_fits import find
@@ -22,6 +23,7 @@ from ._state import Cache
 from .nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
 from .nn.loss import Loss
 from .nn.models import Autoencoder
+from .nn.words import short
 
 
 class Trainable(Planned):
@@ -99,6 +101,7 @@ class Trainable(Planned):
             scheduled=member.scheduled,
             checkpoint=plan.checkpoint,
         ).initialize()
+        check_made_optimizer(net.optimizer_)
         load_optimizer(net, member.optimizer_state)
         failure = self._fit_net(net, member)
         names = ("train_loss", "train_terms", "valid_loss", "task_weights")
@@ -151,16 +154,13 @@ class Trainable(Planned):
     def _make_net(self, model: Autoencoder, loss: Loss, **training: Any) -> Net:
         """Compose the net from the parameters and what a training adds; it is not initialised yet."""
         own = self.net_params or {}
-        for name in own:
-            parameter = OWN_NAMES.get(name) or OWN_NAMES.get(name.split("__")[0])
-            if parameter:
-                raise ValueError(f"net_params must leave {name!r} out: {type(self).__name__} has {parameter!r} for it.")
+        check_net_params(own, type(self).__name__)
         optimizer: dict[str, Any] = {"optimizer": own.get("optimizer", VectorAdamW)}
         decoupled = optimizer["optimizer"] in (VectorAdamW, torch.optim.AdamW)
         if self.alpha and not decoupled:
             raise ValueError(
                 f"alpha must be 0 with an optimizer other than AdamW, whose weight decay alone is decoupled from the "
-                f"gradient. Got alpha={self.alpha} and {optimizer['optimizer']!r}."
+                f"gradient. Got alpha={self.alpha} and {short(optimizer['optimizer'])}."
             )
         if decoupled:
             optimizer["optimizer__weight_decay"] = 0.0
@@ -181,8 +181,6 @@ class Trainable(Planned):
         stop = [] if valid is None else [early_stopping(self.n_iter_no_change, self.tol)]
         log = [EpochLog()] if self.verbose else []
         users = (self.net_params or {}).get("callbacks") or []
-        if not isinstance(users, list | tuple):
-            raise ValueError(f"net_params must have a list for 'callbacks'. Got {users!r} instead.")
         return [EpochHook(task.begin_epoch, task.end_epoch), *stop, *log, *users]
 
     def _keep(self, plan: Plan) -> None:

@@ -1,11 +1,14 @@
 """Checks of what users pass; the only place that imports scikit-learn's private names."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import (
     _param_validation,
@@ -24,35 +27,92 @@ from sklearn.utils.validation import (
 from ._data import Columns, block_rows, blocks
 from ._index import is_mapped
 from ._table import Table, is_frame
-from ._tasks import per_task
+from ._tasks import is_missing, per_task, target_columns, task_names
 from .nn.likelihoods import Likelihood
+from .nn.words import alike, named, short, suggest
 
 __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
     "check_cells",
+    "check_codes",
     "check_feature_names",
     "check_features",
     "check_labels",
     "check_method_params",
     "check_out",
+    "check_parameters",
     "check_similarity",
     "check_sizes",
     "check_support",
     "check_targets",
     "check_task_weights",
     "check_weights",
+    "feature_columns",
     "feature_names",
+    "naming_cells",
     "resolve",
     "safe_indexing",
 ]
 
-Interval, StrOptions = _param_validation.Interval, _param_validation.StrOptions
-HasMethods = _param_validation.HasMethods
+Interval = _param_validation.Interval
 check_method_params, safe_indexing, feature_names = _check_method_params, _safe_indexing, _check_feature_names_in
 
 FLOATS = [np.float64, np.float32]
+REMEDIES = {
+    "X": "Column {name!r} of X must hold numbers. It holds {cell}: if that is a category, name the column "
+    "'categorical' in likelihood, as in likelihood={{{name!r}: 'categorical'}}; if it stands for a missing cell, write "
+    "NaN.",
+    "y": "Task {name!r} of y must hold numbers. It holds {cell}: if that is a class, take MultiTaskVAEClassifier; if "
+    "it stands for a missing label, write NaN.",
+    "Z": "Column {name!r} of Z must hold numbers. It holds {cell}.",
+    "task": "Column {name!r} of the X of task {task!r} must hold numbers, as X is an array. It holds {cell}: give a "
+    "data frame, whose columns may be categories.",
+}
+"""What an error says of a cell that is no number, and what to do about it."""
+
+
+class StrOptions(_param_validation.StrOptions):
+    """A str among some, which errors list in order."""
+
+    def __str__(self) -> str:
+        return f"a str among {{{', '.join(map(repr, sorted(self.options)))}}}"
+
+
+class HasMethods(_param_validation.HasMethods):
+    """An object that has some methods; not its class."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Return whether a value is one."""
+        return not isinstance(val, type) and super().is_satisfied_by(val)
+
+
+def check_parameters(estimator: BaseEstimator) -> None:
+    """Raise scikit-learn's error for the first parameter that its constraints do not allow.
+
+    The value is shown in short, and what may have been meant is asked for.
+    """
+    for name, value in estimator.get_params(deep=False).items():
+        own = [_param_validation.make_constraint(one) for one in estimator._parameter_constraints.get(name, ())]
+        if own and not any(one.is_satisfied_by(value) for one in own):
+            *others, last = (re.sub(r"sklearn_mtae\.[\w.]*\.", "sklearn_mtae.", str(one)) for one in own)
+            allowed = f"{', '.join(others)} or {last}" if others else last
+            raise _param_validation.InvalidParameterError(
+                f"The {name!r} parameter of {type(estimator).__name__} must be {allowed}. Got {short(value)} instead."
+                f"{_hint(name, value, own)}"
+            )
+
+
+def _hint(name: str, value: Any, constraints: Sequence[Any]) -> str:
+    """Return what may have been meant by a value that is not allowed, with a space before it."""
+    if isinstance(value, str):
+        return suggest(value, [option for one in constraints for option in getattr(one, "options", ())])
+    if isinstance(value, type) and any(isinstance(one, HasMethods) for one in constraints):
+        return f" Did you mean an instance, {value.__name__}()?"
+    if isinstance(value, Integral) and name.endswith("_sizes"):
+        return f" Did you mean ({value},)?"
+    return ""
 
 
 def resolve(option: str | Callable[..., Any], table: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
@@ -62,16 +122,18 @@ def resolve(option: str | Callable[..., Any], table: Mapping[str, Callable[..., 
 
 def check_sizes(sizes: Any, parameter: str) -> tuple[int, ...]:
     """Return the widths of hidden layers."""
+    if isinstance(sizes, Mapping | set | frozenset):
+        raise TypeError(f"{parameter} must be a list or a tuple, whose order counts. Got {short(sizes)} instead.")
     widths = tuple(sizes)
     if not all(isinstance(width, Integral) and int(width) >= 1 for width in widths):
-        raise ValueError(f"{parameter} must hold integers >= 1. Got {sizes!r} instead.")
+        raise ValueError(f"{parameter} must hold integers >= 1. Got {short(sizes)} instead.")
     return tuple(int(width) for width in widths)
 
 
 def check_feature_names(estimator: BaseEstimator, X: Any) -> None:
     """Learn the number of X's columns, and their names where it has names, whatever they hold."""
     if not hasattr(X, "columns"):
-        X = check_array(X, dtype=None, ensure_all_finite=False, accept_sparse="csr")
+        X = check_array(X, dtype=None, ensure_all_finite=False, accept_sparse="csr", input_name="X")
     validate_data(estimator, X, reset=True, skip_check_array=True)
 
 
@@ -85,8 +147,51 @@ def check_features(estimator: BaseEstimator, X: Any, table: Table | None, *, res
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return check_array(table.encode(X), dtype=FLOATS, ensure_all_finite="allow-nan", estimator=estimator)
     check = {"dtype": FLOATS, "ensure_all_finite": _finite(X), "accept_sparse": "csr"}
-    x = validate_data(estimator, X, reset=reset, **check)
+    with named("X"), naming_cells("X", lambda: feature_columns(X)):
+        x = validate_data(estimator, X, reset=reset, **check)
     return _check_blocks(x, "X", type(estimator).__name__) if is_mapped(X) else x
+
+
+@contextmanager
+def naming_cells(array: str, columns: Callable[[], Sequence[tuple[Any, NDArray]]], **where: Any) -> Iterator[None]:
+    """Let the error of what cannot be cast to floats within name the column and the cell, and give the remedy.
+
+    `array` is a key of `REMEDIES`, `columns` gives the names and cells of the columns, and `where` what else there is
+    to fill in.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        for name, column in columns():
+            for cell in column[~is_missing(column)] if column.dtype.kind in "OUS" else ():
+                if not _is_number(cell):
+                    remedy = REMEDIES[array].format(name=name, cell=short(cell), **where)
+                    raise alike(error)(f"{remedy} ({error})") from error
+        raise
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def feature_columns(X: Any) -> list[tuple[Any, NDArray]]:
+    """Return the names and cells of X's columns, of what is a table."""
+    if issparse(X) or not hasattr(X, "__len__"):
+        return []
+    array = np.asarray(X) if hasattr(X, "dtype") or hasattr(X, "columns") else np.asarray(X, dtype=object)
+    if array.ndim != 2:
+        return []
+    return list(zip(getattr(X, "columns", range(array.shape[1])), array.T, strict=True))
+
+
+def _label_columns(y: Any) -> list[tuple[Any, NDArray]]:
+    """Return the names and cells of y's columns, of what is a table."""
+    dimensions = 2 if hasattr(y, "columns") else np.ndim(np.asarray(y, dtype=object))
+    return list(zip(task_names(y), target_columns(y), strict=True)) if dimensions in (1, 2) else []
 
 
 def _finite(array: Any) -> str | bool:
@@ -101,6 +206,15 @@ def _check_blocks(array: NDArray, name: str, estimator: str | None = None) -> ND
     return array
 
 
+def check_codes(Z: Any, n_components: int) -> NDArray:
+    """Return codes as a float array of shape (n_rows, n_components)."""
+    with named("Z"), naming_cells("Z", lambda: feature_columns(Z)):
+        codes = check_array(Z, dtype=FLOATS, input_name="Z")
+    if codes.shape[1] != n_components:
+        raise ValueError(f"Z must have {n_components} columns, one per component. Got {codes.shape[1]} instead.")
+    return codes
+
+
 def check_cells(cells: Sequence, table: Table | None) -> NDArray:
     """Return the values of a row's cells as floats of shape (1, n_columns), categories expanded."""
     row = np.array([list(cells)], dtype=object)
@@ -109,7 +223,8 @@ def check_cells(cells: Sequence, table: Table | None) -> NDArray:
 
 def check_targets(y: Any, X: NDArray) -> NDArray:
     """Return y as a float array of shape (n_rows, n_tasks) with NaN where a label is missing."""
-    targets = check_array(y, ensure_2d=False, dtype=FLOATS, ensure_all_finite=_finite(y), input_name="y")
+    with named("y"), naming_cells("y", lambda: _label_columns(y)):
+        targets = check_array(y, ensure_2d=False, dtype=FLOATS, ensure_all_finite=_finite(y), input_name="y")
     check_consistent_length(X, targets)
     if is_mapped(y):
         _check_blocks(targets, "y")
@@ -146,9 +261,12 @@ def _needs(array: str, low: float, high: float) -> str:
 
 def check_task_weights(weights: Any, names: Sequence[str]) -> NDArray:
     """Return the weights of the tasks, given by name or by position."""
-    values = np.asarray(per_task(weights, names, "task_weighting"))
+    with named("task_weighting"):
+        values = np.asarray(per_task(weights, names, "task_weighting"))
     if values.ndim != 1 or values.dtype.kind not in "iuf" or not np.all(np.isfinite(values) & (values >= 0)):
-        raise ValueError(f"task_weighting must hold {len(names)} finite weights >= 0, one per task. Got {weights!r}.")
+        raise ValueError(
+            f"task_weighting must hold {len(names)} finite weights >= 0, one per task. Got {short(weights)} instead."
+        )
     return values.astype(np.float64)
 
 
@@ -160,7 +278,8 @@ def check_similarity(similarity: Any, names: Sequence[str]) -> NDArray:
             raise ValueError(f"task_similarity must name the tasks {list(names)} on both axes. Got {axes}.")
         order = [[axis.index(name) for name in names] for axis in axes]
         similarity = np.asarray(similarity)[np.ix_(*order)]
-    values = check_array(similarity, dtype=np.float64, input_name="task_similarity")
+    with named("task_similarity"):
+        values = check_array(similarity, dtype=np.float64, input_name="task_similarity")
     if values.shape != (len(names), len(names)):
         raise ValueError(f"task_similarity must have shape ({len(names)}, {len(names)}). Got {values.shape} instead.")
     for s, t in np.argwhere(~np.isclose(values, values.T)):
@@ -194,6 +313,11 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
     """
     if sample_weight is None:
         return None
+    with named("sample_weight"):
+        return _check_weights(sample_weight, X, y)
+
+
+def _check_weights(sample_weight: Any, X: NDArray, y: NDArray | None) -> NDArray:
     if not hasattr(sample_weight, "shape") and not isinstance(sample_weight, Number):
         sample_weight = np.asarray(sample_weight)
     if y is not None and len(getattr(sample_weight, "shape", ())) == 2:

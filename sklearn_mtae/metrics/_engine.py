@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as complete
 
 from sklearn_mtae._tasks import is_missing, target_columns
+from sklearn_mtae.nn.words import named, short
 
 Average = Literal["raw_values", "uniform_average"]
 
@@ -25,7 +26,7 @@ def score_tasks(
 ) -> Any:
     """Return the score of each task with enough labels, NaN for the others, or the mean of those that are not NaN."""
     if multioutput not in ("raw_values", "uniform_average"):
-        raise ValueError(f"multioutput must be 'raw_values' or 'uniform_average'. Got {multioutput!r} instead.")
+        raise ValueError(f"multioutput must be 'raw_values' or 'uniform_average'. Got {short(multioutput)} instead.")
     truths = target_columns(y_true)
     check_shapes(truths, predictions)
     if per_task is not None and len(per_task) != len(truths):
@@ -56,7 +57,8 @@ def _weights(sample_weight: ArrayLike | None, n_rows: int, n_tasks: int) -> Sequ
     """Return the weights of each task's labels."""
     if sample_weight is None:
         return [None] * n_tasks
-    weight = np.asarray(sample_weight, dtype=np.float64)
+    with named("sample_weight"):
+        weight = np.asarray(sample_weight, dtype=np.float64)
     if weight.shape not in ((n_rows,), (n_rows, n_tasks)):
         raise ValueError(f"sample_weight must have shape ({n_rows},) or ({n_rows}, {n_tasks}). Got {weight.shape}.")
     return [weight] * n_tasks if weight.ndim == 1 else list(weight.T)
@@ -112,7 +114,7 @@ def labels_of(labels: Sequence | None, n_tasks: int) -> list[NDArray | None]:
         return [None] * n_tasks
     per_task = [labels] if n_tasks == 1 and np.ndim(labels[0]) == 0 else list(labels)
     if len(per_task) != n_tasks or any(np.ndim(classes) != 1 for classes in per_task):
-        raise ValueError(f"labels must hold one array of classes for each of the {n_tasks} tasks. Got {labels!r}.")
+        raise ValueError(f"labels must hold one array of classes for each of the {n_tasks} tasks. Got {short(labels)}.")
     return [_typed(np.asarray(classes)) for classes in per_task]
 
 
