@@ -74,7 +74,9 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
         unknown = [name for name in option if name not in names]
         if unknown:
             hint = suggest_each(unknown, names)
-            raise ValueError(f"likelihood names unknown columns {unknown}. The columns are {listed(names)}.{hint}")
+            raise ValueError(
+                f"likelihood names unknown columns {listed(unknown)}. The columns are {listed(names)}.{hint}"
+            )
         chosen = [option.get(name) for name in names]
     elif not is_per_column(option):
         return [None] * len(names)

@@ -139,7 +139,9 @@ def _options(option: Any, classes: Sequence[NDArray], names: Sequence[str]) -> l
     if unknown:
         classes_known = listed(sorted(known, key=str))
         hint = suggest_each(unknown, known)
-        raise ValueError(f"class_weight names unknown classes {unknown}. The classes are {classes_known}.{hint}")
+        raise ValueError(
+            f"class_weight names unknown classes {listed(unknown)}. The classes are {classes_known}.{hint}"
+        )
     return [{label: weight for label, weight in option.items() if label in own.tolist()} for own in classes]
 
 
@@ -157,7 +159,7 @@ def _weights_by_class(option: Any, counts: NDArray, classes: NDArray, name: str)
     unknown = [label for label in option if label not in classes.tolist()]
     if unknown:
         raise ValueError(
-            f"class_weight names unknown classes {unknown} of task {name!r}. Its classes are "
+            f"class_weight names unknown classes {listed(unknown)} of task {name!r}. Its classes are "
             f"{listed(classes.tolist())}.{suggest_each(unknown, classes.tolist())}"
         )
     given = [option.get(label, 1.0) for label in classes.tolist()]

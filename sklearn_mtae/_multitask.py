@@ -41,7 +41,7 @@ from .nn.models import VAE, Autoencoder, MultiTaskVAE
 from .nn.schedules import SCHEDULES
 from .nn.sharing import SHARINGS, Heads
 from .nn.weightings import WEIGHTINGS, Aggregation, Fixed, Weighting, torchjd_aggregation
-from .nn.words import short
+from .nn.words import listed, short
 
 N_EMBEDDED = 10_000
 """Rows at most that an embedding learns its bins from."""
@@ -189,7 +189,9 @@ class BaseMultiTaskVAE(BaseVAE):
         if len(names) != len(self.task_names_):
             raise ValueError(f"y must have {len(self.task_names_)} columns, one per task. Got {len(names)} instead.")
         if hasattr(y, "columns") and names != self.task_names_:
-            raise ValueError(f"y must have the columns {self.task_names_}, in this order. Got {names} instead.")
+            raise ValueError(
+                f"y must have the columns {listed(self.task_names_)}, in this order. Got {listed(names)} instead."
+            )
 
     def _check_values(self, module: MultiTaskVAE, data: Data) -> None:
         super()._check_values(module, data)
@@ -379,7 +381,8 @@ class BaseMultiTaskVAE(BaseVAE):
         )
         if n_ours != n_theirs or (ours and theirs and ours != theirs):
             raise ValueError(
-                f"encoder must be fitted to the features of X, {ours or n_ours}. It was fitted to {theirs or n_theirs}."
+                "encoder must be fitted to the features of X, "
+                f"{listed(ours) if ours else n_ours}. It was fitted to {listed(theirs) if theirs else n_theirs}."
             )
 
     def _take_units(self, module: MultiTaskVAE, known: Autoencoder) -> None:

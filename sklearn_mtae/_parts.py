@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ._columns import make_likelihood
 from ._data import Data
 from ._making import function_of, make_coders
+from ._net_params import check_net_params
 from ._optimizer import State
 from ._state import Cache
 from ._table import Table
@@ -128,6 +129,7 @@ class Composed(BaseEstimator):
     def _validate_params(self) -> None:
         """Check the parameters by their constraints."""
         check_parameters(self)
+        check_net_params(self.net_params or {}, type(self).__name__)
 
     @abstractmethod
     def _make_module(self) -> Autoencoder:

@@ -178,7 +178,9 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         predictions = self._by_head("predict", X)
         columns, names, _ = _label_columns(y, self)
         if len(names) != len(self.task_names_) or (hasattr(y, "columns") and names != self.task_names_):
-            raise ValueError(f"y must have the columns {self.task_names_}, one per task. Got {names} instead.")
+            raise ValueError(
+                f"y must have the columns {listed(self.task_names_)}, one per task. Got {listed(names)} instead."
+            )
         check_consistent_length(predictions[0], *columns)
         weights = _weight_columns(sample_weight, columns)
         scores = np.array(list(map(_score_head, self.estimators_, columns, predictions, weights)))
@@ -295,7 +297,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         elif weights:
             unweighted = [n for n, h in zip(names, heads, strict=True) if not has_fit_parameter(h, "sample_weight")]
             if unweighted:
-                raise ValueError(f"sample_weight needs estimators that take it. Those of {unweighted} do not.")
+                raise ValueError(f"sample_weight needs estimators that take it. Those of {listed(unweighted)} do not.")
         return [
             {k: _weight_columns(v, columns)[task] if k.endswith("sample_weight") else v for k, v in own.items()}
             for task, own in enumerate(params)

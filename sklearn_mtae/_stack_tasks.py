@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 from ._labels import observed_labels
 from ._tasks import is_missing
 from ._validation import feature_columns, naming_cells
-from .nn.words import short
+from .nn.words import listed, short
 
 __all__ = ["stack_tasks"]
 
@@ -65,7 +65,7 @@ def stack_tasks(tasks: Mapping[Any, tuple[Any, Any]]) -> tuple[Any, Any]:
         rows[name], labels[name] = _check_task(name, task)
     framed = [name for name, x in rows.items() if hasattr(x, "iloc")]
     if 0 < len(framed) < len(rows):
-        raise ValueError(f"The X of all tasks must be frames, or all arrays. Got frames for {framed} only.")
+        raise ValueError(f"The X of all tasks must be frames, or all arrays. Got frames for {listed(framed)} only.")
     return _stack_frames(rows, labels) if framed else _stack_arrays(rows, labels)
 
 
@@ -92,7 +92,7 @@ def _check_rows(name: Any, x: Any) -> Any:
         raise ValueError(f"The X of task {name!r} must have two dimensions. Got {got} instead.")
     if hasattr(x, "columns") and not x.columns.is_unique:
         twice = list(x.columns[x.columns.duplicated()])
-        raise ValueError(f"The columns of the X of task {name!r} must have different names. Got {twice} twice.")
+        raise ValueError(f"The columns of the X of task {name!r} must have different names. Got {listed(twice)} twice.")
     return x
 
 
@@ -118,8 +118,8 @@ def _stack_arrays(rows: dict[Any, NDArray], labels: dict[Any, Any]) -> tuple[NDA
     widths = {name: x.shape[1] for name, x in rows.items()}
     if len(set(widths.values())) > 1:
         raise ValueError(
-            f"Arrays must have as many columns in each task. Got {widths}; pandas frames say by name which columns "
-            "the tasks share."
+            f"Arrays must have as many columns in each task. Got {short(widths)}; pandas frames say by name which "
+            "columns the tasks share."
         )
     columns = [_plain(np.asarray(y)) for y in labels.values()]
     numbers = all(column.dtype.kind == "f" for column in columns)

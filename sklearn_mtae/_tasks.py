@@ -32,7 +32,7 @@ def target_columns(y: Any) -> list[NDArray]:
     if hasattr(y, "columns"):
         names = list(y.columns)
         if len(set(names)) < len(names):
-            raise ValueError(f"The columns of y must have different names, one per task. Got {names}.")
+            raise ValueError(f"The columns of y must have different names, one per task. Got {listed(names)}.")
         return [np.asarray(y[name]) for name in names]
     array = np.asarray(y)
     if array.dtype.kind in "US" and not hasattr(y, "dtype"):
@@ -83,7 +83,7 @@ def per_task(option: Any, names: Sequence[str], parameter: str, default: Any = N
         unknown, absent = [n for n in values if n not in names], [n for n in names if n not in values]
         if unknown:
             hint = suggest_each(unknown, names)
-            raise ValueError(f"{parameter} names unknown tasks {unknown}. The tasks are {listed(names)}.{hint}")
+            raise ValueError(f"{parameter} names unknown tasks {listed(unknown)}. The tasks are {listed(names)}.{hint}")
         if absent and default is None:
             raise ValueError(f"{parameter} must have a value for each task. There is none for {listed(absent)}.")
         return [values.get(name, default) for name in names]

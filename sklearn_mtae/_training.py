@@ -14,7 +14,7 @@ from ._data import Batches, Data, Rows, block_rows
 from ._devices import give_back, is_out_of_memory
 from ._member import Member
 from ._net import EpochHook, EpochLog, Net, early_stopping
-from ._net_params import check_made_optimizer, check_net_params
+from ._net_params import check_made_optimizer
 from ._optimizer import VectorAdamW, dump_optimizer, load_optimizer
 from ._planning import Plan, Planned
 from ._shared_fits import find
@@ -154,7 +154,6 @@ class Trainable(Planned):
     def _make_net(self, model: Autoencoder, loss: Loss, **training: Any) -> Net:
         """Compose the net from the parameters and what a training adds; it is not initialised yet."""
         own = self.net_params or {}
-        check_net_params(own, type(self).__name__)
         optimizer: dict[str, Any] = {"optimizer": own.get("optimizer", VectorAdamW)}
         decoupled = optimizer["optimizer"] in (VectorAdamW, torch.optim.AdamW)
         if self.alpha and not decoupled:

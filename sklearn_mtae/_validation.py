@@ -29,7 +29,7 @@ from ._index import is_mapped
 from ._table import Table, is_frame
 from ._tasks import is_missing, per_task, target_columns, task_names
 from .nn.likelihoods import Likelihood
-from .nn.words import alike, named, short, suggest
+from .nn.words import alike, listed, named, short, suggest
 
 __all__ = [
     "HasMethods",
@@ -275,7 +275,7 @@ def check_similarity(similarity: Any, names: Sequence[str]) -> NDArray:
     if hasattr(similarity, "columns") and hasattr(similarity, "loc"):
         axes = (list(map(str, similarity.index)), list(map(str, similarity.columns)))
         if any(sorted(axis) != sorted(names) for axis in axes):
-            raise ValueError(f"task_similarity must name the tasks {list(names)} on both axes. Got {axes}.")
+            raise ValueError(f"task_similarity must name the tasks {listed(names)} on both axes. Got {short(axes)}.")
         order = [[axis.index(name) for name in names] for axis in axes]
         similarity = np.asarray(similarity)[np.ix_(*order)]
     with named("task_similarity"):

@@ -67,7 +67,10 @@ def check_features(features: Any, names: Sequence[str]) -> list[int]:
     places = {**{place: place for place in range(len(names))}, **{name: place for place, name in enumerate(names)}}
     unknown = [feature for feature in features if feature not in places]
     if unknown or not len(features):
-        raise ValueError(f"features must be names or numbers of columns, {list(names)}. Got {list(features)} instead.")
+        raise ValueError(
+            f"features must be names or numbers of columns, {words.listed(names)}. Got {words.listed(features)} "
+            "instead."
+        )
     return [places[feature] for feature in features]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as complete
 
 from sklearn_mtae._tasks import is_missing, target_columns
-from sklearn_mtae.nn.words import named, short
+from sklearn_mtae.nn.words import listed, named, short
 
 Average = Literal["raw_values", "uniform_average"]
 
@@ -123,11 +123,13 @@ def _align(truth: NDArray, columns: NDArray, labels: NDArray | None) -> tuple[ND
     known = np.unique(truth) if labels is None else labels
     if columns.shape[1] != len(known):
         raise ValueError(
-            f"y_pred must have a column for each class. Got {columns.shape[1]} for {known.tolist()}; `labels` names "
-            "classes that y_true lacks."
+            f"y_pred must have a column for each class. Got {columns.shape[1]} for {listed(known.tolist())}; `labels` "
+            "names classes that y_true lacks."
         )
     if (known.dtype.kind in "US") != (truth.dtype.kind in "US"):
-        raise ValueError(f"labels and y_true must be of one type. Got {known.tolist()} and {truth[:3].tolist()} ...")
+        raise ValueError(
+            f"labels and y_true must be of one type. Got {listed(known.tolist())} and {truth[:3].tolist()} ..."
+        )
     classes = np.union1d(known, truth)
     aligned = np.zeros((len(truth), len(classes)), dtype=columns.dtype)
     aligned[:, np.searchsorted(classes, known)] = columns
