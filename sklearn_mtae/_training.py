@@ -68,7 +68,9 @@ class Trainable(Planned):
         alone = {"": plan.members} if len(plan.members) == 1 else self._run_stack(plan, task)
         for reason, members in alone.items():
             if reason:
-                warnings.warn(f"{len(members)} members are trained one after the other: {reason}.", stacklevel=2)
+                warnings.warn(
+                    f"{len(members)} members are trained one after the other: {reason.removesuffix('.')}.", stacklevel=2
+                )
             for member in members:
                 plan.net = self._train_alone(member, task, plan)
 

@@ -91,7 +91,7 @@ class Narrow(nn.Module):
         ({"objective": lambda output: {"distortion": -output.x_log_prob}}, "must return the term 'tasks'"),
         (
             {"objective": lambda output: {**elbo(output), "size": output.z.square().mean()}},
-            "objective['size'] must return a value for each row, a tensor of shape (12,). Got",
+            "objective['size'] must return a value for each row, a tensor of shape (",
         ),
         (
             {"objective": lambda output: {name: term.detach() for name, term in elbo(output).items()}},
@@ -109,13 +109,11 @@ class Narrow(nn.Module):
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
 @pytest.mark.parametrize("n_estimators", [1, 2])
+@pytest.mark.filterwarnings("ignore:2 members are trained one after the other")
 def test_what_factories_and_functions_return(options, text, n_estimators):
     model = MultiTaskVAERegressor(**{**SINGLE, "n_estimators": n_estimators, "batch_size": 12}, **options)
     message = message_of(lambda: model.fit(X, Y))
-    assert (
-        text.replace("(12,)", f"({12 if n_estimators == 1 else 6},)") in message
-        or text.split(", a tensor")[0] in message
-    )
+    assert text in message
 
 
 def test_errors_of_the_user_come_through_with_a_note():

@@ -19,8 +19,8 @@ def short(value: Any, depth: int = 0) -> str:
         return f"a partial of {short(value.func)}"
     if callable(value) and hasattr(value, "__qualname__"):
         return f"the function {value.__qualname__}"
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        return short(value.item()) if type(value.item()) is not type(value) else _text(value)
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return _text(value.item())
     if hasattr(value, "shape"):
         dtype = f", dtype={value.dtype}" if hasattr(value, "dtype") else ""
         return f"{type(value).__name__}(shape={tuple(value.shape)}{dtype})"
@@ -50,7 +50,7 @@ def _text(value: Any) -> str:
         text = " ".join(repr(value).split())
     except Exception:  # an object that cannot be shown must not hide the error that shows it
         text = ""
-    if not text or re.search(r" at 0x[0-9a-f]+>$", text) or hasattr(value, "named_parameters"):
+    if not text or re.search(r" at 0x[0-9a-fA-F]+", text) or hasattr(value, "named_parameters"):
         return f"an object of the class {type(value).__name__}"
     return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}..."
 
