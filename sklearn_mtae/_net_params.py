@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ._net import OWN_NAMES, Callback, Net
+from ._net import OWN_NAMES, Callback, Net  # pyright: ignore[reportAttributeAccessIssue]
 from ._optimizer import VectorAdamW
 from .nn.words import listed, short, suggest, suggest_each
 

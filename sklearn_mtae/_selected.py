@@ -126,10 +126,11 @@ class SelectedMembers(BaseMultiTaskVAE):
             own = {"embedding": embedding if self.architecture in TABLES and len(self.hidden_layer_sizes) else None}
             tried = [{**settings, **own} for settings in MEMBER_PARAMS]
             return [{name: value for name, value in own.items() if name in untouched} for own in tried]
-        return [dict(own) for own in self._check_members(self.member_params)] or [{}]
+        self._check_members(self.member_params)
+        return [dict(own) for own in self.member_params] or [{}]
 
-    def _check_members(self, settings: Any) -> Sequence[Mapping[str, Any]]:
-        """Return the settings that were given; raise an error where they are none."""
+    def _check_members(self, settings: Any) -> None:
+        """Raise an error where what was given are no settings of members."""
         if not isinstance(settings, list | tuple | np.ndarray):
             raise TypeError(f"member_params must be a list of dicts of parameters. Got {short(settings)} instead.")
         known = self.get_params(deep=False)
@@ -144,7 +145,6 @@ class SelectedMembers(BaseMultiTaskVAE):
                 raise ValueError(f"member_params must hold parameters of the estimator. Got {listed(unknown)}.{hint}")
             with named("member_params"):
                 clone(self).set_params(**own)._validate_params()
-        return settings
 
     def _kept_epochs(self, n_members: int) -> Sequence[int]:
         return [ceil(self.max_iter / 2**j) for j in range(N_EPOCHS_KEPT)] if n_members > 1 else ()

@@ -1,7 +1,6 @@
 """Tables of targets: their columns and names, labels that are missing, options given per task."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -56,7 +55,7 @@ def task_position(task: str | int, names: Sequence[str], parameter: str) -> int:
     """Return the position of a task that is given by name or by position."""
     if isinstance(task, str) and task in names:
         return names.index(task)
-    if isinstance(task, Integral) and -len(names) <= task < len(names):
+    if isinstance(task, int | np.integer) and -len(names) <= task < len(names):
         return int(task) % len(names)
     raise ValueError(
         f"{parameter} must be a task or its position. Got {short(task)}; the tasks are {listed(names)}."

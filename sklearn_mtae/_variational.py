@@ -200,8 +200,8 @@ class BaseVAE(Diagnosed):
 
     def _resolve_beta(self) -> float | Callable[[float], float]:
         """Return the weight of the rate, or the function that gives it."""
-        beta = self.beta
-        return beta if isinstance(beta, Real) else function_of(beta, SCHEDULES, "beta")
+        is_function = isinstance(self.beta, str) or callable(self.beta)
+        return function_of(self.beta, SCHEDULES, "beta") if is_function else self.beta  # type: ignore[return-value]
 
     def _variational_parts(self, n_extra: int = 0) -> dict[str, Any]:
         """Return the parts of a variational model, with so many components beyond those of the features."""
@@ -274,8 +274,8 @@ class BaseVAE(Diagnosed):
             cell = conditions.get(column.name)
             if levels is not None and not _is_gap(cell) and cell not in levels:
                 raise ValueError(
-                    f"conditions must hold a category known from fit for column {column.name!r}: {listed(levels)}. Got "
-                    f"{short(cell)}.{suggest(cell, levels)}"
+                    f"conditions: Column {column.name!r} must hold a category known from fit: {listed(levels)[1:-1]}. "
+                    f"Got {short(cell)}.{suggest(cell, levels)}"
                 )
 
     def _new_seed(self, random_state: Any) -> int:

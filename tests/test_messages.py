@@ -108,7 +108,8 @@ def test_conditions_name_columns_and_levels():
     model = VAETransformer(**SMALL).fit(jobs)
     assert "Did you mean 'income'?" in message_of(lambda: model.sample(conditions={"incom": 1}))
     text = message_of(lambda: model.sample(conditions={"job": "clrk"}))
-    assert "column 'job': ['clerk', 'cook']. Got 'clrk'. Did you mean 'clerk'?" in text
+    assert text.startswith("conditions: Column 'job' must hold a category known from fit: 'clerk', 'cook'. Got 'clrk'.")
+    assert text.endswith("Did you mean 'clerk'?")
     assert "conditions" in message_of(lambda: model.sample(conditions={"age": "old"}))
     assert model.sample(2, random_state=0, conditions={"job": "cook"})["job"].tolist() == ["cook", "cook"]
 

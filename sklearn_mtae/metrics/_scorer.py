@@ -79,7 +79,7 @@ class _TaskScorer:
         score = metric.function(y, prediction, multioutput="uniform_average", **options)
         if not isinstance(score, Real):
             raise TypeError(f"metric must return a number. Got {short(self.metric)}, which returned {short(score)}.")
-        return score if metric.greater_is_better else -score
+        return float(score) if metric.greater_is_better else -float(score)
 
     def __repr__(self) -> str:
         metric = getattr(self.metric, "__name__", self.metric)

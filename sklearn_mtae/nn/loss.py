@@ -247,11 +247,12 @@ def check_gradient(result: Result) -> None:
 
 def check_weight(weight: Any, progress: float) -> float | Tensor:
     """Return the weight that `beta` gives; raise an error where it is no finite number >= 0."""
-    if isinstance(weight, Real) and isfinite(weight) and weight >= 0:
-        return float(weight)
-    if getattr(weight, "shape", None) == () and not isinstance(weight, Real):
-        return weight  # a tensor, whose value would have to be read from its device
-    error = ValueError if isinstance(weight, Real) else TypeError
+    number = float(weight) if isinstance(weight, Real) else None
+    if number is not None and isfinite(number) and number >= 0:
+        return number
+    if number is None and getattr(weight, "shape", None) == ():
+        return weight  # type: ignore[return-value]  # a tensor, whose value lies on its device
+    error = TypeError if number is None else ValueError
     raise error(f"beta must return a finite weight >= 0. Got {short(weight)} for a progress of {progress:g} instead.")
 
 
