@@ -6,7 +6,7 @@ from ._diagnosis import DegenerateModelWarning, Diagnosis
 from ._imputer import VAEImputer
 from ._per_task import PerTaskClassifier, PerTaskRegressor
 from ._regressor import MultiTaskVAERegressor
-from ._stack_tasks import stack_tasks
+from ._stack_tasks import align_columns, stack_tasks
 from ._vae import VAETransformer
 from ._version import __version__
 
@@ -21,5 +21,6 @@ __all__ = [
     "VAEImputer",
     "VAETransformer",
     "__version__",
+    "align_columns",
     "stack_tasks",
 ]

@@ -3,11 +3,10 @@
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ._base import BaseAutoencoder
 from ._data import dense, describe
-from .metrics import r2_score
 from .nn.models import Autoencoder
 
 
@@ -53,6 +52,14 @@ class AutoencoderTransformer(BaseAutoencoder):
         all columns, a dict by column name (by position, where X has no names; "gaussian" for those left out) or a list;
         or a factory that takes the number of columns. A "categorical" column of its own holds the categories, which are
         expanded inside; so are a DataFrame's columns of strings or categories.
+    max_categories : int or None, default=256
+        Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
+        one each, and all others share the last; a warning names the category. What is drawn, predicted or filled still
+        is a level: those that share a column come up in proportion to how often `fit` saw them. None gives each level a
+        column.
+    handle_unknown : {"missing", "error"}, default="missing"
+        What a level is that `fit` has not seen: a missing cell, with a warning that names column and level, or an
+        error.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, so that columns which rarely vary do not rule the loss. "auto" is "bounded" for columns that lie at one
@@ -99,7 +106,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     checkpoint : str, PathLike or None, default=None
         File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
         with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
-        what callbacks of your own remember starts anew.
+        what callbacks of your own remember starts anew. X, y, weights and parameters are compared by their contents,
+        all but `checkpoint`, `device`, `verbose` and the callbacks of `net_params`. Any other file there is an error.
+        One fit at a time uses a file.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
         is not here), `optimizer`, `optimizer__betas`, `compile`, ...
@@ -161,6 +170,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         architecture="mlp",
         image_shape=None,
         likelihood="squared_error",
+        max_categories=256,
+        handle_unknown="missing",
         scaling="auto",
         corruption=None,
         penalty="ridge",
@@ -189,6 +200,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.architecture = architecture
         self.image_shape = image_shape
         self.likelihood = likelihood
+        self.max_categories = max_categories
+        self.handle_unknown = handle_unknown
         self.scaling = scaling
         self.corruption = corruption
         self.penalty = penalty
@@ -246,13 +259,25 @@ class AutoencoderTransformer(BaseAutoencoder):
         Returns
         -------
         float
-            Score; 1 is perfect, 0 as good as each column's mean.
+            Score; 1 is perfect, 0 as good as each column's mean. NaN where no column has two observed cells.
         """
         x = self._check_rows(X)
-        scores = r2_score(dense(x), self._reconstruct(x), multioutput="raw_values")
         columns = describe(x)
+        residual, total = self._squares(x, columns.mean)
         varying = columns.max > columns.min
-        return float(np.mean(scores[varying])) if varying.any() else float(np.nanmean(scores))
+        if varying.any():
+            return float(np.mean(1 - residual[varying] / total[varying]))
+        observed = columns.n_observed > 1
+        return float(np.mean(residual[observed] == 0)) if observed.any() else float("nan")
+
+    def _squares(self, x: Any, mean: NDArray) -> tuple[NDArray, NDArray]:
+        """Return sums over the observed cells of squared distances from the reconstruction, and from the mean."""
+        residual, total = (np.zeros(x.shape[1]) for _ in range(2))
+        for rows, expected in self._results(lambda module, x: module.reconstruct(module.encode(module.fill(x))), x):
+            block = dense(x[rows]).astype(np.float64)
+            residual += np.nansum(np.square(block - expected), axis=0)
+            total += np.nansum(np.square(block - mean), axis=0)
+        return residual, total
 
     def _make_module(self) -> Autoencoder:
         likelihood = self._make_likelihood()

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._callbacks import CallbackSupportMixin  # pyright: ignore[reportAttributeAccessIssue]
+from ._coded import Coded, cells_of
 from ._columns import needs_positive, takes_sparse
 from ._data import block_rows, blocks, dense, tensor
+from ._devices import living_threads
 from ._interpretation import Interpretable
 from ._net import Net
 from ._parts import DTYPES
@@ -33,8 +36,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
 
-        The first call learns the location and scale of the columns, and nothing but the weights changes later: let the
-        first part be representative. Schedules stand at their end, and no row is held out.
+        The first call learns the location and scale of the columns and the levels of categories, and nothing but the
+        weights changes later: let the first part be representative. A level that it does not have is unknown in later
+        parts: a missing cell, with a warning (see `handle_unknown`). Schedules stand at their end, and no row is held
+        out.
 
         Parameters
         ----------
@@ -95,7 +100,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """
         check_is_fitted(self)
         codes = check_codes(Z, self._n_features_out)
-        return self._restore(self._apply(lambda module, z: module.reconstruct(z), codes, standardize=False), Z)
+        return self._restore(self._decode(lambda module, z: module.reconstruct(z), codes, standardize=False), Z)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Reconstruct rows: what `inverse_transform(transform(X))` gives.
@@ -125,8 +130,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         ndarray or DataFrame of shape (n_samples, n_features)
             The rows, observed cells as they were.
         """
-        x = dense(self._check_rows(X))
-        return self._restore(self._fill(x, self._reconstruct), X)
+        return self._restore(self._fill(self._check_rows(X), self._reconstruct), X)
 
     def score_samples(self, X: ArrayLike) -> NDArray:
         """Return log p(x given code(x)) of each row: minus the distortion.
@@ -145,7 +149,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         def log_density(module: Autoencoder, x: Tensor) -> Tensor:
             return module.log_likelihood(module.encode(module.fill(x)), x) + module.units.log_jacobian(x)
 
-        return self._apply(log_density, self._check_rows(X))
+        x = self._check_rows(X)
+        return self._apply(log_density, x) + self._log_shares(x)
 
     @property
     def net_(self) -> Net:
@@ -155,7 +160,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             device = self._resolve_device()
             module = load(self._empty_module(self._blueprint_of(0)), self._states[0], self._trained_dtype)
             loss = self._make_loss(module, self._loss_states[0])
-            self._cache["net"] = self._make_net(place(module, device), loss).initialize()
+            owner = self._with(self._settings[0])
+            rates = owner.learning_rate_init, owner.alpha
+            self._cache["net"] = self._make_net(place(module, device), loss, rates).initialize()
             self._cache["net"].history.extend(self._cache.pop("history", []))
         return self._cache["net"]
 
@@ -207,34 +214,62 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return self._check_features(X, reset=False)
 
     def _reconstruct(self, x: NDArray) -> NDArray:
-        """Return the means of the columns given the codes of checked rows."""
-        return self._apply(lambda module, x: module.reconstruct(module.encode(module.fill(x))), x)
+        """Return the means of the columns of X given the codes of checked rows; of a category a level."""
+        return self._decode(lambda module, x: module.reconstruct(module.encode(module.fill(x))), x)
+
+    def _decode(
+        self,
+        function: Callable[[Any, Tensor], Tensor],
+        array: NDArray,
+        draws: np.random.Generator | None = None,
+        **options: Any,
+    ) -> NDArray:
+        """Return what a function of a module decodes, one value for each column of X: of a category a level's code.
+
+        `draws` says that the function draws, and where levels that share a column are drawn from; `options` are those
+        of `_results`.
+        """
+        narrow = None if self._table is None else partial(self._table.narrow, draws=draws)
+        return self._apply(function, array, finish=narrow, **options)
 
     @staticmethod
-    def _fill(x: NDArray, expect: Callable[[NDArray], NDArray]) -> NDArray:
+    def _log_shares(x: Any) -> NDArray | float:
+        """Return what turns log-densities of the columns of rows into those of the levels that share one."""
+        return x.log_shares() if isinstance(x, Coded) else 0.0
+
+    @staticmethod
+    def _fill(x: Any, expect: Callable[[Any], NDArray]) -> NDArray:
         """Return rows whose missing cells have been replaced by what a function of the rows with gaps expects there."""
-        gaps = np.isnan(x)
-        rows = gaps.any(axis=1)
-        if not rows.any():
-            return x
-        filled = x.copy()
-        filled[rows] = np.where(gaps[rows], expect(x[rows]), x[rows])
+        filled = cells_of(x).copy() if isinstance(x, Coded | np.ndarray) else dense(x)
+        gaps = np.isnan(filled)
+        rows = np.flatnonzero(gaps.any(axis=1))
+        if len(rows):
+            filled[rows] = np.where(gaps[rows], expect(x[rows]), filled[rows])
         return filled
 
     def _restore(self, columns: NDArray, like: Any = None) -> Any:
-        """Return columns of the model as those of X: a frame where the estimator was fitted to one."""
+        """Return values of the columns of X as they were: a frame where the estimator was fitted to one."""
         index = getattr(like, "index", None)
         # A list has an `index` too, which is a method.
         return columns if self._table is None else self._table.decode(columns, index=None if callable(index) else index)
 
     def _apply(
-        self, function: Callable[[Any, Tensor], Tensor], array: NDArray, *, out: NDArray | None = None, **options: Any
+        self,
+        function: Callable[[Any, Tensor], Tensor],
+        array: NDArray,
+        *,
+        out: NDArray | None = None,
+        finish: Callable[[NDArray], NDArray] | None = None,
+        **options: Any,
     ) -> NDArray:
         """Run a function of a module over blocks of rows, and put what it makes of the rows into one array.
 
-        `out` is where that goes, a new array if None; `options` are those of `_results`.
+        `out` is where that goes, a new array if None; `finish` is applied to each block first; `options` are those of
+        `_results`.
         """
         for rows, result in self._results(function, array, **options):
+            if finish is not None:
+                result = finish(result)
             if out is None:
                 out = np.empty((array.shape[0], *result.shape[1:]), dtype=result.dtype)
             out[rows] = result
@@ -260,7 +295,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         # The widest layer bounds the memory, not the array; a quarter of it still keeps the processor busy.
         width = max(array.shape[1], self._n_columns, max(p.shape[0] for p in module.parameters()) // 4)
         for rows in blocks(array.shape[0], block_rows(n_draws * width)):
-            with torch.inference_mode():
+            with torch.inference_mode(), living_threads():
                 block = tensor(dense(array[rows])).to(device)
                 result = function(module, module.units(block) if standardize else block).cpu().numpy()
             yield rows, result

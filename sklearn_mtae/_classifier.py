@@ -1,6 +1,5 @@
 """The multi-task VAE for classes."""
 
-from math import log
 from typing import Any, Self
 
 import numpy as np
@@ -9,7 +8,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags, check_consistent_length
 from torch import Tensor
 
-from ._labels import class_weights, decode, encode, find_classes
+from ._labels import class_weights, decode, encode, find_classes, warn_of_one_class
 from ._multitask import BaseMultiTaskVAE
 from ._tasks import n_dimensions, target_columns, task_names
 from .metrics import accuracy_score
@@ -30,7 +29,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     where `task_t` is the cross-entropy, the mean of minus log p(y_t given z) over the labels of task t, so that a task
     weighs alike whether it has few labels or many; distortion and rate are averaged over all rows, and a row without
     any label still trains the encoder. Labels are numbers or strings, a task's own kind each; a missing one is NaN,
-    None or pandas.NA.
+    None or pandas.NA. For cross-validation see :class:`~sklearn_mtae.model_selection.TaskKFold` and
+    :func:`~sklearn_mtae.model_selection.cross_val_predict`: scikit-learn's own take a missing label for a class.
 
     Parameters
     ----------
@@ -62,6 +62,14 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         names; "gaussian" for those left out) or a list; or a factory that takes the number of columns. A "categorical"
         column of its own holds the categories, which are expanded inside; so are a DataFrame's columns of strings or
         categories.
+    max_categories : int or None, default=256
+        Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
+        one each, and all others share the last; a warning names the category. What is drawn, predicted or filled still
+        is a level: those that share a column come up in proportion to how often `fit` saw them. None gives each level a
+        column.
+    handle_unknown : {"missing", "error"}, default="missing"
+        What a level is that `fit` has not seen: a missing cell, with a warning that names column and level, or an
+        error.
     posterior : {"normal", "flow"} or callable, default="normal"
         Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
         arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
@@ -176,8 +184,9 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     checkpoint : str, PathLike or None, default=None
         File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
         with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
-        what callbacks of your own remember starts anew, and so does the optimiser of
-        `task_weighting="famo"`.
+        what callbacks of your own remember starts anew, and so does the optimiser of `task_weighting="famo"`. X, y,
+        weights and parameters are compared by their contents, all but `checkpoint`, `device`, `verbose` and the
+        callbacks of `net_params`. Any other file there is an error. One fit at a time uses a file.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
         is not here), `optimizer`, `optimizer__betas`, `compile`, ...
@@ -252,6 +261,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         architecture="mlp",
         image_shape=None,
         likelihood="gaussian",
+        max_categories=256,
+        handle_unknown="missing",
         posterior="normal",
         prior="normal",
         sharing="hard",
@@ -296,6 +307,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         self.architecture = architecture
         self.image_shape = image_shape
         self.likelihood = likelihood
+        self.max_categories = max_categories
+        self.handle_unknown = handle_unknown
         self.posterior = posterior
         self.prior = prior
         self.sharing = sharing
@@ -332,13 +345,47 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         self.checkpoint = checkpoint
         self.net_params = net_params
 
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, classes: Any = None) -> Self:
+        """Learn the classes and the columns' units, and train the network.
+
+        A task whose labels are all of one class does not hinder the others: that class is predicted for every row, with
+        probability 1, and a warning names the task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Labels; NaN, None or pandas.NA where one is missing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows, or of the labels alone: distortion and rate then weigh all rows alike.
+        classes : array-like of shape (n_classes,), list of array-like, or None, default=None
+            All classes that there are, one array for each task where y has two dimensions; by default, those of the
+            labels. A class without a label has an output too, which is trained to be improbable.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, a shape or a value is not admissible, if a task has no label, or if the loss does not stay
+            finite.
+        ImportError
+            If `task_weighting` needs torchjd, which is not installed.
+        """
+        return self._fit_classes(X, y, sample_weight, classes, partial=False)
+
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, classes: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Train for one epoch on a part of the data.
 
-        The first call learns location and scale of the columns and needs a label of each task. Schedules stand at
-        their end, and no row is held out.
+        The first call learns location and scale of the columns and the levels of categories, and needs a label of each
+        task. A level that it does not have is unknown in later parts: a missing cell, with a warning (see
+        `handle_unknown`). Schedules stand at their end, and no row is held out.
 
         Parameters
         ----------
@@ -357,11 +404,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         self
             The estimator.
         """
-        self._given_classes = classes
-        try:
-            return self._fit(X, y, sample_weight, partial=True)
-        finally:
-            del self._given_classes
+        return self._fit_classes(X, y, sample_weight, classes, partial=True)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict the class of each task: the most probable one at the posterior mean.
@@ -426,14 +469,27 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         Returns
         -------
         float
-            Mean over the tasks with a label.
+            Mean over the tasks with a label; a warning names the others.
         """
-        return accuracy_score(y, self.predict(X), sample_weight=sample_weight)
+        prediction = self.predict(X)
+        return accuracy_score(self._named(y), prediction, sample_weight=sample_weight)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+    def _fit_classes(self, X: Any, y: Any, sample_weight: Any, classes: Any, partial: bool) -> Self:
+        """Fit with classes that are given, or with those of the labels."""
+        first = not (partial and self.__sklearn_is_fitted__())
+        self._given_classes = classes
+        try:
+            self._fit(X, y, sample_weight, partial=partial)
+        finally:
+            del self._given_classes
+        if first:
+            warn_of_one_class(self._classes(), self.task_names_)
+        return self
 
     def _classes(self) -> list[NDArray]:
         """Return the classes of each task."""
@@ -447,7 +503,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         logs = self._each_member(
             lambda module, x: module.predict_log_proba(module.encode(module.fill(x))), self._check_rows(X)
         )
-        return logs[0] if len(logs) == 1 else np.logaddexp.reduce(logs, axis=0) - log(len(logs))
+        return logs[0] if len(logs) == 1 else _log_mean(logs)
 
     def _task_outputs(self, module: MultiTaskVAE, z: Tensor) -> Tensor:
         return module.predict_log_proba(z).exp()
@@ -455,7 +511,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
         columns, names = target_columns(y), task_names(y)
         check_consistent_length(x, columns[0])
-        given = getattr(self, "_given_classes", None)
+        given = self._given_classes
         if not reset:
             self._check_names(y, names)
         if reset or given is not None:
@@ -476,3 +532,11 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     def _make_task_likelihood(self) -> Likelihood:
         classes = self._classes()
         return Categorical(len(classes), [len(own) for own in classes])
+
+
+def _log_mean(logs: NDArray) -> NDArray:
+    """Return the log of the mean probability over the first axis, 0 where all are certain."""
+    top = logs.max(axis=0)
+    shift = np.where(np.isfinite(top), top, 0.0).astype(logs.dtype)  # a class that a task lacks is impossible to all
+    with np.errstate(divide="ignore"):
+        return np.log(np.exp(logs - shift).mean(axis=0)) + shift

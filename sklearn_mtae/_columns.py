@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from ._levels import Levels
 from ._making import likelihood_maker
-from ._table import Levels, Table, frame_kinds, is_frame
+from ._number_strings import warn_of_numbers
+from ._table import Table, frame_kinds, is_frame
 from .nn.likelihoods import LIKELIHOODS, Likelihood, Mixed, OneHot
 from .nn.words import listed, short, suggest, suggest_each
 
@@ -44,7 +47,9 @@ def _families(option: Any) -> list[type[Likelihood]]:
     return [own if isinstance(own, type) and issubclass(own, Likelihood) else Likelihood for own in classes]
 
 
-def learn_table(X: Any, option: Any, names: Sequence) -> Table | None:
+def learn_table(
+    X: Any, option: Any, names: Sequence, max_categories: int | None = None, weight: NDArray | None = None
+) -> Table | None:
     """Return how to expand and restore X's columns; None for an array of numbers, which stays as it is."""
     options = per_column(option, names)
     if issparse(X):
@@ -56,7 +61,13 @@ def learn_table(X: Any, option: Any, names: Sequence) -> Table | None:
     kinds = [
         default if chosen is None else chosen == CATEGORICAL for chosen, default in zip(options, by_dtype, strict=True)
     ]
-    return Table.learn(X, kinds) if is_frame(X) or any(kinds) else None
+    if not (is_frame(X) or any(kinds)):
+        return None
+    table = Table.learn(X, kinds, max_categories, weight)
+    for j, (column, chosen) in enumerate(zip(table.columns, options, strict=True)):
+        if isinstance(column, Levels) and chosen is None and column.ordered is None:
+            warn_of_numbers(column.name, X.iloc[:, j], column.levels, names[j])
+    return table
 
 
 def per_column(option: Any, names: Sequence) -> list[Option | None]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from torch import Tensor
 
+from ._coded import Coded
 from ._index import AllRows, Runs, is_mapped
 from ._layout import Layout, lay_out
 from .nn.likelihoods import Likelihood
@@ -70,7 +71,7 @@ class Data(NamedTuple):
     """A checked call of `fit`."""
 
     x: NDArray
-    """Features, shape (n_samples, n_features); an array, or a CSR array or matrix."""
+    """Features, shape (n_samples, n_columns): an array, a CSR array or matrix, or rows whose categories are coded."""
     y: NDArray | None
     """Targets, shape (n_samples, n_tasks)."""
     weight: NDArray | None
@@ -134,7 +135,7 @@ class Batch(NamedTuple):
 
 def dense(rows: Any) -> NDArray:
     """Return a block of rows as an array, whatever it was read from."""
-    return rows.toarray() if issparse(rows) else rows
+    return rows if isinstance(rows, np.ndarray) else rows.toarray()
 
 
 def block_rows(n_columns: int) -> int:
@@ -159,7 +160,7 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
 
     Parameters
     ----------
-    array : ndarray or CSR array of shape (n_rows, n_columns)
+    array : ndarray, CSR array or Coded of shape (n_rows, n_columns)
         Floating-point values, NaN where missing.
     weight : ndarray of shape (n_rows,) or (n_rows, n_columns), or None
         Weights of the rows or of the cells. A cell of weight zero counts as missing.
@@ -229,7 +230,7 @@ class Rows:
 
     Parameters
     ----------
-    x : ndarray or CSR array of shape (n, n_features)
+    x : ndarray, CSR array or Coded of shape (n, n_features)
         Features.
     units : Standardizer
         Their location and scale.
@@ -295,9 +296,10 @@ class Rows:
     @cached_property
     def resident(self) -> Batch | None:
         """All rows, standardised, where they are kept: on a GPU, and of a small table. None if they are not."""
-        # Sparse rows are made dense batch by batch, wherever the batches go.
+        # Sparse rows are made dense batch by batch, wherever the batches go; so are categories, but for small tables.
         small = len(self.index) * self.x.shape[1] <= BLOCK_CELLS
-        on_host = issparse(self.x) or self.streamed or (self.device.type == "cpu" and not small)
+        wide = isinstance(self.x, Coded) and self.x.nbytes > STREAMED_BYTES
+        on_host = issparse(self.x) or wide or self.streamed or (self.device.type == "cpu" and not small)
         return None if on_host else self._read(self.index[np.arange(len(self))])
 
     def take(self, positions: Tensor) -> Batch:

@@ -1,11 +1,18 @@
-"""Which device a fit runs on, and what an error says of its memory."""
+"""Which device and threads a fit runs on, and what an error says of its memory."""
 
+import os
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import current_process
 
 import torch
 
 from .nn.words import suggest
+
+_PROCESS = os.getpid()
+"""The process that has imported this; one that is forked from it finds its number here."""
 
 
 def resolve_device(name: str, *, strict: bool) -> torch.device:
@@ -30,7 +37,8 @@ def resolve_device(name: str, *, strict: bool) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise _absent(name, present) from error
-    if (device.index or 0) < present.get(device.type, int(_works(device))):
+    number = present[device.type] if device.type in present else int(_works(device))
+    if (device.index or 0) < number:
         return torch.device("cuda", worker_number() % n_gpus) if name == "cuda" else device
     if strict:
         raise _absent(name, present)
@@ -52,6 +60,31 @@ def _absent(name: str, present: dict[str, int]) -> ValueError:
     none = "" if present["cuda"] else " torch finds no CUDA device."
     hint = " A GPU of NVIDIA is called 'cuda'." if name.lower() == "gpu" else suggest(name, here)
     return ValueError(f"device={name!r} must be one of those that are here, {here}.{none}{hint}")
+
+
+@contextmanager
+def living_threads() -> Iterator[None]:
+    """Let torch work with threads that there are: in a process that was forked, with one.
+
+    A fork copies the thread that forks and no other. torch's pool is then one of names alone, for which it would wait
+    forever.
+    """
+    n_threads = torch.get_num_threads()
+    if os.getpid() == _PROCESS or n_threads == 1:
+        yield
+        return
+    warnings.warn(
+        "This process was forked from one in which torch may have started threads. A fork does not copy them, and "
+        "torch would wait for them forever: it works with one thread here. Call torch.set_num_threads(1) in the "
+        "worker, or start workers afresh (joblib's 'loky', multiprocessing's 'spawn').",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def worker_number() -> int:

@@ -240,7 +240,8 @@ def is_related(inputs: NDArray) -> bool:
     columns = describe(inputs)
     standard = np.nan_to_num((inputs - columns.mean) / columns.deviation)
     n_rows, n_columns = standard.shape
-    return bool(np.linalg.norm(standard, 2) ** 2 / n_rows > (1 + np.sqrt(n_columns / n_rows)) ** 2)
+    products = standard @ standard.T if n_rows < n_columns else standard.T @ standard
+    return bool(np.linalg.eigvalsh(products)[-1] / n_rows > (1 + np.sqrt(n_columns / n_rows)) ** 2)
 
 
 def some_rows(data: Data) -> NDArray:

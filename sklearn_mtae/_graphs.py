@@ -19,8 +19,9 @@ from torch import Generator, Tensor, nn
 from ._data import Batch
 from ._devices import is_out_of_memory
 from ._layout import Layout, along
-from ._tape import Mode, Step, record_cpu
+from ._tape import Step, record_cpu
 from .nn.loss import Scales
+from .nn.random import Mode
 
 WARM_UP = 3
 """Steps that are taken before one is recorded: libraries set themselves up, and the optimiser makes its state."""
@@ -31,6 +32,8 @@ KNOWN = {"sklearn_mtae", "torch", "zuko"}
 """Packages whose parts do nothing in a step but compute."""
 FUNCTIONS = ("corruption", "objective", "penalty")
 """Attributes of models and losses that a step calls and that may be no modules."""
+MIXING = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.MultiheadAttention, nn.RNNBase)
+"""Layers of torch that may take the rows of a batch for parts of one whole."""
 
 VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
 
@@ -321,11 +324,12 @@ def is_recordable(parts: Iterable[Any], even: bool) -> bool:
     even : bool
         Whether all batches are of one size.
     """
-    mixing = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d
-    return all(
-        getattr(part, "recordable", True) and (even or not getattr(part, "compares_rows", isinstance(part, mixing)))
-        for part in parts
-    )
+    return all(getattr(part, "recordable", True) and (even or not compares_rows(part)) for part in parts)
+
+
+def compares_rows(part: Any) -> bool:
+    """Return whether a part mixes the rows of a batch, as far as it says so."""
+    return getattr(part, "compares_rows", isinstance(part, MIXING))
 
 
 def is_known(part: Any) -> bool:
@@ -334,11 +338,12 @@ def is_known(part: Any) -> bool:
     What others write may count its calls, or do something else in Python that a recording would leave out.
     """
     own = part.func if isinstance(part, partial) else part
-    return str(own.__module__).partition(".")[0] in KNOWN
+    return str(getattr(own, "__module__", None)).partition(".")[0] in KNOWN
 
 
 def parts_of(modules: Iterable[nn.Module]) -> list[Any]:
-    """Return what runs in a step of some models and losses: the modules within them, and functions."""
+    """Return what runs in a step of some models and losses: the modules within them, their hooks, and functions."""
     within = [part for module in modules for part in module.modules()]
     functions = (getattr(part, name, None) for part in within for name in FUNCTIONS)
-    return [*within, *(function for function in functions if function is not None)]
+    hooks = (hook for part in within for own in (part._forward_pre_hooks, part._forward_hooks) for hook in own.values())
+    return [*within, *hooks, *(function for function in functions if function is not None)]

@@ -6,7 +6,6 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from ._data import dense
 from ._index import evenly
 from ._planning import Plan
 
@@ -30,7 +29,7 @@ class HeldOut:
         assert data.y is not None
         index = [evenly(np.asarray(member.held_out), N_HELD_OUT) for member in plan.members]
         rows = np.unique(np.concatenate(index))
-        self.x = [dense(data.x[own]) for own in index]
+        self.x = [data.x[own] for own in index]
         self.y = data.y[rows]
         """Labels, shape (n_rows, n_tasks)."""
         self.positions = [np.searchsorted(rows, own) for own in index]
@@ -67,7 +66,7 @@ class HeldOut:
                 continue
             counts = np.zeros((len(self.y), 1))
             for k, state in states.items():
-                if len(self.x[k]):
+                if self.x[k].shape[0]:
                     if state not in known:
                         known[state] = function(state, self.x[k])
                     results[c, self.positions[k]] += known[state]

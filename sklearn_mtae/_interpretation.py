@@ -222,7 +222,7 @@ class Shuffled:
 
     def __getitem__(self, rows: slice) -> NDArray:
         block = np.array(dense(self.x[rows]))
-        block[:, self.columns] = dense(self.x[self.order[rows, None], self.columns])
+        block[:, self.columns] = dense(self.x[self.order[rows]])[:, self.columns]
         return block
 
 

@@ -1,5 +1,6 @@
 """Labels of classification tasks: classes, their positions, and their weights."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -28,7 +29,7 @@ def find_classes(columns: Sequence[NDArray], names: Sequence[str], given: Any, y
     Raises
     ------
     ValueError
-        If a task has one class only, labels that are no classes, or labels of several types.
+        If a task has no label, labels that are no classes, or labels of several types.
     """
     if given is None:
         return [_own_classes(column, name) for column, name in zip(columns, names, strict=True)]
@@ -62,10 +63,16 @@ def _sorted_classes(column: NDArray, name: str) -> NDArray:
             f"The labels of a task must be of one type, numbers or strings. Task {name!r} has "
             f"{sorted({type(label).__name__ for label in labels})}."
         )
-    classes = np.unique(labels)
-    if len(classes) < 2:
-        raise ValueError(f"Every task needs labels of two classes. Task {name!r} has one class, {classes.tolist()}.")
-    return classes
+    return np.unique(labels)
+
+
+def warn_of_one_class(classes: Sequence[Any], names: Sequence[str]) -> None:
+    """Warn of the tasks that have one class, which is all that can be predicted for them."""
+    for own, name in zip(classes, names, strict=True):
+        if len(own) == 1:
+            warnings.warn(
+                f"Task {name!r} has one class, {own.tolist()[0]!r}, which is predicted for every row.", stacklevel=3
+            )
 
 
 def encode(columns: Sequence[NDArray], classes: Sequence[NDArray], names: Sequence[str]) -> NDArray:

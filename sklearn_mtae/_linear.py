@@ -1,5 +1,6 @@
 """Linear layers of several models as one, each of their products the way round that takes the least time."""
 
+import sys
 from typing import Any
 
 import torch
@@ -10,6 +11,10 @@ from torch.overrides import TorchFunctionMode
 LANES = 16
 """Columns below which a product is slow, by up to six times, on processors that work on so many numbers at once: its
 transpose, with the rows in the place of the columns, is not."""
+HOOKS = {Tensor.register_hook, Tensor.retain_grad}
+"""What is to be called with a gradient, and within `torch.func.vmap` is not."""
+OF_GRADIENTS = {getattr(Tensor, name).__get__ for name in ("requires_grad", "grad_fn", "is_leaf")}
+"""What a tensor says of its gradient, and within `torch.func.vmap` is so for torch's own functions alone."""
 
 
 class FastLinear(TorchFunctionMode):
@@ -22,12 +27,24 @@ class FastLinear(TorchFunctionMode):
             x, weight, bias = linear_arguments(*args, **kwargs)
             if not torch.is_autocast_enabled(x.device.type):
                 return Linear.apply(x, weight, bias)
+        if func in HOOKS or (func in OF_GRADIENTS and not is_torchs(sys._getframe(1).f_globals["__name__"])):
+            raise RuntimeError(f"a module calls Tensor.{name_of(func)} while it computes, which does not stack")
         return func(*args, **kwargs)
 
 
 def linear_arguments(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return the arguments of a linear layer in their order."""
     return input, weight, bias
+
+
+def name_of(func: Any) -> str:
+    """Return the name of a method, or of the attribute that a getter is of."""
+    return getattr(func, "__self__", func).__name__
+
+
+def is_torchs(module: str) -> bool:
+    """Return whether a module is one of torch's."""
+    return module.partition(".")[0] == "torch"
 
 
 class Linear(torch.autograd.Function):

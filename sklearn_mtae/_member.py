@@ -7,15 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._alike import computation, digest, named_tensors, tensor_bytes
 from ._data import Rows
+from ._graphs import compares_rows, parts_of
 from ._optimizer import State
-from ._stack import Pair, signature
+from ._stack import Pair
 from ._state import dump
 from .nn.loss import Loss
 from .nn.models import Autoencoder
 
 OUTCOME = ("history", "kept", "error", "finished", "interrupted", "optimizer_state")
 """Attributes of a member that its training in a stack changes, beside its modules."""
+SCALED = ("beta", "reconstruction_weight", "penalty_weight")
+"""Attributes of a loss of which a stack gives each model its own."""
+DRAWING = ("generator",)
+"""Attributes of a model's modules that a training sets."""
 
 
 @dataclass
@@ -99,6 +105,11 @@ class Member:
         self.pair.constrain()
         self.kept[epoch] = dump(self.model)
 
+    def drop_part(self) -> None:
+        """Forget the last epoch where it has been trained and not validated."""
+        if self.history and self.valid is not None and "valid_loss" not in self.history[-1]:
+            del self.history[-1]
+
     def obstacle(self) -> str | None:
         """Return why it cannot be trained in a stack, if it cannot."""
         parts = [self.model, self.loss.objective, *self.loss.modules(), *self.model.modules()]
@@ -107,6 +118,10 @@ class Member:
             return f"{type(refusing[0]).__name__} does not stack"
         if self.train.streamed:
             return "the rows lie in a file too large to be read in any order"
+        hooked = [part for part in self.pair.modules() if part._backward_hooks or part._backward_pre_hooks]
+        hooked += [value for _, value in named_tensors(self.pair) if value._backward_hooks]  # type: ignore[attr-defined]
+        if hooked:
+            return f"{type(hooked[0]).__name__} has hooks on its gradients, which do not stack"
         running = [part for part in self.model.modules() if getattr(part, "running_mean", None) is not None]
         if running:
             return f"{type(running[0]).__name__} keeps running statistics, which do not stack; use LayerNorm"
@@ -119,11 +134,17 @@ class Member:
             (r.x.shape[1], r.complete, None if r.y is None else r.y.shape[1], r.weight is None, r.label_weight is None)
             for r in rows
         )
-        # Objectives that compare the rows of a batch with each other want no padding.
-        sizes = [len(r) for r in rows] if getattr(self.loss.objective, "compares_rows", False) else ()
-        scaled = ("beta", "reconstruction_weight", "penalty_weight")
-        shape = (signature(self.model), signature(self.loss, scaled))
-        return (*shape, data, self.train.dtype, self.train.device, self.n_batches, self.batch_size, *sizes)
+        # What compares the rows of a batch with each other wants no padding.
+        sizes = [len(r) for r in rows] if any(map(compares_rows, parts_of([self.model, self.loss]))) else ()
+        apart = {"loss": SCALED, **{f"model.{name}".rstrip("."): DRAWING for name, _ in self.model.named_modules()}}
+        own = (self.train.dtype, self.train.device, self.n_batches, self.batch_size)
+        return (computation(self.pair, apart), data, *own, *sizes)
+
+    def rank(self) -> tuple:
+        """Return what members of one kind may be ordered by, whatever the order is that they come in."""
+        numbers = self.learning_rate, self.alpha, self.n_epochs, self.patience, self.tol, self.seeds
+        scales = tuple(self.loss.scales(progress) for progress in (0.0, 0.5, 1.0))
+        return *numbers, scales, b"".join(digest(tensor_bytes(value)) for _, value in named_tensors(self.pair))
 
     def n_cells(self) -> int:
         """Return the cells of its widest layer, or of its rows, over a batch."""

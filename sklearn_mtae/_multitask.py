@@ -20,8 +20,9 @@ from ._base import BaseAutoencoder
 from ._data import Columns, Data, dense, describe, set_units, standardized_columns
 from ._index import AllRows, evenly
 from ._making import make_embedding, make_heads, weighting_maker
+from ._parameters import is_auto
 from ._table import Table
-from ._tasks import n_dimensions
+from ._tasks import check_order, n_dimensions, target_columns, task_names
 from ._validation import (
     HasMethods,
     Interval,
@@ -34,6 +35,7 @@ from ._validation import (
     check_weights,
 )
 from ._variational import BaseVAE
+from .metrics._engine import Labels
 from .nn.architectures import IMAGE_ARCHITECTURES, Pretrained
 from .nn.embeddings import EMBEDDINGS
 from .nn.likelihoods import Likelihood
@@ -45,6 +47,8 @@ from .nn.words import listed, short
 
 N_EMBEDDED = 10_000
 """Rows at most that an embedding learns its bins from."""
+EMBEDDED_CELLS = 2**26
+"""Cells of them at most."""
 
 
 class BaseMultiTaskVAE(BaseVAE):
@@ -71,7 +75,6 @@ class BaseMultiTaskVAE(BaseVAE):
         "encoder",
         "freeze_encoder",
         "embedding",
-        "n_estimators",
     )
 
     sharing: str | Callable[..., Heads]
@@ -160,6 +163,13 @@ class BaseMultiTaskVAE(BaseVAE):
         """Return the weights of the labels beside those of their rows, given the weights of rows or labels."""
         return weight if weight is not None and weight.ndim == 2 else None
 
+    def _named(self, y: Any) -> Labels:
+        """Return the columns of targets to be scored by the names of their tasks."""
+        columns = target_columns(y)
+        check_order(y, self.task_names_)
+        known = len(columns) == len(self.task_names_)
+        return Labels(dict(zip(self.task_names_ if known else task_names(y), columns, strict=True)))
+
     def _as_targets(self, columns: NDArray) -> NDArray:
         """Return columns of what the model predicts or draws as targets, in the shape that y had."""
         return columns[:, 0] if self._y_ndim == 1 else columns
@@ -171,7 +181,7 @@ class BaseMultiTaskVAE(BaseVAE):
         """Check features, targets and weights."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        x = self._check_features(X, reset=reset)
+        x = self._check_features(X, reset=reset, sample_weight=sample_weight)
         targets, names = self._check_targets(y, x, reset=reset)
         weight = check_weights(sample_weight, x, targets)
         columns = describe(targets, weight)
@@ -213,7 +223,8 @@ class BaseMultiTaskVAE(BaseVAE):
 
     def _learn_rows(self, module: MultiTaskVAE, data: Data) -> None:  # type: ignore[override]
         if self.embedding is not None:
-            rows = module.units(torch.from_numpy(dense(data.x[evenly(data.taking_part, N_EMBEDDED)])).double())
+            n_most = min(N_EMBEDDED, max(1, EMBEDDED_CELLS // self._n_columns))
+            rows = module.units(torch.from_numpy(dense(data.x[evenly(data.taking_part, n_most)])).double())
             module.encoder[0].learn(module.likelihood.as_input(rows))  # type: ignore[index]
         super()._learn_rows(module, data)
 
@@ -226,8 +237,16 @@ class BaseMultiTaskVAE(BaseVAE):
 
     # The members of an ensemble.
 
-    def _member_settings(self, data: Data, partial: bool) -> list[dict[str, Any]]:
-        return [{}] * self.n_estimators
+    def _count_members(self, data: Data, partial: bool) -> int:
+        return self.n_estimators
+
+    def _resume(self, settings: list[dict[str, Any]], keep_optimizer: bool) -> dict[str, Any]:
+        if not is_auto(self.n_estimators) and self.n_estimators != len(settings):
+            raise ValueError(
+                f"A fit that goes on needs as many members as there were, {len(settings)}. Got "
+                f"n_estimators={self.n_estimators}; fit from the start with warm_start=False."
+            )
+        return super()._resume(settings, keep_optimizer)
 
     def _split_rows(
         self, k: int, index: NDArray | AllRows, data: Data, progress: dict[str, Any], partial: bool
@@ -311,12 +330,6 @@ class BaseMultiTaskVAE(BaseVAE):
 
     # An encoder to start from.
 
-    def _start(self, settings: list[dict[str, Any]]) -> dict[str, Any]:
-        progress = super()._start(settings)
-        # The model is rebuilt from it, whatever becomes of the user's own.
-        progress["_blueprint"]["encoder"] = deepcopy(self.encoder)
-        return progress
-
     def _source(self) -> BaseAutoencoder | None:
         """Return the fitted estimator whose encoder is to be taken over."""
         source = self.encoder.estimator if isinstance(self.encoder, FrozenEstimator) else self.encoder
@@ -333,10 +346,10 @@ class BaseMultiTaskVAE(BaseVAE):
             ) from error
         return source
 
-    def _learn_table(self, X: Any) -> Table | None:
+    def _learn_table(self, X: Any, weight: NDArray | None) -> Table | None:
         source = self._source()
         if source is None or source._table is None or not source._table.expands:
-            return super()._learn_table(X)
+            return super()._learn_table(X, weight)
         self._check_same_features(source)
         return source._table  # its encoder knows the categories by their positions
 

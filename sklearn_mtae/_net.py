@@ -1,6 +1,5 @@
 """The skorch net that the estimators hold: its loss and step seams, and an epoch without per-batch bookkeeping."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,9 +12,11 @@ from torch import nn
 from ._checkpoint import Checkpoint
 from ._data import Batch, Batches, Rows
 from ._graphs import LEAST_STEPS, RECORDERS, StepGraph, is_known, is_recordable, parts_of, tabulate
+from ._interrupts import interrupts
 from ._layout import add_product, along
 from ._optimizer import VectorAdamW, flatten_parameters
 from .nn.loss import Result, Scales
+from .nn.quiet import quiet
 from .nn.random import draw_from
 
 OWN_NAMES = {
@@ -134,7 +135,10 @@ class Net(NeuralNet):
 
     def torch_compile(self, module: nn.Module, name: str) -> nn.Module:
         """Compile the model where that is asked for; the loss is a handful of sums."""
-        return super().torch_compile(module, name) if name == "module" else module
+        if name != "module":
+            return module
+        with quiet("`torch.jit"):  # torch's own compiler uses what torch has deprecated
+            return super().torch_compile(module, name)
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> "Net":
         """Lay the parameters out as two vectors, weights that decay and the others, or as one if no weight decays."""
@@ -167,10 +171,12 @@ class Net(NeuralNet):
         return Batches(dataset, self.batch_size, self.order_ if training else None)
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Notify the callbacks; one that interrupts has stopped the training, not the user."""
+        """Notify the callbacks; one that interrupts has stopped the training, if the user has not."""
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
+            if interrupts().n_pressed:
+                raise
             raise StopTraining from stop
         if method_name == "on_epoch_end" and self.checkpoint is not None:
             self.checkpoint.save(self)
@@ -181,6 +187,21 @@ class Net(NeuralNet):
 
     def fit_loop(self, X: Rows, y: None = None, epochs: int | None = None, **fit_params: Any) -> "Net":
         """Train; an interrupt by the user leaves the model of the steps done."""
+        self.interrupted_, self.graph_ = False, None
+        try:
+            interrupts().let_through()
+            self._run_epochs(X, y, epochs, **fit_params)
+        except StopTraining:
+            pass
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+        finally:
+            interrupts().hold()
+            self._close_graph()
+        return self
+
+    def _run_epochs(self, X: Rows, y: None, epochs: int | None, **fit_params: Any) -> None:
+        """Prepare the training, or take it up where it was left, and run its epochs."""
         self.order_ = torch.Generator().manual_seed(self.seeds[0])
         self.noise_ = torch.Generator(self.device).manual_seed(self.seeds[1])
         self.best_: dict[str, float] = {}
@@ -190,20 +211,10 @@ class Net(NeuralNet):
         self.n_steps_ = len(self.get_iterator(X, training=True)) * epochs
         epochs -= 0 if self.checkpoint is None else self.checkpoint.restore(self)
         self.looks_back_ = getattr(getattr(self.criterion_, "weighting", None), "looks_back", False)
-        self.interrupted_ = False
         self.watched_ = any(self._watches_batches(callback) for _, callback in self.callbacks_)
         self.graph_ = self._open_graph(self.get_iterator(X, training=True))
-        try:
-            with torch.enable_grad():
-                super().fit_loop(X, y, epochs, **fit_params)
-        except StopTraining:
-            pass
-        except KeyboardInterrupt:
-            self.interrupted_ = True
-            warnings.warn(f"Training interrupted by user in epoch {len(self.history)}.", stacklevel=2)
-        finally:
-            self._close_graph()
-        return self
+        with torch.enable_grad():
+            super().fit_loop(X, y, epochs, **fit_params)
 
     @staticmethod
     def _watches_batches(callback: Callback) -> bool:

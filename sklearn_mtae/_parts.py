@@ -49,6 +49,8 @@ class Composed(BaseEstimator):
         "architecture": [StrOptions(set(ARCHITECTURES)), callable],
         "image_shape": [tuple, list, None],
         "likelihood": [StrOptions(set(LIKELIHOODS)), callable, dict, list, tuple],
+        "max_categories": [Interval(Integral, 2, None, closed="left"), None],
+        "handle_unknown": [StrOptions({"missing", "error"})],
         "scaling": [StrOptions({"auto", "standard", "bounded"})],
         "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
         "penalty": [StrOptions(set(PENALTIES)), callable, None],
@@ -78,6 +80,8 @@ class Composed(BaseEstimator):
     architecture: str | Callable[..., tuple[nn.Module, nn.Module]]
     image_shape: tuple[int, ...] | None
     likelihood: str | Callable[[int], Likelihood] | Mapping[Any, Any] | Sequence[Any]
+    max_categories: int | None
+    handle_unknown: str
     scaling: str
     corruption: str | Callable[..., Tensor] | None
     penalty: str | Callable[..., Tensor] | None
@@ -108,6 +112,7 @@ class Composed(BaseEstimator):
         "architecture",
         "image_shape",
         "likelihood",
+        "max_categories",
         "dtype",
     )
 

@@ -64,8 +64,10 @@ class PerTaskRegressor(RegressorMixin, BasePerTask):
 class PerTaskClassifier(ClassifierMixin, BasePerTask):
     """Fit a classifier per task, each on the rows that have the task's label.
 
-    A task's classes are those of its labels. In cross-validation pass a splitter, such as `KFold(5)`: what
-    scikit-learn makes of `cv=5` for a classifier looks for classes in y and does not take NaN.
+    A task's classes are those of its labels. In cross-validation pass a splitter, such as
+    :class:`~sklearn_mtae.model_selection.TaskKFold`: what scikit-learn makes of `cv=5` for a classifier looks for
+    classes in y and does not take NaN. And take :func:`~sklearn_mtae.model_selection.cross_val_predict` from there too:
+    scikit-learn's own takes a missing label for a class.
 
     Parameters
     ----------
@@ -159,7 +161,7 @@ class PerTaskClassifier(ClassifierMixin, BasePerTask):
         -------
         list of ndarray of shape (n_samples,) or (n_samples, n_classes), or ndarray for one-dimensional y
             Confidences: a number per row where there are two classes, otherwise one per class in the order of
-            `classes_`.
+            `classes_`; 0 where there is one class only.
         """
         return self._as_tasks(self._by_head("decision_function", X))
 

@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.dummy import DummyClassifier
 from sklearn.utils import Tags, assert_all_finite, check_consistent_length, get_tags, indexable
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from ._labels import observed_labels
+from ._labels import observed_labels, warn_of_one_class
 from ._tasks import n_dimensions, per_task, target_columns, task_names
 from ._validation import HasMethods, check_method_params, check_parameters, safe_indexing
 from .metrics import accuracy_score, r2_score
+from .metrics._engine import Labels, warn_of_unscored
 from .nn.words import listed, named, short, suggest
 
 __all__ = ["BasePerTask", "if_heads_have"]
@@ -66,11 +68,33 @@ def _weight_columns(weight: Any, columns: Sequence[NDArray]) -> list[Any]:
     return list(table.T)
 
 
-def _fit_head(head: Any, X: Any, labels: NDArray, rows: NDArray | None, params: dict[str, Any]) -> Any:
-    return clone(head).fit(safe_indexing(X, rows), labels, **check_method_params(X, params, rows))
+class OneClass(DummyClassifier):
+    """Predicts the only class that there is: many classifiers cannot be fitted to one."""
+
+    def __init__(self) -> None:
+        super().__init__(strategy="most_frequent")
+
+    def decision_function(self, X: Any) -> NDArray:
+        """Return no confidence either way, shape (n_samples, 1)."""
+        return np.zeros((len(self.predict(X)), 1))
 
 
-def _score_head(head: Any, column: NDArray, prediction: NDArray, weight: Any) -> float:
+def _fit_head(head: Any, name: str, X: Any, labels: NDArray, rows: NDArray | None, params: dict[str, Any]) -> Any:
+    """Return a clone of a task's estimator, fitted; or what predicts its class where it has one only."""
+    X_own = safe_indexing(X, rows)
+    if _has_one_class(head, labels):
+        return OneClass().fit(X_own, labels)
+    try:
+        return clone(head).fit(X_own, labels, **check_method_params(X, params, rows))
+    except ValueError as error:
+        raise ValueError(f"{error} This is the estimator of task {name!r}.") from error
+
+
+def _has_one_class(head: Any, labels: NDArray) -> bool:
+    return is_classifier(head) and len(set(labels.tolist())) == 1
+
+
+def _score_head(head: Any, column: Labels, prediction: NDArray, weight: Any) -> float:
     score = accuracy_score if is_classifier(head) else r2_score
     return score(column, prediction, sample_weight=weight)
 
@@ -103,6 +127,9 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, **fit_params: Any) -> Self:
         """Fit a clone of the estimator per task, on the rows that have the task's label.
 
+        A task whose labels are all of one class has that class predicted, whatever its classifier, and a warning names
+        it.
+
         Parameters
         ----------
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
@@ -133,10 +160,11 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         observed = _check_observed(columns, names)
         params = self._fit_params(columns, names, heads, sample_weight, fit_params)
         self.estimators_ = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fit_head)(head, X, labels, rows if len(rows) < len(columns[0]) else None, own)
-            for head, (rows, labels), own in zip(heads, observed, params, strict=True)
+            delayed(_fit_head)(head, name, X, labels, rows if len(rows) < len(columns[0]) else None, own)
+            for head, name, (rows, labels), own in zip(heads, names, observed, params, strict=True)
         )
         self.task_names_, self._y_ndim = names, ndim
+        warn_of_one_class([getattr(head, "classes_", np.empty(0)) for head in self.estimators_], names)
         return self
 
     def predict(self, X: Any) -> NDArray:
@@ -173,7 +201,8 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         float
-            Mean over the tasks that have enough labels: R2 needs two, the accuracy one. NaN if there is none.
+            Mean over the tasks that have enough labels: R2 needs two, the accuracy one; a warning names the others. NaN
+            if there is none.
         """
         predictions = self._by_head("predict", X)
         columns, names, _ = _label_columns(y, self)
@@ -183,7 +212,10 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
             )
         check_consistent_length(predictions[0], *columns)
         weights = _weight_columns(sample_weight, columns)
-        scores = np.array(list(map(_score_head, self.estimators_, columns, predictions, weights)))
+        unscored: dict[str, str] = {}
+        labels = [Labels({name: own}, unscored) for name, own in zip(self.task_names_, columns, strict=True)]
+        scores = np.array(list(map(_score_head, self.estimators_, labels, predictions, weights)))
+        warn_of_unscored(unscored)
         return float(np.mean(scores[~np.isnan(scores)])) if not np.isnan(scores).all() else float("nan")
 
     @property

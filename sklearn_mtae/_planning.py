@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import ceil
+from pickle import PicklingError
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,24 @@ from ._checkpoint import Checkpoint
 from ._columns import is_per_column, learn_table
 from ._data import Columns, Data, Rows, describe, set_units, standardized_columns
 from ._devices import resolve_device
+from ._identity import identity
 from ._index import AllRows
 from ._member import Member
 from ._net import Net
+from ._parameters import copied, same
 from ._parts import DTYPES, PRODUCTS, Composed
-from ._shared_fits import fingerprint
 from ._stack import mean_row
 from ._state import Cache, dump, load, place
 from ._table import Table, is_frame
-from ._validation import check_feature_names, check_features, check_support, check_weights
+from ._validation import check_feature_names, check_features, check_support, check_weights, row_weights
+from ._version import __version__
 from .nn.models import Autoencoder
 from .nn.words import short
+
+EXEMPT = ("checkpoint", "device", "net_params", "verbose")
+"""Parameters that a fit goes on without; of `net_params`, it is the callbacks."""
+LEARNED = ("feature_names_in_", "_table", "task_names_", "classes_")
+"""Attributes that a fit has learned of its data before it begins to train."""
 
 
 @dataclass
@@ -47,6 +55,8 @@ class Plan:
         Where the training is written.
     net : Net or None
         Afterwards, the net of the last model that was trained alone.
+    interrupted : int or None
+        The epoch in which the user interrupted a model that was trained alone.
     """
 
     data: Data
@@ -55,6 +65,7 @@ class Plan:
     partial: bool
     checkpoint: Checkpoint | None = None
     net: Net | None = None
+    interrupted: int | None = None
 
     def fitted_attributes(self) -> dict[str, Any]:
         """Return the attributes of an estimator fitted as far as the training has come."""
@@ -80,29 +91,45 @@ class Planned(Composed):
         self._validate_params()
         fresh = not (self.__sklearn_is_fitted__() and (partial or self.warm_start))
         device = self._resolve_device(strict=True)
-        progress = {} if fresh else self._resume(partial)
         data = self._check_data(X, y, sample_weight, reset=fresh)
-        if fresh:
-            progress = self._start(self._member_settings(data, partial))
+        settings = self._member_settings(self._count_members(data, partial) if fresh else len(self._states))
+        progress = self._start(settings) if fresh else self._resume(settings, partial)
         checkpoint = None if self.checkpoint is None or partial else self._open_checkpoint(data, progress)
         own = [self._with(settings) for settings in progress["_settings"]]
-        members = [owner._make_member(k, data, progress, device, fresh, partial) for k, owner in enumerate(own)]
+        try:
+            members = [owner._make_member(k, data, progress, device, fresh, partial) for k, owner in enumerate(own)]
+        except BaseException:
+            if checkpoint is not None:
+                checkpoint.release()
+            raise
         return Plan(data, progress, members, partial, checkpoint)
 
-    def _member_settings(self, data: Data, partial: bool) -> list[dict[str, Any]]:
+    def _count_members(self, data: Data, partial: bool) -> int:
+        """Return how many models are to be trained."""
+        return 1
+
+    def _member_settings(self, n_members: int) -> list[dict[str, Any]]:
         """Return for each model to train the parameters in which it differs from the estimator's own."""
-        return [{}]
+        return [{}] * n_members
 
     def _open_checkpoint(self, data: Data, progress: dict[str, Any]) -> Checkpoint:
         """Return where the training is written; one that was left there gives its seed."""
         n_members = len(progress["_settings"])
         if n_members > 1:
             raise ValueError(f"checkpoint needs a single model. Got {n_members} members; use n_estimators=1.")
-        shapes = [data.x.shape, *(part for columns in (data.features, data.targets) for part in columns or ())]
-        exempt = ("checkpoint", "device", "net_params", "verbose")
-        checkpoint = Checkpoint(self.checkpoint, fingerprint(self, *shapes, without=exempt))  # type: ignore[arg-type]
+        checkpoint = Checkpoint(self.checkpoint, lambda: self._identify(data))  # type: ignore[arg-type]
         checkpoint.seed = progress["_seed"] = progress["_seed"] if checkpoint.seed is None else checkpoint.seed
         return checkpoint
+
+    def _identify(self, data: Data) -> str:
+        """Return a text that only an equal fit has, with equal data: all that its result depends on."""
+        parameters = {name: value for name, value in self.get_params(deep=False).items() if name not in EXEMPT}
+        own = self.net_params or {}
+        parameters["net_params"] = {name: own[name] for name in own if name.split("__")[0] != "callbacks"}
+        left = [getattr(self, name, None) for name in ("_states", "_loss_states")] if self.warm_start else []
+        learned = [getattr(self, name, None) for name in LEARNED]
+        rows = [data.x, data.y, data.weight, data.label_weight]
+        return identity(__version__, type(self).__qualname__, _identify_each(parameters), learned, left, rows)
 
     def _make_member(
         self, k: int, data: Data, progress: dict[str, Any], device: torch.device, fresh: bool, partial: bool
@@ -137,24 +164,29 @@ class Planned(Composed):
         """Return the attributes of a fit before its first epoch."""
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         curves = {"loss_curve_": [], "validation_scores_": [], "term_curves_": {}}
-        blueprint = {name: getattr(self, name) for name in self._blueprint_names}
         states = {name: [{}] * len(settings) for name in ("_optimizer_states", "_loss_states")}
-        return {"_seed": seed, "_blueprint": blueprint, "_settings": settings, "n_iter_": 0, **states, **curves}
+        return {"_seed": seed, "n_iter_": 0, **self._shape(settings), **states, **curves}
 
-    def _resume(self, keep_optimizer: bool) -> dict[str, Any]:
+    def _shape(self, settings: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return what the models are rebuilt from, whatever becomes of the user's own lists, dicts and estimators."""
+        blueprint = {name: copied(getattr(self, name)) for name in self._blueprint_names}
+        return {"_blueprint": blueprint, "_settings": settings}
+
+    def _resume(self, settings: list[dict[str, Any]], keep_optimizer: bool) -> dict[str, Any]:
         """Return the attributes of the last fit, copied: a fit that fails leaves them as they were."""
-        for name, fitted in self._blueprint.items():
-            if repr(getattr(self, name)) != repr(fitted):
-                raise ValueError(
-                    "A fit that goes on needs the parameters that shape the model as they were. "
-                    f"{name}={short(fitted)} became {short(getattr(self, name))}; fit from the start with "
-                    "warm_start=False."
-                )
-        names = ["_seed", "_settings", "_optimizer_states", "_loss_states", "n_iter_", "loss_curve_"]
+        for k, own in enumerate(settings):
+            asked = {**{name: getattr(self, name) for name in self._blueprint}, **own}
+            for name, fitted in self._blueprint_of(k).items():
+                if name in self._blueprint and not same(asked[name], fitted):
+                    raise ValueError(
+                        "A fit that goes on needs the parameters that shape the model as they were. "
+                        f"{name}={short(fitted)} became {short(asked[name])}; fit from the start with warm_start=False."
+                    )
+        names = ["_seed", "_optimizer_states", "_loss_states", "n_iter_", "loss_curve_"]
         names += ["validation_scores_", "term_curves_", "task_weights_"]
         progress = deepcopy({name: getattr(self, name) for name in names if hasattr(self, name)})
-        optimizer = {} if keep_optimizer else {"_optimizer_states": [{}] * len(self._settings)}
-        return {**progress, "_blueprint": self._blueprint, **optimizer}
+        optimizer = {} if keep_optimizer else {"_optimizer_states": [{}] * len(settings)}
+        return {**progress, **self._shape(settings), **optimizer}
 
     def _seeds(self, k: int, progress: dict[str, Any]) -> tuple[int, int, int]:
         """Return seeds for the rows' order, the draws and the validation's draws of a model, others at each call."""
@@ -162,16 +194,18 @@ class Planned(Composed):
         order, draws, validation = (int(seed) for seed in sequence.generate_state(3))
         return order, draws, validation
 
-    def _check_features(self, X: Any, *, reset: bool) -> Any:
+    def _check_features(self, X: Any, *, reset: bool, sample_weight: Any = None) -> Any:
         """Return the columns of X as the model sees them; with `reset`, learn what they are."""
-        if not reset:
-            return check_features(self, X, self._table, reset=False)
-        self._table = None
-        if is_frame(X) or is_per_column(self.likelihood):
-            check_feature_names(self, X)
-            self._table = self._learn_table(X)
-        x = check_features(self, X, self._table, reset=True)
-        if issparse(x) and standardized_columns(self._make_likelihood()).any():
+        if reset:
+            self._table, weight = None, None
+            if is_frame(X) or is_per_column(self.likelihood):
+                check_feature_names(self, X)
+                weight = row_weights(sample_weight, X)
+                self._table = self._learn_table(X, weight)
+        else:
+            weight = None if self._table is None else row_weights(sample_weight, X)
+        x = check_features(self, X, self._table, reset=reset, unknown=self.handle_unknown, weight=weight)
+        if reset and issparse(x) and standardized_columns(self._make_likelihood()).any():
             raise TypeError(
                 f"Sparse data was passed for X, which needs likelihoods whose columns are not centred, such as "
                 f"'multinomial' or 'poisson'. Got likelihood={short(self.likelihood)}; use X.toarray(), or reduce the "
@@ -179,13 +213,13 @@ class Planned(Composed):
             )
         return x
 
-    def _learn_table(self, X: Any) -> Table | None:
+    def _learn_table(self, X: Any, weight: NDArray | None) -> Table | None:
         """Return how X's columns are expanded and restored."""
-        return learn_table(X, self.likelihood, self._names_in)
+        return learn_table(X, self.likelihood, self._names_in, self.max_categories, weight)
 
     def _check_data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
         """Check features and weights; there are no targets here."""
-        x = self._check_features(X, reset=reset)
+        x = self._check_features(X, reset=reset, sample_weight=sample_weight)
         weight = check_weights(sample_weight, x)
         return Data(x, None, weight, describe(x, weight))
 
@@ -294,3 +328,17 @@ class Planned(Composed):
     def _resolve_device(self, strict: bool = False) -> torch.device:
         """Return the device to use; where one that was asked for is absent, an error (`strict`) or the CPU."""
         return resolve_device(self.device, strict=strict)
+
+
+def _identify_each(parameters: dict[str, Any]) -> dict[str, str]:
+    """Return what identifies each parameter."""
+    texts = {}
+    for name, value in parameters.items():
+        try:
+            texts[name] = identity(value)
+        except (TypeError, NotImplementedError, PicklingError) as error:
+            raise ValueError(
+                f"checkpoint needs parameters whose contents can be compared when the fit is taken up. Those of "
+                f"{name}={value!r} cannot: {error}. Use what can be pickled, or leave checkpoint out."
+            ) from error
+    return texts

@@ -35,12 +35,13 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
     ----------
     n_components : int, default=16
         Number of components of the code.
-    hidden_layer_sizes : array-like of int, default=(512,)
-        Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
+    hidden_layer_sizes : array-like of int or "auto", default="auto"
+        Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear. "auto" is
+        `(512,)`, or what `member_params` says.
     activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
         Activation after each hidden layer.
-    dropout : float, default=0.0
-        Probability that a hidden unit is dropped while training.
+    dropout : float or "auto", default="auto"
+        Probability that a hidden unit is dropped while training. "auto" is 0, or what `member_params` says.
     layer_norm : bool, default=False
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
     architecture : {"mlp", "resnet", "conv", "conv1d", "linear_decoder"} or callable, default="mlp"
@@ -61,6 +62,14 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         names; "gaussian" for those left out) or a list; or a factory that takes the number of columns. A "categorical"
         column of its own holds the categories, which are expanded inside; so are a DataFrame's columns of strings or
         categories.
+    max_categories : int or None, default=256
+        Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
+        one each, and all others share the last; a warning names the category. What is drawn, predicted or filled still
+        is a level: those that share a column come up in proportion to how often `fit` saw them. None gives each level a
+        column.
+    handle_unknown : {"missing", "error"}, default="missing"
+        What a level is that `fit` has not seen: a missing cell, with a warning that names column and level, or an
+        error.
     posterior : {"normal", "flow"} or callable, default="normal"
         Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
         arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
@@ -68,17 +77,18 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         p(z): standard normal; a mixture of ten normals; a mixture of the posteriors of fifty learned rows (VampPrior,
         Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory that takes the number of
         components and the number of columns of the encoder's input.
-    task_likelihoods : str, callable, dict or list, default="gaussian"
+    task_likelihoods : str, callable, dict or list, default="auto"
         Distribution of a target, given the code: one for all tasks, a dict by the tasks' names ("gaussian" for those
         left out), or a list by position. Each is a name as for `likelihood`, but for "multinomial" and "categorical",
-        or a factory. Predicted is its mean, for "bernoulli" a probability.
+        or a factory. Predicted is its mean, for "bernoulli" a probability. "auto" is "gaussian", or what
+        `member_params` says.
     sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"
         What the tasks share beyond the code: nothing; experts that each task mixes by a gate of its own (Ma et al.
         2018, doi 10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv
         1604.03539); or less: each task has 4 components of its own beside the code, from a small encoder of its own.
         Or a factory such as `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
-    head_hidden_layer_sizes : array-like of int, default=(16,)
-        Widths of the hidden layers of each task's own decoder.
+    head_hidden_layer_sizes : array-like of int or "auto", default="auto"
+        Widths of the hidden layers of each task's own decoder. "auto" is `(16,)`, or what `member_params` says.
     objective : {"elbo", "iwae", "beta_tc", "mmd"} or callable, default="elbo"
         What is maximised: the evidence lower bound; the tighter one of five weighted draws (Burda et al. 2016, arXiv
         1509.00519); the bound with more weight on the components' dependence (Chen et al. 2018, arXiv 1802.04942); or
@@ -120,10 +130,11 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         wrap it in :class:`sklearn.frozen.FrozenEstimator`.
     freeze_encoder : bool, default=False
         Whether that encoder stays as it is; the linear map is trained in any case.
-    embedding : {"piecewise_linear", "softened"}, callable or None, default=None
+    embedding : {"auto", "piecewise_linear", "softened"}, callable or None, default="auto"
         What the encoder sees of the columns: beside each column where its value lies between 16 of its quantiles
         (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump; the columns with outliers drawn in
-        to within 10 units; or the columns as they are. Or a factory that takes the number of columns.
+        to within 10 units; or, by None, the columns as they are. Or a factory that takes the number of columns. "auto"
+        is None, or what `member_params` says.
     n_estimators : int or "auto", default="auto"
         Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
         out one of `1 / validation_fraction` folds. For each task, those models, as they were after those epochs, are
@@ -135,10 +146,13 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         after its last epoch: the latent spaces of several models cannot be averaged.
     member_params : "auto", list of dict or None, default="auto"
         Parameters in which the models of an ensemble differ, one dict for each, taken in turn; None for models alike.
-        By "auto", all have one hidden layer of 128 units, linear heads and an `embedding`: "piecewise_linear" for up to
-        64 columns, "softened" for more. They have `dropout=0.3`, `alpha=1` and `learning_rate_init=0.005`, none of the
-        first two and a step size of 0.01, or the first again with `task_likelihoods="laplace"`. What you give another
-        value than its default is left as you gave it.
+        "auto" says what the other parameters that are "auto" become in an ensemble: all models have
+        `hidden_layer_sizes=(128,)`, `head_hidden_layer_sizes=()` and an `embedding`, "piecewise_linear" for up to 64
+        columns and "softened" for more (None with `hidden_layer_sizes=()`, and with an `architecture` other than "mlp"
+        and "resnet"). They have in turn `dropout=0.3`, `alpha=1` and `learning_rate_init=0.005`; practically no
+        dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`; or the first again with `task_likelihoods="laplace"`,
+        where the others have "gaussian". A parameter that you give has the value that you gave in every model.
+        `member_params_` tells what each has.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
@@ -153,14 +167,15 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         code's squared norm (Ghosh et al. 2020, arXiv 1903.12436).
     penalty_weight : float, default=0.1
         Weight of the penalty.
-    alpha : float, default=3.0
+    alpha : float or "auto", default="auto"
         Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
         weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
+        "auto" is 3, or what `member_params` says.
     batch_size : int, "auto" or None, default="auto"
         Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
         least 16 and at most 200; None takes all rows.
-    learning_rate_init : float, default=1e-3
-        Step size of the optimiser.
+    learning_rate_init : float or "auto", default="auto"
+        Step size of the optimiser. "auto" is 0.001, or what `member_params` says.
     max_iter : int, default=100
         Number of epochs.
     early_stopping : bool, default=False
@@ -185,8 +200,9 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
     checkpoint : str, PathLike or None, default=None
         File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
         with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
-        what callbacks of your own remember starts anew, and so does the optimiser of
-        `task_weighting="famo"`.
+        what callbacks of your own remember starts anew, and so does the optimiser of `task_weighting="famo"`. X, y,
+        weights and parameters are compared by their contents, all but `checkpoint`, `device`, `verbose` and the
+        callbacks of `net_params`. Any other file there is an error. One fit at a time uses a file.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
         is not here), `optimizer`, `optimizer__betas`, `compile`, ...
@@ -219,6 +235,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         Names of the features, where X had names.
     task_weights_ : ndarray of shape (`n_iter_`, n_tasks)
         Weights of the tasks in each epoch; NaN with an aggregator that has none.
+    member_params_ : list of dict of str to object
+        Of each model, the parameters that were "auto" or in `member_params`, with the values that they became.
     task_names_ : list of str
         Names of the tasks: those of a data frame's columns or of a series, otherwise "y0", "y1", ...
 
@@ -242,7 +260,7 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
 
     _parameter_constraints: dict = {
         **SelectedMembers._parameter_constraints,
-        "task_likelihoods": [StrOptions(set(TASK_LIKELIHOODS)), callable, dict, list, tuple],
+        "task_likelihoods": [StrOptions({"auto", *TASK_LIKELIHOODS}), callable, dict, list, tuple],
     }
     _blueprint_names = (*SelectedMembers._blueprint_names, "task_likelihoods")
 
@@ -250,18 +268,20 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         self,
         n_components=16,
         *,
-        hidden_layer_sizes=(512,),
+        hidden_layer_sizes="auto",
         activation="relu",
-        dropout=0.0,
+        dropout="auto",
         layer_norm=False,
         architecture="mlp",
         image_shape=None,
         likelihood="gaussian",
+        max_categories=256,
+        handle_unknown="missing",
         posterior="normal",
         prior="normal",
-        task_likelihoods="gaussian",
+        task_likelihoods="auto",
         sharing="hard",
-        head_hidden_layer_sizes=(16,),
+        head_hidden_layer_sizes="auto",
         objective="elbo",
         beta="auto",
         free_bits=0.0,
@@ -271,16 +291,16 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         consistency=0.0,
         encoder=None,
         freeze_encoder=False,
-        embedding=None,
+        embedding="auto",
         n_estimators="auto",
         member_params="auto",
         scaling="auto",
         corruption=None,
         penalty=None,
         penalty_weight=0.1,
-        alpha=3.0,
+        alpha="auto",
         batch_size="auto",
-        learning_rate_init=1e-3,
+        learning_rate_init="auto",
         max_iter=100,
         early_stopping=False,
         validation_fraction=0.1,
@@ -302,6 +322,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         self.architecture = architecture
         self.image_shape = image_shape
         self.likelihood = likelihood
+        self.max_categories = max_categories
+        self.handle_unknown = handle_unknown
         self.posterior = posterior
         self.prior = prior
         self.task_likelihoods = task_likelihoods
@@ -342,8 +364,9 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
 
-        The first call learns location and scale of the columns and needs a label of each task. Schedules stand at
-        their end, and no row is held out.
+        The first call learns location and scale of the columns and the levels of categories, and needs a label of each
+        task. A level that it does not have is unknown in later parts: a missing cell, with a warning (see
+        `handle_unknown`). Schedules stand at their end, and no row is held out.
 
         Parameters
         ----------
@@ -435,9 +458,10 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         Returns
         -------
         float
-            Mean over the tasks with at least two labels.
+            Mean over the tasks with at least two labels; a warning names the others.
         """
-        return r2_score(y, self.predict(X), sample_weight=sample_weight)
+        prediction = self.predict(X)
+        return r2_score(self._named(y), prediction, sample_weight=sample_weight)
 
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
         return check_targets(y, x), task_names(y)

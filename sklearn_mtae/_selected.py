@@ -1,8 +1,8 @@
 """Members that differ in their parameters, and an average of them that is chosen by rows held out from each."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from functools import partial
-from inspect import signature
 from math import ceil
 from numbers import Integral
 from typing import Any
@@ -16,10 +16,12 @@ from ._data import Data
 from ._held_out import HeldOut
 from ._member import Member
 from ._multitask import BaseMultiTaskVAE
+from ._parameters import copied, is_auto
 from ._planning import Plan
 from ._selection import select
 from ._state import Cache
 from ._validation import Interval, StrOptions, resolve
+from .nn.embeddings import EMBEDDINGS
 from .nn.models import MultiTaskVAE
 from .nn.objectives import OBJECTIVES
 from .nn.posteriors import POSTERIORS, quasi_normal
@@ -41,6 +43,16 @@ N_DRAWS = 64
 """Quasi-random draws of the code for a standard deviation."""
 FIXED = {"n_estimators", "member_params", "likelihood", "random_state", "device", "dtype", "warm_start", "checkpoint"}
 """Parameters in which members cannot differ."""
+SINGLE: dict[str, Any] = {
+    "hidden_layer_sizes": (512,),
+    "dropout": 0.0,
+    "task_likelihoods": "gaussian",
+    "head_hidden_layer_sizes": (16,),
+    "embedding": None,
+    "alpha": 3.0,
+    "learning_rate_init": 1e-3,
+}
+"""What "auto" stands for in a model that is not a member of the default ensemble."""
 _SHAPE = {"hidden_layer_sizes": (128,), "head_hidden_layer_sizes": ()}
 _REGULAR = {**_SHAPE, "dropout": 0.3, "alpha": 1.0, "learning_rate_init": 5e-3}
 # Nothing is dropped by the second, whose layers of dropout are there to make one stack with the first.
@@ -49,7 +61,7 @@ MEMBER_PARAMS: tuple[dict[str, Any], ...] = (
     {**_SHAPE, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2},
     {**_REGULAR, "task_likelihoods": "laplace"},
 )
-"""What members differ in by default: regularised or not, squares or absolute values."""
+"""What "auto" stands for in members of the default ensemble: regularised or not, squares or absolute values."""
 
 
 class SelectedMembers(BaseMultiTaskVAE):
@@ -65,12 +77,23 @@ class SelectedMembers(BaseMultiTaskVAE):
         **BaseMultiTaskVAE._parameter_constraints,
         "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "member_params": ["array-like", StrOptions({"auto"}), None],
+        "hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
+        "dropout": [*BaseMultiTaskVAE._parameter_constraints["dropout"], StrOptions({"auto"})],
+        "head_hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
+        "embedding": [StrOptions({"auto", *EMBEDDINGS}), callable, None],
+        "alpha": [*BaseMultiTaskVAE._parameter_constraints["alpha"], StrOptions({"auto"})],
+        "learning_rate_init": [*BaseMultiTaskVAE._parameter_constraints["learning_rate_init"], StrOptions({"auto"})],
     }
 
     n_estimators: int | str  # type: ignore[assignment]
-    _blueprint_names = (*BaseMultiTaskVAE._blueprint_names, "member_params")
-
+    hidden_layer_sizes: Sequence[int] | str  # type: ignore[assignment]
+    dropout: float | str  # type: ignore[assignment]
+    head_hidden_layer_sizes: Sequence[int] | str  # type: ignore[assignment]
+    alpha: float | str  # type: ignore[assignment]
+    learning_rate_init: float | str  # type: ignore[assignment]
     member_params: Sequence[Mapping[str, Any]] | str | None
+
+    member_params_: list[dict[str, Any]]
 
     _earlier: list[tuple[int, dict[str, NDArray]]]
     """States of members after earlier epochs: which member, and the state."""
@@ -85,12 +108,18 @@ class SelectedMembers(BaseMultiTaskVAE):
 
     # What the members are.
 
-    def _member_settings(self, data: Data, partial: bool) -> list[dict[str, Any]]:
-        n_members = self._count_members(data, partial)
+    def _member_settings(self, n_members: int) -> list[dict[str, Any]]:
         if not (self.member_params is None or isinstance(self.member_params, str)):
             self._check_members(self.member_params)  # of a single model too, which has no use for them
-        settings = self._settings_to_try(data.x.shape[1]) if n_members > 1 else [{}]
-        return [settings[k % len(settings)] for k in range(n_members)]
+        settings = self._settings_to_try() if n_members > 1 else [{}]
+        automatic = {name: value for name, value in SINGLE.items() if is_auto(getattr(self, name))}
+        resolved = [{**automatic, **self._without_auto(own)} for own in settings]
+        return [resolved[k % len(resolved)] for k in range(n_members)]
+
+    @staticmethod
+    def _without_auto(settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a member's own parameters, "auto" resolved, that the user cannot change any more."""
+        return {name: SINGLE[name] if name in SINGLE and is_auto(v) else copied(v) for name, v in settings.items()}
 
     def _count_members(self, data: Data, partial: bool) -> int:
         if not isinstance(self.n_estimators, str):
@@ -114,20 +143,17 @@ class SelectedMembers(BaseMultiTaskVAE):
         made = [resolve(own, table) for own, table in options if isinstance(own, str) or callable(own)]
         return all(getattr(getattr(part, "func", part), "stackable", True) for part in made)
 
-    def _settings_to_try(self, n_columns: int) -> list[dict[str, Any]]:
-        """Return the settings that members have in turn."""
+    def _settings_to_try(self) -> list[dict[str, Any]]:
+        """Return the settings that members have in turn, where they have any."""
         if self.member_params is None:
             return [{}]
         if isinstance(self.member_params, str):
-            defaults = signature(type(self)).parameters
-            untouched = {name for name in defaults if repr(getattr(self, name)) == repr(defaults[name].default)}
-            embedding = "piecewise_linear" if n_columns <= NARROW else "softened"
-            # Who asks for a linear model gets one.
-            own = {"embedding": embedding if self.architecture in TABLES and len(self.hidden_layer_sizes) else None}
-            tried = [{**settings, **own} for settings in MEMBER_PARAMS]
-            return [{name: value for name, value in own.items() if name in untouched} for own in tried]
-        self._check_members(self.member_params)
-        return [dict(own) for own in self.member_params] or [{}]
+            embedding = "piecewise_linear" if self._n_columns <= NARROW else "softened"
+            # An embedding would bend a model that is asked to be linear.
+            is_bent = self.architecture in TABLES and (is_auto(self.hidden_layer_sizes) or len(self.hidden_layer_sizes))
+            tried = [{**settings, "embedding": embedding if is_bent else None} for settings in MEMBER_PARAMS]
+            return [{name: v for name, v in own.items() if is_auto(getattr(self, name))} for own in tried]
+        return list(self.member_params) or [{}]
 
     def _check_members(self, settings: Any) -> None:
         """Raise an error where what was given are no settings of members."""
@@ -150,14 +176,15 @@ class SelectedMembers(BaseMultiTaskVAE):
         return [ceil(self.max_iter / 2**j) for j in range(N_EPOCHS_KEPT)] if n_members > 1 else ()
 
     def _start(self, settings: list[dict[str, Any]]) -> dict[str, Any]:
-        return {**super()._start(settings), **self._no_choice()}
+        return {**super()._start(settings), **self._no_choice(settings)}
 
-    def _resume(self, keep_optimizer: bool) -> dict[str, Any]:
-        return {**super()._resume(keep_optimizer), **self._no_choice()}
+    def _resume(self, settings: list[dict[str, Any]], keep_optimizer: bool) -> dict[str, Any]:
+        return {**super()._resume(settings, keep_optimizer), **self._no_choice(settings)}
 
-    def _no_choice(self) -> dict[str, Any]:
+    @staticmethod
+    def _no_choice(settings: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the attributes of an estimator whose members all count alike."""
-        choice = {"_earlier": [], "_weights": None, "_scores": []}
+        choice = {"_earlier": [], "_weights": None, "_scores": [], "member_params_": deepcopy(settings)}
         return {**choice, "_inflation": 1.0, "_label_means": 0.0, "_label_variances": 0.0}
 
     def _state_of(self, member: int) -> dict[str, NDArray]:

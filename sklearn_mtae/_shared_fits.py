@@ -10,14 +10,20 @@ from contextvars import ContextVar
 from typing import Any
 
 import joblib
+from joblib import effective_n_jobs
 
-from ._stacking import train_together
+from ._alike import Contents
+from ._member import Member
+from ._stacking import Refused, stacks_of, train_stacks
 
 Fitted = dict[str, Any] | Exception
 """The attributes that a fit has given an estimator, or the error that it ended with."""
 
-trained: dict[str, Fitted] = {}
-"""What fits have come to, by `fingerprint`. Shared by all threads; equal calls have equal results."""
+Key = tuple[type, str]
+"""The class of an estimator and the `fingerprint` of a fit of it."""
+
+trained: dict[Key, Fitted] = {}
+"""What fits have come to. Shared by all threads; equal calls have equal results."""
 
 
 class Recorded(Exception):
@@ -28,10 +34,10 @@ class Recording:
     """The fits that a search asks for."""
 
     def __init__(self) -> None:
-        self.plans: dict[str, tuple[Any, Any]] = {}
-        """Estimators and their plans, by fingerprint."""
-        self.wanted: list[set[str]] = []
-        """Fingerprints of the fits of each candidate."""
+        self.plans: dict[Key, tuple[Any, Any]] = {}
+        """Estimators and their plans."""
+        self.wanted: list[set[Key]] = []
+        """The fits of each candidate."""
         self.refused: dict[str, int] = {}
         """How many fits are left to be done one by one, by the reason why."""
         self._arrays: dict[str, Any] = {}
@@ -40,10 +46,14 @@ class Recording:
         """Count the fits that follow for another candidate."""
         self.wanted.append(set())
 
-    def record(self, key: str, estimator: Any, *arrays: Any) -> None:
+    def record(self, key: Key, estimator: Any, *arrays: Any) -> None:
         """Keep the plan of a fit, unless there is an equal one."""
         self.wanted[-1].add(key)
         if key in self.plans:
+            return
+        if estimator.checkpoint is not None:
+            reason = "checkpoint is the file of one fit, which a stack does not write"
+            self.refused[reason] = self.refused.get(reason, 0) + 1
             return
         # Candidates are given the same rows: one copy of them will do.
         own = (self._arrays.setdefault(joblib.hash(array), array) for array in arrays)
@@ -55,16 +65,17 @@ class Recording:
         `n_jobs` is how many processes stacks are dealt to.
         """
         plans = {key: pair for key, pair in self.plans.items() if not self._refuse(*pair)}
-        # An ensemble is a stack of its own, and remembers more than single models do: one after the other.
-        ensembles = {key for key, (_, plan) in plans.items() if len(plan.members) > 1}
-        groups = [{key: pair for key, pair in plans.items() if key not in ensembles}]
-        groups += [{key: plans[key]} for key in plans if key in ensembles]
-        return any(self._train_group(group, n_jobs) for group in groups)
+        # An ensemble makes stacks of its own, those of its own fit, and remembers more than single models do.
+        ensembles = [key for key, (_, plan) in plans.items() if len(plan.members) > 1]
+        singles = [key for key in plans if key not in set(ensembles)]
+        at_once = effective_n_jobs(n_jobs)
+        groups = [singles, *(ensembles[first : first + at_once] for first in range(0, len(ensembles), at_once))]
+        return any(self._train_group({key: plans[key] for key in group}, n_jobs) for group in groups if group)
 
-    def _train_group(self, plans: dict[str, tuple[Any, Any]], n_jobs: int | None) -> bool:
+    def _train_group(self, plans: dict[Key, tuple[Any, Any]], n_jobs: int | None) -> bool:
         """Train some of the plans, and publish what they have come to; return whether the user interrupted."""
-        members = [member for _, plan in plans.values() for member in plan.members]
-        refused, interrupted = train_together(members, n_jobs=n_jobs)
+        refused, parts = self._stacks([plan.members for _, plan in plans.values()])
+        refused, interrupted = train_stacks(parts, refused, n_jobs=n_jobs)
         for reason, left in refused.items():
             self.refused[reason] = self.refused.get(reason, 0) + len(left)
         for key, (estimator, plan) in plans.items():
@@ -78,6 +89,23 @@ class Recording:
             for member in plan.members:
                 member.kept = {}
         return interrupted
+
+    @staticmethod
+    def _stacks(fits: list[list[Member]]) -> tuple[Refused, list[list[Member]]]:
+        """Return the models that do not stack, by the reason why, and the stacks of the others.
+
+        Where single models make several stacks, two processes have as much to do each.
+        """
+        if all(len(members) == 1 for members in fits):
+            return stacks_of([member for members in fits for member in members], share=2)
+        refused: Refused = {}
+        parts: list[list[Member]] = []
+        for members in fits:
+            left, own = stacks_of(members)
+            parts += own
+            for reason, some in left.items():
+                refused.setdefault(reason, []).extend(some)
+        return refused, parts
 
     @property
     def n_trained(self) -> int:
@@ -127,9 +155,10 @@ def find(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Fitted | None:
         If the fit has been recorded.
     """
     record = recording.get()
-    if record is None and not trained:
+    goes_on = estimator.warm_start and estimator.__sklearn_is_fitted__()
+    if goes_on or (record is None and not trained):
         return None
-    key = fingerprint(estimator, X, y, sample_weight)
+    key = type(estimator), fingerprint(estimator, X, y, sample_weight)
     if record is not None:
         record.record(key, estimator, X, y, sample_weight)
         raise Recorded
@@ -150,4 +179,4 @@ def _hash(value: Any) -> str:
     try:
         return joblib.hash(value)
     except Exception:
-        return repr(value)
+        return repr(Contents().of(value))

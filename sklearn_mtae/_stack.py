@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.func import vmap
 
+from ._alike import bypass, named_tensors
 from ._data import Batch, Rows, block_rows
 from ._layout import Layout, lay_out
 from ._linear import FastLinear
@@ -66,8 +66,8 @@ class Stack(nn.Module):
         # How they compute, and what all of them have alike.
         self.pair = deepcopy(pairs[0]).requires_grad_(False)
         decayed = {id(value) for value in pairs[0].model.hidden_weights()}
-        self.decayed = [name for name, value in _named(pairs[0]) if id(value) in decayed]
-        everything = [dict(_named(pair)) for pair in pairs]
+        self.decayed = [name for name, value in named_tensors(pairs[0]) if id(value) in decayed]
+        everything = [dict(named_tensors(pair)) for pair in pairs]
         stacked = {name: torch.stack([own[name].detach() for own in everything]) for name in everything[0]}
         learned = {name for name, value in everything[0].items() if value.requires_grad}
         alike = {name for name, values in stacked.items() if name not in learned and (values == values[:1]).all()}
@@ -79,6 +79,11 @@ class Stack(nn.Module):
         named = enumerate([*self.learned, *self.fixed])
         self.places = [(slots, key, position) for position, name in named for slots, key in places[name]]
         """Where modules keep what differs: their dict, its key, and the position among the stacked values."""
+        self.alike = [slot for name in alike for slot in places[name]]
+        """Where modules keep what all models have alike."""
+        reached = bypass(self.pair, pairs[0], [*self.learned, *self.fixed])
+        if reached is not None:
+            raise ValueError(f"{reached!r} is reached by other ways than its module's attributes, which does not stack")
 
     def __len__(self) -> int:
         return len(next(iter(self.learned.values())))
@@ -102,15 +107,21 @@ class Stack(nn.Module):
             # What `torch.func.functional_call` does, in a tenth of its time.
             for slots, key, position in self.places:
                 slots[key] = state[position]
-            return self.pair(tensors, batch.complete, Scales(**shared, **own))
+            result = self.pair(tensors, batch.complete, Scales(**shared, **own))
+            for slots, key, position in self.places:
+                check_kept(key, slots[key] is state[position])
+            return result
 
         before = [slots[key] for slots, key, _ in self.places]
+        constants = [(slots, key, slots[key], slots[key]._version) for slots, key in self.alike]
         try:
             with FastLinear():
                 result = vmap(one, randomness="different")([*self.learned.values(), *self.fixed.values()], tensors, own)
         finally:
             for (slots, key, _), value in zip(self.places, before, strict=True):
                 slots[key] = value
+        for slots, key, value, version in constants:
+            check_kept(key, slots[key] is value and value._version == version)
         means = {name.removeprefix("mean:"): value for name, value in result.items() if name.startswith("mean:")}
         return Result(result["loss"], means, result.get("labelled"))
 
@@ -123,7 +134,7 @@ class Stack(nn.Module):
     def write(self, model: int, pair: Pair, learned: dict[str, Tensor]) -> None:
         """Write what a model has learned, its place in stacked values, into its own modules."""
         stacked = {**self.fixed, **learned}
-        for name, value in _named(pair):
+        for name, value in named_tensors(pair):
             if name in stacked:
                 value.copy_(stacked[name][model])
         pair.constrain()
@@ -136,7 +147,7 @@ class Stack(nn.Module):
         if not weighting.adaptive:
             return self.fixed[WEIGHTING + "weights"][model].clone()
         stacked = {**self.learned, **self.fixed}
-        for name, value in _named(self.pair):
+        for name, value in named_tensors(self.pair):
             # A weighting may read what the likelihood of the tasks has learned.
             if name in stacked and name.startswith((WEIGHTING, "model.task_likelihood.")):
                 value.copy_(stacked[name][model])
@@ -147,14 +158,9 @@ class Stack(nn.Module):
         return weights
 
 
-def _named(module: nn.Module) -> list[tuple[str, Tensor]]:
-    """Return parameters and buffers with their names."""
-    return [*module.named_parameters(), *module.named_buffers()]
-
-
 def _places(module: nn.Module) -> dict[str, list[tuple[dict[str, Any], str]]]:
     """Return by the name of each parameter and buffer where modules keep it: several places where it is shared."""
-    names = {id(value): name for name, value in _named(module)}
+    names = {id(value): name for name, value in named_tensors(module)}
     places: dict[str, list[tuple[dict[str, Any], str]]] = {name: [] for name in names.values()}
     for part in module.modules():
         for slots in (part._parameters, part._buffers):
@@ -162,6 +168,12 @@ def _places(module: nn.Module) -> dict[str, list[tuple[dict[str, Any], str]]]:
                 if value is not None:
                     places[names[id(value)]].append((slots, key))
     return places
+
+
+def check_kept(name: str, is_kept: bool) -> None:
+    """Raise an error where a module has not kept its buffer: what it writes there in a stack would be lost."""
+    if not is_kept:
+        raise ValueError(f"a module writes to its {name!r} while it computes, which does not stack")
 
 
 def _split(scales: Scales, like: Tensor) -> tuple[dict[str, float], dict[str, Tensor]]:
@@ -283,33 +295,6 @@ class StackedBatches:
         share = (counted[:, :size] * (size / sizes[:, None].clamp(min=1).double())).to(batch.x)
         weight = share if batch.weight is None else batch.weight * share
         return batch._replace(weight=weight, counts=sizes.to(batch.x.device))
-
-
-def signature(module: nn.Module, differing: Sequence[str] = ()) -> tuple:
-    """Return what must be equal for two modules to compute alike: classes, shapes and plain attributes.
-
-    Parameters
-    ----------
-    module : Module
-        A module.
-    differing : sequence of str
-        Attributes that may differ.
-    """
-    parts = []
-    for name, part in module.named_modules():
-        own = {key: value for key, value in vars(part).items() if not key.startswith("_") and key not in differing}
-        parts.append((name, type(part), tuple(sorted((key, _plain(value)) for key, value in own.items()))))
-    tensors = ((name, value.shape, value.dtype, value.requires_grad) for name, value in _named(module))
-    return tuple(parts), tuple(tensors)
-
-
-def _plain(value: Any) -> str:
-    """Return a text that is the same for attributes that act alike."""
-    if isinstance(value, nn.Module | Tensor | Generator):
-        return type(value).__name__
-    if isinstance(value, partial):
-        return f"partial({_plain(value.func)}, {value.args!r}, {value.keywords!r})"
-    return repr(value)
 
 
 def mean_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from ._optimizer import State, VectorAdamW
 from ._stack import Stack, StackedBatches, mean_row, slice_models
 from .nn.loss import Loss, Result, Scales, check_gradient
 
+Refused = dict[str, list[Member]]
+"""Models that are not trained in a stack, by the reason why."""
 STACK_BYTES = 2**30
 """Memory that a stack is to take at most, by an estimate; more models than go in there are trained one stack after the
 other."""
@@ -99,11 +101,14 @@ class StackNet(Net):
         return self
 
     def fit_loop(self, X: Rows, y: None = None, epochs: int | None = None, **fit_params: Any) -> "StackNet":
-        """Train; an interrupt by the user leaves the models of the steps done."""
+        """Train; an interrupt by the user leaves the models of the steps done, with a row for each whole epoch."""
         super().fit_loop(X, y, epochs, **fit_params)
+        if self.interrupted_:
+            warnings.warn(f"Training interrupted by user in epoch {len(self.history)}.", stacklevel=2)
         for position, run in enumerate(self.runs_):
             if not run.done:
                 run.member.interrupted = self.interrupted_
+                run.member.drop_part()
                 self._finish(position, run)
         return self
 
@@ -247,15 +252,68 @@ class StackNet(Net):
                     }
 
 
-def train_together(
-    members: Sequence[Member], callbacks: Sequence[Any] = (), n_jobs: int | None = 1
-) -> tuple[dict[str, list[Member]], bool]:
+def train_together(members: Sequence[Member], callbacks: Sequence[Any] = ()) -> tuple[Refused, bool]:
     """Train models, those of one kind as one.
 
     Parameters
     ----------
     members : sequence of Member
         The models, which are trained in place.
+    callbacks : sequence of skorch callbacks
+        They see the means over the models.
+
+    Returns
+    -------
+    refused : dict of str to list of Member
+        Those that were not trained, by the reason why.
+    interrupted : bool
+        Whether the user interrupted; models that are not `finished` are then as they were.
+    """
+    refused, parts = stacks_of(members)
+    return train_stacks(parts, refused, callbacks)
+
+
+def stacks_of(
+    members: Sequence[Member], share: int | None = None
+) -> tuple[dict[str, list[Member]], list[list[Member]]]:
+    """Return those models that cannot be trained in stacks, by the reason why, and the stacks of the others.
+
+    What a model draws depends on the others of its stack, and so which these are must depend on the models alone: not
+    on how many processes there are.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        The models.
+    share : int or None, default=None
+        What the number of stacks of a kind is to be a multiple of, where one stack would not do; the order of the
+        models then counts for nothing. None is as few stacks as will do, in the order of the models.
+    """
+    refused: Refused = {}
+    stackable: dict[tuple, list[Member]] = {}
+    for member in members:
+        reason = member.obstacle()
+        if reason is not None:
+            refused.setdefault(reason, []).append(member)
+        else:
+            stackable.setdefault(member.kind(), []).append(member)
+    return refused, [part for group in stackable.values() for part in _parts(group, share)]
+
+
+def train_stacks(
+    parts: Sequence[list[Member]],
+    refused: Refused,
+    callbacks: Sequence[Any] = (),
+    n_jobs: int | None = 1,
+) -> tuple[Refused, bool]:
+    """Train stacks.
+
+    Parameters
+    ----------
+    parts : sequence of list of Member
+        The models of each stack, which are trained in place.
+    refused : dict of str to list of Member
+        Models that are left out, by the reason why; those that turn out not to stack are added.
     callbacks : sequence of skorch callbacks
         They see the means over the models.
     n_jobs : int or None, default=1
@@ -268,17 +326,7 @@ def train_together(
     interrupted : bool
         Whether the user interrupted; models that are not `finished` are then as they were.
     """
-    refused: dict[str, list[Member]] = {}
-    stackable: dict[tuple, list[Member]] = {}
-    for member in members:
-        reason = member.obstacle()
-        if reason is not None:
-            refused.setdefault(reason, []).append(member)
-        else:
-            stackable.setdefault(member.kind(), []).append(member)
-    on_cpu = all(group[0].train.device.type == "cpu" for group in stackable.values())
-    n_jobs = effective_n_jobs(n_jobs) if on_cpu else 1
-    parts = [part for group in stackable.values() for part in _parts(group, n_jobs)]
+    n_jobs = effective_n_jobs(n_jobs) if all(_is_on_cpu(part) for part in parts) else 1
     trained = (_train(part, callbacks) for part in parts) if n_jobs == 1 else _train_apart(parts, n_jobs)
     for part, (reason, interrupted) in zip(parts, trained, strict=True):
         if reason is not None:
@@ -288,13 +336,23 @@ def train_together(
     return refused, False
 
 
-def _parts(group: list[Member], n_jobs: int) -> Iterator[list[Member]]:
+def _is_on_cpu(part: list[Member]) -> bool:
+    return part[0].train.device.type == "cpu"
+
+
+def _rates_of(member: Member) -> tuple[float, float]:
+    return member.learning_rate, member.alpha
+
+
+def _parts(group: list[Member], share: int | None) -> Iterator[list[Member]]:
     """Yield as many models at a time as the memory allows, and the cache; those of the same rates beside each other."""
-    ordered = sorted(group, key=lambda member: (member.learning_rate, member.alpha))
-    first = group[0]
-    in_cache = max(STACK_MODELS, STACK_CELLS // first.n_cells()) if first.train.device.type == "cpu" else len(group)
+    ordered = sorted(group, key=_rates_of if share is None else Member.rank)
+    first = group[0] if share is None else ordered[0]
+    in_cache = max(STACK_MODELS, STACK_CELLS // first.n_cells()) if _is_on_cpu(group) else len(group)
     size = max(1, min(STACK_BYTES // first.n_bytes(), in_cache))
-    n_parts = min(len(ordered), n_jobs * ceil(ceil(len(ordered) / size) / n_jobs))
+    n_parts = ceil(len(ordered) / size)
+    if n_parts > 1 and share is not None:
+        n_parts = min(len(ordered), share * ceil(n_parts / share))
     for part in range(n_parts):
         yield ordered[len(ordered) * part // n_parts : len(ordered) * (part + 1) // n_parts]
 

@@ -1,6 +1,5 @@
 """Between a torch module and a fitted estimator's state: a dict of numpy arrays, and a cache that is never saved."""
 
-import warnings
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from .nn.models import Standardizer
+from .nn.quiet import quiet
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -23,9 +23,8 @@ def load(module: M, state: dict[str, NDArray], dtype: torch.dtype) -> M:
 
     Arrays of the right dtype are shared, not copied: memory-mapped weights stay one copy for all processes.
     """
-    with warnings.catch_warnings():
-        # Read-only memory maps. Inference writes to no array, and training is given copies.
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    # Read-only memory maps. Inference writes to no array, and training is given copies.
+    with quiet("The given NumPy array is not writable"):
         tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in state.items()}
     cast = {name: value.to(dtype) if value.is_floating_point() else value for name, value in tensors.items()}
     # The saved parameters take the place of the initial ones before these are cast: a large model would be there twice.

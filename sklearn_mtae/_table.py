@@ -1,22 +1,23 @@
-"""Between a table with categories and an array of numbers: a category becomes one indicator column per level."""
+"""Between a table with categories and numbers: a category becomes one indicator column per level, where it is read."""
 
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
-from math import isinf
 from numbers import Number
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._coded import Category, Coded
+from ._levels import NAN, OBJECT, Levels, learn_levels, spelled, unknown_error, unknown_message
 from ._tasks import is_missing
 
 __all__ = ["Table", "frame_kinds", "is_frame"]
 
-NAN, OBJECT = float("nan"), np.dtype(object)
-PLAIN, MAX_SHOWN = "biuf", 10  # kinds of the dtypes of numbers; levels in an error
+PLAIN = "biuf"  # kinds of the dtypes of numbers
 
 # What a column of numbers must not hold, and what to do about it.
 REFUSED = {
@@ -54,13 +55,17 @@ class Numbers:
         """Name of the one expanded column."""
         return [self.name]
 
-    def encode(self, column: Any) -> NDArray:
-        """Return the numbers of a column, shape (n_rows, 1), NaN where missing."""
-        return _floats(column, self.name)[:, None]
+    def codes(self, column: Any, weight: NDArray | None = None) -> tuple[NDArray, list]:
+        """Return the numbers of a column, shape (n_rows,), NaN where missing, and nothing that is unknown."""
+        return _floats(column, self.name), []
+
+    def narrow(self, values: NDArray, draws: np.random.Generator | None = None) -> NDArray:
+        """Return the one expanded column, shape (...)."""
+        return values[..., 0]
 
     def floats(self, values: NDArray) -> NDArray:
         """Return the cells as they are, shape (n_rows,)."""
-        return values[:, 0]
+        return values
 
     def objects(self, values: NDArray) -> NDArray:
         """Return the cells as Python objects, shape (n_rows,)."""
@@ -82,65 +87,7 @@ class Numbers:
 
     def _rounded(self, values: NDArray) -> tuple[NDArray, NDArray[np.bool_]]:
         """Return the cells in their numpy dtype, any value where one is missing, and where they are missing."""
-        missing = np.isnan(values[:, 0])
-        return _round(values[:, 0], np.dtype(self.unit)), missing
-
-
-@dataclass(frozen=True)
-class Levels:
-    """A column of categories: name, levels, their dtype, pandas' `ordered` or None, what stands in a missing cell."""
-
-    name: Hashable
-    dtype: Any
-    levels: list
-    ordered: bool | None = None
-    missing: Any = NAN
-
-    @property
-    def width(self) -> int:
-        """Number of levels."""
-        return len(self.levels)
-
-    @property
-    def names(self) -> list[Hashable]:
-        """Names of the expanded columns."""
-        return [f"{self.name}={level}" for level in self.levels]
-
-    def encode(self, column: Any) -> NDArray:
-        """Return the indicators of a column, shape (n_rows, width), NaN where missing."""
-        codes, found = _factorize(column)
-        order = {level: position for position, level in enumerate(self.levels)}
-        for level in (level for level in found if level not in order):
-            known = ", ".join(map(repr, self.levels[:MAX_SHOWN]))
-            known += f", ... ({self.width} in all)" if self.width > MAX_SHOWN else ""
-            raise ValueError(f"Column {self.name!r} must hold a category known from fit: {known}. Got {level!r}.")
-        x = np.zeros((len(codes), self.width))
-        x[np.arange(len(codes)), np.array([order[level] for level in found] + [0])[codes]] = 1
-        x[codes < 0] = np.nan
-        return x
-
-    def floats(self, values: NDArray) -> NDArray:
-        """Return the levels of the rows as floats, shape (n_rows,)."""
-        return np.array([*self.levels, NAN], dtype=values.dtype)[self._positions(values)]
-
-    def objects(self, values: NDArray) -> NDArray:
-        """Return the levels of the rows as Python objects, shape (n_rows,)."""
-        return np.fromiter([*self.levels, self.missing], dtype=object)[self._positions(values)]
-
-    def cells(self, values: NDArray) -> Any:
-        """Return the levels of the rows as what a pandas frame makes its column of, shape (n_rows,)."""
-        import pandas as pd
-
-        if self.ordered is not None:
-            dtype = pd.CategoricalDtype(pd.Index(self.levels, dtype=self.dtype), self.ordered)
-            return pd.Categorical.from_codes(self._positions(values), dtype=dtype)
-        if self.dtype == "object":
-            return pd.Series(self.objects(values), dtype=object)
-        return pd.Series(self.levels, dtype=self.dtype).reindex(self._positions(values)).array
-
-    def _positions(self, values: NDArray) -> NDArray[np.intp]:
-        """Return the position of the largest value of each row, -1 where one is missing."""
-        return np.where(np.isnan(values).any(axis=1), -1, values.argmax(axis=1))
+        return _round(values, np.dtype(self.unit)), np.isnan(values)
 
 
 @dataclass(frozen=True)
@@ -151,10 +98,12 @@ class Table:
     framed: bool
 
     @classmethod
-    def learn(cls, X: Any, kinds: Sequence[bool]) -> Self:
+    def learn(
+        cls, X: Any, kinds: Sequence[bool], max_categories: int | None = None, weight: NDArray | None = None
+    ) -> Self:
         """Learn the columns of a table and the levels of its categories.
 
-        The levels are those of pandas' category dtype, seen or not, and otherwise the values that were seen, sorted.
+        The levels are the values that were seen: in the order of pandas' category dtype, otherwise sorted.
 
         Parameters
         ----------
@@ -162,6 +111,10 @@ class Table:
             The table. Missing cells are NaN, None or pandas' own.
         kinds : sequence of bool of length n_features
             Which columns are categories.
+        max_categories : int or None, default=None
+            Number of expanded columns of a category at most; the rarest levels beyond it share one.
+        weight : ndarray of shape (n_samples,) or None, default=None
+            Weights of the rows; what is seen in rows of weight zero alone is no level.
 
         Raises
         ------
@@ -170,7 +123,8 @@ class Table:
         """
         table = _as_table(X)
         names = X.columns if hasattr(X, "columns") else range(table.shape[1])
-        learners = [_learn_levels if kind else _learn_numbers for kind in kinds]
+        levels = partial(learn_levels, max_categories=max_categories, weight=weight)
+        learners = [levels if kind else _learn_numbers for kind in kinds]
         parts = enumerate(zip(learners, names, _dtypes(table), strict=True))
         return cls([learn(name, dtype, partial(_column, table, j)) for j, (learn, name, dtype) in parts], is_frame(X))
 
@@ -199,18 +153,36 @@ class Table:
         ends = np.cumsum([column.width for column in self.columns]).tolist()
         return [slice(end - column.width, end) for end, column in zip(ends, self.columns, strict=True)]
 
-    def encode(self, X: Any) -> NDArray:
-        """Expand a table into numbers.
+    @property
+    def _layout(self) -> tuple[list[Category], tuple[NDArray, NDArray], int]:
+        """Where the columns of the table lie among the expanded ones: categories, numbers, and how many there are."""
+        columns = list(enumerate(zip(self.columns, self._spans, strict=True)))
+        numbers = [(j, own.start) for j, (column, own) in columns if isinstance(column, Numbers)]
+        features, starts = np.array(numbers, dtype=np.intp).reshape(-1, 2).T
+        categories = [
+            Category(j, own.start, column.width, column.places, column.log_shares)
+            for j, (column, own) in columns
+            if isinstance(column, Levels)
+        ]
+        return categories, (features, starts), self.n_columns
+
+    def encode(self, X: Any, unknown: str = "error", weight: NDArray | None = None) -> NDArray | Coded:
+        """Turn a table into numbers.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
             The learned columns, found by position.
+        unknown : {"error", "missing"}, default="error"
+            What a level is that was not learned: an error, or a missing cell, with one warning for all of them.
+        weight : ndarray of shape (n_samples,) or None, default=None
+            Weights of the rows; in those of weight zero it is a missing cell, without a word.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_columns)
-            Numbers and indicators, NaN where missing; float32 where all of X is float32, otherwise float64.
+        ndarray or Coded of shape (n_samples, n_columns)
+            Numbers and indicators, NaN where missing; float32 where all of X is float32, otherwise float64. Where there
+            are categories, they are expanded as rows are read.
 
         Raises
         ------
@@ -218,28 +190,53 @@ class Table:
             If a category has a level that was not learned, or a number is infinite.
         """
         table = _as_table(X)
-        dtypes, spans = _dtypes(table), self._spans
+        dtypes, strangers = _dtypes(table), []
         dtype = np.float32 if all(own == np.float32 for own in dtypes) else np.float64
         plain = [isinstance(c, Numbers) and own.kind in PLAIN for c, own in zip(self.columns, dtypes, strict=True)]
         if all(plain):
             return self._check_finite(_block(table, dtype))
-        x = np.empty((len(table), self.n_columns), dtype)
-        block = table.loc[:, plain] if is_frame(table) else table[:, plain]
-        x[:, [own.start for own, simple in zip(spans, plain, strict=True) if simple]] = _block(block, dtype)
+        cells = np.empty(table.shape, dtype)
+        cells[:, plain] = _block(table.loc[:, plain] if is_frame(table) else table[:, plain], dtype)
         for j in np.flatnonzero(np.logical_not(plain)).tolist():
-            x[:, spans[j]] = self.columns[j].encode(_column(table, j))
-        return self._check_finite(x)
+            cells[:, j], new = self.columns[j].codes(_column(table, j), weight)
+            strangers += [(self.columns[j], new)] if new else []
+        if strangers and unknown == "error":
+            raise ValueError(unknown_error(*strangers[0]))
+        if strangers:
+            warnings.warn(unknown_message(strangers), stacklevel=2)
+        self._check_finite(cells)
+        return Coded(cells, *self._layout) if self.expands else cells
+
+    def narrow(self, values: NDArray, draws: np.random.Generator | None = None) -> NDArray:
+        """Return one value for each column of the table: a number as it is, of a category the code of a level.
+
+        Parameters
+        ----------
+        values : ndarray of shape (..., n_columns)
+            Means, probabilities or draws of the expanded columns, NaN where missing.
+        draws : Generator or None, default=None
+            Given with draws: what takes one of the levels that share a column. None takes the most probable one.
+
+        Returns
+        -------
+        ndarray of shape (..., n_features)
+            What `decode` takes.
+        """
+        if not self.expands:
+            return values
+        parts = zip(self.columns, self._spans, strict=True)
+        return np.stack([column.narrow(values[..., own], draws) for column, own in parts], axis=-1)
 
     def decode(self, values: ArrayLike, index: Any = None) -> Any:
         """Turn numbers back into a table like the one that was learned.
 
-        A category is the level with the largest value; whole numbers are rounded and kept within their dtype, and a
-        boolean is true above a half. Where numpy's dtype cannot hold NaN, pandas chooses one that can.
+        Whole numbers are rounded and kept within their dtype, and a boolean is true above a half. Where numpy's dtype
+        cannot hold NaN, pandas chooses one that can.
 
         Parameters
         ----------
-        values : array-like of shape (n_samples, n_columns)
-            Means, probabilities or draws of the expanded columns, NaN where missing.
+        values : array-like of shape (n_samples, n_features)
+            Means or draws of the numbers, codes of the levels, NaN where missing.
         index : Index or None, default=None
             Index of the frame; None counts from 0.
 
@@ -250,13 +247,13 @@ class Table:
         """
         x = np.asarray(values)
         x = x.astype(np.result_type(x, np.float32), copy=False)
-        parts = [(column, x[:, own]) for column, own in zip(self.columns, self._spans, strict=True)]
         if self.framed:
-            return self._decode_frame(x, parts, index)
+            return self._decode_frame(x, index)
         numeric = all(isinstance(level, Number | np.bool_) for c in self.columns for level in getattr(c, "levels", ()))
+        parts = zip(self.columns, x.T, strict=True)
         return np.stack([(column.floats if numeric else column.objects)(own) for column, own in parts], axis=1)
 
-    def _decode_frame(self, x: NDArray, parts: list[tuple[Numbers | Levels, NDArray]], index: Any) -> Any:
+    def _decode_frame(self, x: NDArray, index: Any) -> Any:
         import pandas as pd
 
         names = [column.name for column in self.columns]
@@ -264,13 +261,17 @@ class Table:
         unit = np.dtype(units.pop() if len(units) == 1 else "object")
         if unit.kind == "f" or (unit.kind in PLAIN and not np.isnan(x).any()):
             return pd.DataFrame(_round(x, unit), columns=names, index=index, copy=False)
-        frame = pd.DataFrame({j: column.cells(own) for j, (column, own) in enumerate(parts)})
+        frame = pd.DataFrame(
+            {j: column.cells(own) for j, (column, own) in enumerate(zip(self.columns, x.T, strict=True))}
+        )
         frame.columns = names
         return frame if index is None else frame.set_axis(index)
 
     def _check_finite(self, x: NDArray) -> NDArray:
         for j in np.flatnonzero(np.isinf(x).any(axis=0)):
-            raise ValueError(f"Input X contains infinity or a value too large for {x.dtype!r}, in {self.names[j]!r}.")
+            raise ValueError(
+                f"Input X contains infinity or a value too large for {x.dtype!r}, in {self.columns[j].name!r}."
+            )
         return x
 
 
@@ -278,46 +279,13 @@ def _learn_numbers(name: Hashable, dtype: Any, cells: Callable[[], Any]) -> Numb
     """Learn what a column of numbers is to be turned back into; most are known by their dtype alone."""
     if dtype.kind in PLAIN:
         own = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))  # of a nullable dtype, a sparse one
-        return Numbers(name, _spelled(dtype), np.dtype(own).name)
+        return Numbers(name, spelled(dtype), np.dtype(own).name)
     x = _floats(cells(), name)
     if dtype != OBJECT:
         return Numbers(name, "float64", "float64")
     column, missing = np.asarray(cells()), np.isnan(x)
     kind = np.array(column[~missing].tolist()).dtype.kind
     return Numbers(name, "object", {"b": "bool", "i": "int64"}.get(kind, "float64"), next(iter(column[missing]), NAN))
-
-
-def _learn_levels(name: Hashable, dtype: Any, cells: Callable[[], Any]) -> Levels:
-    """Learn the levels of a category."""
-    codes, found = _factorize(cells())
-    if not found:
-        raise ValueError(f"A categorical column must have an observed value. Column {name!r} has none.")
-    if any(isinstance(level, float) and isinf(level) for level in found):
-        raise ValueError(f"Input X contains infinity, in categorical column {name!r}.")
-    if hasattr(dtype, "categories"):
-        return Levels(name, _spelled(dtype.categories.dtype), dtype.categories.tolist(), bool(dtype.ordered))
-    missing = next(iter(np.asarray(cells())[codes < 0]), NAN) if dtype == OBJECT else NAN
-    return Levels(name, _spelled(dtype), _sorted(found), missing=missing)
-
-
-def _sorted(levels: list) -> list:
-    """Return levels sorted; by type first where they do not compare."""
-    try:
-        return sorted(levels)
-    except TypeError:
-        return sorted(levels, key=lambda level: (type(level).__name__, str(level)))
-
-
-def _spelled(dtype: Any) -> Any:
-    """Return a dtype's name where pandas makes the same dtype of it, otherwise the dtype."""
-    if isinstance(dtype, np.dtype):
-        return dtype.name
-    from pandas.api.types import pandas_dtype
-
-    try:
-        return str(dtype) if pandas_dtype(str(dtype)) == dtype else dtype
-    except (TypeError, ValueError, NotImplementedError):
-        return dtype
 
 
 def _round(x: NDArray, dtype: np.dtype) -> NDArray:
@@ -347,17 +315,6 @@ def _floats(column: Any, name: Hashable) -> NDArray:
     except (TypeError, ValueError, OverflowError) as error:
         raise type(error)(f"Column {name!r} must hold numbers, or be named 'categorical': {error}") from error
     return x
-
-
-def _factorize(column: Any) -> tuple[NDArray, list]:
-    """Return the position of each cell's value among those found, -1 where missing, and the values found."""
-    if hasattr(column, "factorize"):
-        codes, found = column.factorize()
-        return codes, found.tolist()
-    missing, found = is_missing(column), {}
-    codes = np.full(len(column), -1)
-    codes[~missing] = [found.setdefault(value, len(found)) for value in column[~missing].tolist()]
-    return codes, list(found)
 
 
 def _block(table: Any, dtype: type[np.floating]) -> NDArray:

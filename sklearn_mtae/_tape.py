@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
+
+from .nn.random import Mode
 
 Step = Callable[[], Any]
 
@@ -69,16 +70,6 @@ class Operation(NamedTuple):
         """Return the operation on other tensors."""
         args, kwargs, results = tree_map_only(Tensor, move, (self.args, self.kwargs, self.results))
         return self._replace(args=args, kwargs=kwargs, results=results)
-
-
-class Mode(TorchDispatchMode):
-    """What sees operations, without torch's compiler: its import takes longer than many a fit."""
-
-    supports_higher_order_operators = True
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False
 
 
 class Tape(Mode):

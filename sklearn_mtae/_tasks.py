@@ -1,6 +1,7 @@
 """Tables of targets: their columns and names, labels that are missing, options given per task."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,17 +9,44 @@ from numpy.typing import NDArray
 
 from .nn.words import listed, short, suggest, suggest_each
 
-__all__ = ["is_missing", "n_dimensions", "per_task", "target_columns", "task_names", "task_position"]
+__all__ = [
+    "check_order",
+    "distinct_names",
+    "is_missing",
+    "n_dimensions",
+    "per_task",
+    "target_columns",
+    "task_names",
+    "task_position",
+]
 
 
 def task_names(y: Any) -> list[str]:
     """Return the names of a data frame's columns or a named series, otherwise y0, y1, ..."""
     if hasattr(y, "columns"):
-        return [str(name) for name in y.columns]
+        return distinct_names(y.columns, "The columns of y")
     if getattr(y, "name", None) is not None:
         return [str(y.name)]
     y = np.asarray(y)
     return [f"y{task}" for task in range(y.shape[1] if y.ndim > 1 else 1)]
+
+
+def distinct_names(names: Iterable[Any], what: str) -> list[str]:
+    """Return names as strings, by which tasks are known, and raise an error where two become the same: 1 and "1"."""
+    names = list(names)
+    spelled = [str(name) for name in names]
+    n_times = Counter(spelled)
+    same = [name for name, own in zip(names, spelled, strict=True) if n_times[own] > 1]
+    if same:
+        raise ValueError(f"{what} must have different names, one per task, also when written as strings. Got {same}.")
+    return spelled
+
+
+def check_order(y: Any, known: Sequence[str]) -> None:
+    """Raise an error where the columns of y are the tasks that are known, but in another order."""
+    names = task_names(y) if hasattr(y, "columns") else list(known)
+    if names != list(known) and sorted(names) == sorted(known):
+        raise ValueError(f"y must have the columns {list(known)}, in this order. Got {names} instead.")
 
 
 def n_dimensions(y: Any) -> int:
@@ -78,7 +106,7 @@ def per_task(option: Any, names: Sequence[str], parameter: str, default: Any = N
         Value of the tasks that a dict leaves out; None is an error.
     """
     if isinstance(option, Mapping):
-        values = {str(name): value for name, value in option.items()}
+        values = dict(zip(distinct_names(option, parameter), option.values(), strict=True))
         unknown, absent = [n for n in values if n not in names], [n for n in names if n not in values]
         if unknown:
             hint = suggest_each(unknown, names)

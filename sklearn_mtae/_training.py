@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ._callbacks import FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
-from ._data import Batches, Data, Rows, block_rows
-from ._devices import give_back, is_out_of_memory
+from ._callbacks import OF_CONTEXT, FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
+from ._data import Batches, Data, block_rows
+from ._devices import give_back, is_out_of_memory, living_threads
+from ._interrupts import Interrupts
 from ._member import Member
 from ._net import EpochHook, EpochLog, Net, early_stopping
 from ._net_params import check_made_optimizer
@@ -29,39 +30,47 @@ from .nn.words import short
 class Trainable(Planned):
     """An estimator that fits a torch module: the steps from arrays to a trained state."""
 
+    _given_classes: Any = None  # those of the call of `fit` or `partial_fit` that is under way
+
     @with_callbacks
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False) -> Self:
-        """Train; a fit that fails leaves an estimator that was fitted before as it was."""
+        """Train; a fit that fails, or that is interrupted before there is a model, leaves the estimator as it was."""
         before = dict(self.__dict__)
-        found = None if partial else find(self, X, y, sample_weight)
+        # Fits that are shared know of no classes.
+        found = None if partial or self._given_classes is not None else find(self, X, y, sample_weight)
         if isinstance(found, Exception):
             raise found
         if found is not None:
             self.__dict__.update(found)
             return self
-        try:
-            return self._train(X, y, sample_weight, partial)
-        except BaseException:
-            # A warning that is an error comes after the new state.
-            if self.__sklearn_is_fitted__() and self._states is before.get("_states"):
-                learned = ("n_features_in_", "feature_names_in_", "_table", "task_names_", "classes_", "_y_ndim")
-                for name in learned:
-                    self.__dict__.pop(name, None)
-                self.__dict__.update({name: before[name] for name in learned if name in before})
-            raise
+        with Interrupts() as interrupts, living_threads():
+            try:
+                plan, task = self._train(X, y, sample_weight, partial)
+            except BaseException:
+                own = {name: self.__dict__[name] for name in OF_CONTEXT if name in self.__dict__}
+                self.__dict__.clear()
+                self.__dict__.update(before | own)
+                raise
+            # Warnings come after the new state: they may be errors.
+            task.end()
+            if not partial:
+                self._after_fit(plan.data)
+            _tell_of_interrupt(plan, interrupts)
+        return self
 
-    def _train(self, X: Any, y: Any, sample_weight: Any, partial: bool) -> Self:
+    def _train(self, X: Any, y: Any, sample_weight: Any, partial: bool) -> tuple[Plan, FitTask]:
         """Check the data, build the models or take them up where they were left, train them and keep their states."""
         plan = self._plan(X, y, sample_weight, partial)
         # Members may be trained as one, in parts, or one after the other.
         n_epochs = plan.members[0].n_epochs if len(plan.members) == 1 else None
         task = FitTask(self, n_epochs, plan.fitted_attributes, X, y, sample_weight)
-        self._run(plan, task)
-        self._keep(plan)
-        task.end()
-        if not partial:
-            self._after_fit(plan.data)
-        return self
+        try:
+            self._run(plan, task)
+            self._keep(plan)
+        finally:
+            if plan.checkpoint is not None:
+                plan.checkpoint.release()
+        return plan, task
 
     def _run(self, plan: Plan, task: FitTask) -> None:
         """Train the models of a plan: several as one where that can be."""
@@ -73,12 +82,13 @@ class Trainable(Planned):
                 )
             for member in members:
                 plan.net = self._train_alone(member, task, plan)
+                if plan.interrupted is not None and not all(other.history for other in plan.members):
+                    raise KeyboardInterrupt
 
     def _run_stack(self, plan: Plan, task: FitTask) -> dict[str, list[Member]]:
         """Train several models as one; return those that were not, by the reason why."""
-        self._make_net(
-            plan.members[0].model, plan.members[0].loss
-        )  # raises the errors of parameters that contradict each other
+        for member in plan.members:
+            self._net_params_of(member.alpha)  # raises the errors of parameters that contradict each other
         if self.net_params:
             return {"net_params are those of a net over one model": plan.members}
         watched = [EpochHook(task.begin_epoch, task.end_epoch)] if task.is_watched else []
@@ -86,7 +96,7 @@ class Trainable(Planned):
         errors = [member.error for member in plan.members if member.error is not None]
         if errors:
             raise errors[0]
-        if interrupted and not all(member.finished for member in plan.members):
+        if interrupted and not all(member.history for member in plan.members):
             raise KeyboardInterrupt
         return refused
 
@@ -95,9 +105,10 @@ class Trainable(Planned):
         net = self._make_net(
             member.model,
             member.loss,
+            (member.learning_rate, member.alpha),
             max_epochs=member.n_epochs - len(member.history),
             batch_size=member.batch_size,
-            callbacks=[*_keepers(member), *self._net_callbacks(task, member.valid)],
+            callbacks=[*_keepers(member), *self._net_callbacks(task, member)],
             valid_rows=member.valid,
             seeds=member.seeds,
             scheduled=member.scheduled,
@@ -108,10 +119,16 @@ class Trainable(Planned):
         failure = self._fit_net(net, member)
         names = ("train_loss", "train_terms", "valid_loss", "task_weights")
         rows = [row for row in net.history if "train_loss" in row]
+        n_before = len(member.history)
         member.history += [{name: row[name] for name in names if name in row} for row in rows]
+        if net.interrupted_:
+            member.drop_part()
+            plan.interrupted = n_before + len(net.history)
         member.optimizer_state = dump_optimizer(net) if plan.partial else {}
         net.release()
         if failure is None:
+            if not member.history:  # the user, or a callback, has ended the training before there was a model
+                raise KeyboardInterrupt
             return net
         member.batch_size = ceil(member.batch_size / 2)
         warnings.warn(f"{failure} The training goes on with batch_size={member.batch_size}.", stacklevel=2)
@@ -153,33 +170,38 @@ class Trainable(Planned):
     def _after_fit(self, data: Data) -> None:
         """Look at what a fit made, and warn of it; the estimator is fitted already."""
 
-    def _make_net(self, model: Autoencoder, loss: Loss, **training: Any) -> Net:
-        """Compose the net from the parameters and what a training adds; it is not initialised yet."""
-        own = self.net_params or {}
-        optimizer: dict[str, Any] = {"optimizer": own.get("optimizer", VectorAdamW)}
-        decoupled = optimizer["optimizer"] in (VectorAdamW, torch.optim.AdamW)
-        if self.alpha and not decoupled:
-            raise ValueError(
-                f"alpha must be 0 with an optimizer other than AdamW, whose weight decay alone is decoupled from the "
-                f"gradient. Got alpha={self.alpha} and {short(optimizer['optimizer'])}."
-            )
-        if decoupled:
-            optimizer["optimizer__weight_decay"] = 0.0
-        if self.alpha:
-            optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": self.alpha})]
+    def _make_net(self, model: Autoencoder, loss: Loss, rates: tuple[float, float], **training: Any) -> Net:
+        """Compose the net from a model's learning rate and decay and what a training adds; not initialised yet."""
+        learning_rate, alpha = rates
         return Net(
             module=model,
             criterion=loss,
-            lr=self.learning_rate_init,
+            lr=learning_rate,
             train_split=None,
             device=str(model.units.location.device),
             verbose=0,
-            **{**optimizer, **own, **training},
+            **{**self._net_params_of(alpha), **training},
         )
 
-    def _net_callbacks(self, task: FitTask, valid: Rows | None) -> list:
+    def _net_params_of(self, alpha: float) -> dict[str, Any]:
+        """Return the optimiser of a net, with the decay of its weights, and what the user adds to it."""
+        own = self.net_params or {}
+        optimizer: dict[str, Any] = {"optimizer": own.get("optimizer", VectorAdamW)}
+        decoupled = optimizer["optimizer"] in (VectorAdamW, torch.optim.AdamW)
+        if alpha and not decoupled:
+            raise ValueError(
+                f"alpha must be 0 with an optimizer other than AdamW, whose weight decay alone is decoupled from the "
+                f"gradient. Got alpha={alpha} and {short(optimizer['optimizer'])}."
+            )
+        if decoupled:
+            optimizer["optimizer__weight_decay"] = 0.0
+        if alpha:
+            optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": alpha})]
+        return {**optimizer, **own}
+
+    def _net_callbacks(self, task: FitTask, member: Member) -> list:
         """Return the net's callbacks, the user's last."""
-        stop = [] if valid is None else [early_stopping(self.n_iter_no_change, self.tol)]
+        stop = [] if member.valid is None else [early_stopping(member.patience, member.tol)]
         log = [EpochLog()] if self.verbose else []
         users = (self.net_params or {}).get("callbacks") or []
         return [EpochHook(task.begin_epoch, task.end_epoch), *stop, *log, *users]
@@ -223,3 +245,13 @@ def _keepers(member: Member) -> list[EpochHook]:
         return False
 
     return [EpochHook(lambda net: None, keep)] if member.keep_at else []
+
+
+def _tell_of_interrupt(plan: Plan, interrupts: Interrupts) -> None:
+    """Warn of what the user's interrupt has cut off, if anything."""
+    when = None if plan.interrupted is None else f"in epoch {plan.interrupted}"
+    if when is None and interrupts.is_waiting:
+        when = "after the last epoch"
+    interrupts.is_waiting = False
+    if when is not None:
+        warnings.warn(f"Training interrupted by user {when}. The model is that of the steps done.", stacklevel=4)

@@ -56,6 +56,14 @@ class VAETransformer(BaseVAE):
         names; "gaussian" for those left out) or a list; or a factory that takes the number of columns. A "categorical"
         column of its own holds the categories, which are expanded inside; so are a DataFrame's columns of strings or
         categories.
+    max_categories : int or None, default=256
+        Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
+        one each, and all others share the last; a warning names the category. What is drawn, predicted or filled still
+        is a level: those that share a column come up in proportion to how often `fit` saw them. None gives each level a
+        column.
+    handle_unknown : {"missing", "error"}, default="missing"
+        What a level is that `fit` has not seen: a missing cell, with a warning that names column and level, or an
+        error.
     posterior : {"normal", "flow"} or callable, default="normal"
         Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
         arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
@@ -123,7 +131,9 @@ class VAETransformer(BaseVAE):
     checkpoint : str, PathLike or None, default=None
         File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
         with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
-        what callbacks of your own remember starts anew.
+        what callbacks of your own remember starts anew. X, y, weights and parameters are compared by their contents,
+        all but `checkpoint`, `device`, `verbose` and the callbacks of `net_params`. Any other file there is an error.
+        One fit at a time uses a file.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
         is not here), `optimizer`, `optimizer__betas`, `compile`, ...
@@ -197,6 +207,8 @@ class VAETransformer(BaseVAE):
         architecture="mlp",
         image_shape=None,
         likelihood="gaussian",
+        max_categories=256,
+        handle_unknown="missing",
         posterior="normal",
         prior="normal",
         objective="elbo",
@@ -230,6 +242,8 @@ class VAETransformer(BaseVAE):
         self.architecture = architecture
         self.image_shape = image_shape
         self.likelihood = likelihood
+        self.max_categories = max_categories
+        self.handle_unknown = handle_unknown
         self.posterior = posterior
         self.prior = prior
         self.objective = objective

@@ -24,6 +24,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ._coded import cells_of
 from ._data import Columns, block_rows, blocks
 from ._index import is_mapped
 from ._table import Table, is_frame
@@ -53,6 +54,7 @@ __all__ = [
     "feature_names",
     "naming_cells",
     "resolve",
+    "row_weights",
     "safe_indexing",
 ]
 
@@ -137,15 +139,26 @@ def check_feature_names(estimator: BaseEstimator, X: Any) -> None:
     validate_data(estimator, X, reset=True, skip_check_array=True)
 
 
-def check_features(estimator: BaseEstimator, X: Any, table: Table | None, *, reset: bool) -> Any:
+def check_features(
+    estimator: BaseEstimator,
+    X: Any,
+    table: Table | None,
+    *,
+    reset: bool,
+    unknown: str = "error",
+    weight: NDArray | None = None,
+) -> Any:
     """Return X as floats with NaN where missing, neither copied nor cast where it is that already.
 
-    An array; a CSR array where X is sparse. Categories are expanded by the table.
+    An array; a CSR array where X is sparse; where the table has categories, rows that expand them as they are read.
+    `unknown` and `weight` are those of `Table.encode`.
     """
     framed = is_frame(X) and not hasattr(X, "sparse")  # columns that are all of them sparse stay so
     if table is not None and (table.expands or framed):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return check_array(table.encode(X), dtype=FLOATS, ensure_all_finite="allow-nan", estimator=estimator)
+        x = table.encode(X, unknown, weight)
+        check_array(cells_of(x), dtype=FLOATS, ensure_all_finite="allow-nan", estimator=estimator)
+        return x
     check = {"dtype": FLOATS, "ensure_all_finite": _finite(X), "accept_sparse": "csr"}
     with named("X"), naming_cells("X", lambda: feature_columns(X)):
         x = validate_data(estimator, X, reset=reset, **check)
@@ -215,8 +228,8 @@ def check_codes(Z: Any, n_components: int) -> NDArray:
     return codes
 
 
-def check_cells(cells: Sequence, table: Table | None) -> NDArray:
-    """Return the values of a row's cells as floats of shape (1, n_columns), categories expanded."""
+def check_cells(cells: Sequence, table: Table | None) -> Any:
+    """Return the values of a row's cells as floats of shape (1, n_columns), categories coded."""
     row = np.array([list(cells)], dtype=object)
     return (table or Table.learn(row, [False] * len(cells))).encode(row)
 
@@ -330,3 +343,8 @@ def _check_weights(sample_weight: Any, X: NDArray, y: NDArray | None) -> NDArray
     if not weight.any():
         raise ValueError("sample_weight must hold at least one weight that is not zero.")
     return weight / weight[weight > 0].mean()
+
+
+def row_weights(sample_weight: Any, X: Any) -> NDArray | None:
+    """Return the weights of the rows of a table; None where all count alike, as they do beside weights of labels."""
+    return check_weights(sample_weight, X) if np.ndim(sample_weight) == 1 else None

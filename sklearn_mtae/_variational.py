@@ -1,6 +1,6 @@
 """What the variational estimators share: the code is a distribution."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,7 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._base import BaseAutoencoder
-from ._data import Data, blocks, dense, describe
+from ._coded import Coded, cells_of
+from ._data import Data, block_rows, blocks, dense, describe
+from ._devices import living_threads
 from ._diagnosis import Diagnosed
 from ._index import evenly
 from ._making import function_of, make, make_prior
@@ -120,7 +122,8 @@ class BaseVAE(Diagnosed):
         def log_density(module: VAE, x: Tensor) -> Tensor:
             return self._draw(module, x, n_importance_samples).log_marginal() + module.units.log_jacobian(x)
 
-        return self._apply(log_density, self._check_rows(X), n_draws=n_importance_samples)
+        x = self._check_rows(X)
+        return self._apply(log_density, x, n_draws=n_importance_samples) + self._log_shares(x)
 
     def impute(
         self,
@@ -154,7 +157,7 @@ class BaseVAE(Diagnosed):
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
-        x = dense(self._check_rows(X))
+        x = self._check_rows(X)
         if n_draws == 1:
             return self._restore(self._fill(x, lambda rows: self._expect(rows, n_importance_samples)), X)
 
@@ -162,9 +165,11 @@ class BaseVAE(Diagnosed):
             z = self._draw(module, x, n_importance_samples).resample(n_draws)
             return module.generate(z)[0].movedim(0, 1)
 
-        with seeded(self._new_seed(random_state)):
-            drawn = self._apply(several, x, n_draws=max(n_draws, n_importance_samples))
-        tables = np.where(np.isnan(x), drawn.swapaxes(0, 1), x)
+        seed, n_most = self._new_seed(random_state), max(n_draws, n_importance_samples)
+        with seeded(seed):
+            drawn = self._decode(several, x, np.random.default_rng(seed), n_draws=n_most)
+        cells = cells_of(x) if isinstance(x, Coded) else dense(x)
+        tables = np.where(np.isnan(cells), drawn.swapaxes(0, 1), cells)
         return tables if self._table is None else [self._restore(table, X) for table in tables]
 
     def _expect(self, x: NDArray, n_importance_samples: int) -> NDArray:
@@ -174,7 +179,7 @@ class BaseVAE(Diagnosed):
             draws = self._draw(module, x, n_importance_samples)
             return torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), module.reconstruct(draws.z))
 
-        return self._apply(mean, x, n_draws=n_importance_samples)
+        return self._decode(mean, x, n_draws=n_importance_samples)
 
     def _draw(self, module: VAE, x: Tensor, n_draws: int) -> Draws:
         """Return weighted codes of each row."""
@@ -228,28 +233,37 @@ class BaseVAE(Diagnosed):
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
         module = self._fitted_module(torch.float64, torch.device("cpu"))
-        with torch.inference_mode(), seeded(self._new_seed(random_state)):
-            if conditions is None:
-                parts = [part.numpy() for part in module.sample(n_samples)]
-            else:
-                parts = self._sample_given(module, self._check_conditions(conditions), n_samples)
-        return [self._restore(parts[0]), *parts[1:]]
+        row = None if conditions is None else self._check_conditions(conditions)
+        seed = self._new_seed(random_state)
+        with torch.inference_mode(), seeded(seed), living_threads():
+            draws, table = np.random.default_rng(seed), self._table
+            drawn = self._draw_rows(module, n_samples, row)
+            parts = [[x if table is None else table.narrow(x, draws), *rest] for x, *rest in drawn]
+        columns, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
+        if row is not None:
+            columns = np.where(np.isnan(cells_of(row)), columns, cells_of(row))
+        return [self._restore(columns), *rest]
 
-    def _sample_given(self, module: VAE, row: NDArray, n_samples: int) -> list[NDArray]:
-        """Draw rows given the cells of a row of shape (1, n_columns) that are not NaN."""
-        parts = []
+    def _draw_rows(self, module: VAE, n_samples: int, row: Any) -> Iterator[list[NDArray]]:
+        """Yield blocks of drawn rows: columns, and targets if there are any; `row` has the given cells, if not None."""
+        for codes in self._draw_codes(module, n_samples, row):
+            for part in codes.split(block_rows(self._n_columns)):
+                yield [drawn.numpy() for drawn in module.generate(part)]
+
+    def _draw_codes(self, module: VAE, n_samples: int, row: Any) -> Iterator[Tensor]:
+        """Yield codes from the prior, or given the cells of a row of shape (1, n_columns) that are not NaN."""
+        if row is None:
+            yield module.prior.given(module.infer).sample(n_samples)
+            return
+        x = module.units(torch.from_numpy(dense(row)))
         for rows in blocks(n_samples, N_RESAMPLED):
             n_rows = rows.stop - rows.start
             shape = (max(MIN_DRAWS, DRAWS_PER_SAMPLE * n_rows), 1, module.prior.n_components)
             seed = int(torch.randint(np.iinfo(np.int32).max, ()))
             noise = torch.randn(shape, dtype=torch.float64)
-            codes = draw(module, module.units(torch.from_numpy(row)), noise, seed).resample(n_rows)[:, 0]
-            parts.append([part.numpy() for part in module.generate(codes)])
-        columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
-        columns[0] = np.where(np.isnan(row), columns[0], row)
-        return columns
+            yield draw(module, x, noise, seed).resample(n_rows)[:, 0]
 
-    def _check_conditions(self, conditions: Mapping[Any, Any]) -> NDArray:
+    def _check_conditions(self, conditions: Mapping[Any, Any]) -> Any:
         """Return the row of the given cells, NaN elsewhere."""
         names = list(self._names_in)
         if not isinstance(conditions, Mapping):
@@ -264,7 +278,8 @@ class BaseVAE(Diagnosed):
         cells = [conditions.get(name, np.nan) for name in names]
         with named("conditions"):
             row = check_cells(cells, self._table)
-        check_support(describe(row), self._make_likelihood(), "conditions", "the column", self._expanded_names)
+        likelihood = self._with(self._blueprint)._make_likelihood()
+        check_support(describe(row), likelihood, "conditions", "the column", self._expanded_names)
         return row
 
     def _check_levels(self, conditions: Mapping[Any, Any]) -> None:

@@ -7,7 +7,8 @@ import pandas as pd
 
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS, OneHot
 
-LEVELS = {"job": ["aide", "clerk", "smith"], "size": ["s", "m", "l", "xl"], "state": ["off", "on"]}
+LEVELS = {"job": ["aide", "clerk", "smith"], "size": ["s", "m", "l"], "state": ["off", "on"]}
+"""Levels that occur; the dtype of the sizes has one more."""
 LIKELIHOOD = {
     "age": "gaussian",
     "visits": "poisson",
@@ -27,7 +28,7 @@ def complete(n_rows=120):
     X["age"] = 40 + 10 * z + rng.normal(size=n_rows)
     X["job"] = np.array(LEVELS["job"], dtype=object)[np.digitize(z + 0.3 * rng.normal(size=n_rows), [-0.5, 0.5])]
     X["visits"] = pd.array(rng.poisson(np.exp(1 + 0.5 * z)), dtype="Int64")
-    X["size"] = pd.Categorical.from_codes(np.digitize(z, [-0.5, 0.5]), LEVELS["size"], ordered=True)
+    X["size"] = pd.Categorical.from_codes(np.digitize(z, [-0.5, 0.5]), [*LEVELS["size"], "xl"], ordered=True)
     X["member"] = pd.array(z > 0, dtype="boolean")
     X["pay"] = np.exp(z + 0.1 * rng.normal(size=n_rows))
     X["light"] = (z + rng.normal(size=n_rows)).astype(np.float32)
@@ -51,7 +52,7 @@ def by_hand(X):
     parts = []
     for name in X:
         if name in LEVELS:
-            part = pd.get_dummies(pd.Categorical(X[name], LEVELS[name])).astype(float).set_axis(X.index)
+            part = pd.get_dummies(pd.Categorical(X[name].astype(object), LEVELS[name])).astype(float).set_axis(X.index)
             part = part.add_prefix(f"{name}=").where(X[name].notna(), np.nan)
         else:
             part = X[name].astype("Float64").astype(float).to_frame()

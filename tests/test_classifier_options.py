@@ -153,7 +153,6 @@ def second(column):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (second(np.ones(90)), r"needs labels of two classes. Task 'y1' has one class, \[1.0\]"),
         (second([None] * 90), "needs an observed label of non-zero weight. Task 'y1' has none"),
         (second(np.where(ABSENT, np.inf, 1.0)), "contains infinity, in task 'y1'"),
         (np.column_stack([YES, np.where(ABSENT, -np.inf, 1.0)]), "contains infinity, in task 'y1'"),
@@ -162,6 +161,7 @@ def second(column):
         (np.zeros((90, 2, 1)), r"y must have shape \(n_samples,\) or \(n_samples, n_tasks\). Got \(90, 2, 1\)"),
         (TWO[:80], "inconsistent numbers of samples"),
         (pd.DataFrame(TWO, columns=["a", "a"]), "different names, one per task"),
+        (pd.DataFrame(TWO, columns=[1, "1"]), r"different names, one per task, also .* Got \[1, '1'\]"),
         (None, "requires y to be passed, but the target y is None"),
     ],
 )
@@ -176,7 +176,7 @@ def test_labels_that_are_none(y, message):
         ([[0, 1]], r"classes must hold those of each task, \['y0', 'y1'\]. Got 1 of them"),
         ([0, 1], r"classes must be a list for each of the tasks \['y0', 'y1'\]. Got \[0, 1\]"),
         ([[0, 1], [0, 1]], r"Task 'y1' has \['2', '3', '4'\]; its classes are \[0, 1\]"),
-        ([[0, 1], [0]], r"Task 'y1' has one class, \[0\]"),
+        ([[0, 1], [0]], r"Task 'y1' has \['1', '2', '3', '4'\]; its classes are \[0\]"),
         ([[0, "a"], [0, 1]], r"Task 'y0' has \['int', 'str'\]"),
     ],
 )
@@ -220,3 +220,8 @@ def test_labels_of_a_later_part():
 def test_class_weights_that_are_none(option, message):
     with pytest.raises(ValueError, match=message):
         model(class_weight=option).fit(X, np.column_stack([YES, KIND]))
+
+
+def test_options_by_names_that_are_the_same_as_strings():
+    with pytest.raises(ValueError, match=r"class_weight must have different names, .* Got \[1, '1'\]"):
+        model(class_weight={1: "balanced", "1": None, "2": None}).fit(X, pd.DataFrame(TWO, columns=["1", "2"]))

@@ -147,23 +147,3 @@ def test_a_fit_that_fails_leaves_the_last_one(estimator, table):
     with pytest.raises(ValueError, match="loss must stay finite"):
         estimator.set_params(learning_rate_init=1e30, max_iter=20).fit(X, Y)
     np.testing.assert_array_equal(estimator.transform(X), Z)
-
-
-@pytest.mark.parametrize("when", [1, 7])
-def test_interrupt_leaves_a_usable_model(estimator, table, when):
-    X, Y = table
-    steps = 0
-
-    def corruption(x, generator=None):
-        nonlocal steps
-        steps += 1
-        if steps == when:
-            raise KeyboardInterrupt
-        return x
-
-    estimator.set_params(max_iter=50, batch_size=20, corruption=corruption)
-    with pytest.warns(UserWarning, match="Training interrupted by user in epoch"):
-        estimator.fit(X, Y)
-    assert estimator.n_iter_ == len(estimator.loss_curve_) == (when - 1) // 3
-    assert np.isfinite(estimator.transform(X)).all()
-    assert np.isfinite(estimator.predict(X)).all()

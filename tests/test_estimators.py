@@ -326,3 +326,13 @@ def test_own_adamw_takes_the_steps_of_torchs(estimator, table):
     ours = clone(estimator).set_params(alpha=3.0, dtype="float64").fit(*table)
     torchs = estimator.set_params(alpha=3.0, dtype="float64", net_params={"optimizer": torch.optim.AdamW}).fit(*table)
     np.testing.assert_allclose(ours.transform(table[0]), torchs.transform(table[0]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [slice(1), slice(0, 2)])
+def test_a_score_that_is_not_defined(rows):
+    """R2 needs two values; where no column has them it is NaN, as in `metrics`, and nobody is warned of a mean."""
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    model = AutoencoderTransformer(2, hidden_layer_sizes=(8,), max_iter=2, random_state=0).fit(X)
+    gaps = np.where(np.eye(20, 3)[rows] > 0, X[rows], np.nan)
+    assert np.isnan(model.score(gaps))
+    assert np.isfinite(model.score(X[rows])) == (len(X[rows]) > 1)

@@ -9,6 +9,7 @@ import sklearn
 from sklearn import metrics as complete
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV, KFold, PredefinedSplit, cross_val_score, cross_validate
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
@@ -19,7 +20,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_mtae import metrics
+from sklearn_mtae import (
+    MultiTaskVAEClassifier,
+    MultiTaskVAERegressor,
+    PerTaskClassifier,
+    PerTaskRegressor,
+    metrics,
+)
 from sklearn_mtae.metrics import METRICS, make_task_scorer
 
 OF_NUMBERS = ["r2_score", "root_mean_squared_error", "mean_absolute_error"]
@@ -89,23 +96,28 @@ def test_regression_scores_leave_missing_labels_out(name, numbers):
     y[3:, 1] = np.nan
     p[3:, 1] = np.nan
     y[:, 2] = np.nan
-    scores = ours(y, p, multioutput="raw_values")
+    with pytest.warns(UndefinedMetricWarning, match="Its score is NaN: task 'y2': it has no label"):
+        scores = ours(y, p, multioutput="raw_values")
     assert scores[:2] == pytest.approx([theirs(y[:, 0], p[:, 0]), theirs(y[:3, 1], p[:3, 1])])
     assert np.isnan(scores[2])
-    assert ours(y, p) == pytest.approx(scores[:2].mean())
-    weights = np.column_stack([w, w[::-1], w])
-    assert ours(y, p, sample_weight=weights, multioutput="raw_values")[1] == pytest.approx(
+    with pytest.warns(UndefinedMetricWarning, match="The mean leaves it out: task 'y2'"):
+        assert ours(y, p) == pytest.approx(scores[:2].mean())
+    weights = np.column_stack([w, w[::-1]])
+    assert ours(y[:, :2], p[:, :2], sample_weight=weights, multioutput="raw_values")[1] == pytest.approx(
         theirs(y[:3, 1], p[:3, 1], sample_weight=w[::-1][:3])
     )
-    assert np.isnan(ours(y[:, 2], p[:, 2]))
+    with pytest.warns(UndefinedMetricWarning, match="it has no label"):
+        assert np.isnan(ours(y[:, 2], p[:, 2]))
 
 
 def test_r2_score_needs_two_labels_of_non_zero_weight(numbers):
     y, p, _ = numbers
     y[1:, 1] = np.nan
-    assert np.isnan(metrics.r2_score(y, p, multioutput="raw_values")[1])
+    with pytest.warns(UndefinedMetricWarning, match="task 'y1': it has only one label"):
+        assert np.isnan(metrics.r2_score(y, p, multioutput="raw_values")[1])
     weight = np.r_[1.0, np.zeros(19)]
-    assert np.isnan(metrics.r2_score(y[:, 0], p[:, 0], sample_weight=weight))
+    with pytest.warns(UndefinedMetricWarning, match="only one label of non-zero weight"):
+        assert np.isnan(metrics.r2_score(y[:, 0], p[:, 0], sample_weight=weight))
 
 
 def test_relative_error(numbers):
@@ -116,10 +128,12 @@ def test_relative_error(numbers):
     y_train = np.array([[1.0, np.nan, np.nan], [3.0, 7.0, np.nan]])
     y[4:, 0] = np.nan
     expected = np.sqrt(np.sum((y[:4, 0] - p[:4, 0]) ** 2) / np.sum((y[:4, 0] - 2) ** 2))
-    scores = ours(y, p, y_train=y_train, multioutput="raw_values")
+    with pytest.warns(UndefinedMetricWarning, match="task 'y2': it has no label in y_train"):
+        scores = ours(y, p, y_train=y_train, multioutput="raw_values")
     assert scores[0] == pytest.approx(expected)
     assert np.isnan(scores[2])
-    assert np.isnan(ours([5.0, 5.0], [4.0, 6.0]))
+    with pytest.warns(UndefinedMetricWarning, match="all of its labels are 5"):
+        assert np.isnan(ours([5.0, 5.0], [4.0, 6.0]))
     with pytest.raises(ValueError, match="y_train must have the 3 tasks"):
         ours(y, p, y_train=[1.0, 2.0])
 
@@ -173,9 +187,12 @@ def test_a_class_that_is_absent():
     p = np.array([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1]])
     y = ["a", "b", "b"]
     assert metrics.log_loss(y, p, labels=["a", "b", "c"]) == pytest.approx(-np.log([0.7, 0.7, 0.8]).mean())
-    assert np.isnan(metrics.roc_auc_score(y, p, labels=["a", "b", "c"]))
-    assert np.isnan(metrics.roc_auc_score(y, p))
-    assert np.isnan(metrics.roc_auc_score([1, 1], p[:2, :2], labels=[0, 1]))
+    with pytest.warns(UndefinedMetricWarning, match=r"it has no label of \['c'\]"):
+        assert np.isnan(metrics.roc_auc_score(y, p, labels=["a", "b", "c"]))
+    with pytest.warns(UndefinedMetricWarning, match="its labels are of 2 classes, its probabilities of 3"):
+        assert np.isnan(metrics.roc_auc_score(y, p))
+    with pytest.warns(UndefinedMetricWarning, match="its labels are of one class, 1"):
+        assert np.isnan(metrics.roc_auc_score([1, 1], p[:2, :2], labels=[0, 1]))
     with pytest.raises(ValueError, match="`labels` names classes that y_true lacks"):
         metrics.log_loss(y, p)
 
@@ -380,12 +397,73 @@ def test_metadata_routing(numbers):
             cross_validate(model, X, y, scoring=make_task_scorer("r2"), params={"sample_weight": w}, cv=KFold(2))
 
 
-def test_tasks_without_labels_in_a_fold_are_left_out(numbers):
+def test_tasks_without_labels_in_a_fold_are_left_out_with_a_warning(numbers):
     X, y, _ = numbers
     y[:10, 1] = np.nan
     model = LinearRegression().fit(X, np.nan_to_num(y))
     folds = PredefinedSplit(np.repeat([0, 1], 10))
     _, first = next(folds.split())
-    tasks = [make_task_scorer("r2", task)(model, X[first], y[first]) for task in range(3)]
-    assert np.isnan(tasks[1])
-    assert make_task_scorer("r2")(model, X[first], y[first]) == pytest.approx(np.mean([tasks[0], tasks[2]]))
+    tasks = [make_task_scorer("r2", task)(model, X[first], y[first]) for task in (0, 2)]
+    with pytest.warns(UndefinedMetricWarning, match="task 'y1': it has no label"):
+        assert np.isnan(make_task_scorer("r2", 1)(model, X[first], y[first]))
+    with pytest.warns(UndefinedMetricWarning, match="task 'y1': it has no label"):
+        assert make_task_scorer("r2")(model, X[first], y[first]) == pytest.approx(np.mean(tasks))
+
+
+@pytest.mark.parametrize("kind", ["frame", "array"])
+def test_a_warning_names_each_task_without_a_score(kind, classes):
+    """By the names of y's columns; of an array by those of the estimator, otherwise by position."""
+    X, y, gaps = classes
+    model = Trees().fit(X, y)
+    truth = gaps.assign(toxic=gaps["toxic"].where(gaps["toxic"] == 1), grade=None)
+    truth = truth if kind == "frame" else truth.to_numpy()
+    names = ["grade", "toxic"] if kind == "frame" else ["y0", "y2"]
+    options = {"labels": model.classes_, "multioutput": "raw_values"}
+    with pytest.warns(UndefinedMetricWarning) as caught:
+        areas = metrics.roc_auc_score(truth, model.predict_proba(X), **options)
+    (warning,) = caught
+    assert f"task {names[0]!r}: it has no label; task {names[1]!r}: its labels are of one class, 1." in str(warning)
+    assert warning.filename == __file__
+    assert np.isnan(areas).tolist() == [True, False, True]
+    model.task_names_ = list(y)
+    with pytest.warns(UndefinedMetricWarning, match="task 'toxic': its labels are of one class, 1"):
+        assert np.isnan(make_task_scorer("roc_auc", 2)(model, X, truth))
+    with pytest.warns(UndefinedMetricWarning, match="'grade': it has no label; task 'toxic'"):
+        assert make_task_scorer("roc_auc")(model, X, truth) == areas[1]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_where_no_task_can_be_scored_the_mean_is_nan_and_says_so(name):
+    y = pd.DataFrame({"left": [np.nan, np.nan], "right": [None, None]})
+    predictions = [np.full((2, 2), 0.5)] * 2 if METRICS[name].response_method == "predict_proba" else np.ones((2, 2))
+    with pytest.warns(UndefinedMetricWarning, match="task 'left': it has no label; task 'right': it has no label"):
+        assert np.isnan(METRICS[name].function(y, predictions))
+
+
+@pytest.mark.parametrize("estimator", [MultiTaskVAERegressor, MultiTaskVAEClassifier])
+def test_the_score_of_an_estimator_names_a_task_without_labels(estimator):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 2)), pd.DataFrame({"left": rng.random(30) > 0.5, "right": rng.random(30) > 0.5}) * 1.0
+    model = estimator(2, n_estimators=1, hidden_layer_sizes=(4,), max_iter=1).fit(X, y)
+    table = y.assign(right=np.nan)
+    for truth in (table, table.to_numpy()):
+        with pytest.warns(UndefinedMetricWarning, match="The mean leaves it out: task 'right': it has no label"):
+            score = model.score(X, truth)
+    one = complete.r2_score if estimator is MultiTaskVAERegressor else complete.accuracy_score
+    assert score == pytest.approx(one(y["left"], model.predict(X)[:, 0]))
+    heads = Ridge() if estimator is MultiTaskVAERegressor else GaussianNB()
+    per_task = {Ridge: PerTaskRegressor, GaussianNB: PerTaskClassifier}[type(heads)](heads).fit(X, y)
+    with pytest.warns(UndefinedMetricWarning, match="task 'right': it has no label"):
+        assert per_task.score(X, table) == pytest.approx(one(y["left"], per_task.predict(X)[:, 0]))
+    for fitted in (model, per_task):
+        with pytest.raises(ValueError, match=r"the columns \['left', 'right'\]"):
+            fitted.score(X, y[["right", "left"]])
+        with pytest.raises(ValueError, match=r"the columns \['left', 'right'\]"):
+            make_task_scorer("accuracy", "left")(fitted, X, y[["right", "left"]])
+
+
+def test_an_error_names_the_task(classes):
+    X, y, _ = classes
+    p = Trees().fit(X, y).predict_proba(X)
+    with pytest.raises(ValueError, match=r"Got 2 for \[1\].* This is task 'toxic'"):
+        metrics.log_loss(y.assign(toxic=1), p)

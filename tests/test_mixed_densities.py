@@ -64,7 +64,7 @@ def log_density(made, X):
     total = 0.0
     for name in X:
         if name in LEVELS:
-            indicators = pd.get_dummies(pd.Categorical(X[name], LEVELS[name])).to_numpy(dtype=float)
+            indicators = pd.get_dummies(pd.Categorical(X[name].astype(object), LEVELS[name])).to_numpy(dtype=float)
             total = total + (log_softmax(made[name], -1) * indicators).sum(-1)  # a missing cell has none
         else:
             x = X[name].astype("Float64").to_numpy(dtype=float, na_value=NAN)

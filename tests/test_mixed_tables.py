@@ -193,6 +193,7 @@ def test_likelihoods_that_do_not_fit(kind, people, targets, likelihood, message)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"size": "xl"}, "Column 'size' must hold a category known from fit: 's', 'm', 'l'. Got 'xl'"),
         ({"job": "pilot"}, "Column 'job' must hold a category known from fit: 'aide', 'clerk', 'smith'. Got 'pilot'"),
         ({"age": "old"}, "Column 'age' holds strings, such as 'old'"),
         ({"age": pd.Timestamp("2020-01-01")}, "Column 'age' holds dates or durations"),
@@ -200,7 +201,7 @@ def test_likelihoods_that_do_not_fit(kind, people, targets, likelihood, message)
     ],
 )
 def test_cells_that_do_not_fit(people, change, message):
-    model = small(LIKELIHOOD).fit(people)
+    model = small(LIKELIHOOD, handle_unknown="error").fit(people)
     for method in (model.transform, model.score_samples, model.impute, model.predict):
         with pytest.raises(ValueError, match=message):
             method(people.assign(**change))
@@ -295,8 +296,11 @@ def test_training_goes_on(people):
     assert_like(model.predict(people), people)
     before = model.score_samples(people)
     with pytest.raises(ValueError, match="Column 'job' must hold a category known from fit"):
-        model.partial_fit(people.assign(job="pilot"))
+        model.set_params(handle_unknown="error").partial_fit(people.assign(job="pilot"))
     np.testing.assert_array_equal(model.score_samples(people), before)
+    with pytest.warns(UserWarning, match="column 'job': 'pilot'"):
+        model.set_params(handle_unknown="missing").partial_fit(people.assign(job="pilot"))
+    assert set(model.sample(50, random_state=0)["job"]) <= set(LEVELS["job"])
     warm = small(LIKELIHOOD, warm_start=True).fit(people)
     assert warm.fit(people[people["job"] != "aide"]).n_iter_ == 6
     assert_like(warm.predict(people), people)
@@ -343,10 +347,11 @@ def test_encoder_of_a_table_with_other_levels(people):
     )
     assert model.predict(people[["age", "job"]]).shape == (120,)
     other = people[["age", "job"]].replace("clerk", "pilot")
+    model = MultiTaskVAERegressor(n_estimators=1, **SMALL, encoder=FrozenEstimator(source))
+    with pytest.warns(UserWarning, match="column 'job': 'pilot'"):
+        model.fit(other, people["age"].fillna(0))
     with pytest.raises(ValueError, match="Column 'job' must hold a category known from fit"):
-        MultiTaskVAERegressor(n_estimators=1, **SMALL, encoder=FrozenEstimator(source)).fit(
-            other, people["age"].fillna(0)
-        )
+        model.set_params(handle_unknown="error").fit(other, people["age"].fillna(0))
 
 
 # Tables of numbers.

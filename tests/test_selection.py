@@ -272,7 +272,7 @@ def test_default_members(tmp_path, monkeypatch):
     assert {own["embedding"] for own in wide._settings} == {"softened"}
     # What the user chose is left alone.
     chosen = MultiTaskVAERegressor(**own, dropout=0.1, hidden_layer_sizes=[8]).fit(X, Y)
-    assert not any({"dropout", "hidden_layer_sizes"} & set(own) for own in chosen._settings)
+    assert not any({"dropout", "hidden_layer_sizes"} & set(own) for own in chosen.member_params_)
     linear = MultiTaskVAERegressor(**own, hidden_layer_sizes=()).fit(X, Y)
     assert {own["embedding"] for own in linear._settings} == {None}
     assert len(MultiTaskVAERegressor(**own).fit(np.ones((4, 2001)), Y[:4] * 0 + 1)._states) == 1
@@ -288,7 +288,7 @@ def test_default_members(tmp_path, monkeypatch):
         MultiTaskVAERegressor(**own, net_params={"optimizer__eps": 1e-7}).fit(X, Y),
     ):
         assert len(single._states) == 1
-        assert single._settings == [{}]
+        assert single.member_params_ == [selected.SINGLE]
     for limits, n_members in (({59: 30, 60: 9}, 9), ({59: 30}, 1)):
         monkeypatch.setattr(selected, "N_DEFAULT", limits)
         assert len(MultiTaskVAERegressor(**own).fit(X, Y)._states) == n_members

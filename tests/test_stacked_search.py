@@ -304,10 +304,13 @@ def test_stacks_are_dealt_to_processes(monkeypatch):
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])
-@pytest.mark.parametrize(("n_jobs", "n_parts"), [(1, 1), (2, 2), (3, 3), (20, 8)])
-def test_how_stacks_are_dealt_out(monkeypatch, n_jobs, n_parts, one_by_one):
-    """In the backend of the user's, which may give results back one by one or not; each has as much to do."""
+@pytest.mark.parametrize("n_jobs", [1, 3])
+@pytest.mark.parametrize(("n_models", "n_parts"), [(8, 1), (3, 4), (1, 8)])
+def test_how_stacks_are_dealt_out(monkeypatch, n_models, n_parts, n_jobs, one_by_one):
+    """In the backend of the user's, which may give results back one by one or not; an even number, of equal size."""
     monkeypatch.setattr(ThreadingBackend, "supports_return_generator", one_by_one)
+    monkeypatch.setattr(stacking, "STACK_CELLS", 1)
+    monkeypatch.setattr(stacking, "STACK_MODELS", n_models)
     sizes, train = [], stacking._train
 
     def counted(members, callbacks):

@@ -15,9 +15,20 @@ import pytest
 from pandas.testing import assert_frame_equal
 from sklearn.preprocessing import OneHotEncoder
 
+from sklearn_mtae._data import dense
 from sklearn_mtae._table import Table, frame_kinds, is_frame
 
 NAN = float("nan")
+
+
+def encode(table, X):
+    """Return the expanded columns of a table, all of them."""
+    return dense(table.encode(X))
+
+
+def decode(table, x, index=None):
+    """Return the table of expanded columns."""
+    return table.decode(table.narrow(np.asarray(x)), index)
 
 
 def mixed():
@@ -65,15 +76,15 @@ def learn(X, *categories):
 def test_the_frame_comes_back():
     X = mixed()
     table = Table.learn(X, kinds_of(X))
-    assert_frame_equal(table.decode(table.encode(X)), X)
+    assert_frame_equal(decode(table, encode(table, X)), X)
     X.index = pd.date_range("2020-01-01", periods=4)
-    assert_frame_equal(table.decode(table.encode(X), index=X.index), X)
+    assert_frame_equal(decode(table, encode(table, X), index=X.index), X)
 
 
 def test_missing_objects_come_back_as_they_were():
     X = mixed()
     table = Table.learn(X, kinds_of(X))
-    back = table.decode(table.encode(X))
+    back = decode(table, encode(table, X))
     assert back["town"][1] is None
     assert back["loose"][1] is None
     assert back["truth"].tolist() == [True, None, False, True]
@@ -102,22 +113,23 @@ def test_random_frames_come_back(seed):
     picked = rng.integers(0, len(makers), 12)
     X = pd.DataFrame({f"c{j}": makers[maker]() for j, maker in enumerate(picked)})
     table = Table.learn(X, frame_kinds(X))
-    x = table.encode(X)
-    assert_frame_equal(table.decode(x), X)
-    np.testing.assert_array_equal(table.encode(table.decode(x)), x)
+    x = encode(table, X)
+    assert_frame_equal(decode(table, x), X)
+    np.testing.assert_array_equal(encode(table, decode(table, x)), x)
 
 
 def test_categories_become_the_indicators_of_pandas():
     X = mixed()
     kinds = kinds_of(X)
     table = Table.learn(X, kinds)
-    x = table.encode(X)
+    x = encode(table, X)
     assert x.dtype == np.float64
     assert x.shape == (4, table.n_columns) == (4, len(table.names))
     for j, (name, kind, own) in enumerate(zip(X.columns, kinds, table.groups, strict=True)):
         column = X.iloc[:, j]
         if kind:
             expected = pd.get_dummies(column).astype(float)
+            expected = expected.loc[:, expected.any()]  # of the levels that occur
             expected[column.isna()] = np.nan
             names = [f"{name}={level}" for level in expected.columns]
         else:
@@ -137,7 +149,7 @@ def test_rarer_dtypes_come_back(dtype):
     X = pd.Series([0, 1, 1, 0]).astype(dtype).mask([False, False, True, False]).astype(dtype).to_frame("x")
     for kinds in (frame_kinds(X), [True]):
         table = Table.learn(X, kinds)
-        assert_frame_equal(table.decode(table.encode(X)), X)
+        assert_frame_equal(decode(table, encode(table, X)), X)
 
 
 def test_kinds_of_a_frame():
@@ -157,24 +169,24 @@ def test_codes_in_an_array():
     X = np.c_[rng.integers(5, 9, 50), rng.normal(size=50), rng.integers(0, 2, 50)]
     X[3, 0] = np.nan
     table = Table.learn(X, [True, False, True])
-    x = table.encode(X)
+    x = encode(table, X)
     assert table.names == ["0=5.0", "0=6.0", "0=7.0", "0=8.0", 1, "2=0.0", "2=1.0"]
     assert table.groups == [[0, 1, 2, 3], [4], [5, 6]]
     seen = np.delete(X, 3, axis=0)
     expected = OneHotEncoder(sparse_output=False).fit_transform(seen[:, [0, 2]])
     np.testing.assert_array_equal(np.delete(x, 3, axis=0)[:, [0, 1, 2, 3, 5, 6]], expected)
     assert np.isnan(x[3, :4]).all()
-    np.testing.assert_array_equal(table.decode(x), X)
+    np.testing.assert_array_equal(decode(table, x), X)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_arrays_keep_their_precision(dtype):
     X = np.array([[1, 0.25], [2, 0.5]], dtype=dtype)
     table = Table.learn(X, [True, False])
-    assert table.encode(X).dtype == dtype
-    assert table.decode(table.encode(X)).dtype == dtype
+    assert encode(table, X).dtype == dtype
+    assert decode(table, encode(table, X)).dtype == dtype
     whole = Table.learn(X.astype(int), [True, False])
-    np.testing.assert_array_equal(whole.decode([[0.4, 0.6, 3.3]]), [[2, 3.3]])
+    np.testing.assert_array_equal(decode(whole, [[0.4, 0.6, 3.3]]), [[2, 3.3]])
 
 
 @pytest.mark.parametrize("make", [lambda rows: np.array(rows, dtype=object), list])
@@ -182,9 +194,9 @@ def test_arrays_of_objects(make):
     rows = [[34, "clerk", 0.5], [51, "smith", None], [28, None, 1.5]]
     X = make(rows)
     table = Table.learn(X, [False, True, False])
-    x = table.encode(X)
+    x = encode(table, X)
     np.testing.assert_array_equal(x, [[34, 1, 0, 0.5], [51, 0, 1, NAN], [28, NAN, NAN, 1.5]])
-    back = table.decode(x)
+    back = decode(table, x)
     assert back.dtype == object
     assert back.tolist() == rows
     assert frame_kinds(X) == [False, True, False]
@@ -195,36 +207,36 @@ def test_arrays_need_no_pandas(monkeypatch):
     X = np.array([[34, "clerk"], [51, "smith"]], dtype=object)
     monkeypatch.setitem(sys.modules, "pandas", None)
     table = Table.learn(X, [False, True])
-    assert table.decode(table.encode(X)).tolist() == X.tolist()
+    assert decode(table, encode(table, X)).tolist() == X.tolist()
 
 
 def test_columns_are_found_by_position():
     X = pd.DataFrame({"job": ["b", "a"], "age": [1, 2]})
     table = learn(X, "job")
-    np.testing.assert_array_equal(table.encode(X), table.encode(X.to_numpy(dtype=object)))
-    np.testing.assert_array_equal(table.encode(X.set_axis(["u", "v"], axis=1)), table.encode(X))
+    np.testing.assert_array_equal(encode(table, X), encode(table, X.to_numpy(dtype=object)))
+    np.testing.assert_array_equal(encode(table, X.set_axis(["u", "v"], axis=1)), encode(table, X))
     codes = learn(pd.DataFrame({"code": [1, 2]}), "code")
-    np.testing.assert_array_equal(codes.encode(pd.DataFrame({"code": [2.0, NAN]})), [[0, 1], [NAN, NAN]])
+    np.testing.assert_array_equal(encode(codes, pd.DataFrame({"code": [2.0, NAN]})), [[0, 1], [NAN, NAN]])
 
 
 def test_one_row():
     X = mixed()
     table = Table.learn(X, kinds_of(X))
-    x = table.encode(X)
+    x = encode(table, X)
     for row in range(len(X)):
-        np.testing.assert_array_equal(table.encode(X.iloc[[row]]), x[[row]])
-    assert_frame_equal(table.decode(x[[0]]), X.iloc[[0]])
-    assert_frame_equal(table.decode(x[:0]), X.iloc[:0])
+        np.testing.assert_array_equal(encode(table, X.iloc[[row]]), x[[row]])
+    assert_frame_equal(decode(table, x[[0]]), X.iloc[[0]])
+    assert_frame_equal(decode(table, x[:0]), X.iloc[:0])
     alone = Table.learn(X.iloc[[0]], kinds_of(X))
-    assert_frame_equal(alone.decode(alone.encode(X.iloc[[0]])), X.iloc[[0]])
+    assert_frame_equal(decode(alone, encode(alone, X.iloc[[0]])), X.iloc[[0]])
 
 
 def test_a_table_survives_pickle_and_deepcopy():
     X = mixed()
     table = Table.learn(X, kinds_of(X))
     for twin in (pickle.loads(pickle.dumps(table)), deepcopy(table)):
-        np.testing.assert_array_equal(twin.encode(X), table.encode(X))
-        assert_frame_equal(twin.decode(twin.encode(X)), X)
+        np.testing.assert_array_equal(encode(twin, X), encode(table, X))
+        assert_frame_equal(decode(twin, encode(twin, X)), X)
 
 
 def test_the_state_is_plain():
@@ -242,22 +254,29 @@ def test_same_levels_and_names_in_several_columns():
     X = pd.DataFrame([["a", "b", 0.5], ["b", "a", 1.5]], columns=["u", "v", "v"])
     table = Table.learn(X, [True, True, False])
     assert table.names == ["u=a", "u=b", "v=a", "v=b", "v"]
-    assert_frame_equal(table.decode(table.encode(X)), X)
+    assert_frame_equal(decode(table, encode(table, X)), X)
 
 
 def test_levels_of_types_that_do_not_compare():
     X = np.array([["b"], [2], ["a"], [1]], dtype=object)
     table = Table.learn(X, [True])
     assert table.names == ["0=1", "0=2", "0=a", "0=b"]
-    assert table.decode(table.encode(X)).tolist() == X.tolist()
+    assert decode(table, encode(table, X)).tolist() == X.tolist()
 
 
-def test_categories_that_were_not_seen_have_columns():
-    X = pd.DataFrame({"size": pd.Categorical(["s", "l"], ["s", "m", "l"])})
+def test_categories_that_were_not_seen_have_no_column():
+    X = pd.DataFrame({"size": pd.Categorical(["s", "l", None, "s"], ["s", "m", "l", "xl"], ordered=True)})
     table = learn(X, "size")
-    assert table.names == ["size=s", "size=m", "size=l"]
-    other = pd.DataFrame({"size": pd.Categorical(["m", "s"], ["m", "s", "xl"])})
-    np.testing.assert_array_equal(table.encode(other), [[0, 1, 0], [1, 0, 0]])
+    assert table.names == ["size=s", "size=l"]
+    assert_frame_equal(decode(table, [[1, 0], [0, 1], [NAN, NAN], [0.7, 0.3]]), X)
+    other = pd.DataFrame({"size": pd.Categorical(["l", "s"], ["l", "s", "xl"])})
+    np.testing.assert_array_equal(encode(table, other), [[0, 1], [1, 0]])
+    with pytest.raises(ValueError, match=r"Column 'size' must hold .*: 's', 'l'\. Got 'm'"):
+        encode(table, X.assign(size="m"))
+    weighted = Table.learn(X, [True], weight=np.array([1, 0, 1, 2.0]))
+    assert weighted.names == ["size=s"]
+    with pytest.raises(ValueError, match="Column 'size' has none"):
+        Table.learn(X, [True], weight=np.array([0, 0, 1.0, 0]))
 
 
 def test_values_between_the_levels_are_rounded():
@@ -270,7 +289,7 @@ def test_values_between_the_levels_are_rounded():
     expected["job"], expected["n"], expected["u"] = ["b", "a"], np.int8([127, -1]), np.uint16([0, 2])
     expected["i"], expected["a"] = pd.array([3, None], dtype="Int64"), pd.array([False, None], dtype="boolean")
     expected["x"] = [0.3, NAN]
-    assert_frame_equal(table.decode(values), expected)
+    assert_frame_equal(decode(table, values), expected)
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "Int64", "UInt8"])
@@ -278,7 +297,7 @@ def test_integers_stay_within_their_dtype(dtype):
     X = pd.DataFrame({"n": pd.Series([1, 2], dtype=dtype)})
     info = np.iinfo(dtype.lower())
     for values in np.float64([[1e30], [-1e30]]), np.float32([[1e30], [-1e30]]):
-        back = learn(X).decode(values)["n"]
+        back = decode(learn(X), values)["n"]
         assert back.dtype == dtype
         # Two floats next to each other are 1024 apart below 2 ** 63, and twice that below 2 ** 64.
         assert info.max - 2048 <= back[0] <= info.max
@@ -287,56 +306,56 @@ def test_integers_stay_within_their_dtype(dtype):
 
 def test_numpy_integers_with_a_hole_become_floats():
     X = pd.DataFrame({"n": [1, 2], "job": ["a", "b"], "code": [1, 2]})
-    back = learn(X, "job", "code").decode([[NAN, 0, 1, NAN, NAN], [2.2, NAN, NAN, 0, 1]])
+    back = decode(learn(X, "job", "code"), [[NAN, 0, 1, NAN, NAN], [2.2, NAN, NAN, 0, 1]])
     assert_frame_equal(back, pd.DataFrame({"n": [NAN, 2.0], "job": ["b", NAN], "code": [NAN, 2.0]}))
-    only = learn(X[["n"]]).decode([[NAN], [2.0]])
+    only = decode(learn(X[["n"]]), [[NAN], [2.0]])
     assert_frame_equal(only, pd.DataFrame({"n": [NAN, 2.0]}))
 
 
 def test_draws_in_float32():
     X = mixed()
     table = Table.learn(X, kinds_of(X))
-    back = table.decode(table.encode(X).clip(-1e9, 1e9).astype(np.float32))
+    back = decode(table, encode(table, X).clip(-1e9, 1e9).astype(np.float32))
     assert back.dtypes.equals(X.dtypes)
 
 
 def test_a_frame_of_floats_is_not_copied():
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(5, 3)))
     table = learn(X)
-    assert np.shares_memory(table.encode(X), X.to_numpy())
-    assert_frame_equal(table.decode(table.encode(X)), X)
+    assert np.shares_memory(encode(table, X), X.to_numpy())
+    assert_frame_equal(decode(table, encode(table, X)), X)
     single = X.astype(np.float32)
-    assert_frame_equal(learn(single).decode(learn(single).encode(single)), single)
-    assert [learn(single).encode(frame).dtype for frame in (single, X)] == [np.float32, np.float64]
+    assert_frame_equal(decode(learn(single), encode(learn(single), single)), single)
+    assert [encode(learn(single), frame).dtype for frame in (single, X)] == [np.float32, np.float64]
     whole = pd.DataFrame({"a": [1, 2], "b": [3, 4]}, index=["u", "v"])
-    assert_frame_equal(learn(whole).decode([[1.2, 2.6], [2.0, 4.4]], index=whole.index), whole)
+    assert_frame_equal(decode(learn(whole), [[1.2, 2.6], [2.0, 4.4]], index=whole.index), whole)
 
 
 def test_objects_and_categories_may_be_numbers():
     X = pd.DataFrame({"x": pd.Series([Decimal("0.5"), Fraction(1, 4), 2, None], dtype=object)})
-    np.testing.assert_array_equal(learn(X).encode(X)[:, 0], [0.5, 0.25, 2, NAN])
+    np.testing.assert_array_equal(encode(learn(X), X)[:, 0], [0.5, 0.25, 2, NAN])
     X = pd.DataFrame({"n": pd.Categorical([3, 1, None])})
-    np.testing.assert_array_equal(learn(X).encode(X)[:, 0], [3, 1, NAN])
-    assert_frame_equal(learn(X).decode([[2.5]]), pd.DataFrame({"n": [2.5]}))
+    np.testing.assert_array_equal(encode(learn(X), X)[:, 0], [3, 1, NAN])
+    assert_frame_equal(decode(learn(X), [[2.5]]), pd.DataFrame({"n": [2.5]}))
 
 
 def test_columns_without_a_cell():
     X = pd.DataFrame({"x": pd.Series([None, None], dtype=object), "y": [NAN, NAN]})
     table = learn(X)
-    assert np.isnan(table.encode(X)).all()
-    assert_frame_equal(table.decode(table.encode(X)), X)
+    assert np.isnan(encode(table, X)).all()
+    assert_frame_equal(decode(table, encode(table, X)), X)
 
 
 def test_unknown_level():
     X = pd.DataFrame({"job": ["clerk", "smith"], "x": [1.0, 2.0]})
     table = learn(X, "job")
     with pytest.raises(ValueError, match=r"Column 'job' must hold .*: 'clerk', 'smith'\. Got 'pilot'"):
-        table.encode(pd.DataFrame({"job": ["smith", "pilot"], "x": [1.0, 2.0]}))
+        encode(table, pd.DataFrame({"job": ["smith", "pilot"], "x": [1.0, 2.0]}))
     with pytest.raises(ValueError, match=r"Column 1 must hold .*: 1\.0, 2\.0\. Got 3\.0"):
-        Table.learn([[0.5, 1], [0.5, 2]], [False, True]).encode([[0.5, 3]])
+        encode(Table.learn([[0.5, 1], [0.5, 2]], [False, True]), [[0.5, 3]])
     many = np.arange(100)[:, None]
     with pytest.raises(ValueError, match=r": 0, 1, .* 9, \.\.\. \(100 in all\)\. Got 100"):
-        Table.learn(many, [True]).encode([[100]])
+        encode(Table.learn(many, [True]), [[100]])
 
 
 @pytest.mark.parametrize("missing", [None, NAN, pd.NA])
@@ -366,7 +385,7 @@ def test_columns_that_are_no_numbers(values, match):
     with pytest.raises(ValueError, match=match):
         learn(X)
     with pytest.raises(ValueError, match=match):
-        learn(pd.DataFrame({"x": [1.0, 2.0], "c": [1.0, 2.0]})).encode(X)
+        encode(learn(pd.DataFrame({"x": [1.0, 2.0], "c": [1.0, 2.0]})), X)
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, pd.Period("2020"), object()])
@@ -381,9 +400,9 @@ def test_infinity():
     table = learn(X, "job")
     message = r"Input X contains infinity or a value too large for dtype\('float64'\), in 'x'"
     with pytest.raises(ValueError, match=message):
-        table.encode(X.assign(x=[1, -np.inf]))
+        encode(table, X.assign(x=[1, -np.inf]))
     with pytest.raises(ValueError, match=message):
-        learn(X[["x"]]).encode(X[["x"]].assign(x=[np.inf, 0]))
+        encode(learn(X[["x"]]), X[["x"]].assign(x=[np.inf, 0]))
     with pytest.raises(ValueError, match="infinity, in categorical column 'x'"):
         learn(X.assign(x=[np.inf, 1]), "x", "job")
 
@@ -396,4 +415,4 @@ def test_frames_of_polars():
         Table.learn(X, [False, True])
     table = Table.learn(X[["x"]], [False])
     assert table.names == ["x"]
-    np.testing.assert_array_equal(table.decode(table.encode(X[["x"]])), [[1], [2]])
+    np.testing.assert_array_equal(decode(table, encode(table, X[["x"]])), [[1], [2]])

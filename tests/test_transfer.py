@@ -8,10 +8,12 @@ import pytest
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import log_loss, mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.model_selection import ShuffleSplit
 from sklearn.multioutput import MultiOutputRegressor
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
@@ -220,12 +222,90 @@ def test_errors(small, table, change, message):
         transfer_report(**arguments)
 
 
-def test_errors_name_the_task_that_is_alone(table):
+# Classes with few labels, tasks with few rows in common.
+
+
+@pytest.fixture
+def rare(table):
+    """A task of which one class has two labels, beside another."""
     X, Y = table
-    frame = pd.DataFrame({"left": (Y[:, 0] > 0) * 1, "right": (np.arange(60) == 59) * 1})
-    model = MultiTaskVAEClassifier(2, hidden_layer_sizes=(4,), max_iter=1)
-    with pytest.raises(ValueError, match="Task 'right' has one class"):
-        transfer._score_alone(model, X, frame, 1, (np.arange(50), np.arange(50, 60)), "accuracy")
+    kind = np.where(Y[:, 0] > 0, "high", "low").astype(object)
+    kind[[3, 40]] = "rare"
+    return X, pd.DataFrame({"kind": kind, "plain": (Y[:, 1] > 7) * 1})
+
+
+@pytest.mark.parametrize("scoring", ["roc_auc", "log_loss"])
+def test_a_class_with_two_labels(rare, scoring):
+    X, Y = rare
+    model = MultiTaskVAEClassifier(
+        2, hidden_layer_sizes=(4,), max_iter=1, class_weight={"kind": {"rare": 3}, "plain": None}, random_state=0
+    )
+    splits = [(np.arange(20, 60), np.arange(20)), (np.r_[:3, 4:40], np.r_[3, 40:60])]  # one label to train, and none
+    options = {"cv": splits, "scoring": scoring, "baseline": GaussianNB(), "random_state": 0}
+    if scoring == "log_loss":
+        report = transfer_report(model, X, Y, **options)
+        assert all(np.isfinite(scores).all() for scores in report.scores.values())
+        # What no training label has shown is possible to our own: 36 nats would be the loss of a probability of 0.
+        assert (report.scores["joint"] < 10).all()
+        return
+    splits[1] = (splits[0][1], np.r_[20:40, 41:60])
+    with pytest.warns(UndefinedMetricWarning, match=r"Task 'kind' has no score of .* in 1 of 2 splits"):
+        report = transfer_report(model, X, Y, **options)
+    kinds = np.isnan(report.scores["joint"][:, 0])
+    assert kinds.tolist() == [False, True]
+    assert {name for _, _, name, _ in report.unscored} == {"kind"}
+    assert {model for model, *_ in report.unscored} == {"alone", "pooled", "joint", "baseline"}
+    assert ("joint", 1, "kind", "it has no label of ['rare']") in report.unscored
+    assert "it has no label of ['rare']" in repr(report)
+    assert np.isfinite(report.frame["joint"]).all()
+
+
+def test_a_head_of_probabilities_with_few_labels():
+    """Three folds, or as many as the rarest class has labels."""
+    x, y = np.random.default_rng(0).normal(size=(20, 2)), np.repeat(["a", "b"], 10)
+    for n_labels, folds in ((10, 3), (2, 2)):
+        keep = np.r_[:10, 10 : 10 + n_labels]
+        ours = transfer._svc("predict_proba").fit(x[keep], y[keep])
+        head = make_pipeline(StandardScaler(), SVC())
+        theirs = CalibratedClassifierCV(head, ensemble=False, cv=folds).fit(x[keep], y[keep])
+        np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x))
+    proba = transfer._svc("predict_proba").fit(x[:11], y[:11]).predict_proba(x)
+    np.testing.assert_allclose(proba.sum(1), 1)
+
+
+def test_a_task_without_a_score_is_named(small, table):
+    X, Y = table
+    frame = pd.DataFrame(Y, columns=["a", "b", "c"])
+    frame.loc[frame.index % 5 == 0, "b"] = np.nan  # none in the test part of the first split
+    with pytest.warns(
+        UndefinedMetricWarning, match="Task 'b' has no score of joint, alone in 1 of 2 splits: it has no"
+    ):
+        report = transfer_report(small, X, frame, cv=shift(2), models=["alone", "joint"])
+    assert np.isnan(report.scores["joint"]).tolist() == [[False, True, False], [False] * 3]
+
+
+def test_pooled_may_be_left_out(small, table):
+    X, Y = table
+    report = transfer_report(small, X, Y, cv=shift(1), models=("joint", "alone"))
+    assert sorted(report.scores) == ["alone", "joint"]
+    assert "pooled" not in report.frame
+    assert report.unscored == []
+    with pytest.raises(ValueError, match=r"models must hold 'alone' and 'joint', .* Got \['pooled'\] instead"):
+        transfer_report(small, X, Y, models=["pooled"])
+    with pytest.raises(ValueError, match="pooled is given, but is not among models"):
+        transfer_report(small, X, Y, models=["alone", "joint"], pooled=LinearRegression())
+
+
+def test_cosines_are_for_tasks_that_share_rows(small, table):
+    X, Y = table
+    Y[:, 1], Y[:, 2] = Y[:, 0], Y[:, 0]
+    Y[30:, 0], Y[:30, 1], Y[:20, 2] = np.nan, np.nan, np.nan  # rows 0-29, 30-59, 20-59
+    splits = [(rows, rows) for rows in [np.arange(60)]]
+    report = transfer_report(small, X, Y, cv=splits, models=["alone", "joint"])
+    np.testing.assert_allclose(report.overlap, [[1, 0, 1 / 3], [0, 1, 1], [1 / 3, 1, 1]])
+    assert np.isnan(report.conflict).tolist() == [[False, True, False], [True, False, False], [False] * 3]
+    assert np.isfinite(report.affinity).all()
+    assert "share less than 30% of their labelled rows" in repr(report)
 
 
 def test_without_pandas(small, table, monkeypatch):

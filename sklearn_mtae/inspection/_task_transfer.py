@@ -1,5 +1,6 @@
 """Whether it helps tasks to be learned together, drawn."""
 
+from collections.abc import Sequence
 from math import floor, log10
 from typing import Any, Self
 
@@ -20,8 +21,9 @@ class TaskTransferDisplay:
     """Draw a report on the tasks: what sharing gains, and how the tasks get on with each other.
 
     On the left, the gain of each task with its 95 % interval; on the right, as heat maps, the cosines between the
-    tasks' gradients and by how much the row's task lowers the loss of the column's. The colours of the latter end at
-    the largest value between different tasks, so that what a task does for itself does not outshine them.
+    tasks' gradients, left empty where tasks share less than 30 % of their labelled rows, and by how much the row's task
+    lowers the loss of the column's. The colours of the latter end at the largest value between different tasks, so that
+    what a task does for itself does not outshine them.
 
     Parameters
     ----------
@@ -67,6 +69,7 @@ class TaskTransferDisplay:
         cv: Any = None,
         baseline: Any = None,
         pooled: Any = None,
+        models: Sequence[str] = ("alone", "pooled", "joint"),
         scoring: str | None = None,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -88,6 +91,8 @@ class TaskTransferDisplay:
             Estimator of one task, or one for each by its name.
         pooled : estimator or None, default=None
             Estimator of all tasks to stand for "pooled"; None is an autoencoder with a head per task.
+        models : sequence of {"alone", "pooled", "joint"}, default=("alone", "pooled", "joint")
+            Models to compare; only "pooled" may be left out.
         scoring : str or None, default=None
             Name in `sklearn_mtae.metrics.METRICS`; None is "rmse", or "accuracy" for classes.
         n_jobs : int or None, default=None
@@ -110,8 +115,9 @@ class TaskTransferDisplay:
             If matplotlib or pandas is not installed.
         """
         pyplot()
-        options = {"cv": cv, "baseline": baseline, "pooled": pooled, "scoring": scoring, "n_jobs": n_jobs}
-        return cls.from_report(transfer_report(estimator, X, Y, **options, random_state=random_state), ax=ax)
+        options = {"cv": cv, "baseline": baseline, "pooled": pooled, "models": models, "scoring": scoring}
+        report = transfer_report(estimator, X, Y, **options, n_jobs=n_jobs, random_state=random_state)
+        return cls.from_report(report, ax=ax)
 
     @classmethod
     def from_report(cls, report: TransferReport, *, ax: Any = None) -> Self:
@@ -169,6 +175,8 @@ class TaskTransferDisplay:
         between = np.abs(affinity[~np.eye(len(affinity), dtype=bool)])
         limit = between[np.isfinite(between)].max(initial=np.finfo(float).tiny)
         self._draw_table(self.axes_[1], self.report.conflict, "Cosine of gradients", 1.0, cmap)
+        if np.isnan(self.report.conflict).any():
+            self.axes_[1].set_xlabel("empty: too few rows in common")
         self._draw_table(self.axes_[2], affinity, "Affinity (nats per label)", limit, cmap)
         self.axes_[2].set_xlabel("fall of column's loss by row's step")
         return self
@@ -209,6 +217,8 @@ class TaskTransferDisplay:
         if len(names) > MOST_NUMBERED or n_digits > 4:
             return
         for (row, column), value in np.ndenumerate(values):
+            if np.isnan(value):
+                continue
             shade = "white" if abs(value) > 0.6 * limit else "black"
             label = round(float(value), n_digits) + 0.0  # no minus before a 0
             axes.text(column, row, f"{label:.{n_digits}f}", ha="center", va="center", fontsize="x-small", color=shade)

@@ -1,17 +1,44 @@
 """From a table with missing labels to one complete column at a time, and from there to scikit-learn."""
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, KeysView, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as complete
+from sklearn.exceptions import UndefinedMetricWarning
 
-from sklearn_mtae._tasks import is_missing, target_columns
+from sklearn_mtae._tasks import is_missing, target_columns, task_names
 from sklearn_mtae.nn.words import listed, named, short
 
 Average = Literal["raw_values", "uniform_average"]
+
+
+class Undefined(Exception):
+    """What a task's labels lack to be scored."""
+
+
+class Labels(dict[str, NDArray]):
+    """Columns of labels by the names of their tasks, scored in place of a table that does not know these.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray
+        Columns by name.
+    unscored : dict or None, default=None
+        Where to write why a task has no score, instead of a warning.
+    """
+
+    def __init__(self, columns: Mapping[str, NDArray], unscored: dict[str, str] | None = None) -> None:
+        super().__init__(columns)
+        self.unscored = unscored
+
+    @property
+    def columns(self) -> KeysView[str]:
+        """Names of the tasks, as a data frame has them."""
+        return self.keys()
 
 
 def score_tasks(
@@ -24,7 +51,10 @@ def score_tasks(
     per_task: Sequence[Any] | None = None,
     min_labels: int = 1,
 ) -> Any:
-    """Return the score of each task with enough labels, NaN for the others, or the mean of those that are not NaN."""
+    """Return the score of each task, NaN where its labels do not suffice, or the mean of those that are not NaN.
+
+    Warns of the tasks without a score, by name and with the reason.
+    """
     if multioutput not in ("raw_values", "uniform_average"):
         raise ValueError(f"multioutput must be 'raw_values' or 'uniform_average'. Got {short(multioutput)} instead.")
     truths = target_columns(y_true)
@@ -32,16 +62,55 @@ def score_tasks(
     if per_task is not None and len(per_task) != len(truths):
         raise ValueError(f"y_train must have the {len(truths)} tasks of y_true. Got {len(per_task)} instead.")
     weights = _weights(sample_weight, len(truths[0]), len(truths))
-    scores = np.full(len(truths), np.nan)
-    for task, (truth, prediction, weight) in enumerate(zip(truths, predictions, weights, strict=True)):
-        rows = ~is_missing(truth) if weight is None else ~is_missing(truth) & (weight != 0)
-        if rows.sum() >= min_labels:
-            options = () if per_task is None else (per_task[task],)
-            row_weight = None if weight is None else weight[rows]
-            scores[task] = score(_typed(truth[rows]), _typed(prediction[rows]), row_weight, *options)
+    options = [()] * len(truths) if per_task is None else [(option,) for option in per_task]
+    scores, unscored = np.full(len(truths), np.nan), {}
+    parts = zip(task_names(y_true), truths, predictions, weights, options, strict=True)
+    for task, (name, truth, prediction, weight, own) in enumerate(parts):
+        try:
+            scores[task] = _score_task(score, truth, prediction, weight, own, min_labels)
+        except Undefined as reason:
+            unscored[name] = str(reason)
+        except ValueError as error:
+            raise ValueError(f"{error} This is task {name!r}.") from error
+    _tell(unscored, y_true, multioutput)
     if multioutput == "raw_values":
         return scores
     return float("nan") if np.isnan(scores).all() else float(np.nanmean(scores))
+
+
+def _score_task(
+    score: Callable[..., float],
+    truth: NDArray,
+    prediction: NDArray,
+    weight: NDArray | None,
+    options: tuple,
+    min_labels: int,
+) -> float:
+    """Return the score of a task over its labels of non-zero weight."""
+    rows = ~is_missing(truth) if weight is None else ~is_missing(truth) & (weight != 0)
+    if rows.sum() < min_labels:
+        weighing = "" if weight is None else " of non-zero weight"
+        raise Undefined(f"it has {'no' if not rows.any() else 'only one'} label{weighing}")
+    return score(_typed(truth[rows]), _typed(prediction[rows]), None if weight is None else weight[rows], *options)
+
+
+def _tell(unscored: dict[str, str], y_true: Any, multioutput: Average) -> None:
+    """Warn of the tasks that have no score, or write them down where the labels ask for it."""
+    if isinstance(y_true, Labels) and y_true.unscored is not None:
+        y_true.unscored.update(unscored)
+    else:
+        effect = "Its score is NaN" if multioutput == "raw_values" else "The mean leaves it out"
+        warn_of_unscored(unscored, effect, stacklevel=5)
+
+
+def warn_of_unscored(
+    unscored: Mapping[str, str], effect: str = "The mean leaves it out", *, stacklevel: int = 3
+) -> None:
+    """Warn of tasks without a score, given why by their names."""
+    if unscored:
+        reasons = "; ".join(f"task {name!r}: {reason}" for name, reason in unscored.items())
+        message = f"Not every task can be scored. {effect}: {reasons}."
+        warnings.warn(message, UndefinedMetricWarning, stacklevel=stacklevel)
 
 
 def check_shapes(truths: Sequence[NDArray], predictions: Sequence[NDArray]) -> None:
@@ -83,8 +152,12 @@ def mean_label(column: NDArray) -> float:
 def relative_error(truth: NDArray, prediction: NDArray, weight: NDArray | None, mean: float | None) -> float:
     truth = truth.astype(np.float64)
     mean = np.average(truth, weights=weight) if mean is None else mean
-    baseline = np.nan if np.isnan(mean) else _rmse(truth, np.full_like(truth, mean), weight)
-    return _rmse(truth, prediction, weight) / baseline if baseline else np.nan
+    if np.isnan(mean):
+        raise Undefined("it has no label in y_train")
+    baseline = _rmse(truth, np.full_like(truth, mean), weight)
+    if not baseline:
+        raise Undefined(f"all of its labels are {mean:g}")
+    return _rmse(truth, prediction, weight) / baseline
 
 
 _rmse = of_numbers(complete.root_mean_squared_error)
@@ -146,12 +219,14 @@ def class_log_loss(truth: NDArray, columns: NDArray, weight: NDArray | None, lab
 def class_roc_auc(
     truth: NDArray, columns: NDArray, weight: NDArray | None, labels: NDArray | None, multi_class: str
 ) -> float:
-    n_present = len(np.unique(truth))
-    if n_present < max(2, columns.shape[1]):
-        return float("nan")
+    present = np.unique(truth)
+    if len(present) < 2:
+        raise Undefined(f"its labels are of one class, {present.item()!r}")
+    if labels is None and len(present) < columns.shape[1]:
+        raise Undefined(f"its labels are of {len(present)} classes, its probabilities of {columns.shape[1]}")
     classes, aligned = _align(truth, columns, labels)
-    if n_present < len(classes):
-        return float("nan")
+    if len(present) < len(classes):
+        raise Undefined(f"it has no label of {np.setdiff1d(classes, present).tolist()}")
     score = partial(complete.roc_auc_score, sample_weight=weight)
     if len(classes) == 2:
         return score(truth == classes[1], aligned[:, 1])

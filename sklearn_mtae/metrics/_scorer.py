@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from sklearn_mtae._tasks import target_columns, task_names, task_position
+from sklearn_mtae._tasks import check_order, target_columns, task_names, task_position
 from sklearn_mtae.nn.words import short, suggest
 
-from ._engine import check_shapes, labels_of, probabilities
+from ._engine import Labels, check_shapes, labels_of, probabilities
 from ._scores import METRICS, Metric
 
 
@@ -31,8 +31,9 @@ def make_task_scorer(metric: str | Callable[..., float], task: str | int | None 
     Returns
     -------
     callable
-        Scorer of `estimator, X, y, sample_weight=None`: a float, greater is better. It raises an error for an unknown
-        task, and takes `set_score_request(sample_weight=True)` for metadata routing.
+        Scorer of `estimator, X, y, sample_weight=None`: a float, greater is better. It warns of a task that has too few
+        labels to be scored, by name, raises an error for an unknown task and where y has the tasks in another order
+        than the estimator, and takes `set_score_request(sample_weight=True)` for metadata routing.
 
     Raises
     ------
@@ -65,17 +66,19 @@ class _TaskScorer:
         self._request.score.add_request(param="sample_weight", alias=None)
 
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
-        metric = self._resolve()
-        prediction, options = respond(estimator, X, metric, len(target_columns(y)))
+        metric, truths, names = self._resolve(), target_columns(y), _names(estimator, y)
+        prediction, options = respond(estimator, X, metric, len(truths))
         if sample_weight is not None:
             options["sample_weight"] = np.asarray(sample_weight)
         if self.task is not None:
-            position = task_position(self.task, _names(estimator, y), "task")
-            truths = target_columns(y)
+            position = task_position(self.task, names, "task")
             predictions = prediction if isinstance(prediction, list) else target_columns(prediction)
             check_shapes(truths, predictions)
             y, prediction = truths[position], predictions[position]
+            truths, names = [y], [names[position]]
             options = {name: _of_task(value, position) for name, value in options.items()}
+        if metric in METRICS.values():  # our own name the tasks
+            y = Labels(dict(zip(names, truths, strict=True)))
         score = metric.function(y, prediction, multioutput="uniform_average", **options)
         if not isinstance(score, Real):
             raise TypeError(f"metric must return a number. Got {short(self.metric)}, which returned {short(score)}.")
@@ -131,5 +134,8 @@ def _of_task(option: Any, position: int) -> Any:
 def _names(estimator: Any, y: Any) -> list[str]:
     while isinstance(estimator, Pipeline):
         estimator = estimator[-1]
+    names = task_names(y)
+    known = list(getattr(estimator, "task_names_", names))
+    check_order(y, known)
     named = hasattr(y, "columns") or getattr(y, "name", None) is not None
-    return task_names(y) if named else list(getattr(estimator, "task_names_", task_names(y)))
+    return names if named or len(known) != len(names) else known

@@ -1,4 +1,4 @@
-"""Scores over tables of targets that leave missing labels out."""
+"""Scores over tables of targets that leave missing labels out, and warn of tasks that have too few to be scored."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -45,7 +45,8 @@ def r2_score(
     Returns
     -------
     float or ndarray of shape (n_tasks,)
-        Scores; NaN for a task with fewer than two labels.
+        Scores; NaN, with a warning that names it, for a task with fewer than two labels. Of equal labels it is 1 where
+        they are predicted exactly, otherwise 0.
 
     Examples
     --------
@@ -79,7 +80,7 @@ def root_mean_squared_error(
     Returns
     -------
     float or ndarray of shape (n_tasks,)
-        Errors; NaN for a task without a label.
+        Errors; NaN, with a warning that names it, for a task without a label.
 
     Examples
     --------
@@ -110,7 +111,7 @@ def mean_absolute_error(
     Returns
     -------
     float or ndarray of shape (n_tasks,)
-        Errors; NaN for a task without a label.
+        Errors; NaN, with a warning that names it, for a task without a label.
 
     Examples
     --------
@@ -149,7 +150,7 @@ def relative_root_mean_squared_error(
     Returns
     -------
     float or ndarray of shape (n_tasks,)
-        Errors; NaN for a task without a label, or with none that differs from m.
+        Errors; NaN, with a warning that names it, for a task without a label, or with none that differs from m.
 
     Examples
     --------
@@ -180,7 +181,7 @@ def accuracy_score(
     Returns
     -------
     float or ndarray of shape (n_tasks,)
-        Scores; NaN for a task without a label.
+        Scores; NaN, with a warning that names it, for a task without a label.
 
     Examples
     --------
@@ -210,7 +211,7 @@ def balanced_accuracy_score(
     Returns
     -------
     float or ndarray of shape (n_tasks,)
-        Scores; NaN for a task without a label.
+        Scores; NaN, with a warning that names it, for a task without a label.
 
     Examples
     --------
@@ -250,7 +251,7 @@ def log_loss(
     Returns
     -------
     float or ndarray of shape (n_tasks,)
-        Losses; NaN for a task without a label.
+        Losses; NaN, with a warning that names it, for a task without a label.
 
     Examples
     --------
@@ -296,7 +297,7 @@ def roc_auc_score(
     Returns
     -------
     float or ndarray of shape (n_tasks,)
-        Scores; NaN for a task that has not a label of every class, or one class only.
+        Scores; NaN, with a warning that names it, for a task that has not a label of every class, or one class only.
 
     Examples
     --------

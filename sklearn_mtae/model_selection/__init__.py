@@ -1,5 +1,6 @@
-"""Splitters whose parts hold labels of every task, searches that train as one, and whether tasks help each other."""
+"""Splitters whose parts hold labels of every task, held-out predictions, searches that train as one, and transfer."""
 
+from ._cross_val_predict import cross_val_predict
 from ._split import TaskKFold, TaskShuffleSplit
 from ._stacked_search import StackedGridSearchCV, StackedRandomizedSearchCV
 from ._transfer import TransferReport, transfer_report
@@ -10,5 +11,6 @@ __all__ = [
     "TaskKFold",
     "TaskShuffleSplit",
     "TransferReport",
+    "cross_val_predict",
     "transfer_report",
 ]

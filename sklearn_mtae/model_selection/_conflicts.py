@@ -17,6 +17,10 @@ from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.random import draw_from, seeded
 from sklearn_mtae.nn.weightings import task_jacobian
 
+MIN_OVERLAP = 0.3
+"""Share of the smaller task's labelled rows that two tasks must have in common for the cosine of their gradients."""
+STEP = 0.1
+"""Length of a step beside Adam's first. One as long as that overshoots: a task's step may then raise its own loss."""
 N_EPOCHS = 10
 N_ROWS = 1000
 
@@ -28,6 +32,18 @@ class Transfer(NamedTuple):
     """Cosines between the gradients of two tasks."""
     affinity: NDArray
     """[i, j]: nats per label by which the loss of task j falls after a step along task i's gradient."""
+
+
+def label_overlap(labelled: NDArray) -> NDArray:
+    """Return the rows with labels of both tasks over those of the task that has fewer, for each two tasks.
+
+    Parameters
+    ----------
+    labelled : ndarray of bool of shape (n_rows, n_tasks)
+        Where there are labels.
+    """
+    shared = labelled.T.astype(np.float64) @ labelled
+    return shared / np.minimum.outer(np.diag(shared), np.diag(shared))
 
 
 def measure_transfer(estimator: BaseMultiTaskVAE, X: Any, Y: Any) -> Transfer:
@@ -107,11 +123,11 @@ class Snapshot:
             raise ValueError("estimator must have parameters that its tasks share. Got none that are learned.")
 
     def transfer(self, learning_rate: float) -> Transfer:
-        """Return cosines and affinities, for steps as long as Adam's first: each value moves by the learning rate."""
+        """Return cosines and affinities, for a tenth of Adam's first step: each value moves by the learning rate."""
         before, jacobian = self.gradients()
         lengths = jacobian.norm(dim=1, keepdim=True)
         directions = jacobian / lengths.where(lengths != 0, 1.0)
-        length = learning_rate * jacobian.shape[1] ** 0.5
+        length = STEP * learning_rate * jacobian.shape[1] ** 0.5
         after = torch.stack([self.losses_after(-length * direction) for direction in directions])
         return Transfer((directions @ directions.T).cpu().numpy(), (before - after).cpu().numpy())
 

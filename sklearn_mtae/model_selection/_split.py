@@ -1,5 +1,6 @@
 """Cross-validation of tables of targets, in which each task has labels for some rows only."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
 from numbers import Integral
@@ -91,6 +92,7 @@ class TaskKFold(BaseCrossValidator):
         return self.n_splits
 
     def _iter_test_masks(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[NDArray[np.bool_]]:
+        _warn_of_groups(self, groups)
         labelled = _labelled(y, self.n_splits, f"one for each of the n_splits={self.n_splits} folds")
         rng = check_random_state(self.random_state) if self.shuffle else None
         parts = _deal(_kinds(y, labelled, self.n_splits), np.full(self.n_splits, 1 / self.n_splits), rng)
@@ -137,6 +139,7 @@ class TaskShuffleSplit(BaseShuffleSplit):
     """
 
     def _iter_indices(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[NDArray, NDArray]]:
+        _warn_of_groups(self, groups)
         # scikit-learn checks the sizes where it draws.
         n_train, n_test = map(len, next(super()._iter_indices(X)))
         labelled = _labelled(y, 2, "one for the train and one for the test part")
@@ -149,6 +152,15 @@ class TaskShuffleSplit(BaseShuffleSplit):
             train, test = (rng.permutation(np.flatnonzero(parts == part)) for part in (0, 1))
             _check_parts(y, labelled, {"train": train, "test": test})
             yield train, test
+
+
+def _warn_of_groups(splitter: Any, groups: Any) -> None:
+    if groups is not None:
+        warnings.warn(
+            f"The groups parameter is ignored by {type(splitter).__name__}: rows of a group are dealt like any others. "
+            "GroupKFold keeps them together.",
+            stacklevel=4,
+        )
 
 
 def _labelled(y: Any, n_needed: int, reason: str) -> list[NDArray[np.bool_]]:

@@ -14,6 +14,7 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 
 from sklearn_mtae._shared_fits import Recording, recorded
+from sklearn_mtae.nn.quiet import quiet
 
 
 class SameSplits:
@@ -136,10 +137,9 @@ class StackedSearch:
         X, y, params = self._called
         search = Recorder(self.estimator, {}, cv=self.cv, scoring=self.scoring, refit=False, error_score=0.0, n_jobs=1)
         search.candidates = candidates
-        with recorded() as search.record, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # each will be given again
-            with suppress(AllRecorded):
-                search.fit(X, y, **params)
+        # Each warning will be given again.
+        with recorded() as search.record, quiet(""), suppress(AllRecorded):
+            search.fit(X, y, **params)
         return search.record
 
     def _report(self, record: Recording) -> None:
@@ -170,10 +170,11 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
 
     Candidates that differ by numbers alone (`alpha`, `learning_rate_init`, `beta`, `reconstruction_weight`,
     `penalty_weight`, `max_iter`, `tol`, `n_iter_no_change`, `random_state`) are trained as one stack with all their
-    folds, each other architecture or batch size as a stack of its own. A stack that would take more than 1 GiB is
-    split. In a pipeline, the steps before and after run as usual, and an encoder is trained once per fold and setting,
-    however many settings of the head there are. What cannot be stacked is fitted as usual, with a warning that says
-    why. Only the refitted model is looked at for unused components (`DegenerateModelWarning`).
+    folds, each other architecture or batch size as a stack of its own; parts of the user's own are compared by what
+    they hold. A stack that would take more than 1 GiB is split. In a pipeline, the steps before and after run as usual,
+    and an encoder is trained once per fold and setting, however many settings of the head there are. What cannot be
+    stacked is fitted as usual, with a warning that says why. Only the refitted model is looked at for unused components
+    (`DegenerateModelWarning`).
 
     Parameters
     ----------
@@ -186,7 +187,8 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     n_jobs : int, default=None
         Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
         steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
-        Processes take seconds to start, once, and then make more of the processors than these threads do.
+        Processes take seconds to start, once, and then make more of the processors than these threads do, where there
+        are several stacks. Results do not depend on it.
     refit : bool, str or callable, default=True
         Whether the best candidate is fitted to all rows, or by which score or rule it is found.
     cv : int, cross-validation generator or iterable, default=None
@@ -265,7 +267,8 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     n_jobs : int, default=None
         Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
         steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
-        Processes take seconds to start, once, and then make more of the processors than these threads do.
+        Processes take seconds to start, once, and then make more of the processors than these threads do, where there
+        are several stacks. Results do not depend on it.
     refit : bool, str or callable, default=True
         Whether the best candidate is fitted to all rows, or by which score or rule it is found.
     cv : int, cross-validation generator or iterable, default=None

@@ -1,7 +1,8 @@
 """Whether it helps tasks to be learned together."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from numbers import Integral
 from types import ModuleType
 from typing import Any
@@ -12,7 +13,8 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.model_selection import check_cv
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
@@ -22,16 +24,17 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_mtae._autoencoder import AutoencoderTransformer
 from sklearn_mtae._classifier import MultiTaskVAEClassifier
 from sklearn_mtae._columns import UNNAMED
-from sklearn_mtae._labels import is_by_class, observed_labels
+from sklearn_mtae._labels import find_classes, is_by_class, observed_labels
 from sklearn_mtae._per_task import PerTaskClassifier, PerTaskRegressor
 from sklearn_mtae._regressor import MultiTaskVAERegressor
 from sklearn_mtae._tasks import per_task, target_columns, task_names
 from sklearn_mtae._validation import safe_indexing
 from sklearn_mtae.metrics import METRICS
+from sklearn_mtae.metrics._engine import Labels
 from sklearn_mtae.metrics._scorer import respond
 from sklearn_mtae.nn.words import short, suggest
 
-from ._conflicts import Transfer, measure_transfer
+from ._conflicts import MIN_OVERLAP, Transfer, label_overlap, measure_transfer
 from ._split import TaskKFold, TaskShuffleSplit, _check_parts, _labelled
 
 CONFIDENCE = 0.95
@@ -55,13 +58,18 @@ class TransferReport:
         score the difference.
     conflict : ndarray of shape (n_tasks, n_tasks)
         Mean cosine between the gradients of two tasks: 1 where they want the same of what they share, below 0 where
-        they pull against each other.
+        they pull against each other. NaN where they share less than 30 % of their labelled rows (see `overlap`): the
+        gradients then differ by their rows, and even those of one task on two halves of its rows are far from alike.
     affinity : ndarray of shape (n_tasks, n_tasks)
-        [i, j]: by how many nats per label the loss of task j falls after a step that serves task i alone.
+        [i, j]: by how many nats per label the loss of task j falls after a small step that serves task i alone.
     task_names : list of str
         Names of the tasks.
     scoring : str
         Name of the score.
+    overlap : ndarray of shape (n_tasks, n_tasks), or None
+        Rows that have labels of both tasks, as a share of the labelled rows of the task that has fewer.
+    unscored : list of tuple
+        Which scores are NaN, and why: model, position of the split, name of the task, reason.
 
     See Also
     --------
@@ -76,9 +84,28 @@ class TransferReport:
     affinity: NDArray
     task_names: list[str]
     scoring: str
+    overlap: NDArray | None = None
+    unscored: list[tuple[str, int, str, str]] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        return f"TransferReport(scoring={self.scoring!r})\n{self.frame.to_string()}"
+        lines = [f"TransferReport(scoring={self.scoring!r})", self.frame.to_string()]
+        if self.overlap is not None and (self.overlap < MIN_OVERLAP).any():
+            lines.append(
+                f"Cosines are left out where two tasks share less than {MIN_OVERLAP:.0%} of their labelled rows: "
+                "gradients over other rows differ whatever the tasks."
+            )
+        return "\n".join([*lines, *_without_scores(self.unscored, len(self.gains))])
+
+
+def _without_scores(unscored: list[tuple[str, int, str, str]], n_splits: int) -> list[str]:
+    """Return a line for each task of which some score is missing."""
+    lines = []
+    for task in dict.fromkeys(name for _, _, name, _ in unscored):
+        own = [(model, split, reason) for model, split, name, reason in unscored if name == task]
+        models, splits, reasons = (list(dict.fromkeys(part)) for part in zip(*own, strict=True))
+        words = f"no score of {', '.join(models)} in {len(splits)} of {n_splits} splits"
+        lines.append(f"Task {task!r} has {words}: {'; '.join(reasons)}.")
+    return lines
 
 
 def transfer_report(
@@ -89,6 +116,7 @@ def transfer_report(
     cv: Any = None,
     baseline: Any = None,
     pooled: Any = None,
+    models: Sequence[str] = ("alone", "pooled", "joint"),
     scoring: str | None = None,
     n_jobs: int | None = None,
     random_state: int | np.random.RandomState | None = None,
@@ -109,9 +137,11 @@ def transfer_report(
 
     One more fit, on all rows, tells why. At the end of 10 epochs spread over `max_iter`, on up to 1,000 rows, are
     measured the cosines between the tasks' gradients with respect to what the tasks share; and by how much a task's
-    loss falls after a step along the gradient of another (Fifty et al. 2021, arXiv 2109.04617), which is as long as
-    one of Adam's, `learning_rate_init * sqrt(n_values)`. The losses are those of the targets alone, without dropout
-    and corruption.
+    loss falls after a step along the gradient of another (Fifty et al. 2021, arXiv 2109.04617), which is a tenth as
+    long as one of Adam's, `learning_rate_init * sqrt(n_values)`: a longer one overshoots, and would raise the losses of
+    tasks that help each other. The losses are those of the targets alone, without dropout and corruption. Cosines are
+    for tasks that share 30 % of their labelled rows at least; on rows of their own, gradients differ even if the tasks
+    are the same. The advice is made of the gains alone.
 
     Parameters
     ----------
@@ -130,10 +160,14 @@ def transfer_report(
     pooled : estimator or None, default=None
         Estimator of all tasks to stand for "pooled", which takes Y as it is. None is an :class:`AutoencoderTransformer`
         with those of the estimator's parameters that it has, but for those of the optimiser, of the likelihood and of
-        the penalty, and on its codes standardised support vector machines. Where probabilities are scored, these need
-        three labels of each class.
+        the penalty, and on its codes standardised support vector machines. Where probabilities are scored, these are
+        calibrated by three folds, or by as many as the rarest class of a task has labels; if it has one, by the rows
+        that they were fitted to.
+    models : sequence of {"alone", "pooled", "joint"}, default=("alone", "pooled", "joint")
+        Models to compare. "alone" and "joint", of which the gain is made, must be among them.
     scoring : str or None, default=None
-        Name in `sklearn_mtae.metrics.METRICS`; None is "rmse", in y's units, or "accuracy" for classes.
+        Name in `sklearn_mtae.metrics.METRICS`; None is "rmse", in y's units, or "accuracy" for classes. A split in
+        which a task has too few test labels for it has no score, and a warning says which.
     n_jobs : int or None, default=None
         Number of fits at a time; None is 1, -1 all processors.
     random_state : int, RandomState instance or None, default=None
@@ -176,19 +210,27 @@ def transfer_report(
     """
     pandas = _pandas()
     scoring = _check(estimator, X, Y, scoring)
+    _check_models(models, pooled)
     X, Y = indexable(X, Y)
     splits = _splits(cv, X, Y, random_state)
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=len(splits) + 1).tolist()
-    tables = {"pooled": _pooled(estimator, scoring) if pooled is None else pooled, "joint": estimator}
+    tables = {"joint": estimator}
+    if "pooled" in models:
+        tables["pooled"] = _pooled(estimator, scoring) if pooled is None else pooled
     if baseline is not None:
         tables["baseline"] = _kind(estimator).per_task(baseline)
     jobs = list(_jobs(estimator, tables, X, Y, splits, seeds, scoring))
     probe = delayed(measure_transfer)(_seeded(estimator, seeds[-1]), X, Y)
     transfer, *results = Parallel(n_jobs=n_jobs)([probe, *(job for *_, job in jobs)])
     scores = {name: np.full((len(splits), len(task_names(Y))), np.nan) for name in ["alone", *tables]}
-    for (name, split, tasks, _), result in zip(jobs, results, strict=True):
+    unscored = []
+    for (name, split, tasks, _), (result, reasons) in zip(jobs, results, strict=True):
         scores[name][split, tasks] = result
-    return _report(pandas, scores, Y, splits, transfer, scoring)
+        unscored += [(name, split, task, reason) for task, reason in reasons.items()]
+    lines = _without_scores(unscored, len(splits))
+    if lines:
+        warnings.warn(" ".join(lines), UndefinedMetricWarning, stacklevel=2)
+    return _report(pandas, scores, Y, splits, transfer, scoring, unscored)
 
 
 def _pandas() -> ModuleType:
@@ -217,7 +259,21 @@ def _svr(response_method: str) -> Any:
 
 def _svc(response_method: str) -> Any:
     head = make_pipeline(StandardScaler(), SVC())
-    return head if response_method == "predict" else CalibratedClassifierCV(head, ensemble=False, cv=3)
+    return head if response_method == "predict" else CalibratedClassifierCV(head, ensemble=False, cv=_Folds())
+
+
+class _Folds:
+    """Three folds with labels of each class, or as many as the rarest one allows; with one label, all rows at once."""
+
+    def split(self, X: Any, y: NDArray, groups: Any = None) -> Iterator[tuple[NDArray, NDArray]]:
+        """Yield the rows of each training and test part."""
+        n_splits = self.get_n_splits(X, y)
+        rows = np.arange(len(y))
+        return iter([(rows, rows)]) if n_splits == 1 else StratifiedKFold(n_splits).split(X, y)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of folds."""
+        return min(3, np.unique(y, return_counts=True)[1].min())
 
 
 KINDS = {
@@ -246,6 +302,15 @@ def _check(estimator: Any, X: Any, Y: Any, scoring: str | None) -> str:
     if len(task_names(Y)) < 2:
         raise ValueError(f"Y must have two tasks or more. Got {len(task_names(Y))} instead.")
     return scoring
+
+
+def _check_models(models: Sequence[str], pooled: Any) -> None:
+    """Raise an error where the models to compare are unknown, are not enough, or leave out what is given."""
+    known, needed = {"alone", "pooled", "joint"}, {"alone", "joint"}
+    if isinstance(models, str) or not needed <= set(models) <= known:
+        raise ValueError(f"models must hold 'alone' and 'joint', and of others 'pooled' only. Got {models!r} instead.")
+    if pooled is not None and "pooled" not in models:
+        raise ValueError(f"pooled is given, but is not among models. Got {list(models)}.")
 
 
 def _splits(cv: Any, X: Any, Y: Any, random_state: Any) -> list[tuple[NDArray, NDArray]]:
@@ -294,31 +359,47 @@ def _jobs(
             yield "alone", split, task, delayed(_score_alone)(_seeded(estimator, seed), X, Y, task, parts, scoring)
 
 
-def _score_all(model: Any, X: Any, Y: Any, parts: tuple[NDArray, NDArray], scoring: str) -> NDArray:
-    """Fit a model to all tasks and return the score of each."""
+def _score_all(
+    model: Any, X: Any, Y: Any, parts: tuple[NDArray, NDArray], scoring: str
+) -> tuple[NDArray, dict[str, str]]:
+    """Fit a model to all tasks; return the score of each, and why tasks have none."""
     train, test = parts
-    model.fit(safe_indexing(X, train), safe_indexing(Y, train))
-    return _score(model, safe_indexing(X, test), safe_indexing(Y, test), scoring)
+    names, columns = task_names(Y), target_columns(Y)
+    model.fit(safe_indexing(X, train), safe_indexing(Y, train), **_classes(model, names, columns))
+    truths = {name: column[test] for name, column in zip(names, columns, strict=True)}
+    return _score(model, safe_indexing(X, test), truths, scoring)
 
 
-def _score_alone(model: Any, X: Any, Y: Any, task: int, parts: tuple[NDArray, NDArray], scoring: str) -> float:
-    """Fit a model to one task, on the rows that have its label, and return its score."""
+def _score_alone(
+    model: Any, X: Any, Y: Any, task: int, parts: tuple[NDArray, NDArray], scoring: str
+) -> tuple[float, dict[str, str]]:
+    """Fit a model to one task, on the rows that have its label; return its score, and why it has none."""
     names, column = task_names(Y), target_columns(Y)[task]
-    has_label = observed_labels(column)[0]
+    has_label, every = observed_labels(column)
     train, test = (rows[has_label[rows]] for rows in parts)
-    if not len(test):
-        return float("nan")
-    labels, truth = (observed_labels(column[rows])[1] for rows in (train, test))
     # A series, so that errors name the task.
-    y = _pandas().Series(labels, name=names[task])
-    model.set_params(**_own_options(model, names, task, labels)).fit(safe_indexing(X, train), y)
-    return _score(model, safe_indexing(X, test), truth, scoring)[0]
+    y = _pandas().Series(observed_labels(column[train])[1], name=names[task])
+    model.set_params(**_own_options(model, names, task, every))
+    model.fit(safe_indexing(X, train), y, **_classes(model, names[task : task + 1], [column], single=True))
+    if not len(test):
+        return float("nan"), {names[task]: "it has no label"}
+    scores, unscored = _score(model, safe_indexing(X, test), {names[task]: column[test]}, scoring)
+    return scores[0], unscored
 
 
-def _score(model: Any, X: Any, y: Any, scoring: str) -> NDArray:
-    metric = METRICS[scoring]
-    prediction, options = respond(model, X, metric, len(target_columns(y)))
-    return metric.function(y, prediction, multioutput="raw_values", **options)
+def _classes(model: Any, names: list[str], columns: list[NDArray], single: bool = False) -> dict[str, Any]:
+    """Return the classes of all labels for our own classifier: those that a training part lacks have an output too."""
+    if not isinstance(model, MultiTaskVAEClassifier):
+        return {}
+    classes = find_classes(columns, names, None, 2)
+    return {"classes": classes[0] if single else classes}
+
+
+def _score(model: Any, X: Any, truths: dict[str, NDArray], scoring: str) -> tuple[NDArray, dict[str, str]]:
+    metric, labels = METRICS[scoring], Labels(truths, unscored={})
+    prediction, options = respond(model, X, metric, len(labels))
+    scores = metric.function(labels, prediction, multioutput="raw_values", **options)
+    return scores, labels.unscored or {}
 
 
 def _own_options(model: Any, names: list[str], task: int, labels: NDArray) -> dict[str, Any]:
@@ -342,10 +423,18 @@ def _own_class_weight(option: Any, names: list[str], task: int, labels: NDArray)
 
 
 def _report(
-    pandas: ModuleType, scores: dict[str, NDArray], Y: Any, splits: list, transfer: Transfer, scoring: str
+    pandas: ModuleType,
+    scores: dict[str, NDArray],
+    Y: Any,
+    splits: list,
+    transfer: Transfer,
+    scoring: str,
+    unscored: list[tuple[str, int, str, str]],
 ) -> TransferReport:
     """Return the table and what it is made from."""
     names = task_names(Y)
+    overlap = label_overlap(np.stack([observed_labels(column)[0] for column in target_columns(Y)], axis=1))
+    conflict = np.where(overlap >= MIN_OVERLAP, transfer.conflict, np.nan)
     gains = _gains(scores["alone"], scores["joint"], METRICS[scoring].greater_is_better)
     n_train, n_test = (sum(map(len, rows)) for rows in zip(*splits, strict=True))
     mean, error, margin = _interval(gains, n_test / n_train)
@@ -359,7 +448,9 @@ def _report(
         "advice": _advice(mean, error),
     }
     frame = pandas.DataFrame(columns, index=pandas.Index(names, name="task"))
-    return TransferReport(frame, scores, gains, *transfer, names, scoring)
+    return TransferReport(
+        frame, scores, gains, conflict, transfer.affinity, names, scoring, overlap=overlap, unscored=unscored
+    )
 
 
 def _advice(gain: NDArray, error: NDArray) -> NDArray:

@@ -15,6 +15,8 @@ N_REFINEMENTS = 10
 """How often a row's gaps are filled with what the model makes of them, and the row encoded again."""
 N_STEPS, N_HALVINGS = 4, 5
 """Newton's steps from there to the most likely code, and how often a step that leads down is halved."""
+MAX_CELLS = 2**25
+"""Cells that are decoded at once at most: 256 MiB in float64."""
 LEAST_CURVATURE = 0.25
 """Curvature of the log-density that a proposal has in every direction at least: it is no wider than two units."""
 
@@ -90,7 +92,9 @@ def draw(model: VAE, x: Tensor, noise: Tensor, seed: int) -> Draws:
     for rows, propose in ((~gaps, _from_posterior), (gaps, _from_mixture)):
         if rows.any():
             z[:, rows], log_proposal = propose(model, x[rows], noise[:, rows], seed)
-            log_weight[:, rows] = _log_joint(model, x[rows])(z[:, rows]) - log_proposal
+            log_joint, size = _log_joint(model, x[rows]), max(1, MAX_CELLS // max(1, x[rows].numel()))
+            parts = [log_joint(part) for part in z[:, rows].split(size)]
+            log_weight[:, rows] = torch.cat(parts) - log_proposal
     return Draws(z, log_weight)
 
 

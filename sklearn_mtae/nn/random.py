@@ -3,27 +3,134 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any, Self
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-_global_state = threading.RLock()  # an architecture may itself ask a fitted estimator for its module
+_one_at_a_time = threading.RLock()  # an architecture may itself ask a fitted estimator for its module
+SEEDABLE = {"cpu", "cuda", "mps", "xpu"}
+"""Types of devices that draw; a "meta" tensor, say, holds no numbers."""
+
+
+class Mode(TorchDispatchMode):
+    """What sees the operations of its thread, without torch's compiler: its import takes longer than many a fit.
+
+    One thread at a time: torch notes for all of them together whether there is any, and two that overlap would leave
+    that note wrong.
+    """
+
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __enter__(self) -> Self:
+        _one_at_a_time.acquire()
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            super().__exit__(*error)
+        finally:
+            _one_at_a_time.release()
+
+
+class Seeded(Mode):
+    """Let operations that would draw from torch's global generators draw from generators of its own.
+
+    The numbers are those that the global generators would give if they were seeded so.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the generators, one per device.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+        self.generators: dict[torch.device, Generator] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        return self._draw(func, args, kwargs) if _draws(func) else func(*args, **kwargs)
+
+    def _draw(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        made_on = torch.device(kwargs.get("device") or "cpu")
+        device = next((arg.device for arg in args if isinstance(arg, Tensor)), made_on)
+        if device.type not in SEEDABLE:
+            return func(*args, **kwargs)
+        taker, position = _with_generator(func)
+        if taker is not None:
+            given = args[position] if position < len(args) else kwargs.get("generator")
+            own = self._generator(device) if given is None else given
+            return taker(*args[:position], *args[position + 1 :], **{**kwargs, "generator": own})
+        if torch.is_inference_mode_enabled():
+            # Outside of it, operations are taken apart before they come here, and some of their parts take a generator.
+            with torch.inference_mode(False), torch.no_grad(), self:
+                return func(*args, **kwargs)
+        with _as_global(self._generator(device)):
+            return func(*args, **kwargs)
+
+    def _generator(self, device: torch.device) -> Generator:
+        if device not in self.generators:
+            self.generators[device] = Generator(device).manual_seed(self.seed)
+        return self.generators[device]
+
+
+@cache
+def _draws(func: Any) -> bool:
+    """Return whether an operation draws."""
+    return torch.Tag.nondeterministic_seeded in func.tags
+
+
+@cache
+def _with_generator(func: Any) -> tuple[Any, int]:
+    """Return the overload of an operation that takes a generator, if there is one, and its place among the arguments.
+
+    Beyond the end where it has none: it is given by name.
+    """
+    names = [argument.name for argument in func._schema.arguments]
+    if "generator" in names:
+        return func, names.index("generator")
+    others = (getattr(func.overloadpacket, name) for name in func.overloadpacket.overloads())
+    for other in others:
+        own = [argument.name for argument in other._schema.arguments]
+        if "generator" in own and [name for name in own if name != "generator"] == names:
+            return other, len(own)
+    return None, 0
+
+
+@contextmanager
+def _as_global(generator: Generator) -> Iterator[None]:
+    """Let a device's global generator go on from another's state for a while."""
+    device = generator.device
+    on_host = device.type == "cpu"
+    source = torch.default_generator if on_host else getattr(torch, device.type).default_generators[device.index or 0]
+    before = source.get_state()
+    try:
+        source.set_state(generator.get_state())
+        yield
+        generator.set_state(source.get_state())
+    finally:
+        source.set_state(before)
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global CPU generator for a while and put it back as it was.
+    """Let what draws from torch's global generators draw from one of this seed, in this thread, for a while.
 
-    For draws that know no other source, such as those of initial weights. One thread at a time, since two would restore
-    each other's state.
+    For draws that know no other source, such as those of initial weights. The global generators are neither read nor
+    moved, whatever other threads draw from them meanwhile. What remains are operations that take no generator in any
+    form (attention with dropout within one kernel): these borrow the global one. Code that seeds torch itself seeds the
+    global generator, from which it does not draw here.
     """
-    with _global_state:
-        before = torch.default_generator.get_state()
-        try:
-            torch.default_generator.manual_seed(seed)
-            yield
-        finally:
-            torch.default_generator.set_state(before)
+    with Seeded(seed):
+        yield
 
 
 def draw_from(module: nn.Module, generator: Generator) -> None:

@@ -5,7 +5,6 @@ combine gradients come from torchjd and share one.
 """
 
 import importlib
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import log
@@ -17,7 +16,11 @@ from torch import Tensor, nn
 
 from .likelihoods import Likelihood
 from .models import MultiTaskVAE
+from .quiet import quiet
 from .random import seeded
+
+LEAST_SIZE = 1e-8
+"""Least positive number that a loss counts as."""
 
 
 class Weighting(nn.Module):
@@ -87,7 +90,7 @@ class Weighting(nn.Module):
         there it is `exp(2 * loss)`, which for a normal distribution is its variance, but for a constant.
         """
         per_label = losses / labelled
-        return torch.where(self.peaks.isnan(), 2 * per_label, (per_label + self.peaks).clamp_min(1e-8).log())
+        return torch.where(self.peaks.isnan(), 2 * per_label, (per_label + self.peaks).clamp_min(LEAST_SIZE).log())
 
 
 class Fixed(Weighting):
@@ -188,7 +191,7 @@ class FastAdaptive(Weighting):
 
     The loss is `sum_t z_t log(loss_t)`, `z = softmax(w)`, of losses as positive numbers (see `log_sizes`), scaled
     so that the weights of the losses average 1; after a step, `w` moves to weigh more the tasks whose log loss has
-    fallen less.
+    fallen less. A task takes no part in a step without a label, or with the least loss that there can be.
 
     Parameters
     ----------
@@ -215,33 +218,39 @@ class FastAdaptive(Weighting):
         self.register_buffer("logits", torch.zeros(n_tasks))
         self.optimizer: torch.optim.Optimizer | None = None
 
-    def shares(self, logits: Tensor, labelled: Tensor) -> Tensor:
-        """Return the softmax over the tasks that have a label."""
-        return logits.masked_fill(labelled == 0, -float("inf")).softmax(0)
+    def shares(self, logits: Tensor, present: Tensor) -> Tensor:
+        """Return the softmax over the tasks that take part."""
+        return logits.masked_fill(~present, -float("inf")).softmax(0)
+
+    def takes_part(self, losses: Tensor, labelled: Tensor) -> Tensor:
+        """Return which tasks have a label and a loss that can fall: that of a task of one class is always the least."""
+        at_bound = ~self.peaks.isnan() & (losses + self.peaks * labelled <= LEAST_SIZE * labelled)
+        return (labelled > 0) & ~at_bound
 
     def forward(self, losses: Tensor, labelled: Tensor) -> Tensor:
         """Return one loss."""
-        present = labelled > 0
+        present = self.takes_part(losses, labelled)
         if not self.training or not present.any():
             return losses.sum()
         with torch.no_grad():
             # How fast the log of a loss per label rises with the loss.
             slope = torch.where(self.peaks.isnan(), 2.0, (-self.log_sizes(losses, labelled)).exp()) / labelled
-            rates = torch.where(present, self.shares(self.logits, labelled) * slope, 0.0)
+            rates = torch.where(present, self.shares(self.logits, present) * slope, 0.0)
             weights = present.sum() * rates / rates.sum()
             self.weights = torch.where(present, weights, self.weights)
         return losses @ torch.where(present, weights, 0.0)
 
     def after_step(self, before: Tensor, after: Tensor, labelled: Tensor) -> None:
         """Move the weights against what each task has gained."""
-        if not (labelled > 0).any():
+        present = self.takes_part(before, labelled)
+        if not present.any():
             return
         if self.optimizer is None:
             self.optimizer = torch.optim.Adam([self.logits], lr=self.learning_rate, weight_decay=self.decay)
         gained = (self.log_sizes(before, labelled) - self.log_sizes(after, labelled)).nan_to_num(0.0)
         with torch.enable_grad():
             logits = self.logits.clone().requires_grad_()
-            (self.logits.grad,) = torch.autograd.grad(self.shares(logits, labelled), logits, gained)
+            (self.logits.grad,) = torch.autograd.grad(self.shares(logits, present), logits, gained)
         self.optimizer.step()
 
 
@@ -298,10 +307,8 @@ class Aggregation(Weighting):
             self.aggregators[len(rows)] = self.make(len(rows))
         aggregator = self.aggregators[len(rows)].to(jacobian.device)
         scale = len(rows) if self.averages else 1
-        with warnings.catch_warnings():
-            # Nash-MTL solves a small problem at each step, for which an approximate solution will do.
-            warnings.filterwarnings("ignore", message="You are solving a parameterized problem that is not DPP")
-            warnings.filterwarnings("ignore", message="Solution may be inaccurate")
+        # Nash-MTL solves a small problem at each step, for which an approximate solution will do.
+        with quiet("You are solving a parameterized problem that is not DPP", "Solution may be inaccurate"):
             if not weighs(aggregator):
                 return scale * aggregator(jacobian)
             weights = scale * aggregator.weighting(jacobian).to(jacobian)  # type: ignore[operator]

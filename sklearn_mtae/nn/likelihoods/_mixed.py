@@ -43,6 +43,7 @@ class Mixed(Likelihood):
         object each: `functools.partial(OneHot)`.
     """
 
+    chosen: Tensor
     order: Tensor
 
     def __init__(self, factories: Sequence[Callable[[int], Likelihood]]) -> None:
@@ -54,9 +55,10 @@ class Mixed(Likelihood):
         self.columns = list(columns.values())
         self.n_params = max(family.n_params for family, _ in self.parts())  # type: ignore[misc]
         self.joint = any(family.joint for family, _ in self.parts())  # type: ignore[misc]
-        order = torch.tensor([column for own in self.columns for column in own]).argsort()
-        self.register_buffer("order", order, persistent=False)
-        self._indices: dict[torch.device, list[Tensor]] = {}
+        chosen = torch.tensor([column for own in self.columns for column in own])
+        self.register_buffer("chosen", chosen, persistent=False)
+        self.register_buffer("order", chosen.argsort(), persistent=False)
+        self.in_order = bool((chosen == torch.arange(self.n_columns)).all())
 
     def parts(self) -> Iterator[tuple[Likelihood, list[int]]]:
         """Yield the families within and the columns of each."""
@@ -64,33 +66,35 @@ class Mixed(Likelihood):
 
     def _gather(self, parts: list[Tensor]) -> Tensor:
         """Return the columns of all families in their own order."""
-        return torch.cat(parts, dim=-1)[..., self.order]
+        joined = torch.cat(parts, dim=-1)
+        return joined if self.in_order else joined[..., self.order]
 
-    def _indexed(self, device: torch.device) -> Iterator[tuple[Likelihood, Tensor]]:
-        """Yield each family and its columns: tensors, since a list would be brought to the device at each call."""
-        if device not in self._indices:
-            with torch.inference_mode(False):  # made while inferring, used while training
-                self._indices[device] = [torch.tensor(own, device=device) for own in self.columns]
-        yield from zip(self.families, self._indices[device], strict=True)  # type: ignore[misc]
+    def _split(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the columns of each family."""
+        together = x if self.in_order else x[..., self.chosen]
+        yield from together.split([len(own) for own in self.columns], dim=-1)
 
-    def _each(self, params: Tensor) -> Iterator[tuple[Likelihood, Tensor, Tensor]]:
-        """Yield each family, its columns and its own outputs among all of them."""
+    def _each(self, params: Tensor) -> Iterator[tuple[Likelihood, Tensor]]:
+        """Yield each family and its own outputs among all of them."""
         outputs = params.unflatten(-1, (self.n_columns, self.n_params))
-        for family, columns in self._indexed(params.device):
-            yield family, columns, outputs[..., columns, : family.n_params].flatten(-2)
+        together = outputs if self.in_order else outputs[..., self.chosen, :]
+        parts = together.split([len(own) for own in self.columns], dim=-2)
+        for (family, _), own in zip(self.parts(), parts, strict=True):
+            yield family, own[..., : family.n_params].flatten(-2)
 
     def distribution(self, params: Tensor) -> Joint:  # type: ignore[override]
         """Return the distributions of all columns."""
-        return Joint([family.distribution(own) for family, _, own in self._each(params)], self._gather)
+        return Joint([family.distribution(own) for family, own in self._each(params)], self._gather)
 
     def log_prob(self, params: Tensor, x: Tensor, complete: bool = False) -> Tensor:
         """Return log p(x given params) of each cell, shape (..., n_columns): zero where `x` is NaN."""
-        return self._gather([f.log_prob(own, x[..., columns], complete) for f, columns, own in self._each(params)])
+        parts = zip(self._each(params), self._split(x), strict=True)
+        return self._gather([family.log_prob(own, columns, complete) for (family, own), columns in parts])
 
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
         """Return how far two predictions of each cell are apart, in nats."""
         pairs = zip(self._each(params), self._each(others), strict=True)
-        return self._gather([family.disagreement(own, other) for (family, _, own), (_, _, other) in pairs])
+        return self._gather([family.disagreement(own, other) for (family, own), (_, other) in pairs])
 
     def constrain(self) -> None:
         """Put parameters that a step of the optimiser has moved out of their range back into it."""
@@ -104,7 +108,8 @@ class Mixed(Likelihood):
 
     def as_input(self, x: Tensor) -> Tensor:
         """Return values as an encoder should see them."""
-        return self._gather([family.as_input(x[..., columns]) for family, columns in self._indexed(x.device)])
+        parts = zip(self.parts(), self._split(x), strict=True)
+        return self._gather([family.as_input(own) for (family, _), own in parts])
 
     def precision(self) -> Tensor:
         """Return the weight that the density itself gives to each column's squared error."""

@@ -1,0 +1,68 @@
+"""Ctrl-C while an estimator is fitted: it ends the training, and what follows the training is brought to its end."""
+
+import signal
+import threading
+from contextvars import ContextVar, Token
+from typing import Any, Self
+
+
+class Interrupts:
+    """What the user's interrupts do within a block.
+
+    Where they are not held, they raise as they do elsewhere, and it is known that the user has asked for it: callbacks
+    raise `KeyboardInterrupt` too, to end a training in good order. Where they are held, the first one waits.
+
+    Only the main thread is interrupted; elsewhere, and where the program ignores SIGINT, this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.n_pressed = 0
+        """How often the user has interrupted."""
+        self.is_waiting = False
+        """Whether an interrupt waits."""
+        self._held = False
+        self._before: Any = None
+        self._token: Token | None = None
+
+    def __enter__(self) -> Self:
+        self._token = _current.set(self)
+        before = signal.getsignal(signal.SIGINT)
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            self._before = before
+            signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        assert self._token is not None
+        _current.reset(self._token)
+        if self._before is not None and signal.getsignal(signal.SIGINT) == self._interrupt:
+            signal.signal(signal.SIGINT, self._before)
+        if error[0] is None and self.is_waiting:  # nobody has said anything of it
+            signal.raise_signal(signal.SIGINT)
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        self.n_pressed += 1
+        if self._held and self.n_pressed == 1:
+            self.is_waiting = True
+        else:
+            self.is_waiting = False
+            self._before(number, frame)
+
+    def hold(self) -> None:
+        """Let the first interrupt wait from now on."""
+        self._held = True
+
+    def let_through(self) -> None:
+        """Let interrupts raise from now on, and one that waits at once."""
+        self._held = False
+        if self.is_waiting:
+            self.is_waiting = False
+            raise KeyboardInterrupt
+
+
+_current: ContextVar[Interrupts | None] = ContextVar("interrupts", default=None)
+
+
+def interrupts() -> Interrupts:
+    """Return those of the fit that is going on."""
+    return _current.get() or Interrupts()

@@ -1,0 +1,209 @@
+"""Predictions of each row by a model that was fitted to the others, where labels may be missing."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.model_selection import KFold, check_cv
+from sklearn.utils import check_consistent_length, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklearn_mtae._labels import observed_labels
+from sklearn_mtae._tasks import target_columns, task_names
+from sklearn_mtae._validation import check_method_params, safe_indexing
+
+from ._split import TaskKFold
+
+BY_CLASS = {"predict_proba", "predict_log_proba", "decision_function"}
+"""Methods with a column for each class."""
+
+
+def cross_val_predict(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    groups: ArrayLike | None = None,
+    cv: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    params: Mapping[str, Any] | None = None,
+    pre_dispatch: int | str = "2*n_jobs",
+    method: Literal["predict", "predict_proba", "predict_log_proba", "decision_function", "transform"]
+    | str = "predict",
+) -> Any:
+    """Return what a model says of each row that was fitted to the other folds, whether the row has labels or not.
+
+    :func:`sklearn.model_selection.cross_val_predict` for labels of which some are missing. Before it fits anything,
+    scikit-learn's own turns labels into numbers where a method has a column per class: a missing label becomes one
+    class more, which no estimator can tell from the others, and which the model learns and predicts. This one passes y
+    on as it is.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator with `fit` and the method, clones of which are fitted.
+    X : array-like of shape (n_samples, n_features)
+        Rows.
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+        Labels; NaN, None or pandas.NA where one is missing.
+    groups : array-like of shape (n_samples,), default=None
+        Groups of the rows, for a `cv` that keeps them together, such as :class:`sklearn.model_selection.GroupKFold`.
+    cv : int, splitter, iterable or None, default=None
+        Folds, of which each row must be in one test part: a number of folds of :class:`TaskKFold`, which is 5 by
+        default; without y, of :class:`sklearn.model_selection.KFold`.
+    n_jobs : int or None, default=None
+        Number of fits at a time; None is 1, -1 all processors.
+    verbose : int, default=0
+        How much joblib is to say.
+    params : dict or None, default=None
+        Further parameters of `fit`, such as `sample_weight`. What has one value per row is cut down to the rows.
+    pre_dispatch : int or str, default="2*n_jobs"
+        How many fits are handed out at once, for joblib.
+    method : str, default="predict"
+        Method that is called: "predict", "predict_proba", "transform", ...
+
+    Returns
+    -------
+    ndarray, sparse array, or list of ndarray
+        What the method returns for all rows, in their order: for probabilities of several tasks a list with an array
+        for each. Columns of classes are those of all labels of a task in y, sorted, whichever a fold has; the
+        probability of a class that a training part lacks is 0, its logarithm the least number there is, and a warning
+        says so.
+
+    Raises
+    ------
+    ValueError
+        If the test parts are no partition of the rows, if a task has fewer labels than there are folds, if there are
+        groups and nothing that splits by them, or if a training part lacks a class that a decision function needs.
+
+    See Also
+    --------
+    TaskKFold : The folds.
+    sklearn_mtae.metrics : Scores of what is returned.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_mtae import PerTaskClassifier
+    >>> from sklearn_mtae.model_selection import cross_val_predict
+    >>> X = np.arange(8.0)[:, None]
+    >>> y = np.array([0, 0, 0, np.nan, 1, 1, 1, np.nan])
+    >>> cross_val_predict(PerTaskClassifier(LogisticRegression()), X, y, cv=3, method="predict_proba").shape
+    (8, 2)
+    """
+    X, y, groups = indexable(X, y, groups)
+    check_consistent_length(X, *([] if y is None else target_columns(y)))
+    cv = _splitter(cv, y, groups)
+    split_params, fit_params = _routed(estimator, cv, groups, dict(params or {}))
+    splits = list(cv.split(X, y, **split_params))
+    tests = np.concatenate([test for _, test in splits])
+    order = np.argsort(tests)
+    if not np.array_equal(tests[order], np.arange(_n_rows(X))):
+        raise ValueError(
+            "cv must have each row in one test part. For repeated or random parts there is cross_validate."
+        )
+    jobs = (delayed(_fold)(clone(estimator), X, y, train, test, fit_params, method) for train, test in splits)
+    results = Parallel(n_jobs=n_jobs, verbose=verbose, pre_dispatch=pre_dispatch)(jobs)
+    parts = [prediction for prediction, _ in results]
+    if method in BY_CLASS and y is not None:
+        parts = _align(parts, [classes for _, classes in results], y, method)
+    if isinstance(parts[0], list):
+        return [_join(task, order) for task in zip(*parts, strict=True)]
+    return _join(parts, order)
+
+
+def _n_rows(X: Any) -> int:
+    return X.shape[0] if hasattr(X, "shape") else len(X)
+
+
+def _splitter(cv: Any, y: Any, groups: Any) -> Any:
+    """Return what splits the rows."""
+    if cv is not None and not isinstance(cv, Integral):
+        return check_cv(cv)
+    if groups is not None:
+        raise ValueError(f"groups needs a cv that splits by them, such as GroupKFold(5). Got cv={cv!r}.")
+    n_splits = 5 if cv is None else int(cv)
+    return KFold(n_splits) if y is None else TaskKFold(n_splits)
+
+
+def _routed(estimator: Any, cv: Any, groups: Any, params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the parameters of the splitter's `split` and of the estimator's `fit`."""
+    if not get_config()["enable_metadata_routing"]:
+        return {"groups": groups}, params
+    if groups is not None:
+        raise ValueError(
+            "groups must be passed in params where metadata routing is enabled: params={'groups': groups}."
+        )
+    router = MetadataRouter(owner="cross_val_predict")
+    router.add(splitter=cv, method_mapping=MethodMapping().add(caller="fit", callee="split"))
+    router.add(estimator=estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
+    routed = process_routing(router, "fit", **params)
+    return routed["splitter"]["split"], routed["estimator"]["fit"]
+
+
+def _fold(
+    estimator: Any, X: Any, y: Any, train: NDArray, test: NDArray, params: dict[str, Any], method: str
+) -> tuple[Any, Any]:
+    """Fit to the training part; return what the method says of the test part, and the classes that it knows."""
+    labels = () if y is None else (safe_indexing(y, train),)
+    estimator.fit(safe_indexing(X, train), *labels, **check_method_params(X, params, train))
+    return getattr(estimator, method)(safe_indexing(X, test)), getattr(estimator, "classes_", None)
+
+
+def _join(parts: Sequence[Any], order: NDArray) -> Any:
+    """Return the parts in the order of the rows."""
+    if sparse.issparse(parts[0]):
+        return sparse.vstack(parts, format="csr")[order]
+    return np.concatenate(parts)[order]
+
+
+def _align(parts: list[Any], classes: list[Any], y: Any, method: str) -> list[Any]:
+    """Return the predictions of each fold with a column for each class of all labels."""
+    columns, names = target_columns(y), task_names(y)
+    by_task = isinstance(parts[0], list)
+    if any(own is None for own in classes) or (not by_task and len(columns) > 1):
+        return parts  # one column for each of several tasks
+    predictions = parts if by_task else [[part] for part in parts]
+    known = classes if by_task else [[own] for own in classes]
+    for task, (name, column) in enumerate(zip(names, columns, strict=True)):
+        every = np.unique(np.concatenate([observed_labels(column)[1], *(own[task] for own in known)]))
+        _warn_of_absent(name, every, [own[task] for own in known])
+        for fold, own in zip(predictions, known, strict=True):
+            fold[task] = _place(np.asarray(fold[task]), own[task], every, name, method)
+    return predictions if by_task else [part for (part,) in predictions]
+
+
+def _warn_of_absent(name: str, every: NDArray, known: Sequence[NDArray]) -> None:
+    """Warn of the classes that some training part lacks."""
+    absent = [label for label in every.tolist() if any(label not in own.tolist() for own in known)]
+    if absent:
+        warnings.warn(
+            f"Not every training part has labels of all classes of task {name!r}: some lack {absent}, which is taken "
+            "as impossible there. TaskKFold deals classes evenly.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+def _place(values: NDArray, own: NDArray, every: NDArray, name: str, method: str) -> NDArray:
+    """Return the columns of the classes that a fold knows among those of all."""
+    if len(own) == len(every):
+        return values
+    if method == "decision_function" and (len(every) == 2 or values.ndim == 1 or values.shape[1] != len(own)):
+        raise ValueError(
+            f"decision_function must be that of all classes in every fold. Of task {name!r} a training part has labels "
+            f"of {own.tolist()} only, among {every.tolist()}."
+        )
+    placed = np.full((len(values), len(every)), 0 if method == "predict_proba" else np.finfo(values.dtype).min)
+    placed = placed.astype(values.dtype)
+    placed[:, np.searchsorted(every, own)] = values
+    return placed
