@@ -157,10 +157,11 @@ def _check_task(name: Any, task: Any) -> tuple[Any, Any]:
 def _check_rows(name: Any, x: Any) -> Any:
     if issparse(x) or (hasattr(x, "columns") and not hasattr(x, "iloc")):
         raise TypeError(f"The X of task {name!r} must be an array or a pandas frame. Got {_kind_of(x)} instead.")
+    given = x
     if not hasattr(x, "iloc"):
         x = _as_floats(x, f"The X of task {name!r}")
     if x.ndim != 2:
-        got = f"shape {x.shape}" if x.ndim else short(x.item())
+        got = f"shape {x.shape}" if x.ndim else short(given)
         raise ValueError(f"The X of task {name!r} must have two dimensions. Got {got} instead.")
     if hasattr(x, "columns"):
         _check_unique(f"the X of task {name!r}", x)
@@ -187,9 +188,11 @@ def _as_floats(x: Any, what: str) -> NDArray:
     flat = array.ravel()
     cells = flat[~is_missing(flat)]
     if array.dtype.kind == "O":
-        strange = next((cell for cell in cells if not isinstance(cell, Real | np.bool_)), None)
-        if strange is not None:
-            raise ValueError(f"{what} must hold numbers; categories must come in pandas frames. Got {strange!r}.")
+        for position in np.flatnonzero(~is_missing(flat)):
+            if not isinstance(flat[position], Real | np.bool_):
+                where = f" in column {position % array.shape[1]}" if array.ndim == 2 else ""
+                got = f"Got {short(flat[position])}{where}."
+                raise ValueError(f"{what} must hold numbers; categories must come in pandas frames. {got}")
     _check_exact(cells, what)
     floats = np.full(flat.shape, np.nan)
     floats[~is_missing(flat)] = cells.astype(np.float64)

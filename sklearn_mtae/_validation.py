@@ -50,9 +50,7 @@ __all__ = [
     "check_targets",
     "check_task_weights",
     "check_weights",
-    "feature_columns",
     "feature_names",
-    "naming_cells",
     "resolve",
     "row_weights",
     "safe_indexing",
@@ -69,8 +67,6 @@ REMEDIES = {
     "y": "Task {name!r} of y must hold numbers. It holds {cell}: if that is a class, take MultiTaskVAEClassifier; if "
     "it stands for a missing label, write NaN.",
     "Z": "Column {name!r} of Z must hold numbers. It holds {cell}.",
-    "task": "Column {name!r} of the X of task {task!r} must hold numbers, as X is an array. It holds {cell}: give a "
-    "data frame, whose columns may be categories.",
 }
 """What an error says of a cell that is no number, and what to do about it."""
 
@@ -160,17 +156,16 @@ def check_features(
         check_array(cells_of(x), dtype=FLOATS, ensure_all_finite="allow-nan", estimator=estimator)
         return x
     check = {"dtype": FLOATS, "ensure_all_finite": _finite(X), "accept_sparse": "csr"}
-    with named("X"), naming_cells("X", lambda: feature_columns(X)):
+    with named("X"), _naming_cells("X", lambda: _feature_columns(X)):
         x = validate_data(estimator, X, reset=reset, **check)
     return _check_blocks(x, "X", type(estimator).__name__) if is_mapped(X) else x
 
 
 @contextmanager
-def naming_cells(array: str, columns: Callable[[], Sequence[tuple[Any, NDArray]]], **where: Any) -> Iterator[None]:
+def _naming_cells(array: str, columns: Callable[[], Sequence[tuple[Any, NDArray]]]) -> Iterator[None]:
     """Let the error of what cannot be cast to floats within name the column and the cell, and give the remedy.
 
-    `array` is a key of `REMEDIES`, `columns` gives the names and cells of the columns, and `where` what else there is
-    to fill in.
+    `array` is a key of `REMEDIES`, and `columns` gives the names and cells of the columns.
     """
     try:
         yield
@@ -178,7 +173,7 @@ def naming_cells(array: str, columns: Callable[[], Sequence[tuple[Any, NDArray]]
         for name, column in columns():
             for cell in column[~is_missing(column)] if column.dtype.kind in "OUS" else ():
                 if not _is_number(cell):
-                    remedy = REMEDIES[array].format(name=name, cell=short(cell), **where)
+                    remedy = REMEDIES[array].format(name=name, cell=short(cell))
                     raise alike(error)(f"{remedy} ({error})") from error
         raise
 
@@ -191,7 +186,7 @@ def _is_number(cell: Any) -> bool:
     return True
 
 
-def feature_columns(X: Any) -> list[tuple[Any, NDArray]]:
+def _feature_columns(X: Any) -> list[tuple[Any, NDArray]]:
     """Return the names and cells of X's columns, of what is a table."""
     if issparse(X) or not hasattr(X, "__len__"):
         return []
@@ -221,7 +216,7 @@ def _check_blocks(array: NDArray, name: str, estimator: str | None = None) -> ND
 
 def check_codes(Z: Any, n_components: int) -> NDArray:
     """Return codes as a float array of shape (n_rows, n_components)."""
-    with named("Z"), naming_cells("Z", lambda: feature_columns(Z)):
+    with named("Z"), _naming_cells("Z", lambda: _feature_columns(Z)):
         codes = check_array(Z, dtype=FLOATS, input_name="Z")
     if codes.shape[1] != n_components:
         raise ValueError(f"Z must have {n_components} columns, one per component. Got {codes.shape[1]} instead.")
@@ -236,7 +231,7 @@ def check_cells(cells: Sequence, table: Table | None) -> Any:
 
 def check_targets(y: Any, X: NDArray) -> NDArray:
     """Return y as a float array of shape (n_rows, n_tasks) with NaN where a label is missing."""
-    with named("y"), naming_cells("y", lambda: _label_columns(y)):
+    with named("y"), _naming_cells("y", lambda: _label_columns(y)):
         targets = check_array(y, ensure_2d=False, dtype=FLOATS, ensure_all_finite=_finite(y), input_name="y")
     check_consistent_length(X, targets)
     if is_mapped(y):

@@ -19,7 +19,6 @@ from ._diagnosis import Diagnosed
 from ._index import evenly
 from ._making import function_of, make, make_prior
 from ._parts import DTYPES
-from ._tasks import is_missing
 from ._validation import Interval, StrOptions, check_cells, check_support
 from .nn.importance import Draws, draw
 from .nn.models import VAE, Autoencoder, Output
@@ -28,7 +27,7 @@ from .nn.posteriors import POSTERIORS, NormalPosterior, quasi_normal
 from .nn.priors import PRIORS, Prior
 from .nn.random import seeded
 from .nn.schedules import SCHEDULES
-from .nn.words import listed, named, short, suggest, suggest_each
+from .nn.words import listed, named, short, suggest_each
 
 N_RESAMPLED = 1000
 """Rows that are drawn at once under conditions, from one set of weighted codes."""
@@ -274,7 +273,6 @@ class BaseVAE(Diagnosed):
                 f"conditions must name columns of X. Got {listed(unknown)}; the columns are {listed(names)}."
                 f"{suggest_each(unknown, names)}"
             )
-        self._check_levels(conditions)
         cells = [conditions.get(name, np.nan) for name in names]
         with named("conditions"):
             row = check_cells(cells, self._table)
@@ -282,24 +280,6 @@ class BaseVAE(Diagnosed):
         check_support(describe(row), likelihood, "conditions", "the column", self._expanded_names)
         return row
 
-    def _check_levels(self, conditions: Mapping[Any, Any]) -> None:
-        """Raise an error where a condition is a category that the model does not know."""
-        for column in [] if self._table is None else self._table.columns:
-            levels = getattr(column, "levels", None)
-            cell = conditions.get(column.name)
-            if levels is not None and not _is_gap(cell) and cell not in levels:
-                raise ValueError(
-                    f"conditions: Column {column.name!r} must hold a category known from fit: {listed(levels)[1:-1]}. "
-                    f"Got {short(cell)}.{suggest(cell, levels)}"
-                )
-
     def _new_seed(self, random_state: Any) -> int:
         with named("random_state"):
             return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-
-
-def _is_gap(cell: Any) -> bool:
-    """Return whether a cell is missing."""
-    column = np.empty(1, dtype=object)
-    column[0] = cell
-    return bool(is_missing(column)[0])

@@ -83,6 +83,7 @@ ADMISSIBLE = {
     "image_shape": {"None"},
     "learning_rate_init": {"3.7"},
     "likelihood": {"{}"},
+    "max_categories": {"None"},
     "member_params": {"None", "[]"},
     "n_jobs": {"None", "-1"},
     "net_params": {"None", "{}"},
