@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, check_array
+from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -27,7 +27,7 @@ from ._limits import Limits, Range, check_size, find_range
 from ._net import Net
 from ._parts import DTYPES
 from ._state import Cache, load, place
-from ._validation import FLOATS, as_numbers, check_out, check_support
+from ._validation import check_codes, check_out, check_support
 from ._version import __version__
 from .nn.models import Autoencoder
 
@@ -103,10 +103,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             DataFrame with the dtypes of X, whole numbers rounded, where the estimator was fitted to one.
         """
         check_is_fitted(self)
-        codes = check_array(as_numbers(plain(Z)), dtype=FLOATS, input_name="Z")
-        n_columns = codes.shape[1]
-        if n_columns != self._n_features_out:
-            raise ValueError(f"Z must have {self._n_features_out} columns, one per component. Got {n_columns} instead.")
+        codes = check_codes(Z, self._n_features_out)
         # A frame has dtypes of its own: its large whole numbers lose no digits to those of Z.
         dtype = np.float64 if self._table is not None and self._table.framed else None
         decoded = self._decode(lambda module, z: module.reconstruct(z), codes, standardize=False, dtype=dtype)

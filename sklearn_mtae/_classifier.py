@@ -14,6 +14,7 @@ from ._tasks import n_dimensions, target_columns, task_names
 from .metrics import accuracy_score
 from .nn.likelihoods import Categorical, Likelihood
 from .nn.models import MultiTaskVAE
+from .nn.words import short
 
 
 class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
@@ -516,7 +517,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         if reset or given is not None:
             classes = find_classes(columns, names, given, n_dimensions(y))
             if not reset and not all(map(np.array_equal, classes, self._classes())):
-                raise ValueError(f"classes must be those of the first call, {self.classes_}. Got {given!r} instead.")
+                own = [own.tolist() for own in self._classes()]
+                raise ValueError(f"classes must be those of the first call, {short(own)}. Got {short(given)} instead.")
             self.classes_ = classes[0] if n_dimensions(y) == 1 else classes
         return encode(columns, self._classes(), names), names
 

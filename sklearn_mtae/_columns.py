@@ -8,16 +8,17 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from ._levels import Levels
+from ._making import likelihood_maker
 from ._number_strings import warn_of_numbers
 from ._table import Table, frame_kinds, is_frame
-from ._validation import resolve
 from .nn.likelihoods import LIKELIHOODS, Likelihood, Mixed, OneHot
+from .nn.words import listed, short, suggest, suggest_each
 
 Option = str | Callable[[int], Likelihood]
 
 CATEGORICAL = "categorical"
 UNNAMED = "gaussian"
-"""Likelihood of the numeric columns that a dict of likelihoods leaves out."""
+"""Likelihood of the numeric columns, or the tasks, that a dict of likelihoods leaves out."""
 
 
 def is_per_column(option: Any) -> bool:
@@ -83,7 +84,10 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
     if isinstance(option, Mapping):
         unknown = [name for name in option if name not in names]
         if unknown:
-            raise ValueError(f"likelihood names unknown columns {unknown}. The columns are {list(names)}.")
+            hint = suggest_each(unknown, names)
+            raise ValueError(
+                f"likelihood names unknown columns {listed(unknown)}. The columns are {listed(names)}.{hint}"
+            )
         chosen = [option.get(name) for name in names]
     elif not is_per_column(option):
         return [None] * len(names)
@@ -94,8 +98,8 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
     for name, one in zip(names, chosen, strict=True):
         if one is not None and not callable(one) and not (isinstance(one, str) and one in LIKELIHOODS):
             raise ValueError(
-                f"likelihood must hold names out of {sorted(LIKELIHOODS)} or factories. Got {one!r} for column "
-                f"{name!r}."
+                f"likelihood must hold names out of {sorted(LIKELIHOODS)} or factories. Got {short(one)} for column "
+                f"{name!r}.{suggest(one, LIKELIHOODS) if isinstance(one, str) else ''}"
             )
     return chosen
 
@@ -104,13 +108,13 @@ def make_likelihood(option: Any, names: Sequence, table: Table | None) -> Likeli
     """Return the distribution of the columns, categories expanded."""
     single = not is_per_column(option)
     if single and (table is None or not table.expands):
-        return resolve(option, LIKELIHOODS)(len(names))
+        return likelihood_maker(option, "likelihood")(len(names))
     unnamed = option if single else UNNAMED
     groups = [[column] for column in range(len(names))] if table is None else table.groups
     factories: list[Callable[[int], Likelihood]] = []
     for chosen, group, expanded in zip(per_column(option, names), groups, expansions(table, names), strict=True):
         # Columns that share a factory share a likelihood: each category has one of its own.
-        factories += [partial(OneHot) if expanded else resolve(chosen or unnamed, LIKELIHOODS)] * len(group)
+        factories += [partial(OneHot) if expanded else likelihood_maker(chosen or unnamed, "likelihood")] * len(group)
     return Mixed(factories)
 
 

@@ -9,6 +9,8 @@ from multiprocessing import current_process
 
 import torch
 
+from .nn.words import suggest
+
 _PROCESS = os.getpid()
 """The process that has imported this; one that is forked from it finds its number here."""
 
@@ -28,18 +30,36 @@ def resolve_device(name: str, *, strict: bool) -> torch.device:
     """
     # Counted, not initialised: a process that has touched CUDA cannot be forked into workers that use it.
     n_gpus = torch.cuda.device_count()
-    available = {"cuda": n_gpus > 0, "mps": torch.backends.mps.is_available(), "cpu": True}
+    present = {"cuda": n_gpus, "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if name == "auto":
-        name = next(device for device, present in available.items() if present)
+        name = next(kind for kind, number in present.items() if number)
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"device={name!r} must be 'auto' or a torch device. {error}") from error
-    if available.get(device.type, True):
+        raise _absent(name, present) from error
+    number = present[device.type] if device.type in present else int(_works(device))
+    if (device.index or 0) < number:
         return torch.device("cuda", worker_number() % n_gpus) if name == "cuda" else device
     if strict:
-        raise ValueError(f"device={name!r} needs a {device.type} device. torch finds none; use device='auto'.")
+        raise _absent(name, present)
     return torch.device("cpu")
+
+
+def _works(device: torch.device) -> bool:
+    """Return whether a device of a rare kind holds numbers that can be read."""
+    try:
+        return torch.zeros((), device=device).item() == 0
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError):  # each kind refuses in its own way
+        return False
+
+
+def _absent(name: str, present: dict[str, int]) -> ValueError:
+    """Return the error of a device that is not here."""
+    here = ["auto", *(kind for kind, number in present.items() if number)]
+    here += [f"cuda:{position}" for position in range(present["cuda"])]
+    none = "" if present["cuda"] else " torch finds no CUDA device."
+    hint = " A GPU of NVIDIA is called 'cuda'." if name.lower() == "gpu" else suggest(name, here)
+    return ValueError(f"device={name!r} must be one of those that are here, {here}.{none}{hint}")
 
 
 @contextmanager

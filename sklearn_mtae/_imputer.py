@@ -18,7 +18,7 @@ from ._columns import CATEGORICAL, is_per_column, per_column
 from ._containers import is_frame, plain
 from ._filled import append, as_it_came, blank, fill, missing_cells, select, with_cells
 from ._vae import VAETransformer
-from ._validation import Interval, feature_names
+from ._validation import Interval, check_parameters, feature_names
 from .nn.objectives import IWAE
 
 N_STEPS, BATCH_SIZE = 4000, 64
@@ -228,6 +228,10 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         """Names of the features."""
         check_is_fitted(self)
         return self.estimator_.feature_names_in_
+
+    def _validate_params(self) -> None:
+        """Check the parameters by their constraints."""
+        check_parameters(self)
 
     def _model(self, n_rows: int, names: Sequence, empty: NDArray[np.bool_]) -> VAETransformer:
         """Return the model to fit to so many rows: a column without a level is no category to it."""

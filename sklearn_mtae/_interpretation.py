@@ -17,6 +17,7 @@ from ._training import Trainable
 from ._validation import feature_names
 from .nn.loadings import loadings, relevance
 from .nn.models import Autoencoder
+from .nn.words import short
 
 STEEPEST = 1e15
 """A slope above it is none: an empty row of counts, divided by its length, has an infinite one."""
@@ -118,8 +119,8 @@ class Interpretable(Trainable):
         >>> importance.feature_names[importance.components[0] > 0]
         array(['x0', 'x1'], dtype=object)
         """
-        if method not in IMPORTANCES:
-            raise ValueError(f"method must be one of {list(IMPORTANCES)}. Got {method!r} instead.")
+        if not (isinstance(method, str) and method in IMPORTANCES):
+            raise ValueError(f"method must be one of {list(IMPORTANCES)}. Got {short(method)} instead.")
         check_scalar(n_repeats, "n_repeats", Integral, min_val=1)
         x = self._check_rows(X)
         names = getattr(self, "task_names_", [])

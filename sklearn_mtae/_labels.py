@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 
 from ._tasks import is_missing, per_task, target_columns
+from .nn.words import listed, short, suggest, suggest_each
 
 
 def observed_labels(column: NDArray) -> tuple[NDArray[np.bool_], NDArray]:
@@ -31,11 +33,13 @@ def find_classes(columns: Sequence[NDArray], names: Sequence[str], given: Any, y
     """
     if given is None:
         return [_own_classes(column, name) for column, name in zip(columns, names, strict=True)]
+    if isinstance(given, str | Mapping) or not hasattr(given, "__len__"):
+        raise TypeError(f"classes must be a list of classes, or one for each task. Got {short(given)} instead.")
     each = [given] if y_ndim == 1 else list(given)
     if len(each) != len(names):
-        raise ValueError(f"classes must hold those of each task, {list(names)}. Got {len(each)} of them.")
+        raise ValueError(f"classes must hold those of each task, {listed(names)}. Got {len(each)} of them.")
     if any(np.ndim(classes) != 1 for classes in each):
-        raise ValueError(f"classes must be a list for each of the tasks {list(names)}. Got {given!r} instead.")
+        raise ValueError(f"classes must be a list for each of the tasks {listed(names)}. Got {short(given)} instead.")
     return [_sorted_classes(target_columns(classes)[0], name) for classes, name in zip(each, names, strict=True)]
 
 
@@ -79,8 +83,8 @@ def encode(columns: Sequence[NDArray], classes: Sequence[NDArray], names: Sequen
         unknown = sorted({str(label) for label in labels[~np.isin(labels, own)]})
         if unknown:
             raise ValueError(
-                f"Labels must be among the classes of their task. Task {names[task]!r} has {unknown}; its classes are "
-                f"{own.tolist()}."
+                f"Labels must be among the classes of their task. Task {names[task]!r} has {listed(unknown)}; its "
+                f"classes are {listed(own.tolist())}."
             )
         codes[observed, task] = np.searchsorted(own, labels)
     return codes
@@ -140,7 +144,11 @@ def _options(option: Any, classes: Sequence[NDArray], names: Sequence[str]) -> l
     known = {label for own in classes for label in own.tolist()}
     unknown = [label for label in option if label not in known]
     if unknown:
-        raise ValueError(f"class_weight names unknown classes {unknown}. The classes are {sorted(known, key=str)}.")
+        classes_known = listed(sorted(known, key=str))
+        hint = suggest_each(unknown, known)
+        raise ValueError(
+            f"class_weight names unknown classes {listed(unknown)}. The classes are {classes_known}.{hint}"
+        )
     return [{label: weight for label, weight in option.items() if label in own.tolist()} for own in classes]
 
 
@@ -152,14 +160,17 @@ def _weights_by_class(option: Any, counts: NDArray, classes: NDArray, name: str)
         return np.divide(1.0, counts, out=np.zeros(len(classes)), where=counts > 0)
     if not isinstance(option, Mapping):
         raise ValueError(
-            f"class_weight must be 'balanced', a dict by class or None. Got {option!r} for task {name!r} instead."
+            f"class_weight must be 'balanced', a dict by class or None. Got {short(option)} for task {name!r} instead."
+            f"{suggest(option, ['balanced']) if isinstance(option, str) else ''}"
         )
     unknown = [label for label in option if label not in classes.tolist()]
     if unknown:
         raise ValueError(
-            f"class_weight names unknown classes {unknown} of task {name!r}. Its classes are {classes.tolist()}."
+            f"class_weight names unknown classes {listed(unknown)} of task {name!r}. Its classes are "
+            f"{listed(classes.tolist())}.{suggest_each(unknown, classes.tolist())}"
         )
-    of_class = np.array([option.get(label, 1.0) for label in classes.tolist()], dtype=np.float64)
+    given = [option.get(label, 1.0) for label in classes.tolist()]
+    of_class = np.array([float(own) if isinstance(own, Real) else np.nan for own in given])
     if not (np.isfinite(of_class).all() and (of_class >= 0).all()):
-        raise ValueError(f"class_weight must hold finite weights >= 0. Got {option!r} for task {name!r}.")
+        raise ValueError(f"class_weight must hold finite weights >= 0. Got {short(option)} for task {name!r}.")
     return of_class

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._tasks import is_missing
+from .nn.words import short, suggest
 
 NAN, OBJECT = float("nan"), np.dtype(object)
 MAX_SHOWN = 10  # levels in a message
@@ -208,8 +209,8 @@ def _pooled_message(name: Hashable, n_levels: int, n_pooled: int, n_rows: int) -
 
 def unknown_error(column: Levels, unknown: Sequence) -> str:
     """Return the error of levels that are not known."""
-    known = enumerated(column.levels)
-    return f"Column {column.name!r} must hold a category known from fit: {known}. Got {unknown[0]!r}."
+    known, hint = enumerated(column.levels), suggest(unknown[0], column.levels)
+    return f"Column {column.name!r} must hold a category known from fit: {known}. Got {short(unknown[0])}.{hint}"
 
 
 def unknown_message(unknown: Sequence[tuple[Levels, Sequence]]) -> str:

@@ -20,6 +20,7 @@ from ._base import BaseAutoencoder
 from ._containers import plain
 from ._data import Columns, Data, dense, describe, set_units, standardized_columns
 from ._index import AllRows, evenly
+from ._making import make_embedding, make_heads, weighting_maker
 from ._parameters import is_auto
 from ._table import Table
 from ._tasks import check_order, n_dimensions, target_columns, task_names
@@ -33,17 +34,17 @@ from ._validation import (
     check_support,
     check_task_weights,
     check_weights,
-    resolve,
 )
 from ._variational import BaseVAE
 from .metrics._engine import Labels
-from .nn.architectures import Pretrained
+from .nn.architectures import IMAGE_ARCHITECTURES, Pretrained
 from .nn.embeddings import EMBEDDINGS
 from .nn.likelihoods import Likelihood
 from .nn.models import VAE, Autoencoder, MultiTaskVAE
 from .nn.schedules import SCHEDULES
 from .nn.sharing import SHARINGS, Heads
 from .nn.weightings import WEIGHTINGS, Aggregation, Fixed, Weighting, torchjd_aggregation
+from .nn.words import listed, short
 
 N_EMBEDDED = 10_000
 """Rows at most that an embedding learns its bins from."""
@@ -201,11 +202,13 @@ class BaseMultiTaskVAE(BaseVAE):
         if len(names) != len(self.task_names_):
             raise ValueError(f"y must have {len(self.task_names_)} columns, one per task. Got {len(names)} instead.")
         if hasattr(y, "columns") and names != self.task_names_:
-            raise ValueError(f"y must have the columns {self.task_names_}, in this order. Got {names} instead.")
+            raise ValueError(
+                f"y must have the columns {listed(self.task_names_)}, in this order. Got {listed(names)} instead."
+            )
 
     def _check_values(self, module: MultiTaskVAE, data: Data) -> None:
         super()._check_values(module, data)
-        option = f"task_likelihoods={getattr(self, 'task_likelihoods', 'categorical')!r}"
+        option = f"task_likelihoods={short(getattr(self, 'task_likelihoods', 'categorical'))}"
         assert data.targets is not None
         check_support(data.targets, module.task_likelihood, option, "y", self.task_names_)
 
@@ -283,12 +286,9 @@ class BaseMultiTaskVAE(BaseVAE):
     def _make_module(self) -> MultiTaskVAE:
         likelihood = self._make_task_likelihood()
         sizes = check_sizes(self.head_hidden_layer_sizes, "head_hidden_layer_sizes")
-        heads = resolve(self.sharing, SHARINGS)(
-            len(self.task_names_),
-            [self.n_components, *sizes, likelihood.n_params],
-            n_features=self._n_columns,
-            **self._layer_style(),
-        )
+        widths = [self.n_components, *sizes, likelihood.n_params]
+        style = {"n_features": self._n_columns, **self._layer_style()}
+        heads = make_heads(self.sharing, len(self.task_names_), widths, **style)
         return MultiTaskVAE(**self._variational_parts(heads.n_extra), heads=heads, task_likelihood=likelihood)
 
     def _reconstruction_weight(self) -> float:
@@ -319,12 +319,17 @@ class BaseMultiTaskVAE(BaseVAE):
 
     def _weighting_factory(self) -> Callable[..., Weighting]:
         option = self.task_weighting
+        if isinstance(option, Weighting):
+            raise ValueError(
+                f"task_weighting must be the class {type(option).__name__}, or a partial of it, as each model has a "
+                "weighting of its own. Got an object of that class instead."
+            )
         if isinstance(option, nn.Module):
             if not isinstance(option, torchjd_aggregation().Aggregator):
-                raise ValueError(f"task_weighting must be one of torchjd's aggregators. Got {option!r} instead.")
+                raise ValueError(f"task_weighting must be one of torchjd's aggregators. Got {short(option)} instead.")
             return partial(Aggregation, aggregator=lambda n_tasks: deepcopy(option))
         if isinstance(option, str) or callable(option):
-            return resolve(option, WEIGHTINGS)
+            return weighting_maker(option, WEIGHTINGS)
         return partial(Fixed, weights=check_task_weights(option, self.task_names_))
 
     # An encoder to start from.
@@ -335,12 +340,12 @@ class BaseMultiTaskVAE(BaseVAE):
         if source is None:
             return None
         if not isinstance(source, BaseAutoencoder):
-            raise ValueError(f"encoder must be a fitted autoencoder of this package. Got {self.encoder!r} instead.")
+            raise ValueError(f"encoder must be a fitted autoencoder of this package. Got {short(source)} instead.")
         try:
             check_is_fitted(source)
         except NotFittedError as error:
             raise ValueError(
-                f"encoder must be fitted. Got {self.encoder!r}, which is not; a clone, as a grid search makes one, is "
+                f"encoder must be fitted. Got {short(source)}, which is not; a clone, as a grid search makes one, is "
                 "not either. Wrap the fitted encoder in sklearn.frozen.FrozenEstimator to keep it."
             ) from error
         return source
@@ -356,7 +361,13 @@ class BaseMultiTaskVAE(BaseVAE):
         self, code_params: int, output_params: int, n_inputs: int | None = None
     ) -> tuple[nn.Module, nn.Module]:
         if self.embedding is not None:
-            embedding = resolve(self.embedding, EMBEDDINGS)(self._n_columns)
+            if self.encoder is not None:
+                raise ValueError(
+                    f"embedding must be None with an encoder, which takes the columns as they are. Got "
+                    f"{short(self.embedding)} instead."
+                )
+            embedding = make_embedding(self.embedding, self._n_columns)
+            self._check_embedded(embedding)
             encoder, decoder = super()._make_coders(code_params, output_params, embedding.n_outputs)
             return nn.Sequential(embedding, encoder), decoder
         encoder, decoder = super()._make_coders(code_params, output_params)
@@ -370,6 +381,16 @@ class BaseMultiTaskVAE(BaseVAE):
         parts = n_outputs, n_known, self.n_components, self.freeze_encoder, code_params
         return Pretrained(deepcopy(known.encoder), *parts), decoder
 
+    def _check_embedded(self, embedding: nn.Module) -> None:
+        """Raise an error where an embedding makes other columns of those that an architecture takes for an image."""
+        takes_images = isinstance(self.architecture, str) and self.architecture in IMAGE_ARCHITECTURES
+        if takes_images and embedding.n_outputs != self._n_columns:
+            raise ValueError(
+                f"embedding must keep the number of columns with architecture={self.architecture!r}, whose rows are "
+                f"images or signals. Got {short(self.embedding)}, which makes {embedding.n_outputs} of "
+                f"{self._n_columns}."
+            )
+
     def _check_same_features(self, source: BaseAutoencoder) -> None:
         """Raise an error where the encoder was fitted to other features."""
         (n_ours, ours), (n_theirs, theirs) = (
@@ -377,7 +398,8 @@ class BaseMultiTaskVAE(BaseVAE):
         )
         if n_ours != n_theirs or (ours and theirs and ours != theirs):
             raise ValueError(
-                f"encoder must be fitted to the features of X, {ours or n_ours}. It was fitted to {theirs or n_theirs}."
+                "encoder must be fitted to the features of X, "
+                f"{listed(ours) if ours else n_ours}. It was fitted to {listed(theirs) if theirs else n_theirs}."
             )
 
     def _take_units(self, module: MultiTaskVAE, known: Autoencoder) -> None:
@@ -391,6 +413,6 @@ class BaseMultiTaskVAE(BaseVAE):
         if not same_units or not torch.allclose(ours.as_input(ones).float(), theirs.as_input(ones).float()):
             raise ValueError(
                 "likelihood must standardise the same columns as that of the encoder does, and take counts where it "
-                f"does. Got {self.likelihood!r} and {self._source().likelihood!r}."  # type: ignore[union-attr]
+                f"does. Got {short(self.likelihood)} and {short(self._source().likelihood)}."  # type: ignore[union-attr]
             )
         module.units.set(known.units.location.cpu(), known.units.scale.cpu())

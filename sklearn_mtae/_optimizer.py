@@ -51,6 +51,8 @@ class VectorAdamW(torch.optim.Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
+        if not (isinstance(betas, list | tuple) and len(betas) == 2 and all(0 <= beta < 1 for beta in betas)):
+            raise ValueError(f"net_params must have two numbers in [0, 1) for 'optimizer__betas'. Got {betas!r}.")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
         self._lists: list[tuple[list, ...]] | None = None
         self._counters: list[Tensor] = []

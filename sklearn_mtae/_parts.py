@@ -4,7 +4,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import partial
-from inspect import signature
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, Self
@@ -17,11 +16,13 @@ from torch import Tensor, nn
 
 from ._columns import make_likelihood
 from ._data import Data
+from ._making import function_of, make_coders
+from ._net_params import check_net_params
 from ._optimizer import State
 from ._state import Cache
 from ._table import Table
-from ._validation import Interval, StrOptions, check_sizes, resolve
-from .nn.architectures import ACTIVATIONS, ARCHITECTURES, own_dropout
+from ._validation import Interval, StrOptions, check_parameters, check_sizes
+from .nn.architectures import ACTIVATIONS, ARCHITECTURES, IMAGE_ARCHITECTURES, own_dropout
 from .nn.corruptions import CORRUPTIONS
 from .nn.likelihoods import LIKELIHOODS, Likelihood
 from .nn.loss import Loss
@@ -130,6 +131,11 @@ class Composed(BaseEstimator):
     _settings: list[dict[str, Any]]
     _cache: Cache
 
+    def _validate_params(self) -> None:
+        """Check the parameters by their constraints."""
+        check_parameters(self)
+        check_net_params(self.net_params or {}, type(self).__name__)
+
     @abstractmethod
     def _make_module(self) -> Autoencoder:
         """Compose the model from the parameters."""
@@ -157,11 +163,11 @@ class Composed(BaseEstimator):
 
     def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
         """Return the parts of the loss."""
-        penalty = None if self.penalty is None else resolve(self.penalty, PENALTIES)
+        penalty = None if self.penalty is None else function_of(self.penalty, PENALTIES, "penalty")
         return {"objective": OBJECTIVES["elbo"], "penalty": penalty, "penalty_weight": self.penalty_weight}
 
     def _make_corruption(self) -> Callable[..., Tensor] | None:
-        return None if self.corruption is None else resolve(self.corruption, CORRUPTIONS)
+        return None if self.corruption is None else function_of(self.corruption, CORRUPTIONS, "corruption")
 
     @property
     def _names_in(self) -> Sequence:
@@ -188,23 +194,26 @@ class Composed(BaseEstimator):
 
         `n_inputs` is the width of the encoder's input, where it is not one input for each column.
         """
-        factory = resolve(self.architecture, ARCHITECTURES)
+        widths = {
+            "n_features": n_inputs or self._n_columns,
+            "n_code": code_params * self.n_components,
+            "n_components": self.n_components,
+            "n_outputs": output_params * self._n_columns,
+        }
         if isinstance(self.architecture, str):
-            sizes = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
-            shape = {} if self.image_shape is None else {"image_shape": check_sizes(self.image_shape, "image_shape")}
-            if shape and "image_shape" not in signature(factory).parameters:
-                takers = [name for name, other in ARCHITECTURES.items() if "image_shape" in signature(other).parameters]
-                raise ValueError(
-                    f"image_shape needs an architecture out of {takers}. Got {self.architecture!r} instead."
-                )
-            factory = partial(factory, hidden_layer_sizes=sizes, **shape, **self._layer_style())
-        encoder, decoder = factory(
-            n_features=n_inputs or self._n_columns,
-            n_code=code_params * self.n_components,
-            n_components=self.n_components,
-            n_outputs=output_params * self._n_columns,
-        )
+            encoder, decoder = self._named_architecture(self.architecture)(**widths)
+        else:
+            encoder, decoder = make_coders(self.architecture, **widths)
         return own_dropout(encoder), own_dropout(decoder)
+
+    def _named_architecture(self, name: str) -> Callable[..., tuple[nn.Module, nn.Module]]:
+        """Return the factory of a name, given the parameters that shape its layers."""
+        factory = ARCHITECTURES[name]
+        sizes = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
+        shape = {} if self.image_shape is None else {"image_shape": check_sizes(self.image_shape, "image_shape")}
+        if shape and name not in IMAGE_ARCHITECTURES:
+            raise ValueError(f"image_shape needs an architecture out of {IMAGE_ARCHITECTURES}. Got {name!r} instead.")
+        return partial(factory, hidden_layer_sizes=sizes, **shape, **self._layer_style())
 
     def _layer_style(self) -> dict[str, Any]:
         return {"activation": self.activation, "dropout": self.dropout, "layer_norm": self.layer_norm}

@@ -18,12 +18,14 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from ._containers import plain
 from ._labels import observed_labels, warn_of_one_class
 from ._tasks import n_dimensions, per_task, target_columns, task_names
-from ._validation import HasMethods, check_method_params, safe_indexing
+from ._validation import HasMethods, check_method_params, check_parameters, safe_indexing
 from .metrics import accuracy_score, r2_score
 from .metrics._engine import Labels, warn_of_unscored
+from .nn.words import listed, named, short, suggest
 
 __all__ = ["BasePerTask", "if_heads_have"]
 
+NEEDED = ("fit", "predict", "get_params")
 # What an input must be, rather than what it may be: one head that needs it is enough.
 REQUIREMENTS = {"pairwise", "positive_only"}
 
@@ -52,6 +54,11 @@ def _weight_columns(weight: Any, columns: Sequence[NDArray]) -> list[Any]:
     """Return each task's weights: its column where labels have weights, the same for all where rows have."""
     weight = plain(weight)
     table, shape = np.asarray(weight), (len(columns[0]), len(columns))
+    if weight is not None:
+        with named("sample_weight"):
+            table = table.astype(np.float64)
+    if weight is not None and table.ndim == 0:
+        raise ValueError(f"sample_weight must have shape ({shape[0]},) or {shape}. Got {short(weight)} instead.")
     if table.ndim == 1:
         check_consistent_length(columns[0], table)
     if table.ndim != 2:
@@ -90,6 +97,11 @@ def _has_one_class(head: Any, labels: NDArray) -> bool:
 def _score_head(head: Any, column: Labels, prediction: NDArray, weight: Any) -> float:
     score = accuracy_score if is_classifier(head) else r2_score
     return score(column, prediction, sample_weight=weight)
+
+
+def is_estimator(head: Any) -> bool:
+    """Return whether an object is an estimator that can be cloned and fitted, and not its class."""
+    return not isinstance(head, type) and all(hasattr(head, name) for name in (*NEEDED, "__sklearn_tags__"))
 
 
 def if_heads_have(method: str) -> Callable[[Any], bool]:
@@ -195,7 +207,9 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         predictions = self._by_head("predict", X)
         columns, names, _ = _label_columns(y, self)
         if len(names) != len(self.task_names_) or (hasattr(y, "columns") and names != self.task_names_):
-            raise ValueError(f"y must have the columns {self.task_names_}, one per task. Got {names} instead.")
+            raise ValueError(
+                f"y must have the columns {listed(self.task_names_)}, one per task. Got {listed(names)} instead."
+            )
         check_consistent_length(predictions[0], *columns)
         weights = _weight_columns(sample_weight, columns)
         unscored: dict[str, str] = {}
@@ -231,7 +245,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         if deep and isinstance(self.estimator, dict):
             for name, head in self.estimator.items():
                 params[f"estimator__{name}"] = head
-                nested = head.get_params() if hasattr(head, "get_params") else {}
+                nested = head.get_params() if is_estimator(head) else {}
                 params |= {f"estimator__{name}__{key}": value for key, value in nested.items()}
         return params
 
@@ -266,12 +280,14 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         heads = self.estimator if isinstance(self.estimator, dict) else {"estimator": self.estimator}
         mapping = MethodMapping().add(caller="fit", callee="fit")
         router = MetadataRouter(owner=self).add_self_request(self)
-        return router.add(method_mapping=mapping, **{str(name): head for name, head in heads.items()})
+        known = {str(name): head for name, head in heads.items() if is_estimator(head)}
+        return router.add(method_mapping=mapping, **known)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        heads = [get_tags(head).input_tags for head in self._templates]
-        for name in (field.name for field in fields(tags.input_tags)):
+        # What is no estimator is for `fit` to refuse, in words of its own.
+        heads = [get_tags(head).input_tags for head in self._templates if is_estimator(head)]
+        for name in (field.name for field in fields(tags.input_tags) if heads):
             combine = any if name in REQUIREMENTS else all
             setattr(tags.input_tags, name, combine(getattr(head, name) for head in heads))
         tags.target_tags.multi_output = tags.target_tags.required = True
@@ -282,16 +298,22 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         """The estimators as they were given."""
         return list(self.estimator.values()) if isinstance(self.estimator, dict) else [self.estimator]
 
+    def _validate_params(self) -> None:
+        """Check the parameters by their constraints."""
+        check_parameters(self)
+
     def _heads(self, names: list[str]) -> list[Any]:
         """Return each task's estimator, not yet cloned."""
         heads = per_task(self.estimator, names, "estimator")
         for name, head in zip(names, heads, strict=True):
-            if not (hasattr(head, "fit") and hasattr(head, "predict")):
+            if not is_estimator(head):
+                hint = f": give an instance, {head.__name__}()" if isinstance(head, type) else ""
                 raise ValueError(
-                    f"estimator must have estimators with fit and predict. Got {head!r} for task {name!r}."
+                    "estimator must have estimators as sklearn.base.BaseEstimator makes them, with fit and predict. "
+                    f"Got {short(head)} for task {name!r}{hint}."
                 )
             if is_classifier(self) and not is_classifier(head):
-                raise ValueError(f"{type(self).__name__} needs classifiers. Got {head!r} for task {name!r}.")
+                raise ValueError(f"{type(self).__name__} needs classifiers. Got {short(head)} for task {name!r}.")
         return heads
 
     def _fit_params(
@@ -307,7 +329,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         elif weights:
             unweighted = [n for n, h in zip(names, heads, strict=True) if not has_fit_parameter(h, "sample_weight")]
             if unweighted:
-                raise ValueError(f"sample_weight needs estimators that take it. Those of {unweighted} do not.")
+                raise ValueError(f"sample_weight needs estimators that take it. Those of {listed(unweighted)} do not.")
         return [
             {k: _weight_columns(v, columns)[task] if k.endswith("sample_weight") else v for k, v in own.items()}
             for task, own in enumerate(params)
@@ -330,7 +352,10 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         """Replace an estimator of the dict, or set a parameter of it."""
         owners = [name for name in self.estimator if f"{key}__".startswith(f"{name}__")]
         if not owners:
-            raise ValueError(f"estimator__{key} must name a task of estimator. The tasks are {list(self.estimator)}.")
+            hint = suggest(key.split("__")[0], self.estimator)
+            raise ValueError(
+                f"estimator__{key} must name a task of estimator. The tasks are {listed(self.estimator)}.{hint}"
+            )
         name = max(owners, key=lambda owner: len(str(owner)))
         if key == str(name):
             self.estimator = {**self.estimator, name: value}

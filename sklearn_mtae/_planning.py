@@ -30,6 +30,7 @@ from ._table import Table, is_frame
 from ._validation import check_feature_names, check_features, check_support, check_weights, row_weights
 from ._version import __version__
 from .nn.models import Autoencoder
+from .nn.words import short
 
 EXEMPT = ("checkpoint", "device", "net_params", "verbose")
 """Parameters that a fit goes on without; of `net_params`, it is the callbacks."""
@@ -179,8 +180,8 @@ class Planned(Composed):
             for name, fitted in self._blueprint_of(k).items():
                 if name in self._blueprint and not same(asked[name], fitted):
                     raise ValueError(
-                        f"A fit that goes on needs the parameters that shape the model as they were. {name}={fitted!r} "
-                        f"became {asked[name]!r}; fit from the start with warm_start=False."
+                        "A fit that goes on needs the parameters that shape the model as they were. "
+                        f"{name}={short(fitted)} became {short(asked[name])}; fit from the start with warm_start=False."
                     )
         names = ["_seed", "_optimizer_states", "_loss_states", "n_iter_", "loss_curve_"]
         names += ["validation_scores_", "term_curves_", "task_weights_"]
@@ -209,7 +210,7 @@ class Planned(Composed):
         if reset and issparse(x) and standardized_columns(self._make_likelihood()).any():
             raise TypeError(
                 f"Sparse data was passed for X, which needs likelihoods whose columns are not centred, such as "
-                f"'multinomial' or 'poisson'. Got likelihood={self.likelihood!r}; use X.toarray(), or reduce the "
+                f"'multinomial' or 'poisson'. Got likelihood={short(self.likelihood)}; use X.toarray(), or reduce the "
                 "columns first: sklearn.decomposition.TruncatedSVD takes sparse data."
             )
         return x
@@ -245,7 +246,8 @@ class Planned(Composed):
 
     def _check_values(self, module: Autoencoder, data: Data) -> None:
         """Check the features against their likelihood."""
-        check_support(data.features, module.likelihood, f"likelihood={self.likelihood!r}", "X", self._expanded_names)
+        option = f"likelihood={short(self.likelihood)}"
+        check_support(data.features, module.likelihood, option, "X", self._expanded_names)
 
     def _learn_units(self, module: Autoencoder, data: Data) -> None:
         """Set location and scale of the features."""

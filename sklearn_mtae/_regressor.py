@@ -8,13 +8,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_scalar
 
+from ._columns import UNNAMED
 from ._containers import plain
 from ._limits import Limits, find_range
+from ._making import likelihood_maker
 from ._selected import SelectedMembers
 from ._tasks import per_task, task_names
-from ._validation import StrOptions, check_support, check_targets, resolve
+from ._validation import StrOptions, check_support, check_targets
 from .metrics import r2_score
-from .nn.likelihoods import LIKELIHOODS, Likelihood, Mixed
+from .nn.likelihoods import TASK_LIKELIHOODS, Likelihood, Mixed
+from .nn.words import short, suggest
 
 
 class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
@@ -78,9 +81,10 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory that takes the number of
         components and the number of columns of the encoder's input.
     task_likelihoods : str, callable, dict or list, default="auto"
-        Distribution of a target, given the code: one for all tasks, a dict by the tasks' names, or a list by position.
-        Each is a name as for `likelihood` or a factory. Predicted is its mean, for "bernoulli" a probability. "auto" is
-        "gaussian", or what `member_params` says.
+        Distribution of a target, given the code: one for all tasks, a dict by the tasks' names ("gaussian" for those
+        left out), or a list by position. Each is a name as for `likelihood`, but for "multinomial" and "categorical",
+        or a factory. Predicted is its mean, for "bernoulli" a probability. "auto" is "gaussian", or what
+        `member_params` says.
     sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"
         What the tasks share beyond the code: nothing; experts that each task mixes by a gate of its own (Ma et al.
         2018, doi 10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv
@@ -259,7 +263,7 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
 
     _parameter_constraints: dict = {
         **SelectedMembers._parameter_constraints,
-        "task_likelihoods": [StrOptions({"auto", *LIKELIHOODS}), callable, dict, list, tuple],
+        "task_likelihoods": [StrOptions({"auto", *TASK_LIKELIHOODS}), callable, dict, list, tuple],
     }
     _blueprint_names = (*SelectedMembers._blueprint_names, "task_likelihoods")
 
@@ -506,17 +510,19 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
 
     def _make_task_likelihood(self) -> Likelihood:
         names = self.task_names_
-        options = per_task(self.task_likelihoods, names, "task_likelihoods")
-        for option in options:
-            if not callable(option) and option not in LIKELIHOODS:
+        options = per_task(self.task_likelihoods, names, "task_likelihoods", default=UNNAMED)
+        for name, option in zip(names, options, strict=True):
+            if not callable(option) and not (isinstance(option, str) and option in TASK_LIKELIHOODS):
+                hint = suggest(option, TASK_LIKELIHOODS) if isinstance(option, str) else ""
                 raise ValueError(
-                    f"task_likelihoods must hold names out of {sorted(LIKELIHOODS)} or factories. Got {option!r}."
+                    f"task_likelihoods must hold names out of {sorted(TASK_LIKELIHOODS)} or factories. Got "
+                    f"{short(option)} for task {name!r}.{hint}"
                 )
-        factories = [resolve(option, LIKELIHOODS) for option in options]
+        factories = [likelihood_maker(option, "task_likelihoods") for option in options]
         likelihood = factories[0](len(names)) if len(set(factories)) == 1 else Mixed(factories)
         if likelihood.joint:
             raise ValueError(
-                "task_likelihoods must hold families of single columns, not of rows, as 'multinomial' and "
-                f"'categorical' are. Got {self.task_likelihoods!r} instead."
+                "task_likelihoods must hold families whose columns are drawn one by one, as the tasks are. Got "
+                f"{short(self.task_likelihoods)} instead; for tasks of classes, take MultiTaskVAEClassifier."
             )
         return likelihood

@@ -27,6 +27,7 @@ from .nn.objectives import OBJECTIVES
 from .nn.posteriors import POSTERIORS, quasi_normal
 from .nn.priors import PRIORS
 from .nn.weightings import WEIGHTINGS
+from .nn.words import listed, named, short, suggest_each
 
 N_EPOCHS_KEPT = 7
 """Epochs of a member to choose among: the last one, half of them, a quarter of them ..."""
@@ -111,6 +112,8 @@ class SelectedMembers(BaseMultiTaskVAE):
     # What the members are.
 
     def _member_settings(self, n_members: int) -> list[dict[str, Any]]:
+        if not (self.member_params is None or isinstance(self.member_params, str)):
+            self._check_members(self.member_params)  # of a single model too, which has no use for them
         settings = self._settings_to_try() if n_members > 1 else [{}]
         automatic = {name: value for name, value in SINGLE.items() if is_auto(getattr(self, name))}
         resolved = [{**automatic, **self._without_auto(own)} for own in settings]
@@ -153,15 +156,24 @@ class SelectedMembers(BaseMultiTaskVAE):
             is_bent = self.architecture in TABLES and (is_auto(self.hidden_layer_sizes) or len(self.hidden_layer_sizes))
             tried = [{**settings, "embedding": embedding if is_bent else None} for settings in MEMBER_PARAMS]
             return [{name: v for name, v in own.items() if is_auto(getattr(self, name))} for own in tried]
-        settings = list(self.member_params)
+        return [dict(own) for own in self.member_params] or [{}]
+
+    def _check_members(self, settings: Any) -> None:
+        """Raise an error where what was given are no settings of members."""
+        if not isinstance(settings, list | tuple | np.ndarray):
+            raise TypeError(f"member_params must be a list of dicts of parameters. Got {short(settings)} instead.")
+        known = self.get_params(deep=False)
         for own in settings:
             if not isinstance(own, Mapping):
-                raise ValueError(f"member_params must hold dicts of parameters. Got {own!r} instead.")
-            fixed = FIXED & set(own)
+                raise ValueError(f"member_params must hold dicts of parameters. Got {short(own)} instead.")
+            fixed, unknown = FIXED & set(own), [name for name in own if name not in known]
             if fixed:
                 raise ValueError(f"member_params must leave out {sorted(fixed)}, in which members cannot differ.")
-            clone(self).set_params(**own)._validate_params()
-        return [dict(own) for own in settings] or [{}]
+            if unknown:
+                hint = suggest_each(unknown, set(known) - FIXED)
+                raise ValueError(f"member_params must hold parameters of the estimator. Got {listed(unknown)}.{hint}")
+            with named("member_params"):
+                clone(self).set_params(**own)._validate_params()
 
     def _kept_epochs(self, n_members: int) -> Sequence[int]:
         return [ceil(self.max_iter / 2**j) for j in range(N_EPOCHS_KEPT)] if n_members > 1 else ()

@@ -155,7 +155,7 @@ def find(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Fitted | None:
         If the fit has been recorded.
     """
     record = recording.get()
-    goes_on = estimator.warm_start and estimator.__sklearn_is_fitted__()
+    goes_on = estimator.__sklearn_is_fitted__() and estimator.warm_start
     if goes_on or (record is None and not trained):
         return None
     key = type(estimator), fingerprint(estimator, X, y, sample_weight)

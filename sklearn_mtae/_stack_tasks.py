@@ -12,6 +12,7 @@ from ._containers import plain
 from ._labels import observed_labels
 from ._stack_columns import LARGEST, stack_columns, with_gaps
 from ._tasks import distinct_names, is_missing
+from .nn.words import listed, short
 
 __all__ = ["align_columns", "stack_tasks"]
 
@@ -71,14 +72,14 @@ def stack_tasks(tasks: Mapping[Any, tuple[Any, Any]]) -> tuple[Any, Any]:
            [nan, 7. ]])
     """
     if not isinstance(tasks, Mapping) or not tasks:
-        raise ValueError(f"tasks must be a dict {{name: (X, y)}} with at least one task. Got {tasks!r} instead.")
+        raise ValueError(f"tasks must be a dict {{name: (X, y)}} with at least one task. Got {short(tasks)} instead.")
     distinct_names(tasks, "tasks")
     rows, labels = {}, {}
     for name, task in tasks.items():
         rows[name], labels[name] = _check_task(name, task)
     framed = [name for name, x in rows.items() if hasattr(x, "iloc")]
     if 0 < len(framed) < len(rows):
-        raise ValueError(f"The X of all tasks must be frames, or all arrays. Got frames for {framed} only.")
+        raise ValueError(f"The X of all tasks must be frames, or all arrays. Got frames for {listed(framed)} only.")
     return _stack_frames(rows, labels) if framed else _stack_arrays(rows, labels)
 
 
@@ -147,7 +148,7 @@ def align_columns(X: Any, like: Any) -> Any:
 def _check_task(name: Any, task: Any) -> tuple[Any, Any]:
     """Return the rows of a task, a float array or a frame, and its labels, an array or a series."""
     if not isinstance(task, list | tuple) or len(task) != 2:
-        raise ValueError(f"Task {name!r} must be a pair (X, y). Got {type(task).__name__} instead.")
+        raise ValueError(f"Task {name!r} must be a pair (X, y). Got {short(task)} instead.")
     x, y = _check_rows(name, task[0]), _check_labels(name, task[1])
     if len(x) != len(y):
         raise ValueError(f"X and y of task {name!r} must have the same length. Got {len(x)} and {len(y)}.")
@@ -157,10 +158,12 @@ def _check_task(name: Any, task: Any) -> tuple[Any, Any]:
 def _check_rows(name: Any, x: Any) -> Any:
     if issparse(x) or (hasattr(x, "columns") and not hasattr(x, "iloc")):
         raise TypeError(f"The X of task {name!r} must be an array or a pandas frame. Got {_kind_of(x)} instead.")
+    given = x
     if not hasattr(x, "iloc"):
         x = _as_floats(plain(x), f"The X of task {name!r}")
     if x.ndim != 2:
-        raise ValueError(f"The X of task {name!r} must have two dimensions. Got shape {x.shape} instead.")
+        got = f"shape {x.shape}" if x.ndim else short(given)
+        raise ValueError(f"The X of task {name!r} must have two dimensions. Got {got} instead.")
     if hasattr(x, "columns"):
         _check_unique(f"the X of task {name!r}", x)
     return x
@@ -186,9 +189,11 @@ def _as_floats(x: Any, what: str) -> NDArray:
     flat = array.ravel()
     cells = flat[~is_missing(flat)]
     if array.dtype.kind == "O":
-        strange = next((cell for cell in cells if not isinstance(cell, Real | np.bool_)), None)
-        if strange is not None:
-            raise ValueError(f"{what} must hold numbers; categories must come in pandas frames. Got {strange!r}.")
+        for position in np.flatnonzero(~is_missing(flat)):
+            if not isinstance(flat[position], Real | np.bool_):
+                where = f" in column {position % array.shape[1]}" if array.ndim == 2 else ""
+                got = f"Got {short(flat[position])}{where}."
+                raise ValueError(f"{what} must hold numbers; categories must come in pandas frames. {got}")
     _check_exact(cells, what)
     floats = np.full(flat.shape, np.nan)
     floats[~is_missing(flat)] = cells.astype(np.float64)
@@ -211,7 +216,8 @@ def _check_labels(name: Any, y: Any) -> Any:
     if not hasattr(y, "shape"):
         y = np.asarray(y, dtype=object)  # with strings among them NumPy would write a missing label as "nan"
     if len(y.shape) != 1:
-        raise ValueError(f"The y of task {name!r} must have one dimension. Got shape {tuple(y.shape)} instead.")
+        got = f"shape {tuple(y.shape)}" if y.shape else short(np.asarray(y).item())
+        raise ValueError(f"The y of task {name!r} must have one dimension. Got {got} instead.")
     return y if hasattr(y, "iloc") else _plain(np.asarray(y), f"The y of task {name!r}")
 
 
@@ -230,8 +236,8 @@ def _stack_arrays(rows: dict[Any, NDArray], labels: dict[Any, Any]) -> tuple[NDA
     widths = {name: x.shape[1] for name, x in rows.items()}
     if len(set(widths.values())) > 1:
         raise ValueError(
-            f"Arrays must have as many columns in each task. Got {widths}; pandas frames say by name which columns "
-            "the tasks share."
+            f"Arrays must have as many columns in each task. Got {short(widths)}; pandas frames say by name which "
+            "columns the tasks share."
         )
     columns = [_plain(np.asarray(y), f"The y of task {name!r}") for name, y in labels.items()]
     numbers = all(column.dtype.kind == "f" for column in columns)

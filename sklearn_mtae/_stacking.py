@@ -21,7 +21,7 @@ from ._member import Member
 from ._net import EpochHook, Net, StopTraining
 from ._optimizer import State, VectorAdamW
 from ._stack import Stack, StackedBatches, mean_row, slice_models
-from .nn.loss import Loss, Result, Scales
+from .nn.loss import Loss, Result, Scales, check_gradient
 
 Refused = dict[str, list[Member]]
 """Models that are not trained in a stack, by the reason why."""
@@ -152,6 +152,7 @@ class StackNet(Net):
 
     def _backward(self, result: Result) -> None:
         learned = list(self.module_.learned.values())
+        check_gradient(result)
         gradients = torch.autograd.grad(result.loss.sum(), learned, materialize_grads=True)
         torch._foreach_copy_([parameter.grad for parameter in learned], gradients)  # pyright: ignore[reportPrivateImportUsage]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from ._containers import check_kind, is_missing, plain
+from .nn.words import listed, short, suggest, suggest_each
 
 __all__ = [
     "check_order",
@@ -65,7 +66,7 @@ def target_columns(y: Any) -> list[NDArray]:
     if hasattr(y, "columns"):
         names = list(y.columns)
         if len(set(names)) < len(names):
-            raise ValueError(f"The columns of y must have different names, one per task. Got {names}.")
+            raise ValueError(f"The columns of y must have different names, one per task. Got {listed(names)}.")
         columns = [np.asarray(y[name]) for name in names]
     else:
         array = np.asarray(y)
@@ -83,35 +84,41 @@ def task_position(task: str | int, names: Sequence[str], parameter: str) -> int:
     """Return the position of a task that is given by name or by position."""
     if isinstance(task, str) and task in names:
         return names.index(task)
-    if not isinstance(task, str) and -len(names) <= task < len(names):
+    if isinstance(task, int | np.integer) and -len(names) <= task < len(names):
         return int(task) % len(names)
-    raise ValueError(f"{parameter} must be a task or its position. Got {task!r}; the tasks are {list(names)}.")
+    raise ValueError(
+        f"{parameter} must be a task or its position. Got {short(task)}; the tasks are {listed(names)}."
+        f"{suggest(task, names) if isinstance(task, str) else ''}"
+    )
 
 
-def per_task(option: Any, names: Sequence[str], parameter: str) -> list[Any]:
+def per_task(option: Any, names: Sequence[str], parameter: str, default: Any = None) -> list[Any]:
     """Return an option's value for each task: one for all, a dict by name, or a sequence by position.
 
     Parameters
     ----------
     option : object
-        A dict with a value for each task, a list, tuple or array of values, or one value for all tasks.
+        A dict of values by task, a list, tuple or array of values, or one value for all tasks.
     names : sequence of str
         Names of the tasks.
     parameter : str
         Name of the option, for the errors.
+    default : object, default=None
+        Value of the tasks that a dict leaves out; None is an error.
     """
     if isinstance(option, Mapping):
         values = dict(zip(distinct_names(option, parameter), option.values(), strict=True))
         unknown, absent = [n for n in values if n not in names], [n for n in names if n not in values]
         if unknown:
-            raise ValueError(f"{parameter} names unknown tasks {unknown}. The tasks are {list(names)}.")
-        if absent:
-            raise ValueError(f"{parameter} must have a value for each task. There is none for {absent}.")
-        return [values[name] for name in names]
+            hint = suggest_each(unknown, names)
+            raise ValueError(f"{parameter} names unknown tasks {listed(unknown)}. The tasks are {listed(names)}.{hint}")
+        if absent and default is None:
+            raise ValueError(f"{parameter} must have a value for each task. There is none for {listed(absent)}.")
+        return [values.get(name, default) for name in names]
     if isinstance(option, list | tuple | np.ndarray):
         if len(option) != len(names):
             raise ValueError(
-                f"{parameter} must have one value per task, {len(names)} of them: {list(names)}. Got {len(option)}."
+                f"{parameter} must have one value per task, {len(names)} of them: {listed(names)}. Got {len(option)}."
             )
         return list(option)
     return [option] * len(names)

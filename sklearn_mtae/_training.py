@@ -14,7 +14,8 @@ from ._data import Batches, Data, block_rows
 from ._devices import give_back, is_out_of_memory, living_threads
 from ._interrupts import Interrupts
 from ._member import Member
-from ._net import OWN_NAMES, EpochHook, EpochLog, Net, early_stopping
+from ._net import EpochHook, EpochLog, Net, early_stopping
+from ._net_params import check_made_optimizer
 from ._optimizer import VectorAdamW, dump_optimizer, load_optimizer
 from ._planning import Plan, Planned
 from ._shared_fits import find
@@ -23,6 +24,7 @@ from ._state import Cache
 from .nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
 from .nn.loss import Loss
 from .nn.models import Autoencoder
+from .nn.words import short
 
 
 class Trainable(Planned):
@@ -75,7 +77,9 @@ class Trainable(Planned):
         alone = {"": plan.members} if len(plan.members) == 1 else self._run_stack(plan, task)
         for reason, members in alone.items():
             if reason:
-                warnings.warn(f"{len(members)} members are trained one after the other: {reason}.", stacklevel=2)
+                warnings.warn(
+                    f"{len(members)} members are trained one after the other: {reason.removesuffix('.')}.", stacklevel=2
+                )
             for member in members:
                 plan.net = self._train_alone(member, task, plan)
                 if plan.interrupted is not None and not all(other.history for other in plan.members):
@@ -110,6 +114,7 @@ class Trainable(Planned):
             scheduled=member.scheduled,
             checkpoint=plan.checkpoint,
         ).initialize()
+        check_made_optimizer(net.optimizer_)
         load_optimizer(net, member.optimizer_state)
         failure = self._fit_net(net, member)
         names = ("train_loss", "train_terms", "valid_loss", "task_weights")
@@ -181,16 +186,12 @@ class Trainable(Planned):
     def _net_params_of(self, alpha: float) -> dict[str, Any]:
         """Return the optimiser of a net, with the decay of its weights, and what the user adds to it."""
         own = self.net_params or {}
-        for name in own:
-            parameter = OWN_NAMES.get(name) or OWN_NAMES.get(name.split("__")[0])
-            if parameter:
-                raise ValueError(f"net_params must leave {name!r} out: {type(self).__name__} has {parameter!r} for it.")
         optimizer: dict[str, Any] = {"optimizer": own.get("optimizer", VectorAdamW)}
         decoupled = optimizer["optimizer"] in (VectorAdamW, torch.optim.AdamW)
         if alpha and not decoupled:
             raise ValueError(
                 f"alpha must be 0 with an optimizer other than AdamW, whose weight decay alone is decoupled from the "
-                f"gradient. Got alpha={alpha} and {optimizer['optimizer']!r}."
+                f"gradient. Got alpha={alpha} and {short(optimizer['optimizer'])}."
             )
         if decoupled:
             optimizer["optimizer__weight_decay"] = 0.0
@@ -203,8 +204,6 @@ class Trainable(Planned):
         stop = [] if member.valid is None else [early_stopping(member.patience, member.tol)]
         log = [EpochLog()] if self.verbose else []
         users = (self.net_params or {}).get("callbacks") or []
-        if not isinstance(users, list | tuple):
-            raise ValueError(f"net_params must have a list for 'callbacks'. Got {users!r} instead.")
         return [EpochHook(task.begin_epoch, task.end_epoch), *stop, *log, *users]
 
     def _keep(self, plan: Plan) -> None:

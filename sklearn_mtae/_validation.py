@@ -1,6 +1,8 @@
 """Checks of what users pass; the only place that imports scikit-learn's private names."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -28,8 +30,9 @@ from ._data import Columns, block_rows, blocks
 from ._index import is_mapped
 from ._limits import Limits, Range, check_size
 from ._table import PLAIN, Table, is_frame
-from ._tasks import per_task, target_columns
+from ._tasks import is_missing, per_task, target_columns, task_names
 from .nn.likelihoods import Likelihood
+from .nn.words import alike, listed, named, short, suggest
 
 __all__ = [
     "HasMethods",
@@ -37,11 +40,13 @@ __all__ = [
     "StrOptions",
     "as_numbers",
     "check_cells",
+    "check_codes",
     "check_feature_names",
     "check_features",
     "check_labels",
     "check_method_params",
     "check_out",
+    "check_parameters",
     "check_similarity",
     "check_sizes",
     "check_support",
@@ -54,13 +59,63 @@ __all__ = [
     "safe_indexing",
 ]
 
-Interval, StrOptions = _param_validation.Interval, _param_validation.StrOptions
-HasMethods = _param_validation.HasMethods
+Interval = _param_validation.Interval
 check_method_params, safe_indexing, feature_names = _check_method_params, _safe_indexing, _check_feature_names_in
 
 FLOATS = [np.float64, np.float32]
 LARGEST_WEIGHT = 1e150
 """Largest weight whose sum over rows is finite."""
+REMEDIES = {
+    "X": "Column {name!r} of X must hold numbers. It holds {cell}: if that is a category, name the column "
+    "'categorical' in likelihood, as in likelihood={{{name!r}: 'categorical'}}; if it stands for a missing cell, write "
+    "NaN.",
+    "y": "Task {name!r} of y must hold numbers. It holds {cell}: if that is a class, take MultiTaskVAEClassifier; if "
+    "it stands for a missing label, write NaN.",
+    "Z": "Column {name!r} of Z must hold numbers. It holds {cell}.",
+}
+"""What an error says of a cell that is no number, and what to do about it."""
+
+
+class StrOptions(_param_validation.StrOptions):
+    """A str among some, which errors list in order."""
+
+    def __str__(self) -> str:
+        return f"a str among {{{', '.join(map(repr, sorted(self.options)))}}}"
+
+
+class HasMethods(_param_validation.HasMethods):
+    """An object that has some methods; not its class."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Return whether a value is one."""
+        return not isinstance(val, type) and super().is_satisfied_by(val)
+
+
+def check_parameters(estimator: BaseEstimator) -> None:
+    """Raise scikit-learn's error for the first parameter that its constraints do not allow.
+
+    The value is shown in short, and what may have been meant is asked for.
+    """
+    for name, value in estimator.get_params(deep=False).items():
+        own = [_param_validation.make_constraint(one) for one in estimator._parameter_constraints.get(name, ())]
+        if own and not any(one.is_satisfied_by(value) for one in own):
+            *others, last = (re.sub(r"sklearn_mtae\.[\w.]*\.", "sklearn_mtae.", str(one)) for one in own)
+            allowed = f"{', '.join(others)} or {last}" if others else last
+            raise _param_validation.InvalidParameterError(
+                f"The {name!r} parameter of {type(estimator).__name__} must be {allowed}. Got {short(value)} instead."
+                f"{_hint(name, value, own)}"
+            )
+
+
+def _hint(name: str, value: Any, constraints: Sequence[Any]) -> str:
+    """Return what may have been meant by a value that is not allowed, with a space before it."""
+    if isinstance(value, str):
+        return suggest(value, [option for one in constraints for option in getattr(one, "options", ())])
+    if isinstance(value, type) and any(isinstance(one, HasMethods) for one in constraints):
+        return f" Did you mean an instance, {value.__name__}()?"
+    if isinstance(value, Integral) and name.endswith("_sizes"):
+        return f" Did you mean ({value},)?"
+    return ""
 
 
 def resolve(option: str | Callable[..., Any], table: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
@@ -70,16 +125,18 @@ def resolve(option: str | Callable[..., Any], table: Mapping[str, Callable[..., 
 
 def check_sizes(sizes: Any, parameter: str) -> tuple[int, ...]:
     """Return the widths of hidden layers."""
+    if isinstance(sizes, Mapping | set | frozenset):
+        raise TypeError(f"{parameter} must be a list or a tuple, whose order counts. Got {short(sizes)} instead.")
     widths = tuple(sizes)
     if not all(isinstance(width, Integral) and int(width) >= 1 for width in widths):
-        raise ValueError(f"{parameter} must hold integers >= 1. Got {sizes!r} instead.")
+        raise ValueError(f"{parameter} must hold integers >= 1. Got {short(sizes)} instead.")
     return tuple(int(width) for width in widths)
 
 
 def check_feature_names(estimator: BaseEstimator, X: Any) -> None:
     """Learn the number of X's columns, and their names where it has names, whatever they hold."""
     if not hasattr(X, "columns"):
-        X = check_array(X, dtype=None, ensure_all_finite=False, accept_sparse="csr")
+        X = check_array(X, dtype=None, ensure_all_finite=False, accept_sparse="csr", input_name="X")
     validate_data(estimator, X, reset=True, skip_check_array=True)
 
 
@@ -104,10 +161,11 @@ def check_features(
         check_array(cells_of(x), dtype=FLOATS, ensure_all_finite="allow-nan", estimator=estimator)
         return x
     check = {"dtype": FLOATS, "ensure_all_finite": _finite(X), "accept_sparse": "csr"}
-    if hasattr(X, "columns"):
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return check_array(as_numbers(X), estimator=estimator, input_name="X", **check)
-    x = validate_data(estimator, as_numbers(X), reset=reset, **check)
+    with named("X"), _naming_cells("X", lambda: _feature_columns(X)):
+        if hasattr(X, "columns"):
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+            return check_array(as_numbers(X), estimator=estimator, input_name="X", **check)
+        x = validate_data(estimator, as_numbers(X), reset=reset, **check)
     return _check_blocks(x, "X", type(estimator).__name__) if is_mapped(X) else x
 
 
@@ -128,6 +186,47 @@ def as_numbers(X: Any) -> Any:
     return np.stack([numbers(column, f"column {name!r}") for column, name in zip(cells.T, names, strict=True)], axis=1)
 
 
+@contextmanager
+def _naming_cells(array: str, columns: Callable[[], Sequence[tuple[Any, NDArray]]]) -> Iterator[None]:
+    """Let the error of strings that cannot be cast to floats within name the column and the cell, and give the remedy.
+
+    `array` is a key of `REMEDIES`, and `columns` gives the names and cells of the columns.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        for name, column in columns():
+            for cell in column[~is_missing(column)] if column.dtype.kind in "OUS" else ():
+                if isinstance(cell, str | bytes) and not _is_number(cell):
+                    remedy = REMEDIES[array].format(name=name, cell=short(cell))
+                    raise alike(error)(f"{remedy} ({error})") from error
+        raise
+
+
+def _is_number(cell: str | bytes) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _feature_columns(X: Any) -> list[tuple[Any, NDArray]]:
+    """Return the names and cells of X's columns, of what is a table."""
+    if issparse(X) or not hasattr(X, "__len__"):
+        return []
+    array = np.asarray(X) if hasattr(X, "dtype") or hasattr(X, "columns") else np.asarray(X, dtype=object)
+    if array.ndim != 2:
+        return []
+    return list(zip(getattr(X, "columns", range(array.shape[1])), array.T, strict=True))
+
+
+def _label_columns(y: Any) -> list[tuple[Any, NDArray]]:
+    """Return the names and cells of y's columns, of what is a table."""
+    dimensions = 2 if hasattr(y, "columns") else np.ndim(np.asarray(y, dtype=object))
+    return list(zip(task_names(y), target_columns(y), strict=True)) if dimensions in (1, 2) else []
+
+
 def _finite(array: Any) -> str | bool:
     """Return whether scikit-learn is to look for infinite values; in some layouts it copies an array to do so."""
     return False if is_mapped(array) else "allow-nan"
@@ -140,6 +239,15 @@ def _check_blocks(array: NDArray, name: str, estimator: str | None = None) -> ND
     return array
 
 
+def check_codes(Z: Any, n_components: int) -> NDArray:
+    """Return codes as a float array of shape (n_rows, n_components)."""
+    with named("Z"), _naming_cells("Z", lambda: _feature_columns(Z)):
+        codes = check_array(as_numbers(plain(Z)), dtype=FLOATS, input_name="Z")
+    if codes.shape[1] != n_components:
+        raise ValueError(f"Z must have {n_components} columns, one per component. Got {codes.shape[1]} instead.")
+    return codes
+
+
 def check_cells(cells: Sequence, table: Table | None) -> Any:
     """Return the values of a row's cells as floats of shape (1, n_columns), categories coded."""
     row = np.array([list(cells)], dtype=object)
@@ -149,9 +257,11 @@ def check_cells(cells: Sequence, table: Table | None) -> Any:
 def check_targets(y: Any, X: NDArray, names: Sequence[str]) -> NDArray:
     """Return y as a float array of shape (n_rows, n_tasks) with NaN where a label is missing."""
     columns = target_columns(y)
-    if any(column.dtype.kind not in PLAIN for column in columns):
-        y = np.stack([numbers(column, f"task {name!r}") for column, name in zip(columns, names, strict=True)], axis=1)
-    targets = check_array(y, ensure_2d=False, dtype=FLOATS, ensure_all_finite=_finite(y), input_name="y")
+    with named("y"), _naming_cells("y", lambda: _label_columns(y)):
+        if any(column.dtype.kind not in PLAIN for column in columns):
+            owned = zip(columns, names, strict=True)
+            y = np.stack([numbers(column, f"task {name!r}") for column, name in owned], axis=1)
+        targets = check_array(y, ensure_2d=False, dtype=FLOATS, ensure_all_finite=_finite(y), input_name="y")
     check_consistent_length(X, targets)
     if is_mapped(y):
         _check_blocks(targets, "y")
@@ -190,9 +300,12 @@ def _needs(array: str, low: float, high: float) -> str:
 
 def check_task_weights(weights: Any, names: Sequence[str]) -> NDArray:
     """Return the weights of the tasks, given by name or by position."""
-    values = np.asarray(per_task(weights, names, "task_weighting"))
+    with named("task_weighting"):
+        values = np.asarray(per_task(weights, names, "task_weighting"))
     if values.ndim != 1 or values.dtype.kind not in "iuf" or not np.all(np.isfinite(values) & (values >= 0)):
-        raise ValueError(f"task_weighting must hold {len(names)} finite weights >= 0, one per task. Got {weights!r}.")
+        raise ValueError(
+            f"task_weighting must hold {len(names)} finite weights >= 0, one per task. Got {short(weights)} instead."
+        )
     return values.astype(np.float64)
 
 
@@ -201,10 +314,11 @@ def check_similarity(similarity: Any, names: Sequence[str]) -> NDArray:
     if hasattr(similarity, "columns") and hasattr(similarity, "loc"):
         axes = (list(map(str, similarity.index)), list(map(str, similarity.columns)))
         if any(sorted(axis) != sorted(names) for axis in axes):
-            raise ValueError(f"task_similarity must name the tasks {list(names)} on both axes. Got {axes}.")
+            raise ValueError(f"task_similarity must name the tasks {listed(names)} on both axes. Got {short(axes)}.")
         order = [[axis.index(name) for name in names] for axis in axes]
         similarity = np.asarray(similarity)[np.ix_(*order)]
-    values = check_array(similarity, dtype=np.float64, input_name="task_similarity")
+    with named("task_similarity"):
+        values = check_array(similarity, dtype=np.float64, input_name="task_similarity")
     if values.shape != (len(names), len(names)):
         raise ValueError(f"task_similarity must have shape ({len(names)}, {len(names)}). Got {values.shape} instead.")
     for s, t in np.argwhere(~np.isclose(values, values.T)):
@@ -241,7 +355,11 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
     """
     if sample_weight is None:
         return None
-    sample_weight = plain(sample_weight)
+    with named("sample_weight"):
+        return _check_weights(plain(sample_weight), X, y)
+
+
+def _check_weights(sample_weight: Any, X: NDArray, y: NDArray | None) -> NDArray:
     if isinstance(sample_weight, np.ndarray):
         check_kind(sample_weight.ravel(), "sample_weight")
     if y is not None and len(getattr(sample_weight, "shape", ())) == 2:

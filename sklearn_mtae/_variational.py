@@ -18,8 +18,9 @@ from ._diagnosis import Diagnosed
 from ._filled import put
 from ._index import evenly
 from ._limits import find_range
+from ._making import function_of, make, make_prior
 from ._parts import DTYPES
-from ._validation import Interval, StrOptions, check_cells, check_support, resolve
+from ._validation import Interval, StrOptions, check_cells, check_support
 from .nn.importance import Draws, draw
 from .nn.models import VAE, Autoencoder, Output
 from .nn.objectives import OBJECTIVES
@@ -27,6 +28,7 @@ from .nn.posteriors import POSTERIORS, NormalPosterior, quasi_normal
 from .nn.priors import PRIORS, Prior
 from .nn.random import seeded
 from .nn.schedules import SCHEDULES
+from .nn.words import listed, named, short, suggest_each
 
 N_RESAMPLED = 1000
 """Rows that are drawn at once under conditions, from one set of weighted codes."""
@@ -191,10 +193,10 @@ class BaseVAE(Diagnosed):
         return draw(module, x, noise, self._seed)
 
     def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
-        objective = resolve(self.objective, OBJECTIVES)
+        objective = function_of(self.objective, OBJECTIVES, "objective")
         if self.free_bits and not getattr(objective, "has_divergence", True):
             raise ValueError(
-                f"free_bits needs objective 'elbo' or 'mmd', whose rate is a divergence. Got {self.objective!r}."
+                f"free_bits needs objective 'elbo' or 'mmd', whose rate is a divergence. Got {short(self.objective)}."
             )
         own = {"objective": objective, "beta": self._resolve_beta(), "free_bits": self.free_bits}
         return {**super()._loss_parts(module), **own}
@@ -209,18 +211,20 @@ class BaseVAE(Diagnosed):
 
     def _resolve_beta(self) -> float | Callable[[float], float]:
         """Return the weight of the rate, or the function that gives it."""
-        return SCHEDULES[self.beta] if isinstance(self.beta, str) else self.beta
+        is_function = isinstance(self.beta, str) or callable(self.beta)
+        return function_of(self.beta, SCHEDULES, "beta") if is_function else self.beta  # type: ignore[return-value]
 
     def _variational_parts(self, n_extra: int = 0) -> dict[str, Any]:
         """Return the parts of a variational model, with so many components beyond those of the features."""
         likelihood = self._make_likelihood()
-        posterior = resolve(self.posterior, POSTERIORS)(self.n_components + n_extra)
+        posterior = make(self.posterior, POSTERIORS, "posterior", self.n_components + n_extra)
         if n_extra and posterior.n_params != 2:
             raise ValueError(
-                f"sharing with components of the tasks' own needs posterior='normal'. Got {self.posterior!r} instead."
+                f"sharing with components of the tasks' own needs posterior='normal'. Got {short(self.posterior)} "
+                "instead."
             )
         encoder, decoder = self._make_coders(posterior.n_params, likelihood.n_params)
-        prior = resolve(self.prior, PRIORS)(self.n_components + n_extra, self._n_columns)
+        prior = make_prior(self.prior, self.n_components + n_extra, self._n_columns)
         return {
             "encoder": encoder,
             "decoder": decoder,
@@ -272,14 +276,19 @@ class BaseVAE(Diagnosed):
         """Return the row of the given cells, NaN elsewhere."""
         names = list(self._names_in)
         if not isinstance(conditions, Mapping):
-            raise TypeError(f"conditions must be a dict from columns of X to values. Got {conditions!r} instead.")
+            raise TypeError(f"conditions must be a dict from columns of X to values. Got {short(conditions)} instead.")
         unknown = [name for name in conditions if name not in names]
         if unknown:
-            raise ValueError(f"conditions must name columns of X. Got {unknown}; the columns are {names}.")
+            raise ValueError(
+                f"conditions must name columns of X. Got {listed(unknown)}; the columns are {listed(names)}."
+                f"{suggest_each(unknown, names)}"
+            )
         cells = [conditions.get(name, np.nan) for name in names]
-        row = check_cells(cells, self._table)
+        with named("conditions"):
+            row = check_cells(cells, self._table)
         check_support(find_range(row), self._limits, "conditions", "the column", self._expanded_names)
         return row
 
     def _new_seed(self, random_state: Any) -> int:
-        return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+        with named("random_state"):
+            return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))

@@ -50,7 +50,7 @@ def test_number_of_features(estimator, table):
         ({"batch_size": 0}, "'batch_size' parameter"),
         ({"device": "abacus"}, "device='abacus'"),
         ({"net_params": {"lr": 0.1}}, "net_params must leave 'lr' out: .* has 'learning_rate_init' for it"),
-        ({"net_params": {"optimiser": None}}, "unexpected argument"),
+        ({"net_params": {"optimiser": None}}, r"net_params must hold .* Got 'optimiser'. Did you mean 'optimizer'"),
     ],
 )
 def test_parameters(estimator, table, parameters, message):

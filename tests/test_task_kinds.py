@@ -113,7 +113,6 @@ def test_counts_as_features():
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"visits": "poisson"}, r"task_likelihoods must have a value for each task. There is none for \['returned',"),
         ({**NAMES, "age": "gaussian"}, r"task_likelihoods names unknown tasks \['age'\]. The tasks are \['visits',"),
         (["poisson", "bernoulli"], "task_likelihoods must have one value per task, 3 of them"),
         (["poisson", "bernoulli", "cauchy"], r"names out of \['bernoulli',.*Got 'cauchy'"),

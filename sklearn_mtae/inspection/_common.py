@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mtae.nn import words
+
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
 """Colours that the colour-blind tell apart (Okabe and Ito 2008); the last one is too pale for a line."""
 GREY = "0.75"
@@ -36,7 +38,7 @@ def check_can(estimator: Any, *methods: str) -> None:
     """Raise an error where an estimator lacks a method or is not fitted."""
     for method in methods:
         if not hasattr(estimator, method):
-            raise ValueError(f"estimator must have the method {method!r}. Got {estimator!r}, which has not.")
+            raise ValueError(f"estimator must have the method {method!r}. Got {words.short(estimator)}, which has not.")
     check_is_fitted(estimator)
 
 
@@ -53,7 +55,7 @@ def check_components(components: Any, n_components: int) -> list[int]:
     if not chosen or not all(isinstance(number, int) and 0 <= number < n_components for number in chosen):
         raise ValueError(
             f"components must be numbers from 0 to {n_components - 1}: the codes have {n_components} columns. Got "
-            f"{components!r} instead."
+            f"{words.short(components)} instead."
         )
     return chosen
 
@@ -65,7 +67,10 @@ def check_features(features: Any, names: Sequence[str]) -> list[int]:
     places = {**{place: place for place in range(len(names))}, **{name: place for place, name in enumerate(names)}}
     unknown = [feature for feature in features if feature not in places]
     if unknown or not len(features):
-        raise ValueError(f"features must be names or numbers of columns, {list(names)}. Got {list(features)} instead.")
+        raise ValueError(
+            f"features must be names or numbers of columns, {words.listed(names)}. Got {words.listed(features)} "
+            "instead."
+        )
     return [places[feature] for feature in features]
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_mtae.nn import words
+
 from ._common import one_axes, pyplot
 
 MISSING = "#F7C99B"
@@ -20,7 +22,7 @@ def check_image_shape(image_shape: Any, n_features: int) -> tuple[int, ...]:
     if len(shape) not in (2, 3) or np.prod(shape) != n_features or shape[2:] not in ((), (3,), (4,)):
         raise ValueError(
             "image_shape must be (height, width), or (height, width, 3) of colours, and have as many cells as X has "
-            f"columns, {n_features}. Got {image_shape!r} instead."
+            f"columns, {n_features}. Got {words.short(image_shape)} instead."
         )
     return shape
 

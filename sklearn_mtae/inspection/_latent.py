@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
 from sklearn_mtae._tasks import n_dimensions, target_columns
+from sklearn_mtae.nn import words
 
 from ._columns import Column, class_name, read_column
 from ._common import GREY, OUTSIDE, PALETTE, check_can, check_components, last_step, one_axes, pyplot, short
@@ -132,7 +133,7 @@ class LatentDisplay:
         codes, deviation = _encode(estimator, X, std)
         chosen = check_components(components, codes.shape[1])
         if len(chosen) != 2:
-            raise ValueError(f"components must be two numbers. Got {components!r} instead.")
+            raise ValueError(f"components must be two numbers. Got {words.short(components)} instead.")
         check_consistent_length(codes, y)
         parts = {"codes": codes[:, chosen], "std": None if deviation is None else deviation[:, chosen]}
         return cls(**parts, y=y, components=tuple(chosen)).plot(ax=ax, **kwargs)
@@ -229,7 +230,9 @@ def _encode(estimator: Any, X: Any, with_std: bool) -> tuple[NDArray, NDArray | 
         return np.asarray(estimator.transform(X)), None
     before, final = last_step(estimator)
     if "return_std" not in signature(final.transform).parameters:
-        raise ValueError(f"std=True needs an estimator whose codes are distributions. Got {final!r} instead.")
+        raise ValueError(
+            f"std=True needs an estimator whose codes are distributions. Got {words.short(final)} instead."
+        )
     codes, deviation = final.transform(X if before is None else before.transform(X), return_std=True)
     return np.asarray(codes), np.asarray(deviation)
 

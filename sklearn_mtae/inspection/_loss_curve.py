@@ -7,6 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_mtae.nn import words
+
 from ._common import GREY, OUTSIDE, PALETTE, check_can, last_step, many_axes, pyplot, short
 
 MOST_TASKS = 12
@@ -100,7 +102,9 @@ class LossCurveDisplay:
         final = last_step(estimator)[1]
         check_can(final)
         if not hasattr(final, "term_curves_"):
-            raise ValueError(f"estimator must be an autoencoder of this package, or end in one. Got {final!r} instead.")
+            raise ValueError(
+                f"estimator must be an autoencoder of this package, or end in one. Got {words.short(final)} instead."
+            )
         held_out = [-score for score in final.validation_scores_]
         return cls(loss=final.loss_curve_, terms=final.term_curves_, validation_loss=held_out).plot(ax=ax, **kwargs)
 

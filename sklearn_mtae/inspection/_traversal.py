@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 
 from sklearn_mtae._data import describe
+from sklearn_mtae.nn import words
 
 from ._columns import column_names, to_numbers
 from ._common import GREY, PALETTE, add_legend, check_can, check_components, label_sides, many_axes, pyplot, short
@@ -146,7 +147,7 @@ class TraversalDisplay:
         check_can(estimator, "transform", "inverse_transform")
         check_scalar(n_steps, "n_steps", Integral, min_val=2)
         if np.shape(limits) != (2,) or not 0 <= limits[0] < limits[1] <= 1:
-            raise ValueError(f"limits must be two quantiles, 0 <= low < high <= 1. Got {limits!r} instead.")
+            raise ValueError(f"limits must be two quantiles, 0 <= low < high <= 1. Got {words.short(limits)} instead.")
         table = to_numbers(X)
         if image_shape is not None:
             check_image_shape(image_shape, table.shape[1])

@@ -12,6 +12,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_mtae._containers import plain
 from sklearn_mtae._tasks import is_missing, target_columns, task_names
+from sklearn_mtae.nn.words import listed, named, short
 
 Average = Literal["raw_values", "uniform_average"]
 
@@ -56,7 +57,7 @@ def score_tasks(
     Warns of the tasks without a score, by name and with the reason.
     """
     if multioutput not in ("raw_values", "uniform_average"):
-        raise ValueError(f"multioutput must be 'raw_values' or 'uniform_average'. Got {multioutput!r} instead.")
+        raise ValueError(f"multioutput must be 'raw_values' or 'uniform_average'. Got {short(multioutput)} instead.")
     truths = target_columns(y_true)
     check_shapes(truths, predictions)
     if per_task is not None and len(per_task) != len(truths):
@@ -126,7 +127,8 @@ def _weights(sample_weight: ArrayLike | None, n_rows: int, n_tasks: int) -> Sequ
     """Return the weights of each task's labels."""
     if sample_weight is None:
         return [None] * n_tasks
-    weight = np.asarray(plain(sample_weight), dtype=np.float64)
+    with named("sample_weight"):
+        weight = np.asarray(plain(sample_weight), dtype=np.float64)
     if weight.shape not in ((n_rows,), (n_rows, n_tasks)):
         raise ValueError(f"sample_weight must have shape ({n_rows},) or ({n_rows}, {n_tasks}). Got {weight.shape}.")
     return [weight] * n_tasks if weight.ndim == 1 else list(weight.T)
@@ -186,7 +188,7 @@ def labels_of(labels: Sequence | None, n_tasks: int) -> list[NDArray | None]:
         return [None] * n_tasks
     per_task = [labels] if n_tasks == 1 and np.ndim(labels[0]) == 0 else list(labels)
     if len(per_task) != n_tasks or any(np.ndim(classes) != 1 for classes in per_task):
-        raise ValueError(f"labels must hold one array of classes for each of the {n_tasks} tasks. Got {labels!r}.")
+        raise ValueError(f"labels must hold one array of classes for each of the {n_tasks} tasks. Got {short(labels)}.")
     return [_typed(np.asarray(classes)) for classes in per_task]
 
 
@@ -195,11 +197,13 @@ def _align(truth: NDArray, columns: NDArray, labels: NDArray | None) -> tuple[ND
     known = np.unique(truth) if labels is None else labels
     if columns.shape[1] != len(known):
         raise ValueError(
-            f"y_pred must have a column for each class. Got {columns.shape[1]} for {known.tolist()}; `labels` names "
-            "classes that y_true lacks."
+            f"y_pred must have a column for each class. Got {columns.shape[1]} for {listed(known.tolist())}; `labels` "
+            "names classes that y_true lacks."
         )
     if (known.dtype.kind in "US") != (truth.dtype.kind in "US"):
-        raise ValueError(f"labels and y_true must be of one type. Got {known.tolist()} and {truth[:3].tolist()} ...")
+        raise ValueError(
+            f"labels and y_true must be of one type. Got {listed(known.tolist())} and {truth[:3].tolist()} ..."
+        )
     classes = np.union1d(known, truth)
     aligned = np.zeros((len(truth), len(classes)), dtype=columns.dtype)
     aligned[:, np.searchsorted(classes, known)] = columns

@@ -1,6 +1,7 @@
 """Scorers of tables with missing labels, for searches and cross-validation."""
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from sklearn_mtae._tasks import check_order, target_columns, task_names, task_position
+from sklearn_mtae.nn.words import short, suggest
 
 from ._engine import Labels, check_shapes, labels_of, probabilities
 from ._scores import METRICS, Metric
@@ -48,8 +50,9 @@ def make_task_scorer(metric: str | Callable[..., float], task: str | int | None 
     >>> make_task_scorer("mae", task="y1")(model, x, [[0, 1], [1, None], [2, None], [3, -2]])
     -1.0
     """
-    if not callable(metric) and metric not in METRICS:
-        raise ValueError(f"metric must be one of {list(METRICS)} or a function. Got {metric!r} instead.")
+    if not callable(metric) and not (isinstance(metric, str) and metric in METRICS):
+        hint = suggest(metric, METRICS) if isinstance(metric, str) else ""
+        raise ValueError(f"metric must be one of {list(METRICS)} or a function. Got {short(metric)} instead.{hint}")
     return _TaskScorer(metric, task)
 
 
@@ -77,7 +80,9 @@ class _TaskScorer:
         if metric in METRICS.values():  # our own name the tasks
             y = Labels(dict(zip(names, truths, strict=True)))
         score = metric.function(y, prediction, multioutput="uniform_average", **options)
-        return score if metric.greater_is_better else -score
+        if not isinstance(score, Real):
+            raise TypeError(f"metric must return a number. Got {short(self.metric)}, which returned {short(score)}.")
+        return float(score) if metric.greater_is_better else -float(score)
 
     def __repr__(self) -> str:
         metric = getattr(self.metric, "__name__", self.metric)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn import metrics as complete
 
 from sklearn_mtae._tasks import target_columns
+from sklearn_mtae.nn.words import short
 
 from ._engine import (
     Average,
@@ -305,7 +306,7 @@ def roc_auc_score(
     1.0
     """
     if multi_class not in ("ovr", "ovo"):
-        raise ValueError(f"multi_class must be 'ovr' or 'ovo'. Got {multi_class!r} instead.")
+        raise ValueError(f"multi_class must be 'ovr' or 'ovo'. Got {short(multi_class)} instead.")
     n_tasks = len(target_columns(y_true))
     per_task, tasks = labels_of(labels, n_tasks), probabilities(y_pred, n_tasks)
     score = partial(class_roc_auc, multi_class=multi_class)

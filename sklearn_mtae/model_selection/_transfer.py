@@ -23,6 +23,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_mtae._autoencoder import AutoencoderTransformer
 from sklearn_mtae._classifier import MultiTaskVAEClassifier
+from sklearn_mtae._columns import UNNAMED
 from sklearn_mtae._labels import find_classes, is_by_class, observed_labels
 from sklearn_mtae._per_task import PerTaskClassifier, PerTaskRegressor
 from sklearn_mtae._regressor import MultiTaskVAERegressor
@@ -31,6 +32,7 @@ from sklearn_mtae._validation import safe_indexing
 from sklearn_mtae.metrics import METRICS
 from sklearn_mtae.metrics._engine import Labels
 from sklearn_mtae.metrics._scorer import respond
+from sklearn_mtae.nn.words import short, suggest
 
 from ._conflicts import MIN_OVERLAP, Transfer, label_overlap, measure_transfer
 from ._split import TaskKFold, TaskShuffleSplit, _check_parts, _labelled
@@ -284,17 +286,18 @@ def _kind(estimator: Any) -> _Kind:
     for base, kind in KINDS.items():
         if isinstance(estimator, base):
             return kind
-    raise ValueError(f"estimator must be one of {[base.__name__ for base in KINDS]}. Got {estimator!r} instead.")
+    raise ValueError(f"estimator must be one of {[base.__name__ for base in KINDS]}. Got {short(estimator)} instead.")
 
 
 def _check(estimator: Any, X: Any, Y: Any, scoring: str | None) -> str:
     """Raise an error where the report cannot be made; return the name of the score."""
     scoring = _kind(estimator).scoring if scoring is None else scoring
-    if scoring not in METRICS:
-        raise ValueError(f"scoring must be one of {list(METRICS)}. Got {scoring!r} instead.")
+    if not isinstance(scoring, str) or scoring not in METRICS:
+        hint = suggest(scoring, METRICS)
+        raise ValueError(f"scoring must be one of {list(METRICS)}. Got {short(scoring)} instead.{hint}")
     method = METRICS[scoring].response_method
     if not hasattr(estimator, method):
-        raise ValueError(f"scoring={scoring!r} needs an estimator with {method}. Got {estimator!r} instead.")
+        raise ValueError(f"scoring={scoring!r} needs an estimator with {method}. Got {short(estimator)} instead.")
     check_consistent_length(X, *target_columns(Y))
     if len(task_names(Y)) < 2:
         raise ValueError(f"Y must have two tasks or more. Got {len(task_names(Y))} instead.")
@@ -405,7 +408,7 @@ def _own_options(model: Any, names: list[str], task: int, labels: NDArray) -> di
     if isinstance(model.task_weighting, Mapping) or np.ndim(model.task_weighting) == 1:
         own["task_weighting"] = "equal"
     if hasattr(model, "task_likelihoods"):
-        own["task_likelihoods"] = per_task(model.task_likelihoods, names, "task_likelihoods")[task]
+        own["task_likelihoods"] = per_task(model.task_likelihoods, names, "task_likelihoods", default=UNNAMED)[task]
     if hasattr(model, "class_weight"):
         own["class_weight"] = _own_class_weight(model.class_weight, names, task, labels)
     return own

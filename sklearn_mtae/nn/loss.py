@@ -1,7 +1,9 @@
 """The loss: an objective's named terms, weighed into one number."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from math import isfinite
+from numbers import Real
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from .models import Autoencoder, MultiTaskVAE, Output
 from .objectives import Objective
 from .weightings import Weighting
+from .words import ask, check_shape, listed, short
 
 
 class Scales(NamedTuple):
@@ -120,12 +123,11 @@ class Loss(nn.Module):
         scales : Scales or None
             Weights of the terms; None is those at the end of the training.
         """
-        terms = self.objective(output)
-        if not isinstance(terms, dict) or not terms:
-            raise TypeError(f"objective must return a dict of named terms, one value per row. Got {terms!r} instead.")
+        terms = check_terms(ask(self.objective, "objective", output), output)
         if self.penalty is not None and model.training:
             code = output.z if output.q is None else output.q.mean
-            terms["penalty"] = self.penalty(model.encode, output.inputs, code, model.generator)
+            penalty = ask(self.penalty, "penalty", model.encode, output.inputs, code, model.generator)
+            terms["penalty"] = check_shape(penalty, code.shape[:1], "penalty", "a value for each row")
         if label_weight is not None:
             terms["tasks"] = terms["tasks"] * label_weight
         means = {name: self._mean(term, weight) for name, term in terms.items()}
@@ -156,7 +158,7 @@ class Loss(nn.Module):
 
     def scales(self, progress: float = 1.0) -> Scales:
         """Return the weights of the terms when a part of the training from 0 to 1 is done."""
-        beta = self.beta(progress) if callable(self.beta) else self.beta
+        beta = check_weight(ask(self.beta, "beta", progress), progress) if callable(self.beta) else self.beta
         return Scales(self.reconstruction_weight, beta, self.penalty_weight)
 
     def _coefficients(self, terms: Iterable[str], scales: Scales) -> dict[str, float | Tensor]:
@@ -176,6 +178,7 @@ class Loss(nn.Module):
 
     def backward(self, result: Result, model: Autoencoder) -> None:
         """Accumulate the gradients of a training step."""
+        check_gradient(result)
         if self.weighting is None:
             result.loss.backward()
         else:
@@ -212,6 +215,45 @@ class Loss(nn.Module):
     def _scale(mean: Tensor, coefficient: float | Tensor) -> Tensor:
         # Small networks are bound by the number of kernels: a product with 1 costs as much as a layer's activation.
         return mean if not isinstance(coefficient, Tensor) and coefficient == 1 else coefficient * mean
+
+
+def check_terms(terms: Any, output: Output | None) -> dict[str, Tensor]:
+    """Return what an objective returned; raise an error where it is no dict of terms with a value for each row."""
+    if not isinstance(terms, dict) or not terms:
+        raise TypeError(f"objective must return a dict of named terms, one value per row. Got {short(terms)} instead.")
+    if output is None:
+        return terms
+    of_tasks = output.y_log_prob
+    if of_tasks is not None and "tasks" not in terms:
+        raise ValueError(
+            "objective must return the term 'tasks', of shape (n_rows, n_tasks), where a model has tasks. Got "
+            f"{listed(terms)} alone."
+        )
+    n_rows = output.inputs.shape[:1]
+    shapes = {} if of_tasks is None else {"tasks": (*n_rows, of_tasks.shape[-1])}
+    for name, term in terms.items():
+        check_shape(term, shapes.get(name, n_rows), f"objective[{name!r}]", "a value for each row")
+    return terms
+
+
+def check_gradient(result: Result) -> None:
+    """Raise an error where a loss does not depend on what the model computes."""
+    if not result.loss.requires_grad:
+        raise ValueError(
+            "objective must return terms that depend on the model's output, to learn from. Got "
+            f"{listed(result.means)}, none of which has a gradient."
+        )
+
+
+def check_weight(weight: Any, progress: float) -> float | Tensor:
+    """Return the weight that `beta` gives; raise an error where it is no finite number >= 0."""
+    number = float(weight) if isinstance(weight, Real) else None
+    if number is not None and isfinite(number) and number >= 0:
+        return number
+    if number is None and getattr(weight, "shape", None) == ():
+        return weight  # type: ignore[return-value]  # a tensor, whose value lies on its device
+    error = TypeError if number is None else ValueError
+    raise error(f"beta must return a finite weight >= 0. Got {short(weight)} for a progress of {progress:g} instead.")
 
 
 def disagreement(model: MultiTaskVAE, output: Output) -> Tensor:

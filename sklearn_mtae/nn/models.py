@@ -15,6 +15,7 @@ from .likelihoods import Likelihood
 from .posteriors import NormalPosterior, Posterior
 from .priors import Density, Prior
 from .sharing import Heads
+from .words import ask, check_shape
 
 
 class Output(NamedTuple):
@@ -118,7 +119,8 @@ class Autoencoder(nn.Module):
         """Return the encoder's input: a missing cell becomes 0, its column's location."""
         x = self.likelihood.as_input(x)
         if self.training and self.corruption is not None:
-            x, complete = self.corruption(x, self.generator), False
+            corrupted = ask(self.corruption, "corruption", x, self.generator)
+            x, complete = check_shape(corrupted, x.shape, "corruption", "the rows that it was given, changed"), False
         # What is infinite stays so: a number in its place would be one that nobody gave.
         return x if complete else x.nan_to_num(0.0, float("inf"), -float("inf"))
 

@@ -6,6 +6,7 @@ decoder from (..., n_components) to (..., n_outputs). The outputs of a column st
 """
 
 from collections.abc import Callable
+from inspect import signature
 
 from torch import nn
 
@@ -19,6 +20,7 @@ from ._resnet import resnet
 __all__ = [
     "ACTIVATIONS",
     "ARCHITECTURES",
+    "IMAGE_ARCHITECTURES",
     "Dropout",
     "Pretrained",
     "conv",
@@ -37,3 +39,5 @@ ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, nn.Module]]] = {
     "conv1d": conv1d,
     "linear_decoder": linear_decoder,
 }
+IMAGE_ARCHITECTURES = [name for name, own in ARCHITECTURES.items() if "image_shape" in signature(own).parameters]
+"""Those whose rows are images or signals of a shape."""
