@@ -14,7 +14,7 @@ from ._data import Batches, Data, Rows, block_rows
 from ._devices import give_back, is_out_of_memory, living_threads
 from ._interrupts import Interrupts
 from ._member import Member
-from ._net import OWN_NAMES, EpochHook, EpochLog, Net, early_stopping
+from ._net import EpochHook, EpochLog, Net, early_stopping
 from ._optimizer import VectorAdamW, dump_optimizer, load_optimizer
 from ._planning import Plan, Planned
 from ._shared_fits import find
@@ -23,6 +23,30 @@ from ._state import Cache
 from .nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
 from .nn.loss import Loss
 from .nn.models import Autoencoder
+
+OWN_NAMES = {
+    "module": "architecture",
+    "criterion": "likelihood",
+    "lr": "learning_rate_init",
+    "optimizer__lr": "learning_rate_init",
+    "max_epochs": "max_iter",
+    "batch_size": "batch_size",
+    "device": "device",
+    "train_split": "early_stopping",
+    "warm_start": "warm_start",
+    "verbose": "verbose",
+    "optimizer__weight_decay": "alpha",
+    "optimizer__param_groups": "alpha",
+    "iterator_train": "batch_size",
+    "iterator_valid": "batch_size",
+    "dataset": "X",
+    "valid_rows": "validation_fraction",
+    "seeds": "random_state",
+    "checkpoint": "checkpoint",
+    "scheduled": "beta",
+    "predict_nonlinearity": "likelihood",
+}
+"""What skorch and our net call the things that have a parameter here."""
 
 
 class Trainable(Planned):
