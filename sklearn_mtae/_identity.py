@@ -204,7 +204,7 @@ class Contents:
 
     def _add_reduced(self, value: Any) -> None:
         registered = dispatch_table.get(type(value))
-        reduced = value.__reduce_ex__(4) if registered is None else registered(value)
+        reduced: Any = value.__reduce_ex__(4) if registered is None else registered(value)
         if isinstance(reduced, str):
             self._mark("name", getattr(value, "__module__", None), reduced)
             self.add(getattr(value, "__wrapped__", None))

@@ -19,30 +19,6 @@ from .nn.loss import Result, Scales
 from .nn.quiet import quiet
 from .nn.random import draw_from
 
-OWN_NAMES = {
-    "module": "architecture",
-    "criterion": "likelihood",
-    "lr": "learning_rate_init",
-    "optimizer__lr": "learning_rate_init",
-    "max_epochs": "max_iter",
-    "batch_size": "batch_size",
-    "device": "device",
-    "train_split": "early_stopping",
-    "warm_start": "warm_start",
-    "verbose": "verbose",
-    "optimizer__weight_decay": "alpha",
-    "optimizer__param_groups": "alpha",
-    "iterator_train": "batch_size",
-    "iterator_valid": "batch_size",
-    "dataset": "X",
-    "valid_rows": "validation_fraction",
-    "seeds": "random_state",
-    "checkpoint": "checkpoint",
-    "scheduled": "beta",
-    "predict_nonlinearity": "likelihood",
-}
-"""What skorch and our net call the things that have a parameter here."""
-
 
 class StopTraining(KeyboardInterrupt):
     """Ends the training in good order; a `KeyboardInterrupt` is how skorch's callbacks end a fit."""
