@@ -80,7 +80,7 @@ def test_a_large_mean_takes_no_digits_from_a_row(dtype):
     u = units(torch.from_numpy(x))
     assert u.numpy().dtype == dtype
     np.testing.assert_allclose(u.numpy(), (np.arange(40)[:, None] - 19.5) / 11.5434, rtol=1e-6)
-    np.testing.assert_allclose(units.inverse(u).numpy(), x, rtol=1e-13)
+    np.testing.assert_allclose(units.inverse(u).numpy(), x, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("exponent", [-45, -38, -20, 0, 9, 20, 30, 38])

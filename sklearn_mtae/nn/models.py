@@ -16,7 +16,6 @@ from .posteriors import NormalPosterior, Posterior
 from .priors import Density, Prior
 from .sharing import Heads
 
-
 MODERATE = 1e30
 """Numbers up to there, and down to its reciprocal, have all their digits in float32, with some way to go."""
 
