@@ -422,8 +422,8 @@ def _overflown(result: NDArray, dtype: np.dtype, open_below: bool) -> NDArray[np
     """Return of which rows a result in a precision is not finite, minus infinity left out where that is a result."""
     with np.errstate(over="ignore"):
         result = result.astype(dtype, copy=False)
-    admitted = np.isfinite(result) | (open_below & np.isneginf(result))
-    return ~np.asarray(admitted.reshape(len(result), -1).all(axis=1))
+    admitted = np.isfinite(result) | np.logical_and(open_below, np.isneginf(result))
+    return np.asarray(~admitted.reshape(len(result), -1).all(axis=1))
 
 
 def _at_least(densities: NDArray) -> NDArray:

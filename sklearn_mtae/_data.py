@@ -1,7 +1,7 @@
 """From arrays to shuffled batches on the device: what is read when, and what is copied where.
 
 Nothing here reads an array whole. Rows are gathered block by block from wherever they lie (memory, a memmap, a device),
-standardised in float64, and cut into batches. Those of an array in memory are shuffled all together.
+standardised by units in float64, and cut into batches. Those of an array in memory are shuffled all together.
 Those of a large memory-mapped file are shuffled in two steps that leave the reads sequential: the order of runs of
 consecutive rows, then the rows of many runs in a buffer.
 """

@@ -6,9 +6,33 @@ from typing import Any
 
 import torch
 
-from ._net import OWN_NAMES, Callback, Net  # pyright: ignore[reportAttributeAccessIssue]
+from ._net import Callback, Net  # pyright: ignore[reportAttributeAccessIssue]
 from ._optimizer import VectorAdamW
 from .nn.words import listed, short, suggest, suggest_each
+
+OWN_NAMES = {
+    "module": "architecture",
+    "criterion": "likelihood",
+    "lr": "learning_rate_init",
+    "optimizer__lr": "learning_rate_init",
+    "max_epochs": "max_iter",
+    "batch_size": "batch_size",
+    "device": "device",
+    "train_split": "early_stopping",
+    "warm_start": "warm_start",
+    "verbose": "verbose",
+    "optimizer__weight_decay": "alpha",
+    "optimizer__param_groups": "alpha",
+    "iterator_train": "batch_size",
+    "iterator_valid": "batch_size",
+    "dataset": "X",
+    "valid_rows": "validation_fraction",
+    "seeds": "random_state",
+    "checkpoint": "checkpoint",
+    "scheduled": "beta",
+    "predict_nonlinearity": "likelihood",
+}
+"""What skorch and our net call the things that have a parameter here."""
 
 TAKEN = {name for owner in (Net, *Net.__bases__) for name in signature(owner.__init__).parameters}
 TAKEN -= {*OWN_NAMES, "self", "args", "kwargs"}

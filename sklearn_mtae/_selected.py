@@ -206,7 +206,7 @@ class SelectedMembers(BaseMultiTaskVAE):
             return
         targets = plan.data.targets
         assert targets is not None
-        varies = targets.max > targets.min
+        varies = (targets.max > targets.min) | (targets.n_observed == 1)  # one label says nothing of others
         self._label_means, self._label_deviations = targets.mean, np.where(varies, targets.deviation, 0.0)
         cache = self._cache
         self._earlier = [(k, state) for k, member in enumerate(plan.members) for state in member.kept.values()]

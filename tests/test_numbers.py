@@ -80,7 +80,21 @@ def test_a_large_mean_takes_no_digits_from_a_row(dtype):
     u = units(torch.from_numpy(x))
     assert u.numpy().dtype == dtype
     np.testing.assert_allclose(u.numpy(), (np.arange(40)[:, None] - 19.5) / 11.5434, rtol=1e-6)
-    np.testing.assert_allclose(units.inverse(u).numpy(), x, rtol=1e-13)
+    np.testing.assert_allclose(units.inverse(u).numpy(), x, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("exponent", [-45, -38, -20, 0, 9, 20, 30, 38])
+@pytest.mark.parametrize("spread", [-6, -3, 0, 6])
+def test_standardised_float32_is_the_exact_number_rounded(exponent, spread):
+    if not -45 <= exponent + spread <= 37:
+        return
+    location, scale = 10.0**exponent, 10.0 ** (exponent + spread)
+    x = location + scale * np.random.default_rng(0).normal(size=(200, 1))
+    x = np.clip(x, -3e38, 3e38).astype(np.float32)
+    units = Standardizer(1)
+    units.set([location], [scale])
+    exact = (x.astype(np.float64) - location) / scale
+    np.testing.assert_allclose(units(torch.from_numpy(x)).numpy(), exact, rtol=2e-7, atol=1e-45)
 
 
 def test_float32_learns_what_float64_does():

@@ -17,6 +17,9 @@ from .priors import Density, Prior
 from .sharing import Heads
 from .words import ask, check_shape
 
+MODERATE = 1e30
+"""Numbers up to there, and down to its reciprocal, have all their digits in float32, with some way to go."""
+
 
 class Output(NamedTuple):
     """What a model makes of a batch: all that an objective or a penalty is built from."""
@@ -65,10 +68,22 @@ class Standardizer(nn.Module):
     def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Return `(x - location) / scale`, in the precision of `x` if `dtype` is None.
 
-        Whatever that is, it is reckoned in float64: a float32 value far from zero has digits that its distance from
-        the location, rounded, has not.
+        Whatever that is, the location takes part with all its digits: a float32 value far from zero is near to values
+        that the rounded location is not.
         """
-        return (x.to(self.location.dtype) - self.location).div_(self.scale).to(dtype or x.dtype)
+        dtype = dtype or x.dtype
+        if x.dtype == dtype == torch.float32 and self._is_moderate:
+            # The difference of close values is exact, and what rounding takes from the location comes off after it.
+            rounded = self.location.to(dtype)
+            rest = (self.location - rounded).to(dtype)
+            return (x - rounded).sub_(rest).mul_(self.scale.reciprocal().to(dtype))
+        return (x.to(self.location.dtype) - self.location).div_(self.scale).to(dtype)
+
+    @property
+    def _is_moderate(self) -> bool:
+        """Whether float32 holds the location, and the scale's reciprocal with all digits."""
+        within = (self.location.abs() < MODERATE) & (self.scale < MODERATE) & (self.scale > 1 / MODERATE)
+        return bool(within.all())
 
     def inverse(self, u: Tensor) -> Tensor:
         """Return `location + scale * u`, in float64."""
