@@ -15,15 +15,19 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._callbacks import CallbackSupportMixin  # pyright: ignore[reportAttributeAccessIssue]
-from ._coded import Coded, cells_of
+from ._coded import Coded
 from ._columns import needs_positive, takes_sparse
+from ._containers import plain
 from ._data import block_rows, blocks, dense, tensor
 from ._devices import living_threads
+from ._filled import as_it_came, fill, missing_cells
+from ._index import Chosen
 from ._interpretation import Interpretable
+from ._limits import Limits, Range, check_size, find_range
 from ._net import Net
 from ._parts import DTYPES
 from ._state import Cache, load, place
-from ._validation import check_codes, check_out
+from ._validation import check_codes, check_out, check_support
 from ._version import __version__
 from .nn.models import Autoencoder
 
@@ -100,7 +104,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """
         check_is_fitted(self)
         codes = check_codes(Z, self._n_features_out)
-        return self._restore(self._decode(lambda module, z: module.reconstruct(z), codes, standardize=False), Z)
+        # A frame has dtypes of its own: its large whole numbers lose no digits to those of Z.
+        dtype = np.float64 if self._table is not None and self._table.framed else None
+        decoded = self._decode(lambda module, z: module.reconstruct(z), codes, standardize=False, dtype=dtype)
+        return self._restore(decoded, Z)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Reconstruct rows: what `inverse_transform(transform(X))` gives.
@@ -128,9 +135,11 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, n_features)
-            The rows, observed cells as they were.
+            A copy of X with values in its missing cells, all else as it came: a frame where X is one. A column gets
+            another dtype only where its own cannot hold the values. Whole numbers are rounded where the estimator was
+            fitted to a frame with whole numbers there.
         """
-        return self._restore(self._fill(self._check_rows(X), self._reconstruct), X)
+        return self._fill(X, lambda rows: [self._reconstruct(rows)])[0]
 
     def score_samples(self, X: ArrayLike) -> NDArray:
         """Return log p(x given code(x)) of each row: minus the distortion.
@@ -143,14 +152,14 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         Returns
         -------
         ndarray of shape (n_samples,)
-            Log-densities of the observed cells in nats, in X's own units.
+            Log-densities of the observed cells in nats, in X's own units; minus infinity where one of them is outside
+            of the support of its likelihood, such as a negative count.
         """
 
         def log_density(module: Autoencoder, x: Tensor) -> Tensor:
             return module.log_likelihood(module.encode(module.fill(x)), x) + module.units.log_jacobian(x)
 
-        x = self._check_rows(X)
-        return self._apply(log_density, x) + self._log_shares(x)
+        return self._log_densities(log_density, X)
 
     @property
     def net_(self) -> Net:
@@ -210,42 +219,80 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     # Inference.
 
     def _check_rows(self, X: Any) -> NDArray:
+        """Return the columns of X as the model sees them; what `fit` refuses is refused here too."""
+        x, columns = self._find_range(X)
+        if columns is not None:
+            option = f"likelihood={self._blueprint['likelihood']!r}"
+            check_support(columns, self._limits, option, "X", self._expanded_names)
+        return x
+
+    def _find_range(self, X: Any) -> tuple[NDArray, Range | None]:
+        """Return the columns of X as the model sees them, and between what values they lie where that matters."""
         check_is_fitted(self)
-        return self._check_features(X, reset=False)
+        x = self._check_features(X, reset=False)
+        return x, find_range(x) if self._limits.bind(x.dtype) else None
 
-    def _reconstruct(self, x: NDArray) -> NDArray:
-        """Return the means of the columns of X given the codes of checked rows; of a category a level."""
-        return self._decode(lambda module, x: module.reconstruct(module.encode(module.fill(x))), x)
+    @property
+    def _limits(self) -> Limits:
+        """Between what numbers the columns must lie."""
+        if "limits" not in self._cache:
+            self._cache["limits"] = Limits.of(self._with(self._blueprint)._make_likelihood())
+        return self._cache["limits"]
 
-    def _decode(
-        self,
-        function: Callable[[Any, Tensor], Tensor],
-        array: NDArray,
-        draws: np.random.Generator | None = None,
-        **options: Any,
-    ) -> NDArray:
-        """Return what a function of a module decodes, one value for each column of X: of a category a level's code.
-
-        `draws` says that the function draws, and where levels that share a column are drawn from; `options` are those
-        of `_results`.
-        """
-        narrow = None if self._table is None else partial(self._table.narrow, draws=draws)
-        return self._apply(function, array, finish=narrow, **options)
+    def _log_densities(self, function: Callable[[Any, Tensor], Tensor], X: Any, **options: Any) -> NDArray:
+        """Return what a function says of the log-density of rows; minus infinity of those outside of the support."""
+        x, columns = self._find_range(X)
+        if columns is not None:
+            check_size(columns, self._limits, "X", self._expanded_names)
+        if columns is None or self._limits.admits(columns):
+            return _at_least(self._apply(function, x, open_below=True, weighs=True, **options)) + self._log_shares(x)
+        inside = self._limits.rows(x)
+        densities = np.full(x.shape[0], -np.inf, dtype=x.dtype)
+        if inside.any():
+            chosen = Chosen(x, np.flatnonzero(inside))
+            densities[inside] = _at_least(self._apply(function, chosen, open_below=True, weighs=True, **options))
+        return densities + self._log_shares(x)
 
     @staticmethod
     def _log_shares(x: Any) -> NDArray | float:
         """Return what turns log-densities of the columns of rows into those of the levels that share one."""
         return x.log_shares() if isinstance(x, Coded) else 0.0
 
-    @staticmethod
-    def _fill(x: Any, expect: Callable[[Any], NDArray]) -> NDArray:
-        """Return rows whose missing cells have been replaced by what a function of the rows with gaps expects there."""
-        filled = cells_of(x).copy() if isinstance(x, Coded | np.ndarray) else dense(x)
-        gaps = np.isnan(filled)
-        rows = np.flatnonzero(gaps.any(axis=1))
-        if len(rows):
-            filled[rows] = np.where(gaps[rows], expect(x[rows]), filled[rows])
-        return filled
+    def _reconstruct(self, x: Any) -> NDArray:
+        """Return the means of the columns of X given the codes of checked rows; of a category a level."""
+        return self._decode(lambda module, x: module.reconstruct(module.encode(module.fill(x))), x)
+
+    def _decode(
+        self,
+        function: Callable[[Any, Tensor], Tensor],
+        array: Any,
+        draws: np.random.Generator | None = None,
+        **options: Any,
+    ) -> NDArray:
+        """Return what a function of a module decodes, one value for each column of X: of a category a level's code.
+
+        `draws` says that the function draws, and where levels that share a column are drawn from; `options` are those
+        of `_apply`.
+        """
+        narrow = None if self._table is None else partial(self._table.narrow, draws=draws)
+        return self._apply(function, array, finish=narrow, **options)
+
+    def _fill(self, X: Any, expect: Callable[[Any], list[NDArray]], n_tables: int = 1) -> list[Any]:
+        """Return copies of X, their missing cells filled by what a function makes of the rows that have some."""
+        table = plain(X)
+        x, gaps = self._check_rows(table), missing_cells(table)
+        return [as_it_came(X, fill(table, gaps, part)) for part in self._decode_rows(x, gaps, expect, n_tables)]
+
+    def _decode_rows(
+        self, x: Any, gaps: NDArray[np.bool_], expect: Callable[[Any], list[NDArray]], n_tables: int = 1
+    ) -> list[list[Any]]:
+        """Return tables of what a function makes of the checked rows that have gaps, each in parts, as X's columns."""
+        index = np.flatnonzero(gaps.any(axis=1))
+        tables: list[list[Any]] = [[] for _ in range(n_tables)]
+        for rows in blocks(len(index), block_rows(self._n_columns)):
+            for table, columns in zip(tables, expect(Chosen(x, index[rows])), strict=True):
+                table.append(self._restore(columns))
+        return tables
 
     def _restore(self, columns: NDArray, like: Any = None) -> Any:
         """Return values of the columns of X as they were: a frame where the estimator was fitted to one."""
@@ -256,25 +303,72 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _apply(
         self,
         function: Callable[[Any, Tensor], Tensor],
-        array: NDArray,
+        array: Any,
         *,
         out: NDArray | None = None,
+        dtype: Any = None,
+        open_below: bool = False,
         finish: Callable[[NDArray], NDArray] | None = None,
         **options: Any,
     ) -> NDArray:
         """Run a function of a module over blocks of rows, and put what it makes of the rows into one array.
 
-        `out` is where that goes, a new array if None; `finish` is applied to each block first; `options` are those of
-        `_results`.
+        `out` is where that goes; None makes one of a `dtype`, or of the rows' own precision. Where float32 overflows,
+        rows are reckoned again in float64; `open_below` says that minus infinity is a result like others. `finish` is
+        applied to each block at the end; `options` are those of `_results`.
+
+        Raises
+        ------
+        ValueError
+            If what is made of a row is not finite; it names the row.
         """
+        dtype = np.dtype(dtype or array.dtype)
         for rows, result in self._results(function, array, **options):
+            failed = _overflown(result, dtype, open_below)
+            if failed.any():
+                result = self._again(function, array, rows, result, failed, **options)
+                failed = _overflown(result, dtype, open_below)
+            if failed.any():
+                first = slice(start := rows.start + int(np.flatnonzero(failed)[0]), start + 1)
+                place = array.index[start] if isinstance(array, Chosen) else start
+                raise ValueError(self._too_far(dense(array[first])[0], f"Row {place}", **options))
             if finish is not None:
                 result = finish(result)
             if out is None:
-                out = np.empty((array.shape[0], *result.shape[1:]), dtype=result.dtype)
-            out[rows] = result
+                out = np.empty((array.shape[0], *result.shape[1:]), dtype=dtype)
+            with np.errstate(over="ignore"):  # minus infinity is what the nearest number becomes
+                out[rows] = result
         assert out is not None
         return out
+
+    def _again(
+        self,
+        function: Callable[[Any, Tensor], Tensor],
+        array: Any,
+        rows: slice,
+        result: NDArray,
+        failed: NDArray,
+        **options: Any,
+    ) -> NDArray:
+        """Return a block's results, those of rows that failed reckoned in float64 where they were not."""
+        if array.dtype == np.float64:
+            return result
+        result = result.astype(np.float64)
+        again = self._results(function, dense(array[rows])[failed].astype(np.float64), **options)
+        result[failed] = np.concatenate([part for _, part in again])
+        return result
+
+    def _too_far(self, row: NDArray, name: str, *, standardize: bool = True, member: int = 0, **options: Any) -> str:
+        """Return the words of an error for a row that leads to no finite result."""
+        names, units = range(len(row)), np.ones(len(row))
+        if standardize:
+            names, units = self._expanded_names, self._state_of(member)["units.scale"]
+        with np.errstate(over="ignore"):
+            column = int(np.argmax(np.nan_to_num(np.abs(row / units), nan=-1.0)))
+        return (
+            f"{name} is too far from the rows that the model was fitted to: what the model makes of it is not finite. "
+            f"It has {row[column]:g} in column {names[column]!r}."
+        )
 
     def _results(
         self,
@@ -284,20 +378,24 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         standardize: bool = True,
         n_draws: int = 1,
         member: int = 0,
+        weighs: bool = False,
     ) -> Iterator[tuple[slice, NDArray]]:
         """Yield blocks of rows and what a function of a module makes of them, in the array's own precision.
 
         `n_draws` is how many copies of each row the function makes; the blocks shrink by it. `member` is which of
-        several models is run.
+        several models is run. `weighs` says that the function needs the digits of log-densities: where float32 has
+        them not, it runs in float64.
         """
-        module = self._fitted_module(torch.float64 if array.dtype == np.float64 else torch.float32, member=member)
+        precise = array.dtype == np.float64 or (weighs and self._limits.cancel)
+        module = self._fitted_module(torch.float64 if precise else torch.float32, member=member)
         device = module.units.location.device
         # The widest layer bounds the memory, not the array; a quarter of it still keeps the processor busy.
         width = max(array.shape[1], self._n_columns, max(p.shape[0] for p in module.parameters()) // 4)
         for rows in blocks(array.shape[0], block_rows(n_draws * width)):
             with torch.inference_mode(), living_threads():
                 block = tensor(dense(array[rows])).to(device)
-                result = function(module, module.units(block) if standardize else block).cpu().numpy()
+                block = module.units(block, torch.float64 if precise else None) if standardize else block
+                result = function(module, block).cpu().numpy()
             yield rows, result
 
     def _fitted_module(self, dtype: torch.dtype, device: torch.device | None = None, member: int = 0) -> Any:
@@ -318,3 +416,16 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _blueprint_of(self, member: int) -> dict[str, Any]:
         """Return what one of several models is built from."""
         return {**self._blueprint, **self._settings[member]}
+
+
+def _overflown(result: NDArray, dtype: np.dtype, open_below: bool) -> NDArray[np.bool_]:
+    """Return of which rows a result in a precision is not finite, minus infinity left out where that is a result."""
+    with np.errstate(over="ignore"):
+        result = result.astype(dtype, copy=False)
+    admitted = np.isfinite(result) | (open_below & np.isneginf(result))
+    return ~np.asarray(admitted.reshape(len(result), -1).all(axis=1))
+
+
+def _at_least(densities: NDArray) -> NDArray:
+    """Return log-densities of rows inside of the support: finite, however low."""
+    return np.maximum(densities, np.finfo(densities.dtype).min)

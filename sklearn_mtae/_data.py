@@ -1,7 +1,7 @@
 """From arrays to shuffled batches on the device: what is read when, and what is copied where.
 
 Nothing here reads an array whole. Rows are gathered block by block from wherever they lie (memory, a memmap, a device),
-standardised in the precision they came in, and cut into batches. Those of an array in memory are shuffled all together.
+standardised in float64, and cut into batches. Those of an array in memory are shuffled all together.
 Those of a large memory-mapped file are shuffled in two steps that leave the reads sequential: the order of runs of
 consecutive rows, then the rows of many runs in a buffer.
 """
@@ -151,7 +151,9 @@ def blocks(n_rows: int, size: int) -> Iterator[slice]:
 
 def tensor(array: NDArray) -> Tensor:
     """Return a tensor over the array's memory, or over a copy where torch cannot read it there or might write to it."""
-    shared = array.flags.writeable and array.flags.c_contiguous and array.dtype.isnative
+    # An array of one row counts as contiguous whatever its strides are, which torch wants positive.
+    usual = tuple(np.cumprod([array.itemsize, *array.shape[:0:-1]])[::-1].tolist())
+    shared = array.flags.carray and array.dtype.isnative and array.strides == usual
     return torch.from_numpy(array if shared else np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
 
 
@@ -168,13 +170,21 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
     Returns
     -------
     Columns
-        A column without an observed value has mean 0 and deviation 1, a constant one deviation 1.
+        A column without an observed value has mean 0 and deviation 1, a constant one its value and deviation 1.
     """
+    # Numbers near the largest there is may overflow the sums. The range says so to whoever checks it.
+    with np.errstate(over="ignore", invalid="ignore"):
+        n_observed, total, lowest, highest, mean = _locate(array, weight)
+        at_an_end, deviation = _spread(array, weight, total, lowest, highest, mean)
+    return Columns(n_observed, mean, deviation, lowest, highest, at_an_end)
+
+
+def _locate(array: NDArray, weight: NDArray | None) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:
+    """Return the observed cells of each column, their weight, least and greatest value and mean."""
     n_columns = array.shape[1]
-    size = block_rows(n_columns)
-    n_observed, total, sums, squares, at_min, at_max = (np.zeros(n_columns) for _ in range(6))
+    n_observed, total, sums = (np.zeros(n_columns) for _ in range(3))
     lowest, highest = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
-    for rows in blocks(array.shape[0], size):
+    for rows in blocks(array.shape[0], block_rows(n_columns)):
         block, observed, weights = _weighted(array, weight, rows)
         n_observed += len(block) if observed is None else observed.sum(0)
         total += weights.sum(0)
@@ -182,18 +192,34 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
         lowest = np.minimum(lowest, block.min(0) if observed is None else np.where(observed, block, np.inf).min(0))
         highest = np.maximum(highest, block.max(0) if observed is None else np.where(observed, block, -np.inf).max(0))
     mean = np.divide(sums, total, out=np.zeros(n_columns), where=total > 0)
-    for rows in blocks(array.shape[0], size):
-        block, _, weights = _weighted(array, weight, rows)
+    # Rounding may put the mean of nearly equal values outside of their range.
+    return n_observed, total, lowest, highest, np.where(total > 0, np.clip(mean, lowest, highest), 0.0)
+
+
+def _spread(
+    array: NDArray, weight: NDArray | None, total: NDArray, lowest: NDArray, highest: NDArray, mean: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Return which part of each column lies at an end of its range, and its standard deviation."""
+    at_min, at_max, sums, squares = (np.zeros(array.shape[1]) for _ in range(4))
+    varies = highest > lowest
+    # In units of the largest distance from the mean no square underflows, however small the distances are.
+    reach = np.where(varies, np.maximum(highest - mean, mean - lowest), 1.0)
+    for rows in blocks(array.shape[0], block_rows(array.shape[1])):
+        block, observed, weights = _weighted(array, weight, rows)
         at_min += ((block == lowest) * weights).sum(0)
         at_max += ((block == highest) * weights).sum(0)
         block -= mean
-        squares += np.einsum("ij,ij,ij->j", block, block, np.broadcast_to(weights, block.shape))
-    deviation = np.sqrt(np.divide(squares, total, out=np.zeros(n_columns), where=total > 0))
-    # A constant column's deviation is rounding noise, at most a few units in the last place of its mean.
-    resolution = 10 * np.finfo(array.dtype).eps * np.abs(mean)
-    deviation = np.where(deviation > resolution, deviation, 1.0)
-    at_an_end = np.divide(np.maximum(at_min, at_max), total, out=np.ones(n_columns), where=total > 0)
-    return Columns(n_observed, mean, deviation, lowest, highest, at_an_end)
+        if observed is not None:
+            block[~observed] = 0.0
+        block /= reach
+        weights = np.broadcast_to(weights, block.shape)
+        sums += np.einsum("ij,ij->j", block, weights)
+        squares += np.einsum("ij,ij,ij->j", block, block, weights)
+    # What rounding took from the mean counts where the values are close to each other.
+    rest, squares = (np.divide(part, total, out=np.zeros_like(part), where=total > 0) for part in (sums, squares))
+    deviation = reach * np.sqrt(np.maximum(squares - rest**2, 0.0))
+    deviation = np.where(varies, np.maximum(deviation, np.finfo(np.float64).smallest_subnormal), 1.0)
+    return np.divide(np.maximum(at_min, at_max), total, out=np.ones_like(total), where=total > 0), deviation
 
 
 def _weighted(array: NDArray, weight: NDArray | None, rows: slice) -> tuple[NDArray, NDArray | None, NDArray]:
@@ -321,7 +347,10 @@ class Rows:
 
     def _standardize(self, array: NDArray, index: NDArray, units: Standardizer) -> Tensor:
         size = block_rows(array.shape[1])
-        parts = [self._send(units(torch.from_numpy(dense(array[index[rows]])))) for rows in blocks(len(index), size)]
+        parts = [
+            self._send(units(torch.from_numpy(dense(array[index[rows]])), self.dtype))
+            for rows in blocks(len(index), size)
+        ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _send(self, values: NDArray | Tensor) -> Tensor:

@@ -346,7 +346,7 @@ class Diagnosed(BaseAutoencoder):
         """Return what a fit does not warn of: beginnings, and what its data or parameters ask for."""
         n_rows = data.x.shape[0]
         beginning = self.n_iter_ * ceil(n_rows / self._n_batch_rows(n_rows)) < MIN_STEPS
-        inputs = self._apply(lambda module, x: module.likelihood.as_input(x), data.x[rows])
+        inputs = np.vstack([part for _, part in self._results(lambda m, x: m.likelihood.as_input(x), data.x[rows])])
         related = is_related(inputs if data.y is None else np.hstack([inputs, data.y[rows]]))
         beta = self._resolve_beta()
         free = data.y is not None or (beta(1.0) if callable(beta) else beta) == 0

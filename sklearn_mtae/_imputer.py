@@ -1,6 +1,7 @@
 """Missing cells filled by a variational autoencoder."""
 
 import warnings
+from collections.abc import Sequence
 from math import ceil
 from numbers import Integral
 from typing import Any, Self
@@ -13,8 +14,9 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from ._table import is_frame
-from ._tasks import is_missing
+from ._columns import CATEGORICAL, is_per_column, per_column
+from ._containers import is_frame, plain
+from ._filled import append, as_it_came, blank, fill, missing_cells, select, with_cells
 from ._vae import VAETransformer
 from ._validation import Interval, check_parameters, feature_names
 from .nn.objectives import IWAE
@@ -49,9 +51,10 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         Codes per row that are drawn and weighed.
     add_indicator : bool, default=False
         Whether to append a column of indicators, 1 where a cell was missing, for each column that had missing cells in
-        `fit`.
+        `fit`. No column of X may be called as one of them is, such as "missingindicator_age".
     keep_empty_features : bool, default=False
-        Whether columns without an observed value in `fit` are kept, filled with 0, or left out.
+        Whether columns without an observed value in `fit`, whatever their dtype, are kept, filled with 0, or left out.
+        The model takes no notice of what they hold later.
     random_state : int, RandomState instance or None, default=None
         Seed of the model where `estimator` is None.
 
@@ -94,6 +97,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
 
     estimator_: VAETransformer
     indicator_: MissingIndicator | None
+    _is_empty: NDArray[np.bool_]
 
     def __init__(
         self,
@@ -136,17 +140,20 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         _check_dense(X)
-        table: Any = X if hasattr(X, "__len__") else np.asarray(X)
-        n_rows = len(table) if getattr(table, "ndim", 1) else 0  # what is no table is refused by the model
-        self.estimator_ = self._model(n_rows).fit(X, sample_weight=sample_weight)
-        missing = missing_cells(X)
-        self._is_empty = missing.all(axis=0)
-        self.indicator_ = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
-        if self._is_empty.any() and not self.keep_empty_features:
-            names = self.estimator_._names_in
-            empty = [names[column] for column in np.flatnonzero(self._is_empty)]
+        table = plain(X)
+        two_dimensional = len(getattr(table, "shape", ())) == 2  # what is no table is refused by the model
+        missing = missing_cells(table) if two_dimensional else np.empty((0, 0), dtype=bool)
+        empty: NDArray[np.bool_] = np.asarray(missing.all(axis=0))
+        model = self._model(len(missing), _likely_names(table, len(empty)), empty)
+        model.fit(_hide(table, empty, missing), sample_weight=sample_weight)
+        indicator = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
+        if indicator is not None:
+            _check_names(model, indicator, empty & (not self.keep_empty_features))
+        self.estimator_, self.indicator_, self._is_empty = model, indicator, empty
+        if empty.any() and not self.keep_empty_features:
+            names = [model._names_in[column] for column in np.flatnonzero(empty).tolist()]
             warnings.warn(
-                f"Columns without an observed value are left out: {empty}. Set keep_empty_features=True to keep them.",
+                f"Columns without an observed value are left out: {names}. Set keep_empty_features=True to keep them.",
                 stacklevel=2,
             )
         return self
@@ -162,7 +169,8 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, n_features_out)
-            The rows, observed cells as they were, then the indicators; a DataFrame where the imputer was fitted to one.
+            A copy of X with values in its missing cells, all else as it came, then the indicators; a frame where X is
+            one. A column gets another dtype only where its own cannot hold the values.
 
         Raises
         ------
@@ -173,29 +181,23 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         _check_dense(X)
-        filled = self.estimator_.impute(X, n_importance_samples=self.n_importance_samples)
-        missing = missing_cells(X)
-        columns = self._without_empty(filled, missing)
+        table, model = plain(X), self.estimator_
+        if tuple(getattr(table, "shape", ()))[1:] != (self.n_features_in_,):
+            model._check_rows(table)  # raises the error that says what is wrong
+        missing, empty = missing_cells(table), self._is_empty
+        gaps = missing & ~empty
+        x = model._check_rows(_hide(table, empty, missing))
+        (decoded,) = model._decode_rows(x, gaps, lambda x: [model._expect(x, self.n_importance_samples)])
+        filled = fill(table, gaps, decoded)
+        if self.keep_empty_features:
+            columns = np.flatnonzero(missing.any(axis=0) & empty).tolist()
+            filled = with_cells(filled, missing, {j: np.zeros(missing[:, j].sum(), dtype=int) for j in columns})
+        else:
+            filled = select(filled, ~empty)
+        filled = as_it_came(X, filled)
         if self.indicator_ is None:
-            return columns
-        gaps = self.indicator_.transform(_as_gaps(missing))
-        if not is_frame(columns):
-            return np.hstack([columns, gaps.astype(columns.dtype)])
-        names = self.get_feature_names_out()
-        added = dict(zip(names[columns.shape[1] :], gaps.T, strict=True))
-        return columns.assign(**added).set_axis(names, axis=1)
-
-    def _without_empty(self, filled: Any, missing: NDArray[np.bool_]) -> Any:
-        """Return filled rows without the columns that were empty in `fit`, or with zeros in their missing cells."""
-        frame = is_frame(filled)
-        if not self.keep_empty_features:
-            return filled.iloc[:, ~self._is_empty] if frame else filled[:, ~self._is_empty]
-        for column in np.flatnonzero(self._is_empty):
-            if frame:
-                filled.isetitem(column, filled.iloc[:, column].mask(missing[:, column], 0))
-            else:
-                filled[missing[:, column], column] = 0
-        return filled
+            return filled
+        return append(filled, self.indicator_.transform(_as_gaps(missing)), self.get_feature_names_out())
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray:
         """Return the names of the columns that come out.
@@ -231,12 +233,17 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         """Check the parameters by their constraints."""
         check_parameters(self)
 
-    def _model(self, n_rows: int) -> VAETransformer:
-        """Return the model to fit to so many rows."""
-        if self.estimator is not None:
-            return clone(self.estimator)
-        n_epochs = ceil(N_STEPS * BATCH_SIZE / max(1, n_rows))
-        return VAETransformer(**DEFAULTS, max_iter=min(max(n_epochs, 10), 1000), random_state=self.random_state)
+    def _model(self, n_rows: int, names: Sequence, empty: NDArray[np.bool_]) -> VAETransformer:
+        """Return the model to fit to so many rows: a column without a level is no category to it."""
+        if self.estimator is None:
+            n_epochs = ceil(N_STEPS * BATCH_SIZE / max(1, n_rows))
+            return VAETransformer(**DEFAULTS, max_iter=min(max(n_epochs, 10), 1000), random_state=self.random_state)
+        model = clone(self.estimator)
+        if empty.any() and is_per_column(model.likelihood):
+            options = zip(per_column(model.likelihood, names), empty, strict=True)
+            own = [None if is_empty and option == CATEGORICAL else option for option, is_empty in options]
+            model.set_params(likelihood=own)
+        return model
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_")
@@ -253,12 +260,29 @@ def _check_dense(X: Any) -> None:
         raise TypeError("Sparse data was passed for X, but filled rows are dense; use X.toarray().")
 
 
-def missing_cells(X: Any) -> NDArray[np.bool_]:
-    """Return where cells are missing, shape (n_samples, n_features)."""
-    if is_frame(X):
-        return X.isna().to_numpy()
-    cells = np.asarray(X)
-    return np.stack([is_missing(column) for column in cells.T], axis=1)
+def _likely_names(table: Any, n_columns: int) -> Sequence:
+    """Return the names that a model will know the columns by: positions where not all names are strings."""
+    names = list(getattr(table, "columns", ()))
+    return names if names and all(isinstance(name, str) for name in names) else range(n_columns)
+
+
+def _hide(table: Any, empty: NDArray[np.bool_], missing: NDArray[np.bool_]) -> Any:
+    """Return a table without what its columns that were empty in `fit` hold: no model knows what to make of it."""
+    hidden = empty & ~missing.all(axis=0)
+    if is_frame(table):
+        hidden |= empty & [dtype.kind != "f" for dtype in table.dtypes]
+    return blank(table, hidden) if hidden.any() else table
+
+
+def _check_names(model: VAETransformer, indicator: MissingIndicator, left_out: NDArray[np.bool_]) -> None:
+    """Raise an error where a column has the name of an indicator."""
+    names = feature_names(model, None)
+    twice = sorted(set(names[~left_out]) & set(indicator.get_feature_names_out(names)))
+    if twice:
+        raise ValueError(
+            f"add_indicator=True needs columns that are not called as an indicator is. Got {twice}; rename them, or "
+            "set add_indicator=False."
+        )
 
 
 def _as_gaps(missing: NDArray[np.bool_]) -> NDArray:

@@ -42,6 +42,27 @@ def evenly(index: NDArray | AllRows, n_most: int) -> NDArray:
     return index[np.unique(np.linspace(0, len(index) - 1, min(n_most, len(index))).astype(int))]
 
 
+class Chosen:
+    """Some rows of an array, gathered when a slice of them is asked for.
+
+    Parameters
+    ----------
+    array : ndarray or CSR array of shape (n_rows, n_columns)
+        The array.
+    index : ndarray of int of shape (n_chosen,)
+        The rows.
+    """
+
+    def __init__(self, array: Any, index: NDArray) -> None:
+        self.array = array
+        self.index = index
+        self.shape = (len(index), array.shape[1])
+        self.dtype = array.dtype
+
+    def __getitem__(self, rows: slice) -> Any:
+        return self.array[self.index[rows]]
+
+
 class Runs:
     """An order of rows that is read in runs: runs of rows that follow each other, the order of the runs shuffled.
 

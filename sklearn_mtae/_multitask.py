@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from ._base import BaseAutoencoder
+from ._containers import plain
 from ._data import Columns, Data, dense, describe, set_units, standardized_columns
 from ._index import AllRows, evenly
 from ._making import make_embedding, make_heads, weighting_maker
@@ -91,6 +92,8 @@ class BaseMultiTaskVAE(BaseVAE):
     task_names_: list[str]
     task_weights_: NDArray
     _y_ndim: int
+    _y_dtype: str
+    """Precision that the targets came in."""
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the columns' units and train the network.
@@ -181,13 +184,13 @@ class BaseMultiTaskVAE(BaseVAE):
         """Check features, targets and weights."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        x = self._check_features(X, reset=reset, sample_weight=sample_weight)
+        x, y = self._check_features(X, reset=reset, sample_weight=sample_weight), plain(y)
         targets, names = self._check_targets(y, x, reset=reset)
         weight = check_weights(sample_weight, x, targets)
         columns = describe(targets, weight)
         if reset:
             check_labels(columns, names)
-            self.task_names_, self._y_ndim = names, n_dimensions(y)
+            self.task_names_, self._y_ndim, self._y_dtype = names, n_dimensions(y), targets.dtype.name
         else:
             self._check_names(y, names)
         row_weight = weight if weight is not None and weight.ndim == 1 else None
@@ -224,7 +227,8 @@ class BaseMultiTaskVAE(BaseVAE):
     def _learn_rows(self, module: MultiTaskVAE, data: Data) -> None:  # type: ignore[override]
         if self.embedding is not None:
             n_most = min(N_EMBEDDED, max(1, EMBEDDED_CELLS // self._n_columns))
-            rows = module.units(torch.from_numpy(dense(data.x[evenly(data.taking_part, n_most)])).double())
+            rows = torch.from_numpy(dense(data.x[evenly(data.taking_part, n_most)]))
+            rows = module.units(rows, torch.float64)
             module.encoder[0].learn(module.likelihood.as_input(rows))  # type: ignore[index]
         super()._learn_rows(module, data)
 

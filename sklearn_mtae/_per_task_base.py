@@ -15,6 +15,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from ._containers import plain
 from ._labels import observed_labels, warn_of_one_class
 from ._tasks import n_dimensions, per_task, target_columns, task_names
 from ._validation import HasMethods, check_method_params, check_parameters, safe_indexing
@@ -34,8 +35,6 @@ def _label_columns(y: Any, owner: Any) -> tuple[list[NDArray], list[str], int]:
     if y is None:
         raise ValueError(f"{type(owner).__name__} requires y to be passed, but the target y is None.")
     columns = target_columns(y)
-    if not columns:
-        raise ValueError("y must have at least one column, one per task. Got none.")
     return columns, task_names(y), n_dimensions(y)
 
 
@@ -53,6 +52,7 @@ def _check_observed(columns: Sequence[NDArray], names: Sequence[str]) -> list[tu
 
 def _weight_columns(weight: Any, columns: Sequence[NDArray]) -> list[Any]:
     """Return each task's weights: its column where labels have weights, the same for all where rows have."""
+    weight = plain(weight)
     table, shape = np.asarray(weight), (len(columns[0]), len(columns))
     if weight is not None:
         with named("sample_weight"):

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 
 from ._checkpoint import Checkpoint
 from ._columns import is_per_column, learn_table
+from ._containers import plain
 from ._data import Columns, Data, Rows, describe, set_units, standardized_columns
 from ._devices import resolve_device
 from ._identity import identity
@@ -196,6 +197,7 @@ class Planned(Composed):
 
     def _check_features(self, X: Any, *, reset: bool, sample_weight: Any = None) -> Any:
         """Return the columns of X as the model sees them; with `reset`, learn what they are."""
+        X = plain(X)
         if reset:
             self._table, weight = None, None
             if is_frame(X) or is_per_column(self.likelihood):

@@ -3,15 +3,18 @@
 from numbers import Real
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_scalar
 
 from ._columns import UNNAMED
+from ._containers import plain
+from ._limits import Limits, find_range
 from ._making import likelihood_maker
 from ._selected import SelectedMembers
 from ._tasks import per_task, task_names
-from ._validation import StrOptions, check_targets
+from ._validation import StrOptions, check_support, check_targets
 from .metrics import r2_score
 from .nn.likelihoods import TASK_LIKELIHOODS, Likelihood, Mixed
 from .nn.words import short, suggest
@@ -398,7 +401,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         Returns
         -------
         mean : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Means of the targets, in y's units and shape.
+            Means of the targets, in y's units and shape, and in the wider one of the precisions of X and of the y of
+            `fit`.
         std : ndarray of the same shape
             Standard deviations of the targets, with `return_std`: the code's uncertainty, over 64 quasi-random draws
             of it, the noise's variance, and that of the members' means where there are several, all together; where
@@ -406,15 +410,17 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         """
         X = self._check_rows(X)
         mean, std = self._average(X, return_std)
-        mean = self._as_targets(mean.astype(X.dtype, copy=False))
-        return mean if std is None else (mean, self._as_targets(std.astype(X.dtype, copy=False)))
+        dtype = np.result_type(X.dtype, self._y_dtype)
+        mean = self._as_targets(mean.astype(dtype, copy=False))
+        return mean if std is None else (mean, self._as_targets((std * self._inflation).astype(dtype, copy=False)))
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
         """Predict intervals that hold a given part of the labels of each task.
 
         Cross-conformal prediction (Vovk 2015, doi 10.1007/s10472-013-9368-4): the mean plus and minus so many standard
         deviations as covered that part of the labels of rows that were held out from the members which predicted
-        them. The part is one over all rows, not one for each kind of row.
+        them, as far as that is in the support of the task's likelihood: no count is negative. The part is one over all
+        rows, not one for each kind of row.
 
         Parameters
         ----------
@@ -426,7 +432,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         Returns
         -------
         lower : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Lower ends of the intervals, in y's units and shape.
+            Lower ends of the intervals, in the units, shape and precision of `predict`; of a task whose labels are all
+            the same, that label.
         upper : ndarray of the same shape
             Upper ends.
 
@@ -440,9 +447,9 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         reach = self._reach(coverage)
         mean, std = self._average(X, return_std=True)
         assert std is not None
-        half = std / self._inflation * reach
-        lower, upper = (self._as_targets(end.astype(X.dtype, copy=False)) for end in (mean - half, mean + half))
-        return lower, upper
+        ends = np.clip([mean - std * reach, mean + std * reach], *self._task_support)
+        lower, upper = ends.astype(np.result_type(X.dtype, self._y_dtype), copy=False)
+        return self._as_targets(lower), self._as_targets(upper)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean over tasks of R2, missing labels left out.
@@ -460,12 +467,47 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         -------
         float
             Mean over the tasks with at least two labels; a warning names the others.
+
+        Raises
+        ------
+        ValueError
+            If a label is one that `fit` refuses, such as a negative count.
         """
-        prediction = self.predict(X)
-        return r2_score(self._named(y), prediction, sample_weight=sample_weight)
+        predicted = self.predict(X)
+        y = plain(y)
+        self._check_labels(check_targets(y, np.asarray(predicted), task_names(y)), sample_weight)
+        return r2_score(self._named(y), predicted, sample_weight=sample_weight)
+
+    def _check_labels(self, targets: NDArray, sample_weight: Any) -> None:
+        """Raise an error where a label that counts is outside of the support of its task's likelihood."""
+        if targets.shape[1] != len(self.task_names_):
+            return  # the score says what is wrong
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if weight is not None and weight.shape in (targets.shape, targets.shape[:1]):
+            counted = (weight if weight.ndim == 2 else weight[:, None]) != 0
+            targets = np.where(counted, targets, np.nan)
+        for option, limits in self._task_limits:
+            check_support(find_range(targets), limits, f"task_likelihoods={option!r}", "y", self.task_names_)
+
+    @property
+    def _task_limits(self) -> list[tuple[Any, Limits]]:
+        """The likelihoods of the tasks that members have, and between what numbers each has the labels lie."""
+        if "task_limits" not in self._cache:
+            settings = {id(own): own for own in self._settings}.values()
+            members = [self._with({**self._blueprint, **own}) for own in settings]
+            limits = [(member.task_likelihoods, Limits.of(member._make_task_likelihood())) for member in members]
+            self._cache["task_limits"] = limits
+        return self._cache["task_limits"]
+
+    @property
+    def _task_support(self) -> NDArray:
+        """The least and the greatest number that any member predicts of each task, shape (2, n_tasks)."""
+        lows, highs = zip(*((limits.low, limits.high) for _, limits in self._task_limits), strict=True)
+        return np.array([np.min(lows, axis=0), np.max(highs, axis=0)])
 
     def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
-        return check_targets(y, x), task_names(y)
+        names = task_names(y)
+        return check_targets(y, x, names), names
 
     def _make_task_likelihood(self) -> Likelihood:
         names = self.task_names_

@@ -42,6 +42,8 @@ NARROW = 64
 """Columns up to which the default ensemble has bins for each."""
 N_DRAWS = 64
 """Quasi-random draws of the code for a standard deviation."""
+LEAST_DEVIATION = 1e-10
+"""Standard deviation of a prediction at least, in the task's unit: that of a count of which none is expected is 0."""
 FIXED = {"n_estimators", "member_params", "likelihood", "random_state", "device", "dtype", "warm_start", "checkpoint"}
 """Parameters in which members cannot differ."""
 SINGLE: dict[str, Any] = {
@@ -101,7 +103,8 @@ class SelectedMembers(BaseMultiTaskVAE):
     _weights: NDArray | None
     """Weights of all states, the members' last first, shape (n_states, n_tasks); what is left is the labels' mean's."""
     _label_means: NDArray | float
-    _label_variances: NDArray | float
+    _label_deviations: NDArray | float
+    """Zero of a task whose labels are all the same."""
     _inflation: NDArray | float
     """What the standard deviations of each task are multiplied by."""
     _scores: list[NDArray]
@@ -193,7 +196,7 @@ class SelectedMembers(BaseMultiTaskVAE):
     def _no_choice(settings: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the attributes of an estimator whose members all count alike."""
         choice = {"_earlier": [], "_weights": None, "_scores": [], "member_params_": deepcopy(settings)}
-        return {**choice, "_inflation": 1.0, "_label_means": 0.0, "_label_variances": 0.0}
+        return {**choice, "_inflation": 1.0, "_label_means": 0.0, "_label_deviations": 0.0}
 
     def _state_of(self, member: int) -> dict[str, NDArray]:
         n_members = len(self._states)
@@ -209,23 +212,26 @@ class SelectedMembers(BaseMultiTaskVAE):
         super()._keep(plan)
         if plan.partial or not any(len(member.held_out) for member in plan.members):
             return
-        assert plan.data.targets is not None
-        self._label_means, self._label_variances = plan.data.targets.mean, np.square(plan.data.targets.deviation)
+        targets = plan.data.targets
+        assert targets is not None
+        varies = targets.max > targets.min
+        self._label_means, self._label_deviations = targets.mean, np.where(varies, targets.deviation, 0.0)
         cache = self._cache
         self._earlier = [(k, state) for k, member in enumerate(plan.members) for state in member.kept.values()]
         candidates = self._candidates(plan.members)
         held_out = HeldOut(plan, candidates)
         means = held_out.collect(partial(self._run_once, _predict))
         weights = np.ones_like(means[:, 0]) if len(plan.members) == 1 else self._select(held_out, means)
+        weights = np.where(varies, weights, 0.0)  # labels that are all the same are predicted by what they are
         self._calibrate(held_out, means, weights)
-        if len(plan.members) > 1:
+        if len(plan.members) > 1 or not varies.all():
             self._keep_chosen(candidates, weights)
         self._cache = cache
 
     def _run_once(self, function: Callable[..., Tensor], state: int, x: NDArray, **options: Any) -> NDArray:
         """Return what a function makes of checked rows with a state whose module is not kept."""
         self._cache = Cache()
-        return self._apply(function, x, member=state, **options)
+        return self._apply(function, x, member=state, dtype=np.float64, **options)
 
     def _keep_chosen(self, candidates: Sequence[dict[int, int]], weights: NDArray) -> None:
         """Keep the states that count, and their weights."""
@@ -263,6 +269,7 @@ class SelectedMembers(BaseMultiTaskVAE):
             if counted.sum() >= 2:
                 constant = np.full((1, counted.sum()), label_means[task])
                 errors = np.concatenate([means[:, counted, task], constant]) - labels[counted]
+                errors /= self._task_units[task]
                 weights[:, task] = select(errors, held_out.folds[counted], weight[counted])[:-1]
         return weights
 
@@ -270,34 +277,41 @@ class SelectedMembers(BaseMultiTaskVAE):
         """Learn how far labels are from predictions of models that were not trained on their rows."""
         deviation = partial(self._run_once, self._deviation, n_draws=N_DRAWS)
         stds = held_out.collect(deviation, (weights != 0).any(axis=1))
-        mean, std = self._mix(weights, means, stds**2)
-        scores, counted = np.abs(held_out.y - mean) / std, held_out.weight > 0
-        self._scores = [np.sort(own[is_counted]) for own, is_counted in zip(scores.T, counted.T, strict=True)]
+        mean, std = self._mix(weights, means, stds)
+        away, counted = np.abs(held_out.y - mean), held_out.weight > 0
+        self._scores = [np.sort(own[is_counted]) for own, is_counted in zip((away / std).T, counted.T, strict=True)]
         self._inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in self._scores])
+
+    @property
+    def _task_units(self) -> NDArray:
+        """Units of the tasks, shape (n_tasks,): the squares of small numbers would underflow in others."""
+        return self._states[0]["task_units.scale"]
 
     def _mean(self, weights: NDArray, means: NDArray) -> NDArray:
         """Return the mean of a mixture, what is left of the weights being the labels' mean's."""
         return np.einsum("kt,knt->nt", weights, means) + (1 - weights.sum(axis=0)) * self._label_means
 
-    def _mix(self, weights: NDArray, means: NDArray, variances: NDArray) -> tuple[NDArray, NDArray]:
+    def _mix(self, weights: NDArray, means: NDArray, stds: NDArray) -> tuple[NDArray, NDArray]:
         """Return mean and standard deviation of a mixture, what is left of the weights being the labels' own."""
         mean, left = self._mean(weights, means), 1 - weights.sum(axis=0)
-        square = np.einsum("kt,knt->nt", weights, variances + (means - mean) ** 2)
-        square += left * (self._label_variances + (self._label_means - mean) ** 2)
-        return mean, np.sqrt(np.maximum(square, np.finfo(mean.dtype).tiny))
+        units = self._task_units
+        stds, away, label_away = stds / units, (means - mean) / units, (self._label_means - mean) / units
+        square = np.einsum("kt,knt->nt", weights, stds**2 + away**2)
+        square += left * ((self._label_deviations / units) ** 2 + label_away**2)
+        return mean, units * np.sqrt(np.maximum(square, LEAST_DEVIATION**2))
 
     def _average(self, X: NDArray, return_std: bool) -> tuple[NDArray, NDArray | None]:
-        """Return means of shape (n_rows, n_tasks) of checked rows and, where asked for, standard deviations."""
+        """Return means of checked rows, shape (n_rows, n_tasks), and where asked for deviations, not inflated yet."""
         n_states, n_tasks = len(self._states), len(self.task_names_)
         weights = np.full((n_states, n_tasks), 1 / n_states) if self._weights is None else self._weights
         used = np.flatnonzero((weights != 0).any(axis=1))
         shape = len(used), X.shape[0], n_tasks  # none counts where no candidate is better than the labels' mean
-        means = np.reshape([self._apply(_predict, X, member=k) for k in used], shape)
+        run = partial(self._apply, dtype=np.float64)
+        means = np.reshape([run(_predict, X, member=k) for k in used], shape)
         if not return_std:
             return self._mean(weights[used], means), None
-        stds = np.reshape([self._apply(self._deviation, X, n_draws=N_DRAWS, member=k) for k in used], shape)
-        mean, std = self._mix(weights[used], means, stds**2)
-        return mean, std * self._inflation
+        stds = np.reshape([run(self._deviation, X, n_draws=N_DRAWS, member=k) for k in used], shape)
+        return self._mix(weights[used], means, stds)
 
     def _reach(self, coverage: float) -> NDArray:
         """Return how many standard deviations hold a part of the labels of each task."""
@@ -308,7 +322,7 @@ class SelectedMembers(BaseMultiTaskVAE):
             )
         reach = []
         for name, scores in zip(self.task_names_, self._scores, strict=True):
-            rank = ceil((len(scores) + 1) * coverage)
+            rank = ceil(round((len(scores) + 1) * coverage, 9))  # 28 / 29 * 29 is 28, not a digit more
             if rank > len(scores):
                 raise ValueError(
                     f"coverage must be at most n / (n + 1), n labels of a task being held out. Got {coverage} for task "

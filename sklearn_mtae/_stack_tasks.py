@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from ._containers import plain
 from ._labels import observed_labels
 from ._stack_columns import LARGEST, stack_columns, with_gaps
 from ._tasks import distinct_names, is_missing
@@ -159,7 +160,7 @@ def _check_rows(name: Any, x: Any) -> Any:
         raise TypeError(f"The X of task {name!r} must be an array or a pandas frame. Got {_kind_of(x)} instead.")
     given = x
     if not hasattr(x, "iloc"):
-        x = _as_floats(x, f"The X of task {name!r}")
+        x = _as_floats(plain(x), f"The X of task {name!r}")
     if x.ndim != 2:
         got = f"shape {x.shape}" if x.ndim else short(given)
         raise ValueError(f"The X of task {name!r} must have two dimensions. Got {got} instead.")
@@ -211,6 +212,7 @@ def _check_exact(cells: NDArray, what: str) -> None:
 
 
 def _check_labels(name: Any, y: Any) -> Any:
+    y = plain(y)
     if not hasattr(y, "shape"):
         y = np.asarray(y, dtype=object)  # with strings among them NumPy would write a missing label as "nan"
     if len(y.shape) != 1:

@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .nn.models import Standardizer
 from .nn.quiet import quiet
 
 M = TypeVar("M", bound=nn.Module)
@@ -19,7 +18,7 @@ def dump(module: nn.Module) -> dict[str, NDArray]:
 
 
 def load(module: M, state: dict[str, NDArray], dtype: torch.dtype) -> M:
-    """Put saved arrays into a module, cast to `dtype` except what is kept in float64 whatever the model's precision.
+    """Put saved arrays into a module, cast to `dtype` except what its parts call `exact`, which is kept in float64.
 
     Arrays of the right dtype are shared, not copied: memory-mapped weights stay one copy for all processes.
     """
@@ -31,8 +30,9 @@ def load(module: M, state: dict[str, NDArray], dtype: torch.dtype) -> M:
     module.load_state_dict(cast, assign=True)
     module.to(dtype)
     for name, part in module.named_modules():
-        if isinstance(part, Standardizer):
-            part.set(*(state[f"{name}.{buffer}"] for buffer in ("location", "scale")))
+        for buffer in getattr(part, "exact", ()):
+            value = state[f"{name}.{buffer}"]
+            part.register_buffer(buffer, torch.tensor(value, dtype=torch.float64))
     return module
 
 

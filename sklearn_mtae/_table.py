@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from functools import partial
 from numbers import Number
 from typing import Any, ClassVar, Self
@@ -12,25 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._coded import Category, Coded
+from ._containers import REFUSED, check_kind, is_frame, is_missing
 from ._levels import NAN, OBJECT, Levels, learn_levels, spelled, unknown_error, unknown_message
-from ._tasks import is_missing
 
 __all__ = ["Table", "frame_kinds", "is_frame"]
 
 PLAIN = "biuf"  # kinds of the dtypes of numbers
 
-# What a column of numbers must not hold, and what to do about it.
-REFUSED = {
-    (str, bytes): "Column {name!r} holds strings, such as {value!r}; likelihood must name it 'categorical'.",
-    (date, timedelta, np.datetime64, np.timedelta64): "Column {name!r} holds dates or durations, such as {value!r}; "
-    "turn it into a number first, such as the days since a date.",
-    (complex, np.complexfloating): "Complex data not supported: column {name!r} holds {value!r}.",
+# Of columns that are to be numbers.
+REFUSED_NUMBERS = {
+    (str, bytes): "{owner} holds strings, such as {value!r}; likelihood must name it 'categorical'.",
+    **REFUSED,
 }
-
-
-def is_frame(X: Any) -> bool:
-    """Return whether X is a pandas data frame."""
-    return hasattr(X, "iloc") and hasattr(X, "dtypes") and hasattr(X, "columns")
 
 
 def frame_kinds(X: Any) -> list[bool]:
@@ -305,10 +297,7 @@ def _floats(column: Any, name: Hashable) -> NDArray:
         return cells
     missing = is_missing(cells)
     observed = cells[~missing]
-    types = set(map(type, observed))  # few, where the cells are many
-    for refused, message in REFUSED.items():
-        if own := tuple(kind for kind in types if issubclass(kind, refused)):
-            raise ValueError(message.format(name=name, value=str(next(v for v in observed if isinstance(v, own)))))
+    check_kind(observed, f"column {name!r}", REFUSED_NUMBERS)
     x = np.full(len(cells), np.nan)
     try:
         x[~missing] = observed.astype(np.float64)

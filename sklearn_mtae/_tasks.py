@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
+from ._containers import check_kind, is_missing, plain
 from .nn.words import listed, short, suggest, suggest_each
 
 __all__ = [
@@ -23,9 +25,10 @@ __all__ = [
 
 def task_names(y: Any) -> list[str]:
     """Return the names of a data frame's columns or a named series, otherwise y0, y1, ..."""
+    y = plain(y)
     if hasattr(y, "columns"):
         return distinct_names(y.columns, "The columns of y")
-    if getattr(y, "name", None) is not None:
+    if hasattr(y, "to_frame") and y.name is not None:
         return [str(y.name)]
     y = np.asarray(y)
     return [f"y{task}" for task in range(y.shape[1] if y.ndim > 1 else 1)]
@@ -51,32 +54,30 @@ def check_order(y: Any, known: Sequence[str]) -> None:
 
 def n_dimensions(y: Any) -> int:
     """Return 1 for one column of labels, 2 for a table of them."""
+    y = plain(y)
     return 2 if hasattr(y, "columns") else np.asarray(y).ndim
 
 
 def target_columns(y: Any) -> list[NDArray]:
     """Return the columns of y, each a one-dimensional array of its own dtype: an array, a frame, a series or a list."""
+    if issparse(y):
+        raise TypeError("Sparse data was passed for y, but labels must be dense; use y.toarray().")
+    y = plain(y)
     if hasattr(y, "columns"):
         names = list(y.columns)
         if len(set(names)) < len(names):
             raise ValueError(f"The columns of y must have different names, one per task. Got {listed(names)}.")
-        return [np.asarray(y[name]) for name in names]
-    array = np.asarray(y)
-    if array.dtype.kind in "US" and not hasattr(y, "dtype"):
-        array = np.asarray(y, dtype=object)  # in a list with strings, numpy writes a missing label as "nan"
-    if array.ndim not in (1, 2):
-        raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_tasks). Got {array.shape} instead.")
-    return [array] if array.ndim == 1 else list(array.T)
-
-
-def is_missing(column: NDArray) -> NDArray[np.bool_]:
-    """Return where a column of labels of any dtype has none: NaN, None, or the missing value of pandas."""
-    if column.dtype.kind == "f":
-        return np.isnan(column)
-    if column.dtype.kind != "O":
-        return np.zeros(len(column), dtype=bool)
-    # pandas' own missing value has no truth value: it is known by its type alone.
-    return np.array([v is None or type(v).__name__ == "NAType" or bool(v != v) for v in column], dtype=bool)
+        columns = [np.asarray(y[name]) for name in names]
+    else:
+        array = np.asarray(y)
+        if array.ndim not in (1, 2):
+            raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_tasks). Got {array.shape} instead.")
+        columns = [array] if array.ndim == 1 else list(array.T)
+    if not columns:
+        raise ValueError("y must have at least one column, one per task. Got none.")
+    for column, name in zip(columns, task_names(y), strict=True):
+        check_kind(column, f"task {name!r}")
+    return columns
 
 
 def task_position(task: str | int, names: Sequence[str], parameter: str) -> int:

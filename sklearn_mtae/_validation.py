@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from numbers import Integral, Number
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,11 @@ from sklearn.utils.validation import (
 )
 
 from ._coded import cells_of
+from ._containers import check_kind, is_polars, numbers, plain
 from ._data import Columns, block_rows, blocks
 from ._index import is_mapped
-from ._table import Table, is_frame
+from ._limits import Limits, Range, check_size
+from ._table import PLAIN, Table, is_frame
 from ._tasks import is_missing, per_task, target_columns, task_names
 from .nn.likelihoods import Likelihood
 from .nn.words import alike, listed, named, short, suggest
@@ -36,6 +38,7 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "as_numbers",
     "check_cells",
     "check_codes",
     "check_feature_names",
@@ -60,6 +63,8 @@ Interval = _param_validation.Interval
 check_method_params, safe_indexing, feature_names = _check_method_params, _safe_indexing, _check_feature_names_in
 
 FLOATS = [np.float64, np.float32]
+LARGEST_WEIGHT = 1e150
+"""Largest weight whose sum over rows is finite."""
 REMEDIES = {
     "X": "Column {name!r} of X must hold numbers. It holds {cell}: if that is a category, name the column "
     "'categorical' in likelihood, as in likelihood={{{name!r}: 'categorical'}}; if it stands for a missing cell, write "
@@ -150,20 +155,40 @@ def check_features(
     `unknown` and `weight` are those of `Table.encode`.
     """
     framed = is_frame(X) and not hasattr(X, "sparse")  # columns that are all of them sparse stay so
-    if table is not None and (table.expands or framed):
+    if framed or (table is not None and table.expands):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        x = table.encode(X, unknown, weight)
+        x = (table or Table.learn(X, [False] * X.shape[1])).encode(X, unknown, weight)
         check_array(cells_of(x), dtype=FLOATS, ensure_all_finite="allow-nan", estimator=estimator)
         return x
     check = {"dtype": FLOATS, "ensure_all_finite": _finite(X), "accept_sparse": "csr"}
     with named("X"), _naming_cells("X", lambda: _feature_columns(X)):
-        x = validate_data(estimator, X, reset=reset, **check)
+        if hasattr(X, "columns"):
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+            return check_array(as_numbers(X), estimator=estimator, input_name="X", **check)
+        x = validate_data(estimator, as_numbers(X), reset=reset, **check)
     return _check_blocks(x, "X", type(estimator).__name__) if is_mapped(X) else x
+
+
+def as_numbers(X: Any) -> Any:
+    """Return a table whose cells are objects or dates as floats, or an error that names the column; others as X."""
+    kind = getattr(getattr(X, "dtype", None), "kind", "O")
+    if issparse(X) or kind in PLAIN or is_frame(X):
+        return X
+    if is_polars(X):
+        for column in X:  # all together, polars makes numbers of dates
+            check_kind(column.to_numpy(), f"column {column.name!r}")
+    cells = np.asarray(X)
+    if cells.dtype.kind == "V":
+        check_kind(cells.ravel(), "the table")
+    if cells.ndim != 2 or not cells.size or cells.dtype.kind in PLAIN + "US":
+        return X
+    names = X.columns if hasattr(X, "columns") else range(cells.shape[1])
+    return np.stack([numbers(column, f"column {name!r}") for column, name in zip(cells.T, names, strict=True)], axis=1)
 
 
 @contextmanager
 def _naming_cells(array: str, columns: Callable[[], Sequence[tuple[Any, NDArray]]]) -> Iterator[None]:
-    """Let the error of what cannot be cast to floats within name the column and the cell, and give the remedy.
+    """Let the error of strings that cannot be cast to floats within name the column and the cell, and give the remedy.
 
     `array` is a key of `REMEDIES`, and `columns` gives the names and cells of the columns.
     """
@@ -172,16 +197,16 @@ def _naming_cells(array: str, columns: Callable[[], Sequence[tuple[Any, NDArray]
     except (TypeError, ValueError) as error:
         for name, column in columns():
             for cell in column[~is_missing(column)] if column.dtype.kind in "OUS" else ():
-                if not _is_number(cell):
+                if isinstance(cell, str | bytes) and not _is_number(cell):
                     remedy = REMEDIES[array].format(name=name, cell=short(cell))
                     raise alike(error)(f"{remedy} ({error})") from error
         raise
 
 
-def _is_number(cell: Any) -> bool:
+def _is_number(cell: str | bytes) -> bool:
     try:
         float(cell)
-    except (TypeError, ValueError):
+    except ValueError:
         return False
     return True
 
@@ -217,7 +242,7 @@ def _check_blocks(array: NDArray, name: str, estimator: str | None = None) -> ND
 def check_codes(Z: Any, n_components: int) -> NDArray:
     """Return codes as a float array of shape (n_rows, n_components)."""
     with named("Z"), _naming_cells("Z", lambda: _feature_columns(Z)):
-        codes = check_array(Z, dtype=FLOATS, input_name="Z")
+        codes = check_array(as_numbers(plain(Z)), dtype=FLOATS, input_name="Z")
     if codes.shape[1] != n_components:
         raise ValueError(f"Z must have {n_components} columns, one per component. Got {codes.shape[1]} instead.")
     return codes
@@ -229,9 +254,13 @@ def check_cells(cells: Sequence, table: Table | None) -> Any:
     return (table or Table.learn(row, [False] * len(cells))).encode(row)
 
 
-def check_targets(y: Any, X: NDArray) -> NDArray:
+def check_targets(y: Any, X: NDArray, names: Sequence[str]) -> NDArray:
     """Return y as a float array of shape (n_rows, n_tasks) with NaN where a label is missing."""
+    columns = target_columns(y)
     with named("y"), _naming_cells("y", lambda: _label_columns(y)):
+        if any(column.dtype.kind not in PLAIN for column in columns):
+            owned = zip(columns, names, strict=True)
+            y = np.stack([numbers(column, f"task {name!r}") for column, name in owned], axis=1)
         targets = check_array(y, ensure_2d=False, dtype=FLOATS, ensure_all_finite=_finite(y), input_name="y")
     check_consistent_length(X, targets)
     if is_mapped(y):
@@ -248,16 +277,18 @@ def check_labels(columns: Columns, names: list[str]) -> None:
         )
 
 
-def check_support(columns: Columns, likelihood: Likelihood, parameter: str, array: str, names: Sequence) -> None:
-    """Raise an error that names the first column with a value outside its likelihood's support."""
-    low, high = (np.zeros(likelihood.n_columns) for _ in range(2))
-    for family, own in likelihood.parts():
-        low[own], high[own] = family.support
+def check_support(
+    columns: Range | Columns, limits: Limits | Likelihood, parameter: str, array: str, names: Sequence
+) -> None:
+    """Raise an error that names the first column with a value outside its likelihood's support, or too large."""
+    limits = limits if isinstance(limits, Limits) else Limits.of(limits)
+    low, high = limits.low, limits.high
     for extreme, values, outside in (("min", columns.min, columns.min < low), ("max", columns.max, columns.max > high)):
-        for column in map(int, np.flatnonzero(outside & (columns.n_observed > 0))):
+        for column in map(int, np.flatnonzero(outside & (columns.min <= columns.max))):
             needs, value = _needs(array, low[column], high[column]), values[column]
             words = "Negative values in data: " if value < 0 <= low[column] else ""  # as scikit-learn puts it
             raise ValueError(f"{words}{parameter} needs {needs}. Got {extreme} {value:g} in column {names[column]!r}.")
+    check_size(columns, limits, array, names)
 
 
 def _needs(array: str, low: float, high: float) -> str:
@@ -304,11 +335,13 @@ def check_out(out: Any, shape: tuple[int, ...]) -> None:
     """Raise an error where numbers of this shape cannot be written to `out`; None is for a new array."""
     if out is None:
         return
-    if not isinstance(out, np.ndarray):
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"out must be a numpy array or None. Got {type(out)} instead.")
     if out.shape != shape or out.dtype.kind != "f" or not out.flags.writeable:
         got = f"{'' if out.flags.writeable else 'read-only '}{out.dtype} of shape {out.shape}"
         raise ValueError(f"out must be a writeable floating-point array of shape {shape}. Got {got} instead.")
+    if any(stride == 0 and size > 1 for stride, size in zip(out.strides, out.shape, strict=True)):
+        raise ValueError(f"out must have a place for each cell. Got one with strides {out.strides} instead.")
 
 
 def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> NDArray | None:
@@ -317,17 +350,18 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
     Raises
     ------
     ValueError
-        If a weight is negative or not finite, if all are zero, or if the shape is neither.
+        If a weight is negative, not finite or so large that the sum may not be, if all are zero, or if the shape is
+        neither.
     """
     if sample_weight is None:
         return None
     with named("sample_weight"):
-        return _check_weights(sample_weight, X, y)
+        return _check_weights(plain(sample_weight), X, y)
 
 
 def _check_weights(sample_weight: Any, X: NDArray, y: NDArray | None) -> NDArray:
-    if not hasattr(sample_weight, "shape") and not isinstance(sample_weight, Number):
-        sample_weight = np.asarray(sample_weight)
+    if isinstance(sample_weight, np.ndarray):
+        check_kind(sample_weight.ravel(), "sample_weight")
     if y is not None and len(getattr(sample_weight, "shape", ())) == 2:
         weight = check_array(sample_weight, dtype=np.float64, ensure_non_negative=True, input_name="sample_weight")
         if weight.shape != y.shape:
@@ -335,6 +369,8 @@ def _check_weights(sample_weight: Any, X: NDArray, y: NDArray | None) -> NDArray
         weight = np.where(np.isnan(y), 0.0, weight)  # what stands where no label is has no say
     else:
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if weight.max() > LARGEST_WEIGHT:
+        raise ValueError(f"sample_weight must be <= {LARGEST_WEIGHT:g}. Got max {weight.max():g}.")
     if not weight.any():
         raise ValueError("sample_weight must hold at least one weight that is not zero.")
     return weight / weight[weight > 0].mean()

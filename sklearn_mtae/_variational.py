@@ -12,11 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._base import BaseAutoencoder
-from ._coded import Coded, cells_of
-from ._data import Data, block_rows, blocks, dense, describe
+from ._data import Data, block_rows, blocks, dense
 from ._devices import living_threads
 from ._diagnosis import Diagnosed
+from ._filled import put
 from ._index import evenly
+from ._limits import find_range
 from ._making import function_of, make, make_prior
 from ._parts import DTYPES
 from ._validation import Interval, StrOptions, check_cells, check_support
@@ -114,15 +115,15 @@ class BaseVAE(Diagnosed):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Log-densities.
+            Log-densities; minus infinity of a row with an observed cell outside of the support of its likelihood, such
+            as a negative count.
         """
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
 
         def log_density(module: VAE, x: Tensor) -> Tensor:
             return self._draw(module, x, n_importance_samples).log_marginal() + module.units.log_jacobian(x)
 
-        x = self._check_rows(X)
-        return self._apply(log_density, x, n_draws=n_importance_samples) + self._log_shares(x)
+        return self._log_densities(log_density, X, n_draws=n_importance_samples)
 
     def impute(
         self,
@@ -152,33 +153,39 @@ class BaseVAE(Diagnosed):
         Returns
         -------
         ndarray of shape (n_samples, n_features) or (n_draws, n_samples, n_features), or DataFrame or list of them
-            The rows, observed cells as they were; frames where the estimator was fitted to one.
+            Copies of X with values in its missing cells, all else as it came: frames where X is one. A column gets
+            another dtype only where its own cannot hold the values. Whole numbers are rounded where the estimator was
+            fitted to a frame with whole numbers there.
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
-        x = self._check_rows(X)
         if n_draws == 1:
-            return self._restore(self._fill(x, lambda rows: self._expect(rows, n_importance_samples)), X)
+            return self._fill(X, lambda rows: [self._expect(rows, n_importance_samples)])[0]
 
         def several(module: VAE, x: Tensor) -> Tensor:
-            z = self._draw(module, x, n_importance_samples).resample(n_draws)
-            return module.generate(z)[0].movedim(0, 1)
+            draws = self._draw(module, x, n_importance_samples)
+            drawn = module.generate(draws.resample(n_draws))[0].movedim(0, 1)
+            return torch.where(draws.usable[:, None, None], drawn, float("nan"))
 
         seed, n_most = self._new_seed(random_state), max(n_draws, n_importance_samples)
-        with seeded(seed):
-            drawn = self._decode(several, x, np.random.default_rng(seed), n_draws=n_most)
-        cells = cells_of(x) if isinstance(x, Coded) else dense(x)
-        tables = np.where(np.isnan(cells), drawn.swapaxes(0, 1), cells)
-        return tables if self._table is None else [self._restore(table, X) for table in tables]
+        draws = np.random.default_rng(seed)
 
-    def _expect(self, x: NDArray, n_importance_samples: int) -> NDArray:
+        def drawn(rows: Any) -> list[NDArray]:
+            return list(self._decode(several, rows, draws, n_draws=n_most, weighs=True).swapaxes(0, 1))
+
+        with seeded(seed):
+            tables = self._fill(X, drawn, n_draws)
+        return np.stack(tables) if self._table is None and isinstance(tables[0], np.ndarray) else tables
+
+    def _expect(self, x: Any, n_importance_samples: int) -> NDArray:
         """Return the mean of each cell of checked rows, given the observed cells of its row."""
 
         def mean(module: VAE, x: Tensor) -> Tensor:
             draws = self._draw(module, x, n_importance_samples)
-            return torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), module.reconstruct(draws.z))
+            mean = torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), module.expect(draws.z))
+            return module.units.inverse(mean)
 
-        return self._decode(mean, x, n_draws=n_importance_samples)
+        return self._decode(mean, x, n_draws=n_importance_samples, weighs=True)
 
     def _draw(self, module: VAE, x: Tensor, n_draws: int) -> Draws:
         """Return weighted codes of each row."""
@@ -197,9 +204,9 @@ class BaseVAE(Diagnosed):
     def _learn_rows(self, module: VAE, data: Data) -> None:  # type: ignore[override]
         if module.prior.n_learned:
             chosen = evenly(data.taking_part, module.prior.n_learned)
-            rows = module.units(torch.from_numpy(dense(data.x[chosen])))
+            rows = module.units(torch.from_numpy(dense(data.x[chosen])), DTYPES[self.dtype])
             # In training, `fill` would corrupt them.
-            module.prior.learn(module.eval().fill(rows.to(DTYPES[self.dtype])))
+            module.prior.learn(module.eval().fill(rows))
             module.train()
 
     def _resolve_beta(self) -> float | Callable[[float], float]:
@@ -239,9 +246,9 @@ class BaseVAE(Diagnosed):
             drawn = self._draw_rows(module, n_samples, row)
             parts = [[x if table is None else table.narrow(x, draws), *rest] for x, *rest in drawn]
         columns, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
-        if row is not None:
-            columns = np.where(np.isnan(cells_of(row)), columns, cells_of(row))
-        return [self._restore(columns), *rest]
+        positions = {name: j for j, name in enumerate(self._names_in)}
+        given = {positions[name]: value for name, value in (conditions or {}).items()}
+        return [put(self._restore(columns), given), *rest]
 
     def _draw_rows(self, module: VAE, n_samples: int, row: Any) -> Iterator[list[NDArray]]:
         """Yield blocks of drawn rows: columns, and targets if there are any; `row` has the given cells, if not None."""
@@ -260,7 +267,10 @@ class BaseVAE(Diagnosed):
             shape = (max(MIN_DRAWS, DRAWS_PER_SAMPLE * n_rows), 1, module.prior.n_components)
             seed = int(torch.randint(np.iinfo(np.int32).max, ()))
             noise = torch.randn(shape, dtype=torch.float64)
-            yield draw(module, x, noise, seed).resample(n_rows)[:, 0]
+            draws = draw(module, x, noise, seed)
+            if not draws.usable:
+                raise ValueError(self._too_far(dense(row)[0], "The row of conditions"))
+            yield draws.resample(n_rows)[:, 0]
 
     def _check_conditions(self, conditions: Mapping[Any, Any]) -> Any:
         """Return the row of the given cells, NaN elsewhere."""
@@ -276,8 +286,7 @@ class BaseVAE(Diagnosed):
         cells = [conditions.get(name, np.nan) for name in names]
         with named("conditions"):
             row = check_cells(cells, self._table)
-        likelihood = self._with(self._blueprint)._make_likelihood()
-        check_support(describe(row), likelihood, "conditions", "the column", self._expanded_names)
+        check_support(find_range(row), self._limits, "conditions", "the column", self._expanded_names)
         return row
 
     def _new_seed(self, random_state: Any) -> int:

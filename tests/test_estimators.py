@@ -51,8 +51,7 @@ def test_names_and_frames(estimator, table):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_precision_follows_the_input(estimator, table, dtype):
-    X, Y = table
-    X = X.astype(dtype)
+    X, Y = (part.astype(dtype) for part in table)
     estimator.fit(X, Y)
     Z = estimator.transform(X)
     assert Z.dtype == estimator.predict(X).dtype == estimator.inverse_transform(Z).dtype == dtype

@@ -17,7 +17,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae.nn.importance import Draws
+from sklearn_mtae.nn.importance import LEAST_CURVATURE, Draws, _expand
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 from sklearn_mtae.nn.priors import PRIORS
 
@@ -321,6 +321,7 @@ def test_imputed_cells_lie_in_the_support(name):
 
 def test_autoencoder_fills_gaps_with_the_reconstruction():
     rows = factor_rows(50, 6)[1]
+    rows = rows[np.isnan(rows).any(axis=1)]
     model = AutoencoderTransformer(2, hidden_layer_sizes=(8,), max_iter=3, random_state=0).fit(rows)
     np.testing.assert_array_equal(model.impute(rows), np.where(np.isnan(rows), model.predict(rows), rows))
 
@@ -374,3 +375,99 @@ def test_resampled_codes_come_as_often_as_they_weigh():
         assert (chosen.sum(1) == 1).all()
         assert stats.chisquare(chosen.sum(0).numpy(), expected[:, row]).pvalue > 1e-3
     torch.testing.assert_close(Draws(z, log_weight).log_marginal(), log_weight.exp().mean(0).log())
+
+
+# Rows far outside, and others beside them.
+
+PRIOR_NAMES = ["normal", "mixture", "vamp"]
+
+
+def far_from(X, factor, dtype):
+    rows = X[:8].copy()
+    rows[::2] *= factor
+    return rows.astype(dtype)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("prior", PRIOR_NAMES)
+def test_no_row_is_in_the_way_of_another(prior, dtype):
+    """A row far outside is finite, and what is said of those beside it is what is said of them alone."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 3))
+    X[rng.random(X.shape) < 0.4] = np.nan
+    model = VAETransformer(prior=prior, hidden_layer_sizes=(64,), max_iter=20, random_state=0).fit(X)
+    alone = far_from(X, 1.0, dtype)[1::2]
+    for factor in (1e3, 1e6, 1e12, 1e20, 1e30):
+        rows = far_from(X, factor, dtype)
+        for verb in (model.score_samples, model.impute, model.transform, partial(model.impute, n_draws=2)):
+            with np.errstate(over="raise", invalid="raise"):
+                assert np.isfinite(verb(rows)).all()
+        np.testing.assert_allclose(model.score_samples(rows)[1::2], model.score_samples(alone), rtol=1e-5)
+        np.testing.assert_allclose(model.impute(rows)[1::2], model.impute(alone), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
+def test_where_float32_overflows_the_row_is_reckoned_in_float64():
+    X = factor_rows(60, 1)[1]
+    model = VAETransformer(2, hidden_layer_sizes=(16,), max_iter=10, random_state=0).fit(X)
+    rows = (1e25 * np.sign(X[:10])).astype(np.float32)
+    double = rows.astype(np.float64)
+    np.testing.assert_allclose(model.transform(rows), model.transform(double), rtol=1e-4)
+    np.testing.assert_allclose(model.impute(rows), model.impute(double), rtol=1e-4)
+    assert (model.score_samples(rows) == np.finfo(np.float32).min).all(), "the lowest number of float32"
+    assert (model.score_samples(double) < -1e45).all()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_inverse_and_no_root_fails(scale, dtype):
+    """Matrices that routines for one of them refuse: singular, indefinite, of all sizes, or no numbers at all."""
+    rng = np.random.default_rng(0)
+    second = torch.from_numpy(scale * rng.normal(size=(6, 4, 4))).to(dtype)
+    second = second + second.mT
+    second[1], second[2] = 0.0, scale
+    second[3], second[4] = torch.diag(torch.tensor([1.0, 1e-12, -1.0, 1e8])), float("nan")
+    target = torch.zeros(6, 4, dtype=dtype)
+
+    def log_joint(z):
+        return -0.5 * torch.einsum("ni,nij,nj->n", z, second, z)
+
+    _, _, curvature = _expand(log_joint, target)
+    exact = second.double().nan_to_num(0.0)
+    values, vectors = np.linalg.eigh(exact.numpy())
+    expected = vectors * np.maximum(values, LEAST_CURVATURE)[:, None, :] @ vectors.transpose(0, 2, 1)
+    root = curvature.root().double()
+    size = np.abs(expected).max(axis=(1, 2), keepdims=True)
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-12
+    np.testing.assert_allclose((root @ root.mT).numpy() / size, expected / size, atol=tolerance)
+    assert (root.triu(1) == 0).all()
+    assert (root.diagonal(dim1=-2, dim2=-1) > 0).all()
+    gradient = torch.ones(6, 4, dtype=dtype)
+    solved = (
+        np.linalg.solve(expected, np.ones((6, 4, 1)))[..., 0] if scale == 1.0 else curvature.solve(gradient).numpy()
+    )
+    np.testing.assert_allclose(curvature.solve(gradient).numpy(), solved, rtol=1e-3, atol=1e-5)
+
+
+def test_draws_that_are_not_finite_have_no_weight():
+    z = torch.tensor([0.0, 1.0, 2.0]).reshape(3, 1, 1).expand(3, 2, 1)
+    log_weight = torch.tensor([[0.0, -float("inf")], [-float("inf")] * 2, [0.0, -float("inf")]])
+    draws = Draws(z, log_weight)
+    assert draws.usable.tolist() == [True, False]
+    assert set(draws.resample(50)[:, 0, 0].tolist()) == {0.0, 2.0}
+    assert draws.resample(50)[:, 1].isfinite().all()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
+def test_a_row_of_which_nothing_can_be_said_is_named():
+    X = 1e-300 * factor_rows(40, 1)[0]
+    model = VAETransformer(2, hidden_layer_sizes=(4,), max_iter=2, random_state=0).fit(X)
+    rows = X.copy()
+    rows[3, 2], rows[3, 4] = 1e20, np.nan
+    for verb in (model.transform, model.impute, partial(model.impute, n_draws=2)):
+        with pytest.raises(ValueError, match=r"Row 3 is too far from .* It has 1e\+20 in column 2"):
+            verb(rows)
+    with pytest.raises(ValueError, match=r"The row of conditions is too far from .* It has 1e\+20 in column 2"):
+        model.sample(conditions={2: 1e20})
+    assert np.isfinite(model.transform(X)).all()

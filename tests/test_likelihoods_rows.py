@@ -1,13 +1,17 @@
 """Families of a whole row: multinomial counts, groups of indicators, and such groups beside other columns."""
 
+import pickle
 from functools import partial
+from time import perf_counter
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+from sklearn_mtae import VAETransformer
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Gaussian, Mixed, Multinomial, OneHot, Poisson
+from sklearn_mtae.nn.likelihoods._rows import Words
 
 NAN = float("nan")
 MEAN = torch.tensor([3.0, 0.5, 1.5, 5.0], dtype=torch.float64)
@@ -184,3 +188,71 @@ def test_mixed_groups_are_drawn_as_one(mixed):
         assert (draws[:, columns].sum(-1) == 1).all()
         expected = 4000 * mixed.distribution(params).mean[0, columns]
         assert stats.chisquare(draws[:, columns].sum(0), expected).pvalue > 1e-3
+
+
+# Draws.
+
+
+@pytest.mark.parametrize("n_columns", [1, 2, 3, 8, 13])
+@pytest.mark.parametrize("total", [0, 1, 7, 1_000, 123_456_789, 10**15])
+def test_drawn_rows_add_up(total, n_columns):
+    words = Words(torch.tensor(float(total), dtype=torch.float64), torch.rand(40, n_columns).double().softmax(-1))
+    drawn = words.sample((3,))
+    assert drawn.shape == (3, 40, n_columns)
+    np.testing.assert_array_equal(drawn.sum(-1), total)
+    np.testing.assert_array_equal(drawn, drawn.round())
+    assert (drawn >= 0).all()
+
+
+@pytest.mark.parametrize("total", [4, 50, 10_000, 100_000_000])
+@pytest.mark.parametrize("p", [[0.5, 0.3, 0.2], [0.6, 0.0, 0.4], [0.7, 0.29, 0.009, 0.001, 0.0]])
+def test_moments_of_drawn_rows_are_those_of_the_multinomial(total, p):
+    torch.manual_seed(0)
+    n_rows, p = 20_000, np.array(p)
+    drawn = Words(torch.tensor(float(total)), torch.from_numpy(p).expand(n_rows, -1)).sample().numpy()
+    exact = stats.multinomial(total, p)
+    mean, covariance = total * p, exact.cov()
+    deviation = np.sqrt(np.diag(covariance))
+    assert (np.abs(drawn.mean(0) - mean) <= 5 * deviation / np.sqrt(n_rows)).all()
+    apart = drawn - mean
+    products = apart[:, :, None] * apart[:, None, :]
+    errors = products.std(0) / np.sqrt(n_rows)
+    assert (np.abs(products.mean(0) - covariance) <= 5 * errors + 1e-12 * total).all()
+
+
+def test_drawn_counts_have_the_probabilities_of_scipy():
+    torch.manual_seed(0)
+    drawn = Words(torch.tensor(5.0), torch.tensor([0.5, 0.3, 0.2]).expand(20_000, 3)).sample().numpy()
+    rows, seen = np.unique(drawn, axis=0, return_counts=True)
+    expected = 20_000 * stats.multinomial(5, [0.5, 0.3, 0.2]).pmf(rows)
+    assert len(rows) == 21
+    assert stats.chisquare(seen, expected * seen.sum() / expected.sum()).pvalue > 1e-4
+
+
+def test_draws_cost_the_same_whatever_the_total():
+    words = Words(torch.tensor(1e12, dtype=torch.float64), torch.tensor([0.5, 0.3, 0.2]).expand(100, 3))
+    start = perf_counter()
+    words.sample()
+    assert perf_counter() - start < 1, "drawn one by one they would take days"
+
+
+def test_the_total_keeps_its_digits():
+    X = np.random.default_rng(0).multinomial(123_456_789, [0.5, 0.3, 0.2], size=30)
+    model = VAETransformer(2, likelihood="multinomial", hidden_layer_sizes=(4,), max_iter=2, random_state=0).fit(X)
+    for own in (model, pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(own.sample(20, random_state=0).sum(axis=1), 123_456_789)
+
+
+@pytest.mark.parametrize("rate", [3.0, 1e8, 1e15, 1e17, 1e22])
+@pytest.mark.parametrize("kind", ["poisson", "negative_binomial"])
+def test_draws_of_large_counts(kind, rate):
+    torch.manual_seed(0)
+    likelihood = LIKELIHOODS[kind](1).double()
+    likelihood.learn(torch.tensor([rate], dtype=torch.float64))
+    distribution = likelihood.requires_grad_(False).distribution(torch.zeros(20_000, 1).double())
+    drawn = distribution.sample().numpy()
+    deviation = np.sqrt(float(distribution.variance[0]))
+    assert deviation == pytest.approx(np.sqrt(rate + (rate**2 if kind == "negative_binomial" else 0)), rel=1e-5)
+    assert abs(drawn.mean() - rate) < 5 * deviation / np.sqrt(20_000)
+    assert drawn.std() == pytest.approx(deviation, rel=0.05)
+    np.testing.assert_array_equal(drawn, drawn.round())

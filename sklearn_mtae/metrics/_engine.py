@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as complete
 from sklearn.exceptions import UndefinedMetricWarning
 
+from sklearn_mtae._containers import plain
 from sklearn_mtae._tasks import is_missing, target_columns, task_names
 from sklearn_mtae.nn.words import listed, named, short
 
@@ -127,7 +128,7 @@ def _weights(sample_weight: ArrayLike | None, n_rows: int, n_tasks: int) -> Sequ
     if sample_weight is None:
         return [None] * n_tasks
     with named("sample_weight"):
-        weight = np.asarray(sample_weight, dtype=np.float64)
+        weight = np.asarray(plain(sample_weight), dtype=np.float64)
     if weight.shape not in ((n_rows,), (n_rows, n_tasks)):
         raise ValueError(f"sample_weight must have shape ({n_rows},) or ({n_rows}, {n_tasks}). Got {weight.shape}.")
     return [weight] * n_tasks if weight.ndim == 1 else list(weight.T)

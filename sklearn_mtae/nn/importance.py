@@ -29,13 +29,22 @@ class Draws(NamedTuple):
     log_weight: Tensor
     """log p(x, z) / proposal(z), shape (n_draws, n_rows)."""
 
+    @property
+    def usable(self) -> Tensor:
+        """Whether any draw of a row counts, shape (n_rows,): none does where all of them overflow."""
+        return (self.log_weight > -float("inf")).any(0)
+
     def log_marginal(self) -> Tensor:
         """Return the log of the mean weight, which estimates log p(x) from below, shape (n_rows,)."""
         return self.log_weight.logsumexp(0) - log(len(self.z))
 
     def resample(self, n_draws: int) -> Tensor:
-        """Return codes drawn by their weights, about draws from p(z given x): shape (n_draws, n_rows, n_components)."""
-        chosen = torch.multinomial(self.log_weight.softmax(0).T, n_draws, replacement=True).T
+        """Return codes drawn by their weights, about draws from p(z given x): shape (n_draws, n_rows, n_components).
+
+        The codes of a row that is not `usable` are drawn alike.
+        """
+        weight = torch.where(self.usable, self.log_weight, 0.0).softmax(0)
+        chosen = torch.multinomial(weight.T, n_draws, replacement=True).T
         return self.z.gather(0, chosen.unsqueeze(-1).expand(-1, -1, self.z.shape[-1]))
 
 
@@ -73,7 +82,9 @@ def draw(model: VAE, x: Tensor, noise: Tensor, seed: int) -> Draws:
     missing that another row lacks: such a row draws from a mixture in equal parts of its posterior, of the normal
     distribution with the mode and the curvature of p(z, observed cells) (Laplace's approximation, exact for a linear
     model), and of the prior. Each weight counts the whole mixture (Veach and Guibas 1995), so that one part that fits
-    is enough, and none can do harm beyond the draws spent on it.
+    is enough, and none can do harm beyond the draws spent on it. A draw that is not finite has no weight, nor has a
+    part of the mixture where its density is not: so a row far outside has what remains, whatever failed of it, and
+    none is in the way of another.
 
     Parameters
     ----------
@@ -95,7 +106,8 @@ def draw(model: VAE, x: Tensor, noise: Tensor, seed: int) -> Draws:
             log_joint, size = _log_joint(model, x[rows]), max(1, MAX_CELLS // max(1, x[rows].numel()))
             parts = [log_joint(part) for part in z[:, rows].split(size)]
             log_weight[:, rows] = torch.cat(parts) - log_proposal
-    return Draws(z, log_weight)
+    failed = ~log_weight.isfinite()
+    return Draws(z.masked_fill(failed.unsqueeze(-1), 0.0), log_weight.masked_fill(failed, -float("inf")))
 
 
 def _log_joint(model: VAE, x: Tensor) -> Callable[[Tensor], Tensor]:
@@ -127,7 +139,7 @@ def _from_mixture(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Tens
         z[blocks[-1]] = prior.sample(n_last, torch.Generator(x.device).manual_seed(seed)).unsqueeze(1)
     shares = [(block.stop - block.start) / n_draws for block in blocks]
     parts = [p.log_prob(z) + log(share) for p, share in zip(proposals, shares, strict=True) if share]
-    return z, torch.stack(parts).logsumexp(0)
+    return z, torch.stack(parts).nan_to_num(-float("inf"), None, -float("inf")).logsumexp(0)
 
 
 def _laplace(model: VAE, x: Tensor) -> Normal:
@@ -137,10 +149,9 @@ def _laplace(model: VAE, x: Tensor) -> Normal:
         z, log_joint = _refined(model, x), _log_joint(model, x)
         value, gradient, curvature = _expand(log_joint, z)
         for _ in range(N_STEPS):
-            step = torch.linalg.solve(curvature, gradient.unsqueeze(-1)).squeeze(-1)
-            z = _climb(log_joint, z, value, step)
+            z = _climb(log_joint, z, value, curvature.solve(gradient))
             value, gradient, curvature = _expand(log_joint, z)
-        return Normal(z, torch.linalg.cholesky(curvature))
+        return Normal(z, curvature.root())
 
 
 def _refined(model: VAE, x: Tensor) -> Tensor:
@@ -164,7 +175,34 @@ def _climb(log_joint: Callable[[Tensor], Tensor], z: Tensor, value: Tensor, step
     return torch.where(up.unsqueeze(-1), further, z)
 
 
-def _expand(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+class Curvature(NamedTuple):
+    """Symmetric matrices, one per row, with eigenvalues above 0.
+
+    As they are known by their eigenvalues, no inverse and no root of one can fail, however ill-conditioned it is: one
+    matrix for which a library's routine fails would be the end of all rows.
+    """
+
+    eigenvalues: Tensor
+    """Shape (n_rows, n_components)."""
+    vectors: Tensor
+    """Eigenvectors in columns, shape (n_rows, n_components, n_components)."""
+
+    def solve(self, gradient: Tensor) -> Tensor:
+        """Return the inverses times vectors of shape (n_rows, n_components)."""
+        part = (self.vectors.mT @ gradient.unsqueeze(-1)) / self.eigenvalues.unsqueeze(-1)
+        return (self.vectors @ part).squeeze(-1)
+
+    def root(self) -> Tensor:
+        """Return the Cholesky factors: the triangle of the orthogonal decomposition of any root."""
+        triangle = torch.linalg.qr(self.eigenvalues.sqrt().unsqueeze(-1) * self.vectors.mT).R
+        diagonal = triangle.diagonal(dim1=-2, dim2=-1)
+        triangle = torch.where(diagonal < 0, -1.0, 1.0).unsqueeze(-1) * triangle
+        # No square of it is below the least eigenvalue, whatever rounding has left of it.
+        least = diagonal.abs().clamp(min=LEAST_CURVATURE**0.5)
+        return torch.diagonal_scatter(triangle, least, dim1=-2, dim2=-1).mT
+
+
+def _expand(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor, Curvature]:
     """Return value, gradient and negated second derivatives at each code, the last with eigenvalues above a floor."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
@@ -176,6 +214,8 @@ def _expand(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, T
             for column in columns
         ]
     curvature = -torch.stack(second, dim=-1).nan_to_num(0.0, 0.0, 0.0)
-    eigenvalues, vectors = torch.linalg.eigh((curvature + curvature.mT) / 2)
-    floored = eigenvalues.clamp(min=LEAST_CURVATURE)
-    return value.detach(), gradient.detach().nan_to_num(0.0, 0.0, 0.0), (vectors * floored.unsqueeze(-2)) @ vectors.mT
+    # None of a matrix of the order of 1 overflows on its way.
+    size = curvature.abs().amax((-2, -1), keepdim=True).clamp(min=1.0)
+    eigenvalues, vectors = torch.linalg.eigh((curvature / size + (curvature / size).mT) / 2)
+    floored = (eigenvalues * size.squeeze(-1)).clamp(min=LEAST_CURVATURE)
+    return value.detach(), gradient.detach().nan_to_num(0.0, 0.0, 0.0), Curvature(floored, vectors)

@@ -5,11 +5,11 @@ units.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from numpy.typing import ArrayLike
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor, distributions, nn
 
 from .likelihoods import Likelihood
 from .posteriors import NormalPosterior, Posterior
@@ -48,6 +48,7 @@ class Standardizer(nn.Module):
     Kept in float64 whatever the model's own precision: a date in seconds has no digits to lose.
     """
 
+    exact: ClassVar[tuple[str, ...]] = ("location", "scale")
     location: Tensor
     scale: Tensor
 
@@ -61,21 +62,25 @@ class Standardizer(nn.Module):
         self.location = torch.as_tensor(location, dtype=torch.float64).clone()
         self.scale = torch.as_tensor(scale, dtype=torch.float64).clone()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return `(x - location) / scale`."""
-        return (x - self.location.to(x.dtype)).mul_(self.scale.reciprocal().to(x.dtype))
+    def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Return `(x - location) / scale`, in the precision of `x` if `dtype` is None.
+
+        Whatever that is, it is reckoned in float64: a float32 value far from zero has digits that its distance from
+        the location, rounded, has not.
+        """
+        return (x.to(self.location.dtype) - self.location).div_(self.scale).to(dtype or x.dtype)
 
     def inverse(self, u: Tensor) -> Tensor:
-        """Return `location + scale * u`."""
-        return torch.addcmul(self.location.to(u.dtype), self.scale.to(u.dtype), u)
+        """Return `location + scale * u`, in float64."""
+        return torch.addcmul(self.location, self.scale, u.to(self.location.dtype))
 
     def rescale(self, deviation: Tensor) -> Tensor:
-        """Return standard deviations in the data's own units."""
-        return self.scale.to(deviation.dtype) * deviation
+        """Return standard deviations in the data's own units, in float64."""
+        return self.scale * deviation
 
     def log_jacobian(self, x: Tensor) -> Tensor:
         """Return what turns a log-density of standardised values into one of `x`: minus the log scales of its cells."""
-        return -torch.where(x.isnan(), 0.0, self.scale.to(x.dtype).log()).sum(-1)
+        return -torch.where(x.isnan(), 0.0, self.scale.log().to(x.dtype)).sum(-1)
 
 
 class Autoencoder(nn.Module):
@@ -116,7 +121,8 @@ class Autoencoder(nn.Module):
         if self.training and self.corruption is not None:
             corrupted = ask(self.corruption, "corruption", x, self.generator)
             x, complete = check_shape(corrupted, x.shape, "corruption", "the rows that it was given, changed"), False
-        return x if complete else x.nan_to_num(0.0)
+        # What is infinite stays so: a number in its place would be one that nobody gave.
+        return x if complete else x.nan_to_num(0.0, float("inf"), -float("inf"))
 
     def run(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """Return a network's output: what leaves it has the precision of its first input, whatever its products have.
@@ -168,8 +174,12 @@ class Autoencoder(nn.Module):
         return [self.encoder, self.decoder]
 
     def reconstruct(self, z: Tensor) -> Tensor:
-        """Return the likelihood's mean at each code, in the data's own units."""
-        return self.units.inverse(self.likelihood.distribution(self.decode(z)).mean)
+        """Return the likelihood's mean at each code, in the data's own units and float64."""
+        return self.units.inverse(self.expect(z))
+
+    def expect(self, z: Tensor) -> Tensor:
+        """Return the likelihood's mean at each code, standardised as the columns are."""
+        return self.likelihood.distribution(self.decode(z)).mean
 
 
 class VAE(Autoencoder):
@@ -288,11 +298,18 @@ class MultiTaskVAE(VAE):
 
     def generate(self, z: Tensor) -> tuple[Tensor, ...]:
         """Draw columns and targets given the codes, in the data's own units."""
-        return *super().generate(z), self.task_units.inverse(self.task_likelihood.distribution(self.heads(z)).sample())
+        return *super().generate(z), self.task_units.inverse(self.targets(z).sample())
+
+    def targets(self, z: Tensor) -> distributions.Distribution:
+        """Return the distributions of the standardised targets at each code.
+
+        In float64 whatever the model's precision: a large mean has no digits to lose, and its square none to overflow.
+        """
+        return self.task_likelihood.distribution(self.heads(z).to(self.task_units.location.dtype))
 
     def predict(self, z: Tensor) -> Tensor:
         """Return the mean of each task at each code, shape (..., n_rows, n_tasks), in the targets' own units."""
-        return self.task_units.inverse(self.task_likelihood.distribution(self.heads(z)).mean)
+        return self.task_units.inverse(self.targets(z).mean)
 
     def predict_log_proba(self, z: Tensor) -> Tensor:
         """Return the log-probability of each class of each task, shape (..., n_rows, n_tasks, n_classes)."""
@@ -303,6 +320,6 @@ class MultiTaskVAE(VAE):
 
         The law of total variance over the posterior: the mean of the noise's variance plus the variance of the mean.
         """
-        targets = self.task_likelihood.distribution(self.heads(self.infer(self.fill(x)).rsample(noise)))
+        targets = self.targets(self.infer(self.fill(x)).rsample(noise))
         variance = targets.variance.mean(0) + targets.mean.var(0, correction=0)
         return self.task_units.rescale(variance.sqrt())

@@ -8,6 +8,8 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from torch import Tensor
+
 MAX_CHARACTERS, MAX_ITEMS, MAX_DEPTH, MAX_NAMES = 80, 6, 3, 20
 
 
@@ -103,7 +105,7 @@ def ask(function: Callable[..., Any], parameter: str, *inputs: Any) -> Any:
 
 def check_shape(value: Any, shape: tuple[int, ...], parameter: str, meaning: str) -> Any:
     """Return a tensor; raise an error that names the parameter where it is none, or has another shape."""
-    if getattr(value, "shape", None) != shape or not hasattr(value, "requires_grad"):
+    if not isinstance(value, Tensor) or value.shape != shape:
         error = ValueError if hasattr(value, "shape") else TypeError
         raise error(f"{parameter} must return {meaning}, a tensor of shape {tuple(shape)}. Got {short(value)} instead.")
     return value

@@ -7,6 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, distributions, nn
 
+LARGEST_COUNT = 1e15
+"""Up to there float64 tells whole numbers apart."""
+
 
 def clamp(parameter: Tensor, low: float | None = None, high: float | None = None) -> None:
     """Put values back into a range, in place; as `Tensor.clamp_`, which `torch.func.vmap` does model by model."""
@@ -32,6 +35,12 @@ class Likelihood(nn.Module):
     """Any admissible value: stands in for a missing cell while the density is computed."""
     joint: ClassVar[bool] = False
     """Whether the columns are drawn together, and cannot be the targets of separate tasks."""
+    cancels: ClassVar[bool] = False
+    """Whether the log-density of a large value is a small difference of large numbers: float32 has no digits for it."""
+    exact: ClassVar[tuple[str, ...]] = ()
+    """Buffers that are kept in float64 whatever the model's own precision."""
+    largest: ClassVar[float] = 1e150
+    """Largest admissible distance from 0: up to there squares and their sums are finite."""
     peak: float | None = None
     """Upper bound of the log-density where there is one; None of a family that learns its own scale."""
 

@@ -190,6 +190,9 @@ class LogNormal(LocationScale):
     support = (torch.finfo(torch.float32).tiny, float("inf"))
     standardized = False
     filler = 1.0
+    largest = 1e30  # in the units that they came in, values are trained on in float32
+    # A value exp(20) times the column's own mean is absurd; the bound keeps an extreme code's from being infinite.
+    bound: ClassVar[float] = 20.0
     log_location: Tensor
 
     def __init__(self, n_columns: int) -> None:
@@ -206,10 +209,14 @@ class LogNormal(LocationScale):
 
     def distribution(self, params: Tensor) -> distributions.LogNormal:
         """Return the log-normal distribution of each cell."""
-        return distributions.LogNormal(self.log_location + params, self.deviation(params), validate_args=False)
+        return distributions.LogNormal(self.log_mean(params), self.deviation(params), validate_args=False)
+
+    def log_mean(self, params: Tensor) -> Tensor:
+        """Return the mean of log(x) of each cell."""
+        return self.log_location + params.clamp(max=self.bound)
 
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
         """Return the log-density of each cell."""
         log_x, log_variance = x.log(), self.log_variance
-        distance = (log_x - self.log_location - params) * (-log_variance / 2).exp()
+        distance = (log_x - self.log_mean(params)) * (-log_variance / 2).exp()
         return -0.5 * (distance.square() + log_variance + log(2 * pi)) - log_x

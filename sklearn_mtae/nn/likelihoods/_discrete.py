@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, distributions, nn
 from torch.nn import functional as F
 
-from ._base import Likelihood, clamp
+from ._base import LARGEST_COUNT, Likelihood, clamp
 
 
 class Bernoulli(Likelihood):
@@ -57,6 +57,32 @@ class Bernoulli(Likelihood):
         return -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
 
 
+def draw_counts(rate: Tensor) -> Tensor:
+    """Return Poisson draws, large ones by the normal distribution: torch counts them in integers of 64 bits."""
+    drawn = torch.poisson(rate.clamp(max=LARGEST_COUNT))
+    if not (rate > LARGEST_COUNT).any():
+        return drawn
+    return torch.where(rate > LARGEST_COUNT, (rate + rate.sqrt() * torch.randn_like(rate)).round(), drawn)
+
+
+class PoissonCounts(distributions.Poisson):
+    """Poisson distributions of any rate."""
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Return counts of shape (*sample_shape, *rate.shape)."""
+        return draw_counts(self.rate.expand(self._extended_shape(torch.Size(sample_shape))))
+
+
+class NegativeBinomialCounts(distributions.NegativeBinomial):
+    """Negative binomial distributions of any mean."""
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Return counts of shape (*sample_shape, *logits.shape)."""
+        return draw_counts(self._gamma.sample(torch.Size(sample_shape)))
+
+
 class Counts(Likelihood):
     """Families of counts: the decoder gives the log of the mean, beside that of the column's own mean.
 
@@ -70,6 +96,8 @@ class Counts(Likelihood):
 
     support = (0.0, float("inf"))
     standardized = False
+    largest = LARGEST_COUNT
+    cancels = True
     peak = 0.0
     # A mean exp(20) times the column's own is absurd; the bound keeps an extreme row from overflowing the loss.
     bound: ClassVar[float] = 20.0
@@ -98,9 +126,9 @@ class Poisson(Counts):
     `log p(x) = x log(mean) - mean - log(x!)`
     """
 
-    def distribution(self, params: Tensor) -> distributions.Poisson:
+    def distribution(self, params: Tensor) -> PoissonCounts:
         """Return the Poisson distribution of each cell."""
-        return distributions.Poisson(self.log_mean(params).exp(), validate_args=False)
+        return PoissonCounts(self.log_mean(params).exp(), validate_args=False)
 
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
         """Return the log-probability of each cell."""
@@ -138,10 +166,10 @@ class NegativeBinomial(Counts):
         bound = self.log_bound / self.gain
         clamp(self.raw_log_dispersion, -bound, bound)
 
-    def distribution(self, params: Tensor) -> distributions.NegativeBinomial:
+    def distribution(self, params: Tensor) -> NegativeBinomialCounts:
         """Return the negative binomial distribution of each cell."""
         logits = self.log_mean(params) + self.log_dispersion
-        return distributions.NegativeBinomial(
+        return NegativeBinomialCounts(
             (-self.log_dispersion).exp().expand(params.shape), logits=logits, validate_args=False
         )
 

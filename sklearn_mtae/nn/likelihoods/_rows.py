@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from math import log
 
 import torch
-from torch import Tensor, distributions
+from torch import Tensor, distributions, nn
 
-from ._base import Likelihood
+from ._base import LARGEST_COUNT, Likelihood
 
 
 class WholeRow(Likelihood):
@@ -104,12 +104,36 @@ class Words(distributions.Distribution):
         """Variances, shape (..., n_columns)."""
         return self.total * self.p * (1 - self.p)
 
+    @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Return counts of shape (*sample_shape, ..., n_columns)."""
-        n_words = round(float(self.total))
+        """Return counts of shape (*sample_shape, ..., n_columns).
+
+        Few words are drawn one by one. Of many, a row's are shared out between the two halves of its columns, by a
+        binomial draw, those of each half between its own halves, and so on: the cost does not grow with their number.
+        """
+        shape, n_words = self._extended_shape(torch.Size(sample_shape)), round(float(self.total))
         if n_words == 0:
-            return torch.zeros(self._extended_shape(torch.Size(sample_shape)), dtype=self.p.dtype, device=self.p.device)
-        return distributions.Multinomial(n_words, self.p, validate_args=False).sample(torch.Size(sample_shape))
+            return self.p.new_zeros(shape)
+        if n_words < shape[-1]:
+            one_by_one = distributions.Multinomial(n_words, self.p, validate_args=False)
+            return one_by_one.sample(torch.Size(sample_shape))
+        masses = _halved(self.p.to(torch.float64).expand(shape))
+        counts = masses[-1].new_full((*shape[:-1], 1), n_words)
+        for mass in reversed(masses[:-1]):
+            left, right = mass.unflatten(-1, (-1, 2)).unbind(-1)
+            share = left / (left + right).clamp(min=torch.finfo(mass.dtype).tiny)
+            first = torch.binomial(counts, share.clamp(0.0, 1.0))
+            counts = torch.stack([first, counts - first], dim=-1).flatten(-2)
+        return counts[..., : shape[-1]].to(self.p.dtype)
+
+
+def _halved(mass: Tensor) -> list[Tensor]:
+    """Return masses, padded with zeros to a power of two, then those of pairs of them, and so on to their total."""
+    n_columns = mass.shape[-1]
+    levels = [nn.functional.pad(mass, (0, (1 << (n_columns - 1).bit_length()) - n_columns))]
+    while levels[-1].shape[-1] > 1:
+        levels.append(levels[-1].unflatten(-1, (-1, 2)).sum(-1))
+    return levels
 
 
 class Multinomial(WholeRow):
@@ -128,16 +152,19 @@ class Multinomial(WholeRow):
     """
 
     support = (0.0, float("inf"))
+    exact = ("total",)
+    largest = LARGEST_COUNT
+    cancels = True
     total: Tensor
 
     def __init__(self, n_columns: int) -> None:
         super().__init__(n_columns)
-        self.register_buffer("total", torch.tensor(float(n_columns)))
+        self.register_buffer("total", torch.tensor(float(n_columns), dtype=torch.float64))
 
     def learn(self, mean: Tensor) -> None:
         """Let outputs of 0 mean the columns' own shares, and draw rows of the mean total."""
         super().learn(mean)
-        self.total = mean.sum().to(self.total)
+        self.total = mean.sum().to(self.total.device, torch.float64)
 
     def as_input(self, x: Tensor) -> Tensor:
         """Return `sqrt(n_columns) * x / length of the observed cells`: rows compare whatever their total."""

@@ -1,0 +1,172 @@
+"""Values that a likelihood does not have, after `fit`: what scores say of them, and what the other verbs do."""
+
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse, stats
+
+from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAEImputer, VAETransformer
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
+
+TINY = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
+BOUNDED = sorted(name for name, family in LIKELIHOODS.items() if np.isfinite(getattr(family, "support", (-np.inf,))[0]))
+TOP = {name: np.isfinite(LIKELIHOODS[name].support[1]) for name in BOUNDED}
+KINDS = [AutoencoderTransformer, VAETransformer, MultiTaskVAERegressor]
+
+
+def admissible(n=40, n_columns=3):
+    """Rows of shares: every likelihood has them."""
+    return np.random.default_rng(0).dirichlet(np.ones(n_columns), size=n)
+
+
+def fit(kind, likelihood, X, **settings):
+    own = {**TINY, **({"n_estimators": 1} if kind is MultiTaskVAERegressor else {}), **settings}
+    return kind(2, likelihood=likelihood, **own).fit(X, None if kind is not MultiTaskVAERegressor else X[:, 0])
+
+
+def outside(X, name, dtype=np.float64):
+    """Return rows of which two have a value that there cannot be, and one a gap beside it."""
+    rows = X.astype(dtype)
+    rows[3, 1] = -2.0
+    rows[5, 0], rows[5, 2] = (7.0 if TOP[name] else -1e-3), np.nan
+    rows[6, 0] = np.nan
+    return rows, np.isin(np.arange(len(X)), [3, 5])
+
+
+def test_there_are_likelihoods_with_a_support():
+    assert {"bernoulli", "poisson", "negative_binomial", "log_normal", "multinomial", "categorical"} <= set(BOUNDED)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", BOUNDED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_of_what_cannot_be_are_minus_infinity(kind, name, dtype):
+    X = admissible()
+    model = fit(kind, name, X)
+    rows, cannot = outside(X, name, dtype)
+    scores = model.score_samples(rows)
+    assert scores.dtype == dtype
+    np.testing.assert_array_equal(scores == -np.inf, cannot)
+    assert np.isfinite(scores[~cannot]).all()
+    np.testing.assert_allclose(scores[~cannot], model.score_samples(rows[~cannot]), rtol=1e-5)
+    np.testing.assert_array_equal(model.score_samples(rows[cannot]), -np.inf)
+    if LIKELIHOODS[name].peak is not None:
+        assert scores.max() <= 0, "a probability"
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_verbs_raise_what_fit_raises(kind, name):
+    X = admissible()
+    model = fit(kind, name, X)
+    rows, _ = outside(X, name)
+    with pytest.raises(ValueError, match="needs") as refused:
+        fit(kind, name, rows)
+    verbs = {verb: getattr(model, verb) for verb in ("transform", "predict", "impute", "feature_importance")}
+    y = X[:, 0]
+    verbs["partial_fit"] = lambda rows: model.partial_fit(rows, y)
+    verbs["warm start"] = lambda rows: model.set_params(warm_start=True).fit(rows, y)
+    if kind is not VAETransformer:  # whose score is the mean of `score_samples`
+        verbs["score"] = lambda rows: model.score(rows, y)
+    if kind is not AutoencoderTransformer:
+        verbs |= {"draws": lambda rows: model.impute(rows, 2), "diagnose": model.diagnose}
+        verbs["std"] = lambda rows: model.transform(rows, return_std=True)
+    for call in verbs.values():
+        with pytest.raises(ValueError, match=re.escape(str(refused.value))):
+            call(rows)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            call(X)
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_conditions_and_imputers(name):
+    X = admissible()
+    with pytest.raises(ValueError, match="conditions needs"):
+        fit(VAETransformer, name, X).sample(conditions={1: -2.0})
+    imputer = VAEImputer(VAETransformer(2, likelihood=name, **TINY)).fit(X)
+    with pytest.raises(ValueError, match=f"likelihood='{name}' needs"):
+        imputer.transform(outside(X, name)[0])
+
+
+def test_a_column_is_named_and_others_may_be_negative():
+    X = pd.DataFrame(admissible(), columns=list("abc"))
+    model = VAETransformer(2, likelihood={"b": "poisson"}, **TINY).fit(X)
+    moved = X - [1, 0, 1]
+    assert np.isfinite(model.score_samples(moved)).all()
+    with pytest.raises(ValueError, match=r"needs X >= 0. Got min -1 in column 'b'"):
+        model.transform(X - [0, X["b"].min() + 1, 0])
+
+
+@pytest.mark.parametrize("name", ["poisson", "negative_binomial", "bernoulli", "multinomial"])
+def test_sparse_rows(name):
+    X = np.round(3 * admissible()) if name != "bernoulli" else np.round(admissible())
+    model = fit(VAETransformer, name, sparse.csr_array(X))
+    rows = X.copy()
+    rows[3, 1] = -1.0
+    np.testing.assert_array_equal(model.score_samples(sparse.csr_array(rows)) == -np.inf, np.arange(40) == 3)
+    np.testing.assert_array_equal(model.score_samples(sparse.csr_array(rows)), model.score_samples(rows))
+    with pytest.raises(ValueError, match="Got min -1 in column 1"):
+        model.transform(sparse.csr_array(rows))
+
+
+def test_an_empty_sparse_cell_is_a_zero():
+    model = fit(AutoencoderTransformer, "log_normal", admissible() + 0.1)
+    rows = np.ones((3, 3))
+    rows[1, 1] = 0.0
+    with pytest.raises(ValueError, match=r"needs X > 0. Got min 0 in column 1"):
+        model.transform(sparse.csr_array(rows))
+
+
+def test_files_are_read_in_blocks(tmp_path):
+    X = admissible(400)
+    model = fit(VAETransformer, "poisson", X)
+    mapped = np.memmap(tmp_path / "x", dtype=np.float64, mode="w+", shape=X.shape)
+    mapped[:] = X
+    mapped[300, 2] = -1.0
+    np.testing.assert_array_equal(model.score_samples(mapped) == -np.inf, np.arange(400) == 300)
+    with pytest.raises(ValueError, match="Got min -1 in column 2"):
+        model.transform(mapped)
+    assert mapped[300, 2] == -1.0
+
+
+def test_expectations_are_in_the_support():
+    X = np.full((10, 3), 0.5)
+    for name in ("bernoulli", "continuous_bernoulli", "poisson", "negative_binomial", "multinomial"):
+        assert np.isfinite(fit(VAETransformer, name, admissible()).score_samples(X)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("mean", [1e2, 1e6, 1e9, 1e12])
+def test_probabilities_of_large_counts(mean, dtype):
+    """What is left of terms of a billion is a density: that of the counts that the model says they are."""
+    X = np.round(mean + np.sqrt(mean) * np.random.default_rng(0).normal(size=(40, 2))).astype(dtype)
+    model = AutoencoderTransformer(1, likelihood="poisson", **{**TINY, "learning_rate_init": 1e-9}).fit(X)
+    predicted = model.predict(X.astype(np.float64))
+    expected = stats.poisson.logpmf(X.astype(np.float64), predicted).sum(axis=1)
+    assert model.score_samples(X).max() <= 0
+    np.testing.assert_allclose(model.score_samples(X), expected, rtol=1e-3, atol=0.05)
+
+
+@pytest.mark.parametrize("n_estimators", [1, 3])
+@pytest.mark.parametrize("name", sorted(set(BOUNDED) - {"multinomial", "categorical"}))
+def test_labels_are_checked_where_they_are_scored(name, n_estimators):
+    X, Y = admissible(), admissible()
+    settings = {**TINY, "n_estimators": n_estimators, "task_likelihoods": name}
+    model = MultiTaskVAERegressor(2, **settings).fit(X, Y)
+    wrong = Y.copy()
+    wrong[3, 1] = -2.0
+    with pytest.raises(ValueError, match="in column 'y1'") as refused:
+        MultiTaskVAERegressor(2, **settings).fit(X, wrong)
+    for call in (model.score, model.partial_fit):
+        with pytest.raises(ValueError, match=re.escape(str(refused.value))):
+            call(X, wrong)
+    weight = np.ones_like(Y)
+    weight[3, 1] = 0.0
+    assert np.isfinite(model.score(X, wrong, weight)), "a label without weight does not count"
+    assert model.score(X, np.where(wrong < 0, np.nan, wrong)) == pytest.approx(model.score(X, wrong, weight), abs=1e-12)
