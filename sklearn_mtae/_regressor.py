@@ -91,7 +91,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         1604.03539); or less: each task has 4 components of its own beside the code, from a small encoder of its own.
         Or a factory such as `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
     head_hidden_layer_sizes : array-like of int or "auto", default="auto"
-        Widths of the hidden layers of each task's own decoder. "auto" is `(16,)`, or what `member_params` says.
+        Widths of the hidden layers of each task's own decoder. "auto" is `(16,)`, or what `member_params` says, unless
+        `sharing` needs a hidden layer, as "cross_stitch" does.
     objective : {"elbo", "iwae", "beta_tc", "mmd"} or callable, default="elbo"
         What is maximised: the evidence lower bound; the tighter one of five weighted draws (Burda et al. 2016, arXiv
         1509.00519); the bound with more weight on the components' dependence (Chen et al. 2018, arXiv 1802.04942); or

@@ -26,6 +26,7 @@ from .nn.models import MultiTaskVAE
 from .nn.objectives import OBJECTIVES
 from .nn.posteriors import POSTERIORS, quasi_normal
 from .nn.priors import PRIORS
+from .nn.sharing import SHARINGS
 from .nn.weightings import WEIGHTINGS
 from .nn.words import listed, named, short, suggest_each
 
@@ -155,8 +156,15 @@ class SelectedMembers(BaseMultiTaskVAE):
             # An embedding would bend a model that is asked to be linear.
             is_bent = self.architecture in TABLES and (is_auto(self.hidden_layer_sizes) or len(self.hidden_layer_sizes))
             tried = [{**settings, "embedding": embedding if is_bent else None} for settings in MEMBER_PARAMS]
-            return [{name: v for name, v in own.items() if is_auto(getattr(self, name))} for own in tried]
+            unfit = self._unfit_for_sharing()
+            return [{n: v for n, v in own.items() if is_auto(getattr(self, n)) and n not in unfit} for own in tried]
         return [dict(own) for own in self.member_params] or [{}]
+
+    def _unfit_for_sharing(self) -> set[str]:
+        """Return what the default members set that the way of sharing does not allow: they have linear heads."""
+        heads = resolve(self.sharing, SHARINGS)
+        needs_hidden = getattr(getattr(heads, "func", heads), "needs_hidden", False)
+        return {"head_hidden_layer_sizes"} if needs_hidden else set()
 
     def _check_members(self, settings: Any) -> None:
         """Raise an error where what was given are no settings of members."""

@@ -165,6 +165,12 @@ def test_options_go_together_or_the_error_names_both(sharing, posterior):
         assert np.isfinite(model.fit(X, Y).predict(X)).all()
 
 
+@pytest.mark.parametrize("sharing", SHARINGS)
+def test_what_is_listed_goes_with_the_defaults(sharing):
+    model = MultiTaskVAERegressor(2, sharing=sharing, max_iter=1, random_state=0).fit(X, Y)
+    assert np.isfinite(model.predict(X)).all()
+
+
 @pytest.mark.parametrize(("parameter", "table"), [("prior", PRIORS), ("objective", OBJECTIVES)])
 def test_options_go_together(parameter, table):
     for name in table:

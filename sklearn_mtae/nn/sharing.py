@@ -72,6 +72,8 @@ class Heads(nn.Module):
 
     n_extra: int = 0
     """Components of the code beyond those that the features are decoded from."""
+    needs_hidden: ClassVar[bool] = False
+    """Whether each head must have a hidden layer."""
 
     def __init__(self, n_tasks: int, widths: Sequence[int], *, n_features: int = 0, **style: Any) -> None:
         super().__init__()
@@ -168,6 +170,7 @@ class CrossStitch(Heads):
         As for `Heads`; there must be a hidden layer.
     """
 
+    needs_hidden = True
     start: Tensor
 
     def __init__(self, n_tasks: int, widths: Sequence[int], *, n_features: int = 0, **style: Any) -> None:
