@@ -75,6 +75,11 @@ def sum_up(done: list[Outcome], seconds: float) -> None:
     for kind, own in sorted(findings.items(), key=lambda item: -len(item[1])):
         names = sorted({finding.name for finding in own})
         print(f"{len(own):6d}  {kind}\n        seeds {sorted({f.seed for f in own})[:6]}, {', '.join(names)}")
+    print("\nseconds by estimator:")
+    for name in sorted({o.name for o in done}):
+        own = [outcome for outcome in done if outcome.name == name]
+        mean, fitted = sum(o.seconds for o in own) / len(own), sum(o.fitted for o in own)
+        print(f"{mean:8.3f}  {name}, {len(own)} trials, {fitted} fitted")
     slowest = sorted(done, key=lambda outcome: -outcome.seconds)[:3]
     print(
         f"\n{len(done)} trials in {seconds:.0f} s ({sum(o.seconds for o in done) / max(1, len(done)):.3f} s each; "

@@ -27,8 +27,16 @@ def cells_of(X: Any) -> tuple[np.ndarray, np.ndarray]:
         table = X.toarray().astype(object)
     else:
         array = np.asarray(X, dtype=object) if isinstance(X, list) else np.asarray(X)
-        table = array.astype(object)
+        table = _spelled_out(array).astype(object)
     return table, np.asarray(pd.isna(table), dtype=bool)
+
+
+def _spelled_out(array: np.ndarray) -> np.ndarray:
+    """Return the numbers that an array of strings spells out, which scikit-learn takes for numbers too."""
+    try:
+        return array.astype(float) if array.dtype.kind in "US" else array
+    except ValueError:
+        return array
 
 
 def is_number(cell: Any) -> bool:
@@ -52,7 +60,7 @@ def differences(before: Any, after: Any, where: np.ndarray) -> list[str]:
     if old.shape != new.shape:
         return [f"shape {old.shape} became {new.shape}"]
     rows = [(i, j) for i, j in np.argwhere(where) if not _same(old[i, j], new[i, j])]
-    return [f"cell [{i}, {j}] was {old[i, j]!r}, is {new[i, j]!r}" for i, j in rows]
+    return [f"{len(rows)} cells, [{i}, {j}] was {old[i, j]!r}, is {new[i, j]!r}" for i, j in rows[:1]]
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -185,7 +185,8 @@ def imputer_transform(fitted: Fitted, X: Any, value: Any) -> Complaints:
     names = fitted.model.get_feature_names_out()
     yield from shape(value, (_n_rows(X), len(names)))
     yield from finite(value)
-    if is_frame(value) and list(value.columns) != list(names):
+    named = not is_frame(X) or all(isinstance(name, str) for name in X.columns)
+    if is_frame(value) and named and list(value.columns) != list(names):
         yield f"columns {list(value.columns)}, not {list(names)}"
     if len(set(names)) < len(names) and "names" not in fitted.table.excuses:
         yield f"names that come twice: {list(names)}"

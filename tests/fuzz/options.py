@@ -28,22 +28,22 @@ from sklearn_mtae.nn.objectives import IWAE
 from sklearn_mtae.nn.schedules import linear
 from sklearn_mtae.nn.sharing import MixtureOfExperts
 
-from .cells import as_numbers, is_frame
+from .cells import as_numbers, cells_of, is_frame
 from .draws import Draws, Rng, chance, pick
 from .tables import Table
 from .targets import Targets
 
-__all__ = ["ESTIMATORS", "SEARCHES", "Options", "Plan", "draw_estimator", "kinds_of_targets", "supports"]
+__all__ = ["ESTIMATORS", "SEARCHES", "Plan", "draw_estimator", "draw_name", "kinds_of_targets", "supports"]
 
 SEARCHES = [name for name in model_selection.__all__ if name.endswith("SearchCV")]
 PUBLIC = {name: getattr(sklearn_mtae, name) for name in sklearn_mtae.__all__}
 ESTIMATORS = [name for name, own in PUBLIC.items() if isclass(own) and hasattr(own, "fit")] + SEARCHES
 NETS = [name for name in ESTIMATORS[: -len(SEARCHES)] if "n_components" in signature(PUBLIC[name]).parameters]
 SMALL = {"n_components": 2, "hidden_layer_sizes": (4,), "head_hidden_layer_sizes": (3,), "max_iter": 2}
-SMALL |= {"n_estimators": 1, "learning_rate_init": 1e-2, "random_state": 0}
+SMALL |= {"learning_rate_init": 1e-2, "random_state": 0}
 """What keeps a fit short, where nothing else is drawn."""
 FEW = {"n_components": [1, 2, 3, 9], "max_iter": [1, 2, 3], "n_importance_samples": [1, 3, 20]}
-FEW |= {"batch_size": [1, 3, 16, 100], "n_iter_no_change": [1, 2], "n_estimators": [2, 3], "n_jobs": [1]}
+FEW |= {"batch_size": [1, 3, 16, 100], "n_iter_no_change": [1, 2], "n_jobs": [1]}
 SIZES = [(), (1,), (4,), [5], (3, 2), np.array([4]), (np.int64(3),)]
 LIMITS = {"learning_rate_init": [1e-4, 1e-2, 0.3], "validation_fraction": [0.1, 0.3, 0.5, 0.9]}
 FACTORIES = {"corruption": partial(masking, fraction=0.5), "objective": IWAE(2), "beta": partial(linear, stop=2.0)}
@@ -64,6 +64,11 @@ class Plan:
     def make(self) -> Any:
         """Return the estimator, not fitted."""
         return self.kind(**self.params)
+
+
+def draw_name(draws: Draws) -> str:
+    """Draw an estimator; a search now and then, as it takes several fits."""
+    return pick(draws.of("estimator"), {name: 0.3 if name in SEARCHES else 1.0 for name in ESTIMATORS})
 
 
 def searched(draws: Draws) -> str:
@@ -97,13 +102,15 @@ def _search(draws: Draws, name: str, table: Table, targets: Targets) -> Plan:
     """Draw a search over two settings of an estimator."""
     plan, rng = draw_estimator(draws, searched(draws), table, targets), draws.of("search")
     grid = pick(rng, [{"alpha": [0.0, 1.0]}, {"learning_rate_init": [1e-3, 1e-2]}, {"n_components": [1, 2]}])
+    plan.params.setdefault("dtype", "float64")
+    plan.params |= {"n_estimators": 1} if "n_estimators" in plan.params else {}
     params = {"estimator": plan.make(), "cv": KFold(2), "refit": chance(rng, 0.9)}
     if "Randomized" in name:
         params |= {"param_distributions": grid, "n_iter": 2, "random_state": 0}
     else:
         params["param_grid"] = grid
-    folds = ["parts of a table"] if table.shape[0] < 8 or "encoder" in plan.params else []
-    return Plan(name, getattr(model_selection, name), params, plan.excuses + folds)
+    whole = table.shape[0] >= 8 and targets.y is None and "encoder" not in plan.params
+    return Plan(name, getattr(model_selection, name), params, plan.excuses + ([] if whole else ["parts of a table"]))
 
 
 def _draw_parameter(rng: Rng, plan: Plan, parameter: str, table: Table, targets: Targets) -> None:
@@ -193,7 +200,11 @@ def _likelihood(rng: Rng, plan: Plan, table: Table, targets: Targets) -> Any:
         return partial(StudentT, df=pick(rng, [3, 5.0]))
     if chance(rng, 0.75) or "names" in table.excuses:
         return pick(rng, single)
+    words = [any(isinstance(cell, str) for cell in column) for column in cells_of(table.X)[0].T]
+    if is_frame(table.X):
+        words = [word or hasattr(own, "categories") for word, own in zip(words, table.X.dtypes, strict=True)]
     each = [pick(rng, [n for n in sorted(LIKELIHOODS) if fits(n, x[:, [j]], [0])]) for j in range(x.shape[1])]
+    each = ["categorical" if is_word else one for one, is_word in zip(each, words, strict=True)]
     if chance(rng, 0.5):
         return each
     return {name: one for name, one in zip(names, each, strict=True) if chance(rng, 0.5)}
@@ -231,6 +242,12 @@ def _member_params(rng: Rng, plan: Plan, table: Table, targets: Targets) -> Any:
     return own if chance(rng, 0.15) else pick(rng, {None: 9, "auto": 1})
 
 
+def _n_estimators(rng: Rng, plan: Plan, table: Table, targets: Targets) -> Any:
+    own = plan.kind._parameter_constraints["n_estimators"]
+    auto = {"auto": 0.2} if any(isinstance(constraint, Options) for constraint in own) else {}
+    return pick(rng, {1: 80, 2: 8, np.int64(2): 1, 3: 4, **auto})
+
+
 def _encoder(rng: Rng, plan: Plan, table: Table, targets: Targets) -> Any:
     """Return a fitted autoencoder now and then."""
     if not chance(rng, 0.06) or plan.excuses or table.excuses:
@@ -263,8 +280,10 @@ def _estimator(rng: Rng, plan: Plan, table: Table, targets: Targets) -> Any:
         plan.excuses += own.excuses
         return own.make()
     if issubclass(plan.kind, ClassifierMixin):
-        return pick(rng, [DecisionTreeClassifier(max_depth=2, random_state=0), GaussianNB(), DummyClassifier()])
-    return pick(rng, [DecisionTreeRegressor(max_depth=2, random_state=0), Ridge(), DummyRegressor()])
+        return pick(
+            rng, {DecisionTreeClassifier(max_depth=2, random_state=0): 4, GaussianNB(): 1, DummyClassifier(): 1}
+        )
+    return pick(rng, {DecisionTreeRegressor(max_depth=2, random_state=0): 4, Ridge(): 1, DummyRegressor(): 1})
 
 
 def _class_weight(rng: Rng, plan: Plan, table: Table, targets: Targets) -> Any:
@@ -280,6 +299,7 @@ SPECIAL: dict[str, Callable[[Rng, Plan, Table, Targets], Any]] = {
     "task_likelihoods": _task_likelihoods,
     "task_weighting": _task_weighting,
     "task_similarity": _task_similarity,
+    "n_estimators": _n_estimators,
     "encoder": _encoder,
     "random_state": _random_state,
     "checkpoint": _checkpoint,
@@ -298,7 +318,7 @@ def contradictions(plan: Plan, table: Table, targets: Targets) -> list[str]:
         "a large count": np.abs(x[np.isfinite(x)]).max(initial=0) > 1e6 and not _standardized(likelihood),
         "sparse": hasattr(table.X, "tocsr"),
         "convolutions": str(given.get("architecture")).startswith("conv"),
-        "free bits": bool(given.get("free_bits")),
+        "free bits": bool(given.get("free_bits")) and given.get("objective", "elbo") not in ("elbo", "mmd"),
         "few rows to stop by": given.get("early_stopping", False) and n_rows < 4,
         "several members of few rows": several and n_rows < 4,
         "sharing of a flow": given.get("posterior") == "flow" and given.get("sharing") == "private",

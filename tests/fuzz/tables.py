@@ -140,7 +140,7 @@ def what_excuses(X: Any) -> list[str]:
         excuses.append("empty")
     if is_frame(X):
         return excuses + _what_excuses_frame(X, missing)
-    if not all(is_number(cell) for cell in cells[~missing]):
+    if not all(is_number(cell) for cell in cells[~missing]) or getattr(X, "dtype", np.dtype(float)).kind in "US":
         excuses.append("words in an array")
     return excuses
 
@@ -197,8 +197,10 @@ def _with_gaps(X: Any, missing: np.ndarray) -> Any:
 
 def _unseen(rng: Rng, X: Any) -> Any:
     def renamed(column: pd.Series) -> pd.Series:
-        words = column.map(lambda value: isinstance(value, str)).astype(bool)
-        return column.astype(object).mask(words & (rng.random(len(column)) < 0.4), "never seen")
+        words = np.array([isinstance(value, str) for value in column])
+        return (
+            column.astype(object).mask(words & (rng.random(len(column)) < 0.4), "never seen") if words.any() else column
+        )
 
     return _frame_or_array(X, renamed, lambda values: values)
 

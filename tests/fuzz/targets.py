@@ -108,6 +108,8 @@ def _held(rng: Rng, labels: np.ndarray, kinds: str, excuses: list[str]) -> tuple
         y = np.where(missing, np.nan, labels).astype(np.float64)
         with np.errstate(over="ignore"):
             y = y.astype(np.float32) if kind == "float32" else y
+        if kind == "float32":
+            labels[~missing] = y[~missing].tolist()
         if kind == "masked":
             y = np.ma.masked_array(np.nan_to_num(y, nan=-9.0), mask=missing)
         elif not missing.any() and (y == y.round()).all() and np.abs(y).max() < 2**53 and chance(rng, 0.5):

@@ -4,6 +4,7 @@ import io
 import os
 import random
 import re
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import narwhals
 import numpy as np
+import pandas as pd
 import sklearn
 import skorch
 import torch
@@ -22,6 +25,8 @@ from scipy.sparse import issparse
 from sklearn.exceptions import NotFittedError
 
 import sklearn_mtae
+
+from .cells import cells_of
 
 __all__ = ["Call", "Untouched", "kind_of_text", "watched"]
 
@@ -37,7 +42,7 @@ INNER = re.compile(
     re.IGNORECASE,
 )
 """Words of torch's, numpy's and Python's own messages, which say nothing to a user of this package."""
-WRITERS = [Path(module.__file__ or "").parent for module in (sklearn_mtae, sklearn, skorch)]
+WRITERS = [Path(module.__file__ or "").parent for module in (sklearn_mtae, sklearn, skorch, narwhals)]
 """Packages whose errors are written for users."""
 HEADS = re.compile(r"sklearn/(linear_model|tree|dummy|naive_bayes)")
 """Estimators that users bring; what they raise is theirs."""
@@ -77,6 +82,10 @@ def _content(value: Any) -> str:
     layout = ()
     if isinstance(value, np.ndarray):
         layout = (value.strides, value.flags.writeable, value.dtype.str)
+    if isinstance(value, pd.DataFrame | pd.Series):  # a pickle of which holds what it has computed so far
+        frame = pd.DataFrame(value)
+        axes = [str(frame.index), str(frame.columns), list(map(str, frame.dtypes)), getattr(value, "name", None)]
+        value = [*axes, [list(map(repr, row)) for row in cells_of(frame)[0]]]
     if issparse(value):  # which keeps in mind whether it is sorted
         value = (value.format, value.shape, value.tocoo().coords, value.data, vars(value).get("indptr"))
     try:
@@ -110,12 +119,14 @@ def watched(label: str, function: Callable[..., Any], *args: Any, exempt: tuple[
     call, printed = Call(label), io.StringIO()
     with warnings.catch_warnings(record=True) as caught, redirect_stdout(printed):
         warnings.simplefilter("always")
-        before = global_state()
+        before, n_modules = global_state(), len(sys.modules)
         try:
             call.value = function(*args, **kwargs)
         except Exception as error:
             call.error = error
         after = global_state()
+    # What a library does when it is first imported is its own.
+    exempt += ("warning filters", "environment") if len(sys.modules) > n_modules else ()
     call.findings += [("global states unchanged", k) for k in before if before[k] != after[k] and k not in exempt]
     call.findings += [("prints nothing", printed.getvalue())] if printed.getvalue() else []
     call.findings += [("warnings are the package's own", text) for text in map(_bad_warning, caught) if text]
@@ -124,7 +135,7 @@ def watched(label: str, function: Callable[..., Any], *args: Any, exempt: tuple[
     return call
 
 
-OWN = {"sklearn_mtae", "sklearn"}
+OWN = {"sklearn_mtae", "sklearn", "narwhals"}
 
 
 def _bad_warning(warning: Any) -> str | None:
@@ -132,7 +143,7 @@ def _bad_warning(warning: Any) -> str | None:
     category, text = warning.category, str(warning.message)
     if HEADS.search(warning.filename):
         return None
-    own = issubclass(category, UserWarning) and (category is UserWarning or category.__module__.split(".")[0] in OWN)
+    own = category is UserWarning or category.__module__.split(".")[0] in OWN
     foreign = re.search(r"site-packages/(?!sklearn/|sklearn_mtae/|joblib/)", warning.filename)
     if own and not foreign and not INNER.search(text):
         return None
@@ -154,7 +165,7 @@ def _bad_error(error: BaseException) -> Iterator[str]:
 
 
 def _is_written(error: BaseException) -> bool:
-    """Return whether a statement `raise` of this package, scikit-learn or skorch raised an error."""
+    """Return whether a statement `raise` of this package, scikit-learn, which reads frames by narwhals, or skorch."""
     tb = error.__traceback__
     while tb is not None and tb.tb_next is not None:
         tb = tb.tb_next
