@@ -125,9 +125,9 @@ def _flat(rng: Rng, y: Any, kind: str) -> tuple[Any, str]:
 
 
 def draw_weights(draws: Draws, n_rows: int, n_tasks: int) -> tuple[Any, list[str]]:
-    """Draw weights of rows, or of labels, or none; and what excuses an error."""
+    """Draw weights of rows, or of labels, or none (always, for -1 tasks); and what excuses an error."""
     rng = draws.of("weights")
-    if chance(rng, 0.7):
+    if n_tasks < 0 or chance(rng, 0.7):
         return None, []
     shape = (n_rows, n_tasks) if n_tasks and chance(rng, 0.5) else (n_rows,)
     weights: dict[str, Any] = {

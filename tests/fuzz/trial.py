@@ -81,17 +81,21 @@ class Trial:
     def __init__(self, seed: int, only: str | None = None) -> None:
         self.seed, self.only, self.draws = seed, only, Draws(seed)
         self.name = only or draw_name(self.draws)
+        self.outcome = Outcome(seed, self.name)
+        self.tracebacks: list[str] = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._draw()
+
+    def _draw(self) -> None:
         self.table = draw_table(self.draws)
         kinds = kinds_of_targets(self.draws, self.name)
         self.targets = draw_targets(self.draws, self.table.shape[0], kinds)
-        self.weights, excuses = (None, [])
-        if self.name not in SEARCHES:
-            self.weights, excuses = draw_weights(self.draws, self.table.shape[0], self.targets.n_tasks)
+        n_tasks = -1 if self.name in SEARCHES else self.targets.n_tasks
+        self.weights, excuses = draw_weights(self.draws, self.table.shape[0], n_tasks)
         self.plan = draw_estimator(self.draws, self.name, self.table, self.targets)
         self.later = draw_later(self.draws, self.table)
         self.excuses = [*self.table.excuses, *self.targets.excuses, *self.plan.excuses, *excuses]
-        self.outcome = Outcome(seed, self.name)
-        self.tracebacks: list[str] = []
 
     def __str__(self) -> str:
         cells = cells_of(self.table.X)[0]
