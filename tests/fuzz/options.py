@@ -322,6 +322,8 @@ def contradictions(plan: Plan, table: Table, targets: Targets) -> list[str]:
         "few rows to stop by": given.get("early_stopping", False) and n_rows < 4,
         "several members of few rows": several and n_rows < 4,
         "sharing of a flow": given.get("posterior") == "flow" and given.get("sharing") == "private",
+        "components that a flow ties": given.get("posterior") == "flow" and given.get("objective") == "beta_tc",
+        "levels of a column without a cell": "categorical" in _each(likelihood) and np.isnan(x).all(axis=0).any(),
         "an encoder and an embedding": "encoder" in given and "embedding" in given,
         "members that differ": given.get("member_params") is not None and several,
         "a large step": given.get("learning_rate_init", 0) > 0.1,
@@ -331,6 +333,10 @@ def contradictions(plan: Plan, table: Table, targets: Targets) -> list[str]:
     return [rule for rule, holds in rules.items() if holds]
 
 
+def _each(option: Any) -> list[Any]:
+    """Return the likelihoods that an option names."""
+    return list(option.values()) if isinstance(option, dict) else option if isinstance(option, list) else [option]
+
+
 def _standardized(option: Any) -> bool:
-    each = option.values() if isinstance(option, dict) else option if isinstance(option, list) else [option]
-    return all((LIKELIHOODS[one] if isinstance(one, str) else one)(1).standardized for one in each)
+    return all((LIKELIHOODS[one] if isinstance(one, str) else one)(1).standardized for one in _each(option))

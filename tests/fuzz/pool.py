@@ -26,6 +26,7 @@ def _work(connection: Connection, only: str | None) -> None:
 
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+    connection.send(None)  # all is imported
     while (seed := connection.recv()) is not None:
         try:
             outcome = Trial(seed, only).run()
@@ -55,6 +56,7 @@ def _hire(only: str | None) -> Worker:
     process = context.Process(target=_work, args=(theirs, only), daemon=True)
     process.start()
     theirs.close()
+    ours.recv()
     return Worker(process, ours)
 
 

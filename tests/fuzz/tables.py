@@ -13,9 +13,13 @@ from .cells import as_numbers, cells_of, is_frame, is_number, take
 from .columns import THEMES, frame_column, gaps, numbers
 from .draws import Draws, Rng, chance, pick
 
-__all__ = ["LATER", "Table", "draw_later", "draw_table"]
+__all__ = ["LATER", "UNKNOWN", "Table", "draw_later", "draw_table"]
 
 N_ROWS = {1: 1, 2: 1, 3: 1, 7: 3, 12: 5, 20: 5, 33: 2, 40: 1}
+
+
+UNKNOWN = "a column of which nothing is known"
+"""Excuses an error of a model; an imputer leaves such a column out."""
 
 
 @dataclass
@@ -154,7 +158,7 @@ def _what_excuses_frame(X: pd.DataFrame, missing: np.ndarray) -> list[str]:
         if column.dtype.kind in "mM" or any(isinstance(v, pd.Timestamp) for v in column):
             excuses.append("dates")
         if missing[:, j].all() and not (hasattr(column.dtype, "kind") and column.dtype.kind in "fiub"):
-            excuses.append("a column of which nothing is known")
+            excuses.append(UNKNOWN)
     return excuses
 
 
@@ -178,7 +182,8 @@ def _plain(column: pd.Series) -> bool:
 
 def _times(X: Any, factor: float) -> Any:
     def scaled(values: Any) -> Any:
-        return values * values.dtype.type(factor) if values.dtype.kind == "f" else values
+        # In float64, so that no wider dtype has digits that a result of that precision cannot have.
+        return (values.astype(float) * factor).astype(values.dtype) if values.dtype.kind == "f" else values
 
     return _frame_or_array(X, lambda column: scaled(column) if _plain(column) else column, scaled)
 
@@ -189,7 +194,7 @@ def _with_gaps(X: Any, missing: np.ndarray) -> Any:
             values = values.toarray()
         if isinstance(values, np.ma.MaskedArray):
             return np.ma.masked_array(values.data, mask=np.ma.getmaskarray(values) | missing)
-        return np.where(missing, np.nan, values if values.dtype.kind in "fO" else values.astype(float))
+        return np.where(missing, np.nan, values if values.dtype.kind in "Of" else values.astype(float))
 
     positions = iter(range(missing.shape[1]))
     return _frame_or_array(X, lambda column: column.mask(missing[:, next(positions)]), on_array)

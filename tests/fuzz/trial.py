@@ -22,7 +22,7 @@ from .checks import VERBS, Fitted
 from .draws import Draws, Rng
 from .extras import EXTRAS, stacked
 from .options import SEARCHES, draw_estimator, draw_name, kinds_of_targets
-from .tables import Table, draw_later, draw_table
+from .tables import UNKNOWN, Table, draw_later, draw_table
 from .targets import draw_targets, draw_weights
 from .watch import Call, Untouched, kind_of_text, watched
 
@@ -96,6 +96,8 @@ class Trial:
         self.plan = draw_estimator(self.draws, self.name, self.table, self.targets)
         self.later = draw_later(self.draws, self.table)
         self.excuses = [*self.table.excuses, *self.targets.excuses, *self.plan.excuses, *excuses]
+        if self.name == "VAEImputer":
+            self.excuses = [excuse for excuse in self.excuses if excuse != UNKNOWN]
 
     def __str__(self) -> str:
         cells = cells_of(self.table.X)[0]
