@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import isclass, signature
+from math import ceil
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -319,7 +320,8 @@ def contradictions(plan: Plan, table: Table, targets: Targets) -> list[str]:
         "sparse": hasattr(table.X, "tocsr"),
         "convolutions": str(given.get("architecture")).startswith("conv"),
         "free bits": bool(given.get("free_bits")) and given.get("objective", "elbo") not in ("elbo", "mmd"),
-        "few rows to stop by": given.get("early_stopping", False) and n_rows < 4,
+        "few rows to stop by": bool(given.get("early_stopping", False))
+        and (n_rows < 4 or ceil(given.get("validation_fraction", 0.1) * n_rows) >= n_rows),
         "several members of few rows": several and n_rows < 4,
         "sharing of a flow": given.get("posterior") == "flow" and given.get("sharing") == "private",
         "components that a flow ties": given.get("posterior") == "flow" and given.get("objective") == "beta_tc",
