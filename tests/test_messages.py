@@ -306,7 +306,9 @@ class NoFit(BaseEstimator):
 
 
 @pytest.mark.parametrize(
-    "given", [None, "svc", SVR, NoFit(), NoEstimator(), [SVR()], 3, {"y0": SVR, "y1": SVR()}], ids=str
+    "given",
+    [None, "svc", SVR, NoFit(), NoEstimator(), [SVR()], 3, {"y0": SVR, "y1": SVR()}],
+    ids=lambda given: given if isinstance(given, str) else type(given).__name__,
 )
 @pytest.mark.parametrize("kind", [PerTaskRegressor, PerTaskClassifier])
 def test_estimators_per_task(kind, given):
