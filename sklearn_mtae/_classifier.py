@@ -500,8 +500,10 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
 
     def _log_probabilities(self, X: ArrayLike) -> NDArray:
         """Return log-probabilities of shape (n_rows, n_tasks, most classes of a task)."""
+        x = self._check_rows(X)
+        # Minus infinity is that of classes that other tasks have.
         logs = self._each_member(
-            lambda module, x: module.predict_log_proba(module.encode(module.fill(x))), self._check_rows(X)
+            lambda module, x: module.predict_log_proba(module.encode(module.fill(x))), x, open_below=True
         )
         return logs[0] if len(logs) == 1 else _log_mean(logs)
 

@@ -273,9 +273,9 @@ class BaseMultiTaskVAE(BaseVAE):
         held_out = np.arange(len(order)) % n_folds == fold
         return order[~held_out], order[held_out]
 
-    def _each_member(self, function: Callable[[Any, Tensor], Tensor], x: NDArray, n_draws: int = 1) -> NDArray:
+    def _each_member(self, function: Callable[[Any, Tensor], Tensor], x: NDArray, **options: Any) -> NDArray:
         """Return what a function makes of checked rows with each member, which lie along the first axis."""
-        return np.stack([self._apply(function, x, n_draws=n_draws, member=k) for k in range(len(self._states))])
+        return np.stack([self._apply(function, x, member=k, **options) for k in range(len(self._states))])
 
     # The parts of a model.
 

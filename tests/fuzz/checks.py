@@ -58,7 +58,8 @@ class Fitted:
         """Return the ends of the support of each task, shape (n_tasks, 2)."""
         option = getattr(self.model, "task_likelihoods", "gaussian")
         each = option if isinstance(option, list) else [option] * self.targets.n_tasks
-        return np.array([LIKELIHOODS[one](1).support for one in each])
+        # A member by "auto" may have another one, of the same support.
+        return np.array([LIKELIHOODS["gaussian" if one == "auto" else one](1).support for one in each])
 
 
 # Values.

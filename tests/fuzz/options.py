@@ -328,7 +328,7 @@ def contradictions(plan: Plan, table: Table, targets: Targets) -> list[str]:
         "levels of a column without a cell": "categorical" in _each(likelihood) and np.isnan(x).all(axis=0).any(),
         "an encoder and an embedding": "encoder" in given and "embedding" in given,
         "members that differ": given.get("member_params") is not None and several,
-        "a large step": given.get("learning_rate_init", 0) > 0.1,
+        "a large step": given.get("learning_rate_init") not in (None, "auto") and given["learning_rate_init"] > 0.1,
         "unseen levels are errors": given.get("handle_unknown") == "error",
         "a head's own": plan.name.startswith("PerTask"),
     }
