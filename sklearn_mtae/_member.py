@@ -110,6 +110,14 @@ class Member:
         if self.history and self.valid is not None and "valid_loss" not in self.history[-1]:
             del self.history[-1]
 
+    def check_weights(self) -> None:
+        """Note an error where the last step, after which no loss is computed, has led to weights that are not finite."""
+        if self.error is None and not all(bool(weights.isfinite().all()) for weights in self.model.parameters()):
+            self.error = ValueError(
+                f"The weights must stay finite. After epoch {len(self.history)} they are not. Lower learning_rate_init "
+                f"(now {self.learning_rate:g}) or alpha (now {self.alpha:g}), or look for extreme values in the data."
+            )
+
     def obstacle(self) -> str | None:
         """Return why it cannot be trained in a stack, if it cannot."""
         parts = [self.model, self.loss.objective, *self.loss.modules(), *self.model.modules()]

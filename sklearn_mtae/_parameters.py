@@ -16,7 +16,12 @@ def is_auto(value: Any) -> bool:
 
 
 def copied(value: Any) -> Any:
-    """Return a copy that does not change with the original; functions, and what cannot be copied, as they are."""
+    """Return a copy that does not change with the original; functions, and what cannot be copied, as they are.
+
+    NumPy's scalars become Python's, which have methods that networks of other packages want.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
     try:
         return deepcopy(value)
     except TypeError:  # a lock, a generator or an open file within an object of the user's

@@ -216,7 +216,8 @@ class StackNet(Net):
             # It is the model that goes back to its best, not what its loss has learned.
             own = {name: value for name, value in best.items() if name.startswith("model.")}
             self.module_.write(position, run.member.pair, {**self.module_.learned, **own})
-            run.member.finished = True
+            run.member.check_weights()
+            run.member.finished = run.member.error is None
 
     def _shrink(self, left: list[int]) -> None:
         """Go on with those models that are not at their end."""

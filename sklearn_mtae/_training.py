@@ -129,6 +129,9 @@ class Trainable(Planned):
         if failure is None:
             if not member.history:  # the user, or a callback, has ended the training before there was a model
                 raise KeyboardInterrupt
+            member.check_weights()
+            if member.error is not None:
+                raise member.error
             return net
         member.batch_size = ceil(member.batch_size / 2)
         warnings.warn(f"{failure} The training goes on with batch_size={member.batch_size}.", stacklevel=2)

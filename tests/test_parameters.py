@@ -14,6 +14,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae._parameters import same
 from sklearn_mtae.nn.likelihoods import StudentT
+from sklearn_mtae.nn.posteriors import POSTERIORS
+from sklearn_mtae.nn.priors import PRIORS
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4))
@@ -185,6 +187,27 @@ def test_rates_may_change_between_fits(n_estimators):
         for name in (name for name in one if name.endswith("weight")):
             np.testing.assert_allclose(one[name], other[name], atol=1e-9)
     assert all("learning_rate_init" not in own for own in model.member_params_)
+
+
+@pytest.mark.parametrize("posterior", POSTERIORS)
+@pytest.mark.parametrize("prior", PRIORS)
+def test_numbers_of_numpy_are_numbers(posterior, prior):
+    own = {"posterior": posterior, "prior": prior, "max_iter": 1, "random_state": 0}
+    plain = VAETransformer(2, hidden_layer_sizes=(4,), batch_size=8, **own).fit(X)
+    other = VAETransformer(np.int64(2), hidden_layer_sizes=np.array([4]), batch_size=np.int32(8), **own).fit(X)
+    np.testing.assert_array_equal(plain.transform(X), other.transform(X))
+
+
+# What a training must not end in.
+
+
+@pytest.mark.parametrize("rates", [{"learning_rate_init": 1e300}, {"learning_rate_init": 1e30, "alpha": 1e30}])
+@pytest.mark.parametrize("n_estimators", [1, 2])
+def test_weights_of_the_last_step_are_checked(rates, n_estimators):
+    model = ensemble(n_estimators=n_estimators, hidden_layer_sizes=(4,), batch_size=None, **{**rates, "max_iter": 1})
+    with pytest.raises(ValueError, match="must stay finite"):
+        model.fit(X, Y)
+    assert not hasattr(model, "n_iter_")
 
 
 # What a user does to lists and dicts after a fit.

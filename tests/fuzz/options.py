@@ -44,7 +44,7 @@ SMALL = {"n_components": 2, "hidden_layer_sizes": (4,), "head_hidden_layer_sizes
 SMALL |= {"learning_rate_init": 1e-2, "random_state": 0}
 """What keeps a fit short, where nothing else is drawn."""
 FEW = {"n_components": [1, 2, 3, 9], "max_iter": [1, 2, 3], "n_importance_samples": [1, 3, 20]}
-FEW |= {"batch_size": [1, 3, 16, 100], "n_iter_no_change": [1, 2], "n_jobs": [1]}
+FEW |= {"batch_size": [1, 3, 16, 100], "n_iter_no_change": [1, 2], "n_jobs": [1], "max_categories": [2, 3, 256]}
 SIZES = [(), (1,), (4,), [5], (3, 2), np.array([4]), (np.int64(3),)]
 LIMITS = {"learning_rate_init": [1e-4, 1e-2, 0.3], "validation_fraction": [0.1, 0.3, 0.5, 0.9]}
 FACTORIES = {"corruption": partial(masking, fraction=0.5), "objective": IWAE(2), "beta": partial(linear, stop=2.0)}
