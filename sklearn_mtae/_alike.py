@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from enum import Enum
+from functools import partial
 from hashlib import blake2b
 from math import copysign
 from types import (
@@ -159,7 +160,9 @@ class Contents:
         if isinstance(made, str):
             return Same(value)
         make, arguments, state, items, pairs = (*made, None, None, None)[:5]
-        contents = make, arguments, state, list(items or ()), list(pairs or ()), getattr(value, "__dict__", None)
+        # Of a `partial`, the state has them; to ask it for them would give it some, and other pickles than before.
+        attributes = None if isinstance(value, partial) else getattr(value, "__dict__", None)
+        contents = make, arguments, state, list(items or ()), list(pairs or ()), attributes
         self._alive.append(contents)
         return type(value), *(self.of(own) for own in contents)
 

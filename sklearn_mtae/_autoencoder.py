@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._base import BaseAutoencoder
-from ._data import dense, describe
+from ._data import Columns, dense, describe
 from .nn.models import Autoencoder
 
 
@@ -263,20 +263,24 @@ class AutoencoderTransformer(BaseAutoencoder):
         """
         x = self._check_rows(X)
         columns = describe(x)
-        residual, total = self._squares(x, columns.mean)
+        residual, total = self._squares(x, columns)
         varying = columns.max > columns.min
         if varying.any():
             return float(np.mean(1 - residual[varying] / total[varying]))
         observed = columns.n_observed > 1
         return float(np.mean(residual[observed] == 0)) if observed.any() else float("nan")
 
-    def _squares(self, x: Any, mean: NDArray) -> tuple[NDArray, NDArray]:
-        """Return sums over the observed cells of squared distances from the reconstruction, and from the mean."""
+    def _squares(self, x: Any, columns: Columns) -> tuple[NDArray, NDArray]:
+        """Return sums over the observed cells of squared distances from the reconstruction, and from the mean.
+
+        Each column has its own unit, in which no square vanishes; one that is too large is infinite.
+        """
         residual, total = (np.zeros(x.shape[1]) for _ in range(2))
         for rows, expected in self._results(lambda module, x: module.reconstruct(module.encode(module.fill(x))), x):
             block = dense(x[rows]).astype(np.float64)
-            residual += np.nansum(np.square(block - expected), axis=0)
-            total += np.nansum(np.square(block - mean), axis=0)
+            with np.errstate(over="ignore"):
+                residual += np.nansum(np.square((block - expected) / columns.deviation), axis=0)
+            total += np.nansum(np.square((block - columns.mean) / columns.deviation), axis=0)
         return residual, total
 
     def _make_module(self) -> Autoencoder:

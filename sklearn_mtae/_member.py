@@ -111,7 +111,7 @@ class Member:
             del self.history[-1]
 
     def check_weights(self) -> None:
-        """Note an error where the last step, after which no loss is computed, has led to weights that are not finite."""
+        """Note an error where the last step, which no loss follows, has led to weights that are not finite."""
         if self.error is None and not all(bool(weights.isfinite().all()) for weights in self.model.parameters()):
             self.error = ValueError(
                 f"The weights must stay finite. After epoch {len(self.history)} they are not. Lower learning_rate_init "
