@@ -138,7 +138,7 @@ def test_famo_leaves_a_task_without_labels_alone():
 
 def gradients(model, X, Y, weighting):
     """Return the gradients of one batch, in float64 and with the same draws each time."""
-    module = model._empty_module(model._blueprint, 0).double().train()
+    module = model._empty_module(model._blueprint_of(0), 0).double().train()
     draw_from(module, torch.Generator().manual_seed(0))
     loss = Loss(elbo, beta=0.7, reconstruction_weight=0.3, weighting=weighting).train()
     for parameter in module.parameters():

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Integral
 from types import ModuleType
 from typing import Any
@@ -66,9 +66,9 @@ class TransferReport:
         Names of the tasks.
     scoring : str
         Name of the score.
-    overlap : ndarray of shape (n_tasks, n_tasks), or None
+    overlap : ndarray of shape (n_tasks, n_tasks) or None, default=None
         Rows that have labels of both tasks, as a share of the labelled rows of the task that has fewer.
-    unscored : list of tuple
+    unscored : sequence of tuple, default=()
         Which scores are NaN, and why: model, position of the split, name of the task, reason.
 
     See Also
@@ -85,7 +85,7 @@ class TransferReport:
     task_names: list[str]
     scoring: str
     overlap: NDArray | None = None
-    unscored: list[tuple[str, int, str, str]] = field(default_factory=list)
+    unscored: Sequence[tuple[str, int, str, str]] = ()
 
     def __repr__(self) -> str:
         lines = [f"TransferReport(scoring={self.scoring!r})", self.frame.to_string()]
@@ -97,7 +97,7 @@ class TransferReport:
         return "\n".join([*lines, *_without_scores(self.unscored, len(self.gains))])
 
 
-def _without_scores(unscored: list[tuple[str, int, str, str]], n_splits: int) -> list[str]:
+def _without_scores(unscored: Sequence[tuple[str, int, str, str]], n_splits: int) -> list[str]:
     """Return a line for each task of which some score is missing."""
     lines = []
     for task in dict.fromkeys(name for _, _, name, _ in unscored):
