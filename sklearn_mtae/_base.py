@@ -17,10 +17,9 @@ from torch import Tensor
 from ._callbacks import CallbackSupportMixin  # pyright: ignore[reportAttributeAccessIssue]
 from ._coded import Coded
 from ._columns import needs_positive, takes_sparse
-from ._containers import plain
 from ._data import block_rows, blocks, dense, tensor
 from ._devices import living_threads
-from ._filled import as_it_came, fill, missing_cells
+from ._filled import as_it_came, fill, missing_cells, read
 from ._index import Chosen
 from ._interpretation import Interpretable
 from ._limits import Limits, Range, check_size, find_range
@@ -279,7 +278,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
     def _fill(self, X: Any, expect: Callable[[Any], list[NDArray]], n_tables: int = 1) -> list[Any]:
         """Return copies of X, their missing cells filled by what a function makes of the rows that have some."""
-        table = plain(X)
+        table = read(X, self._table is None)
         x, gaps = self._check_rows(table), missing_cells(table)
         return [as_it_came(X, fill(table, gaps, part)) for part in self._decode_rows(x, gaps, expect, n_tables)]
 

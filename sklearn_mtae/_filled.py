@@ -4,6 +4,7 @@ A column, or an array, gets another dtype only where its own cannot hold what is
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from numbers import Integral
 from typing import Any
 
@@ -14,10 +15,19 @@ from scipy.sparse import issparse
 from ._containers import is_frame, is_missing, is_polars, plain
 from ._table import OBJECT, PLAIN
 
-__all__ = ["append", "as_it_came", "blank", "fill", "missing_cells", "put", "select", "with_cells"]
+__all__ = ["append", "as_it_came", "blank", "fill", "missing_cells", "put", "read", "select", "with_cells"]
 
 Cells = dict[int, NDArray]
 """What is written to the columns, by their positions: a value for each cell that is."""
+
+
+def read(X: Any, is_numeric: bool) -> Any:
+    """Return what a container holds, as `plain` does; where all columns are numbers, an array of strings as numbers."""
+    table = plain(X)
+    if is_numeric and getattr(getattr(table, "dtype", None), "kind", "") in ("S", "U"):
+        with suppress(ValueError):  # that of the model names the column
+            return table.astype(np.float64)
+    return table
 
 
 def missing_cells(X: Any) -> NDArray[np.bool_]:

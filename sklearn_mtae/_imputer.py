@@ -15,8 +15,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from ._columns import CATEGORICAL, is_per_column, per_column
-from ._containers import is_frame, plain
-from ._filled import append, as_it_came, blank, fill, missing_cells, select, with_cells
+from ._containers import is_frame
+from ._filled import append, as_it_came, blank, fill, missing_cells, read, select, with_cells
 from ._vae import VAETransformer
 from ._validation import Interval, check_parameters, feature_names
 from .nn.objectives import IWAE
@@ -140,7 +140,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         _check_dense(X)
-        table = plain(X)
+        table = read(X, self.estimator is None or not is_per_column(self.estimator.likelihood))
         two_dimensional = len(getattr(table, "shape", ())) == 2  # what is no table is refused by the model
         missing = missing_cells(table) if two_dimensional else np.empty((0, 0), dtype=bool)
         empty: NDArray[np.bool_] = np.asarray(missing.all(axis=0))
@@ -181,7 +181,8 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         _check_dense(X)
-        table, model = plain(X), self.estimator_
+        model = self.estimator_
+        table = read(X, model._table is None)
         if tuple(getattr(table, "shape", ()))[1:] != (self.n_features_in_,):
             model._check_rows(table)  # raises the error that says what is wrong
         missing, empty = missing_cells(table), self._is_empty

@@ -96,12 +96,13 @@ def _is_single(X: Any) -> bool:
     return all(dtype == np.float32 for dtype in dtypes)
 
 
-def like_the_table(fitted: Fitted, value: Any, X: Any) -> Complaints:
-    """Rows of X come back as such: a frame with the columns of X, where it was fitted to one."""
-    if is_frame(fitted.table.X) != is_frame(value):
-        yield f"a {type(value).__name__} for a {type(fitted.table.X).__name__}"
+def like_the_table(fitted: Fitted, value: Any, X: Any, came: Any = None) -> Complaints:
+    """Rows of X come back as such: a frame with the columns of what `came`, which is X of the fit, where it was one."""
+    came = fitted.table.X if came is None else came
+    if is_frame(came) != is_frame(value):
+        yield f"a {type(value).__name__} for a {type(came).__name__}"
     elif is_frame(value):
-        if list(value.columns) != list(fitted.table.X.columns):
+        if list(value.columns) != list(came.columns):
             yield f"columns {list(value.columns)}"
         if is_frame(X) and len(X) == len(value) and not value.index.equals(X.index):
             yield f"index {value.index}"
@@ -174,7 +175,7 @@ def observed_cells(fitted: Fitted, X: Any, value: Any) -> Complaints:
     """Observed cells are as they were, and so are the dtypes of columns without a gap."""
     missing = cells_of(X)[1]
     yield from differences(X, value, ~missing)
-    yield from like_the_table(fitted, value, X)
+    yield from like_the_table(fitted, value, X, X)
     if is_frame(X) and is_frame(value):
         for j in np.flatnonzero(~missing.any(axis=0)):
             if X.dtypes.iloc[j] != value.dtypes.iloc[j]:

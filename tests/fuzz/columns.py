@@ -126,7 +126,8 @@ def _typed(rng: Rng, column: pd.Series) -> pd.Series:
 
 
 def _as_real(rng: Rng, column: pd.Series) -> pd.Series:
-    return column.astype(pick(rng, {"float64": 8, **dict.fromkeys(DTYPES, 1)}))
+    exact = column.abs().max() <= 2**53  # Arrow makes no floats of larger integers
+    return column.astype(pick(rng, {"float64": 8, **dict.fromkeys(DTYPES if exact else [], 1)}))
 
 
 def _fits(column: pd.Series, dtype: str) -> bool:

@@ -323,6 +323,8 @@ def contradictions(plan: Plan, table: Table, targets: Targets) -> list[str]:
         "few rows to stop by": bool(given.get("early_stopping", False))
         and (n_rows < 4 or ceil(given.get("validation_fraction", 0.1) * n_rows) >= n_rows),
         "several members of few rows": several and n_rows < 4,
+        "sharing of hidden layers": given.get("sharing") == "cross_stitch"
+        and len(given.get("head_hidden_layer_sizes", "auto")) == 0,
         "sharing of a flow": given.get("posterior") == "flow" and given.get("sharing") == "private",
         "components that a flow ties": given.get("posterior") == "flow" and given.get("objective") == "beta_tc",
         "levels of a column without a cell": "categorical" in _each(likelihood) and np.isnan(x).all(axis=0).any(),
@@ -338,6 +340,11 @@ def contradictions(plan: Plan, table: Table, targets: Targets) -> list[str]:
 def _each(option: Any) -> list[Any]:
     """Return the likelihoods that an option names."""
     return list(option.values()) if isinstance(option, dict) else option if isinstance(option, list) else [option]
+
+
+def is_large_count(option: Any, X: Any) -> bool:
+    """Return whether a table has numbers that are too large for counts, which a likelihood takes for some."""
+    return not _standardized(option) and np.nanmax(np.abs(as_numbers(X)), initial=0) > 1e15
 
 
 def _standardized(option: Any) -> bool:

@@ -21,7 +21,7 @@ from .cells import cells_of
 from .checks import VERBS, Fitted
 from .draws import Draws, Rng
 from .extras import EXTRAS, stacked
-from .options import SEARCHES, draw_estimator, draw_name, kinds_of_targets
+from .options import SEARCHES, draw_estimator, draw_name, is_large_count, kinds_of_targets
 from .tables import UNKNOWN, Table, draw_later, draw_table
 from .targets import draw_targets, draw_weights
 from .watch import Call, Untouched, kind_of_text, watched
@@ -181,7 +181,9 @@ class Trial:
         where = label if table is self.table else f"{label} of later rows"
         call = self._watched(where, getattr(fitted.model, method), *rows, **kwargs)
         outside = table is self.later and not table.excuses and rows and fitted.outside(table.X).any()
+        large = table is self.later and is_large_count(getattr(fitted.model, "likelihood", "gaussian"), table.X)
         excuses = [*self.excuses, *table.excuses, *(["outside of the support"] if outside else [])]
+        excuses += ["a large count"] if large else []
         self._judge(call, [*excuses, "few labels"] if label == "predict_interval" else excuses)
         if not call.failed and outside and label not in ("score_samples", "score"):
             self._find(where, "rows outside of the support are refused", f"{table.kind}: {label} answered")
