@@ -53,6 +53,12 @@ def transposed(x, state, generator):
     return torch.nn.functional.pad(square + square.t(), (0, 2))
 
 
+def shapes_alone(x, state, generator):
+    """Tensors without numbers, by which a shape is found."""
+    wide = torch.empty((2, *x.shape), device="meta") + torch.empty(x.shape, device="meta")
+    return (x + state).expand(wide.sin().shape).sum(0)
+
+
 def several(x, state, generator):
     """Operations with several results, or with none that can be told where to lie."""
     low, high = torch.aminmax(x, dim=1)
@@ -150,6 +156,7 @@ PROGRAMS = [
     views,
     transposed,
     several,
+    shapes_alone,
     of_numbers,
     in_place,
     Trained,

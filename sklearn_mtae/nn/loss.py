@@ -174,7 +174,7 @@ class Loss(nn.Module):
         rates = output.prior.kl_components(output.q, output.z)
         # A prior that knows the rate of all components together alone has one floor for them.
         n_each = output.z.shape[-1] // rates.shape[-1]
-        return self._mean(rates, weight).clamp(min=min(floor * n_each, torch.finfo(rates.dtype).max)).sum()
+        return self._mean(rates, weight).clamp(min=min(float(floor) * n_each, torch.finfo(rates.dtype).max)).sum()
 
     def backward(self, result: Result, model: Autoencoder) -> None:
         """Accumulate the gradients of a training step."""
