@@ -84,6 +84,9 @@ def _fit_head(head: Any, name: str, X: Any, labels: NDArray, rows: NDArray | Non
     X_own = safe_indexing(X, rows)
     if _has_one_class(head, labels):
         return OneClass().fit(X_own, labels)
+    if isinstance(X_own, np.ndarray) and X_own.dtype == np.float32 and labels.dtype == np.float64:
+        # Estimators that work in the precision of X would round the labels to it: to one value, if need be.
+        X_own = X_own.astype(np.float64)
     try:
         return clone(head).fit(X_own, labels, **check_method_params(X, params, rows))
     except ValueError as error:

@@ -443,6 +443,8 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
             If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
         """
         check_scalar(coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither")
+        if np.isnan(coverage):
+            raise ValueError("coverage must be a number between 0 and 1. Got NaN.")
         X = self._check_rows(X)
         reach = self._reach(coverage)
         mean, std = self._average(X, return_std=True)

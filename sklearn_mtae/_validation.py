@@ -285,17 +285,18 @@ def check_support(
     low, high = limits.low, limits.high
     for extreme, values, outside in (("min", columns.min, columns.min < low), ("max", columns.max, columns.max > high)):
         for column in map(int, np.flatnonzero(outside & (columns.min <= columns.max))):
-            needs, value = _needs(array, low[column], high[column]), values[column]
+            value = values[column]
+            needs = _needs(array, low[column], high[column], value)
             words = "Negative values in data: " if value < 0 <= low[column] else ""  # as scikit-learn puts it
             raise ValueError(f"{words}{parameter} needs {needs}. Got {extreme} {value:g} in column {names[column]!r}.")
     check_size(columns, limits, array, names)
 
 
-def _needs(array: str, low: float, high: float) -> str:
-    """Return the interval of the values in words; one that is open at 0 begins at the smallest number above it."""
+def _needs(array: str, low: float, high: float, value: float) -> str:
+    """Return in words the interval that a value is not in; one open at 0 begins at the least number above it."""
     if np.isfinite(high):
         return f"{low:g} <= {array} <= {high:g}"
-    return f"{array} > 0" if 0 < low < 1e-30 else f"{array} >= {low:g}"
+    return f"{array} > 0" if 0 < low < 1e-30 and value <= 0 else f"{array} >= {low:g}"
 
 
 def check_task_weights(weights: Any, names: Sequence[str]) -> NDArray:

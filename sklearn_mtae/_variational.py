@@ -116,12 +116,15 @@ class BaseVAE(Diagnosed):
         -------
         ndarray of shape (n_samples,)
             Log-densities; minus infinity of a row with an observed cell outside of the support of its likelihood, such
-            as a negative count.
+            as a negative count, and 0 of a row without an observed cell.
         """
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
 
         def log_density(module: VAE, x: Tensor) -> Tensor:
-            return self._draw(module, x, n_importance_samples).log_marginal() + module.units.log_jacobian(x)
+            density = self._draw(module, x, n_importance_samples).log_marginal() + module.units.log_jacobian(x)
+            if all(family.peak == 0.0 for family, _ in module.likelihood.parts()):
+                density = density.clamp(max=0.0)  # probabilities are at most 1, whatever the draws say
+            return torch.where(x.isnan().all(-1), 0.0, density)
 
         return self._log_densities(log_density, X, n_draws=n_importance_samples)
 

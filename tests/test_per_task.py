@@ -335,3 +335,10 @@ def test_score_wants_the_tasks_of_the_fit(gaps):
         model.score(X, Y.to_numpy()[:, :2])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         model.score(X, Y[:9])
+
+
+def test_labels_keep_their_digits_beside_single_precision():
+    X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    y = 1.7e9 + 10 * X[:, 0].astype(np.float64)
+    predicted = PerTaskRegressor(Ridge(alpha=1e-6)).fit(X, y).predict(X)
+    np.testing.assert_allclose(predicted, y, rtol=0, atol=1e-2)

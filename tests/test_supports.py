@@ -174,3 +174,19 @@ def test_labels_are_checked_where_they_are_scored(name, n_estimators):
     weight[3, 1] = 0.0
     assert np.isfinite(model.score(X, wrong, weight)), "a label without weight does not count"
     assert model.score(X, np.where(wrong < 0, np.nan, wrong)) == pytest.approx(model.score(X, wrong, weight), abs=1e-12)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "poisson", "multinomial"])
+def test_probabilities_are_at_most_one(likelihood):
+    rng = np.random.default_rng(0)
+    X = rng.poisson(3, size=(30, 3)).clip(0, 1 if likelihood == "bernoulli" else None).astype(float)
+    model = VAETransformer(2, likelihood=likelihood, max_iter=60, beta=0.01, random_state=3).fit(X)
+    rows = np.array([[0, 0, 0], [0, np.nan, 0], [np.nan, 0, np.nan]])
+    assert (model.score_samples(rows) <= 0).all()
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_of_a_row_without_a_cell_all_is_known(likelihood):
+    X = np.random.default_rng(0).random((30, 3)).round()
+    model = VAETransformer(2, likelihood=likelihood, max_iter=20, beta=0.01, random_state=0).fit(X)
+    assert model.score_samples(np.full((2, 3), np.nan)).tolist() == [0.0, 0.0]

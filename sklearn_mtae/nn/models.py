@@ -135,7 +135,8 @@ class Autoencoder(nn.Module):
         x = self.likelihood.as_input(x)
         if self.training and self.corruption is not None:
             corrupted = ask(self.corruption, "corruption", x, self.generator)
-            x, complete = check_shape(corrupted, x.shape, "corruption", "the rows that it was given, changed"), False
+            corrupted = check_shape(corrupted, x.shape, "corruption", "the rows that it was given, changed")
+            x, complete = corrupted.to(x.dtype), False
         # What is infinite stays so: a number in its place would be one that nobody gave.
         return x if complete else x.nan_to_num(0.0, float("inf"), -float("inf"))
 
