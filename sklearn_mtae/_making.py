@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from inspect import Parameter, signature
 from numbers import Integral
 from typing import Any
@@ -134,7 +134,11 @@ def check_width(
     network: nn.Module, parameter: str, kind: str, n_inputs: int, n_outputs: int, inputs: str, outputs: str
 ) -> None:
     """Raise an error where a network does not take rows of a width to rows of another, by two rows of zeros."""
-    known = next((own for own in network.parameters() if own.is_floating_point()), torch.zeros(()))
+    floating = [own for own in (*network.parameters(), *network.buffers()) if own.is_floating_point()]
+    known = next(iter(floating), torch.zeros(()))
+    if len({own.dtype for own in floating}) > 1:  # the model will have one precision; no digit is lost here
+        network.to(reduce(torch.promote_types, {own.dtype for own in floating}))
+        known = next(network.parameters(), known)
     must = f"{parameter} must return {kind} from {inputs}={n_inputs} to {outputs}={n_outputs} columns."
     modes = [(part, part.training) for part in network.modules()]
     network.eval()

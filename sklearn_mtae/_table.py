@@ -281,9 +281,12 @@ def _learn_numbers(name: Hashable, dtype: Any, cells: Callable[[], Any]) -> Numb
 
 
 def _round(x: NDArray, dtype: np.dtype) -> NDArray:
-    """Return numbers in a dtype, NaN as 0 where it has none: the nearest whole one that it holds, true above a half."""
-    if dtype.kind not in "iu":
-        return x > 0.5 if dtype.kind == "b" else x.astype(dtype)
+    """Return numbers in a dtype, NaN as 0 where it has none: the nearest one that it holds, true above a half."""
+    if dtype.kind == "b":
+        return x > 0.5
+    if dtype.kind == "f":
+        limits = np.finfo(dtype)
+        return x.clip(limits.min, limits.max).astype(dtype) if dtype.itemsize < x.itemsize else x.astype(dtype)
     info = np.iinfo(dtype)
     # The largest integer of 64 bits lies between two floats; the upper one does not fit.
     high = np.nextafter(float(info.max), 0) if info.bits == 64 else info.max

@@ -272,7 +272,7 @@ def test_skorch_callbacks_and_parameters(estimator, table):
     estimator.fit(*table)
     assert (watch.batches, watch.gradients, watch.epochs) == (9, 9, 3)
     assert estimator.net_.optimizer_.param_groups[0]["betas"] == (0.5, 0.9)
-    assert estimator.net_.optimizer_.param_groups[0]["lr"] < estimator.learning_rate_init
+    assert estimator.net_.optimizer_.param_groups[0]["lr"] < 1e-3
     assert len(estimator.net_.history) == 3
 
 

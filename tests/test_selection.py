@@ -298,7 +298,7 @@ def test_default_members(tmp_path, monkeypatch):
     ("members", "message"),
     [
         ([{"random_state": 1}], r"must leave out \['random_state'\], in which members cannot differ"),
-        ([{"widths": 3}], "Invalid parameter 'widths'"),
+        ([{"widths": 3}], r"must hold parameters of the estimator. Got \['widths'\]"),
         ([{}, {"dropout": 2.0}], "'dropout' parameter"),
         ("different", "'member_params' parameter"),
         ([3], "member_params must hold dicts"),

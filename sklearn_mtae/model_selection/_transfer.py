@@ -333,7 +333,8 @@ def _pooled(estimator: Any, scoring: str) -> Pipeline:
     # These have other best values for another loss, or no meaning without each other.
     kept = {"max_iter", "alpha", "learning_rate_init", "net_params", "likelihood", "penalty", "penalty_weight"}
     names = AutoencoderTransformer().get_params(deep=False).keys() - kept
-    common = {name: value for name, value in estimator.get_params(deep=False).items() if name in names}
+    given = {**estimator.get_params(deep=False), **estimator._member_settings(1)[0]}
+    common = {name: value for name, value in given.items() if name in names}
     heads = kind.per_task(kind.head(METRICS[scoring].response_method))
     return Pipeline([("encoder", AutoencoderTransformer(**common)), ("pertask", heads)])
 
