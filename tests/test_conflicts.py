@@ -14,6 +14,7 @@ from sklearn_mtae.model_selection import transfer_report
 from sklearn_mtae.model_selection._conflicts import Probe, Snapshot, observed, sample_rows
 from sklearn_mtae.nn.posteriors import NormalPosterior
 from sklearn_mtae.nn.random import draw_from
+from sklearn_mtae.nn.sharing import Heads
 
 
 class Certain(NormalPosterior):
@@ -124,11 +125,11 @@ def test_affinity_of_small_steps_is_that_of_first_order(gaps):
 def test_opposite_tasks_pull_against_each_other(table):
     """Two heads that read the code alike, and labels of opposite sign: the code would have to go both ways."""
 
-    class Alike(torch.nn.Module):
+    class Alike(Heads):
         n_extra = 0
 
         def __init__(self, n_tasks, widths, **style):
-            super().__init__()
+            torch.nn.Module.__init__(self)
             self.columns = [0, 0, 1][:n_tasks]
             self.weight = torch.nn.Parameter(torch.ones(1))
 
