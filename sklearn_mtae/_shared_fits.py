@@ -4,7 +4,7 @@ A search first runs in a recording: each `fit` of an estimator of this package l
 are trained as stacks; then the search runs again, and each `fit` finds its result by what it was called with.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -165,9 +165,9 @@ def find(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Fitted | None:
     return trained.get(key)
 
 
-def fingerprint(estimator: Any, *arrays: Any, without: Collection[str] = ()) -> str:
-    """Return a text that is equal for fits that are, parameters `without` some."""
-    parameters = {name: value for name, value in estimator.get_params(deep=False).items() if name not in without}
+def fingerprint(estimator: Any, *arrays: Any) -> str:
+    """Return a text that is equal for fits that are."""
+    parameters = estimator.get_params(deep=False)
     try:
         return joblib.hash((type(estimator).__qualname__, parameters, arrays))
     except Exception:  # what cannot be pickled, such as a function within a function, is only equal to itself
