@@ -22,7 +22,7 @@ from ._devices import living_threads
 from ._filled import as_it_came, fill, missing_cells, read
 from ._index import Chosen
 from ._interpretation import Interpretable
-from ._limits import Limits, Range, check_size, find_range
+from ._limits import Limits, Range, check_size, check_totals, find_range
 from ._net import Net
 from ._parts import DTYPES
 from ._state import Cache, load, place
@@ -223,6 +223,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         if columns is not None:
             option = f"likelihood={self._blueprint['likelihood']!r}"
             check_support(columns, self._limits, option, "X", self._expanded_names)
+            check_totals(x, None, self._limits, option, self._expanded_names)
         return x
 
     def _find_range(self, X: Any) -> tuple[NDArray, Range | None]:
@@ -235,7 +236,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _limits(self) -> Limits:
         """Between what numbers the columns must lie."""
         if "limits" not in self._cache:
-            self._cache["limits"] = Limits.of(self._with(self._blueprint)._make_likelihood())
+            self._cache["limits"] = self._limits_of(self._with(self._blueprint)._make_likelihood())
         return self._cache["limits"]
 
     def _log_densities(self, function: Callable[[Any, Tensor], Tensor], X: Any, **options: Any) -> NDArray:

@@ -17,6 +17,7 @@ from .nn.words import listed, short, suggest, suggest_each
 Option = str | Callable[[int], Likelihood]
 
 CATEGORICAL = "categorical"
+LEFT_OUT = object()
 UNNAMED = "gaussian"
 """Likelihood of the numeric columns, or the tasks, that a dict of likelihoods leaves out."""
 
@@ -88,7 +89,7 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
             raise ValueError(
                 f"likelihood names unknown columns {listed(unknown)}. The columns are {listed(names)}.{hint}"
             )
-        chosen = [option.get(name) for name in names]
+        chosen = [option.get(name, LEFT_OUT) for name in names]
     elif not is_per_column(option):
         return [None] * len(names)
     else:
@@ -96,12 +97,12 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
     if len(chosen) != len(names):
         raise ValueError(f"likelihood must hold one per column of X, {len(names)} of them. Got {len(chosen)}.")
     for name, one in zip(names, chosen, strict=True):
-        if one is not None and not callable(one) and not (isinstance(one, str) and one in LIKELIHOODS):
+        if one is not LEFT_OUT and not callable(one) and not (isinstance(one, str) and one in LIKELIHOODS):
             raise ValueError(
                 f"likelihood must hold names out of {sorted(LIKELIHOODS)} or factories. Got {short(one)} for column "
                 f"{name!r}.{suggest(one, LIKELIHOODS) if isinstance(one, str) else ''}"
             )
-    return chosen
+    return [None if one is LEFT_OUT else one for one in chosen]
 
 
 def make_likelihood(option: Any, names: Sequence, table: Table | None) -> Likelihood:

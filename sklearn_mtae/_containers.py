@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["REFUSED", "check_kind", "is_frame", "is_missing", "is_polars", "numbers", "plain"]
+__all__ = ["REFUSED", "REFUSED_ANYWHERE", "check_kind", "is_frame", "is_missing", "is_polars", "numbers", "plain"]
 
 NAN = float("nan")
+
+# What cannot be used as a category either.
+REFUSED_ANYWHERE: dict[tuple, str] = {
+    (list, set, dict, np.ndarray): "{owner} holds lists, such as {value}; each cell must be one value.",
+}
 
 # What cannot be used as a number, by the types of the cells, and what to do about it.
 REFUSED = {
@@ -23,6 +28,7 @@ REFUSED = {
     "into a number first, such as the days since a date.",
     (complex, np.complexfloating): "Complex data not supported: {owner} holds {value!r}.",
     (np.void,): "{owner} holds records, such as {value!r}; pass a data frame, as pandas.DataFrame(records) makes one.",
+    **REFUSED_ANYWHERE,
 }
 
 
@@ -45,7 +51,10 @@ def is_missing(column: NDArray) -> NDArray[np.bool_]:
     if column.dtype.kind != "O":
         return np.zeros(len(column), dtype=bool)
     # pandas' own missing value has no truth value: it is known by its type alone.
-    return np.array([v is None or type(v).__name__ == "NAType" or bool(v != v) for v in column], dtype=bool)
+    # An array that stands in a cell has none either: what holds several values is not missing.
+    return np.array(
+        [v is None or type(v).__name__ == "NAType" or not (hasattr(v, "__len__") or v == v) for v in column], dtype=bool
+    )
 
 
 def plain(array: Any) -> Any:

@@ -15,7 +15,18 @@ from scipy.sparse import issparse
 from ._containers import is_frame, is_missing, is_polars, plain
 from ._table import OBJECT, PLAIN
 
-__all__ = ["append", "as_it_came", "blank", "fill", "missing_cells", "put", "read", "select", "with_cells"]
+__all__ = [
+    "append",
+    "as_it_came",
+    "blank",
+    "fill",
+    "fill_constant",
+    "missing_cells",
+    "put",
+    "read",
+    "select",
+    "with_cells",
+]
 
 Cells = dict[int, NDArray]
 """What is written to the columns, by their positions: a value for each cell that is."""
@@ -67,6 +78,17 @@ def fill(X: Any, gaps: NDArray[np.bool_], decoded: list) -> Any:
     for j in np.flatnonzero(gaps.any(axis=0)).tolist():
         values = np.concatenate([_values(part, j) for part in decoded])[among[:, j]]
         cells[j] = _within(_unit(dtypes[j]), values)
+    return with_cells(X, gaps, cells)
+
+
+def fill_constant(X: Any, gaps: NDArray[np.bool_]) -> Any:
+    """Return a copy of a table whose gaps are filled with 0; in columns of strings or categories, "missing_value"."""
+    X = X if is_frame(X) or is_polars(X) else _array(X)
+    dtypes = _dtypes(X)
+    cells = {}
+    for j in np.flatnonzero(gaps.any(axis=0)).tolist():
+        names = hasattr(dtypes[j], "categories") or dtypes[j].type is str
+        cells[j] = np.full(gaps[:, j].sum(), "missing_value" if names else 0, dtype=OBJECT if names else int)
     return with_cells(X, gaps, cells)
 
 

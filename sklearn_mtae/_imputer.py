@@ -14,9 +14,9 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from ._columns import CATEGORICAL, is_per_column, per_column
+from ._columns import CATEGORICAL, UNNAMED, is_per_column, per_column
 from ._containers import is_frame
-from ._filled import append, as_it_came, blank, fill, missing_cells, read, select, with_cells
+from ._filled import append, as_it_came, blank, fill, fill_constant, missing_cells, read, select
 from ._vae import VAETransformer
 from ._validation import Interval, check_parameters, feature_names
 from .nn.objectives import IWAE
@@ -53,8 +53,9 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         Whether to append a column of indicators, 1 where a cell was missing, for each column that had missing cells in
         `fit`. No column of X may be called as one of them is, such as "missingindicator_age".
     keep_empty_features : bool, default=False
-        Whether columns without an observed value in `fit`, whatever their dtype, are kept, filled with 0, or left out.
-        The model takes no notice of what they hold later.
+        Whether columns without an observed value in `fit`, whatever their dtype, are kept or left out. Kept ones are
+        filled with 0, those of strings or categories with "missing_value". The model takes no notice of what they hold
+        later.
     random_state : int, RandomState instance or None, default=None
         Seed of the model where `estimator` is None.
 
@@ -190,11 +191,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         x = model._check_rows(_hide(table, empty, missing))
         (decoded,) = model._decode_rows(x, gaps, lambda x: [model._expect(x, self.n_importance_samples)])
         filled = fill(table, gaps, decoded)
-        if self.keep_empty_features:
-            columns = np.flatnonzero(missing.any(axis=0) & empty).tolist()
-            filled = with_cells(filled, missing, {j: np.zeros(missing[:, j].sum(), dtype=int) for j in columns})
-        else:
-            filled = select(filled, ~empty)
+        filled = fill_constant(filled, missing & empty) if self.keep_empty_features else select(filled, ~empty)
         filled = as_it_came(X, filled)
         if self.indicator_ is None:
             return filled
@@ -241,8 +238,8 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             return VAETransformer(**DEFAULTS, max_iter=min(max(n_epochs, 10), 1000), random_state=self.random_state)
         model = clone(self.estimator)
         if empty.any() and is_per_column(model.likelihood):
-            options = zip(per_column(model.likelihood, names), empty, strict=True)
-            own = [None if is_empty and option == CATEGORICAL else option for option, is_empty in options]
+            options = zip(names, per_column(model.likelihood, names), empty.tolist(), strict=True)
+            own = {name: UNNAMED if is_empty and one == CATEGORICAL else one for name, one, is_empty in options if one}
             model.set_params(likelihood=own)
         return model
 

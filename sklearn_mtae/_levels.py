@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._tasks import is_missing
+from ._containers import REFUSED_ANYWHERE, check_kind, is_missing
 from .nn.words import short, suggest
 
 NAN, OBJECT = float("nan"), np.dtype(object)
@@ -91,7 +91,7 @@ class Levels:
         weight : ndarray of shape (n_rows,) or None
             Weights of the rows; the levels of those of weight zero do not count as unknown.
         """
-        positions, found = factorize(column)
+        positions, found = factorize(column, self.name)
         order = {level: code for code, level in enumerate(self.levels)}
         codes = np.array([*(order.get(level, NAN) for level in found), NAN])[positions]
         unknown = np.isnan(codes) & (positions >= 0)
@@ -166,7 +166,7 @@ def learn_levels(
     max_categories : int or None, default=None
         Number of expanded columns at most; levels beyond it share one.
     """
-    positions, found = factorize(cells())
+    positions, found = factorize(cells(), name)
     seen = positions >= 0 if weight is None else (positions >= 0) & (weight > 0)
     n_rows = np.bincount(positions[seen], minlength=len(found))
     counts = n_rows if weight is None else np.bincount(positions[seen], weight[seen], minlength=len(found))
@@ -228,8 +228,10 @@ def enumerated(levels: Sequence) -> str:
     return shown if len(levels) <= MAX_SHOWN else f"{shown}, ... ({len(levels)} in all)"
 
 
-def factorize(column: Any) -> tuple[NDArray, list]:
+def factorize(column: Any, name: Hashable) -> tuple[NDArray, list]:
     """Return the position of each cell's value among those found, -1 where missing, and the values found."""
+    if column.dtype == OBJECT:
+        check_kind(np.asarray(column), f"column {name!r}", REFUSED_ANYWHERE)
     if hasattr(column, "factorize"):
         codes, found = column.factorize()
         return codes, found.tolist()

@@ -1,4 +1,4 @@
-"""Between what numbers the values of a column must lie."""
+"""Between what numbers the values of a column must lie, and what those of a row must sum to."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,6 +10,10 @@ from scipy.sparse import issparse
 from ._coded import Coded
 from ._data import Columns, block_rows, blocks, dense
 from .nn.likelihoods import Likelihood
+from .nn.words import listed
+
+ROUNDING = 1e-3
+"""How far a row of shares, rounded by whoever made them, may be from their total."""
 
 
 class Range(NamedTuple):
@@ -50,14 +54,19 @@ class Limits(NamedTuple):
     """Largest distance from 0 that does not overflow."""
     cancel: bool
     """Whether log-densities of large values cancel in float32."""
+    totals: list[tuple[list[int], float]]
+    """Groups of columns, and what those of a row sum to."""
 
     @classmethod
-    def of(cls, likelihood: Likelihood) -> "Limits":
-        """Return the limits of a likelihood's columns."""
+    def of(cls, likelihood: Likelihood, indicators: Sequence[bool] | None = None) -> "Limits":
+        """Return the limits of a likelihood's columns; `indicators` says which are made of categories, and fit."""
         low, high, largest = (np.zeros(likelihood.n_columns) for _ in range(3))
+        totals = []
         for family, own in likelihood.parts():
             (low[own], high[own]), largest[own] = family.support, family.largest
-        return cls(low, high, largest, any(family.cancels for family, _ in likelihood.parts()))
+            if family.row_total is not None and not (indicators and indicators[own[0]]):
+                totals.append((own, family.row_total))
+        return cls(low, high, largest, any(family.cancels for family, _ in likelihood.parts()), totals)
 
     def bind(self, dtype: np.dtype) -> bool:
         """Return whether any number of this precision can be outside of them."""
@@ -65,8 +74,8 @@ class Limits(NamedTuple):
         return bool(supports.any() or (self.largest < np.finfo(dtype).max).any())
 
     def admits(self, columns: Range | Columns) -> bool:
-        """Return whether all values are in the support."""
-        return not ((columns.min < self.low) | (columns.max > self.high)).any()
+        """Return whether all values are known to be in the support."""
+        return not (self.totals or ((columns.min < self.low) | (columns.max > self.high)).any())
 
     def rows(self, x: Any) -> NDArray[np.bool_]:
         """Return which rows have no observed cell outside of the support, shape (n_rows,)."""
@@ -74,7 +83,28 @@ class Limits(NamedTuple):
         for rows in blocks(x.shape[0], block_rows(x.shape[1])):
             block = dense(x[rows])
             inside[rows] = ~((block < self.low) | (block > self.high)).any(axis=1)
+            for own, total in self.totals:
+                inside[rows] &= _sums_to(total, block[:, own])
         return inside
+
+
+def _sums_to(total: float, group: NDArray) -> NDArray[np.bool_]:
+    """Return which rows of a group of columns can have a total, with any admissible value where one is missing."""
+    sums, complete = np.nansum(group, axis=1), ~np.isnan(group).any(axis=1)
+    return (sums <= total + ROUNDING) & ((sums >= total - ROUNDING) | ~complete)
+
+
+def check_totals(x: Any, weight: NDArray | None, limits: Limits, parameter: str, names: Sequence) -> None:
+    """Raise an error that names the first row of weight above zero, a group of whose columns misses its total."""
+    for rows in blocks(x.shape[0], block_rows(x.shape[1])) if limits.totals else ():
+        block, counts = dense(x[rows]), True if weight is None else weight[rows] > 0
+        for own, total in limits.totals:
+            for row in np.flatnonzero(~_sums_to(total, block[:, own]) & counts):
+                columns, got = listed(names[j] for j in own), np.nansum(block[row, own])
+                raise ValueError(
+                    f"{parameter} needs rows that sum to {total:g} over columns {columns}. Got a sum of {got:g} in row "
+                    f"{rows.start + row}."
+                )
 
 
 def check_size(columns: Range | Columns, limits: Limits, array: str, names: Sequence) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ._columns import make_likelihood
 from ._data import Data
+from ._limits import Limits
 from ._making import function_of, make_coders
 from ._net_params import check_net_params
 from ._optimizer import State
@@ -186,6 +187,10 @@ class Composed(BaseEstimator):
 
     def _make_likelihood(self) -> Likelihood:
         return make_likelihood(self.likelihood, self._names_in, self._table)
+
+    def _limits_of(self, likelihood: Likelihood) -> Limits:
+        """Return between what numbers the columns must lie."""
+        return Limits.of(likelihood, self._table.indicators if self._table is not None else None)
 
     def _make_coders(
         self, code_params: int, output_params: int, n_inputs: int | None = None

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from ._containers import plain
 from ._labels import observed_labels, warn_of_one_class
 from ._tasks import n_dimensions, per_task, target_columns, task_names
-from ._validation import HasMethods, check_method_params, check_parameters, safe_indexing
+from ._validation import HasMethods, check_largest_weight, check_method_params, check_parameters, safe_indexing
 from .metrics import accuracy_score, r2_score
 from .metrics._engine import Labels, warn_of_unscored
 from .nn.words import listed, named, short, suggest
@@ -57,6 +57,7 @@ def _weight_columns(weight: Any, columns: Sequence[NDArray]) -> list[Any]:
     if weight is not None:
         with named("sample_weight"):
             table = table.astype(np.float64)
+        check_largest_weight(table)
     if weight is not None and table.ndim == 0:
         raise ValueError(f"sample_weight must have shape ({shape[0]},) or {shape}. Got {short(weight)} instead.")
     if table.ndim == 1:

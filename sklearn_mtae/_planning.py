@@ -20,6 +20,7 @@ from ._data import Columns, Data, Rows, describe, set_units, standardized_column
 from ._devices import resolve_device
 from ._identity import identity
 from ._index import AllRows
+from ._limits import check_totals
 from ._member import Member
 from ._net import Net
 from ._parameters import copied, same
@@ -246,8 +247,9 @@ class Planned(Composed):
 
     def _check_values(self, module: Autoencoder, data: Data) -> None:
         """Check the features against their likelihood."""
-        option = f"likelihood={short(self.likelihood)}"
-        check_support(data.features, module.likelihood, option, "X", self._expanded_names)
+        option, limits = f"likelihood={short(self.likelihood)}", self._limits_of(module.likelihood)
+        check_support(data.features, limits, option, "X", self._expanded_names)
+        check_totals(data.x, data.weight, limits, option, self._expanded_names)
 
     def _learn_units(self, module: Autoencoder, data: Data) -> None:
         """Set location and scale of the features."""

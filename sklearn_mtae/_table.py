@@ -141,6 +141,11 @@ class Table:
         return [list(range(own.start, own.stop)) for own in self._spans]
 
     @property
+    def indicators(self) -> list[bool]:
+        """Which of the expanded columns are a category's."""
+        return [isinstance(column, Levels) for column in self.columns for _ in range(column.width)]
+
+    @property
     def _spans(self) -> list[slice]:
         ends = np.cumsum([column.width for column in self.columns]).tolist()
         return [slice(end - column.width, end) for end, column in zip(ends, self.columns, strict=True)]

@@ -44,6 +44,7 @@ __all__ = [
     "check_feature_names",
     "check_features",
     "check_labels",
+    "check_largest_weight",
     "check_method_params",
     "check_out",
     "check_parameters",
@@ -59,7 +60,6 @@ __all__ = [
     "safe_indexing",
 ]
 
-Interval = _param_validation.Interval
 check_method_params, safe_indexing, feature_names = _check_method_params, _safe_indexing, _check_feature_names_in
 
 FLOATS = [np.float64, np.float32]
@@ -81,6 +81,14 @@ class StrOptions(_param_validation.StrOptions):
 
     def __str__(self) -> str:
         return f"a str among {{{', '.join(map(repr, sorted(self.options)))}}}"
+
+
+class Interval(_param_validation.Interval):
+    """A number between two others, which True and False are not."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Return whether a value is one."""
+        return not isinstance(val, bool | np.bool_) and super().is_satisfied_by(val)
 
 
 class HasMethods(_param_validation.HasMethods):
@@ -128,7 +136,7 @@ def check_sizes(sizes: Any, parameter: str) -> tuple[int, ...]:
     if isinstance(sizes, Mapping | set | frozenset):
         raise TypeError(f"{parameter} must be a list or a tuple, whose order counts. Got {short(sizes)} instead.")
     widths = tuple(sizes)
-    if not all(isinstance(width, Integral) and int(width) >= 1 for width in widths):
+    if not all(isinstance(width, Integral) and not isinstance(width, bool) and int(width) >= 1 for width in widths):
         raise ValueError(f"{parameter} must hold integers >= 1. Got {short(sizes)} instead.")
     return tuple(int(width) for width in widths)
 
@@ -154,7 +162,7 @@ def check_features(
     An array; a CSR array where X is sparse; where the table has categories, rows that expand them as they are read.
     `unknown` and `weight` are those of `Table.encode`.
     """
-    framed = is_frame(X) and not hasattr(X, "sparse")  # columns that are all of them sparse stay so
+    framed = is_frame(X) and not _is_sparse_frame(X)
     if framed or (table is not None and table.expands):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         x = (table or Table.learn(X, [False] * X.shape[1])).encode(X, unknown, weight)
@@ -167,6 +175,11 @@ def check_features(
             return check_array(as_numbers(X), estimator=estimator, input_name="X", **check)
         x = validate_data(estimator, as_numbers(X), reset=reset, **check)
     return _check_blocks(x, "X", type(estimator).__name__) if is_mapped(X) else x
+
+
+def _is_sparse_frame(X: Any) -> bool:
+    """Return whether all columns of a frame are sparse around zero, so that it is a sparse array."""
+    return hasattr(X, "sparse") and all(dtype.fill_value == 0 for dtype in X.dtypes)
 
 
 def as_numbers(X: Any) -> Any:
@@ -370,11 +383,16 @@ def _check_weights(sample_weight: Any, X: NDArray, y: NDArray | None) -> NDArray
         weight = np.where(np.isnan(y), 0.0, weight)  # what stands where no label is has no say
     else:
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if weight.max() > LARGEST_WEIGHT:
-        raise ValueError(f"sample_weight must be <= {LARGEST_WEIGHT:g}. Got max {weight.max():g}.")
+    check_largest_weight(weight)
     if not weight.any():
         raise ValueError("sample_weight must hold at least one weight that is not zero.")
     return weight / weight[weight > 0].mean()
+
+
+def check_largest_weight(weight: NDArray) -> None:
+    """Raise an error where the sum of weights may overflow."""
+    if (weight > LARGEST_WEIGHT).any():
+        raise ValueError(f"sample_weight must be <= {LARGEST_WEIGHT:g}. Got max {np.nanmax(weight):g}.")
 
 
 def row_weights(sample_weight: Any, X: Any) -> NDArray | None:

@@ -17,7 +17,7 @@ from ._devices import living_threads
 from ._diagnosis import Diagnosed
 from ._filled import put
 from ._index import evenly
-from ._limits import find_range
+from ._limits import check_totals, find_range
 from ._making import function_of, make, make_prior
 from ._parts import DTYPES
 from ._validation import Interval, StrOptions, check_cells, check_support
@@ -290,6 +290,7 @@ class BaseVAE(Diagnosed):
         with named("conditions"):
             row = check_cells(cells, self._table)
         check_support(find_range(row), self._limits, "conditions", "the column", self._expanded_names)
+        check_totals(row, None, self._limits, "conditions", self._expanded_names)
         return row
 
     def _new_seed(self, random_state: Any) -> int:

@@ -275,6 +275,12 @@ def test_labels_that_are_no_numbers():
         (pl.DataFrame({"x": X[:, 0], "day": [date(2020, 1, 1)] * 12}), "Column 'day' holds dates or durations"),
         (X + 1j, "Complex data not supported: column 0"),
         (np.zeros(12, dtype=[("a", float), ("b", float)]), "The table holds records.*data frame"),
+        (
+            pd.DataFrame({"pairs": [[1.0, 2.0]] * 12}),
+            r"Column 'pairs' holds lists, such as \[1.0, 2.0\]; each",
+        ),
+        (pl.DataFrame({"pairs": [[1.0, 2.0]] * 12}), "Column 'pairs' holds lists"),
+        (np.fromiter([[{1}]] * 12, dtype=object).reshape(12, 1), "Column 0 holds lists"),
         (pd.Series(X[:, 0]), "Expected a 2-dimensional container"),
         (pd.array(X[:, 0]), "Expected 2D array"),
     ],
@@ -285,6 +291,30 @@ def test_rows_that_are_refused(model, rows, message):
             kind(**SMALL).fit(rows)
     with pytest.raises(ValueError, match=message):
         VAEImputer(VAETransformer(**SMALL)).fit(rows)
+
+
+def test_cells_that_hold_several_values(model):
+    """They are no labels, no categories and no conditions, whatever numpy, pandas and polars make of them."""
+    for labels in (pd.Series([[1, 2]] * 12, name="pairs"), pl.DataFrame({"pairs": [[1, 2]] * 12})):
+        for kind in (MultiTaskVAERegressor, MultiTaskVAEClassifier):
+            with pytest.raises(ValueError, match="Task 'pairs' holds lists"):
+                kind(**SMALL).fit(X, labels)
+    with pytest.raises(ValueError, match="Column 'pairs' holds lists"):
+        VAETransformer(**SMALL, likelihood={"pairs": "categorical"}).fit(pd.DataFrame({"pairs": [[1, 2]] * 12}))
+    with pytest.raises(ValueError, match="conditions: Column 0 holds lists"):
+        VAETransformer(**SMALL).fit(X).sample(2, conditions={0: [1.0]})
+
+
+@pytest.mark.parametrize("fill", [0.0, 1.0, np.nan])
+def test_sparse_frames_of_any_fill_value(fill):
+    dense = pd.DataFrame(np.abs(X)).round()
+    dense.columns = list("abc")
+    if np.isnan(fill):
+        dense = dense.where(dense != 1)
+    sparse_frame = dense.astype(pd.SparseDtype("float64", fill))
+    expected = VAETransformer(**SMALL, likelihood="poisson").fit(dense).transform(dense)
+    transformed = VAETransformer(**SMALL, likelihood="poisson").fit(sparse_frame).transform(sparse_frame)
+    np.testing.assert_allclose(transformed, expected, rtol=1e-6)
 
 
 def test_other_arguments_that_are_refused(model):

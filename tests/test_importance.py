@@ -19,6 +19,7 @@ from scipy.special import logsumexp
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae.nn.importance import LEAST_CURVATURE, Draws, _expand
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
+from sklearn_mtae.nn.posteriors import POSTERIORS
 from sklearn_mtae.nn.priors import PRIORS
 
 N_DRAWS = 5000
@@ -291,6 +292,16 @@ def test_imputed_rows_keep_what_was_observed(linear):
     np.testing.assert_array_equal(model.impute(rows, 3, random_state=0), tables)
     assert (model.impute(rows, 3, random_state=1) != tables)[:, ~seen].all()
     assert model.impute(rows.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("n_draws", [1, 2, 3])
+@pytest.mark.parametrize("posterior", sorted(POSTERIORS))
+def test_few_codes_of_every_posterior(n_draws, posterior):
+    """With fewer draws than parts of the mixture, some of these have none."""
+    x = np.where(np.random.default_rng(0).random((20, 3)) < 0.3, np.nan, np.random.default_rng(1).normal(size=(20, 3)))
+    model = VAETransformer(2, hidden_layer_sizes=(4,), posterior=posterior, max_iter=1, random_state=0).fit(x)
+    assert np.isfinite(model.score_samples(x, n_importance_samples=n_draws)).all()
+    assert np.isfinite(model.impute(x, n_importance_samples=n_draws)).all()
 
 
 @pytest.mark.parametrize("n_draws", [1, 2, 3, 4])

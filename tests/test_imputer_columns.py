@@ -31,6 +31,8 @@ EMPTIES = {
 }
 LATER = {"none": "word", "boolean": True, "integer": 7, "str": "word", "string": "word", "category": "u", "levels": "v"}
 """What such a column holds in a row of another table."""
+FILL = {name: "missing_value" if name in ("str", "string", "category", "levels") else 0 for name in EMPTIES}
+"""What stands for nothing: a name where a later step sees names, otherwise 0, as scikit-learn's imputers have it."""
 
 
 def with_empty(frame, name):
@@ -39,7 +41,7 @@ def with_empty(frame, name):
 
 @pytest.mark.parametrize("name", EMPTIES)
 def test_empty_columns_of_every_dtype(frame, name):
-    """Left out they change nothing; kept they are 0, as scikit-learn's imputers have it."""
+    """Left out they change nothing; kept they are filled."""
     X = with_empty(frame, name)
     expected = imputer().fit_transform(frame)
     fitted = imputer(add_indicator=True)
@@ -53,8 +55,18 @@ def test_empty_columns_of_every_dtype(frame, name):
     kept = imputer(keep_empty_features=True).fit(X)
     filled = kept.transform(X)
     assert list(filled) == kept.get_feature_names_out().tolist() == list(X)
-    assert filled["empty"].tolist() == [0] * 60
+    assert filled["empty"].tolist() == [FILL[name]] * 60
     assert_only_gaps_filled(filled[list(frame)], frame)
+
+
+@pytest.mark.parametrize("name", [name for name, value in FILL.items() if value])
+def test_a_step_after_kept_columns_takes_what_they_hold_later(frame, name):
+    X = with_empty(frame, name)
+    fitted = imputer(keep_empty_features=True).fit(X)
+    step = small().fit(fitted.transform(X))
+    later = X.assign(empty=pd.Series([LATER[name], *[None] * 59], index=X.index, dtype=object))
+    with pytest.warns(UserWarning, match="Categories that fit has not seen"):
+        assert np.isfinite(step.transform(fitted.transform(later))).all()
 
 
 @pytest.mark.parametrize("name", EMPTIES)
@@ -64,7 +76,7 @@ def test_what_empty_columns_hold_later(frame, name):
     fitted = imputer(keep_empty_features=True).fit(X)
     later = X.assign(empty=pd.Series([LATER.get(name, 1e3), *[None] * 59], index=X.index, dtype=object))
     filled = fitted.transform(later)
-    assert filled["empty"].tolist() == [LATER.get(name, 1e3), *[0] * 59]
+    assert filled["empty"].tolist() == [LATER.get(name, 1e3), *[0] * 59]  # objects, of whatever kind they are
     assert_frame_equal(filled.drop(columns="empty"), fitted.transform(X).drop(columns="empty"))
 
 
@@ -86,7 +98,8 @@ def test_empty_columns_are_those_of_scikit_learn(gappy, keep):
 
 def test_an_empty_column_that_is_named_categorical(frame):
     X = with_empty(frame, "none")
-    for likelihood in ({"empty": "categorical"}, [*[None] * 8, "categorical"]):
+    named = ["gaussian" if dtype.kind in "biuf" else "categorical" for dtype in frame.dtypes]
+    for likelihood in ({"empty": "categorical"}, [*named, "categorical"]):
         filled = imputer(small(likelihood=likelihood), keep_empty_features=True).fit_transform(X)
         assert filled["empty"].tolist() == [0] * 60
         assert_only_gaps_filled(filled[list(frame)], frame)

@@ -9,6 +9,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression
 from sklearn.svm import SVC, SVR
+from sklearn.utils._param_validation import InvalidParameterError
 from torch import nn
 
 from sklearn_mtae import (
@@ -112,6 +113,21 @@ def test_conditions_name_columns_and_levels():
     assert text.endswith("Did you mean 'clerk'?")
     assert "conditions" in message_of(lambda: model.sample(conditions={"age": "old"}))
     assert model.sample(2, random_state=0, conditions={"job": "cook"})["job"].tolist() == ["cook", "cook"]
+
+
+@pytest.mark.parametrize("likelihood", [{0: None}, [None, "gaussian", "gaussian", "gaussian"]])
+def test_a_likelihood_is_named_or_left_out(likelihood):
+    with pytest.raises(ValueError, match=r"likelihood must hold names out of .* Got None for column 0"):
+        VAETransformer(2, likelihood=likelihood).fit(X)
+
+
+@pytest.mark.parametrize("truth", [True, np.True_])
+@pytest.mark.parametrize("name", ["n_components", "batch_size", "max_iter", "alpha", "max_categories"])
+def test_true_is_no_number(name, truth):
+    with pytest.raises(InvalidParameterError, match=f"'{name}' parameter .* Got (np.)?True_? instead"):
+        VAETransformer(**{name: truth}).fit(X)
+    with pytest.raises(ValueError, match="hidden_layer_sizes must hold integers >= 1"):
+        VAETransformer(hidden_layer_sizes=(3, truth)).fit(X)
 
 
 def test_options_are_listed_in_order():

@@ -113,8 +113,8 @@ def test_arrays_with_positions(people):
     rows = [[None if cell is NAN else cell for cell in row] for row in x.tolist()]
     for option in (
         likelihood,
-        ["gaussian", "categorical", "poisson", None],
-        ("gaussian", "categorical", Poisson, None),
+        ["gaussian", "categorical", "poisson", "gaussian"],
+        ("gaussian", "categorical", Poisson, "gaussian"),
     ):
         np.testing.assert_array_equal(small(option).fit(rows).transform(rows), vae.transform(x))
 

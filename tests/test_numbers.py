@@ -8,9 +8,17 @@ import pandas as pd
 import pytest
 import torch
 from scipy import sparse
+from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
+from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae import (
+    AutoencoderTransformer,
+    MultiTaskVAEClassifier,
+    MultiTaskVAERegressor,
+    PerTaskRegressor,
+    VAETransformer,
+)
 from sklearn_mtae._data import describe
 from sklearn_mtae._limits import find_range
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
@@ -226,6 +234,9 @@ def test_weights_that_overflow_are_named(shape):
     weight[3] = 1e151
     with pytest.raises(ValueError, match=r"sample_weight must be <= 1e\+150. Got max 1e\+151"):
         MultiTaskVAERegressor(2, **SINGLE).fit(X, X[:, :2], weight)
+    for head in (Ridge(), DecisionTreeRegressor()):
+        with pytest.raises(ValueError, match=r"sample_weight must be <= 1e\+150. Got max 1e\+151"):
+            PerTaskRegressor(head).fit(X, X[:, :2], sample_weight=weight)
 
 
 @pytest.mark.parametrize("factor", [1e-308, 1e-160, 1e149])

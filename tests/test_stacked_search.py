@@ -29,7 +29,7 @@ from sklearn.svm import SVR
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, _shared_fits
 from sklearn_mtae import _stacking as stacking
 from sklearn_mtae._training import Trainable
-from sklearn_mtae.model_selection import StackedGridSearchCV, StackedRandomizedSearchCV
+from sklearn_mtae.model_selection import StackedGridSearchCV, StackedRandomizedSearchCV, TaskKFold
 
 from .stacks import Noiseless, raise_at
 
@@ -237,6 +237,16 @@ def test_all_candidates_fail():
 
 
 @pytest.mark.filterwarnings("ignore:No fit could be stacked")
+@pytest.mark.filterwarnings("error")
+def test_classes_that_are_missing_need_a_splitter():
+    classes = np.where(RNG.random(Y.shape) < 0.2, np.nan, Y > 0)
+    search = StackedGridSearchCV(MultiTaskVAEClassifier(2, **SMALL), {"alpha": [0.1, 1.0]}, cv=3)
+    for y in (classes, classes[:, 0], np.where(np.isnan(classes), None, np.where(Y > 0, "yes", "no"))):
+        with pytest.raises(ValueError, match=r"need cv=TaskKFold\(3\). Got cv=3"):
+            search.fit(X, y)
+    assert search.set_params(cv=TaskKFold(3)).fit(X, classes).n_splits_ == 3
+
+
 def test_errors_in_the_call_are_those_of_scikit_learn():
     for fit in (
         lambda search: search.fit(X, y[:-1]),

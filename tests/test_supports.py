@@ -2,17 +2,20 @@
 
 import re
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse, stats
+from sklearn.base import clone
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAEImputer, VAETransformer
-from sklearn_mtae.nn.likelihoods import LIKELIHOODS
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS, OneHot
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 
+NAN = np.nan
 TINY = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
 BOUNDED = sorted(name for name, family in LIKELIHOODS.items() if np.isfinite(getattr(family, "support", (-np.inf,))[0]))
 TOP = {name: np.isfinite(LIKELIHOODS[name].support[1]) for name in BOUNDED}
@@ -92,6 +95,50 @@ def test_conditions_and_imputers(name):
     imputer = VAEImputer(VAETransformer(2, likelihood=name, **TINY)).fit(X)
     with pytest.raises(ValueError, match=f"likelihood='{name}' needs"):
         imputer.transform(outside(X, name)[0])
+
+
+WHOLE = [(0, 0, 0), (1, 1, 0), (0.5, 0.2, 0.2), (NAN, 1, 1)]
+"""Rows of indicators that are of no category."""
+
+
+def indicators(n=40, dtype=np.float64):
+    return np.eye(3, dtype=dtype)[np.random.default_rng(0).integers(0, 3, n)]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("row", WHOLE)
+def test_indicators_are_of_one_category(row, dtype):
+    """A row is of one or has shares that sum to one. Any other has no probability, and no other verb takes it."""
+    X, strange = indicators(dtype=dtype), np.array([row], dtype)
+    model, beside = fit(VAETransformer, "categorical", X), np.r_[X, strange]
+    scores = model.score_samples(beside)
+    np.testing.assert_array_equal(scores[:-1], model.score_samples(X))
+    assert scores[-1] == -np.inf
+    for verb in (model.transform, model.impute, lambda X: fit(VAETransformer, "categorical", X)):
+        with pytest.raises(ValueError, match=r"sum to 1 over columns \[0, 1, 2\]. Got a sum of [\d.]+ in row 40"):
+            verb(beside)
+    weighted = clone(model).fit(beside, sample_weight=np.r_[np.ones(40), 0.0])
+    np.testing.assert_array_equal(weighted.transform(X), model.transform(X))
+
+
+def test_shares_and_gaps_are_of_one_category_too():
+    X = indicators()
+    model = fit(VAETransformer, "categorical", np.r_[X, [[0.3333, 0.3333, 0.3334], [NAN, NAN, 0], [NAN, 1, 0]]])
+    assert np.isfinite(model.score_samples([[0.5, 0.25, 0.25], [NAN, NAN, NAN], [0, 0, NAN]])).all()
+    with pytest.raises(ValueError, match="conditions needs rows that sum to 1 over columns"):
+        model.sample(3, conditions={0: 1, 1: 1})
+
+
+def test_groups_of_indicators_are_checked_beside_categories():
+    """Those that are made of a category are right by themselves; their columns have no check to fail."""
+    one_hot = partial(OneHot)
+    X = pd.DataFrame(indicators(), columns=list("abc")).assign(colour=["red", "green"] * 20, size=np.arange(40.0))
+    model = fit(VAETransformer, dict.fromkeys("abc", one_hot), X)
+    assert np.isfinite(model.score_samples(X)).all()
+    wrong = X.assign(a=1.0, b=1.0)
+    assert np.isneginf(model.score_samples(wrong)).all()
+    with pytest.raises(ValueError, match=r"over columns \['a', 'b', 'c'\]"):
+        model.transform(wrong)
 
 
 def test_a_column_is_named_and_others_may_be_negative():

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
+from numbers import Integral
 from time import perf_counter
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 
 from sklearn_mtae._shared_fits import Recording, recorded
+from sklearn_mtae._tasks import is_missing, target_columns
 from sklearn_mtae.nn.quiet import quiet
 
 
@@ -94,8 +96,13 @@ class StackedSearch:
         ------
         KeyboardInterrupt
             If the user interrupts before any candidate is done.
+        ValueError
+            If labels of classes are missing, and `cv` does not say how they are split: it takes a `TaskKFold`.
         """
         cv, refit = self.cv, self.refit
+        is_stratified = is_classifier(self.estimator) and (cv is None or isinstance(cv, Integral))
+        if is_stratified and y is not None and any(is_missing(column).any() for column in target_columns(y)):
+            raise ValueError(f"Folds of labels that are missing in part need cv=TaskKFold({cv or 5}). Got cv={cv!r}.")
         self.cv = SameSplits(check_cv(cv, y, classifier=is_classifier(self.estimator)))
         self._called = X, y, params
         self._backend = get_active_backend()[0]

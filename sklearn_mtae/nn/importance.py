@@ -132,12 +132,13 @@ def _from_mixture(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Tens
     ends = [-(-n_draws * part // len(proposals)) for part in range(len(proposals) + 1)]
     blocks = [slice(start, stop) for start, stop in pairwise(ends)]
     z = torch.empty_like(noise)
-    for q, block in zip(proposals[:-1], blocks[:-1], strict=True):
-        z[block] = q.rsample(noise[block])  # type: ignore[attr-defined]
-    n_last = len(z[blocks[-1]])
-    if n_last:
-        z[blocks[-1]] = prior.sample(n_last, torch.Generator(x.device).manual_seed(seed)).unsqueeze(1)
-    shares = [(block.stop - block.start) / n_draws for block in blocks]
+    sizes = [block.stop - block.start for block in blocks]
+    for q, block, size in zip(proposals[:-1], blocks, sizes, strict=False):
+        if size:  # a transport of no draws has no shape
+            z[block] = q.rsample(noise[block])  # type: ignore[attr-defined]
+    if sizes[-1]:
+        z[blocks[-1]] = prior.sample(sizes[-1], torch.Generator(x.device).manual_seed(seed)).unsqueeze(1)
+    shares = [size / n_draws for size in sizes]
     parts = [p.log_prob(z) + log(share) for p, share in zip(proposals, shares, strict=True) if share]
     return z, torch.stack(parts).nan_to_num(-float("inf"), None, -float("inf")).logsumexp(0)
 

@@ -12,7 +12,7 @@ from scipy.sparse import issparse
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 
 from .cells import as_numbers, cells_of, differences, is_frame
-from .options import Plan, supports
+from .options import Plan, outside, supports, words_of
 from .tables import Table
 from .targets import Targets
 
@@ -42,17 +42,23 @@ class Fitted:
 
     def support(self) -> np.ndarray | None:
         """Return the ends of the support of each column of X, shape (n_columns, 2)."""
+        ends = None if self.likelihood is None else supports(self.likelihood, self.names)
+        if ends is None:
+            return None
+        return np.where(np.array(words_of(self.table.X))[:, None], [-np.inf, np.inf], ends)
+
+    @property
+    def likelihood(self) -> Any:
+        """The likelihood of the columns; of an imputer its model's."""
         own = getattr(self.model, "likelihood", None)
-        own = getattr(getattr(self.model, "estimator", None), "likelihood", None) if own is None else own
-        ends = None if own is None else supports(own, self.names)
-        return None if ends is None else np.array(ends)
+        return getattr(getattr(self.model, "estimator", None), "likelihood", None) if own is None else own
 
     def outside(self, X: Any) -> np.ndarray:
-        """Return which rows have a number outside of its support."""
-        ends, x = self.support(), as_numbers(X)
-        if ends is None or len(ends) != x.shape[1]:
-            return np.zeros(len(x), dtype=bool)
-        return ((x < ends[:, 0]) | (x > ends[:, 1])).any(axis=1)
+        """Return which rows are outside of the support."""
+        words = words_of(self.table.X)
+        known = self.likelihood is not None and cells_of(X)[0].shape[1] == len(words)
+        rows = outside(self.likelihood, X, self.names, words) if known else None
+        return np.zeros(len(cells_of(X)[0]), dtype=bool) if rows is None else rows
 
     def task_support(self) -> np.ndarray:
         """Return the ends of the support of each task, shape (n_tasks, 2)."""
@@ -291,7 +297,10 @@ def sample(fitted: Fitted, X: Any, value: Any) -> Complaints:
     yield from finite(rows)
     yield from in_support(fitted, rows)
     if is_frame(rows):
-        for j in np.flatnonzero(rows.dtypes.to_numpy() != fitted.table.X.dtypes.to_numpy()):
+        different = rows.dtypes.to_numpy() != fitted.table.X.dtypes.to_numpy()
+        # A column without a cell that is named a kind of number is one of floats.
+        numbers = [dtype == np.float64 for dtype in rows.dtypes] & np.asarray(fitted.table.X.isna().all())
+        for j in np.flatnonzero(different & ~numbers):
             yield f"dtype of column {j} is {rows.dtypes.iloc[j]}, not {fitted.table.X.dtypes.iloc[j]}"
     if y is not None:
         yield from finite(y)
@@ -340,6 +349,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, pd.DataFrame):
         return [list(map(str, value.dtypes)), cells_of(value)[0].astype(str).tolist()]
     if isinstance(value, np.ndarray):
+        if value.dtype == np.longdouble:  # some of whose bytes are of no number
+            value = value.astype(str)
         return [str(value.dtype), value.shape, value.tobytes() if value.dtype != object else value.tolist()]
     return value
 

@@ -34,7 +34,17 @@ from .draws import Draws, Rng, chance, pick
 from .tables import Table
 from .targets import Targets
 
-__all__ = ["ESTIMATORS", "SEARCHES", "Plan", "draw_estimator", "draw_name", "kinds_of_targets", "supports"]
+__all__ = [
+    "ESTIMATORS",
+    "SEARCHES",
+    "Plan",
+    "draw_estimator",
+    "draw_name",
+    "kinds_of_targets",
+    "outside",
+    "supports",
+    "words_of",
+]
 
 SEARCHES = [name for name in model_selection.__all__ if name.endswith("SearchCV")]
 PUBLIC = {name: getattr(sklearn_mtae, name) for name in sklearn_mtae.__all__}
@@ -174,6 +184,22 @@ def supports(option: Any, names: list[Any]) -> list[tuple[float, float]] | None:
     return [(LIKELIHOODS[one] if isinstance(one, str) else one)(1).support for one in each]
 
 
+def outside(option: Any, X: Any, names: list[Any], words: list[bool]) -> np.ndarray | None:
+    """Return which rows of a table are outside of the support of a likelihood; None where it cannot be told.
+
+    `words` says which columns are categories by themselves: they hold what they like.
+    """
+    ends, x = supports(option, names), as_numbers(X)[:, np.logical_not(words)]
+    if ends is None or len(ends) != len(words):
+        return None
+    low, high = np.array(ends)[np.logical_not(words)].T
+    rows = ((x < low) | (x > high)).any(axis=1)
+    if option == "categorical" and x.shape[1]:  # one category, of which the columns are indicators
+        total = np.nansum(x, axis=1)
+        rows |= (total > 1.001) | ((total < 0.999) & ~np.isnan(x).any(axis=1))
+    return rows
+
+
 def fits(option: Any, x: np.ndarray, names: list[Any]) -> bool:
     """Return whether numbers lie within the support of a likelihood."""
     ends = supports(option, names)
@@ -181,6 +207,14 @@ def fits(option: Any, x: np.ndarray, names: list[Any]) -> bool:
         return False
     low, high = np.transpose(ends)
     return not ((x < low) | (x > high)).any()
+
+
+def words_of(X: Any) -> list[bool]:
+    """Return which columns of a table are categories by themselves."""
+    if not is_frame(X):
+        return [False] * cells_of(X)[0].shape[1]
+    words = [any(isinstance(cell, str) for cell in column) for column in cells_of(X)[0].T]
+    return [word or hasattr(own, "categories") for word, own in zip(words, X.dtypes, strict=True)]
 
 
 def names_of(table: Table) -> list[Any]:
@@ -191,8 +225,8 @@ def names_of(table: Table) -> list[Any]:
 
 def _likelihood(rng: Rng, plan: Plan, table: Table, targets: Targets) -> Any:
     """Return a likelihood, mostly one that has the table in its support."""
-    x, names = as_numbers(table.X), names_of(table)
-    single = [name for name in sorted(LIKELIHOODS) if fits(name, x, names)]
+    x, names, words, cells = as_numbers(table.X), names_of(table), words_of(table.X), cells_of(table.X)[0]
+    single = [name for name in sorted(LIKELIHOODS) if not outside(name, table.X, names, words).any()]
     if chance(rng, 0.4):
         return LEFT_OUT
     if chance(rng, 0.07):
@@ -201,10 +235,8 @@ def _likelihood(rng: Rng, plan: Plan, table: Table, targets: Targets) -> Any:
         return partial(StudentT, df=pick(rng, [3, 5.0]))
     if chance(rng, 0.75) or "names" in table.excuses:
         return pick(rng, single)
-    words = [any(isinstance(cell, str) for cell in column) for column in cells_of(table.X)[0].T]
-    if is_frame(table.X):
-        words = [word or hasattr(own, "categories") for word, own in zip(words, table.X.dtypes, strict=True)]
     each = [pick(rng, [n for n in sorted(LIKELIHOODS) if fits(n, x[:, [j]], [0])]) for j in range(x.shape[1])]
+    words = [word or any(isinstance(cell, str) for cell in column) for word, column in zip(words, cells.T, strict=True)]
     each = ["categorical" if is_word else one for one, is_word in zip(each, words, strict=True)]
     if chance(rng, 0.5):
         return each
@@ -314,9 +346,12 @@ def contradictions(plan: Plan, table: Table, targets: Targets) -> list[str]:
     given, n_rows = plan.params, table.shape[0]
     x, likelihood = as_numbers(table.X), given.get("likelihood", "gaussian")
     several = given.get("n_estimators", 1) != 1
+    rows = outside(likelihood, table.X, names_of(table), words_of(table.X))
     rules = {
-        "support": not fits(likelihood, x, names_of(table)),
+        "support": rows is None or rows.any(),
         "a large count": np.abs(x[np.isfinite(x)]).max(initial=0) > 1e6 and not _standardized(likelihood),
+        "a large label": targets.labels is not None
+        and is_large_count(given.get("task_likelihoods", "auto"), targets.labels),
         "sparse": hasattr(table.X, "tocsr"),
         "convolutions": str(given.get("architecture")).startswith("conv"),
         "free bits": bool(given.get("free_bits")) and given.get("objective", "elbo") not in ("elbo", "mmd"),
@@ -348,4 +383,5 @@ def is_large_count(option: Any, X: Any) -> bool:
 
 
 def _standardized(option: Any) -> bool:
-    return all((LIKELIHOODS[one] if isinstance(one, str) else one)(1).standardized for one in _each(option))
+    factories = {**LIKELIHOODS, "auto": LIKELIHOODS["gaussian"]}
+    return all((factories[one] if isinstance(one, str) else one)(1).standardized for one in _each(option))

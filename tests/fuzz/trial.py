@@ -180,8 +180,9 @@ class Trial:
         rows += (self.targets.y,) if method == "score" and self.targets.y is not None else ()
         where = label if table is self.table else f"{label} of later rows"
         call = self._watched(where, getattr(fitted.model, method), *rows, **kwargs)
-        outside = table is self.later and not table.excuses and rows and fitted.outside(table.X).any()
-        large = table is self.later and is_large_count(getattr(fitted.model, "likelihood", "gaussian"), table.X)
+        sound = table is self.later and not table.excuses
+        outside = sound and rows and fitted.outside(table.X).any()
+        large = sound and is_large_count(getattr(fitted.model, "likelihood", "gaussian"), table.X)
         excuses = [*self.excuses, *table.excuses, *(["outside of the support"] if outside else [])]
         excuses += ["a large count"] if large else []
         self._judge(call, [*excuses, "few labels"] if label == "predict_interval" else excuses)

@@ -31,6 +31,8 @@ class Likelihood(nn.Module):
     """Closed interval of the admissible values."""
     standardized: ClassVar[bool] = True
     """Whether the columns are centred and scaled first: true for location-scale families alone."""
+    row_total: ClassVar[float | None] = None
+    """What the columns of a row sum to; None of what may be any."""
     filler: ClassVar[float] = 0.0
     """Any admissible value: stands in for a missing cell while the density is computed."""
     joint: ClassVar[bool] = False

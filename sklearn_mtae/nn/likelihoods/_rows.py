@@ -63,11 +63,12 @@ class OneHot(WholeRow):
 
     `log p(x) = sum_j x_j log(p_j)`
 
-    Values between 0 and 1 count as expectations. A group that is missing in part says which of the observed classes it
-    is, if any.
+    Values between 0 and 1 that sum to 1 count as expectations. A group that is missing in part says which of the
+    observed classes it is, if any.
     """
 
     support = (0.0, 1.0)
+    row_total = 1.0
 
     def distribution(self, params: Tensor) -> distributions.OneHotCategorical:
         """Return the distribution of each row: one column is 1, the others are 0."""
