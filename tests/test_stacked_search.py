@@ -236,7 +236,6 @@ def test_all_candidates_fail():
             kind(pipeline(), {"code__learning_rate_init": [1e30], "code__max_iter": [15]}, cv=2).fit(X, y)
 
 
-@pytest.mark.filterwarnings("ignore:No fit could be stacked")
 @pytest.mark.filterwarnings("error")
 def test_classes_that_are_missing_need_a_splitter():
     classes = np.where(RNG.random(Y.shape) < 0.2, np.nan, Y > 0)
@@ -247,6 +246,7 @@ def test_classes_that_are_missing_need_a_splitter():
     assert search.set_params(cv=TaskKFold(3)).fit(X, classes).n_splits_ == 3
 
 
+@pytest.mark.filterwarnings("ignore:No fit could be stacked")
 def test_errors_in_the_call_are_those_of_scikit_learn():
     for fit in (
         lambda search: search.fit(X, y[:-1]),
