@@ -138,7 +138,11 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             another dtype only where its own cannot hold the values. Whole numbers are rounded where the estimator was
             fitted to a frame with whole numbers there.
         """
-        return self._fill(X, lambda rows: [self._reconstruct(rows)])[0]
+
+        def reconstruct(module: Autoencoder, x: Tensor) -> Tensor:
+            return module.reconstruct(module.encode(module.fill(x)), x)
+
+        return self._fill(X, lambda rows: [self._decode(reconstruct, rows)])[0]
 
     def score_samples(self, X: ArrayLike) -> NDArray:
         """Return log p(x given code(x)) of each row: minus the distortion.

@@ -173,8 +173,6 @@ def learn_levels(
     observed = {level: position for position, level in enumerate(found) if n_rows[position]}
     if not observed:
         raise ValueError(f"A categorical column must have an observed value. Column {name!r} has none.")
-    if any(isinstance(level, float) and isinf(level) for level in observed):
-        raise ValueError(f"Input X contains infinity, in categorical column {name!r}.")
     if hasattr(dtype, "categories"):
         categories = dtype.categories.tolist()
         levels, own = [level for level in categories if level in observed], dtype.categories.dtype
@@ -232,6 +230,13 @@ def factorize(column: Any, name: Hashable) -> tuple[NDArray, list]:
     """Return the position of each cell's value among those found, -1 where missing, and the values found."""
     if column.dtype == OBJECT:
         check_kind(np.asarray(column), f"column {name!r}", REFUSED_ANYWHERE)
+    codes, found = _factorize(column)
+    if any(isinstance(level, float) and isinf(level) for level in found):
+        raise ValueError(f"Input X contains infinity, in categorical column {name!r}.")
+    return codes, found
+
+
+def _factorize(column: Any) -> tuple[NDArray, list]:
     if hasattr(column, "factorize"):
         codes, found = column.factorize()
         return codes, found.tolist()

@@ -20,6 +20,7 @@ from ._limits import Limits
 from ._making import function_of, make_coders
 from ._net_params import check_net_params
 from ._optimizer import State
+from ._parameters import copied
 from ._state import Cache
 from ._table import Table
 from ._validation import Interval, StrOptions, check_parameters, check_sizes
@@ -131,6 +132,13 @@ class Composed(BaseEstimator):
     _blueprint: dict[str, Any]
     _settings: list[dict[str, Any]]
     _cache: Cache
+
+    def __sklearn_clone__(self) -> Self:
+        """Return an unfitted copy: as scikit-learn's, but columns that share a factory of likelihoods still do."""
+        again = super().__sklearn_clone__()
+        if isinstance(self.likelihood, list | tuple):
+            again.likelihood = copied(self.likelihood)
+        return again
 
     def _validate_params(self) -> None:
         """Check the parameters by their constraints."""

@@ -167,7 +167,7 @@ class BaseVAE(Diagnosed):
 
         def several(module: VAE, x: Tensor) -> Tensor:
             draws = self._draw(module, x, n_importance_samples)
-            drawn = module.generate(draws.resample(n_draws))[0].movedim(0, 1)
+            drawn = module.generate(draws.resample(n_draws), x)[0].movedim(0, 1)
             return torch.where(draws.usable[:, None, None], drawn, float("nan"))
 
         seed, n_most = self._new_seed(random_state), max(n_draws, n_importance_samples)
@@ -185,8 +185,9 @@ class BaseVAE(Diagnosed):
 
         def mean(module: VAE, x: Tensor) -> Tensor:
             draws = self._draw(module, x, n_importance_samples)
-            mean = torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), module.expect(draws.z))
-            return module.units.inverse(mean)
+            each = module.expect(draws.z, x)
+            mean = torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), each)
+            return module.units.inverse(mean.clamp(each.amin(0), each.amax(0)))  # rounding does not lead out of them
 
         return self._decode(mean, x, n_draws=n_importance_samples, weighs=True)
 
@@ -255,9 +256,10 @@ class BaseVAE(Diagnosed):
 
     def _draw_rows(self, module: VAE, n_samples: int, row: Any) -> Iterator[list[NDArray]]:
         """Yield blocks of drawn rows: columns, and targets if there are any; `row` has the given cells, if not None."""
+        x = None if row is None else module.units(torch.from_numpy(dense(row)))
         for codes in self._draw_codes(module, n_samples, row):
             for part in codes.split(block_rows(self._n_columns)):
-                yield [drawn.numpy() for drawn in module.generate(part)]
+                yield [drawn.numpy() for drawn in module.generate(part, x)]
 
     def _draw_codes(self, module: VAE, n_samples: int, row: Any) -> Iterator[Tensor]:
         """Yield codes from the prior, or given the cells of a row of shape (1, n_columns) that are not NaN."""

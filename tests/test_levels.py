@@ -197,6 +197,17 @@ def test_an_unseen_category_is_a_missing_cell(kind):
         model.transform(new)
 
 
+@pytest.mark.parametrize("kind", [VAETransformer, VAEImputer])
+def test_infinity_is_no_category(kind):
+    X = pd.DataFrame({"c": ["a", "b"] * 10, "x": np.arange(20.0)})
+    model = VAETransformer(1, hidden_layer_sizes=(2,), max_iter=1, random_state=0)
+    fitted = (model if kind is VAETransformer else VAEImputer(model)).fit(X)
+    infinite = X.assign(c=["a", np.inf] * 10)
+    for verb in (fitted.fit, fitted.transform):
+        with pytest.raises(ValueError, match="contains infinity, in categorical column 'c'"):
+            verb(infinite)
+
+
 def test_a_cross_validation_of_a_table_with_rare_levels():
     X = towns()
     with warnings.catch_warnings(record=True) as caught:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import sparse, stats
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAEImputer, VAETransformer
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS, OneHot
@@ -127,6 +128,44 @@ def test_shares_and_gaps_are_of_one_category_too():
     assert np.isfinite(model.score_samples([[0.5, 0.25, 0.25], [NAN, NAN, NAN], [0, 0, NAN]])).all()
     with pytest.raises(ValueError, match="conditions needs rows that sum to 1 over columns"):
         model.sample(3, conditions={0: 1, 1: 1})
+
+
+@pytest.mark.parametrize("container", [list, tuple])
+def test_a_clone_keeps_groups_of_columns(container):
+    X, one_hot, other = np.c_[indicators(), indicators()[::-1]], partial(OneHot), partial(OneHot)
+    model = VAETransformer(2, likelihood=container([one_hot] * 3 + [other] * 3), **TINY)
+    expected = model.fit(X).score_samples(X)
+    assert expected.min() < -1  # of two categories; those of one column each would be certain
+    np.testing.assert_array_equal(clone(clone(model)).fit(X).score_samples(X), expected)
+    best = GridSearchCV(model, {"alpha": [0.0]}, cv=2, error_score="raise").fit(X).best_estimator_
+    np.testing.assert_array_equal(
+        search.best_estimator_.set_params(alpha=model.alpha).fit(X).score_samples(X), expected
+    )
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_what_is_filled_in_leaves_one_category(mixed):
+    """A missing indicator is 1 only where none of its row is: what the others leave of one, in means and draws."""
+    one_hot = partial(OneHot)
+    X = np.c_[indicators(200), np.arange(200.0)] if mixed else indicators(200)
+    rows = np.array([[1, NAN, 0], [NAN, 0, 0], [NAN, NAN, 0], [NAN, NAN, 1], [0.25, NAN, NAN], [NAN, NAN, NAN]])
+    rows = np.c_[rows, np.full(6, NAN)] if mixed else rows
+    models = [AutoencoderTransformer, VAETransformer]
+    fitted = [fit(kind, [one_hot] * 3 + ["gaussian"] if mixed else "categorical", X) for kind in models]
+    for filled in (fitted[0].impute(rows), fitted[1].impute(rows), VAEImputer(fitted[1]).fit(X).transform(rows)):
+        np.testing.assert_allclose(filled[:, :3].sum(axis=1), 1, atol=1e-6)
+        np.testing.assert_allclose(filled[[0, 1, 3], :3], [[1, 0, 0], [1, 0, 0], [0, 0, 1]], atol=1e-6)
+    free = fitted[1].impute(np.full((1, rows.shape[1]), NAN))[0]  # of two classes, the ratio is the model's
+    some = fitted[1].impute(rows[[2]])[0]
+    np.testing.assert_allclose(some[0] / some[1], free[0] / free[1], rtol=0.2)
+    tables = np.array(fitted[1].impute(rows[[0, 1, 2, 3, 5]], n_draws=30, random_state=0))[..., :3]
+    assert set(tables.ravel()) == {0, 1}
+    assert (tables.sum(axis=-1) == 1).all()
+    assert len(set(tables[:, 2, 0])) == 2
+    drawn = fitted[1].sample(50, random_state=0, conditions={1: 0})[:, :3]
+    assert (drawn.sum(axis=1) == 1).all()
+    assert not drawn[:, 1].any()
+    assert (fitted[1].sample(5, random_state=0, conditions={2: 1})[:, :3] == [0, 0, 1]).all()
 
 
 def test_groups_of_indicators_are_checked_beside_categories():

@@ -159,7 +159,7 @@ def _refined(model: VAE, x: Tensor) -> Tensor:
     """Return the posterior mean of a row whose gaps are filled with what the model expects there."""
     missing, z = x.isnan(), model.infer(model.fill(x)).mean
     for _ in range(N_REFINEMENTS):
-        expected = model.likelihood.distribution(model.decode(z)).mean
+        expected = model.expect(z, x)
         z = model.infer(model.fill(torch.where(missing, expected, x))).mean
     return z.nan_to_num(0.0, 0.0, 0.0)
 

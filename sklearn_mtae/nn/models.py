@@ -189,13 +189,18 @@ class Autoencoder(nn.Module):
         """Return the networks that the model is made of."""
         return [self.encoder, self.decoder]
 
-    def reconstruct(self, z: Tensor) -> Tensor:
+    def reconstruct(self, z: Tensor, x: Tensor | None = None) -> Tensor:
         """Return the likelihood's mean at each code, in the data's own units and float64."""
-        return self.units.inverse(self.expect(z))
+        return self.units.inverse(self.expect(z, x))
 
-    def expect(self, z: Tensor) -> Tensor:
+    def expect(self, z: Tensor, x: Tensor | None = None) -> Tensor:
         """Return the likelihood's mean at each code, standardised as the columns are."""
-        return self.likelihood.distribution(self.decode(z)).mean
+        return self.columns(z, x).mean
+
+    def columns(self, z: Tensor, x: Tensor | None = None) -> distributions.Distribution:
+        """Return the distributions of the columns at each code; given what `x` holds of them, of those that are NaN."""
+        params = self.decode(z)
+        return self.likelihood.distribution(params if x is None else self.likelihood.given(params, x))
 
 
 class VAE(Autoencoder):
@@ -246,9 +251,9 @@ class VAE(Autoencoder):
         """Draw codes from the prior and columns given the codes, in the data's own units."""
         return self.generate(self.prior.given(self.infer).sample(n_samples))
 
-    def generate(self, z: Tensor) -> tuple[Tensor, ...]:
-        """Draw columns given the codes, in the data's own units."""
-        return (self.units.inverse(self.likelihood.distribution(self.decode(z)).sample()),)
+    def generate(self, z: Tensor, x: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Draw columns given the codes, in the data's own units; `x` is as for `columns`."""
+        return (self.units.inverse(self.columns(z, x).sample()),)
 
 
 class MultiTaskVAE(VAE):
@@ -312,9 +317,9 @@ class MultiTaskVAE(VAE):
         log_prob = self.task_likelihood.log_prob(params, y, complete[1])
         return output._replace(y_log_prob=log_prob, y_params=params, labelled=None if complete[1] else ~y.isnan())
 
-    def generate(self, z: Tensor) -> tuple[Tensor, ...]:
+    def generate(self, z: Tensor, x: Tensor | None = None) -> tuple[Tensor, ...]:
         """Draw columns and targets given the codes, in the data's own units."""
-        return *super().generate(z), self.task_units.inverse(self.targets(z).sample())
+        return *super().generate(z, x), self.task_units.inverse(self.targets(z).sample())
 
     def targets(self, z: Tensor) -> distributions.Distribution:
         """Return the distributions of the standardised targets at each code.

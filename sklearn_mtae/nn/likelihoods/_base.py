@@ -91,6 +91,18 @@ class Likelihood(nn.Module):
         means = self.distribution(params).mean, self.distribution(others).mean
         return 0.5 * self.precision() * (means[0] - means[1]).square()
 
+    def given(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return the decoder outputs of cells that are missing, given what their row has: where these are not free.
+
+        Parameters
+        ----------
+        params : Tensor of shape (..., n_columns * n_params)
+            Decoder outputs.
+        x : Tensor of shape (n_rows, n_columns)
+            Values, NaN where missing.
+        """
+        return params
+
     def constrain(self) -> None:
         """Put parameters that a step of the optimiser has moved out of their range back into it."""
 

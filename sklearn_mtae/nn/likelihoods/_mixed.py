@@ -96,6 +96,15 @@ class Mixed(Likelihood):
         pairs = zip(self._each(params), self._each(others), strict=True)
         return self._gather([family.disagreement(own, other) for (family, own), (_, other) in pairs])
 
+    def given(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return the decoder outputs of cells that are missing, given what their row has."""
+        changed = params.unflatten(-1, (self.n_columns, self.n_params)).clone()
+        for (family, own), x_own, columns in zip(self._each(params), self._split(x), self.columns, strict=True):
+            outputs = family.given(own, x_own)
+            if outputs is not own:
+                changed[..., columns, : family.n_params] = outputs.unflatten(-1, (len(columns), family.n_params))
+        return changed.flatten(-2)
+
     def constrain(self) -> None:
         """Put parameters that a step of the optimiser has moved out of their range back into it."""
         for family, _ in self.parts():

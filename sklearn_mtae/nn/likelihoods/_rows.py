@@ -70,6 +70,18 @@ class OneHot(WholeRow):
     support = (0.0, 1.0)
     row_total = 1.0
 
+    def given(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return the outputs that give the missing columns of a row what its others leave of one."""
+        missing = x.isnan()
+        in_part = missing.any(-1, keepdim=True) & ~missing.all(-1, keepdim=True)
+        if not in_part.any():
+            return params
+        x, lowest = x.to(params), torch.finfo(params.dtype).min
+        rest = (1 - x.nansum(-1, keepdim=True)).clamp(min=0.0)
+        free = rest * self.logits(params).masked_fill(~missing, lowest).softmax(-1)
+        fixed = torch.where(missing, free, x).log().clamp(min=lowest) - self.log_share
+        return torch.where(in_part, fixed, params)
+
     def distribution(self, params: Tensor) -> distributions.OneHotCategorical:
         """Return the distribution of each row: one column is 1, the others are 0."""
         return distributions.OneHotCategorical(logits=self.logits(params), validate_args=False)
