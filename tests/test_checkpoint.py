@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -19,8 +18,9 @@ from sklearn_mtae._checkpoint import Checkpoint
 from sklearn_mtae.model_selection import StackedGridSearchCV
 
 PROGRAM = """
-import os, signal, sys
-import numpy as np
+import os, resource, signal, sys
+from pathlib import Path
+import torch
 from skorch.callbacks import Callback
 from tests.test_checkpoint import ESTIMATORS, table
 
@@ -29,8 +29,31 @@ class Kill(Callback):
         if len(net.history) == 3:
             os.kill(os.getpid(), signal.SIGKILL)
 
-model = ESTIMATORS[sys.argv[1]]().set_params(checkpoint=sys.argv[2], net_params={"callbacks": [Kill()]})
-model.fit(*table())
+def killed(name, path):
+    model = ESTIMATORS[name]().set_params(checkpoint=path, net_params={"callbacks": [Kill()]})
+    model.fit(*table())
+
+def limited(name, path):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    try:
+        ESTIMATORS[name]().set_params(checkpoint=path).fit(*table())
+    except OSError as error:
+        print(error, flush=True)
+
+def end_of(run, name, path):
+    # Each fit has a process of its own, which begins where everything has been imported.
+    path.parent.mkdir()
+    pid = os.fork()
+    if pid == 0:
+        run(name, path)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+torch.optim.Adam([torch.zeros(1)])  # the first imports the compiler of torch: once for all the processes
+folder = Path(sys.argv[1])
+for name in ESTIMATORS:
+    print(name, end_of(killed, name, folder / name / "training.pt"), flush=True)
+print("limited", end_of(limited, "autoencoder", folder / "limited" / "fit"))
 """
 
 SMALL = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 9, "batch_size": 16, "random_state": 0}
@@ -47,13 +70,22 @@ def table():
     return X, X[:, :2] + rng.standard_normal((70, 2))
 
 
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+    """Return the folder in which processes of their own have fitted, and what they said and how they ended."""
+    folder = tmp_path_factory.mktemp("processes")
+    program = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(folder)]
+    run = subprocess.run(program, capture_output=True, text=True, check=True)
+    return folder, run.stdout.splitlines(), run.stderr
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_killed_fit_goes_on(name, tmp_path):
+def test_killed_fit_goes_on(name, processes):
     X, Y = table()
-    path = tmp_path / "training.pt"
-    run = subprocess.run([sys.executable, "-c", PROGRAM, name, str(path)], capture_output=True, check=False)
-    assert run.returncode == -signal.SIGKILL, run.stderr.decode()
-    assert path.exists()
+    folder, said, errors = processes
+    path = folder / name / "training.pt"
+    assert f"{name} {-signal.SIGKILL}" in said, errors
+    assert set(path.parent.iterdir()) == {path, path.with_name(".training.pt.lock")}
     epochs = []
     resumed = ESTIMATORS[name]().set_params(checkpoint=path)
     resumed.set_params(net_params={"callbacks": [counter(epochs)]}).fit(X, Y)
@@ -64,7 +96,7 @@ def test_killed_fit_goes_on(name, tmp_path):
     assert resumed.loss_curve_ == whole.loss_curve_
     assert resumed.validation_scores_ == whole.validation_scores_
     np.testing.assert_array_equal(resumed.transform(X), whole.transform(X))
-    assert not path.exists()
+    assert list(path.parent.iterdir()) == [], "the lock has ended with its process"
 
 
 def counter(epochs):
@@ -331,23 +363,11 @@ def test_a_full_disk(call, tmp_path, monkeypatch):
     assert path.read_bytes() == written
 
 
-FULL = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-from tests.test_checkpoint import ESTIMATORS, table
-try:
-    ESTIMATORS["autoencoder"]().set_params(checkpoint=sys.argv[1]).fit(*table())
-except OSError as error:
-    print(error)
-"""
-
-
-@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="there are no such limits")
-def test_a_file_that_the_system_does_not_take(tmp_path):
-    program = [sys.executable, "-c", FULL, str(tmp_path / "fit")]
-    run = subprocess.run(program, capture_output=True, text=True, check=True)
-    assert "checkpoint could not be written: File too large. There is none yet." in run.stdout
-    assert list(tmp_path.iterdir()) == []
+def test_a_file_that_the_system_does_not_take(processes):
+    folder, said, errors = processes
+    assert any("checkpoint could not be written: File too large. There is none yet." in line for line in said), errors
+    assert said[-1] == "limited 0", errors
+    assert list((folder / "limited").iterdir()) == []
 
 
 def test_what_a_killed_process_left_is_cleared(tmp_path):
@@ -386,13 +406,4 @@ def test_a_search_in_one_thread(make, tmp_path):
     search = make(model.set_params(checkpoint=tmp_path / "fit"), grid, cv=2).fit(X)
     for name in ("mean_test_score", "std_test_score"):
         np.testing.assert_array_equal(search.cv_results_[name], expected.cv_results_[name])
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_lock_ends_with_its_process(tmp_path):
-    path = tmp_path / "fit"
-    run = subprocess.run([sys.executable, "-c", PROGRAM, "autoencoder", str(path)], capture_output=True, check=False)
-    assert run.returncode == -signal.SIGKILL
-    assert (tmp_path / ".fit.lock").exists()
-    ESTIMATORS["autoencoder"]().set_params(checkpoint=path).fit(*table())
     assert list(tmp_path.iterdir()) == []

@@ -3,9 +3,20 @@
 from inspect import signature
 
 import pytest
-from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_classifiers_train,
+    check_estimator,
+    check_regressors_train,
+    parametrize_with_checks,
+)
 
-from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAEImputer, VAETransformer
+from sklearn_mtae import (
+    AutoencoderTransformer,
+    MultiTaskVAEClassifier,
+    MultiTaskVAERegressor,
+    VAEImputer,
+    VAETransformer,
+)
 
 from .conftest import EVERY
 
@@ -18,11 +29,14 @@ REASONS = {
 }
 
 
-def make(estimator, **members):
-    """Return an estimator as it is by default; the imputer with a model that is quick to fit, ensembles with few."""
-    small = {"estimator": VAETransformer(2, hidden_layer_sizes=(8,), max_iter=3), "n_importance_samples": 50}
-    own = {VAEImputer: small, MultiTaskVAERegressor: members}
-    return estimator(**own.get(estimator, {}))
+IMPUTER = {"estimator": VAETransformer(2, hidden_layer_sizes=(8,), max_iter=3), "n_importance_samples": 50}
+QUICK = {"hidden_layer_sizes": (16,), "max_iter": 10, "learning_rate_init": 0.02}
+OWN = {
+    VAEImputer: IMPUTER,
+    MultiTaskVAERegressor: {"n_estimators": 1, **QUICK},
+    MultiTaskVAEClassifier: {"batch_size": None, **QUICK},
+}
+"""What makes a model quick to fit; one of the checks asks the classifier for a thousand epochs."""
 
 
 def expected_failures(estimator):
@@ -34,7 +48,13 @@ def expected_failures(estimator):
 STRICT = {"xfail_strict": True} if "xfail_strict" in signature(parametrize_with_checks).parameters else {}
 
 
-CHECKED = [make(estimator, n_estimators=3, max_iter=30) for estimator in EVERY]
+# As they are by default but for what takes long: epochs, members of the ensemble, the imputer's model.
+FEW = {
+    VAEImputer: IMPUTER,
+    MultiTaskVAERegressor: {"n_estimators": 3, "max_iter": 10},
+    MultiTaskVAEClassifier: {"max_iter": 20},
+}
+CHECKED = [estimator(**FEW.get(estimator, {})) for estimator in EVERY]
 
 
 ONE_CLASS = pytest.mark.filterwarnings("ignore:Task .* has one class:UserWarning")
@@ -50,10 +70,23 @@ def test_common_checks(estimator, check):
 @ONE_CLASS
 @pytest.mark.parametrize("estimator", EVERY)
 def test_public_check_estimator(estimator):
-    expected = expected_failures(make(estimator, n_estimators=1))
-    results = check_estimator(make(estimator, n_estimators=1), expected_failed_checks=expected, on_skip=None)
+    """The same checks through the other door, of models that are quick to fit."""
+    model = estimator(**OWN.get(estimator, QUICK))
+    expected = expected_failures(model)
+    results = check_estimator(model, expected_failed_checks=expected, on_skip=None)
     assert {result["check_name"] for result in results if result["status"] == "xfail"} == set(expected)
     assert not [result for result in results if result["status"] == "failed"]
+
+
+@pytest.mark.parametrize(
+    ("check", "estimator"),
+    [
+        (check_regressors_train, MultiTaskVAERegressor(n_estimators=1)),
+        (check_classifiers_train, MultiTaskVAEClassifier()),
+    ],
+)
+def test_single_models_learn_by_default(check, estimator):
+    check(type(estimator).__name__, estimator)
 
 
 def test_weights_are_repetitions_where_nothing_is_drawn():

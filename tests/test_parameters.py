@@ -65,7 +65,7 @@ def plan_of(model):
 
 @pytest.mark.parametrize("values", [(3, 3.0, np.float64(3), np.float32(3)), (0, 0.0, np.int64(0))])
 def test_equal_values_are_equal_models(values):
-    first, *others = (ensemble(alpha=value).fit(X, Y).predict(X) for value in values)
+    first, *others = (ensemble(alpha=value, n_estimators=3).fit(X, Y).predict(X) for value in values)
     for other in others:
         np.testing.assert_array_equal(first, other)
 
@@ -84,12 +84,17 @@ def test_every_member_has_what_is_given():
         assert (member.alpha, member.learning_rate) == (3.0, 1e-3)
 
 
+@pytest.fixture(scope="module")
+def automatic():
+    """Return what the members have where nothing is given."""
+    return ensemble().fit(X, Y).member_params_
+
+
 @pytest.mark.parametrize("name", GIVEN)
-def test_one_given_parameter_leaves_the_others_automatic(name):
+def test_one_given_parameter_leaves_the_others_automatic(name, automatic):
     model = ensemble(**{name: GIVEN[name]}).fit(X, Y)
     assert len(model.member_params_) == 30
     assert all(name not in own for own in model.member_params_)
-    automatic = ensemble().fit(X, Y).member_params_
     assert model.member_params_ == [{key: v for key, v in own.items() if key != name} for own in automatic]
 
 

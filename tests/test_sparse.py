@@ -219,13 +219,13 @@ MEGABYTE = 2**20
 
 @pytest.fixture(scope="module")
 def large():
-    """100,000 rows of 1,000 columns, one in a thousand cells not 0: 2 MB, and 800 MB as an array."""
+    """50,000 rows of 1,000 columns, one in a thousand cells not 0: 1 MB, and 400 MB as an array."""
     rng = np.random.default_rng(0)
-    cells = np.unique(rng.integers(0, 10**8, 10**5))
+    cells = np.unique(rng.integers(0, 5 * 10**7, 5 * 10**4))
     data = rng.poisson(3, len(cells)) + 1.0
-    X = sparse.csr_array((data, np.divmod(cells, 1000)), shape=(100_000, 1000))
-    assert X.data.nbytes + X.indices.nbytes + X.indptr.nbytes < 3 * MEGABYTE
-    assert X.dtype.itemsize * np.prod(X.shape) == 8e8
+    X = sparse.csr_array((data, np.divmod(cells, 1000)), shape=(50_000, 1000))
+    assert X.data.nbytes + X.indices.nbytes + X.indptr.nbytes < 2 * MEGABYTE
+    assert X.dtype.itemsize * np.prod(X.shape) == 4e8
     return X
 
 

@@ -1,8 +1,5 @@
 """Tasks with rows of their own, stacked to one table."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -141,15 +138,6 @@ ROWS = np.ones((2, 3))
 def test_bad_input(tasks, error, message):
     with pytest.raises(error, match=message):
         stack_tasks(tasks)
-
-
-def test_arrays_need_no_pandas():
-    program = (
-        "import sys; sys.modules['pandas'] = None; import numpy as np; "
-        "from sklearn_mtae._stack_tasks import stack_tasks; "
-        "assert stack_tasks({'a': (np.ones((2, 1)), ['x', None])})[1].tolist() == [['x'], [None]]"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 # No value is changed.

@@ -83,15 +83,17 @@ def test_lower_parts_do_not_import_the_estimators(path):
     assert not {part.split(".")[0] for part in inside} & ABOVE
 
 
-def test_import_has_no_side_effect_on_torch():
+def test_import_has_no_side_effect_on_torch_and_needs_no_pandas():
     import subprocess
-    import sys
 
     program = (
+        "import sys; sys.modules['pandas'] = None;"
         "import torch, numpy, warnings; before = (torch.get_default_dtype(), torch.get_num_threads(), "
         "torch.random.get_rng_state().sum().item(), len(warnings.filters));"
         "import skorch, sklearn.utils.validation; n = len(warnings.filters); import sklearn_mtae;"
         "after = (torch.get_default_dtype(), torch.get_num_threads(), torch.random.get_rng_state().sum().item());"
-        "assert before[:3] == after and n == len(warnings.filters)"
+        "assert before[:3] == after and n == len(warnings.filters);"
+        "from sklearn_mtae._stack_tasks import stack_tasks;"
+        "X, Y = stack_tasks({'a': (numpy.ones((2, 1)), ['x', None])}); assert Y.tolist() == [['x'], [None]]"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

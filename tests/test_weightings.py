@@ -30,13 +30,13 @@ def gaps(table):
 @pytest.mark.parametrize("name", sorted(WEIGHTINGS))
 def test_trains_in_float32_with_most_labels_missing(name, model, gaps):
     X, Y = gaps
-    model.set_params(task_weighting=name, batch_size=6, max_iter=25, learning_rate_init=0.005, alpha=0)
+    model.set_params(task_weighting=name, batch_size=6, max_iter=6, learning_rate_init=0.02, alpha=0)
     fitted = model.fit(X.astype(np.float32), Y.astype(np.float32))
-    assert fitted.task_weights_.shape == (25, 3)
+    assert fitted.task_weights_.shape == (6, 3)
     assert fitted.predict(X.astype(np.float32)).dtype == np.float32
-    assert fitted.score(X, Y) > 0.2
-    again = model.fit(X.astype(np.float32), Y.astype(np.float32)).predict(X)
-    np.testing.assert_array_equal(fitted.predict(X), again)
+    assert fitted.score(X, Y) > 0.5
+    before = fitted.predict(X)
+    np.testing.assert_array_equal(model.fit(X.astype(np.float32), Y.astype(np.float32)).predict(X), before)
 
 
 @pytest.mark.parametrize("name", ["uncertainty", "dwa", "famo", "pcgrad", "nash_mtl"])
@@ -44,8 +44,8 @@ def test_classes_and_mixed_kinds(name, table):
     X, Y = table
     labels = np.where(Y > 0, "up", "down").astype(object)
     labels[::2, 0] = None
-    settings = {"n_components": 2, "hidden_layer_sizes": (16,), "max_iter": 40, "random_state": 0}
-    classifier = MultiTaskVAEClassifier(**settings, task_weighting=name, learning_rate_init=0.01).fit(X, labels)
+    settings = {"n_components": 2, "hidden_layer_sizes": (16,), "max_iter": 8, "random_state": 0}
+    classifier = MultiTaskVAEClassifier(**settings, task_weighting=name, learning_rate_init=0.05).fit(X, labels)
     assert classifier.score(X, labels) > 0.7
     kinds = ["gaussian", "poisson", "bernoulli"]
     targets = np.column_stack([Y[:, 0], np.abs(Y[:, 1]).round(), Y[:, 2] > 0])
@@ -70,20 +70,21 @@ def test_uncertainty_reaches_its_optimum(likelihood):
         task_weighting="uncertainty",
         reconstruction_weight=0,
         batch_size=None,
-        learning_rate_init=0.01,
-        max_iter=3000,
+        learning_rate_init=0.02,
+        max_iter=1200,
         random_state=0,
     ).fit(X, Y)
     residuals = (Y - LinearRegression().fit(X, Y).predict(X)) / Y.std(0)
-    np.testing.assert_allclose(model.task_weights_[-1], 1 / (residuals**2).mean(0), rtol=0.01)
+    # Each epoch draws codes of its own, and the weights move about their optimum: what counts is their mean.
+    np.testing.assert_allclose(model.task_weights_[-200:].mean(0), 1 / (residuals**2).mean(0), rtol=0.01)
 
 
 def test_uncertainty_of_classes_is_a_temperature():
     """At the optimum of `exp(-s) * loss + s / 2` the loss is half of `exp(s)`, for each label whatever its number."""
     weighting = Uncertainty(2, LIKELIHOODS["bernoulli"](2)).train()
     losses, labelled = torch.tensor([0.6, 0.1]), torch.tensor([1.0, 0.25])
-    optimizer = torch.optim.Adam(weighting.parameters(), lr=0.01)
-    for _ in range(3000):
+    optimizer = torch.optim.Adam(weighting.parameters(), lr=0.05)
+    for _ in range(600):
         optimizer.zero_grad()
         weighting(losses, labelled).backward()
         optimizer.step()
