@@ -138,9 +138,7 @@ def test_a_clone_keeps_groups_of_columns(container):
     assert expected.min() < -1  # of two categories; those of one column each would be certain
     np.testing.assert_array_equal(clone(clone(model)).fit(X).score_samples(X), expected)
     best = GridSearchCV(model, {"alpha": [0.0]}, cv=2, error_score="raise").fit(X).best_estimator_
-    np.testing.assert_array_equal(
-        search.best_estimator_.set_params(alpha=model.alpha).fit(X).score_samples(X), expected
-    )
+    np.testing.assert_array_equal(best.set_params(alpha=model.alpha).fit(X).score_samples(X), expected)
 
 
 @pytest.mark.parametrize("mixed", [False, True])

@@ -187,6 +187,7 @@ def stacked(search: Any, given: Arguments) -> Iterator[str]:
     model = search.estimator
     still = not getattr(model, "dropout", 0) and getattr(model, "corruption", None) is None
     still &= getattr(model, "penalty", None) != "contractive"  # which is estimated by draws
+    still &= model.get_params().get("random_state", 0) is not None
     if type(model).__name__ != "AutoencoderTransformer" or not still or not hasattr(search, "param_grid"):
         return
     alone = GridSearchCV(clone(model), search.param_grid, cv=search.cv, refit=False).fit(**given)
