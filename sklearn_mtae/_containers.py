@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["REFUSED", "REFUSED_ANYWHERE", "check_kind", "is_frame", "is_missing", "is_polars", "numbers", "plain"]
+__all__ = ["REFUSED", "REFUSED_LEVELS", "check_kind", "is_frame", "is_missing", "is_polars", "numbers", "plain"]
 
 NAN = float("nan")
 
-# What cannot be used as a category either.
-REFUSED_ANYWHERE: dict[tuple, str] = {
-    (list, set, dict, np.ndarray): "{owner} holds lists, such as {value}; each cell must be one value.",
-}
+SEVERAL = "{owner} holds lists, such as {value}; each cell must be one value."
+# What cannot be used as a category.
+REFUSED_LEVELS: dict[tuple, str] = {(list, set, dict, np.ndarray): SEVERAL}
 
 # What cannot be used as a number, by the types of the cells, and what to do about it.
 REFUSED = {
@@ -28,7 +27,7 @@ REFUSED = {
     "into a number first, such as the days since a date.",
     (complex, np.complexfloating): "Complex data not supported: {owner} holds {value!r}.",
     (np.void,): "{owner} holds records, such as {value!r}; pass a data frame, as pandas.DataFrame(records) makes one.",
-    **REFUSED_ANYWHERE,
+    (list, set, np.ndarray): SEVERAL,  # of a dict, scikit-learn wants numpy's own words
 }
 
 

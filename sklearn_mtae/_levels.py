@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._containers import REFUSED_ANYWHERE, check_kind, is_missing
+from ._containers import REFUSED_LEVELS, check_kind, is_missing
 from .nn.words import short, suggest
 
 NAN, OBJECT = float("nan"), np.dtype(object)
@@ -229,7 +229,7 @@ def enumerated(levels: Sequence) -> str:
 def factorize(column: Any, name: Hashable) -> tuple[NDArray, list]:
     """Return the position of each cell's value among those found, -1 where missing, and the values found."""
     if column.dtype == OBJECT:
-        check_kind(np.asarray(column), f"column {name!r}", REFUSED_ANYWHERE)
+        check_kind(np.asarray(column), f"column {name!r}", REFUSED_LEVELS)
     codes, found = _factorize(column)
     if any(isinstance(level, float) and isinf(level) for level in found):
         raise ValueError(f"Input X contains infinity, in categorical column {name!r}.")

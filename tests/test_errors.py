@@ -125,7 +125,7 @@ def test_columns_without_values_or_without_spread(estimator, table):
 
 @pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))
 def test_one_row(estimator, likelihood):
-    X, Y = np.array([[0.25, 1.0, 0.5]]), np.array([[0.25, 7.0]])
+    X, Y = np.array([[0.25, 0.625, 0.125]]), np.array([[0.25, 7.0]])  # as shares that sum to one, all have them
     estimator.set_params(likelihood=likelihood).fit(X, Y)
     assert np.isfinite(estimator.predict(X)).all()
     assert np.isfinite(estimator.score_samples(X)).all()
