@@ -27,6 +27,11 @@ def is_per_column(option: Any) -> bool:
     return not (isinstance(option, str) or callable(option))
 
 
+def names_categories(option: Any) -> bool:
+    """Return whether the parameter `likelihood` calls columns of their own categories."""
+    return is_per_column(option) and CATEGORICAL in list(option.values() if isinstance(option, Mapping) else option)
+
+
 def takes_sparse(option: Any) -> bool:
     """Return whether the likelihoods take zeros and leave them zeros, as far as can be known before there is data."""
     families = _families(option)

@@ -14,7 +14,7 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from ._columns import CATEGORICAL, UNNAMED, is_per_column, per_column
+from ._columns import CATEGORICAL, UNNAMED, names_categories, per_column
 from ._containers import is_frame
 from ._filled import append, as_it_came, blank, fill, fill_constant, missing_cells, read, select
 from ._vae import VAETransformer
@@ -141,7 +141,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         _check_dense(X)
-        table = read(X, self.estimator is None or not is_per_column(self.estimator.likelihood))
+        table = read(X, self.estimator is None or not names_categories(self.estimator.likelihood))
         two_dimensional = len(getattr(table, "shape", ())) == 2  # what is no table is refused by the model
         missing = missing_cells(table) if two_dimensional else np.empty((0, 0), dtype=bool)
         empty: NDArray[np.bool_] = np.asarray(missing.all(axis=0))
@@ -237,7 +237,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             n_epochs = ceil(N_STEPS * BATCH_SIZE / max(1, n_rows))
             return VAETransformer(**DEFAULTS, max_iter=min(max(n_epochs, 10), 1000), random_state=self.random_state)
         model = clone(self.estimator)
-        if empty.any() and is_per_column(model.likelihood):
+        if empty.any() and names_categories(model.likelihood):
             options = zip(names, per_column(model.likelihood, names), empty.tolist(), strict=True)
             own = {name: UNNAMED if is_empty and one == CATEGORICAL else one for name, one, is_empty in options if one}
             model.set_params(likelihood=own)

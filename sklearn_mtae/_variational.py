@@ -250,6 +250,11 @@ class BaseVAE(Diagnosed):
             drawn = self._draw_rows(module, n_samples, row)
             parts = [[x if table is None else table.narrow(x, draws), *rest] for x, *rest in drawn]
         columns, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
+        if not all(np.isfinite(part).all() for part in (columns, *rest)):
+            raise ValueError(
+                "What the model draws is not finite. Its training has led too far: lower "
+                f"learning_rate_init={self.learning_rate_init}, and fit it again."
+            )
         positions = {name: j for j, name in enumerate(self._names_in)}
         given = {positions[name]: value for name, value in (conditions or {}).items()}
         return [put(self._restore(columns), given), *rest]

@@ -349,3 +349,21 @@ def test_categories_are_filled_by_what_goes_with_them():
     assert (filled["job"] == X["job"])[gone[:, 1]].mean() > 0.95
     error = (filled["pay"] - X["pay"])[gone[:, 0]]
     assert error.std() < 0.4 * X["pay"].std()
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", {0: "gaussian"}, ["gaussian", "laplace", "gaussian"]])
+def test_numbers_spelled_as_strings(likelihood):
+    """However the columns are named, an array of strings without a category holds numbers, and "nan" is a gap."""
+    X = np.random.default_rng(0).normal(size=(30, 3)).round(3)
+    X[:, 1] = np.nan
+    X[3, 2] = np.nan
+    model = VAETransformer(2, hidden_layer_sizes=(4,), likelihood=likelihood, max_iter=2, random_state=0)
+    for keep in (False, True):
+        imputer = VAEImputer(model, keep_empty_features=keep)
+        with nullcontext() if keep else pytest.warns(UserWarning, match="left out"):
+            expected = imputer.fit_transform(X)
+        with nullcontext() if keep else pytest.warns(UserWarning, match="left out"):
+            filled = imputer.fit_transform(X.astype(str))
+        np.testing.assert_array_equal(filled, expected)
+        assert filled.shape == (30, 3 if keep else 2)
+        assert np.isfinite(filled).all()

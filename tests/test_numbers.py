@@ -294,3 +294,17 @@ def test_ranges(layout, dtype):
     np.testing.assert_allclose(found.min[known], low[known], rtol=1e-6)
     np.testing.assert_allclose(found.max[known], high[known], rtol=1e-6)
     assert (found.min[~known], found.max[~known]) == (np.inf, -np.inf)
+
+
+@pytest.mark.parametrize("kind", [VAETransformer, MultiTaskVAERegressor])
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_draws_that_are_not_finite_are_an_error(kind):
+    """A decoder that has diverged gives no numbers; they are not passed on."""
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    model = kind(2, hidden_layer_sizes=(4,), dtype="float64", max_iter=1, random_state=0).fit(X, X[:, 0])
+    broken = [name for name in model._states[0] if name.startswith("decoder") and name.endswith("weight")]
+    for name in broken:
+        model._states[0][name] = model._states[0][name] * 1e200
+    again = pickle.loads(pickle.dumps(model))  # what was cached is left behind
+    with pytest.raises(ValueError, match=r"What the model draws is not finite.* lower learning_rate_init="):
+        again.sample(20, random_state=0)
