@@ -309,7 +309,8 @@ class Diagnosed(BaseAutoencoder):
         n_components = module.prior.n_components
         mean, std, rates = np.split(encoded, [n_components, 2 * n_components], axis=1)
         codes = Codes(mean, std, rates, *prior_moments(module, self._seed))
-        return codes.diagnose(self._n_features_out, self._floored(module, x))
+        with np.errstate(over="ignore", invalid="ignore"):  # of a model that has diverged, variances are infinite
+            return codes.diagnose(self._n_features_out, self._floored(module, x))
 
     def _floored(self, module: VAE, x: NDArray) -> list:
         """Return the names of the columns of checked rows, and of the tasks, whose variance is at its floor."""
@@ -329,7 +330,7 @@ class Diagnosed(BaseAutoencoder):
         def located(module: VAE, x: Tensor) -> Tensor:
             return locations(likelihood, decode(module.encode(module.fill(x))), list(floors))
 
-        wide = self._apply(located, x).std(axis=0) > LEAST_SPREAD * np.sqrt(list(floors.values()))
+        wide = self._apply(located, x).std(axis=0, dtype=np.float64) > LEAST_SPREAD * np.sqrt(list(floors.values()))
         return [names[column] for column, is_wide in zip(floors, wide, strict=True) if is_wide]
 
     def _after_fit(self, data: Data) -> None:

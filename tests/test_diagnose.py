@@ -1,5 +1,6 @@
 """A fitted model is looked at for what goes wrong without an error."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -321,3 +322,16 @@ def test_a_warning_that_is_an_error_leaves_a_fitted_model(iris):
 
 def test_points_are_not_diagnosed():
     assert not hasattr(AutoencoderTransformer, "diagnose")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_model_that_has_diverged_is_diagnosed_without_a_word_of_numpy(dtype):
+    """Decoded values near the largest number, whose sums are beyond it."""
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    model = VAETransformer(2, hidden_layer_sizes=(), dtype=dtype, max_iter=1, random_state=0).fit(X)
+    state = model._states[0]
+    state["likelihood.raw_log_variance"] = np.full_like(state["likelihood.raw_log_variance"], -1e3)
+    for name in [name for name in state if name.startswith("decoder") and name.endswith("bias")]:
+        state[name] = np.full_like(state[name], np.finfo(dtype).max / 4)
+    assert str(pickle.loads(pickle.dumps(model)).diagnose(X.astype(dtype)))

@@ -55,7 +55,9 @@ class Fitted:
 
     def outside(self, X: Any) -> np.ndarray:
         """Return which rows are outside of the support."""
-        words = words_of(self.table.X)
+        words = np.array(words_of(self.table.X))
+        if type(self.model).__name__ == "VAEImputer":  # which takes no notice of columns that had no cell
+            words |= cells_of(self.table.X)[1].all(axis=0)
         known = self.likelihood is not None and cells_of(X)[0].shape[1] == len(words)
         rows = outside(self.likelihood, X, self.names, words) if known else None
         return np.zeros(len(cells_of(X)[0]), dtype=bool) if rows is None else rows
