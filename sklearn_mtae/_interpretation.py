@@ -107,7 +107,7 @@ class Interpretable(Trainable):
         Raises
         ------
         ValueError
-            If `method` or `n_repeats` is not admissible.
+            If `method` or `n_repeats` is not admissible, or if an importance is not finite.
 
         Examples
         --------
@@ -126,8 +126,14 @@ class Interpretable(Trainable):
         names = getattr(self, "task_names_", [])
         outputs = self._apply(self._outputs, x).astype(np.float64)
         question = Question(self._apply, self._results, self._outputs, x, outputs, self._starts(outputs), self._groups)
-        distances = IMPORTANCES[method](question, n_repeats, check_random_state(random_state))
-        importance = question.in_deviations(distances)
+        with np.errstate(over="ignore", invalid="ignore"):
+            distances = IMPORTANCES[method](question, n_repeats, check_random_state(random_state))
+            importance = question.in_deviations(distances)
+        for feature in np.flatnonzero(~np.isfinite(importance).all(axis=0)):
+            raise ValueError(
+                f"The importance of column {self._names_in[feature]!r} is not finite: X is too far from the rows that "
+                "the model was fitted to."
+            )
         n_columns = self._n_features_out
         tasks = {"tasks": importance[n_columns:], "task_names": np.array(names, dtype=object)} if names else {}
         return Bunch(

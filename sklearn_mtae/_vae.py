@@ -308,7 +308,7 @@ class VAETransformer(BaseVAE):
         float
             Mean log-density in nats per row, in X's own units.
         """
-        return float(self.score_samples(X).mean())
+        return float(self.score_samples(X).mean(dtype=np.float64))
 
     def sample(
         self,

@@ -239,3 +239,13 @@ def test_errors_of_importance(estimator, table):
         estimator.feature_importance(X, n_repeats=0)
     with pytest.raises(ValueError, match="X has 4 features, but"):
         estimator.feature_importance(X[:, 1:])
+
+
+def test_importance_of_what_is_too_far_is_an_error():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3)) * [1e-300, 1, 1]
+    model = VAETransformer(2, hidden_layer_sizes=(4,), max_iter=2, random_state=0).fit(X)
+    assert np.isfinite(model.feature_importance(X, method="gradient").components).all()
+    far = np.c_[rng.normal(size=40), X[:, 1:]]
+    with pytest.raises(ValueError, match="importance of column 0 is not finite: X is too far from"):
+        model.feature_importance(far, method="gradient")

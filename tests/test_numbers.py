@@ -308,3 +308,15 @@ def test_draws_that_are_not_finite_are_an_error(kind):
     again = pickle.loads(pickle.dumps(model))  # what was cached is left behind
     with pytest.raises(ValueError, match=r"What the model draws is not finite.* lower learning_rate_init="):
         again.sample(20, random_state=0)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_the_mean_of_large_scores_is_finite():
+    """Of float32, whose sum has no number in it."""
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    model = VAETransformer(1, hidden_layer_sizes=(), likelihood="squared_error", max_iter=1, random_state=0).fit(X)
+    far = (X[:20] * 1e19).astype(np.float32)
+    scores = model.score_samples(far)
+    assert scores.dtype == np.float32
+    assert scores.min() < -1e37
+    np.testing.assert_allclose(model.score(far), scores.astype(float).sum() / 20, rtol=1e-12)

@@ -137,9 +137,12 @@ def test_famo_leaves_a_task_without_labels_alone():
     assert weighting.logits[1].abs() < 1e-6
 
 
-def gradients(model, X, Y, weighting):
-    """Return the gradients of one batch, in float64 and with the same draws each time."""
+def gradients(model, X, Y, weighting, scale=1.0):
+    """Return the gradients of one batch, in float64 and with the same draws each time, the heads scaled before."""
     module = model._empty_module(model._blueprint_of(0), 0).double().train()
+    with torch.no_grad():
+        for parameter in module.heads.parameters():
+            parameter.mul_(scale)
     draw_from(module, torch.Generator().manual_seed(0))
     loss = Loss(elbo, beta=0.7, reconstruction_weight=0.3, weighting=weighting).train()
     for parameter in module.parameters():
@@ -266,3 +269,16 @@ def test_a_task_weighs_alike_whether_it_has_few_labels_or_many(table):
         means.append(-output.y_log_prob.sum(0).detach().numpy() / (~np.isnan(few)).sum(0))
     for task in range(3):
         assert module_like.term_curves_[f"task:y{task}"][0] == pytest.approx(np.mean(means, 0)[task], abs=0.05)
+
+
+@pytest.mark.parametrize("name", sorted(WEIGHTINGS))
+def test_gradients_whose_products_overflow(name, model, gaps):
+    """They are added as they are: no routine of a library fails for them."""
+    X, Y = (torch.from_numpy(part[:24]) for part in gaps)
+    model.fit(*gaps)
+    weighting = WEIGHTINGS[name](3, LIKELIHOODS["gaussian"](3)).double()
+    module, loss, result = gradients(model, X, Y, weighting, scale=1e45)
+    assert result.loss.isfinite()
+    assert result.loss > 1e150
+    loss.backward(result, module)
+    assert all(parameter.grad.isfinite().all() for parameter in module.parameters())

@@ -295,7 +295,7 @@ class Aggregation(Weighting):
         jacobian = task_jacobian(losses, shared)
         loss.backward()
         rows = ((labelled > 0) & jacobian.any(1)).nonzero()[:, 0]
-        if len(rows) > 1 and jacobian.isfinite().all():
+        if len(rows) > 1 and jacobian.square().sum().isfinite():  # aggregators multiply gradients by each other
             seed = int(torch.randint(2**31, (), generator=model.generator, device=jacobian.device))
             with seeded(seed):
                 combined = self._combine(jacobian[rows], rows)

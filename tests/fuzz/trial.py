@@ -182,9 +182,10 @@ class Trial:
         call = self._watched(where, getattr(fitted.model, method), *rows, **kwargs)
         sound = table is self.later and not table.excuses
         outside = sound and rows and fitted.outside(table.X).any()
-        large = sound and is_large_count(getattr(fitted.model, "likelihood", "gaussian"), table.X)
+        large = sound and is_large_count(fitted.likelihood or "gaussian", table.X)
         excuses = [*self.excuses, *table.excuses, *(["outside of the support"] if outside else [])]
         excuses += ["a large count"] if large else []
+        excuses += ["slopes at a distance"] if label == "slopes" and table is self.later else []
         self._judge(call, [*excuses, "few labels"] if label == "predict_interval" else excuses)
         if not call.failed and outside and label not in ("score_samples", "score"):
             self._find(where, "rows outside of the support are refused", f"{table.kind}: {label} answered")
