@@ -3,8 +3,9 @@
 A column, or an array, gets another dtype only where its own cannot hold what is written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from math import isinf
 from numbers import Integral
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = [
     "append",
     "as_it_came",
     "blank",
+    "check_finite",
     "fill",
     "fill_constant",
     "missing_cells",
@@ -52,6 +54,15 @@ def missing_cells(X: Any) -> NDArray[np.bool_]:
     if cells.dtype.kind == "f":
         return np.isnan(cells)
     return np.array([is_missing(column) for column in cells.T], dtype=bool).T.reshape(cells.shape)
+
+
+def check_finite(X: Any, columns: NDArray[np.bool_], names: Sequence) -> None:
+    """Raise an error where one of some columns holds infinity, whatever its dtype."""
+    X = X if is_frame(X) or is_polars(X) else _array(X)
+    for j in np.flatnonzero(columns):
+        cells = np.asarray(select(X, np.arange(X.shape[1]) == j), dtype=object)
+        if any(isinstance(cell, float) and isinf(cell) for cell in cells.ravel()):
+            raise ValueError(f"Input X contains infinity, in column {names[j]!r}.")
 
 
 def fill(X: Any, gaps: NDArray[np.bool_], decoded: list) -> Any:

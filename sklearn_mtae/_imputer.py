@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._columns import CATEGORICAL, UNNAMED, names_categories, per_column
 from ._containers import is_frame
-from ._filled import append, as_it_came, blank, fill, fill_constant, missing_cells, read, select
+from ._filled import append, as_it_came, blank, check_finite, fill, fill_constant, missing_cells, read, select
 from ._vae import VAETransformer
 from ._validation import Interval, check_parameters, feature_names
 from .nn.objectives import IWAE
@@ -187,6 +187,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         if tuple(getattr(table, "shape", ()))[1:] != (self.n_features_in_,):
             model._check_rows(table)  # raises the error that says what is wrong
         missing, empty = missing_cells(table), self._is_empty
+        check_finite(table, empty, model._names_in)  # of the others the model says so
         gaps = missing & ~empty
         x = model._check_rows(_hide(table, empty, missing))
         (decoded,) = model._decode_rows(x, gaps, lambda x: [model._expect(x, self.n_importance_samples)])

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from pandas.testing import assert_frame_equal
 from sklearn.base import clone
@@ -144,3 +145,20 @@ def test_two_in_a_row(frame, gappy, output):
         assert list(names) == both.get_feature_names_out().tolist()
         half = X[:5] if X is gappy else X.iloc[:5]
         assert both.transform(half).shape == (5, filled.shape[1])
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_infinity_in_a_column_that_was_empty(gappy, keep):
+    """It is refused wherever it stands, as scikit-learn's imputers do, left out or not."""
+    X, later = np.c_[gappy, np.full(60, NAN)], np.c_[gappy, np.full(60, NAN)]
+    later[3, -1] = np.inf
+    last = gappy.shape[1]
+    tables = [(X, later, last), (pd.DataFrame(X).add_prefix("x"), pd.DataFrame(later).add_prefix("x"), f"x{last}")]
+    tables.append((tables[1][0], tables[1][1].astype({f"x{last}": object}), f"x{last}"))
+    tables.append((pl.DataFrame(X), pl.DataFrame(later), f"column_{last}"))
+    for first, rows, name in tables:
+        own = imputer(keep_empty_features=keep)
+        with nullcontext() if keep else pytest.warns(UserWarning, match=EMPTY):
+            own.fit(first)
+        with pytest.raises(ValueError, match=f"contains infinity, in column {name!r}"):
+            own.transform(rows)

@@ -120,7 +120,7 @@ def _search(draws: Draws, name: str, table: Table, targets: Targets) -> Plan:
         params |= {"param_distributions": grid, "n_iter": 2, "random_state": 0}
     else:
         params["param_grid"] = grid
-    whole = table.shape[0] >= 8 and targets.y is None and "encoder" not in plan.params
+    whole = table.shape[0] >= 8 and targets.y is None and not {"encoder", "early_stopping"} & plan.params.keys()
     return Plan(name, getattr(model_selection, name), params, plan.excuses + ([] if whole else ["parts of a table"]))
 
 

@@ -251,4 +251,7 @@ def draw_later(draws: Draws, table: Table) -> Table:
     with np.errstate(all="ignore"):
         X = make(rng, table.X, *table.shape)
     excuses = [excuse] if excuse == "wrong" else what_excuses(X)
+    size = np.abs(as_numbers(table.X))
+    if kind == "another number" and ((size > 0) & (size < 1e-100)).any():
+        excuses.append("a unit that is tiny")
     return Table(X, kind, excuses)
