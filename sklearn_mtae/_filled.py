@@ -59,7 +59,7 @@ def missing_cells(X: Any) -> NDArray[np.bool_]:
 def check_finite(X: Any, columns: NDArray[np.bool_], names: Sequence) -> None:
     """Raise an error where one of some columns holds infinity, whatever its dtype."""
     X = X if is_frame(X) or is_polars(X) else _array(X)
-    for j in np.flatnonzero(columns):
+    for j in np.flatnonzero(columns).tolist():
         cells = np.asarray(select(X, np.arange(X.shape[1]) == j), dtype=object)
         if any(isinstance(cell, float) and isinf(cell) for cell in cells.ravel()):
             raise ValueError(f"Input X contains infinity, in column {names[j]!r}.")

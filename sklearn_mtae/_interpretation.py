@@ -129,7 +129,7 @@ class Interpretable(Trainable):
         with np.errstate(over="ignore", invalid="ignore"):
             distances = IMPORTANCES[method](question, n_repeats, check_random_state(random_state))
             importance = question.in_deviations(distances)
-        for feature in np.flatnonzero(~np.isfinite(importance).all(axis=0)):
+        for feature in np.flatnonzero(~np.isfinite(importance).all(axis=0)).tolist():
             raise ValueError(
                 f"The importance of column {self._names_in[feature]!r} is not finite: X is too far from the rows that "
                 "the model was fitted to."

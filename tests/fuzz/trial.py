@@ -28,7 +28,7 @@ from .watch import Call, Untouched, kind_of_text, watched
 
 __all__ = ["Finding", "Outcome", "Trial"]
 
-SECONDS = 60
+SECONDS = 180
 """How long a trial may take."""
 N_VERBS, N_LATER, N_EXTRAS = 4, 3, 2
 """How many verbs a trial asks of the rows of the fit, how many of later rows, and how many invariants beside them."""
