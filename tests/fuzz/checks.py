@@ -55,11 +55,11 @@ class Fitted:
 
     def outside(self, X: Any) -> np.ndarray:
         """Return which rows are outside of the support."""
-        words = np.array(words_of(self.table.X))
-        if type(self.model).__name__ == "VAEImputer":  # which takes no notice of columns that had no cell
-            words |= cells_of(self.table.X)[1].all(axis=0)
+        words = words_of(self.table.X)
+        # An imputer takes no notice of columns that had no cell.
+        hidden = (type(self.model).__name__ == "VAEImputer") & cells_of(self.table.X)[1].all(axis=0)
         known = self.likelihood is not None and cells_of(X)[0].shape[1] == len(words)
-        rows = outside(self.likelihood, X, self.names, words) if known else None
+        rows = outside(self.likelihood, X, self.names, words, hidden) if known else None
         return np.zeros(len(cells_of(X)[0]), dtype=bool) if rows is None else rows
 
     def task_support(self) -> np.ndarray:

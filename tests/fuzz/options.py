@@ -184,12 +184,14 @@ def supports(option: Any, names: list[Any]) -> list[tuple[float, float]] | None:
     return [(LIKELIHOODS[one] if isinstance(one, str) else one)(1).support for one in each]
 
 
-def outside(option: Any, X: Any, names: list[Any], words: list[bool]) -> np.ndarray | None:
+def outside(option: Any, X: Any, names: list[Any], words: list[bool], hidden: Any = False) -> np.ndarray | None:
     """Return which rows of a table are outside of the support of a likelihood; None where it cannot be told.
 
-    `words` says which columns are categories by themselves: they hold what they like.
+    `words` says which columns are categories by themselves: they hold what they like. What columns that are `hidden`
+    hold is not known.
     """
-    ends, x = supports(option, names), as_numbers(X)[:, np.logical_not(words)]
+    x = np.where(hidden, np.nan, as_numbers(X))[:, np.logical_not(words)]
+    ends = supports(option, names)
     if ends is None or len(ends) != len(words):
         return None
     low, high = np.array(ends)[np.logical_not(words)].T
