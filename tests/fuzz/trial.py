@@ -185,7 +185,6 @@ class Trial:
         large = sound and is_large_count(fitted.likelihood or "gaussian", table.X)
         excuses = [*self.excuses, *table.excuses, *(["outside of the support"] if outside else [])]
         excuses += ["a large count"] if large else []
-        excuses += ["slopes at a distance"] if label == "slopes" and table is self.later else []
         self._judge(call, [*excuses, "few labels"] if label == "predict_interval" else excuses)
         if not call.failed and outside and label not in ("score_samples", "score"):
             self._find(where, "rows outside of the support are refused", f"{table.kind}: {label} answered")
