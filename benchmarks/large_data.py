@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from sklearn_mtae import AutoencoderTransformer
-from sklearn_mtae._data import STREAMED_BYTES
+from sklearn_mtae._engine.rows import STREAMED_BYTES
 
 from ._harness import MIN_PAIRS, compare, describe_machine, print_row, summarize
 

@@ -1,13 +1,13 @@
 """Autoencoders and multi-task learning as ordinary scikit-learn."""
 
-from ._autoencoder import AutoencoderTransformer
-from ._classifier import MultiTaskVAEClassifier
-from ._diagnosis import DegenerateModelWarning, Diagnosis
-from ._imputer import VAEImputer
-from ._per_task import PerTaskClassifier, PerTaskRegressor
-from ._regressor import MultiTaskVAERegressor
-from ._stack_tasks import align_columns, stack_tasks
-from ._vae import VAETransformer
+from ._estimators.autoencoder import AutoencoderTransformer
+from ._estimators.classifier import MultiTaskVAEClassifier
+from ._estimators.diagnosis import DegenerateModelWarning, Diagnosis
+from ._estimators.imputer import VAEImputer
+from ._estimators.per_task import PerTaskClassifier, PerTaskRegressor
+from ._estimators.regressor import MultiTaskVAERegressor
+from ._estimators.vae import VAETransformer
+from ._tables.stack_tasks import align_columns, stack_tasks
 from ._version import __version__
 
 __all__ = [

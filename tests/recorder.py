@@ -4,7 +4,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from sklearn_mtae._tape import record_cpu
+from sklearn_mtae._engine.captured_step_cpu import record_cpu
 
 
 class Recording(TorchDispatchMode):
@@ -57,7 +57,7 @@ class Recording(TorchDispatchMode):
 
 
 class Recorder:
-    """Records steps as `sklearn_mtae._graphs.record_cuda` does."""
+    """Records steps as `sklearn_mtae._engine.captured_step.record_cuda` does."""
 
     def __init__(self):
         self.n_recorded = 0

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from sklearn_mtae import _stacking as stacking
+from sklearn_mtae._engine import together as stacking
 from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
 from sklearn_mtae.nn.embeddings import EMBEDDINGS

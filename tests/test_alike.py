@@ -18,8 +18,8 @@ from sklearn.base import clone
 from torch import nn
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae import _stacking as stacking
-from sklearn_mtae._alike import Contents, computation
+from sklearn_mtae._engine import together as stacking
+from sklearn_mtae._engine.contents import Contents, computation
 from sklearn_mtae.nn.schedules import SCHEDULES
 from sklearn_mtae.nn.weightings import Weighting
 

@@ -14,7 +14,7 @@ from scipy import sparse
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae._checkpoint import Checkpoint
+from sklearn_mtae._engine.checkpoint import Checkpoint
 from sklearn_mtae.model_selection import StackedGridSearchCV
 
 PROGRAM = """
@@ -346,7 +346,7 @@ def test_a_link_is_not_followed(tmp_path):
 
 @pytest.mark.parametrize("call", ["write", "fsync", "replace"])
 def test_a_full_disk(call, tmp_path, monkeypatch):
-    from sklearn_mtae import _checkpoint as module
+    from sklearn_mtae._engine import checkpoint as module
 
     path = tmp_path / "fit"
     written = crash(AutoencoderTransformer(**SMALL), path, X)

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from sklearn_mtae import MultiTaskVAERegressor
-from sklearn_mtae._data import Batch
+from sklearn_mtae._engine.rows import Batch
 from sklearn_mtae.model_selection import transfer_report
 from sklearn_mtae.model_selection._conflicts import Probe, Snapshot, observed, sample_rows
 from sklearn_mtae.nn.posteriors import NormalPosterior

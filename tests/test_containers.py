@@ -18,9 +18,9 @@ from sklearn_mtae import (
     metrics,
     stack_tasks,
 )
-from sklearn_mtae._containers import plain
-from sklearn_mtae._data import tensor
-from sklearn_mtae._tasks import target_columns, task_names
+from sklearn_mtae._tables.blocks import tensor
+from sklearn_mtae._tables.containers import plain
+from sklearn_mtae._tables.targets import target_columns, task_names
 
 NAN = float("nan")
 SMALL = {"n_components": 1, "hidden_layer_sizes": (4,), "max_iter": 1, "random_state": 0}

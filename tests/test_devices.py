@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sklearn_mtae import AutoencoderTransformer
-from sklearn_mtae._devices import is_out_of_memory, resolve_device
-from sklearn_mtae._net import Net
+from sklearn_mtae._engine.devices import is_out_of_memory, resolve_device
+from sklearn_mtae._engine.net import Net
 
 X = np.random.default_rng(0).standard_normal((96, 4))
 SMALL = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 6, "batch_size": 32, "random_state": 0}
@@ -23,7 +23,7 @@ SMALL = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 6, "batch_si
 )
 def test_workers_share_out_the_gpus(process, device, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    monkeypatch.setattr("sklearn_mtae._devices.current_process", lambda: type("Process", (), {"name": process}))
+    monkeypatch.setattr("sklearn_mtae._engine.devices.current_process", lambda: type("Process", (), {"name": process}))
     assert str(resolve_device("auto", strict=True)) == device
     assert str(resolve_device("cuda", strict=True)) == device
     assert str(resolve_device("cuda:1", strict=True)) == "cuda:1", "a GPU by its number is the one that is meant"

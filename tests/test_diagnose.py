@@ -15,7 +15,7 @@ from sklearn_mtae import (
     MultiTaskVAERegressor,
     VAETransformer,
 )
-from sklearn_mtae._diagnosis import Codes, is_related, is_rising
+from sklearn_mtae._estimators.diagnosis import Codes, is_related, is_rising
 
 LINE = np.linspace(-1, 1, 150)[:, None] * [1.0, -2.0, 0.5]
 LINEAR = {"hidden_layer_sizes": (), "learning_rate_init": 0.02, "batch_size": None, "max_iter": 600, "random_state": 0}

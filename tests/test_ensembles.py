@@ -11,8 +11,8 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks as checks
 
 from sklearn_mtae import MultiTaskVAEClassifier, MultiTaskVAERegressor
-from sklearn_mtae import _stacking as stacking
-from sklearn_mtae._net import EpochHook
+from sklearn_mtae._engine import together as stacking
+from sklearn_mtae._engine.net import EpochHook
 from sklearn_mtae.metrics import r2_score
 
 from .stacks import Noiseless, assert_alike, branching, raise_at

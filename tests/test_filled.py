@@ -10,7 +10,7 @@ from pandas.testing import assert_frame_equal
 from scipy import sparse
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAEImputer, VAETransformer
-from sklearn_mtae._filled import fill, missing_cells, put, with_cells
+from sklearn_mtae._tables.filling import fill, missing_cells, put, with_cells
 
 NAN = float("nan")
 N = 24

@@ -39,7 +39,7 @@ def test_all_public_estimators_are_drawn():
 
 def test_a_new_entry_is_drawn(monkeypatch):
     from sklearn_mtae import VAETransformer
-    from sklearn_mtae._validation import StrOptions
+    from sklearn_mtae._tables.checks import StrOptions
 
     constraints = {**VAETransformer._parameter_constraints, "prior": [StrOptions({"normal", "brand new"})]}
     monkeypatch.setattr(VAETransformer, "_parameter_constraints", constraints)

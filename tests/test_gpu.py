@@ -10,9 +10,9 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae import _graphs as graphs
-from sklearn_mtae import _net as net
-from sklearn_mtae._devices import give_back
+from sklearn_mtae._engine import captured_step as graphs
+from sklearn_mtae._engine import net
+from sklearn_mtae._engine.devices import give_back
 from sklearn_mtae.model_selection import StackedGridSearchCV
 
 pytestmark = [

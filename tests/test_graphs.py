@@ -13,9 +13,9 @@ from skorch.callbacks import Callback
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae import _graphs as graphs
-from sklearn_mtae import _net as net
-from sklearn_mtae._stacking import train_together
+from sklearn_mtae._engine import captured_step as graphs
+from sklearn_mtae._engine import net
+from sklearn_mtae._engine.together import train_together
 from sklearn_mtae.nn.schedules import SCHEDULES
 from sklearn_mtae.nn.weightings import WEIGHTINGS
 

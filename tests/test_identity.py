@@ -14,7 +14,7 @@ import torch
 from scipy import sparse
 from torch import nn
 
-from sklearn_mtae._identity import identity
+from sklearn_mtae._fitting.identity import identity
 
 ENV = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
 LIMIT = 3.0
@@ -168,7 +168,7 @@ def test_what_has_no_contents(value):
 
 PROGRAM = """
 import sys
-from sklearn_mtae._identity import identity
+from sklearn_mtae._fitting.identity import identity
 from tests.test_identity import *
 print(identity(*several()), *WORDS)
 """

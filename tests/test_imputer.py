@@ -201,7 +201,7 @@ def test_the_model_that_is_passed_stays_as_it_is(gappy):
 
 
 def test_seed_of_the_default_model(gappy, monkeypatch):
-    monkeypatch.setattr("sklearn_mtae._imputer.N_STEPS", 40)
+    monkeypatch.setattr("sklearn_mtae._estimators.imputer.N_STEPS", 40)
 
     def fill(random_state):
         return VAEImputer(n_importance_samples=5, random_state=random_state).fit_transform(gappy)

@@ -9,8 +9,8 @@ import pytest
 from skorch.callbacks import Callback
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae import _selected as selected
-from sklearn_mtae import _stacking as stacking
+from sklearn_mtae._engine import together as stacking
+from sklearn_mtae._estimators import selected
 
 from .stacks import branching, raise_at
 
@@ -126,7 +126,7 @@ def test_in_a_callback_it_is_the_user_who_interrupts(moment, n_done):
 
 def test_while_an_epoch_is_validated(monkeypatch):
     """An epoch without its validation is none: the curves are as long as each other."""
-    from sklearn_mtae._net import Net
+    from sklearn_mtae._engine.net import Net
 
     validate, calls = Net.validation_step, []
 

@@ -10,9 +10,13 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer, _data
-from sklearn_mtae._data import Batches, Data, Rows, describe
-from sklearn_mtae._index import AllRows, is_mapped
+from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae._engine import rows as _data
+from sklearn_mtae._engine.batches import Batches
+from sklearn_mtae._engine.rows import Rows
+from sklearn_mtae._fitting.data import Data
+from sklearn_mtae._tables.describe import describe
+from sklearn_mtae._tables.row_index import AllRows, is_mapped
 from sklearn_mtae.nn.models import Standardizer
 
 N_COLUMNS, RUN, BATCHES_PER_BUFFER, BATCH = 2, 10, 4, 16

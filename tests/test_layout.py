@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from sklearn_mtae._layout import lay_out
+from sklearn_mtae._engine.batches import lay_out
 
 
 @pytest.mark.parametrize(("n_rows", "n_batches"), [([10], 3), ([12], 4), ([7, 10, 9], 3), ([1, 5], 4)])

@@ -19,9 +19,10 @@ from sklearn_mtae import (
     VAEImputer,
     VAETransformer,
 )
-from sklearn_mtae._coded import Coded
-from sklearn_mtae._data import dense, describe
-from sklearn_mtae._table import Table
+from sklearn_mtae._tables.blocks import dense
+from sklearn_mtae._tables.coded_rows import Coded
+from sklearn_mtae._tables.describe import describe
+from sklearn_mtae._tables.frame import Table
 
 TINY = {"n_components": 2, "hidden_layer_sizes": (4,), "max_iter": 1, "random_state": 0}
 COUNTS = {"rare": 1, "often": 60, "some": 6, "few": 3, "usual": 30}

@@ -5,7 +5,7 @@ import torch
 from torch.func import jvp, vjp, vmap
 from torch.nn import functional as F
 
-from sklearn_mtae._linear import LANES, FastLinear, StackedLinear
+from sklearn_mtae._engine.linear import LANES, FastLinear, StackedLinear
 
 K = 3
 

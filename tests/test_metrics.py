@@ -20,13 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_mtae import (
-    MultiTaskVAEClassifier,
-    MultiTaskVAERegressor,
-    PerTaskClassifier,
-    PerTaskRegressor,
-    metrics,
-)
+from sklearn_mtae import MultiTaskVAEClassifier, MultiTaskVAERegressor, PerTaskClassifier, PerTaskRegressor, metrics
 from sklearn_mtae.metrics import METRICS, make_task_scorer
 
 OF_NUMBERS = ["r2_score", "root_mean_squared_error", "mean_absolute_error"]

@@ -19,8 +19,8 @@ from sklearn_mtae import (
     PerTaskRegressor,
     VAETransformer,
 )
-from sklearn_mtae._data import describe
-from sklearn_mtae._limits import find_range
+from sklearn_mtae._tables.describe import describe
+from sklearn_mtae._tables.limits import find_range
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 from sklearn_mtae.nn.models import Standardizer
 

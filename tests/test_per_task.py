@@ -24,7 +24,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mtae import AutoencoderTransformer
-from sklearn_mtae._per_task import PerTaskClassifier, PerTaskRegressor
+from sklearn_mtae._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from sklearn_mtae.metrics import r2_score
 
 

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 from sklearn.utils import get_tags
 
-from sklearn_mtae._per_task import PerTaskClassifier, PerTaskRegressor
+from sklearn_mtae._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from sklearn_mtae.metrics import r2_score
 
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import clone
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor
-from sklearn_mtae._net import Net
+from sklearn_mtae._engine.net import Net
 from sklearn_mtae.nn.architectures import ARCHITECTURES
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 from sklearn_mtae.nn.penalties import PENALTIES

@@ -9,8 +9,8 @@ import torch
 from sklearn.base import clone
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor
-from sklearn_mtae import _selected as selected
-from sklearn_mtae._selection import N_PICKS, select
+from sklearn_mtae._estimators import selected
+from sklearn_mtae._fitting.averaging import N_PICKS, select
 from sklearn_mtae.nn.embeddings import EMBEDDINGS, PiecewiseLinear
 
 from .stacks import Noiseless
@@ -151,7 +151,7 @@ def close(one, other):
 
 
 def selected_task(model):
-    from sklearn_mtae._callbacks import FitTask  # pyright: ignore[reportAttributeAccessIssue]
+    from sklearn_mtae._fitting.callbacks import FitTask  # pyright: ignore[reportAttributeAccessIssue]
 
     return FitTask(model, None, dict, X, Y, None)
 

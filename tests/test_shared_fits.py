@@ -6,7 +6,8 @@ from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
-from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, _shared_fits
+from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor
+from sklearn_mtae._fitting import shared_fits as _shared_fits
 from sklearn_mtae.model_selection import StackedGridSearchCV
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}

@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
 from sklearn_mtae import MultiTaskVAERegressor, align_columns
-from sklearn_mtae._stack_tasks import stack_tasks
+from sklearn_mtae._tables.stack_tasks import stack_tasks
 
 
 @pytest.fixture

@@ -26,9 +26,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, _shared_fits
-from sklearn_mtae import _stacking as stacking
-from sklearn_mtae._training import Trainable
+from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor
+from sklearn_mtae._engine import together as stacking
+from sklearn_mtae._estimators.training import Trainable
+from sklearn_mtae._fitting import shared_fits as _shared_fits
 from sklearn_mtae.model_selection import StackedGridSearchCV, StackedRandomizedSearchCV, TaskKFold
 
 from .stacks import Noiseless, raise_at

@@ -9,8 +9,9 @@ from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer, _shared_fits
-from sklearn_mtae import _stacking as stacking
+from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae._engine import together as stacking
+from sklearn_mtae._fitting import shared_fits as _shared_fits
 from sklearn_mtae.model_selection import StackedGridSearchCV
 
 from .stacks import Noiseless

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae import _stacking as stacking
+from sklearn_mtae._engine import together as stacking
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
 from sklearn_mtae.nn.schedules import SCHEDULES
 from sklearn_mtae.nn.weightings import WEIGHTINGS

@@ -99,7 +99,7 @@ def test_net_is_rebuilt(estimator, table):
 
 def test_other_version_warns(estimator, table, monkeypatch):
     saved = pickle.dumps(estimator.fit(*table))
-    monkeypatch.setattr("sklearn_mtae._base.__version__", "99.0")
+    monkeypatch.setattr("sklearn_mtae._estimators.base.__version__", "99.0")
     with pytest.warns(UserWarning, match=r"was saved by sklearn_mtae .* and is loaded by 99.0"):
         pickle.loads(saved)
 

@@ -1,6 +1,7 @@
-"""Imports go down only: what each part of the house may stand on."""
+"""The house: imports go down by folder, without circles, and every part is read from the tree itself."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,83 +10,105 @@ import pytest
 import sklearn_mtae
 
 ROOT = Path(sklearn_mtae.__file__).parent
-LEAVES = {"likelihoods", "posteriors", "priors", "corruptions", "penalties", "schedules", "architectures", "random"}
-ABOVE = {
-    "_parts",
-    "_planning",
-    "_training",
-    "_interpretation",
-    "_base",
-    "_autoencoder",
-    "_variational",
-    "_vae",
-    "_imputer",
-    "_multitask",
-    "_regressor",
-    "_classifier",
-    "_per_task",
-    "model_selection",
-    "inspection",
-}
+MOST_ROOMS, MOST_FLOORS = 16, 8
 
 
-def imports(path):
-    """Return (names within the package, names outside it) that a file imports."""
-    inside, outside = set(), set()
+def name_of(path):
+    """Return the name of a module within the package, "" of the package itself."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def room_of(name):
+    """Return the folder of a module; a file in the root is a room of its own."""
+    is_folder = MODULES[name].name == "__init__.py"
+    return name if is_folder or "." not in name else name.rpartition(".")[0]
+
+
+def imports(name):
+    """Return the modules of the package that a module imports, and those outside it, within functions too."""
+    path, inside, outside = MODULES[name], set(), set()
     package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            above = package[: len(package) - node.level + 1]
-            inside.add(".".join([*above, node.module or ""]))
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sklearn_mtae."):
-            inside.add(node.module.removeprefix("sklearn_mtae."))
+        if isinstance(node, ast.Import):
+            modules = {alias.name: [] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            outside.add(node.module)
-        elif isinstance(node, ast.Import):
-            outside |= {alias.name for alias in node.names}
-    return inside, outside
+            above = ["sklearn_mtae", *package[: len(package) - node.level + 1]] if node.level else []
+            modules = {".".join([*above, *filter(None, [node.module])]): [alias.name for alias in node.names]}
+        else:
+            continue
+        for module, names in modules.items():
+            top, _, within = module.partition(".")
+            if top != "sklearn_mtae":
+                outside.add(module)
+                continue
+            submodules = {full for own in names if (full := f"{within}.{own}".lstrip(".")) in MODULES}
+            inside |= submodules
+            if within in MODULES and len(submodules) < max(1, len(names)):
+                inside.add(within)
+    return inside - {name}, outside
 
 
-FILES = sorted(ROOT.rglob("*.py"))
-NAMES = ("callbacks", "checkpoint", "columns", "data", "devices", "graphs", "index", "labels", "layout", "linear")
-NAMES += ("net", "optimizer", "shared_fits", "stack", "stacking", "state", "table", "tape", "tasks", "validation")
-BELOW = [ROOT / f"_{name}.py" for name in NAMES]
-BELOW += sorted((ROOT / "metrics").glob("*.py"))
+IMPORTS = {name: imports(name) for name in MODULES}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_one_file_imports_each_foreign_private_part(path):
-    _, outside = imports(path)
-    if path.name != "_net.py":
-        assert not {name for name in outside if name.split(".")[0] == "skorch"}
-    if path.name != "_validation.py":
-        assert not {name for name in outside if name.startswith("sklearn.") and "._" in name}
-    if path.name != "_callbacks.py":
-        assert "sklearn.callback" not in outside
+def floors(arrows):
+    """Return the floor of each node, one above the highest that it stands on; an error where there is a circle."""
+    floor = {}
+    while len(floor) < len(arrows):
+        ready = {node for node, below in arrows.items() if node not in floor and below <= floor.keys()}
+        assert ready, f"a circle among {sorted(arrows.keys() - floor.keys())}"
+        floor |= {node: 1 + max((floor[own] for own in arrows[node]), default=0) for node in ready}
+    return floor
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "nn").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_nn_stands_on_torch_alone(path):
-    inside, outside = imports(path)
-    assert {name.split(".")[0] for name in outside} - sys.stdlib_module_names <= {"torch", "numpy"}
-    own = path.relative_to(ROOT / "nn").parts[0].removesuffix(".py")
-    within = {name.split(".")[1] for name in inside} - {own}
-    if own in LEAVES:
-        # A prior is a divergence from a posterior; otherwise leaves know nothing of each other.
-        assert within <= {"posteriors"}
-    assert not within & {"objectives", "loss"} or path.stem == "loss"
-    assert all(name.startswith("nn.") for name in inside), "nn imports nothing from above it"
+def rooms():
+    """Return the rooms that each room stands on."""
+    arrows = {room_of(name): set() for name in MODULES}
+    for name, (inside, _) in IMPORTS.items():
+        arrows[room_of(name)] |= {room_of(own) for own in inside} - {room_of(name)}
+    return arrows
 
 
-@pytest.mark.parametrize("path", BELOW, ids=lambda path: str(path.relative_to(ROOT)))
-def test_lower_parts_do_not_import_the_estimators(path):
-    inside, _ = imports(path)
-    assert not {part.split(".")[0] for part in inside} & ABOVE
+def test_rooms_stand_on_each_other_without_circles():
+    found = floors(rooms())
+    assert len(found) <= MOST_ROOMS
+    assert max(found.values()) <= MOST_FLOORS
+
+
+def test_files_import_each_other_without_circles():
+    floors({name: inside for name, (inside, _) in IMPORTS.items()})
+
+
+def test_a_circle_is_seen():
+    with pytest.raises(AssertionError, match=r"a circle among \['a', 'b'\]"):
+        floors({"a": {"b"}, "b": {"a"}, "c": set()})
+
+
+@pytest.mark.parametrize("foreign", ["skorch", "sklearn.callback", "sklearn._", "sklearn.utils._"])
+def test_only_one_file_imports_a_foreign_part(foreign):
+    def is_of(module):
+        return module.startswith(foreign) if foreign.endswith("_") else f"{module}.".startswith(f"{foreign}.")
+
+    assert len([name for name, (_, outside) in IMPORTS.items() if any(map(is_of, outside))]) <= 1
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.partition(".")[0] == "nn"])
+def test_nn_stands_on_torch_alone(name):
+    inside, outside = IMPORTS[name]
+    assert {module.partition(".")[0] for module in outside} - sys.stdlib_module_names <= {"torch", "numpy"}
+    assert {own.partition(".")[0] for own in inside} <= {"nn"}
+
+
+def test_metrics_stand_on_tables_alone():
+    inside = set().union(*(inside for name, (inside, _) in IMPORTS.items() if room_of(name) == "metrics"))
+    assert {room_of(own) for own in inside} <= {"metrics", "_tables", "nn"}
 
 
 def test_import_has_no_side_effect_on_torch_and_needs_no_pandas():
-    import subprocess
-
     program = (
         "import sys; sys.modules['pandas'] = None;"
         "import torch, numpy, warnings; before = (torch.get_default_dtype(), torch.get_num_threads(), "
@@ -93,7 +116,7 @@ def test_import_has_no_side_effect_on_torch_and_needs_no_pandas():
         "import skorch, sklearn.utils.validation; n = len(warnings.filters); import sklearn_mtae;"
         "after = (torch.get_default_dtype(), torch.get_num_threads(), torch.random.get_rng_state().sum().item());"
         "assert before[:3] == after and n == len(warnings.filters);"
-        "from sklearn_mtae._stack_tasks import stack_tasks;"
+        "from sklearn_mtae import stack_tasks;"
         "X, Y = stack_tasks({'a': (numpy.ones((2, 1)), ['x', None])}); assert Y.tolist() == [['x'], [None]]"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -15,8 +15,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 from sklearn.preprocessing import OneHotEncoder
 
-from sklearn_mtae._data import dense
-from sklearn_mtae._table import Table, frame_kinds, is_frame
+from sklearn_mtae._tables.blocks import dense
+from sklearn_mtae._tables.frame import Table, frame_kinds, is_frame
 
 NAN = float("nan")
 

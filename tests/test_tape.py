@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor
-from sklearn_mtae import _graphs as graphs
-from sklearn_mtae._tape import Tape, call, needed, place, record_cpu, share_memory
+from sklearn_mtae._engine import captured_step as graphs
+from sklearn_mtae._engine.captured_step_cpu import Tape, call, needed, place, record_cpu, share_memory
 
 from .recorder import Counted
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from sklearn_mtae._labels import observed_labels
-from sklearn_mtae._tasks import target_columns
-from sklearn_mtae._validation import safe_indexing
+from sklearn_mtae._tables.checks import safe_indexing
+from sklearn_mtae._tables.classes import observed_labels
+from sklearn_mtae._tables.targets import target_columns
 
 
 class Column(NamedTuple):

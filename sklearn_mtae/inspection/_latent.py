@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
-from sklearn_mtae._tasks import n_dimensions, target_columns
+from sklearn_mtae._tables.targets import n_dimensions, target_columns
 from sklearn_mtae.nn import words
 
 from ._columns import Column, class_name, read_column

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import confusion_matrix, r2_score
 from sklearn.utils import check_scalar
 
-from sklearn_mtae._validation import safe_indexing
+from sklearn_mtae._tables.checks import safe_indexing
 
 from ._columns import Column, as_numbers, as_table, class_name, column_names, read_column, read_columns, to_numbers
 from ._common import PALETTE, check_can, check_features, label_sides, many_axes, note_omitted, pyplot, short

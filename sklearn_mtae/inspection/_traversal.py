@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 
-from sklearn_mtae._data import describe
+from sklearn_mtae._tables.describe import describe
 from sklearn_mtae.nn import words
 
 from ._columns import column_names, to_numbers

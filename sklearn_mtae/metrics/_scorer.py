@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from sklearn_mtae._tasks import check_order, target_columns, task_names, task_position
+from sklearn_mtae._tables.targets import check_order, target_columns, task_names, task_position
 from sklearn_mtae.nn.words import short, suggest
 
-from ._engine import Labels, check_shapes, labels_of, probabilities
+from ._columnwise import Labels, check_shapes, labels_of, probabilities
 from ._scores import METRICS, Metric
 
 

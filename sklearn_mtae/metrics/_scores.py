@@ -7,10 +7,10 @@ from typing import Any, Literal, NamedTuple
 from numpy.typing import ArrayLike
 from sklearn import metrics as complete
 
-from sklearn_mtae._tasks import target_columns
+from sklearn_mtae._tables.targets import target_columns
 from sklearn_mtae.nn.words import short
 
-from ._engine import (
+from ._columnwise import (
     Average,
     accuracy,
     balanced_accuracy,

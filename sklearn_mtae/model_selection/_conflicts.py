@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from torch import Generator, Tensor, nn
 
-from sklearn_mtae._data import Batch, Rows
-from sklearn_mtae._multitask import BaseMultiTaskVAE
-from sklearn_mtae._net import EpochHook, Net
+from sklearn_mtae._engine.net import EpochHook, Net
+from sklearn_mtae._engine.rows import Batch, Rows
+from sklearn_mtae._estimators.multi_task import BaseMultiTaskVAE
 from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.random import draw_from, seeded
 from sklearn_mtae.nn.weightings import task_jacobian

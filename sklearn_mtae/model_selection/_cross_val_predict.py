@@ -15,9 +15,9 @@ from sklearn.utils import check_consistent_length, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_mtae._labels import observed_labels
-from sklearn_mtae._tasks import target_columns, task_names
-from sklearn_mtae._validation import check_method_params, safe_indexing
+from sklearn_mtae._tables.checks import check_method_params, safe_indexing
+from sklearn_mtae._tables.classes import observed_labels
+from sklearn_mtae._tables.targets import target_columns, task_names
 
 from ._split import TaskKFold
 

@@ -12,7 +12,7 @@ from scipy.sparse import csc_array, csr_array
 from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.utils import check_random_state
 
-from sklearn_mtae._tasks import is_missing, target_columns, task_names
+from sklearn_mtae._tables.targets import is_missing, target_columns, task_names
 
 # Rows of each part that are considered for one swap: more find hardly better ones.
 CANDIDATES = 16

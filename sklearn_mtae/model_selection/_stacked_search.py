@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 
-from sklearn_mtae._shared_fits import Recording, recorded
-from sklearn_mtae._tasks import is_missing, target_columns
+from sklearn_mtae._fitting.shared_fits import Recording, recorded
+from sklearn_mtae._tables.targets import is_missing, target_columns
 from sklearn_mtae.nn.quiet import quiet
 
 

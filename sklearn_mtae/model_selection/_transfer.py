@@ -21,16 +21,16 @@ from sklearn.svm import SVC, SVR
 from sklearn.utils import check_consistent_length, check_random_state, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_mtae._autoencoder import AutoencoderTransformer
-from sklearn_mtae._classifier import MultiTaskVAEClassifier
-from sklearn_mtae._columns import UNNAMED
-from sklearn_mtae._labels import find_classes, is_by_class, observed_labels
-from sklearn_mtae._per_task import PerTaskClassifier, PerTaskRegressor
-from sklearn_mtae._regressor import MultiTaskVAERegressor
-from sklearn_mtae._tasks import per_task, target_columns, task_names
-from sklearn_mtae._validation import safe_indexing
+from sklearn_mtae._estimators.autoencoder import AutoencoderTransformer
+from sklearn_mtae._estimators.classifier import MultiTaskVAEClassifier
+from sklearn_mtae._estimators.per_task import PerTaskClassifier, PerTaskRegressor
+from sklearn_mtae._estimators.regressor import MultiTaskVAERegressor
+from sklearn_mtae._tables.checks import safe_indexing
+from sklearn_mtae._tables.classes import find_classes, is_by_class, observed_labels
+from sklearn_mtae._tables.column_likelihoods import UNNAMED
+from sklearn_mtae._tables.targets import per_task, target_columns, task_names
 from sklearn_mtae.metrics import METRICS
-from sklearn_mtae.metrics._engine import Labels
+from sklearn_mtae.metrics._columnwise import Labels
 from sklearn_mtae.metrics._scorer import respond
 from sklearn_mtae.nn.words import short, suggest
 

@@ -1,0 +1,309 @@
+"""Training steps on the CPU: their operations written down once, then repeated from the list.
+
+A step of a small network is some hundred operations of a few microseconds. Most of its time goes into what leads to
+them: Python, `vmap`, which takes each apart, and autograd, which notes what it is to go back through. A list of the
+operations with their tensors needs none of this. It repeats the same kernels on the same numbers, so that its results
+are those of the step to the last bit; and as all tensors are known beforehand, so is which of them can share memory.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import cache, partial
+from inspect import isbuiltin, ismethoddescriptor
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from sklearn_mtae.nn.random import Mode
+
+Step = Callable[[], Any]
+
+OF_NEW_TENSORS = {"dtype", "layout", "device", "pin_memory"}
+"""Arguments of operations that make a tensor; told which tensor to fill, they do not take them."""
+OF_SHAPES = {"ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "new_full"}
+"""Operations that take no more of a tensor than its shape."""
+COPIES = {"clone", "_to_copy"}
+"""Operations that copy a tensor, into another type or not."""
+ARITHMETIC = {"add", "sub", "mul", "div"}
+"""Operations that do the same with a number as with a tensor of it."""
+EMPTY = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
+"""Operations that give memory and no values."""
+
+
+class Operation(NamedTuple):
+    """An operation as it was run."""
+
+    function: Any
+    args: tuple
+    kwargs: dict[str, Any]
+    results: list[Tensor]
+    made: set[int]
+    """Storages of results that are none of the arguments'."""
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """The tensors among the arguments."""
+        return tensors((self.args, self.kwargs))
+
+    @property
+    def written(self) -> list[Tensor]:
+        """The tensors among the arguments that it changes."""
+        schema = self.function._schema.arguments
+        given = {**dict(zip((own.name for own in schema), self.args, strict=False)), **self.kwargs}
+        changed = (own.name for own in schema if own.alias_info is not None and own.alias_info.is_write)
+        return tensors([given.get(name) for name in changed])
+
+    @property
+    def is_view(self) -> bool:
+        """Whether all that it returns lies where its arguments do, which it leaves as they are."""
+        return bool(self.results) and not self.made and not self.written
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether what it makes is made of numbers and shapes alone."""
+        reads = self.inputs and self.function.overloadpacket.__name__ not in OF_SHAPES
+        return bool(self.made) and not reads and torch.Tag.nondeterministic_seeded not in self.function.tags
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> "Operation":
+        """Return the operation on other tensors."""
+        args, kwargs, results = tree_map_only(Tensor, move, (self.args, self.kwargs, self.results))
+        return self._replace(args=args, kwargs=kwargs, results=results)
+
+
+class Tape(Mode):
+    """Write down the operations that are run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[Operation] = []
+        self.seen: dict[int, Tensor] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        self._see(tensors((args, kwargs)))
+        result = func(*args, **kwargs)
+        results = tensors(result)
+        if results and all(tensor.is_meta for tensor in results):
+            return result  # shapes without numbers, which are the same in every step
+        made = {storage(tensor) for tensor in results} - self.seen.keys()
+        self._see(results)
+        self.operations.append(Operation(func, args, kwargs, results, made))
+        return result
+
+    def _see(self, shown: Iterable[Tensor]) -> None:
+        # Kept to the end, so that no two of them lie in one place.
+        for tensor in shown:
+            self.seen.setdefault(storage(tensor), tensor)
+
+
+def record_cpu(step: Step, generator: Generator) -> Step:
+    """Take a step, and return what repeats it.
+
+    Parameters
+    ----------
+    step : callable
+        The step. What it is made of must be the same from step to step: operations, tensors and numbers.
+    generator : Generator
+        Source of its draws, which go on from repetition to repetition as they would from step to step.
+    """
+    with Tape() as tape:
+        step()
+    with torch.no_grad():
+        operations = needed(tape.operations)
+        memory = share_memory(operations)
+        calls = [call(operation.moved(partial(place, memory))) for operation in operations]
+
+    def repeat() -> None:
+        with torch.no_grad():
+            for run in calls:
+                run()
+
+    return repeat
+
+
+def needed(operations: Sequence[Operation]) -> list[Operation]:
+    """Return the operations without those whose results are there already: views, and constants that stay so."""
+    written = {storage(tensor) for operation in operations for tensor in operation.written}
+    return [
+        operation
+        for operation in operations
+        if not (operation.is_view or (operation.is_constant and operation.made.isdisjoint(written)))
+    ]
+
+
+def share_memory(operations: Sequence[Operation]) -> dict[int, Tensor]:
+    """Return memory for what operations make, by the storages that it had.
+
+    Memory is given on after its last use: at once, where an operation can write over its argument. What was used last
+    is likely to be in the processor's cache.
+    """
+    uses = {
+        storage(tensor): at
+        for at, operation in enumerate(operations)
+        for tensor in (*operation.inputs, *operation.results)
+    }
+    made = {key for operation in operations for key in operation.made}
+    memory: dict[int, Tensor] = {}
+    free: list[Tensor] = []
+    for at, operation in enumerate(operations):
+        ending = {storage(tensor) for tensor in (*operation.inputs, *operation.results)} & made
+        ending = {key for key in ending if uses[key] == at}
+        for result in operation.results:
+            key = storage(result)
+            if key in memory or key not in operation.made:
+                continue
+            heir = next((old for old in ending - operation.made if can_replace(operation, old, result)), None)
+            if heir is None:
+                memory[key] = take(free, result.untyped_storage().nbytes())
+            else:
+                memory[key] = memory[heir]
+                ending.remove(heir)
+        free += [memory[key] for key in ending]
+    return memory
+
+
+def can_replace(operation: Operation, old: int, result: Tensor) -> bool:
+    """Return whether an operation may write a result where an argument of it lies."""
+    those = [tensor for tensor in operation.inputs if storage(tensor) == old]
+    return torch.Tag.pointwise in operation.function.tags and all(layout(own) == layout(result) for own in those)
+
+
+def layout(tensor: Tensor) -> tuple:
+    """Return how a tensor lies in its storage."""
+    size = tensor.untyped_storage().nbytes()
+    return tensor.dtype, tensor.shape, tensor.stride(), tensor.storage_offset(), size
+
+
+def take(free: list[Tensor], n_bytes: int) -> Tensor:
+    """Take the smallest memory that suffices out of what is free, the latest of several, or new one."""
+    fitting = [at for at, memory in enumerate(free) if len(memory) >= n_bytes]
+    if not fitting:
+        return torch.empty(-(-n_bytes // 16) * 16, dtype=torch.uint8)  # a whole number of cells of any type
+    return free.pop(min(reversed(fitting), key=lambda at: len(free[at])))
+
+
+def place(memory: dict[int, Tensor], tensor: Tensor) -> Tensor:
+    """Return the tensor that lies in the memory of another one's storage as that does there."""
+    own = memory.get(storage(tensor))
+    if own is None:
+        return tensor
+    return own.view(tensor.dtype).as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
+def call(operation: Operation) -> Step:
+    """Return what runs an operation and leaves its results where they are to lie."""
+    function, args, kwargs, results, made = operation
+    if function.overloadpacket.__name__ in EMPTY:
+        return int  # there is nothing to do
+    if not made:
+        return partial(quickest(function, args, kwargs), *args, **kwargs)
+    if function.overloadpacket.__name__ in COPIES:
+        return partial(results[0].copy_, args[0])
+    in_place = in_place_variant(function)
+    if in_place is not None and lies_alike(args[0], results[0]):
+        return partial(quickest(in_place, args, kwargs), *args, **kwargs)
+    filling, names = filling_variant(of_tensors(function))
+    if len(names) == len(results):
+        taken = {own.name for own in filling._schema.arguments}
+        own = {name: value for name, value in kwargs.items() if name in taken}
+        own |= dict(zip(names, results, strict=True))
+        return partial(quickest(filling, args, own), *args, **own)
+
+    def run() -> None:
+        for result, value in zip(results, tensors(function(*args, **kwargs)), strict=True):
+            result.copy_(value)
+
+    return run
+
+
+def lies_alike(tensor: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors are of the same numbers."""
+    return tensor.data_ptr() == other.data_ptr() and layout(tensor) == layout(other)
+
+
+known_quickest: dict[tuple[Any, tuple[type, ...]], Callable[..., Any]] = {}
+"""What `quickest` has found, by operation and the types of its arguments."""
+
+
+def quickest(function: Any, args: tuple, kwargs: dict[str, Any]) -> Callable[..., Any]:
+    """Return what runs an operation in the least time: the function that torch has in Python for it, where it has one.
+
+    That takes 1.5 microseconds to come to its operation, where an operation that is called by itself takes twice that.
+    """
+    kinds = tuple(type(value) for value in (*args, *kwargs.values()))
+    if (function, kinds) not in known_quickest:
+        name = function.overloadpacket.__name__
+        candidates = (getattr(place, name, None) for place in (torch, Tensor))
+        written_in_c = (own for own in candidates if isbuiltin(own) or ismethoddescriptor(own))
+        same = (own for own in written_in_c if operation_of(own, args, kwargs) is function)
+        known_quickest[function, kinds] = next(same, function._op)
+    return known_quickest[function, kinds]
+
+
+class FirstOperation(Mode):
+    """End with the first operation, before it is run."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise Found(func)
+
+
+class Found(Exception):
+    """Holds an operation."""
+
+
+def operation_of(function: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Return the operation that a function of torch comes to, if it takes these arguments."""
+    try:
+        with suppress(TypeError, RuntimeError), FirstOperation():
+            function(*args, **kwargs)
+    except Found as found:
+        return found.args[0]
+    return None
+
+
+@cache
+def filling_variant(function: Any) -> tuple[Any, list[str]]:
+    """Return the variant of an operation that fills given tensors, and what it calls them: none where there is none."""
+    packet, wanted = function.overloadpacket, arguments(function)
+    for overload in packet.overloads():
+        other = getattr(packet, overload)
+        taken, names = arguments(other), [own.name for own in other._schema.arguments if own.is_out]
+        left_out = wanted.keys() - taken.keys()
+        if names and left_out <= OF_NEW_TENSORS and taken == {n: t for n, t in wanted.items() if n not in left_out}:
+            return other, names
+    return function, []
+
+
+@cache
+def in_place_variant(function: Any) -> Any:
+    """Return the variant of an operation that writes over its first argument; None where there is none."""
+    packet = getattr(torch.ops.aten, function.overloadpacket.__name__ + "_", None)
+    other = getattr(packet, function._overloadname, None)
+    return other if other is not None and arguments(other) == arguments(function) else None
+
+
+@cache
+def of_tensors(function: Any) -> Any:
+    """Return the variant of an operation on a tensor and a number that takes two tensors, which a number can stand for.
+
+    Only that fills a given tensor; the other makes one of its own, and copies it.
+    """
+    name = function.overloadpacket.__name__
+    return function.overloadpacket.Tensor if function._overloadname == "Scalar" and name in ARITHMETIC else function
+
+
+def arguments(function: Any) -> dict[str, str]:
+    """Return the types of the arguments of an operation by their names, without the tensors that it is to fill."""
+    return {own.name: str(own.type) for own in function._schema.arguments if not own.is_out}
+
+
+def tensors(tree: Any) -> list[Tensor]:
+    """Return the tensors in a nest of tuples, lists and dicts."""
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def storage(tensor: Tensor) -> int:
+    """Return what identifies the memory of a tensor."""
+    return tensor.untyped_storage()._cdata

@@ -1,0 +1,195 @@
+"""A long fit that can be taken up after its process has ended: what is written after each epoch."""
+
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from .lock import Lock
+
+MAGIC = b"sklearn_mtae checkpoint 1\n"
+"""What a file begins with; the SHA-256 of the rest follows."""
+N_HEADER = len(MAGIC) + sha256().digest_size
+STOPPING = ("misses_", "best_epoch_", "dynamic_threshold_", "best_model_weights_")
+"""What skorch's `EarlyStopping` remembers."""
+
+
+class Checkpoint:
+    """The file that a training is written to; nobody else uses it meanwhile.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Its place.
+    identify : callable
+        Returns a text that only an equal fit has, with equal data. Not called if the path will not do.
+
+    Raises
+    ------
+    ValueError
+        If it is no path of a file, if another fit uses it, or if what is there is not the whole file of a fit of that
+        identity.
+    """
+
+    def __init__(self, path: str | os.PathLike, identify: Callable[[], str]) -> None:
+        self.path = _check_path(path)
+        self._lock = _own(self.path)
+        try:
+            self.identity = identify()
+            _clear(self.path)
+            self.saved = self._load() if self.path.exists() else None
+        except BaseException:
+            self.release()
+            raise
+        self.seed: int | None = None if self.saved is None else self.saved["seed"]
+        """Seed of the fit."""
+
+    def _load(self) -> dict[str, Any]:
+        """Return what the file holds; its bytes are not looked into before they are known to be those written."""
+        data = self.path.read_bytes()
+        if not data.startswith(MAGIC):
+            raise self._refusal("is empty" if not data else "is none that this version of sklearn_mtae has written")
+        if data[len(MAGIC) : N_HEADER] != sha256(data[N_HEADER:]).digest():
+            raise self._refusal("is damaged: bytes of it are missing or have changed")
+        saved = torch.load(BytesIO(data[N_HEADER:]), map_location="cpu", weights_only=True)
+        if saved["identity"] != self.identity:
+            raise self._refusal("holds another one")
+        return saved
+
+    def _refusal(self, what: str) -> ValueError:
+        return ValueError(
+            f"checkpoint must be the whole file of a fit of the same parameters and data. {str(self.path)!r} {what}: "
+            "delete it, or give each fit a file of its own."
+        )
+
+    def save(self, net: Any) -> None:
+        """Write all that the rest of the training depends on; a process that ends meanwhile leaves the last epoch's.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written. What was written before is still there.
+        """
+        state = {
+            "identity": self.identity,
+            "seed": self.seed,
+            "module": net.module_.state_dict(),
+            "criterion": net.criterion_.state_dict(),
+            "optimizer": net.optimizer_.state_dict(),
+            "order": net.order_.get_state(),
+            "noise": net.noise_.get_state(),
+            "step": net.step_,
+            "best": net.best_,
+            "history": list(net.history),
+            "stopping": [{name: getattr(stop, name) for name in STOPPING} for stop in net.stopping()],
+        }
+        payload = BytesIO()
+        try:
+            torch.save(state, payload)
+            self._replace(MAGIC + sha256(payload.getbuffer()).digest(), payload.getbuffer())
+        except OSError as error:
+            code, reason = error.errno or errno.EIO, error.strerror or str(error)
+            written = "The file of the epoch before is still there." if self.path.exists() else "There is none yet."
+            raise OSError(code, f"checkpoint could not be written: {reason}. {written}", str(self.path)) from error
+
+    def _replace(self, *parts: Any) -> None:
+        """Put a new file in the place of the old one, once all of it is on the disk."""
+        descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".tmp", dir=self.path.parent)
+        try:
+            with open(descriptor, "wb") as file:
+                _write(file, parts)
+            os.replace(name, self.path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+        _flush_folder(self.path.parent)
+
+    def restore(self, net: Any) -> int:
+        """Take a net up where it was saved, if it was; return the number of epochs that are done."""
+        saved, self.saved = self.saved, None
+        if saved is None:
+            return 0
+        net.module_.load_state_dict(saved["module"])
+        net.criterion_.load_state_dict(saved["criterion"])
+        net.optimizer_.load_state_dict(saved["optimizer"])
+        net.order_.set_state(saved["order"])
+        net.noise_.set_state(saved["noise"])
+        net.step_, net.best_ = saved["step"], saved["best"]
+        net.history.extend(saved["history"])
+        for stop, state in zip(net.stopping(), saved["stopping"], strict=True):
+            vars(stop).update(state)
+        return len(saved["history"])
+
+    def remove(self) -> None:
+        """Remove the file: the fit is done."""
+        self.path.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Let others use the file."""
+        self._lock.release()
+
+
+def _check_path(path: str | os.PathLike) -> Path:
+    """Return a path at which a file can be."""
+    given = os.fsdecode(path)
+    place = Path(given)
+    if not given or "\0" in given or place.is_dir():
+        raise ValueError(f"checkpoint must be the path of a file. Got {given!r}{', a folder' * bool(given)}.")
+    if not place.parent.is_dir():
+        raise ValueError(
+            f"checkpoint must lie in a folder that is there. Got {given!r}; create {str(place.parent)!r} first."
+        )
+    if place.exists() and not place.is_file():
+        raise ValueError(f"checkpoint must be the path of a file. Got {given!r}, a device or the like.")
+    return place.absolute()  # a callback may go to another folder
+
+
+def _own(path: Path) -> Lock:
+    """Return the ownership of a path."""
+    try:
+        lock = Lock.take(path.with_name(f".{path.name}.lock"))
+    except OSError as error:
+        raise ValueError(
+            f"checkpoint must lie in a folder that can be written to. {str(path)!r} does not: {error.strerror}."
+        ) from error
+    if lock is None:
+        raise ValueError(
+            f"checkpoint must be used by one fit at a time. Another one is writing to {str(path)!r}: each fit needs a "
+            "file of its own. In a search, leave checkpoint out, or fit the candidates one after the other."
+        )
+    return lock
+
+
+def _clear(path: Path) -> None:
+    """Remove what a process left that was killed while it wrote; its name is one of `tempfile`'s."""
+    left = re.compile(re.escape(f".{path.name}.") + r"[a-z0-9_]{8}\.tmp")
+    for other in path.parent.iterdir():
+        if left.fullmatch(other.name):
+            other.unlink(missing_ok=True)
+
+
+def _write(file: BinaryIO, parts: tuple) -> None:
+    """Write to the disk, not only to the system's memory."""
+    for part in parts:
+        file.write(part)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Have the file's new name on the disk too, where the system can do that."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

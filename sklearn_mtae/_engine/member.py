@@ -1,0 +1,169 @@
+"""One model to train, with all that its training is made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_mtae.nn.loss import Loss
+from sklearn_mtae.nn.models import Autoencoder
+
+from .captured_step import compares_rows, parts_of
+from .contents import computation, digest, named_tensors, tensor_bytes
+from .optimizer import State
+from .rows import Rows
+from .stack import Pair
+from .state import dump
+
+OUTCOME = ("history", "kept", "error", "finished", "interrupted", "optimizer_state")
+"""Attributes of a member that its training in a stack changes, beside its modules."""
+SCALED = ("beta", "reconstruction_weight", "penalty_weight")
+"""Attributes of a loss of which a stack gives each model its own."""
+DRAWING = ("generator",)
+"""Attributes of a model's modules that a training sets."""
+
+
+@dataclass
+class Member:
+    """One model to train: all that its training is made of.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        The model, which is trained in place.
+    loss : Loss
+        Its loss.
+    train, valid : Rows
+        The rows to train on and those held out, if any.
+    batch_size : int
+        Rows per batch at most.
+    n_epochs : int
+        Epochs at most.
+    seeds : tuple of int
+        Seeds of the order of the rows, of the draws while training and of those while validating.
+    learning_rate, alpha : float
+        Step size of the optimiser and weight decay of the hidden layers.
+    patience, tol : int, float
+        Epochs without an improvement of the held-out loss by `tol` after which the training stops.
+    scheduled : bool
+        Whether schedules run over this fit; where not, they stand at their end.
+    optimizer_state : State
+        Where the optimiser was left, or nothing; afterwards, where it is left.
+    held_out : ndarray of int
+        Index of the rows that the model is not trained on.
+    keep_at : sequence of int
+        Epochs after which what the model has become is remembered.
+    """
+
+    model: Autoencoder
+    loss: Loss
+    train: Rows
+    valid: Rows | None
+    batch_size: int
+    n_epochs: int
+    seeds: tuple[int, int, int]
+    learning_rate: float
+    alpha: float
+    patience: int
+    tol: float
+    scheduled: bool = True
+    optimizer_state: State = field(default_factory=dict)
+    held_out: NDArray = field(default_factory=lambda: np.empty(0, dtype=int))
+    keep_at: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        self.pair = Pair(self.model, self.loss)
+        self.history: list[dict[str, Any]] = []
+        """A row for each epoch run: "train_loss", "train_terms", "valid_loss", "task_weights"."""
+        self.kept: dict[int, dict[str, NDArray]] = {}
+        """The model's states after the epochs of `keep_at`."""
+        self.error: Exception | None = None
+        """What ended the training before its end, if anything did."""
+        self.finished = False
+        """Whether the model has been trained, to its end unless it was interrupted."""
+        self.interrupted = False
+        """Whether the user interrupted its training."""
+
+    @property
+    def n_batches(self) -> int:
+        """Steps per epoch."""
+        return -(-len(self.train) // self.batch_size)
+
+    def outcome(self) -> dict[str, Any]:
+        """Return what its training has made of it; before that, what it starts from."""
+        return {name: getattr(self, name) for name in OUTCOME} | {"weights": self.pair.state_dict()}
+
+    def take(self, outcome: dict[str, Any]) -> None:
+        """Become what the training of a copy has made of that, or what it was before its own."""
+        self.pair.load_state_dict(outcome["weights"])
+        for name in OUTCOME:
+            setattr(self, name, outcome[name])
+
+    def keep(self, epoch: int) -> None:
+        """Remember the model as it is after an epoch."""
+        self.pair.constrain()
+        self.kept[epoch] = dump(self.model)
+
+    def drop_part(self) -> None:
+        """Forget the last epoch where it has been trained and not validated."""
+        if self.history and self.valid is not None and "valid_loss" not in self.history[-1]:
+            del self.history[-1]
+
+    def check_weights(self) -> None:
+        """Note an error where the last step, which no loss follows, has led to weights that are not finite."""
+        if self.error is None and not all(bool(weights.isfinite().all()) for weights in self.model.parameters()):
+            self.error = ValueError(
+                f"The weights must stay finite. After epoch {len(self.history)} they are not. Lower learning_rate_init "
+                f"(now {self.learning_rate:g}) or alpha (now {self.alpha:g}), or look for extreme values in the data."
+            )
+
+    def obstacle(self) -> str | None:
+        """Return why it cannot be trained in a stack, if it cannot."""
+        parts = [self.model, self.loss.objective, *self.loss.modules(), *self.model.modules()]
+        refusing = [part for part in parts if not getattr(part, "stackable", True)]
+        if refusing:
+            return f"{type(refusing[0]).__name__} does not stack"
+        if self.train.streamed:
+            return "the rows lie in a file too large to be read in any order"
+        hooked = [part for part in self.pair.modules() if part._backward_hooks or part._backward_pre_hooks]
+        hooked += [value for _, value in named_tensors(self.pair) if value._backward_hooks]  # type: ignore[attr-defined]
+        if hooked:
+            return f"{type(hooked[0]).__name__} has hooks on its gradients, which do not stack"
+        running = [part for part in self.model.modules() if getattr(part, "running_mean", None) is not None]
+        if running:
+            return f"{type(running[0]).__name__} keeps running statistics, which do not stack; use LayerNorm"
+        return None
+
+    def kind(self) -> tuple:
+        """Return what members of one stack have in common."""
+        rows = [rows for rows in (self.train, self.valid) if rows is not None]
+        data = tuple(
+            (r.x.shape[1], r.complete, None if r.y is None else r.y.shape[1], r.weight is None, r.label_weight is None)
+            for r in rows
+        )
+        # What compares the rows of a batch with each other wants no padding.
+        sizes = [len(r) for r in rows] if any(map(compares_rows, parts_of([self.model, self.loss]))) else ()
+        apart = {"loss": SCALED, **{f"model.{name}".rstrip("."): DRAWING for name, _ in self.model.named_modules()}}
+        own = (self.train.dtype, self.train.device, self.n_batches, self.batch_size)
+        return (computation(self.pair, apart), data, *own, *sizes)
+
+    def rank(self) -> tuple:
+        """Return what members of one kind may be ordered by, whatever the order is that they come in."""
+        numbers = self.learning_rate, self.alpha, self.n_epochs, self.patience, self.tol, self.seeds
+        scales = tuple(self.loss.scales(progress) for progress in (0.0, 0.5, 1.0))
+        return *numbers, scales, b"".join(digest(tensor_bytes(value)) for _, value in named_tensors(self.pair))
+
+    def n_cells(self) -> int:
+        """Return the cells of its widest layer, or of its rows, over a batch."""
+        layers = [parameter.shape[:-1].numel() for parameter in self.model.parameters() if parameter.dim() > 1]
+        return max(self.train.x.shape[1], *layers) * min(self.batch_size, len(self.train))
+
+    def n_bytes(self) -> int:
+        """Return about how much memory its training takes: parameters, what the optimiser keeps, and activations."""
+        parameters = list(self.model.parameters())
+        width = sum(p.shape[0] for p in parameters if p.dim()) + 2 * self.train.x.shape[1]
+        cells = 6 * sum(p.numel() for p in parameters) + 4 * width * min(self.batch_size, len(self.train))
+        resident = 0 if self.train.resident is None else self.train.resident.x.numel()
+        return parameters[0].element_size() * (cells + resident)

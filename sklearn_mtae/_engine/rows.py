@@ -1,0 +1,161 @@
+"""The rows of a fit: read where they lie, standardised, and sent to the device.
+
+Nothing here reads an array whole. Rows are gathered block by block from wherever they lie (memory, a memmap, a device)
+and standardised by units in float64.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from torch import Tensor
+
+from sklearn_mtae._tables.blocks import BLOCK_CELLS, block_rows, blocks, dense
+from sklearn_mtae._tables.coded_rows import Coded
+from sklearn_mtae._tables.row_index import AllRows, is_mapped
+from sklearn_mtae.nn.models import Standardizer
+
+STREAMED_BYTES = 2**28
+"""Bytes of a memory-mapped array above which its rows are shuffled in blocks: 256 MiB."""
+
+
+class Batch(NamedTuple):
+    """Rows on their way through a model."""
+
+    x: Tensor
+    """Standardised features, shape (n_rows, n_features), NaN where missing."""
+    y: Tensor | None
+    """Standardised targets, shape (n_rows, n_tasks), NaN where missing."""
+    weight: Tensor | None
+    """Weights of the rows, shape (n_rows,)."""
+    label_weight: Tensor | None
+    """Weights of the labels, shape (n_rows, n_tasks)."""
+    complete: tuple[bool, bool]
+    """Whether it is known that no cell of `x`, and none of `y`, is missing."""
+    counts: Tensor | None = None
+    """Rows that count of each model of a stack, where they are not the same; then the tensors have the models along a
+    first axis."""
+
+    @property
+    def n_rows(self) -> int | Tensor:
+        """Number of rows, of each model where they differ."""
+        return self.x.shape[-2] if self.counts is None else self.counts
+
+    def each(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        """Return the batch with a function applied to each of its tensors."""
+        tensors = (self.x, self.y, self.weight, self.label_weight)
+        x, y, weight, label_weight = (None if part is None else function(part) for part in tensors)
+        assert x is not None
+        return Batch(x, y, weight, label_weight, self.complete, self.counts)
+
+
+@dataclass
+class Rows:
+    """The rows of one fit, as a data set: arrays that are never copied whole, and which of their rows take part.
+
+    Parameters
+    ----------
+    x : ndarray, CSR array or Coded of shape (n, n_features)
+        Features.
+    units : Standardizer
+        Their location and scale.
+    index : ndarray of int or AllRows
+        The rows that take part.
+    complete : tuple of bool
+        Whether no cell of `x`, and none of `y`, is missing.
+    y : ndarray of shape (n, n_tasks) or None
+        Targets.
+    y_units : Standardizer or None
+        Their location and scale.
+    weight : ndarray of shape (n,) or None
+        Weights of rows.
+    label_weight : ndarray of shape (n, n_tasks) or None
+        Weights of labels.
+    device : torch.device
+        Where batches go.
+    dtype : torch.dtype
+        Precision of the batches.
+    """
+
+    x: NDArray
+    units: Standardizer
+    index: NDArray | AllRows
+    complete: tuple[bool, bool]
+    y: NDArray | None
+    y_units: Standardizer | None
+    weight: NDArray | None
+    label_weight: NDArray | None
+    device: torch.device
+    dtype: torch.dtype
+
+    def __post_init__(self) -> None:
+        if self.streamed and isinstance(self.index, np.ndarray):
+            self.index = np.sort(self.index)  # positions that follow each other are then rows that do
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the rows lie in a file too large to be read in any order, or to be put on a GPU."""
+        return any(is_mapped(part) and part.nbytes > STREAMED_BYTES for part in self._parts)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row in a buffer: features, targets, and its position."""
+        return 8 + sum(part.shape[1] * part.dtype.itemsize for part in self._parts)
+
+    @property
+    def _parts(self) -> list[NDArray]:
+        return [self.x] if self.y is None else [self.x, self.y]
+
+    def gather(self, positions: NDArray) -> "Rows":
+        """Return rows by their positions in `index`, copied into memory as they are."""
+        index = self.index[positions]
+        y, weight, label_weight = (
+            None if part is None else part[index] for part in (self.y, self.weight, self.label_weight)
+        )
+        index_of_copies = AllRows(len(index))
+        return replace(self, x=self.x[index], y=y, weight=weight, label_weight=label_weight, index=index_of_copies)
+
+    @cached_property
+    def resident(self) -> Batch | None:
+        """All rows, standardised, where they are kept: on a GPU, and of a small table. None if they are not."""
+        # Sparse rows are made dense batch by batch, wherever the batches go; so are categories, but for small tables.
+        small = len(self.index) * self.x.shape[1] <= BLOCK_CELLS
+        wide = isinstance(self.x, Coded) and self.x.nbytes > STREAMED_BYTES
+        on_host = issparse(self.x) or wide or self.streamed or (self.device.type == "cpu" and not small)
+        return None if on_host else self._read(self.index[np.arange(len(self))])
+
+    def take(self, positions: Tensor) -> Batch:
+        """Return rows by their positions in `index`."""
+        if self.resident is None:
+            return self._read(self.index[positions.numpy()])
+        chosen = positions.to(self.device)
+        return self.resident.each(lambda part: part[chosen])
+
+    def _read(self, index: NDArray) -> Batch:
+        """Gather rows on the host, standardise them and send them to the device."""
+        return Batch(
+            self._standardize(self.x, index, self.units),
+            None if self.y is None or self.y_units is None else self._standardize(self.y, index, self.y_units),
+            None if self.weight is None else self._send(self.weight[index]),
+            None if self.label_weight is None else self._send(self.label_weight[index]),
+            self.complete,
+        )
+
+    def _standardize(self, array: NDArray, index: NDArray, units: Standardizer) -> Tensor:
+        size = block_rows(array.shape[1])
+        parts = [
+            self._send(units(torch.from_numpy(dense(array[index[rows]])), self.dtype))
+            for rows in blocks(len(index), size)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _send(self, values: NDArray | Tensor) -> Tensor:
+        return torch.as_tensor(values, dtype=self.dtype).to(self.device)

@@ -1,0 +1,545 @@
+"""The multi-task VAE for classes."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags, check_consistent_length
+from torch import Tensor
+
+from sklearn_mtae._tables.classes import class_weights, decode, encode, find_classes, warn_of_one_class
+from sklearn_mtae._tables.targets import n_dimensions, target_columns, task_names
+from sklearn_mtae.metrics import accuracy_score
+from sklearn_mtae.nn.likelihoods import Categorical, Likelihood
+from sklearn_mtae.nn.models import MultiTaskVAE
+from sklearn_mtae.nn.words import short
+
+from .multi_task import BaseMultiTaskVAE
+
+
+class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
+    """Classify rows for several tasks through one latent space that they share (SC-VAE).
+
+    One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own gives
+    the class probabilities of each task. Trained are all together, in nats per row:
+
+    `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
+    penalty + similarity + consistency`
+
+    where `task_t` is the cross-entropy, the mean of minus log p(y_t given z) over the labels of task t, so that a task
+    weighs alike whether it has few labels or many; distortion and rate are averaged over all rows, and a row without
+    any label still trains the encoder. Labels are numbers or strings, a task's own kind each; a missing one is NaN,
+    None or pandas.NA. For cross-validation see :class:`~sklearn_mtae.model_selection.TaskKFold` and
+    :func:`~sklearn_mtae.model_selection.cross_val_predict`: scikit-learn's own take a missing label for a class.
+
+    Parameters
+    ----------
+    n_components : int, default=16
+        Number of components of the code.
+    hidden_layer_sizes : array-like of int, default=(512,)
+        Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
+    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
+        Activation after each hidden layer.
+    dropout : float, default=0.0
+        Probability that a hidden unit is dropped while training.
+    layer_norm : bool, default=False
+        Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
+    architecture : {"mlp", "resnet", "conv", "conv1d", "linear_decoder"} or callable, default="mlp"
+        Multi-layer perceptrons, with residual connections, or convolutions; "linear_decoder" decodes by one linear
+        layer, whose weights are `components_` (Svensson et al. 2020, doi 10.1093/bioinformatics/btaa169); or a factory
+        that takes `n_features, n_code, n_components, n_outputs` by name and returns two torch modules: an encoder from
+        `n_features` to `n_code` columns and a decoder from `n_components` to `n_outputs` columns. The four parameters
+        above shape the named ones only; of convolutions, the layers between these and the code.
+    image_shape : tuple of int or None, default=None
+        Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
+        `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
+    likelihood : str, callable, dict or list, default="gaussian"
+        Distribution of a column, given the code: "gaussian" learns a variance per column, "squared_error" fixes the
+        standard deviation at the column's unit (see `scaling`); "student_t" and "laplace" forgive outliers,
+        "log_normal" takes positive values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and
+        "negative_binomial" counts; "multinomial" takes rows of counts or weights, as of words, and "categorical" the
+        indicator columns of one category. One for all columns, a dict by column name (by position, where X has no
+        names; "gaussian" for those left out) or a list; or a factory that takes the number of columns. A "categorical"
+        column of its own holds the categories, which are expanded inside; so are a DataFrame's columns of strings or
+        categories.
+    max_categories : int or None, default=256
+        Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
+        one each, and all others share the last; a warning names the category. What is drawn, predicted or filled still
+        is a level: those that share a column come up in proportion to how often `fit` saw them. None gives each level a
+        column.
+    handle_unknown : {"missing", "error"}, default="missing"
+        What a level is that `fit` has not seen: a missing cell, with a warning that names column and level, or an
+        error.
+    posterior : {"normal", "flow"} or callable, default="normal"
+        Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
+        arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
+    prior : {"normal", "mixture", "vamp", "flow"} or callable, default="normal"
+        p(z): standard normal; a mixture of ten normals; a mixture of the posteriors of fifty learned rows (VampPrior,
+        Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory that takes the number of
+        components and the number of columns of the encoder's input.
+    sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"
+        What the tasks share beyond the code: nothing; experts that each task mixes by a gate of its own (Ma et al.
+        2018, doi 10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv
+        1604.03539); or less: each task has 4 components of its own beside the code, from a small encoder of its own.
+        Or a factory such as `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
+    head_hidden_layer_sizes : array-like of int, default=(16,)
+        Widths of the hidden layers of each task's own decoder.
+    objective : {"elbo", "iwae", "beta_tc", "mmd"} or callable, default="elbo"
+        What is maximised: the evidence lower bound; the tighter one of five weighted draws (Burda et al. 2016, arXiv
+        1509.00519); the bound with more weight on the components' dependence (Chen et al. 2018, arXiv 1802.04942); or
+        with the distance of all codes from the prior (InfoVAE, arXiv 1706.02262). Other settings by
+        `sklearn_mtae.nn.objectives.IWAE(n_draws=50)` and its like; or a function from the model's output to named
+        terms, one value per row.
+    beta : float, {"auto", "linear", "cyclic"} or callable, default="auto"
+        Weight of the rate (Higgins et al. 2017): the more, the more components fall out of use. "auto" is the weight of
+        the distortion.
+        "linear" raises it from 0 to that weight over the first half of the training, "cyclic" four times in a row (Fu
+        et al. 2019, arXiv 1903.10145), which helps where components fall out of use (Bowman et al. 2016, arXiv
+        1511.06349); a function takes the part of the training that is done and returns the weight.
+    free_bits : float, default=0.0
+        Nats of a component's rate, averaged over the batch, that are not pressed down any further (Kingma et al. 2016,
+        arXiv 1606.04934): keeps components in use. For the objectives "elbo" and "mmd".
+    reconstruction_weight : float or "auto", default="auto"
+        Weight of the distortion, a sum over features. "auto" is `0.05 * n_tasks / n_features`: features and rate have a
+        20th of the tasks' say, as it is the labels that are asked for. More of it helps where labels are few and
+        features depend on each other. 1, with `beta=1`, is the evidence lower bound of features and labels together,
+        where no label is missing.
+    task_weighting : str, array-like of shape (n_tasks,), dict, Aggregator or callable, default="equal"
+        How the losses of the tasks, each a mean over the task's labels, become one: "equal" adds them; weights by
+        position or in a dict by name; weights that are learned, "uncertainty" (Kendall et al. 2018, arXiv 1705.07115),
+        "dwa" (Liu et al. 2019, arXiv 1803.10704) or "famo" (Liu et al. 2023, arXiv 2306.03792); or a combination of the
+        tasks' gradients with respect to what they share, by torchjd: "pcgrad", "upgrad", "cagrad", "nash_mtl",
+        "imtl_g", "mgda", "aligned_mtl", "dual_proj", "config", "grad_drop" or an instance of
+        `torchjd.aggregation.Aggregator`.
+    task_similarity : array-like of shape (n_tasks, n_tasks) or None, default=None
+        How alike tasks are known to be, symmetric and >= 0: adds half of it times the squared distance of two heads to
+        the loss, for each pair (Evgeniou et al. 2005). A data frame's rows and columns are found by the tasks' names.
+    consistency : float, default=0.0
+        Weight of the disagreement between two predictions of a row, by two draws of corruption, dropout and code
+        (Laine and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no label: where few rows have
+        one, the others teach what predictions must not depend on. A step then takes about twice as long. Works best
+        with a `corruption` that leaves labels true.
+    class_weight : "balanced", dict, list or None, default=None
+        Weights of the classes: "balanced" weighs them inversely to their labels; a dict by class; a list with one of
+        these per task, or a dict of them by the tasks' names. A task's weights average 1 over its labels, so that it
+        keeps its say beside the others.
+    encoder : fitted estimator of this package or None, default=None
+        An autoencoder whose encoder is the start of this one, followed by a linear map to the posterior; the features
+        then keep the units that they have there, and `hidden_layer_sizes` shapes the decoder alone. In a grid search,
+        wrap it in :class:`sklearn.frozen.FrozenEstimator`.
+    freeze_encoder : bool, default=False
+        Whether that encoder stays as it is; the linear map is trained in any case.
+    embedding : {"piecewise_linear", "softened"}, callable or None, default=None
+        What the encoder sees of the columns: beside each column where its value lies between 16 of its quantiles
+        (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump; the columns with outliers drawn in
+        to within 10 units; or the columns as they are. Or a factory that takes the number of columns.
+    n_estimators : int, default=1
+        Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
+        out one of `1 / validation_fraction` folds, by which it stops where `early_stopping` is set, so that each row
+        trains most of them. Codes, and what is made of them (`transform`, `sample`, `impute`, `score_samples`,
+        `diagnose`), are those of the first: the latent spaces of several models cannot be averaged.
+    scaling : {"auto", "standard", "bounded"}, default="auto"
+        Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
+        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
+        "bounded" for a network, which draws the outliers of the features in. Columns of the "bernoulli" likelihood stay
+        as they are.
+    corruption : {"gaussian", "masking"}, callable or None, default=None
+        What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
+        0.3 units (see `scaling`), or three cells in ten taken away; another strength by
+        `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
+    penalty : {"sparse", "contractive", "ridge"}, callable or None, default=None
+        Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
+        code's squared norm (Ghosh et al. 2020, arXiv 1903.12436).
+    penalty_weight : float, default=0.1
+        Weight of the penalty.
+    alpha : float, default=3.0
+        Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
+        weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
+    batch_size : int, "auto" or None, default="auto"
+        Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
+        least 16 and at most 200; None takes all rows.
+    learning_rate_init : float, default=1e-3
+        Step size of the optimiser.
+    max_iter : int, default=100
+        Number of epochs.
+    early_stopping : bool, default=False
+        Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
+    validation_fraction : float, default=0.1
+        Part of the rows to hold out for early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without an improvement by `tol` after which early stopping stops.
+    tol : float, default=1e-4
+        Least improvement of the held-out loss, in nats per row.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    dtype : {"float32", "float64", "bfloat16"}, default="float32"
+        Precision of the training; "bfloat16" is that of products alone, weights and losses stay float32. Inference has
+        the precision of its input.
+    device : str, default="auto"
+        Torch device; "auto" takes CUDA, then MPS, then the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of the rows and all draws.
+    verbose : bool or int, default=False
+        Whether to print a line per epoch.
+    checkpoint : str, PathLike or None, default=None
+        File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
+        with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
+        what callbacks of your own remember starts anew, and so does the optimiser of `task_weighting="famo"`. X, y,
+        weights and parameters are compared by their contents, all but `checkpoint`, `device`, `verbose` and the
+        callbacks of `net_params`. Any other file there is an error. One fit at a time uses a file.
+    net_params : dict or None, default=None
+        Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
+        is not here), `optimizer`, `optimizer__betas`, `compile`, ...
+
+    Attributes
+    ----------
+    n_iter_ : int
+        Number of epochs run.
+    loss_curve_ : list of float
+        Loss of each epoch, in nats per row of standardised values.
+    term_curves_ : dict of str to list of float
+        Each term of the loss by epoch, before its weight: "distortion", "rate", "penalty", "similarity" and
+        "task:<name>" for each task.
+    validation_scores_ : list of float
+        Minus the held-out loss by epoch, with early stopping.
+    net_ : skorch.NeuralNet
+        The skorch net.
+    module_ : torch.nn.Module
+        The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
+    components_ : ndarray of shape (n_components, n_columns)
+        Loadings, where the decoder is linear: by how much each column's mean moves per unit of a component, in X's own
+        units, or on the scale of the likelihood's link.
+    relevance_ : ndarray of shape (n_components,)
+        Share of each component in what all explain of the columns, where the decoder is linear.
+    column_names_ : ndarray of shape (n_columns,)
+        Names of the columns of `components_`: those of X, a category one for each level.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had names.
+    task_weights_ : ndarray of shape (`n_iter_`, n_tasks)
+        Weights of the tasks in each epoch; NaN with an aggregator that has none.
+    classes_ : ndarray of shape (n_classes,) or list of such arrays
+        Classes, sorted; a list with those of each task where y had two dimensions.
+    task_names_ : list of str
+        Names of the tasks: those of a data frame's columns or of a series, otherwise "y0", "y1", ...
+
+    See Also
+    --------
+    MultiTaskVAERegressor : The same model for targets that are numbers.
+    sklearn.multioutput.MultiOutputClassifier : One model per task, sharing nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_mtae import MultiTaskVAEClassifier
+    >>> X, kind = load_iris(return_X_y=True)
+    >>> Y = np.column_stack([np.array(["setosa", "versicolor", "virginica"], dtype=object)[kind], kind == 0])
+    >>> Y[::2, 0] = None  # every other label of the first task is missing
+    >>> model = MultiTaskVAEClassifier(n_components=2, random_state=0).fit(X, Y)
+    >>> model.predict(X[:1])
+    array([['setosa', True]], dtype=object)
+    >>> [probabilities.shape for probabilities in model.predict_proba(X)]
+    [(150, 3), (150, 2)]
+    """
+
+    _parameter_constraints: dict = {
+        **BaseMultiTaskVAE._parameter_constraints,
+        "class_weight": [dict, list, tuple, str, None],
+    }
+    classes_: NDArray | list[NDArray]
+
+    def __init__(
+        self,
+        n_components=16,
+        *,
+        hidden_layer_sizes=(512,),
+        activation="relu",
+        dropout=0.0,
+        layer_norm=False,
+        architecture="mlp",
+        image_shape=None,
+        likelihood="gaussian",
+        max_categories=256,
+        handle_unknown="missing",
+        posterior="normal",
+        prior="normal",
+        sharing="hard",
+        head_hidden_layer_sizes=(16,),
+        objective="elbo",
+        beta="auto",
+        free_bits=0.0,
+        reconstruction_weight="auto",
+        task_weighting="equal",
+        task_similarity=None,
+        consistency=0.0,
+        class_weight=None,
+        encoder=None,
+        freeze_encoder=False,
+        embedding=None,
+        n_estimators=1,
+        scaling="auto",
+        corruption=None,
+        penalty=None,
+        penalty_weight=0.1,
+        alpha=3.0,
+        batch_size="auto",
+        learning_rate_init=1e-3,
+        max_iter=100,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        dtype="float32",
+        device="auto",
+        random_state=None,
+        verbose=False,
+        checkpoint=None,
+        net_params=None,
+    ):
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.layer_norm = layer_norm
+        self.architecture = architecture
+        self.image_shape = image_shape
+        self.likelihood = likelihood
+        self.max_categories = max_categories
+        self.handle_unknown = handle_unknown
+        self.posterior = posterior
+        self.prior = prior
+        self.sharing = sharing
+        self.head_hidden_layer_sizes = head_hidden_layer_sizes
+        self.objective = objective
+        self.beta = beta
+        self.free_bits = free_bits
+        self.reconstruction_weight = reconstruction_weight
+        self.task_weighting = task_weighting
+        self.task_similarity = task_similarity
+        self.consistency = consistency
+        self.class_weight = class_weight
+        self.encoder = encoder
+        self.freeze_encoder = freeze_encoder
+        self.embedding = embedding
+        self.n_estimators = n_estimators
+        self.scaling = scaling
+        self.corruption = corruption
+        self.penalty = penalty
+        self.penalty_weight = penalty_weight
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.checkpoint = checkpoint
+        self.net_params = net_params
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, classes: Any = None) -> Self:
+        """Learn the classes and the columns' units, and train the network.
+
+        A task whose labels are all of one class does not hinder the others: that class is predicted for every row, with
+        probability 1, and a warning names the task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Labels; NaN, None or pandas.NA where one is missing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows, or of the labels alone: distortion and rate then weigh all rows alike.
+        classes : array-like of shape (n_classes,), list of array-like, or None, default=None
+            All classes that there are, one array for each task where y has two dimensions; by default, those of the
+            labels. A class without a label has an output too, which is trained to be improbable.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, a shape or a value is not admissible, if a task has no label, or if the loss does not stay
+            finite.
+        ImportError
+            If `task_weighting` needs torchjd, which is not installed.
+        """
+        return self._fit_classes(X, y, sample_weight, classes, partial=False)
+
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, classes: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Train for one epoch on a part of the data.
+
+        The first call learns location and scale of the columns and the levels of categories, and needs a label of each
+        task. A level that it does not have is unknown in later parts: a missing cell, with a warning (see
+        `handle_unknown`). Schedules stand at their end, and no row is held out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Part of the rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Their labels; NaN, None or pandas.NA where one is missing.
+        classes : array-like of shape (n_classes,), list of array-like, or None, default=None
+            All classes that there will be, one array for each task where y has two dimensions; by default, those of
+            the first part. A later call may leave them out or repeat them.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows or of the labels.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        return self._fit_classes(X, y, sample_weight, classes, partial=True)
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Predict the class of each task: the most probable one at the posterior mean.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Classes; objects where the tasks' labels are of different types.
+        """
+        return self._as_targets(self._log_probabilities(X).argmax(-1))
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
+        """Predict the logarithms of the class probabilities at the posterior mean.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or list of such arrays
+            Log-probabilities in the order of `classes_`; a list with those of each task where y had two dimensions.
+        """
+        logs = self._log_probabilities(X)
+        columns = [logs[:, task, : len(classes)] for task, classes in enumerate(self._classes())]
+        return columns[0] if self._y_ndim == 1 else columns
+
+    def predict_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
+        """Predict the class probabilities at the posterior mean.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or list of such arrays
+            Probabilities in the order of `classes_`; a list with those of each task where y had two dimensions.
+        """
+        logs = self.predict_log_proba(X)
+        return [np.exp(column) for column in logs] if isinstance(logs, list) else np.exp(logs)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean over tasks of the accuracy, missing labels left out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Labels; NaN, None or pandas.NA where one is missing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows or of the labels.
+
+        Returns
+        -------
+        float
+            Mean over the tasks with a label; a warning names the others.
+        """
+        prediction = self.predict(X)
+        return accuracy_score(self._named(y), prediction, sample_weight=sample_weight)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _fit_classes(self, X: Any, y: Any, sample_weight: Any, classes: Any, partial: bool) -> Self:
+        """Fit with classes that are given, or with those of the labels."""
+        first = not (partial and self.__sklearn_is_fitted__())
+        self._given_classes = classes
+        try:
+            self._fit(X, y, sample_weight, partial=partial)
+        finally:
+            del self._given_classes
+        if first:
+            warn_of_one_class(self._classes(), self.task_names_)
+        return self
+
+    def _classes(self) -> list[NDArray]:
+        """Return the classes of each task."""
+        return self.classes_ if isinstance(self.classes_, list) else [self.classes_]
+
+    def _as_targets(self, columns: NDArray) -> NDArray:
+        return super()._as_targets(decode(columns.astype(int), self._classes()))
+
+    def _log_probabilities(self, X: ArrayLike) -> NDArray:
+        """Return log-probabilities of shape (n_rows, n_tasks, most classes of a task)."""
+        x = self._check_rows(X)
+        # Minus infinity is that of classes that other tasks have.
+        logs = self._each_member(
+            lambda module, x: module.predict_log_proba(module.encode(module.fill(x))), x, open_below=True
+        )
+        return logs[0] if len(logs) == 1 else _log_mean(logs)
+
+    def _task_outputs(self, module: MultiTaskVAE, z: Tensor) -> Tensor:
+        return module.predict_log_proba(z).exp()
+
+    def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
+        columns, names = target_columns(y), task_names(y)
+        check_consistent_length(x, columns[0])
+        given = self._given_classes
+        if not reset:
+            self._check_names(y, names)
+        if reset or given is not None:
+            classes = find_classes(columns, names, given, n_dimensions(y))
+            if not reset and not all(map(np.array_equal, classes, self._classes())):
+                own = [own.tolist() for own in self._classes()]
+                raise ValueError(f"classes must be those of the first call, {short(own)}. Got {short(given)} instead.")
+            self.classes_ = classes[0] if n_dimensions(y) == 1 else classes
+        return encode(columns, self._classes(), names), names
+
+    def _check_label_weights(self, targets: NDArray, weight: NDArray | None) -> NDArray | None:
+        label_weight = super()._check_label_weights(targets, weight)
+        if self.class_weight is None:
+            return label_weight
+        weights = class_weights(self.class_weight, targets, self._classes(), self.task_names_, weight)
+        return weights if label_weight is None else weights * label_weight
+
+    def _make_task_likelihood(self) -> Likelihood:
+        classes = self._classes()
+        return Categorical(len(classes), [len(own) for own in classes])
+
+
+def _log_mean(logs: NDArray) -> NDArray:
+    """Return the log of the mean probability over the first axis, 0 where all are certain."""
+    top = logs.max(axis=0)
+    shift = np.where(np.isfinite(top), top, 0.0).astype(logs.dtype)  # a class that a task lacks is impossible to all
+    with np.errstate(divide="ignore"):
+        return np.log(np.exp(logs - shift).mean(axis=0)) + shift

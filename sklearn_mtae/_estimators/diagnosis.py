@@ -1,0 +1,360 @@
+"""What can go wrong in a variational model without an error: unused components, floors, codes off the prior."""
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil, log
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from sklearn_mtae._engine.state import Cache
+from sklearn_mtae._fitting.data import Data
+from sklearn_mtae._tables.describe import describe
+from sklearn_mtae._tables.row_index import evenly
+from sklearn_mtae.nn.likelihoods import Likelihood, LocationScale
+from sklearn_mtae.nn.models import VAE, MultiTaskVAE
+from sklearn_mtae.nn.posteriors import quasi_normal
+from sklearn_mtae.nn.priors import StandardNormal
+
+from .base import BaseAutoencoder
+
+ACTIVE = 0.01
+"""Variance over rows of the posterior means of a component in use (Burda et al. 2016, arXiv 1509.00519)."""
+LEAST_RATE = 0.1
+"""Nats per row below which all components together say next to nothing."""
+MOST_MISMATCH = 0.5
+"""Nats above which a component is off the prior: a shift by one standard deviation, or 1.8 or 0.4 times the spread."""
+AT_FLOOR = 1.5
+"""Variance of a column that counts as at its floor, in units of the floor: what a code of some width leaves hovers."""
+LEAST_SPREAD = 2.0
+"""Deviation of what is decoded over the rows, in that of the floor, without which a floor says nothing of the model."""
+
+N_ROWS = 500
+"""Training rows that are looked at after a fit."""
+MIN_STEPS = 300
+"""Steps of the optimiser before which nothing is said of the codes: in most fits the rate falls before it rises."""
+N_PRIOR_DRAWS = 2000
+SHOWN = 12
+"""Components that a printed diagnosis shows at most, and columns that a message names."""
+
+
+class DegenerateModelWarning(UserWarning):
+    """A fit came to its end, and its model is of little use for what it was fitted for."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagnosis:
+    """What `diagnose` finds out about a variational model. Printed, it is a table of the components.
+
+    Parameters
+    ----------
+    rate : float
+        Mean over the rows of KL(q(z given x), p(z)), in nats: of all components, those of the tasks' own too.
+    rate_per_component : ndarray of shape (n_components,)
+        Mean over the rows of KL(q(z_j given x), p(z_j)), in nats, exact where the posteriors and the prior are normal.
+        Another prior ties the components together, or a flow the posterior; then it is what a component says of its
+        row, `(log(variance of q(z_j)) - mean_i log(variance of q(z_j given x_i))) / 2`: the mean divergence of normal
+        posteriors from the normal distribution that lies closest to all of them.
+    active_units : ndarray of bool of shape (n_components,)
+        Whether the posterior means of a component have a variance above 0.01 over the rows: it is in use.
+    collapsed : bool
+        Whether no component is in use, or the whole rate is below 0.1 nats.
+    at_floor : list
+        Names of the columns whose learned variance, given the code, is at its floor, one hundredth of the column's unit
+        squared, or less than half of it above, and "task:<name>" for such tasks. Left out is what is decoded to hardly
+        anything but its mean, such as a constant column.
+    aggregate_mismatch : ndarray of shape (n_components,)
+        How far the codes of all rows, q(z) = mean_i q(z given x_i), lie from the prior: KL(N(q), N(p)) of each
+        component in nats, between the normal distributions with the mean and variance of q(z_j) and of p(z_j). Of a
+        normal prior it is that part of `rate_per_component` that says nothing of the row. 0.02 is a usual value; above
+        0.5 is bad, a shift by one standard deviation of the prior or 1.8 or 0.4 times its spread: draws from the prior
+        are then codes that no row has, and what is decoded from them is made up. Shape beyond mean and variance, and
+        dependence between components, are not seen.
+
+    Attributes
+    ----------
+    warnings : list of str
+        What is wrong, how much, and what to do about it: one message each.
+
+    See Also
+    --------
+    sklearn_mtae.VAETransformer.diagnose : Makes one.
+    """
+
+    rate: float
+    rate_per_component: NDArray
+    active_units: NDArray[np.bool_]
+    collapsed: bool
+    at_floor: list
+    aggregate_mismatch: NDArray
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong, how much, and what to do about it: one message each."""
+        return list(self.findings().values())
+
+    def findings(self) -> dict[str, str]:
+        """Return the messages by the name of the attribute that each is about."""
+        messages = {
+            "collapsed": self._collapsed_message() if self.collapsed else None,
+            "at_floor": self._floor_message() if self.at_floor else None,
+            "aggregate_mismatch": self._mismatch_message() if (self.aggregate_mismatch > MOST_MISMATCH).any() else None,
+        }
+        return {name: message for name, message in messages.items() if message is not None}
+
+    def _collapsed_message(self) -> str:
+        return (
+            f"No component is in use: the rate is {self.rate:.2g} nats per row in all, and the posterior means of "
+            f"{self._n_active} of {len(self.active_units)} components vary over the rows. What is decoded hardly "
+            "depends on the row. Lower `beta` or `penalty_weight`, raise beta slowly with beta='linear' or 'cyclic', "
+            "set free_bits=0.1, or train longer. Columns that are unrelated leave nothing to encode."
+        )
+
+    def _floor_message(self) -> str:
+        return (
+            f"The learned variance of {_enumerated(self.at_floor)} is at its floor ({len(self.at_floor)} in all): "
+            "predicted to a hundredth of the unit, they rule the loss, and log-densities mean little. Drop columns "
+            "that are copies or sums of others, and clip outliers, which make the unit large; or fix the scale by "
+            "likelihood='squared_error', or by a dict for these columns alone. A task at its floor is learned by "
+            "heart: train for fewer epochs."
+        )
+
+    def _mismatch_message(self) -> str:
+        worst = int(self.aggregate_mismatch.argmax())
+        n_off = int((self.aggregate_mismatch > MOST_MISMATCH).sum())
+        return (
+            f"The rows' codes lie off the prior: {n_off} of {len(self.aggregate_mismatch)} components diverge by more "
+            f"than {MOST_MISMATCH} nats, component {worst} by {self.aggregate_mismatch[worst]:.2g}. `sample` draws "
+            "codes that no row has. Raise `beta` (1 is the evidence lower bound), train longer, or learn the prior: "
+            "'mixture', 'vamp' or 'flow'. A small `beta`, which multi-task models have by default, leads there; codes "
+            "and predictions do not suffer from it."
+        )
+
+    @property
+    def _n_active(self) -> int:
+        return int(self.active_units.sum())
+
+    def __repr__(self) -> str:
+        order = np.argsort(-self.rate_per_component, kind="stable")
+        lines = [
+            f"Diagnosis: {self._n_active} of {len(order)} components active, rate {self.rate:.3g} nats per row",
+            "component      rate  active  mismatch",
+        ]
+        for j in order[:SHOWN]:
+            used = "yes" if self.active_units[j] else "no"
+            lines.append(f"{j:>9}{self.rate_per_component[j]:>10.3f}{used:>8}{self.aggregate_mismatch[j]:>10.3f}")
+        if len(order) > SHOWN:
+            lines.append(f"{len(order) - SHOWN:>9} more, of a lower rate")
+        lines += [f"variance at its floor: {_enumerated(self.at_floor) if self.at_floor else 'none'}"]
+        return "\n".join([*lines, *(f"warning: {message}" for message in self.warnings)])
+
+
+class Codes(NamedTuple):
+    """The codes of some rows, as far as a diagnosis needs them; `n_components` counts those of the tasks' own too."""
+
+    mean: NDArray
+    """Posterior means, shape (n_rows, n_components)."""
+    std: NDArray
+    """Posterior standard deviations, shape (n_rows, n_components)."""
+    rates: NDArray
+    """Parts of the divergence from the prior, shape (n_rows, n_components), or (n_rows, 1) where it has none."""
+    prior_mean: NDArray
+    """Means of the prior, shape (n_components,)."""
+    prior_variance: NDArray
+    """Variances of the prior, shape (n_components,)."""
+
+    @property
+    def variance(self) -> NDArray:
+        """Variances of q(z), shape (n_components,), by the law of total variance."""
+        return self.mean.var(axis=0) + np.square(self.std).mean(axis=0)
+
+    def rate_per_component(self) -> NDArray:
+        """Return the mean divergence of each component, or what it says of its row where no divergence is its own."""
+        if self.rates.shape[1] == self.mean.shape[1]:
+            return self.rates.mean(axis=0)
+        return np.log(self.variance) / 2 - np.log(self.std).mean(axis=0)
+
+    def mismatch(self) -> NDArray:
+        """Return KL(q(z), p(z)) of each component by their means and variances."""
+        ratio = self.variance / self.prior_variance
+        shift = np.square(self.mean.mean(axis=0) - self.prior_mean) / self.prior_variance
+        return (ratio - 1 - np.log(ratio) + shift) / 2
+
+    def diagnose(self, n_components: int, at_floor: list) -> Diagnosis:
+        """Return what the codes show; arrays hold the first `n_components`, those that describe the features."""
+        own = slice(n_components)
+        active = self.mean.var(axis=0) > ACTIVE
+        rate = float(self.rates.sum(axis=1).mean())
+        return Diagnosis(
+            rate=rate,
+            rate_per_component=self.rate_per_component()[own],
+            active_units=active[own],
+            collapsed=rate < LEAST_RATE or not active.any(),
+            at_floor=at_floor,
+            aggregate_mismatch=self.mismatch()[own],
+        )
+
+
+def encode(module: VAE, x: Tensor, seed: int) -> Tensor:
+    """Return the `mean`, `std` and `rates` of standardised rows side by side, shape (n_rows, n_columns)."""
+    inputs = module.fill(x)
+    q = module.infer(inputs)
+    z = q.rsample(quasi_normal(inputs, 1, module.prior.n_components, seed))
+    return torch.cat([q.mean, q.stddev, module.prior.given(module.infer).kl_components(q, z)], dim=-1)
+
+
+def prior_moments(module: VAE, seed: int) -> tuple[NDArray, NDArray]:
+    """Return the mean and variance of each component under the prior, exact where it is the standard normal."""
+    if isinstance(module.prior, StandardNormal):
+        return np.zeros(module.prior.n_components), np.ones(module.prior.n_components)
+    generator = torch.Generator(module.units.location.device).manual_seed(seed)
+    with torch.inference_mode():
+        z = module.prior.given(module.infer).sample(N_PRIOR_DRAWS, generator).double().cpu().numpy()
+    return z.mean(axis=0), z.var(axis=0)
+
+
+def floored(likelihood: Likelihood) -> dict[int, float]:
+    """Return the columns whose learned variance is at its floor, and that floor."""
+    found = {}
+    for family, columns in likelihood.parts():
+        if isinstance(family, LocationScale) and hasattr(family, "raw_log_variance"):
+            low = family.log_variance.detach().cpu() < log(AT_FLOOR * family.variance_floor)
+            found |= {columns[j]: family.variance_floor for j in low.nonzero().flatten().tolist()}
+    return found
+
+
+def locations(likelihood: Likelihood, params: Tensor, columns: Sequence[int]) -> Tensor:
+    """Return the decoded locations of some columns with a location and a scale, shape (n_rows, n_chosen)."""
+    return params.unflatten(-1, (likelihood.n_columns, likelihood.n_params))[:, columns, 0]
+
+
+def is_related(inputs: NDArray) -> bool:
+    """Return whether columns are correlated by more than chance.
+
+    The largest eigenvalue of a correlation matrix of independent columns does not exceed `(1 + sqrt(n_columns /
+    n_rows))^2` by much (Marchenko and Pastur 1967).
+    """
+    columns = describe(inputs)
+    standard = np.nan_to_num((inputs - columns.mean) / columns.deviation)
+    n_rows, n_columns = standard.shape
+    products = standard @ standard.T if n_rows < n_columns else standard.T @ standard
+    return bool(np.linalg.eigvalsh(products)[-1] / n_rows > (1 + np.sqrt(n_columns / n_rows)) ** 2)
+
+
+def some_rows(data: Data) -> NDArray:
+    """Return at most `N_ROWS` of the rows that took part in a fit, spread over them evenly."""
+    return evenly(data.taking_part, N_ROWS)
+
+
+def is_rising(curve: Sequence[float]) -> bool:
+    """Return whether the rate, by epoch, is on its way up at the end: by half over the last quarter of the epochs."""
+    size = len(curve) // 4
+    return size > 0 and bool(np.mean(curve[-size:]) > max(ACTIVE, 1.5 * np.mean(curve[-2 * size : -size])))
+
+
+def _enumerated(names: Sequence) -> str:
+    shown = ", ".join(repr(name) for name in names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
+
+
+class Diagnosed(BaseAutoencoder):
+    """Base of the variational estimators: a look at what became of the model, on demand and after each fit."""
+
+    task_names_: list[str]
+
+    @abstractmethod
+    def _resolve_beta(self) -> float | Callable[[float], float]:
+        """Return the weight of the rate, or the function that gives it."""
+
+    def diagnose(self, X: ArrayLike) -> Diagnosis:
+        """Look for what goes wrong without an error: unused components, variances at their floor, codes off the prior.
+
+        `fit` does so with 500 rows of its own and warns of what it finds, by a `DegenerateModelWarning`. Of the codes
+        it says nothing before 300 steps of the optimiser; of components out of use, not while the rate rises and not
+        where columns and targets are uncorrelated, with nothing to encode; of codes off the prior, not where `beta=0`
+        or tasks put them where they please.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing: those of `fit`, or others of their kind. The means over rows need some
+            hundreds of them.
+
+        Returns
+        -------
+        Diagnosis
+            The rate of each component, which are active, whether all of them collapsed, the columns whose variance is
+            at its floor, the distance of the codes from the prior, and a list of `warnings`. It prints as a table.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_mtae import VAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> diagnosis = VAETransformer(n_components=2, random_state=0).fit(X).diagnose(X)
+        >>> diagnosis.active_units
+        array([ True,  True])
+        >>> diagnosis.warnings
+        []
+        """
+        return self._diagnose(self._check_rows(X))
+
+    def _diagnose(self, x: NDArray) -> Diagnosis:
+        """Diagnose the model by checked rows."""
+        module = self._fitted_module(torch.float64 if x.dtype == np.float64 else torch.float32)
+        encoded = self._apply(lambda module, x: encode(module, x, self._seed), x).astype(np.float64)
+        n_components = module.prior.n_components
+        mean, std, rates = np.split(encoded, [n_components, 2 * n_components], axis=1)
+        codes = Codes(mean, std, rates, *prior_moments(module, self._seed))
+        with np.errstate(over="ignore", invalid="ignore"):  # of a model that has diverged, variances are infinite
+            return codes.diagnose(self._n_features_out, self._floored(module, x))
+
+    def _floored(self, module: VAE, x: NDArray) -> list:
+        """Return the names of the columns of checked rows, and of the tasks, whose variance is at its floor."""
+        found = self._at_floor(x, module.likelihood, module.decode, self._expanded_names)
+        if isinstance(module, MultiTaskVAE):
+            tasks = [f"task:{task}" for task in self.task_names_]
+            found += self._at_floor(x, module.task_likelihood, module.heads, tasks)
+        return found
+
+    def _at_floor(
+        self, x: NDArray, likelihood: Likelihood, decode: Callable[[Tensor], Tensor], names: Sequence
+    ) -> list:
+        floors = floored(likelihood)
+        if not floors:
+            return []
+
+        def located(module: VAE, x: Tensor) -> Tensor:
+            return locations(likelihood, decode(module.encode(module.fill(x))), list(floors))
+
+        wide = self._apply(located, x).std(axis=0, dtype=np.float64) > LEAST_SPREAD * np.sqrt(list(floors.values()))
+        return [names[column] for column, is_wide in zip(floors, wide, strict=True) if is_wide]
+
+    def _after_fit(self, data: Data) -> None:
+        cache = Cache(self._cache)
+        rows = some_rows(data)
+        findings = self._diagnose(data.x[rows]).findings()
+        excused = self._excused(data, rows) if findings else set()
+        self._cache = cache  # the memory of a GPU is given back
+        for name, message in findings.items():
+            if name not in excused:
+                warnings.warn(message, DegenerateModelWarning, stacklevel=2)
+
+    def _excused(self, data: Data, rows: NDArray) -> set[str]:
+        """Return what a fit does not warn of: beginnings, and what its data or parameters ask for."""
+        n_rows = data.x.shape[0]
+        beginning = self.n_iter_ * ceil(n_rows / self._n_batch_rows(n_rows)) < MIN_STEPS
+        inputs = np.vstack([part for _, part in self._results(lambda m, x: m.likelihood.as_input(x), data.x[rows])])
+        related = is_related(inputs if data.y is None else np.hstack([inputs, data.y[rows]]))
+        beta = self._resolve_beta()
+        free = data.y is not None or (beta(1.0) if callable(beta) else beta) == 0
+        reasons = {
+            "collapsed": beginning or not related or is_rising(self.term_curves_.get("rate", [])),
+            "aggregate_mismatch": beginning or free,
+        }
+        return {name for name, is_so in reasons.items() if is_so}

@@ -1,0 +1,76 @@
+"""What models say of the rows that they were not trained on."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_mtae._tables.row_index import evenly
+
+from .planning import Plan
+
+N_HELD_OUT = 10_000
+"""Rows at most of those held out from a model that are looked at."""
+
+
+class HeldOut:
+    """The rows that members are not trained on.
+
+    Parameters
+    ----------
+    plan : Plan
+        A fit that has been trained.
+    candidates : sequence of dict
+        Of each candidate, the states of its members, by member.
+    """
+
+    def __init__(self, plan: Plan, candidates: Sequence[dict[int, int]]) -> None:
+        data, self.candidates = plan.data, candidates
+        assert data.y is not None
+        index = [evenly(np.asarray(member.held_out), N_HELD_OUT) for member in plan.members]
+        rows = np.unique(np.concatenate(index))
+        self.x = [data.x[own] for own in index]
+        self.y = data.y[rows]
+        """Labels, shape (n_rows, n_tasks)."""
+        self.positions = [np.searchsorted(rows, own) for own in index]
+        self.folds = np.zeros(len(rows), dtype=int)
+        """Which member of the first candidate left a row out."""
+        for k in candidates[0]:
+            self.folds[self.positions[k]] = k
+        covered = [np.unique(np.concatenate([self.positions[k] for k in own])) for own in candidates]
+        self.weight = np.zeros(self.y.shape)
+        """Weights of the labels; zero without a label, and of rows that a candidate has not left out."""
+        everywhere = reduce(np.intersect1d, covered)
+        self.weight[everywhere] = 1.0 if data.weight is None else data.weight[rows[everywhere], None]
+        if data.label_weight is not None:
+            self.weight *= data.label_weight[rows]
+        self.weight[np.isnan(self.y)] = 0.0
+
+    def collect(self, function: Callable[[int, NDArray], NDArray], wanted: NDArray | None = None) -> NDArray:
+        """Return what a function says of each row with each candidate: shape (n_candidates, n_rows, n_tasks).
+
+        It is the mean over those members of the candidate that were not trained on the row, and zero where there are
+        none, and for candidates that are not `wanted`.
+
+        Parameters
+        ----------
+        function : callable
+            From a state and rows to an array of shape (n_rows, n_tasks).
+        wanted : ndarray of bool of shape (n_candidates,) or None
+            Which candidates to look at; None is all of them.
+        """
+        results = np.zeros((len(self.candidates), *self.y.shape))
+        known: dict[int, NDArray] = {}
+        for c, states in enumerate(self.candidates):
+            if wanted is not None and not wanted[c]:
+                continue
+            counts = np.zeros((len(self.y), 1))
+            for k, state in states.items():
+                if self.x[k].shape[0]:
+                    if state not in known:
+                        known[state] = function(state, self.x[k])
+                    results[c, self.positions[k]] += known[state]
+                    counts[self.positions[k]] += 1
+            results[c] /= np.maximum(counts, 1)
+        return results

@@ -1,0 +1,300 @@
+"""Missing cells filled by a variational autoencoder."""
+
+import warnings
+from collections.abc import Sequence
+from math import ceil
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.impute import MissingIndicator
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_mtae._tables.checks import Interval, check_parameters, feature_names
+from sklearn_mtae._tables.column_likelihoods import CATEGORICAL, UNNAMED, names_categories, per_column
+from sklearn_mtae._tables.containers import is_frame
+from sklearn_mtae._tables.filling import (
+    append,
+    as_it_came,
+    blank,
+    check_finite,
+    fill,
+    fill_constant,
+    missing_cells,
+    read,
+    select,
+)
+from sklearn_mtae.nn.objectives import IWAE
+
+from .vae import VAETransformer
+
+N_STEPS, BATCH_SIZE = 4000, 64
+DEFAULTS = {
+    "n_components": 10,
+    "hidden_layer_sizes": (128, 128),
+    "activation": "tanh",
+    "dropout": 0.1,
+    "alpha": 0.1,
+    "scaling": "standard",
+    "objective": IWAE(20),
+    "batch_size": BATCH_SIZE,
+}
+"""The model of an imputer that is given none. Many weighted draws matter most: of half a row the posterior is wide."""
+
+
+class VAEImputer(TransformerMixin, BaseEstimator):
+    """Fill missing cells by what a variational autoencoder makes of the observed ones.
+
+    The autoencoder learns from the observed cells of all rows, whichever they are (MIWAE, Mattei and Frellsen 2019,
+    arXiv 1812.02633), and a missing cell becomes its mean given the observed cells of its row, by importance sampling:
+    `sum_k v_k E[x given z_k]`. It stands where `sklearn.impute.IterativeImputer` stands.
+
+    Parameters
+    ----------
+    estimator : VAETransformer or None, default=None
+        The model, cloned before it is fitted. None is one of 10 components and two hidden layers of 128 units, trained
+        by 20 weighted draws (IWAE) for 4,000 steps of 64 rows, but no more than 1,000 epochs.
+    n_importance_samples : int, default=300
+        Codes per row that are drawn and weighed.
+    add_indicator : bool, default=False
+        Whether to append a column of indicators, 1 where a cell was missing, for each column that had missing cells in
+        `fit`. No column of X may be called as one of them is, such as "missingindicator_age".
+    keep_empty_features : bool, default=False
+        Whether columns without an observed value in `fit`, whatever their dtype, are kept or left out. Kept ones are
+        filled with 0, those of strings or categories with "missing_value". The model takes no notice of what they hold
+        later.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the model where `estimator` is None.
+
+    Attributes
+    ----------
+    estimator_ : VAETransformer
+        The fitted model; `estimator_.impute(X, n_draws=5)` makes several tables of draws.
+    indicator_ : sklearn.impute.MissingIndicator or None
+        The indicator, with `add_indicator`.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had names.
+
+    See Also
+    --------
+    VAETransformer.impute : The same of a model that you have fitted, and draws instead of means.
+    sklearn.impute.IterativeImputer : Each column regressed on the others in turn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_mtae import VAEImputer, VAETransformer
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> gaps = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
+    >>> imputer = VAEImputer(VAETransformer(2, hidden_layer_sizes=(64,), max_iter=100, random_state=0))
+    >>> filled = imputer.fit_transform(gaps)
+    >>> bool(np.abs(filled - X)[np.isnan(gaps)].mean() < 0.5)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [VAETransformer, None],
+        "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
+        "add_indicator": ["boolean"],
+        "keep_empty_features": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    estimator_: VAETransformer
+    indicator_: MissingIndicator | None
+    _is_empty: NDArray[np.bool_]
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        n_importance_samples=300,
+        add_indicator=False,
+        keep_empty_features=False,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.n_importance_samples = n_importance_samples
+        self.add_indicator = add_indicator
+        self.keep_empty_features = keep_empty_features
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn from the observed cells.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing; also a DataFrame with categories.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; only their ratios matter.
+
+        Returns
+        -------
+        self
+            The fitted imputer.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, a shape or a value is not admissible.
+        TypeError
+            If X is sparse.
+        """
+        self._validate_params()
+        _check_dense(X)
+        table = read(X, self.estimator is None or not names_categories(self.estimator.likelihood))
+        two_dimensional = len(getattr(table, "shape", ())) == 2  # what is no table is refused by the model
+        missing = missing_cells(table) if two_dimensional else np.empty((0, 0), dtype=bool)
+        empty: NDArray[np.bool_] = np.asarray(missing.all(axis=0))
+        model = self._model(len(missing), _likely_names(table, len(empty)), empty)
+        model.fit(_hide(table, empty, missing), sample_weight=sample_weight)
+        indicator = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
+        if indicator is not None:
+            _check_names(model, indicator, empty & (not self.keep_empty_features))
+        self.estimator_, self.indicator_, self._is_empty = model, indicator, empty
+        if empty.any() and not self.keep_empty_features:
+            names = [model._names_in[column] for column in np.flatnonzero(empty).tolist()]
+            warnings.warn(
+                f"Columns without an observed value are left out: {names}. Set keep_empty_features=True to keep them.",
+                stacklevel=2,
+            )
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray:
+        """Fill the missing cells.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        ndarray or DataFrame of shape (n_samples, n_features_out)
+            A copy of X with values in its missing cells, all else as it came, then the indicators; a frame where X is
+            one. A column gets another dtype only where its own cannot hold the values.
+
+        Raises
+        ------
+        ValueError
+            If a shape or a value is not admissible.
+        TypeError
+            If X is sparse.
+        """
+        check_is_fitted(self)
+        _check_dense(X)
+        model = self.estimator_
+        table = read(X, model._table is None)
+        if tuple(getattr(table, "shape", ()))[1:] != (self.n_features_in_,):
+            model._check_rows(table)  # raises the error that says what is wrong
+        missing, empty = missing_cells(table), self._is_empty
+        check_finite(table, empty, model._names_in)  # of the others the model says so
+        gaps = missing & ~empty
+        x = model._check_rows(_hide(table, empty, missing))
+        (decoded,) = model._decode_rows(x, gaps, lambda x: [model._expect(x, self.n_importance_samples)])
+        filled = fill(table, gaps, decoded)
+        filled = fill_constant(filled, missing & empty) if self.keep_empty_features else select(filled, ~empty)
+        filled = as_it_came(X, filled)
+        if self.indicator_ is None:
+            return filled
+        return append(filled, self.indicator_.transform(_as_gaps(missing)), self.get_feature_names_out())
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray:
+        """Return the names of the columns that come out.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the features; None takes those of `fit`.
+
+        Returns
+        -------
+        ndarray of str
+            Names of the columns that are kept, and of the indicators.
+        """
+        check_is_fitted(self)
+        names = feature_names(self, input_features)
+        kept = names if self.keep_empty_features else names[~self._is_empty]
+        return kept if self.indicator_ is None else np.r_[kept, self.indicator_.get_feature_names_out(names)]
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features."""
+        check_is_fitted(self)
+        return self.estimator_.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> NDArray:
+        """Names of the features."""
+        check_is_fitted(self)
+        return self.estimator_.feature_names_in_
+
+    def _validate_params(self) -> None:
+        """Check the parameters by their constraints."""
+        check_parameters(self)
+
+    def _model(self, n_rows: int, names: Sequence, empty: NDArray[np.bool_]) -> VAETransformer:
+        """Return the model to fit to so many rows: a column without a level is no category to it."""
+        if self.estimator is None:
+            n_epochs = ceil(N_STEPS * BATCH_SIZE / max(1, n_rows))
+            return VAETransformer(**DEFAULTS, max_iter=min(max(n_epochs, 10), 1000), random_state=self.random_state)
+        model = clone(self.estimator)
+        if empty.any() and names_categories(model.likelihood):
+            options = zip(names, per_column(model.likelihood, names), empty.tolist(), strict=True)
+            own = {name: UNNAMED if is_empty and one == CATEGORICAL else one for name, one, is_empty in options if one}
+            model.set_params(likelihood=own)
+        return model
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "estimator_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _check_dense(X: Any) -> None:
+    if issparse(X):
+        raise TypeError("Sparse data was passed for X, but filled rows are dense; use X.toarray().")
+
+
+def _likely_names(table: Any, n_columns: int) -> Sequence:
+    """Return the names that a model will know the columns by: positions where not all names are strings."""
+    names = list(getattr(table, "columns", ()))
+    return names if names and all(isinstance(name, str) for name in names) else range(n_columns)
+
+
+def _hide(table: Any, empty: NDArray[np.bool_], missing: NDArray[np.bool_]) -> Any:
+    """Return a table without what its columns that were empty in `fit` hold: no model knows what to make of it."""
+    hidden = empty & ~missing.all(axis=0)
+    if is_frame(table):
+        hidden |= empty & [dtype.kind != "f" for dtype in table.dtypes]
+    return blank(table, hidden) if hidden.any() else table
+
+
+def _check_names(model: VAETransformer, indicator: MissingIndicator, left_out: NDArray[np.bool_]) -> None:
+    """Raise an error where a column has the name of an indicator."""
+    names = feature_names(model, None)
+    twice = sorted(set(names[~left_out]) & set(indicator.get_feature_names_out(names)))
+    if twice:
+        raise ValueError(
+            f"add_indicator=True needs columns that are not called as an indicator is. Got {twice}; rename them, or "
+            "set add_indicator=False."
+        )
+
+
+def _as_gaps(missing: NDArray[np.bool_]) -> NDArray:
+    """Return NaN where a cell is missing, 0 elsewhere."""
+    return np.where(missing, np.nan, 0.0)

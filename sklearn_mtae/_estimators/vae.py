@@ -1,0 +1,348 @@
+"""The variational autoencoder as a transformer."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sklearn_mtae.nn.likelihoods import LocationScale
+from sklearn_mtae.nn.models import VAE
+
+from .variational import BaseVAE
+
+LEAST_START = 0.1
+"""Squared unit of a column that its learned variance starts at, at least."""
+
+
+class VAETransformer(BaseVAE):
+    """Describe rows by a distribution over a few components, and draw new rows from it.
+
+    The code of a row is a normal distribution q(z given x) whose mean and variance the encoder gives (Kingma and
+    Welling 2014, arXiv 1312.6114). Trained is the evidence lower bound of the data's log-density, in nats per row:
+
+    `loss = mean_i(E_q[-log p(x_i given z)] + beta * KL(q(z given x_i), p(z))) + penalty_weight * penalty`
+
+    Columns are centred and scaled inside, missing cells (NaN) are left out of the density (Mattei and Frellsen 2019,
+    arXiv 1812.02633), and everything that comes back is in X's own units. With `hidden_layer_sizes=()` and the
+    "gaussian" likelihood the model is factor analysis.
+
+    Parameters
+    ----------
+    n_components : int, default=16
+        Number of components of the code.
+    hidden_layer_sizes : array-like of int, default=(2048,)
+        Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
+    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
+        Activation after each hidden layer.
+    dropout : float, default=0.0
+        Probability that a hidden unit is dropped while training.
+    layer_norm : bool, default=False
+        Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
+    architecture : {"mlp", "resnet", "conv", "conv1d", "linear_decoder"} or callable, default="mlp"
+        Multi-layer perceptrons, with residual connections, or convolutions; "linear_decoder" decodes by one linear
+        layer, whose weights are `components_` (Svensson et al. 2020, doi 10.1093/bioinformatics/btaa169); or a factory
+        that takes `n_features, n_code, n_components, n_outputs` by name and returns two torch modules: an encoder from
+        `n_features` to `n_code` columns and a decoder from `n_components` to `n_outputs` columns. The four parameters
+        above shape the named ones only; of convolutions, the layers between these and the code.
+    image_shape : tuple of int or None, default=None
+        Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
+        `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
+    likelihood : str, callable, dict or list, default="gaussian"
+        Distribution of a column, given the code: "gaussian" learns a variance per column, "squared_error" fixes the
+        standard deviation at the column's unit (see `scaling`); "student_t" and "laplace" forgive outliers,
+        "log_normal" takes positive values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and
+        "negative_binomial" counts; "multinomial" takes rows of counts or weights, as of words, and "categorical" the
+        indicator columns of one category. One for all columns, a dict by column name (by position, where X has no
+        names; "gaussian" for those left out) or a list; or a factory that takes the number of columns. A "categorical"
+        column of its own holds the categories, which are expanded inside; so are a DataFrame's columns of strings or
+        categories.
+    max_categories : int or None, default=256
+        Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
+        one each, and all others share the last; a warning names the category. What is drawn, predicted or filled still
+        is a level: those that share a column come up in proportion to how often `fit` saw them. None gives each level a
+        column.
+    handle_unknown : {"missing", "error"}, default="missing"
+        What a level is that `fit` has not seen: a missing cell, with a warning that names column and level, or an
+        error.
+    posterior : {"normal", "flow"} or callable, default="normal"
+        Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
+        arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
+    prior : {"normal", "mixture", "vamp", "flow"} or callable, default="normal"
+        p(z): standard normal; a mixture of ten normals; a mixture of the posteriors of fifty learned rows (VampPrior,
+        Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory that takes the number of
+        components and the number of columns of the encoder's input.
+    objective : {"elbo", "iwae", "beta_tc", "mmd"} or callable, default="elbo"
+        What is maximised: the evidence lower bound; the tighter one of five weighted draws (Burda et al. 2016, arXiv
+        1509.00519); the bound with more weight on the components' dependence (Chen et al. 2018, arXiv 1802.04942); or
+        with the distance of all codes from the prior (InfoVAE, arXiv 1706.02262). Other settings by
+        `sklearn_mtae.nn.objectives.IWAE(n_draws=50)` and its like; or a function from the model's output to named
+        terms, one value per row.
+    beta : float, {"linear", "cyclic"} or callable, default=1.0
+        Weight of the rate (Higgins et al. 2017): 1 is the evidence lower bound, more presses components out of use.
+        "linear" raises it from 0 to 1 over the first half of the training, which helps where components fall out of use
+        (Bowman et al. 2016, arXiv 1511.06349); a function takes the part of the training that is done and returns the
+        weight.
+    free_bits : float, default=0.0
+        Nats of a component's rate, averaged over the batch, that are not pressed down any further (Kingma et al. 2016,
+        arXiv 1606.04934): keeps components in use. For the objectives "elbo" and "mmd".
+    scaling : {"auto", "standard", "bounded"}, default="auto"
+        Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
+        is more, so that columns which rarely vary do not rule the loss. "auto" is "bounded" for columns that lie at one
+        end of their range in more than a tenth of the rows, such as pixels, and "standard" for the others and for a
+        linear model. Columns of the "bernoulli" likelihood stay as they are.
+    corruption : {"gaussian", "masking"}, callable or None, default=None
+        What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
+        0.3 units (see `scaling`), or three cells in ten taken away; another strength by
+        `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
+    penalty : {"sparse", "contractive", "ridge"}, callable or None, default=None
+        Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
+        code's squared norm (Ghosh et al. 2020, arXiv 1903.12436).
+    penalty_weight : float, default=0.1
+        Weight of the penalty.
+    alpha : float, default=3.0
+        Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
+        weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
+    batch_size : int, "auto" or None, default="auto"
+        Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
+        least 16 and at most 200; None takes all rows.
+    learning_rate_init : float, default=1e-3
+        Step size of the optimiser.
+    max_iter : int, default=40
+        Number of epochs.
+    early_stopping : bool, default=False
+        Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
+    validation_fraction : float, default=0.1
+        Part of the rows to hold out for early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without an improvement by `tol` after which early stopping stops.
+    tol : float, default=1e-4
+        Least improvement of the held-out loss, in nats per row.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    dtype : {"float32", "float64", "bfloat16"}, default="float32"
+        Precision of the training; "bfloat16" is that of products alone, weights and losses stay float32. Inference has
+        the precision of its input.
+    device : str, default="auto"
+        Torch device; "auto" takes CUDA, then MPS, then the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of the rows and all draws.
+    verbose : bool or int, default=False
+        Whether to print a line per epoch.
+    checkpoint : str, PathLike or None, default=None
+        File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
+        with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
+        what callbacks of your own remember starts anew. X, y, weights and parameters are compared by their contents,
+        all but `checkpoint`, `device`, `verbose` and the callbacks of `net_params`. Any other file there is an error.
+        One fit at a time uses a file.
+    net_params : dict or None, default=None
+        Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
+        is not here), `optimizer`, `optimizer__betas`, `compile`, ...
+
+    Attributes
+    ----------
+    n_iter_ : int
+        Number of epochs run.
+    loss_curve_ : list of float
+        Loss of each epoch, in nats per row of standardised values.
+    term_curves_ : dict of str to list of float
+        Each term of the loss by epoch, before its weight: "distortion", "rate" and "penalty".
+    validation_scores_ : list of float
+        Minus the held-out loss by epoch, with early stopping.
+    net_ : skorch.NeuralNet
+        The skorch net.
+    module_ : torch.nn.Module
+        The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
+    components_ : ndarray of shape (n_components, n_columns)
+        Loadings, where the decoder is linear: by how much each column's mean moves per unit of a component, in X's own
+        units, or on the scale of the likelihood's link.
+    relevance_ : ndarray of shape (n_components,)
+        Share of each component in what all explain of the columns, where the decoder is linear. `fit` puts the
+        components in this order where the posterior is normal and the prior normal or "vamp".
+    column_names_ : ndarray of shape (n_columns,)
+        Names of the columns of `components_`: those of X, a category one for each level.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had names.
+
+    See Also
+    --------
+    AutoencoderTransformer : Codes that are points, without a distribution.
+    MultiTaskVAERegressor : Codes shaped by the targets that they are to predict.
+    sklearn.decomposition.FactorAnalysis : The linear case, in closed form.
+
+    Notes
+    -----
+    The learned variance of a column starts at `1 - n_components / n_columns` of the column's squared unit, what so many
+    principal components leave unexplained at most, but not below a tenth. Its root does not fall below one hundredth of
+    the unit: the density of a column that is predicted perfectly would have no bound.
+
+    With a linear decoder the rate switches off components that do not pay for themselves, as automatic relevance
+    determination does (Bishop 1999; Lucas et al. 2019, arXiv 1911.02469): their `relevance_` is near zero, and few rows
+    for many columns take `beta` above 1 for it. The others turn orthogonal, slowly, as principal components are.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_mtae import VAETransformer
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> vae = VAETransformer(n_components=2, random_state=0).fit(X)
+    >>> vae.transform(X).shape
+    (150, 2)
+    >>> vae.sample(3, random_state=0).shape
+    (3, 4)
+    >>> typical, absurd = vae.score_samples([[5.8, 3.0, 4.3, 1.3], [5.8, 3.0, 1.0, 9.0]])
+    >>> bool(typical > absurd)
+    True
+    """
+
+    def __init__(
+        self,
+        n_components=16,
+        *,
+        hidden_layer_sizes=(2048,),
+        activation="relu",
+        dropout=0.0,
+        layer_norm=False,
+        architecture="mlp",
+        image_shape=None,
+        likelihood="gaussian",
+        max_categories=256,
+        handle_unknown="missing",
+        posterior="normal",
+        prior="normal",
+        objective="elbo",
+        beta=1.0,
+        free_bits=0.0,
+        scaling="auto",
+        corruption=None,
+        penalty=None,
+        penalty_weight=0.1,
+        alpha=3.0,
+        batch_size="auto",
+        learning_rate_init=1e-3,
+        max_iter=40,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        dtype="float32",
+        device="auto",
+        random_state=None,
+        verbose=False,
+        checkpoint=None,
+        net_params=None,
+    ):
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.layer_norm = layer_norm
+        self.architecture = architecture
+        self.image_shape = image_shape
+        self.likelihood = likelihood
+        self.max_categories = max_categories
+        self.handle_unknown = handle_unknown
+        self.posterior = posterior
+        self.prior = prior
+        self.objective = objective
+        self.beta = beta
+        self.free_bits = free_bits
+        self.scaling = scaling
+        self.corruption = corruption
+        self.penalty = penalty
+        self.penalty_weight = penalty_weight
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.checkpoint = checkpoint
+        self.net_params = net_params
+
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn the columns' units and train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; only their ratios matter.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, a shape or a value is not admissible, or if the loss does not stay finite.
+        """
+        return self._fit(X, None, sample_weight)
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Return the mean of `score_samples`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            Mean log-density in nats per row, in X's own units.
+        """
+        return float(self.score_samples(X).mean(dtype=np.float64))
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        *,
+        conditions: Mapping[Any, Any] | None = None,
+    ) -> NDArray:
+        """Draw new rows: codes from the prior, then columns given the codes.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+        conditions : mapping or None, default=None
+            Values of some columns, by their names, or by their positions where X had no names: the codes are then drawn
+            from p(z given these values), by importance sampling and resampling.
+
+        Returns
+        -------
+        ndarray or DataFrame of shape (n_samples, n_features)
+            Rows, in X's own units; a DataFrame with the columns and dtypes of X where the estimator was fitted to one.
+        """
+        return self._sample(n_samples, random_state, conditions)[0]
+
+    def _make_module(self) -> VAE:
+        module = VAE(**self._variational_parts())
+        # What so many principal components leave, at most. From more, the rate would outweigh what a component explains
+        # at first, and press out of use what is worth its rate in the end.
+        left = max(LEAST_START, 1 - self.n_components / self._n_columns)
+        for family, _ in module.likelihood.parts():
+            if isinstance(family, LocationScale):
+                family.start(left)
+        return module

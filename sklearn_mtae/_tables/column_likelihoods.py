@@ -1,0 +1,130 @@
+"""What the columns of X are: the likelihood of each, and which of them are categories to expand."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from sklearn_mtae.nn.factories import likelihood_maker
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Likelihood, Mixed, OneHot
+from sklearn_mtae.nn.words import listed, short, suggest, suggest_each
+
+from .frame import Table, frame_kinds, is_frame
+from .levels import Levels
+from .number_strings import warn_of_numbers
+
+Option = str | Callable[[int], Likelihood]
+
+CATEGORICAL = "categorical"
+LEFT_OUT = object()
+UNNAMED = "gaussian"
+"""Likelihood of the numeric columns, or the tasks, that a dict of likelihoods leaves out."""
+
+
+def is_per_column(option: Any) -> bool:
+    """Return whether the parameter `likelihood` speaks of columns one by one."""
+    return not (isinstance(option, str) or callable(option))
+
+
+def names_categories(option: Any) -> bool:
+    """Return whether the parameter `likelihood` calls columns of their own categories."""
+    return is_per_column(option) and CATEGORICAL in list(option.values() if isinstance(option, Mapping) else option)
+
+
+def takes_sparse(option: Any) -> bool:
+    """Return whether the likelihoods take zeros and leave them zeros, as far as can be known before there is data."""
+    families = _families(option)
+    zeros = all(family.support[0] <= 0 and not family.standardized for family in families)
+    return bool(families) and zeros and not (is_per_column(option) and OneHot in families)
+
+
+def needs_positive(option: Any) -> bool:
+    """Return whether a likelihood takes no negative values, as far as can be known before there is data."""
+    return any(family.support[0] >= 0 for family in _families(option))
+
+
+def _families(option: Any) -> list[type[Likelihood]]:
+    """Return the classes of the likelihoods that are named; of a factory that is a function, it could be any."""
+    chosen = list(option.values()) if isinstance(option, Mapping) else option
+    several = chosen if isinstance(chosen, list | tuple) else [chosen]
+    factories = [LIKELIHOODS.get(one) if isinstance(one, str) else one for one in several]
+    classes = [getattr(factory, "func", factory) for factory in factories]
+    return [own if isinstance(own, type) and issubclass(own, Likelihood) else Likelihood for own in classes]
+
+
+def learn_table(
+    X: Any, option: Any, names: Sequence, max_categories: int | None = None, weight: NDArray | None = None
+) -> Table | None:
+    """Return how to expand and restore X's columns; None for an array of numbers, which stays as it is."""
+    options = per_column(option, names)
+    if issparse(X):
+        if CATEGORICAL in options:
+            name = names[options.index(CATEGORICAL)]
+            raise TypeError(f"Sparse data was passed for X; with column {name!r} 'categorical', use X.toarray().")
+        return None
+    by_dtype = frame_kinds(X) if is_frame(X) else [False] * len(names)
+    kinds = [
+        default if chosen is None else chosen == CATEGORICAL for chosen, default in zip(options, by_dtype, strict=True)
+    ]
+    if not (is_frame(X) or any(kinds)):
+        return None
+    table = Table.learn(X, kinds, max_categories, weight)
+    for j, (column, chosen) in enumerate(zip(table.columns, options, strict=True)):
+        if isinstance(column, Levels) and chosen is None and column.ordered is None:
+            warn_of_numbers(column.name, X.iloc[:, j], column.levels, names[j])
+    return table
+
+
+def per_column(option: Any, names: Sequence) -> list[Option | None]:
+    """Return the likelihood that was chosen for each column of X by itself; None where none was.
+
+    Parameters
+    ----------
+    option : str, callable, mapping or sequence
+        The parameter `likelihood`: one for all columns (none is chosen by itself then), a mapping by name, or by
+        position where X has no names, that may leave columns out, or a sequence with one for each.
+    names : sequence
+        Names of the columns, or their positions.
+    """
+    if isinstance(option, Mapping):
+        unknown = [name for name in option if name not in names]
+        if unknown:
+            hint = suggest_each(unknown, names)
+            raise ValueError(
+                f"likelihood names unknown columns {listed(unknown)}. The columns are {listed(names)}.{hint}"
+            )
+        chosen = [option.get(name, LEFT_OUT) for name in names]
+    elif not is_per_column(option):
+        return [None] * len(names)
+    else:
+        chosen = list(option)
+    if len(chosen) != len(names):
+        raise ValueError(f"likelihood must hold one per column of X, {len(names)} of them. Got {len(chosen)}.")
+    for name, one in zip(names, chosen, strict=True):
+        if one is not LEFT_OUT and not callable(one) and not (isinstance(one, str) and one in LIKELIHOODS):
+            raise ValueError(
+                f"likelihood must hold names out of {sorted(LIKELIHOODS)} or factories. Got {short(one)} for column "
+                f"{name!r}.{suggest(one, LIKELIHOODS) if isinstance(one, str) else ''}"
+            )
+    return [None if one is LEFT_OUT else one for one in chosen]
+
+
+def make_likelihood(option: Any, names: Sequence, table: Table | None) -> Likelihood:
+    """Return the distribution of the columns, categories expanded."""
+    single = not is_per_column(option)
+    if single and (table is None or not table.expands):
+        return likelihood_maker(option, "likelihood")(len(names))
+    unnamed = option if single else UNNAMED
+    groups = [[column] for column in range(len(names))] if table is None else table.groups
+    factories: list[Callable[[int], Likelihood]] = []
+    for chosen, group, expanded in zip(per_column(option, names), groups, expansions(table, names), strict=True):
+        # Columns that share a factory share a likelihood: each category has one of its own.
+        factories += [partial(OneHot) if expanded else likelihood_maker(chosen or unnamed, "likelihood")] * len(group)
+    return Mixed(factories)
+
+
+def expansions(table: Table | None, names: Sequence) -> list[bool]:
+    """Return which columns of X are categories."""
+    return [False] * len(names) if table is None else [isinstance(column, Levels) for column in table.columns]

@@ -1,0 +1,121 @@
+"""Between what numbers the values of a column must lie, and what those of a row must sum to."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from sklearn_mtae.nn.likelihoods import Likelihood
+from sklearn_mtae.nn.words import listed
+
+from .blocks import block_rows, blocks, dense
+from .coded_rows import Coded
+from .describe import Columns
+
+ROUNDING = 1e-3
+"""How far a row of shares, rounded by whoever made them, may be from their total."""
+
+
+class Range(NamedTuple):
+    """Least and greatest observed value of each column: infinity and minus infinity where none is observed."""
+
+    min: NDArray
+    max: NDArray
+
+
+def find_range(array: Any) -> Range:
+    """Return least and greatest observed value of each column of an array or a CSR array, in one pass over the rows."""
+    n_rows, n_columns = array.shape
+    if isinstance(array, Coded):
+        features, columns = array.numbers
+        lowest, highest = np.zeros(n_columns), np.ones(n_columns)  # of indicators
+        lowest[columns], highest[columns] = find_range(array.cells[:, features])
+        return Range(lowest, highest)
+    lowest, highest = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
+    if issparse(array) and array.has_canonical_format:
+        np.fmin.at(lowest, array.indices, array.data)
+        np.fmax.at(highest, array.indices, array.data)
+        has_zeros = np.bincount(array.indices, minlength=n_columns) < n_rows
+        lowest[has_zeros], highest[has_zeros] = np.fmin(lowest[has_zeros], 0), np.fmax(highest[has_zeros], 0)
+        return Range(lowest, highest)
+    for rows in blocks(n_rows, block_rows(n_columns)):
+        block = dense(array[rows])
+        np.fmin(lowest, np.fmin.reduce(block, axis=0), out=lowest)
+        np.fmax(highest, np.fmax.reduce(block, axis=0), out=highest)
+    return Range(lowest, highest)
+
+
+class Limits(NamedTuple):
+    """Between what numbers the values of each column must lie, by their likelihood. Each of shape (n_columns,)."""
+
+    low: NDArray
+    high: NDArray
+    largest: NDArray
+    """Largest distance from 0 that does not overflow."""
+    cancel: bool
+    """Whether log-densities of large values cancel in float32."""
+    totals: list[tuple[list[int], float]]
+    """Groups of columns, and what those of a row sum to."""
+
+    @classmethod
+    def of(cls, likelihood: Likelihood, indicators: Sequence[bool] | None = None) -> "Limits":
+        """Return the limits of a likelihood's columns; `indicators` says which are made of categories, and fit."""
+        low, high, largest = (np.zeros(likelihood.n_columns) for _ in range(3))
+        totals = []
+        for family, own in likelihood.parts():
+            (low[own], high[own]), largest[own] = family.support, family.largest
+            if family.row_total is not None and not (indicators and indicators[own[0]]):
+                totals.append((own, family.row_total))
+        return cls(low, high, largest, any(family.cancels for family, _ in likelihood.parts()), totals)
+
+    def bind(self, dtype: np.dtype) -> bool:
+        """Return whether any number of this precision can be outside of them."""
+        supports = np.isfinite([self.low, self.high])
+        return bool(supports.any() or (self.largest < np.finfo(dtype).max).any())
+
+    def admits(self, columns: Range | Columns) -> bool:
+        """Return whether all values are known to be in the support."""
+        return not (self.totals or ((columns.min < self.low) | (columns.max > self.high)).any())
+
+    def rows(self, x: Any) -> NDArray[np.bool_]:
+        """Return which rows have no observed cell outside of the support, shape (n_rows,)."""
+        inside = np.ones(x.shape[0], dtype=bool)
+        for rows in blocks(x.shape[0], block_rows(x.shape[1])):
+            block = dense(x[rows])
+            inside[rows] = ~((block < self.low) | (block > self.high)).any(axis=1)
+            for own, total in self.totals:
+                inside[rows] &= _sums_to(total, block[:, own])
+        return inside
+
+
+def _sums_to(total: float, group: NDArray) -> NDArray[np.bool_]:
+    """Return which rows of a group of columns can have a total, with any admissible value where one is missing."""
+    sums, complete = np.nansum(group, axis=1), ~np.isnan(group).any(axis=1)
+    return (sums <= total + ROUNDING) & ((sums >= total - ROUNDING) | ~complete)
+
+
+def check_totals(x: Any, weight: NDArray | None, limits: Limits, parameter: str, names: Sequence) -> None:
+    """Raise an error that names the first row of weight above zero, a group of whose columns misses its total."""
+    for rows in blocks(x.shape[0], block_rows(x.shape[1])) if limits.totals else ():
+        block, counts = dense(x[rows]), True if weight is None else weight[rows] > 0
+        for own, total in limits.totals:
+            for row in np.flatnonzero(~_sums_to(total, block[:, own]) & counts):
+                columns, got = listed(names[j] for j in own), np.nansum(block[row, own])
+                raise ValueError(
+                    f"{parameter} needs rows that sum to {total:g} over columns {columns}. Got a sum of {got:g} in row "
+                    f"{rows.start + row}."
+                )
+
+
+def check_size(columns: Range | Columns, limits: Limits, array: str, names: Sequence) -> None:
+    """Raise an error that names the first column with a number whose square overflows, or whatever is made of it."""
+    for extreme, values in (("min", columns.min), ("max", columns.max)):
+        # A column without an observed value has infinite ends the wrong way round.
+        for column in map(int, np.flatnonzero((np.abs(values) > limits.largest) & (columns.min <= columns.max))):
+            largest = limits.largest[column]
+            raise ValueError(
+                f"{array} must lie between {-largest:g} and {largest:g}, beyond which sums or squares overflow. Got "
+                f"{extreme} {values[column]:g} in column {names[column]!r}; give it in another unit."
+            )
