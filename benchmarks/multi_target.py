@@ -40,7 +40,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from sklearn_mtae import MultiTaskVAERegressor, PerTaskRegressor
-from sklearn_mtae._estimators.selected import MEMBER_PARAMS
+from sklearn_mtae._fitting.ensemble import MEMBER_PARAMS
 
 from ._harness import describe_machine, print_row
 from ._mulan import N_TARGETS, folds, load

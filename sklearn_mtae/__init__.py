@@ -2,12 +2,12 @@
 
 from ._estimators.autoencoder import AutoencoderTransformer
 from ._estimators.classifier import MultiTaskVAEClassifier
-from ._estimators.diagnosis import DegenerateModelWarning, Diagnosis
 from ._estimators.imputer import VAEImputer
 from ._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from ._estimators.regressor import MultiTaskVAERegressor
 from ._estimators.vae import VAETransformer
 from ._tables.stack_tasks import align_columns, stack_tasks
+from ._verbs.diagnosis import DegenerateModelWarning, Diagnosis
 from ._version import __version__
 
 __all__ = [

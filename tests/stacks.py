@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from sklearn_mtae._engine import together as stacking
+from sklearn_mtae._fitting.fit import keep
 from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
 from sklearn_mtae.nn.embeddings import EMBEDDINGS
@@ -61,7 +62,7 @@ def train(calls):
     assert not interrupted
     for (estimator, *_), plan in zip(calls, plans, strict=True):
         if all(member.finished for member in plan.members):
-            estimator._keep(plan)
+            estimator._take(keep(plan))
     return refused, plans
 
 
@@ -69,7 +70,7 @@ def numbers(estimator):
     """Return all that a training leaves: weights, what the loss has learned, and curves."""
     names = ("n_iter_", "loss_curve_", "validation_scores_", "task_weights_")
     own = {name: getattr(estimator, name) for name in names if hasattr(estimator, name)}
-    return {**own, **estimator.term_curves_, **estimator._states[0], **estimator._loss_states[0]}
+    return {**own, **estimator.term_curves_, **estimator._fitted.states[0], **estimator._fitted.loss_states[0]}
 
 
 def assert_alike(stacked, alone, x):

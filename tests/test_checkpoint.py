@@ -134,10 +134,10 @@ def interrupted(tmp_path):
 
 def test_interrupted_fit_goes_on_by_its_own_seed(interrupted):
     model, path = interrupted
-    before = model._seed, model.loss_curve_
+    before = model._fitted.seed, model.loss_curve_
     model.fit(table()[0])
     assert model.n_iter_ == 9
-    assert (model._seed, model.loss_curve_[:2]) == before
+    assert (model._fitted.seed, model.loss_curve_[:2]) == before
     assert not path.exists()
 
 

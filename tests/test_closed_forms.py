@@ -90,7 +90,7 @@ def test_masked_cells_are_marginalised(factors, linear_vae):
 def test_bound_rises_with_the_number_of_draws(factors, linear_vae):
     train, test = factors
     young = clone(linear_vae).set_params(max_iter=3).fit(train)  # its posterior is far from the exact one
-    module = young._fitted_module(torch.float64)
+    module = young._runner.model(torch.float64)
     x = module.units(torch.from_numpy(test))
     with torch.no_grad():
         q = module.infer(x)

@@ -184,8 +184,8 @@ def test_measuring_leaves_the_fit_as_it_is(small, gaps, options):
     assert torch.equal(before, torch.random.get_rng_state())
     plain = clone(small).fit(X, Y)
     assert plain.loss_curve_ == watched.loss_curve_
-    for name, value in plain._states[0].items():
-        np.testing.assert_array_equal(value, watched._states[0][name])
+    for name, value in plain._fitted.states[0].items():
+        np.testing.assert_array_equal(value, watched._fitted.states[0][name])
     assert watched.net_.rows_ is None
 
 

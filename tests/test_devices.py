@@ -83,5 +83,5 @@ def test_memory_is_given_back_after_fit():
     before = torch.cuda.memory_allocated()
     model = AutoencoderTransformer(device="cuda", **SMALL).fit(X)
     model.transform(X)
-    model._cache.clear()
+    model._fitted.cache.clear()
     assert torch.cuda.memory_allocated() <= before

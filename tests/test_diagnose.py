@@ -15,7 +15,7 @@ from sklearn_mtae import (
     MultiTaskVAERegressor,
     VAETransformer,
 )
-from sklearn_mtae._estimators.diagnosis import Codes, is_related, is_rising
+from sklearn_mtae._verbs.diagnosis import Codes, is_related, is_rising
 
 LINE = np.linspace(-1, 1, 150)[:, None] * [1.0, -2.0, 0.5]
 LINEAR = {"hidden_layer_sizes": (), "learning_rate_init": 0.02, "batch_size": None, "max_iter": 600, "random_state": 0}
@@ -308,7 +308,7 @@ def test_partial_fit_does_not_warn(iris):
 
 def test_fit_keeps_nothing_for_it(iris):
     model = small(max_iter=1).fit(iris)
-    assert set(model._cache) == {"net"}
+    assert set(model._fitted.cache) == {"net"}
 
 
 def test_a_warning_that_is_an_error_leaves_a_fitted_model(iris):
@@ -330,7 +330,7 @@ def test_a_model_that_has_diverged_is_diagnosed_without_a_word_of_numpy(dtype):
     """Decoded values near the largest number, whose sums are beyond it."""
     X = np.random.default_rng(0).normal(size=(40, 2))
     model = VAETransformer(2, hidden_layer_sizes=(), dtype=dtype, max_iter=1, random_state=0).fit(X)
-    state = model._states[0]
+    state = model._fitted.states[0]
     state["likelihood.raw_log_variance"] = np.full_like(state["likelihood.raw_log_variance"], -1e3)
     for name in [name for name in state if name.startswith("decoder") and name.endswith("bias")]:
         state[name] = np.full_like(state[name], np.finfo(dtype).max / 4)

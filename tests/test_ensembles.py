@@ -13,6 +13,7 @@ from sklearn.utils import estimator_checks as checks
 from sklearn_mtae import MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae._engine import together as stacking
 from sklearn_mtae._engine.net import EpochHook
+from sklearn_mtae._fitting.fit import keep
 from sklearn_mtae.metrics import r2_score
 
 from .stacks import Noiseless, assert_alike, branching, raise_at
@@ -33,15 +34,15 @@ WORDS = np.where(np.isnan(Y), None, np.array(["no", "yes"], dtype=object)[(Y > 0
 def alone(model, k):
     """Return an estimator with one of a model's members as its only one."""
     single = clone(model).set_params(n_estimators=1).fit(X, Y if hasattr(model, "task_likelihoods") else WORDS)
-    single._states, single._seed = [model._states[k]], model._seed
-    single._cache.clear()
+    single._fitted.states, single._fitted.seed = [model._fitted.states[k]], model._fitted.seed
+    single._fitted.cache.clear()
     return single
 
 
 def assert_equal_fits(one, other):
     assert one.loss_curve_ == other.loss_curve_
-    assert len(one._states) == len(other._states)
-    for ours, theirs in zip(one._states, other._states, strict=True):
+    assert len(one._fitted.states) == len(other._fitted.states)
+    for ours, theirs in zip(one._fitted.states, other._fitted.states, strict=True):
         for name, value in theirs.items():
             np.testing.assert_array_equal(ours[name], value, err_msg=name)
 
@@ -83,7 +84,9 @@ def test_labels_are_dealt_evenly():
 
 def test_members_differ_by_weights_and_draws():
     model = regressor().fit(X, Y)
-    first = {name: [state[name] for state in model._states] for name in ("encoder.0.weight", "heads.layers.0.weight")}
+    first = {
+        name: [state[name] for state in model._fitted.states] for name in ("encoder.0.weight", "heads.layers.0.weight")
+    }
     for one, two, three in first.values():
         assert not np.allclose(one, two)
         assert not np.allclose(two, three)
@@ -99,7 +102,7 @@ def test_members_are_what_they_are_alone(early_stopping):
     ):  # a parameter as it is by default, which none stacks with
         apart = clone(model).set_params(net_params={"optimizer__eps": 1e-8}).fit(X, Y)
     assert_alike(model, apart, X)
-    for ours, theirs in zip(model._states, apart._states, strict=True):
+    for ours, theirs in zip(model._fitted.states, apart._fitted.states, strict=True):
         for name, value in theirs.items():
             np.testing.assert_allclose(ours[name], value, rtol=1e-8, atol=1e-10, err_msg=name)
     assert (model.n_iter_ < 9) is early_stopping
@@ -128,7 +131,7 @@ def test_codes_are_those_of_the_first(make, y):
         (model.impute(gaps), first.impute(gaps)),
         (model.score_samples(X), first.score_samples(X)),
         (model.sample(4, random_state=0)[0], first.sample(4, random_state=0)[0]),
-        (model.module_.encoder[0].weight.numpy(), model._states[0]["encoder.0.weight"]),
+        (model.module_.encoder[0].weight.numpy(), model._fitted.states[0]["encoder.0.weight"]),
     ]:
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(*[each.sample(4, random_state=0)[1] for each in (model, first)])
@@ -150,7 +153,7 @@ def test_more_members_predict_better():
 @pytest.mark.parametrize("n_estimators", [2, 5])
 def test_few_rows(n_rows, n_estimators):
     model = regressor(n_estimators=n_estimators).fit(X[:n_rows], np.nan_to_num(Y[:n_rows]))
-    assert len(model._states) == n_estimators
+    assert len(model._fitted.states) == n_estimators
     assert np.isfinite(model.predict(X, return_std=True)).all()
 
 
@@ -204,15 +207,15 @@ def test_training_goes_on(make, y):
     model = make(warm_start=True).fit(X, y)
     assert model.fit(X, y).n_iter_ == 6
     assert len(model.loss_curve_) == len(model.term_curves_["rate"]) == len(model.task_weights_) == 6
-    before = [state["encoder.0.weight"] for state in model._states]
+    before = [state["encoder.0.weight"] for state in model._fitted.states]
     model.partial_fit(X, y)
     assert model.n_iter_ == 7
-    assert all(not np.allclose(s["encoder.0.weight"], w) for s, w in zip(model._states, before, strict=True))
+    assert all(not np.allclose(s["encoder.0.weight"], w) for s, w in zip(model._fitted.states, before, strict=True))
     model.set_params(n_estimators=2)
     for go_on in (model.fit, model.partial_fit):
         with pytest.raises(ValueError, match=r"as there were, 3. Got n_estimators=2; fit from the start"):
             go_on(X, y)
-    assert len(model.set_params(warm_start=False).fit(X, y)._states) == 2
+    assert len(model.set_params(warm_start=False).fit(X, y)._fitted.states) == 2
 
 
 @pytest.mark.parametrize("n_estimators", [1, 3])
@@ -222,9 +225,9 @@ def test_partial_fits_are_epochs(n_estimators):
     model = regressor(**own)
     for _ in range(3):
         model.partial_fit(X, Y)
-    steps = {float(part["step"]) for state in model._optimizer_states for part in state.values()}
+    steps = {float(part["step"]) for state in model._fitted.optimizer_states for part in state.values()}
     assert steps == {3.0}
-    assert len(model._optimizer_states) == n_estimators
+    assert len(model._fitted.optimizer_states) == n_estimators
 
 
 @pytest.mark.parametrize("make", [regressor, classifier])
@@ -257,9 +260,12 @@ def test_loss_that_is_not_finite(make):
 def test_members_that_are_trained_one_after_the_other(parameters, reason):
     with pytest.warns(UserWarning, match=f"3 members are trained one after the other: .*{reason}"):
         model = regressor(**parameters).fit(X, Y)
-    assert len(model._states) == 3
+    assert len(model._fitted.states) == 3
     assert len(model.loss_curve_) == model.n_iter_ == 3
-    assert len({float(state["encoder.0.weight"].sum()) for state in model._states if "encoder.0.weight" in state}) != 1
+    assert (
+        len({float(state["encoder.0.weight"].sum()) for state in model._fitted.states if "encoder.0.weight" in state})
+        != 1
+    )
     assert np.isfinite(model.predict(X)).all()
 
 
@@ -310,7 +316,7 @@ def test_watched_members_begin_anew_where_the_memory_is_gone(monkeypatch):
     plan = model._plan(X, Y, None)
     raise_at(monkeypatch, MemoryError("no more"), lambda stack, n_calls: len(stack) > 2 and n_calls > 2)
     stacking.train_together(plan.members, [EpochHook(lambda net: None, lambda net: False)])
-    model._keep(plan)
+    model._take(keep(plan))
     assert_alike(model, expected, X)
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae._fitting.build import build
+from sklearn_mtae._tables.features import Features
 from sklearn_mtae.nn.likelihoods import Gaussian, StudentT
 from sklearn_mtae.nn.objectives import IWAE, elbo
 from sklearn_mtae.nn.priors import StandardNormal
@@ -47,7 +49,7 @@ def test_looking_at_an_architecture_leaves_it_as_it_is():
         return nn.Sequential(norm, frozen, nn.Linear(n_features, n_code)), nn.Linear(n_components, n_outputs)
 
     model = AutoencoderTransformer(architecture=architecture, **SMALL)
-    module = model._with({"n_features_in_": 4, "_table": None})._make_module()
+    module = build(model._recipe().of_data(Features(4), None))
     norm, frozen = seen[-1]
     assert norm.training
     assert not frozen.training

@@ -155,7 +155,7 @@ def test_mixed_precision(recordable, recorded):
     assert len(recorded) == 2 * recordable
     assert mixed.loss_curve_ != single.loss_curve_
     np.testing.assert_allclose(mixed.loss_curve_, single.loss_curve_, rtol=0.05, atol=0.05)
-    assert {state.dtype.name for state in mixed._states[0].values()} == {"float32", "float64"}
+    assert {state.dtype.name for state in mixed._fitted.states[0].values()} == {"float32", "float64"}
 
 
 @pytest.mark.parametrize("n_rows", [300, 290])

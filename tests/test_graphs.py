@@ -16,6 +16,7 @@ from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTa
 from sklearn_mtae._engine import captured_step as graphs
 from sklearn_mtae._engine import net
 from sklearn_mtae._engine.together import train_together
+from sklearn_mtae._fitting.fit import keep
 from sklearn_mtae.nn.schedules import SCHEDULES
 from sklearn_mtae.nn.weightings import WEIGHTINGS
 
@@ -152,7 +153,7 @@ def train(calls, recorder):
     with recording(recorder):
         assert train_together([plan.members[0] for plan in plans]) == ({}, False)
     for (estimator, *_), plan in zip(calls, plans, strict=True):
-        estimator._keep(plan)
+        estimator._take(keep(plan))
 
 
 def assert_stack_as_alone(calls, n_recorded=1):
@@ -377,7 +378,9 @@ def test_an_interrupted_fit_is_that_of_the_steps_done():
         model.fit(X)
     taken = autoencoder(max_iter=2).fit(X)
     assert model.loss_curve_ == pytest.approx(taken.loss_curve_)
-    assert not np.allclose(model._states[0]["encoder.0.weight"], taken._states[0]["encoder.0.weight"], rtol=1e-6)
+    assert not np.allclose(
+        model._fitted.states[0]["encoder.0.weight"], taken._fitted.states[0]["encoder.0.weight"], rtol=1e-6
+    )
 
 
 def test_a_first_fit_does_without_the_compiler():

@@ -240,7 +240,7 @@ def curved(request):
 
 def integrate(model, rows):
     """Return log-densities of rows, and conditional means and standard deviations of all of their cells."""
-    module = model._fitted_module(torch.float64)
+    module = model._runner.model(torch.float64)
     z = torch.linspace(-12, 12, 8001, dtype=torch.float64)[:, None]
     with torch.no_grad():
         columns = module.likelihood.distribution(module.decode(z))

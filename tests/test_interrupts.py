@@ -169,7 +169,7 @@ def test_members_in_several_stacks(monkeypatch, n_calls, is_kept):
         return
     with pytest.warns(UserWarning, match="interrupted by user in epoch 2"):
         model.fit(X, Y)
-    assert len(model._states) == 2
+    assert len(model._fitted.states) == 2
     assert np.isfinite(model.predict(X)).all()
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_mtae import MultiTaskVAERegressor
+from sklearn_mtae._fitting.averaging import predict_average, reach
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
@@ -56,8 +57,8 @@ def test_cutting_ends_off_takes_no_label_out():
     X, y = features(400), labels("poisson", 400)[:, 0]
     model = MultiTaskVAERegressor(2, task_likelihoods="poisson", **ENSEMBLE).fit(X[:200], y[:200])
     lower, upper = model.predict_interval(X[200:], 0.8)
-    mean, std = model._average(X[200:], return_std=True)
-    half = (std * model._reach(0.8))[:, 0]
+    mean, std = predict_average(model._runner, X[200:], return_std=True)
+    half = (std * reach(model._fitted, 0.8))[:, 0]
     np.testing.assert_array_equal((lower <= y[200:]) & (y[200:] <= upper), np.abs(y[200:] - mean[:, 0]) <= half)
     assert (lower == 0).any()
     assert np.mean((lower <= y[200:]) & (y[200:] <= upper)) > 0.8 - 4 * np.sqrt(0.8 * 0.2 / 200)

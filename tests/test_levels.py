@@ -135,9 +135,9 @@ def test_nothing_dense_of_rows_times_levels():
     vae.score(X[:3])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert vae._n_columns == X["key"].nunique() + 1
+    assert vae._fitted.recipe.columns.n_expanded == X["key"].nunique() + 1
     assert set(drawn["key"]) | set(filled["key"]) <= set(X["key"])
-    assert peak < 4000 * vae._n_columns * 8 / 2
+    assert peak < 4000 * vae._fitted.recipe.columns.n_expanded * 8 / 2
 
 
 def test_rows_that_are_expanded_as_they_are_read():
@@ -174,7 +174,9 @@ def test_levels_that_never_occurred_are_not_drawn(ordered):
         scores = vae.score_samples(X)
     np.testing.assert_array_equal(scores[weight == 0], vae.score_samples(gaps)[weight == 0])
     alone = VAETransformer(**TINY).fit(X[weight > 0])
-    assert vae._table.names == alone._table.names == ["size=s", "size=l", "x"]
+    assert (
+        vae._fitted.recipe.columns.table.names == alone._fitted.recipe.columns.table.names == ["size=s", "size=l", "x"]
+    )
 
 
 # Levels that fit has not seen.

@@ -20,7 +20,9 @@ def distributions(model, codes, columns):
     """Return the distribution of each numeric column, and the logits of each category, given codes (..., 2)."""
     module = deepcopy(model.module_).double()
     with torch.no_grad():
-        outputs = module.decode(torch.as_tensor(codes)).unflatten(-1, (model._n_columns, -1)).numpy()
+        outputs = (
+            module.decode(torch.as_tensor(codes)).unflatten(-1, (model._fitted.recipe.columns.n_expanded, -1)).numpy()
+        )
     learned = {j: (family.double(), k) for family, own in module.likelihood.parts() for k, j in enumerate(own)}
     position, made = 0, {}
     for name in columns:

@@ -302,9 +302,9 @@ def test_draws_that_are_not_finite_are_an_error(kind):
     """A decoder that has diverged gives no numbers; they are not passed on."""
     X = np.random.default_rng(0).normal(size=(30, 3))
     model = kind(2, hidden_layer_sizes=(4,), dtype="float64", max_iter=1, random_state=0).fit(X, X[:, 0])
-    broken = [name for name in model._states[0] if name.startswith("decoder") and name.endswith("weight")]
+    broken = [name for name in model._fitted.states[0] if name.startswith("decoder") and name.endswith("weight")]
     for name in broken:
-        model._states[0][name] = model._states[0][name] * 1e200
+        model._fitted.states[0][name] = model._fitted.states[0][name] * 1e200
     again = pickle.loads(pickle.dumps(model))  # what was cached is left behind
     with pytest.raises(ValueError, match=r"What the model draws is not finite.* lower learning_rate_init="):
         again.sample(20, random_state=0)

@@ -131,7 +131,7 @@ def test_members_trained_one_by_one_have_their_own_rates(rates):
     still = ensemble(architecture=with_statistics, n_estimators=2, member_params=[rates])
     with pytest.warns(UserWarning, match="trained one after the other"):
         fitted = clone(still).fit(X, Y)
-    for member, state in zip(plan_of(still), fitted._states, strict=True):
+    for member, state in zip(plan_of(still), fitted._fitted.states, strict=True):
         start = dict(member.model.named_parameters())
         for name, value in start.items():
             np.testing.assert_allclose(state[name], value.detach(), atol=1e-9)
@@ -186,9 +186,9 @@ def test_automatic_parameters_may_be_spelled_out_later():
 @pytest.mark.parametrize("n_estimators", [1, 3])
 def test_rates_may_change_between_fits(n_estimators):
     model = ensemble(n_estimators=n_estimators).fit(X, Y)
-    before = [dict(state) for state in model._states]
+    before = [dict(state) for state in model._fitted.states]
     model.set_params(warm_start=True, learning_rate_init=1e-12).fit(X, Y)
-    for one, other in zip(before, model._states, strict=True):
+    for one, other in zip(before, model._fitted.states, strict=True):
         for name in (name for name in one if name.endswith("weight")):
             np.testing.assert_allclose(one[name], other[name], atol=1e-9)
     assert all("learning_rate_init" not in own for own in model.member_params_)

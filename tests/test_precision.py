@@ -59,8 +59,8 @@ def test_trains_to_about_the_same_loss(kind, table, steps):
     assert {value.dtype for result in results for value in (result.loss, *result.means.values())} == {torch.float32}
     assert mixed.loss_curve_ != single.loss_curve_
     np.testing.assert_allclose(mixed.loss_curve_, single.loss_curve_, rtol=0.05, atol=0.05)
-    assert {name: state.dtype for name, state in mixed._states[0].items()} == {
-        name: state.dtype for name, state in single._states[0].items()
+    assert {name: state.dtype for name, state in mixed._fitted.states[0].items()} == {
+        name: state.dtype for name, state in single._fitted.states[0].items()
     }
 
 
@@ -68,7 +68,7 @@ def test_trains_to_about_the_same_loss(kind, table, steps):
 def test_inference_has_the_precision_of_its_input(table, dtype):
     X, Y = table
     model = MultiTaskVAERegressor(n_estimators=1, dtype="bfloat16", max_iter=3, **SMALL).fit(X, Y)
-    same = model._fitted_module(torch.from_numpy(X.astype(dtype)).dtype)
+    same = model._runner.model(torch.from_numpy(X.astype(dtype)).dtype)
     with torch.no_grad():
         code = same.encoder(same.units(torch.from_numpy(X.astype(dtype))))[:, :2].numpy()
     np.testing.assert_array_equal(model.transform(X.astype(dtype)), code)
@@ -113,4 +113,6 @@ def test_ensemble():
     single = clone(model).set_params(dtype="float32").fit(SHARES, SHARES[:, :3])
     assert model.loss_curve_ != single.loss_curve_
     np.testing.assert_allclose(model.loss_curve_, single.loss_curve_, rtol=0.05)
-    assert {state.dtype for state in model._states[2].values()} == {state.dtype for state in single._states[2].values()}
+    assert {state.dtype for state in model._fitted.states[2].values()} == {
+        state.dtype for state in single._fitted.states[2].values()
+    }

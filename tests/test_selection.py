@@ -117,11 +117,15 @@ def test_bins_fit_steps():
 
 def alone(model, k):
     """Return an estimator whose only model is one of another's, in its setting."""
-    member = k if k < len(model._states) else model._earlier[k - len(model._states)][0]
-    settings = model._settings[member]
+    member = k if k < len(model._fitted.states) else model._fitted.average.earlier[k - len(model._fitted.states)][0]
+    settings = model._fitted.settings[member]
     single = clone(model).set_params(n_estimators=1, member_params=None, **settings).fit(X, Y)
-    single._states, single._seed, single._inflation = [model._state_of(k)], model._seed, 1.0
-    single._cache.clear()
+    single._fitted.states, single._fitted.seed, single._fitted.average.inflation = (
+        [model._fitted.state_of(k)],
+        model._fitted.seed,
+        1.0,
+    )
+    single._fitted.cache.clear()
     return single
 
 
@@ -141,7 +145,7 @@ def test_what_is_kept_is_a_shorter_training():
         for name, value in short.model.state_dict().items():
             np.testing.assert_allclose(long.kept[4][name], value, rtol=1e-9, err_msg=name)
     stacked = regressor(**own).fit(X, Y)
-    for k, (member, state) in enumerate(stacked._earlier):
+    for k, (member, state) in enumerate(stacked._fitted.average.earlier):
         known = [own for own in plan.members[member].kept.values() if close(own, state)]
         assert len(known) == 1, k
 
@@ -167,21 +171,27 @@ def test_predictions_are_weighted(early_stopping, shrunk, monkeypatch):
 
         monkeypatch.setattr(selected, "select", halves)
     model = regressor(early_stopping=early_stopping, n_iter_no_change=1, tol=0.01).fit(X, Y)
-    n_states = len(model._states) + len(model._earlier)
-    assert model._weights.shape == (n_states, 3)
-    assert (model._weights.sum(axis=0) <= 1 + 1e-9).all()
+    n_states = len(model._fitted.states) + len(model._fitted.average.earlier)
+    assert model._fitted.average.weights.shape == (n_states, 3)
+    assert (model._fitted.average.weights.sum(axis=0) <= 1 + 1e-9).all()
     means, stds = map(
         np.stack, zip(*[alone(model, k).predict(X, return_std=True) for k in range(n_states)], strict=True)
     )
     if shrunk:
-        np.testing.assert_allclose(model._weights.sum(axis=0), 0.5)
-    left, label_means, label_variances = 1 - model._weights.sum(axis=0), np.nanmean(Y, axis=0), np.nanvar(Y, axis=0)
-    expected = np.einsum("kt,knt->nt", model._weights, means) + left * label_means
+        np.testing.assert_allclose(model._fitted.average.weights.sum(axis=0), 0.5)
+    left, label_means, label_variances = (
+        1 - model._fitted.average.weights.sum(axis=0),
+        np.nanmean(Y, axis=0),
+        np.nanvar(Y, axis=0),
+    )
+    expected = np.einsum("kt,knt->nt", model._fitted.average.weights, means) + left * label_means
     mean, std = model.predict(X, return_std=True)
     np.testing.assert_allclose(mean, expected, rtol=1e-6)
     np.testing.assert_allclose(model.predict(X), mean)
-    second = np.einsum("kt,knt->nt", model._weights, stds**2 + means**2) + left * (label_variances + label_means**2)
-    np.testing.assert_allclose(std, model._inflation * np.sqrt(second - expected**2), rtol=1e-5)
+    second = np.einsum("kt,knt->nt", model._fitted.average.weights, stds**2 + means**2) + left * (
+        label_variances + label_means**2
+    )
+    np.testing.assert_allclose(std, model._fitted.average.inflation * np.sqrt(second - expected**2), rtol=1e-5)
 
 
 def test_chosen_by_rows_that_were_held_out():
@@ -198,30 +208,32 @@ def test_chosen_by_rows_that_were_held_out():
     for fold in range(3):
         rows = folds[2 * fold]
         fold_of[rows] = fold
-        means = model._label_means * (1 - model._weights.sum(axis=0))
-        own = [k for k in range(len(model._weights)) if member_of(model, k) // 2 == fold]
+        means = model._fitted.average.label_means * (1 - model._fitted.average.weights.sum(axis=0))
+        own = [k for k in range(len(model._fitted.average.weights)) if member_of(model, k) // 2 == fold]
         # A candidate's weight is spread over the folds.
-        means = means + sum(3 * model._weights[k] * alone(model, k).predict(X[rows]) for k in own)
+        means = means + sum(3 * model._fitted.average.weights[k] * alone(model, k).predict(X[rows]) for k in own)
         held_out[rows] = means
     for task, labels in enumerate(Y.T):
         known = ~np.isnan(labels)
         chosen = mean_error(held_out[known, task], labels[known], fold_of[known], np.ones(known.sum()))
         constant = mean_error(np.full(known.sum(), labels[known].mean()), labels[known], fold_of[known], known[known])
         assert chosen <= constant + 1e-9
-    scores = np.concatenate(model._scores)
+    scores = np.concatenate(model._fitted.average.scores)
     assert len(scores) == (~np.isnan(Y)).sum()
-    np.testing.assert_allclose([np.sqrt(np.mean(own**2)) for own in model._scores], model._inflation)
+    np.testing.assert_allclose(
+        [np.sqrt(np.mean(own**2)) for own in model._fitted.average.scores], model._fitted.average.inflation
+    )
 
 
 def member_of(model, k):
-    return k if k < len(model._states) else model._earlier[k - len(model._states)][0]
+    return k if k < len(model._fitted.states) else model._fitted.average.earlier[k - len(model._fitted.states)][0]
 
 
 def test_a_task_with_one_label_counts_all_members():
     y = Y.copy()
     y[1:, 2], y[0, 2] = np.nan, 1.0
     model = regressor().fit(X, y)
-    np.testing.assert_allclose(model._weights[:, 2].sum(), 1)
+    np.testing.assert_allclose(model._fitted.average.weights[:, 2].sum(), 1)
     assert np.isfinite(model.predict(X, return_std=True)).all()
 
 
@@ -265,17 +277,17 @@ def test_coverage_is_checked(coverage):
 def test_default_members(tmp_path, monkeypatch):
     own = {"max_iter": 1, "random_state": 0}
     model = MultiTaskVAERegressor(**own).fit(X, Y)
-    assert len(model._states) == 30
-    assert {own["embedding"] for own in model._settings} == {"piecewise_linear"}
+    assert len(model._fitted.states) == 30
+    assert {own["embedding"] for own in model._fitted.settings} == {"piecewise_linear"}
     assert model.module_.encoder[1][0].out_features == 128
     wide = MultiTaskVAERegressor(**own).fit(RNG.normal(size=(20, 65)), Y[:20].copy() * 0 + 1)
-    assert {own["embedding"] for own in wide._settings} == {"softened"}
+    assert {own["embedding"] for own in wide._fitted.settings} == {"softened"}
     # What the user chose is left alone.
     chosen = MultiTaskVAERegressor(**own, dropout=0.1, hidden_layer_sizes=[8]).fit(X, Y)
     assert not any({"dropout", "hidden_layer_sizes"} & set(own) for own in chosen.member_params_)
     linear = MultiTaskVAERegressor(**own, hidden_layer_sizes=()).fit(X, Y)
-    assert {own["embedding"] for own in linear._settings} == {None}
-    assert len(MultiTaskVAERegressor(**own).fit(np.ones((4, 2001)), Y[:4] * 0 + 1)._states) == 1
+    assert {own["embedding"] for own in linear._fitted.settings} == {None}
+    assert len(MultiTaskVAERegressor(**own).fit(np.ones((4, 2001)), Y[:4] * 0 + 1)._fitted.states) == 1
     source = AutoencoderTransformer(2, max_iter=1).fit(X)
     for single in (
         MultiTaskVAERegressor(**own, architecture="conv1d").fit(X, Y),
@@ -287,11 +299,11 @@ def test_default_members(tmp_path, monkeypatch):
         MultiTaskVAERegressor(**own, encoder=source).fit(X, Y),
         MultiTaskVAERegressor(**own, net_params={"optimizer__eps": 1e-7}).fit(X, Y),
     ):
-        assert len(single._states) == 1
+        assert len(single._fitted.states) == 1
         assert single.member_params_ == [selected.SINGLE]
     for limits, n_members in (({59: 30, 60: 9}, 9), ({59: 30}, 1)):
         monkeypatch.setattr(selected, "N_DEFAULT", limits)
-        assert len(MultiTaskVAERegressor(**own).fit(X, Y)._states) == n_members
+        assert len(MultiTaskVAERegressor(**own).fit(X, Y)._fitted.states) == n_members
 
 
 @pytest.mark.parametrize(
@@ -316,7 +328,7 @@ def test_copies_and_further_training():
     for one, other in zip(again.predict_interval(X), model.predict_interval(X), strict=True):
         np.testing.assert_array_equal(one, other)
     again.partial_fit(X, Y)  # how good its parts are is not known any more
-    assert again._weights is None
+    assert again._fitted.average.weights is None
     means = [alone(again, k).predict(X) for k in range(6)]
     np.testing.assert_allclose(again.predict(X), np.mean(means, axis=0), rtol=1e-6)
     assert clone(model).fit(X, Y).predict(X) == pytest.approx(model.predict(X))
@@ -328,5 +340,5 @@ def test_weights_of_rows():
     y = Y.copy()
     y[:30] = 1e6
     model = regressor().fit(X, y, sample_weight=weight)
-    assert len(np.concatenate(model._scores)) == (~np.isnan(Y[30:])).sum()
+    assert len(np.concatenate(model._fitted.average.scores)) == (~np.isnan(Y[30:])).sum()
     assert np.abs(model.predict(X)).max() < 1e3

@@ -28,7 +28,7 @@ from sklearn.svm import SVR
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae._engine import together as stacking
-from sklearn_mtae._estimators.training import Trainable
+from sklearn_mtae._fitting import fit as fitting
 from sklearn_mtae._fitting import shared_fits as _shared_fits
 from sklearn_mtae.model_selection import StackedGridSearchCV, StackedRandomizedSearchCV, TaskKFold
 
@@ -71,13 +71,13 @@ def _nothing_is_left():
 @pytest.fixture
 def single_fits(monkeypatch):
     """The estimators that are fitted one by one."""
-    fitted, train = [], Trainable._train
+    fitted = []
 
-    def counted(estimator, *args):
-        fitted.append(estimator)
-        return train(estimator, *args)
+    def counted(plan, task):
+        fitted.append(task.estimator)
+        return fitting.fit(plan, task)
 
-    monkeypatch.setattr(Trainable, "_train", counted)
+    monkeypatch.setattr("sklearn_mtae._estimators.base.fit", counted)
     return fitted
 
 

@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae._engine import together as stacking
+from sklearn_mtae._fitting.fit import keep
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
 from sklearn_mtae.nn.schedules import SCHEDULES
 from sklearn_mtae.nn.weightings import WEIGHTINGS
@@ -188,7 +189,7 @@ def test_classes_that_weigh(stacks):
 @pytest.mark.parametrize("frozen", [False, True])
 def test_encoder_to_start_from(stacks, frozen):
     encoder = FrozenEstimator(autoencoder(random_state=0, dropout=0.5).fit(X))
-    before = copy.deepcopy(encoder.estimator._states[0])
+    before = copy.deepcopy(encoder.estimator._fitted.states[0])
     estimators = [regressor(random_state=k, encoder=encoder, freeze_encoder=frozen) for k in range(2)]
     calls = [(estimator, X, Y, None) for estimator in estimators]
     if frozen:
@@ -258,7 +259,7 @@ def test_modules_of_the_user_that_are_refused(architecture, reason):
         assert (member.finished, member.error) == (False, None)
         for name, value in member.pair.state_dict().items():
             torch.testing.assert_close(value, state[name], rtol=0, atol=0)
-    other._keep(plans[2])
+    other._take(keep(plans[2]))
     assert_alike(other, clone(other).fit(X), X)
 
 
@@ -322,7 +323,7 @@ def test_optimiser_goes_on_where_the_memory_did_not_suffice(stacks, monkeypatch)
             raise_at(monkeypatch, MemoryError("no more"), lambda stack, n_calls: len(stack) > 2 and n_calls > 2)
         assert stacking.train_together([plan.members[0] for plan in plans]) == ({}, False)
         for estimator, plan in zip(estimators, plans, strict=True):
-            estimator._keep(plan)
+            estimator._take(keep(plan))
     assert stacks == [3, 3, 1, 2]
     for together, single in zip(estimators, alone, strict=True):
         assert_alike(together, single, X)
@@ -347,7 +348,7 @@ def test_interrupt_leaves_the_epochs_done(monkeypatch, early_stopping):
         refused, interrupted = stacking.train_together([plan.members[0] for plan in plans])
     assert (refused, interrupted) == ({}, True)
     for (estimator, *_), plan, single in zip(calls, plans, alone, strict=False):
-        estimator._keep(plan)
+        estimator._take(keep(plan))
         assert_alike(estimator, single, X)
     untouched = plans[-1].members[0]
     assert (untouched.finished, untouched.history) == (False, [])

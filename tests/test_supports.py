@@ -231,9 +231,9 @@ def test_probabilities_of_large_counts(mean, dtype):
     """What is left of terms of a billion is a density: that of the counts that the model says they are."""
     X = np.round(mean + np.sqrt(mean) * np.random.default_rng(0).normal(size=(40, 2))).astype(dtype)
     model = AutoencoderTransformer(1, likelihood="poisson", **TINY).fit(X)
-    for name, weights in model._states[0].items():
+    for name, weights in model._fitted.states[0].items():
         weights[...] = 0 if name.startswith("decoder") else weights  # each column is then predicted by its mean
-    model._cache.clear()
+    model._fitted.cache.clear()
     predicted = model.predict(X.astype(np.float64))
     np.testing.assert_allclose(predicted, np.broadcast_to(X.mean(axis=0, dtype=float), X.shape), rtol=1e-5)
     expected = stats.poisson.logpmf(X.astype(np.float64), predicted).sum(axis=1)

@@ -8,6 +8,7 @@ import torch
 from sklearn.linear_model import LinearRegression
 
 from sklearn_mtae import MultiTaskVAEClassifier, MultiTaskVAERegressor
+from sklearn_mtae._fitting.build import build
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 from sklearn_mtae.nn.loss import Loss
 from sklearn_mtae.nn.objectives import elbo
@@ -139,7 +140,7 @@ def test_famo_leaves_a_task_without_labels_alone():
 
 def gradients(model, X, Y, weighting, scale=1.0):
     """Return the gradients of one batch, in float64 and with the same draws each time, the heads scaled before."""
-    module = model._empty_module(model._blueprint_of(0), 0).double().train()
+    module = build(model._fitted.recipe_of(0)).double().train()
     with torch.no_grad():
         for parameter in module.heads.parameters():
             parameter.mul_(scale)

@@ -2,12 +2,9 @@
 
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sklearn_mtae._tables.blocks import dense
-from sklearn_mtae._tables.describe import Columns, describe
-from sklearn_mtae.nn.models import Autoencoder
+from sklearn_mtae._verbs.reconstruction import reconstruction_score
 
 from .base import BaseAutoencoder
 
@@ -161,6 +158,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     True
     """
 
+    _model_kind = "autoencoder"
+
     def __init__(
         self,
         n_components=16,
@@ -263,29 +262,4 @@ class AutoencoderTransformer(BaseAutoencoder):
         float
             Score; 1 is perfect, 0 as good as each column's mean. NaN where no column has two observed cells.
         """
-        x = self._check_rows(X)
-        columns = describe(x)
-        residual, total = self._squares(x, columns)
-        varying = columns.max > columns.min
-        if varying.any():
-            return float(np.mean(1 - residual[varying] / total[varying]))
-        observed = columns.n_observed > 1
-        return float(np.mean(residual[observed] == 0)) if observed.any() else float("nan")
-
-    def _squares(self, x: Any, columns: Columns) -> tuple[NDArray, NDArray]:
-        """Return sums over the observed cells of squared distances from the reconstruction, and from the mean.
-
-        Each column has its own unit, in which no square vanishes; one that is too large is infinite.
-        """
-        residual, total = (np.zeros(x.shape[1]) for _ in range(2))
-        for rows, expected in self._results(lambda module, x: module.reconstruct(module.encode(module.fill(x))), x):
-            block = dense(x[rows]).astype(np.float64)
-            with np.errstate(over="ignore"):
-                residual += np.nansum(np.square((block - expected) / columns.deviation), axis=0)
-            total += np.nansum(np.square((block - columns.mean) / columns.deviation), axis=0)
-        return residual, total
-
-    def _make_module(self) -> Autoencoder:
-        likelihood = self._make_likelihood()
-        encoder, decoder = self._make_coders(1, likelihood.n_params)
-        return Autoencoder(encoder, decoder, likelihood, self._make_corruption())
+        return reconstruction_score(self._runner, X)

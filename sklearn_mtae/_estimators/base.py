@@ -1,41 +1,122 @@
-"""What the estimators share: state, and the verbs of an encoder and a decoder."""
+"""What the estimators share: parameters, `fit`, and the verbs of an encoder and a decoder."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from os import PathLike
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Bunch, Tags
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 
-from sklearn_mtae._engine.devices import living_threads
+from sklearn_mtae._engine.devices import living_threads, resolve_device
+from sklearn_mtae._engine.interrupts import Interrupts
 from sklearn_mtae._engine.net import Net
-from sklearn_mtae._engine.state import Cache, load, place
-from sklearn_mtae._fitting.callbacks import CallbackSupportMixin  # pyright: ignore[reportAttributeAccessIssue]
-from sklearn_mtae._tables.blocks import block_rows, blocks, dense, tensor
-from sklearn_mtae._tables.checks import check_codes, check_out, check_support
-from sklearn_mtae._tables.coded_rows import Coded
+from sklearn_mtae._fitting.callbacks import CallbackSupportMixin, FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
+from sklearn_mtae._fitting.fit import fit, rebuild_net, warn_of_interrupt
+from sklearn_mtae._fitting.fitted import Fitted
+from sklearn_mtae._fitting.net_params import check_net_params
+from sklearn_mtae._fitting.parameters import copied
+from sklearn_mtae._fitting.plan import Plan, plan
+from sklearn_mtae._fitting.recipe import DTYPES, Recipe
+from sklearn_mtae._fitting.run import ModelRunner
+from sklearn_mtae._fitting.shared_fits import find
+from sklearn_mtae._tables.checks import Interval, StrOptions, check_codes, check_out, check_parameters, feature_names
 from sklearn_mtae._tables.column_likelihoods import needs_positive, takes_sparse
-from sklearn_mtae._tables.filling import as_it_came, fill, missing_cells, read
-from sklearn_mtae._tables.limits import Limits, Range, check_size, check_totals, find_range
-from sklearn_mtae._tables.row_index import Chosen
+from sklearn_mtae._verbs.imputation import impute_reconstructed, log_conditionals
+from sklearn_mtae._verbs.interpretation import column_names, components, feature_importance, relevances
 from sklearn_mtae._version import __version__
+from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
+from sklearn_mtae.nn.corruptions import CORRUPTIONS
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Likelihood
 from sklearn_mtae.nn.models import Autoencoder
-
-from .interpretation import Interpretable
-from .parts import DTYPES
+from sklearn_mtae.nn.penalties import PENALTIES
 
 
-class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Interpretable):
+class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base of the estimators: everything that does not depend on what the code means."""
 
     __metadata_request__transform = {"out": UNUSED}
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "layer_norm": ["boolean"],
+        "architecture": [StrOptions(set(ARCHITECTURES)), callable],
+        "image_shape": [tuple, list, None],
+        "likelihood": [StrOptions(set(LIKELIHOODS)), callable, dict, list, tuple],
+        "max_categories": [Interval(Integral, 2, None, closed="left"), None],
+        "handle_unknown": [StrOptions({"missing", "error"})],
+        "scaling": [StrOptions({"auto", "standard", "bounded"})],
+        "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
+        "penalty": [StrOptions(set(PENALTIES)), callable, None],
+        "penalty_weight": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "dtype": [StrOptions(set(DTYPES))],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "checkpoint": [str, PathLike, None],
+        "net_params": [dict, None],
+    }
+
+    n_components: int
+    hidden_layer_sizes: Sequence[int]
+    activation: str
+    dropout: float
+    layer_norm: bool
+    architecture: str | Callable[..., tuple[nn.Module, nn.Module]]
+    image_shape: tuple[int, ...] | None
+    likelihood: str | Callable[[int], Likelihood] | Mapping[Any, Any] | Sequence[Any]
+    max_categories: int | None
+    handle_unknown: str
+    scaling: str
+    corruption: str | Callable[..., Tensor] | None
+    penalty: str | Callable[..., Tensor] | None
+    penalty_weight: float
+    alpha: float
+    batch_size: int | str | None
+    learning_rate_init: float
+    max_iter: int
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+    warm_start: bool
+    dtype: str
+    device: str
+    random_state: int | np.random.RandomState | None
+    verbose: bool | int
+    checkpoint: str | PathLike | None
+    net_params: dict[str, Any] | None
+
+    _model_kind: str
+    """Kind of the model, a key of `sklearn_mtae._fitting.build.MODELS`."""
+    _targets_kind: str | None = None
+    """Kind of the targets, a key of `sklearn_mtae._tables.read_targets.TARGETS`."""
+
+    n_features_in_: int
+    n_iter_: int
+    loss_curve_: list[float]
+    validation_scores_: list[float]
+    term_curves_: dict[str, list[float]]
+    _fitted: Fitted
+    """What the last fit made."""
 
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
@@ -83,10 +164,11 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         TypeError, ValueError
             If `out` is no array of this shape that floating-point numbers can be written to.
         """
-        x, n_columns = self._check_rows(X), self._n_features_out
+        runner, n_columns = self._runner, self._n_features_out
+        x = runner.read(X)
         check_out(out, (x.shape[0], n_columns))
         # A model may have components beyond those that describe the features.
-        return self._apply(lambda module, x: module.encode(module.fill(x))[:, :n_columns], x, out=out)
+        return runner.apply(lambda model, x: model.encode(model.fill(x))[:, :n_columns], x, out=out)
 
     def inverse_transform(self, Z: ArrayLike) -> NDArray:
         """Decode codes.
@@ -102,12 +184,12 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             Means of the columns given the code, in X's units; of a column of categories, the most probable one. A
             DataFrame with the dtypes of X, whole numbers rounded, where the estimator was fitted to one.
         """
-        check_is_fitted(self)
+        runner = self._runner
         codes = check_codes(Z, self._n_features_out)
         # A frame has dtypes of its own: its large whole numbers lose no digits to those of Z.
-        dtype = np.float64 if self._table is not None and self._table.framed else None
-        decoded = self._decode(lambda module, z: module.reconstruct(z), codes, standardize=False, dtype=dtype)
-        return self._restore(decoded, Z)
+        dtype = np.float64 if runner.features.has_frame else None
+        decoded = runner.decode(lambda model, z: model.reconstruct(z), codes, standardize=False, dtype=dtype)
+        return runner.features.restore(decoded, Z)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Reconstruct rows: what `inverse_transform(transform(X))` gives.
@@ -122,7 +204,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         ndarray or DataFrame of shape (n_samples, n_features)
             Means of the columns given the code of the row, in X's units, as `inverse_transform` returns them.
         """
-        return self._restore(self._reconstruct(self._check_rows(X)), X)
+        runner = self._runner
+        return runner.features.restore(runner.reconstruct(runner.read(X)), X)
 
     def impute(self, X: ArrayLike) -> NDArray:
         """Fill missing cells with their reconstruction.
@@ -139,11 +222,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             another dtype only where its own cannot hold the values. Whole numbers are rounded where the estimator was
             fitted to a frame with whole numbers there.
         """
-
-        def reconstruct(module: Autoencoder, x: Tensor) -> Tensor:
-            return module.reconstruct(module.encode(module.fill(x)), x)
-
-        return self._fill(X, lambda rows: [self._decode(reconstruct, rows)])[0]
+        return impute_reconstructed(self._runner, X)
 
     def score_samples(self, X: ArrayLike) -> NDArray:
         """Return log p(x given code(x)) of each row: minus the distortion.
@@ -159,42 +238,181 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             Log-densities of the observed cells in nats, in X's own units; minus infinity where one of them is outside
             of the support of its likelihood, such as a negative count.
         """
+        return log_conditionals(self._runner, X)
 
-        def log_density(module: Autoencoder, x: Tensor) -> Tensor:
-            return module.log_likelihood(module.encode(module.fill(x)), x) + module.units.log_jacobian(x)
+    @property
+    def components_(self) -> NDArray:
+        """Loadings of a linear decoder, shape (n_components, n_columns).
 
-        return self._log_densities(log_density, X)
+        By how much the mean of each column moves per unit of a component, in X's own units; where the likelihood has a
+        link, such as the logarithm of a count's mean or the logit of a probability, the output on its scale. The
+        columns are `column_names_`.
+        """
+        return components(self._runner.fitted, self.module_)
+
+    @property
+    def relevance_(self) -> NDArray:
+        """Share of each component in what the components explain, shape (n_components,), adding up to 1.
+
+        `|loading|^2 * variance`, in the standardised units of the training; the variance is that of the codes of the
+        rows that were trained on last. Parts that two components explain together are left out.
+        """
+        return relevances(self._runner.fitted, self.module_)
+
+    @property
+    def column_names_(self) -> NDArray:
+        """Names of the columns as the model sees them: those of X, a category one for each level, "job=clerk"."""
+        return column_names(self._runner.features)
+
+    def feature_importance(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        *,
+        method: str = "permutation",
+        n_repeats: int = 5,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Bunch:
+        """Return how much each feature moves each component, and the prediction of each task where there are tasks.
+
+        "permutation" shuffles one feature over the rows, missing cells with it, and takes the mean distance by which an
+        output `f` moves: `mean_i |f(x_i) - f(shuffled x_i)| / std(f)`. "gradient" takes the mean slope:
+        `mean_i |df / dx_j (x_i)| std(x_j) / std(f)`, zero at a missing cell. Of a linear `f` and a normal column the
+        first is `2 / sqrt(pi)` = 1.13 times the second. What matters only by jumps has no gradient, what saturates a
+        small one; but slopes take one pass for all features, where shuffling takes `n_repeats` for each.
+
+        The output of a component is its code (the posterior's mean), that of a task its predicted mean, or all its
+        class probabilities, and both the distance and the deviation are lengths of vectors. A feature of categories is
+        shuffled as one, and its slope is the length of those of its levels. Neither is causal, and features that depend
+        on each other share their importance.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing: some hundreds of them.
+        y : None
+            Ignored.
+        method : {"permutation", "gradient"}, default="permutation"
+            How importance is measured.
+        n_repeats : int, default=5
+            How often each feature is shuffled.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the shuffling.
+
+        Returns
+        -------
+        Bunch
+            `components` of shape (n_components, n_features), `feature_names`, `component_names`; where there are tasks
+            `tasks` of shape (n_tasks, n_features) and `task_names` too. In standard deviations of the output over X; 0
+            of an output that is constant.
+
+        Raises
+        ------
+        ValueError
+            If `method` or `n_repeats` is not admissible, or if an importance is not finite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_mtae import AutoencoderTransformer
+        >>> X = np.random.default_rng(0).normal(size=(200, 3)) * [1, 1, 0]
+        >>> model = AutoencoderTransformer(1, hidden_layer_sizes=(), random_state=0).fit(X)
+        >>> importance = model.feature_importance(X, method="gradient")
+        >>> importance.feature_names[importance.components[0] > 0]
+        array(['x0', 'x1'], dtype=object)
+        """
+        of_components, of_tasks = feature_importance(self._runner, X, method, n_repeats, random_state)
+        names = np.array(self._fitted.recipe.task_names, dtype=object)
+        return Bunch(
+            components=of_components,
+            feature_names=feature_names(self, None),
+            component_names=self.get_feature_names_out(),
+            **({"tasks": of_tasks, "task_names": names} if len(names) else {}),
+        )
 
     @property
     def net_(self) -> Net:
         """The skorch net; rebuilt from the state where it was left behind by pickling."""
         check_is_fitted(self)
-        if "net" not in self._cache:
-            device = self._resolve_device()
-            module = load(self._empty_module(self._blueprint_of(0)), self._states[0], self._trained_dtype)
-            loss = self._make_loss(module, self._loss_states[0])
-            owner = self._with(self._settings[0])
-            rates = owner.learning_rate_init, owner.alpha
-            self._cache["net"] = self._make_net(place(module, device), loss, rates).initialize()
-            self._cache["net"].history.extend(self._cache.pop("history", []))
-        return self._cache["net"]
+        cache = self._fitted.cache
+        if "net" not in cache:
+            net = rebuild_net(self._recipe(), self._fitted, resolve_device(self.device, strict=False))
+            net.history.extend(cache.pop("history", []))
+            cache["net"] = net
+        return cache["net"]
 
     @property
     def module_(self) -> Autoencoder:
         """The fitted torch module, in the precision it was trained in and evaluation mode."""
-        check_is_fitted(self)
-        return self._fitted_module(self._trained_dtype)
-
-    @property
-    def _trained_dtype(self) -> torch.dtype:
-        return DTYPES[self._blueprint["dtype"]]
+        return self._runner.model(self._fitted.recipe.torch_dtype)
 
     @property
     def _n_features_out(self) -> int:
-        return self._blueprint["n_components"]
+        return self._fitted.n_components
+
+    @property
+    def _runner(self) -> ModelRunner:
+        """What runs the fitted model."""
+        check_is_fitted(self)
+        return ModelRunner(self._fitted, self.device, self.handle_unknown)
+
+    def _recipe(self) -> Recipe:
+        """Return what is asked for."""
+        return Recipe(type(self).__name__, self._model_kind, self._targets_kind, self.get_params(deep=False))
+
+    @with_callbacks
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, classes: Any = None) -> Self:
+        """Train; a fit that fails, or that is interrupted before there is a model, leaves the estimator as it was."""
+        # Fits that are shared know of no classes.
+        found = None if partial or classes is not None else find(self, X, y, sample_weight)
+        if found is not None:
+            return self._take(found)
+        with Interrupts() as interrupts, living_threads():
+            plan = self._plan(X, y, sample_weight, partial, classes)
+            # Members may be trained as one, in parts, or one after the other.
+            n_epochs = plan.members[0].n_epochs if len(plan.members) == 1 else None
+            task = FitTask(self, n_epochs, lambda: plan.so_far().attributes(), X, y, sample_weight)
+            self._take(fit(plan, task))
+            # Warnings come after the new state: they may be errors.
+            task.end()
+            if not partial:
+                self._look_back(plan)
+            warn_of_interrupt(plan, interrupts)
+        return self
+
+    def _plan(
+        self, X: Any, y: Any = None, sample_weight: Any = None, partial: bool = False, classes: Any = None
+    ) -> Plan:
+        """Return what a fit is made of, checked and ready for the first step."""
+        self._validate_params()
+        last = self._fitted if self.__sklearn_is_fitted__() and (partial or self.warm_start) else None
+        return plan(self._recipe(), X, y, sample_weight, last=last, partial=partial, classes=classes)
+
+    def _take(self, fitted: Fitted) -> Self:
+        """Become what a fit has made."""
+        if fitted.recipe.columns.given_names is None and hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        for name, value in fitted.attributes().items():
+            setattr(self, name, value)
+        return self
+
+    def _look_back(self, plan: Plan) -> None:
+        """Look at what a fit made, and warn of it; the estimator is fitted already."""
+
+    def _validate_params(self) -> None:
+        """Check the parameters by their constraints."""
+        check_parameters(self)
+        check_net_params(self.net_params or {}, type(self).__name__)
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_states")
+        return hasattr(self, "_fitted")
+
+    def __sklearn_clone__(self) -> Self:
+        """Return an unfitted copy: as scikit-learn's, but columns that share a factory of likelihoods still do."""
+        again = super().__sklearn_clone__()
+        if isinstance(self.likelihood, list | tuple):
+            again.likelihood = copied(self.likelihood)
+        return again
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -205,8 +423,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {key: value for key, value in super().__getstate__().items() if key != "_cache"}
-        return {**state, "_sklearn_mtae_version": __version__}
+        return {**super().__getstate__(), "_sklearn_mtae_version": __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
@@ -218,219 +435,3 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
                 stacklevel=2,
             )
         super().__setstate__(state)
-        self._cache = Cache()
-
-    # Inference.
-
-    def _check_rows(self, X: Any) -> NDArray:
-        """Return the columns of X as the model sees them; what `fit` refuses is refused here too."""
-        x, columns = self._find_range(X)
-        if columns is not None:
-            option = f"likelihood={self._blueprint['likelihood']!r}"
-            check_support(columns, self._limits, option, "X", self._expanded_names)
-            check_totals(x, None, self._limits, option, self._expanded_names)
-        return x
-
-    def _find_range(self, X: Any) -> tuple[NDArray, Range | None]:
-        """Return the columns of X as the model sees them, and between what values they lie where that matters."""
-        check_is_fitted(self)
-        x = self._check_features(X, reset=False)
-        return x, find_range(x) if self._limits.bind(x.dtype) else None
-
-    @property
-    def _limits(self) -> Limits:
-        """Between what numbers the columns must lie."""
-        if "limits" not in self._cache:
-            self._cache["limits"] = self._limits_of(self._with(self._blueprint)._make_likelihood())
-        return self._cache["limits"]
-
-    def _log_densities(self, function: Callable[[Any, Tensor], Tensor], X: Any, **options: Any) -> NDArray:
-        """Return what a function says of the log-density of rows; minus infinity of those outside of the support."""
-        x, columns = self._find_range(X)
-        if columns is not None:
-            check_size(columns, self._limits, "X", self._expanded_names)
-        if columns is None or self._limits.admits(columns):
-            return _at_least(self._apply(function, x, open_below=True, weighs=True, **options)) + self._log_shares(x)
-        inside = self._limits.rows(x)
-        densities = np.full(x.shape[0], -np.inf, dtype=x.dtype)
-        if inside.any():
-            chosen = Chosen(x, np.flatnonzero(inside))
-            densities[inside] = _at_least(self._apply(function, chosen, open_below=True, weighs=True, **options))
-        return densities + self._log_shares(x)
-
-    @staticmethod
-    def _log_shares(x: Any) -> NDArray | float:
-        """Return what turns log-densities of the columns of rows into those of the levels that share one."""
-        return x.log_shares() if isinstance(x, Coded) else 0.0
-
-    def _reconstruct(self, x: Any) -> NDArray:
-        """Return the means of the columns of X given the codes of checked rows; of a category a level."""
-        return self._decode(lambda module, x: module.reconstruct(module.encode(module.fill(x))), x)
-
-    def _decode(
-        self,
-        function: Callable[[Any, Tensor], Tensor],
-        array: Any,
-        draws: np.random.Generator | None = None,
-        **options: Any,
-    ) -> NDArray:
-        """Return what a function of a module decodes, one value for each column of X: of a category a level's code.
-
-        `draws` says that the function draws, and where levels that share a column are drawn from; `options` are those
-        of `_apply`.
-        """
-        narrow = None if self._table is None else partial(self._table.narrow, draws=draws)
-        return self._apply(function, array, finish=narrow, **options)
-
-    def _fill(self, X: Any, expect: Callable[[Any], list[NDArray]], n_tables: int = 1) -> list[Any]:
-        """Return copies of X, their missing cells filled by what a function makes of the rows that have some."""
-        table = read(X, self._table is None)
-        x, gaps = self._check_rows(table), missing_cells(table)
-        return [as_it_came(X, fill(table, gaps, part)) for part in self._decode_rows(x, gaps, expect, n_tables)]
-
-    def _decode_rows(
-        self, x: Any, gaps: NDArray[np.bool_], expect: Callable[[Any], list[NDArray]], n_tables: int = 1
-    ) -> list[list[Any]]:
-        """Return tables of what a function makes of the checked rows that have gaps, each in parts, as X's columns."""
-        index = np.flatnonzero(gaps.any(axis=1))
-        tables: list[list[Any]] = [[] for _ in range(n_tables)]
-        for rows in blocks(len(index), block_rows(self._n_columns)):
-            for table, columns in zip(tables, expect(Chosen(x, index[rows])), strict=True):
-                table.append(self._restore(columns))
-        return tables
-
-    def _restore(self, columns: NDArray, like: Any = None) -> Any:
-        """Return values of the columns of X as they were: a frame where the estimator was fitted to one."""
-        index = getattr(like, "index", None)
-        # A list has an `index` too, which is a method.
-        return columns if self._table is None else self._table.decode(columns, index=None if callable(index) else index)
-
-    def _apply(
-        self,
-        function: Callable[[Any, Tensor], Tensor],
-        array: Any,
-        *,
-        out: NDArray | None = None,
-        dtype: Any = None,
-        open_below: bool = False,
-        finish: Callable[[NDArray], NDArray] | None = None,
-        **options: Any,
-    ) -> NDArray:
-        """Run a function of a module over blocks of rows, and put what it makes of the rows into one array.
-
-        `out` is where that goes; None makes one of a `dtype`, or of the rows' own precision. Where float32 overflows,
-        rows are reckoned again in float64; `open_below` says that minus infinity is a result like others. `finish` is
-        applied to each block at the end; `options` are those of `_results`.
-
-        Raises
-        ------
-        ValueError
-            If what is made of a row is not finite; it names the row.
-        """
-        dtype = np.dtype(dtype or array.dtype)
-        for rows, result in self._results(function, array, **options):
-            failed = _overflown(result, dtype, open_below)
-            if failed.any():
-                result = self._again(function, array, rows, result, failed, **options)
-                failed = _overflown(result, dtype, open_below)
-            if failed.any():
-                first = slice(start := rows.start + int(np.flatnonzero(failed)[0]), start + 1)
-                place = array.index[start] if isinstance(array, Chosen) else start
-                raise ValueError(self._too_far(dense(array[first])[0], f"Row {place}", **options))
-            if finish is not None:
-                result = finish(result)
-            if out is None:
-                out = np.empty((array.shape[0], *result.shape[1:]), dtype=dtype)
-            with np.errstate(over="ignore"):  # minus infinity is what the nearest number becomes
-                out[rows] = result
-        assert out is not None
-        return out
-
-    def _again(
-        self,
-        function: Callable[[Any, Tensor], Tensor],
-        array: Any,
-        rows: slice,
-        result: NDArray,
-        failed: NDArray,
-        **options: Any,
-    ) -> NDArray:
-        """Return a block's results, those of rows that failed reckoned in float64 where they were not."""
-        if array.dtype == np.float64:
-            return result
-        result = result.astype(np.float64)
-        again = self._results(function, dense(array[rows])[failed].astype(np.float64), **options)
-        result[failed] = np.concatenate([part for _, part in again])
-        return result
-
-    def _too_far(self, row: NDArray, name: str, *, standardize: bool = True, member: int = 0, **options: Any) -> str:
-        """Return the words of an error for a row that leads to no finite result."""
-        names, units = range(len(row)), np.ones(len(row))
-        if standardize:
-            names, units = self._expanded_names, self._state_of(member)["units.scale"]
-        with np.errstate(over="ignore"):
-            column = int(np.argmax(np.nan_to_num(np.abs(row / units), nan=-1.0)))
-        return (
-            f"{name} is too far from the rows that the model was fitted to: what the model makes of it is not finite. "
-            f"It has {row[column]:g} in column {names[column]!r}."
-        )
-
-    def _results(
-        self,
-        function: Callable[[Any, Tensor], Tensor],
-        array: NDArray,
-        *,
-        standardize: bool = True,
-        n_draws: int = 1,
-        member: int = 0,
-        weighs: bool = False,
-    ) -> Iterator[tuple[slice, NDArray]]:
-        """Yield blocks of rows and what a function of a module makes of them, in the array's own precision.
-
-        `n_draws` is how many copies of each row the function makes; the blocks shrink by it. `member` is which of
-        several models is run. `weighs` says that the function needs the digits of log-densities: where float32 has
-        them not, it runs in float64.
-        """
-        precise = array.dtype == np.float64 or (weighs and self._limits.cancel)
-        module = self._fitted_module(torch.float64 if precise else torch.float32, member=member)
-        device = module.units.location.device
-        # The widest layer bounds the memory, not the array; a quarter of it still keeps the processor busy.
-        width = max(array.shape[1], self._n_columns, max(p.shape[0] for p in module.parameters()) // 4)
-        for rows in blocks(array.shape[0], block_rows(n_draws * width)):
-            with torch.inference_mode(), living_threads():
-                block = tensor(dense(array[rows])).to(device)
-                block = module.units(block, torch.float64 if precise else None) if standardize else block
-                result = function(module, block).cpu().numpy()
-            yield rows, result
-
-    def _fitted_module(self, dtype: torch.dtype, device: torch.device | None = None, member: int = 0) -> Any:
-        """Return a fitted module in a precision, ready to infer with."""
-        device = device or self._resolve_device()
-        if device.type == "mps" and dtype == torch.float64:
-            device = torch.device("cpu")
-        key = f"{member}: {dtype} on {device}"
-        if key not in self._cache:
-            module = load(self._empty_module(self._blueprint_of(member)), self._state_of(member), dtype)
-            self._cache[key] = place(module, device).eval().requires_grad_(False)
-        return self._cache[key]
-
-    def _state_of(self, member: int) -> dict[str, NDArray]:
-        """Return the state of one of several models."""
-        return self._states[member]
-
-    def _blueprint_of(self, member: int) -> dict[str, Any]:
-        """Return what one of several models is built from."""
-        return {**self._blueprint, **self._settings[member]}
-
-
-def _overflown(result: NDArray, dtype: np.dtype, open_below: bool) -> NDArray[np.bool_]:
-    """Return of which rows a result in a precision is not finite, minus infinity left out where that is a result."""
-    with np.errstate(over="ignore"):
-        result = result.astype(dtype, copy=False)
-    admitted = np.isfinite(result) | np.logical_and(open_below, np.isneginf(result))
-    return np.asarray(~admitted.reshape(len(result), -1).all(axis=1))
-
-
-def _at_least(densities: NDArray) -> NDArray:
-    """Return log-densities of rows inside of the support: finite, however low."""
-    return np.maximum(densities, np.finfo(densities.dtype).min)

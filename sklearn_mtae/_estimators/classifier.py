@@ -5,15 +5,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.utils import Tags, check_consistent_length
-from torch import Tensor
+from sklearn.utils import Tags
 
-from sklearn_mtae._tables.classes import class_weights, decode, encode, find_classes, warn_of_one_class
-from sklearn_mtae._tables.targets import n_dimensions, target_columns, task_names
+from sklearn_mtae._fitting.averaging import mean_log_probabilities
+from sklearn_mtae._tables.classes import warn_of_one_class
 from sklearn_mtae.metrics import accuracy_score
-from sklearn_mtae.nn.likelihoods import Categorical, Likelihood
-from sklearn_mtae.nn.models import MultiTaskVAE
-from sklearn_mtae.nn.words import short
 
 from .multi_task import BaseMultiTaskVAE
 
@@ -249,6 +245,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         **BaseMultiTaskVAE._parameter_constraints,
         "class_weight": [dict, list, tuple, str, None],
     }
+    _targets_kind = "classes"
+
     classes_: NDArray | list[NDArray]
 
     def __init__(
@@ -420,7 +418,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         ndarray of shape (n_samples,) or (n_samples, n_tasks)
             Classes; objects where the tasks' labels are of different types.
         """
-        return self._as_targets(self._log_probabilities(X).argmax(-1))
+        return self._as_targets(mean_log_probabilities(self._runner, X).argmax(-1))
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
         """Predict the logarithms of the class probabilities at the posterior mean.
@@ -435,9 +433,9 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         ndarray of shape (n_samples, n_classes) or list of such arrays
             Log-probabilities in the order of `classes_`; a list with those of each task where y had two dimensions.
         """
-        logs = self._log_probabilities(X)
+        logs = mean_log_probabilities(self._runner, X)
         columns = [logs[:, task, : len(classes)] for task, classes in enumerate(self._classes())]
-        return columns[0] if self._y_ndim == 1 else columns
+        return columns if isinstance(self.classes_, list) else columns[0]
 
     def predict_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
         """Predict the class probabilities at the posterior mean.
@@ -483,11 +481,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     def _fit_classes(self, X: Any, y: Any, sample_weight: Any, classes: Any, partial: bool) -> Self:
         """Fit with classes that are given, or with those of the labels."""
         first = not (partial and self.__sklearn_is_fitted__())
-        self._given_classes = classes
-        try:
-            self._fit(X, y, sample_weight, partial=partial)
-        finally:
-            del self._given_classes
+        self._fit(X, y, sample_weight, partial=partial, classes=classes)
         if first:
             warn_of_one_class(self._classes(), self.task_names_)
         return self
@@ -495,51 +489,3 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     def _classes(self) -> list[NDArray]:
         """Return the classes of each task."""
         return self.classes_ if isinstance(self.classes_, list) else [self.classes_]
-
-    def _as_targets(self, columns: NDArray) -> NDArray:
-        return super()._as_targets(decode(columns.astype(int), self._classes()))
-
-    def _log_probabilities(self, X: ArrayLike) -> NDArray:
-        """Return log-probabilities of shape (n_rows, n_tasks, most classes of a task)."""
-        x = self._check_rows(X)
-        # Minus infinity is that of classes that other tasks have.
-        logs = self._each_member(
-            lambda module, x: module.predict_log_proba(module.encode(module.fill(x))), x, open_below=True
-        )
-        return logs[0] if len(logs) == 1 else _log_mean(logs)
-
-    def _task_outputs(self, module: MultiTaskVAE, z: Tensor) -> Tensor:
-        return module.predict_log_proba(z).exp()
-
-    def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
-        columns, names = target_columns(y), task_names(y)
-        check_consistent_length(x, columns[0])
-        given = self._given_classes
-        if not reset:
-            self._check_names(y, names)
-        if reset or given is not None:
-            classes = find_classes(columns, names, given, n_dimensions(y))
-            if not reset and not all(map(np.array_equal, classes, self._classes())):
-                own = [own.tolist() for own in self._classes()]
-                raise ValueError(f"classes must be those of the first call, {short(own)}. Got {short(given)} instead.")
-            self.classes_ = classes[0] if n_dimensions(y) == 1 else classes
-        return encode(columns, self._classes(), names), names
-
-    def _check_label_weights(self, targets: NDArray, weight: NDArray | None) -> NDArray | None:
-        label_weight = super()._check_label_weights(targets, weight)
-        if self.class_weight is None:
-            return label_weight
-        weights = class_weights(self.class_weight, targets, self._classes(), self.task_names_, weight)
-        return weights if label_weight is None else weights * label_weight
-
-    def _make_task_likelihood(self) -> Likelihood:
-        classes = self._classes()
-        return Categorical(len(classes), [len(own) for own in classes])
-
-
-def _log_mean(logs: NDArray) -> NDArray:
-    """Return the log of the mean probability over the first axis, 0 where all are certain."""
-    top = logs.max(axis=0)
-    shift = np.where(np.isfinite(top), top, 0.0).astype(logs.dtype)  # a class that a task lacks is impossible to all
-    with np.errstate(divide="ignore"):
-        return np.log(np.exp(logs - shift).mean(axis=0)) + shift

@@ -28,6 +28,7 @@ from sklearn_mtae._tables.filling import (
     read,
     select,
 )
+from sklearn_mtae._verbs.imputation import decode_gaps, expect
 from sklearn_mtae.nn.objectives import IWAE
 
 from .vae import VAETransformer
@@ -163,7 +164,8 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             _check_names(model, indicator, empty & (not self.keep_empty_features))
         self.estimator_, self.indicator_, self._is_empty = model, indicator, empty
         if empty.any() and not self.keep_empty_features:
-            names = [model._names_in[column] for column in np.flatnonzero(empty).tolist()]
+            known = model._fitted.recipe.columns.names
+            names = [known[column] for column in np.flatnonzero(empty).tolist()]
             warnings.warn(
                 f"Columns without an observed value are left out: {names}. Set keep_empty_features=True to keep them.",
                 stacklevel=2,
@@ -193,15 +195,15 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         _check_dense(X)
-        model = self.estimator_
-        table = read(X, model._table is None)
+        runner = self.estimator_._runner
+        table = read(X, runner.features.table is None)
         if tuple(getattr(table, "shape", ()))[1:] != (self.n_features_in_,):
-            model._check_rows(table)  # raises the error that says what is wrong
+            runner.read(table)  # raises the error that says what is wrong
         missing, empty = missing_cells(table), self._is_empty
-        check_finite(table, empty, model._names_in)  # of the others the model says so
+        check_finite(table, empty, runner.features.names)  # of the others the model says so
         gaps = missing & ~empty
-        x = model._check_rows(_hide(table, empty, missing))
-        (decoded,) = model._decode_rows(x, gaps, lambda x: [model._expect(x, self.n_importance_samples)])
+        x = runner.read(_hide(table, empty, missing))
+        (decoded,) = decode_gaps(runner, x, gaps, lambda x: [expect(runner, x, self.n_importance_samples)])
         filled = fill(table, gaps, decoded)
         filled = fill_constant(filled, missing & empty) if self.keep_empty_features else select(filled, ~empty)
         filled = as_it_came(X, filled)

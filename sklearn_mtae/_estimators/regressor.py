@@ -1,27 +1,32 @@
 """The multi-task VAE for numbers."""
 
-from numbers import Real
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import RegressorMixin
+from sklearn.base import RegressorMixin, clone
 from sklearn.utils import check_scalar
 
-from sklearn_mtae._tables.checks import StrOptions, check_support, check_targets
-from sklearn_mtae._tables.column_likelihoods import UNNAMED
+from sklearn_mtae._fitting.averaging import predict_average, reach
+from sklearn_mtae._fitting.build import number_likelihood
+from sklearn_mtae._tables.checks import Interval, StrOptions, check_support, check_targets
 from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.limits import Limits, find_range
-from sklearn_mtae._tables.targets import per_task, task_names
+from sklearn_mtae._tables.targets import task_names
 from sklearn_mtae.metrics import r2_score
-from sklearn_mtae.nn.factories import likelihood_maker
-from sklearn_mtae.nn.likelihoods import TASK_LIKELIHOODS, Likelihood, Mixed
-from sklearn_mtae.nn.words import short, suggest
+from sklearn_mtae.nn.embeddings import EMBEDDINGS
+from sklearn_mtae.nn.likelihoods import TASK_LIKELIHOODS
+from sklearn_mtae.nn.words import listed, named, short, suggest_each
 
-from .selected import SelectedMembers
+from .multi_task import BaseMultiTaskVAE
+
+FIXED = {"n_estimators", "member_params", "likelihood", "random_state", "device", "dtype", "warm_start", "checkpoint"}
+"""Parameters in which members cannot differ."""
 
 
-class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
+class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     """Predict several targets through one latent space that they share (SC-VAE).
 
     One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own
@@ -264,10 +269,28 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
     """
 
     _parameter_constraints: dict = {
-        **SelectedMembers._parameter_constraints,
+        **BaseMultiTaskVAE._parameter_constraints,
+        "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "member_params": ["array-like", StrOptions({"auto"}), None],
+        "hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
+        "dropout": [*BaseMultiTaskVAE._parameter_constraints["dropout"], StrOptions({"auto"})],
+        "head_hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
+        "embedding": [StrOptions({"auto", *EMBEDDINGS}), callable, None],
+        "alpha": [*BaseMultiTaskVAE._parameter_constraints["alpha"], StrOptions({"auto"})],
         "task_likelihoods": [StrOptions({"auto", *TASK_LIKELIHOODS}), callable, dict, list, tuple],
+        "learning_rate_init": [*BaseMultiTaskVAE._parameter_constraints["learning_rate_init"], StrOptions({"auto"})],
     }
-    _blueprint_names = (*SelectedMembers._blueprint_names, "task_likelihoods")
+
+    n_estimators: int | str  # type: ignore[assignment]
+    hidden_layer_sizes: Sequence[int] | str  # type: ignore[assignment]
+    dropout: float | str  # type: ignore[assignment]
+    head_hidden_layer_sizes: Sequence[int] | str  # type: ignore[assignment]
+    alpha: float | str  # type: ignore[assignment]
+    learning_rate_init: float | str  # type: ignore[assignment]
+    member_params: Sequence[Mapping[str, Any]] | str | None
+
+    member_params_: list[dict[str, Any]]
+    _targets_kind = "numbers"
 
     def __init__(
         self,
@@ -409,11 +432,11 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
             of it, the noise's variance, and that of the members' means where there are several, all together; where
             rows were held out, times what makes it right for them.
         """
-        X = self._check_rows(X)
-        mean, std = self._average(X, return_std)
-        dtype = np.result_type(X.dtype, self._y_dtype)
-        mean = self._as_targets(mean.astype(dtype, copy=False))
-        return mean if std is None else (mean, self._as_targets((std * self._inflation).astype(dtype, copy=False)))
+        runner = self._runner
+        x = runner.read(X)
+        mean, std = predict_average(runner, x, return_std)
+        mean = self._in_precision(mean, x)
+        return mean if std is None else (mean, self._in_precision(std * self._fitted.average.inflation, x))
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
         """Predict intervals that hold a given part of the labels of each task.
@@ -446,13 +469,20 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         check_scalar(coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither")
         if np.isnan(coverage):
             raise ValueError("coverage must be a number between 0 and 1. Got NaN.")
-        X = self._check_rows(X)
-        reach = self._reach(coverage)
-        mean, std = self._average(X, return_std=True)
+        runner = self._runner
+        x = runner.read(X)
+        if not self._fitted.average.scores:
+            raise ValueError(
+                "predict_interval needs rows that were held out from a model: n_estimators > 1 or early_stopping=True. "
+                f"Got n_estimators={self.n_estimators!r}, early_stopping={self.early_stopping!r}."
+            )
+        n_deviations = reach(self._fitted, coverage)
+        mean, std = predict_average(runner, x, return_std=True)
         assert std is not None
-        ends = np.clip([mean - std * reach, mean + std * reach], *self._task_support)
-        lower, upper = ends.astype(np.result_type(X.dtype, self._y_dtype), copy=False)
-        return self._as_targets(lower), self._as_targets(upper)
+        limits = [own for _, own in self._task_limits]
+        low, high = np.min([own.low for own in limits], axis=0), np.max([own.high for own in limits], axis=0)
+        lower, upper = np.clip([mean - std * n_deviations, mean + std * n_deviations], low, high)
+        return self._in_precision(lower, x), self._in_precision(upper, x)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean over tasks of R2, missing labels left out.
@@ -481,6 +511,12 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
         self._check_labels(check_targets(y, np.asarray(predicted), task_names(y)), sample_weight)
         return r2_score(self._named(y), predicted, sample_weight=sample_weight)
 
+    def _in_precision(self, columns: NDArray, x: Any) -> NDArray:
+        """Return targets in the wider one of the precisions of rows and of the targets of `fit`, in their shape."""
+        tasks = self._fitted.recipe.tasks
+        assert tasks is not None
+        return self._as_targets(columns.astype(np.result_type(x.dtype, tasks.dtype), copy=False))
+
     def _check_labels(self, targets: NDArray, sample_weight: Any) -> None:
         """Raise an error where a label that counts is outside of the support of its task's likelihood."""
         if targets.shape[1] != len(self.task_names_):
@@ -495,38 +531,30 @@ class MultiTaskVAERegressor(RegressorMixin, SelectedMembers):
     @property
     def _task_limits(self) -> list[tuple[Any, Limits]]:
         """The likelihoods of the tasks that members have, and between what numbers each has the labels lie."""
-        if "task_limits" not in self._cache:
-            settings = {id(own): own for own in self._settings}.values()
-            members = [self._with({**self._blueprint, **own}) for own in settings]
-            limits = [(member.task_likelihoods, Limits.of(member._make_task_likelihood())) for member in members]
-            self._cache["task_limits"] = limits
-        return self._cache["task_limits"]
+        cache = self._fitted.cache
+        if "task_limits" not in cache:
+            recipes = {id(own): self._fitted.recipe.of_member(own) for own in self._fitted.settings}.values()
+            cache["task_limits"] = [(own.task_likelihoods, Limits.of(number_likelihood(own))) for own in recipes]
+        return cache["task_limits"]
 
-    @property
-    def _task_support(self) -> NDArray:
-        """The least and the greatest number that any member predicts of each task, shape (2, n_tasks)."""
-        lows, highs = zip(*((limits.low, limits.high) for _, limits in self._task_limits), strict=True)
-        return np.array([np.min(lows, axis=0), np.max(highs, axis=0)])
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        if not (self.member_params is None or isinstance(self.member_params, str)):
+            self._check_members(self.member_params)
 
-    def _check_targets(self, y: Any, x: NDArray, *, reset: bool) -> tuple[NDArray, list[str]]:
-        names = task_names(y)
-        return check_targets(y, x, names), names
-
-    def _make_task_likelihood(self) -> Likelihood:
-        names = self.task_names_
-        options = per_task(self.task_likelihoods, names, "task_likelihoods", default=UNNAMED)
-        for name, option in zip(names, options, strict=True):
-            if not callable(option) and not (isinstance(option, str) and option in TASK_LIKELIHOODS):
-                hint = suggest(option, TASK_LIKELIHOODS) if isinstance(option, str) else ""
-                raise ValueError(
-                    f"task_likelihoods must hold names out of {sorted(TASK_LIKELIHOODS)} or factories. Got "
-                    f"{short(option)} for task {name!r}.{hint}"
-                )
-        factories = [likelihood_maker(option, "task_likelihoods") for option in options]
-        likelihood = factories[0](len(names)) if len(set(factories)) == 1 else Mixed(factories)
-        if likelihood.joint:
-            raise ValueError(
-                "task_likelihoods must hold families whose columns are drawn one by one, as the tasks are. Got "
-                f"{short(self.task_likelihoods)} instead; for tasks of classes, take MultiTaskVAEClassifier."
-            )
-        return likelihood
+    def _check_members(self, settings: Any) -> None:
+        """Raise an error where what was given are no settings of members."""
+        if not isinstance(settings, list | tuple | np.ndarray):
+            raise TypeError(f"member_params must be a list of dicts of parameters. Got {short(settings)} instead.")
+        known = self.get_params(deep=False)
+        for own in settings:
+            if not isinstance(own, Mapping):
+                raise ValueError(f"member_params must hold dicts of parameters. Got {short(own)} instead.")
+            fixed, unknown = FIXED & set(own), [name for name in own if name not in known]
+            if fixed:
+                raise ValueError(f"member_params must leave out {sorted(fixed)}, in which members cannot differ.")
+            if unknown:
+                hint = suggest_each(unknown, set(known) - FIXED)
+                raise ValueError(f"member_params must hold parameters of the estimator. Got {listed(unknown)}.{hint}")
+            with named("member_params"):
+                clone(self).set_params(**own)._validate_params()

@@ -6,13 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sklearn_mtae.nn.likelihoods import LocationScale
-from sklearn_mtae.nn.models import VAE
-
 from .variational import BaseVAE
-
-LEAST_START = 0.1
-"""Squared unit of a column that its learned variance starts at, at least."""
 
 
 class VAETransformer(BaseVAE):
@@ -197,6 +191,8 @@ class VAETransformer(BaseVAE):
     True
     """
 
+    _model_kind = "vae"
+
     def __init__(
         self,
         n_components=16,
@@ -336,13 +332,3 @@ class VAETransformer(BaseVAE):
             Rows, in X's own units; a DataFrame with the columns and dtypes of X where the estimator was fitted to one.
         """
         return self._sample(n_samples, random_state, conditions)[0]
-
-    def _make_module(self) -> VAE:
-        module = VAE(**self._variational_parts())
-        # What so many principal components leave, at most. From more, the rate would outweigh what a component explains
-        # at first, and press out of use what is worth its rate in the end.
-        left = max(LEAST_START, 1 - self.n_components / self._n_columns)
-        for family, _ in module.likelihood.parts():
-            if isinstance(family, LocationScale):
-                family.start(left)
-        return module

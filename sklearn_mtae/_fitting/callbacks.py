@@ -17,10 +17,7 @@ except ImportError:
         return method
 
 
-__all__ = ["OF_CONTEXT", "CallbackSupportMixin", "FitTask", "with_callbacks"]
-
-OF_CONTEXT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
-"""Attributes of an estimator that scikit-learn sets for the time of a fit."""
+__all__ = ["CallbackSupportMixin", "FitTask", "with_callbacks"]
 
 
 class FitTask:

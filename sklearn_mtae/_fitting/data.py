@@ -1,13 +1,20 @@
 """A checked call of `fit`."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_mtae._tables.blocks import block_rows, blocks
-from sklearn_mtae._tables.describe import Columns
+from sklearn_mtae._tables.checks import check_labels, check_weights
+from sklearn_mtae._tables.containers import plain
+from sklearn_mtae._tables.describe import Columns, describe
+from sklearn_mtae._tables.features import learn_features, read_features
+from sklearn_mtae._tables.read_targets import TARGETS, label_weights
 from sklearn_mtae._tables.row_index import AllRows
+
+from .build import source_of
+from .recipe import Recipe
 
 
 class Data(NamedTuple):
@@ -19,10 +26,10 @@ class Data(NamedTuple):
     """Targets, shape (n_samples, n_tasks)."""
     weight: NDArray | None
     """Weights of the rows, shape (n_samples,)."""
-    features: Columns
-    """What is known of the features."""
-    targets: Columns | None = None
-    """What is known of the targets."""
+    columns: Columns
+    """Location, scale and range of the features."""
+    labels: Columns | None = None
+    """Those of the targets."""
     label_weight: NDArray | None = None
     """Weights of the labels, shape (n_samples, n_tasks)."""
 
@@ -44,3 +51,59 @@ class Data(NamedTuple):
     def taking_part(self) -> NDArray | AllRows:
         """Index of the rows, those of weight zero left out."""
         return AllRows(self.x.shape[0]) if self.weight is None else np.flatnonzero(self.weight)
+
+
+def read_data(
+    recipe: Recipe, X: Any, y: Any, sample_weight: Any, last: Recipe | None = None, classes: Any = None
+) -> tuple[Data, Recipe]:
+    """Check what `fit` is called with, and learn what the columns are.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is asked for.
+    X, y, sample_weight
+        As `fit` got them.
+    last : Recipe or None
+        That of the fit which goes on: the columns are what they were.
+    classes : object
+        Classes that are given; None are those of the labels.
+
+    Returns
+    -------
+    data : Data
+        The rows.
+    recipe : Recipe
+        The recipe for them.
+    """
+    if recipe.targets is not None and y is None:
+        raise ValueError(f"{recipe.owner} requires y to be passed, but the target y is None.")
+    x, features = _read_columns(recipe, X, sample_weight, last)
+    if recipe.targets is None:
+        weight = check_weights(sample_weight, x)
+        return Data(x, None, weight, describe(x, weight)), recipe.of_data(features, None)
+    y = plain(y)
+    targets, tasks = TARGETS[recipe.targets](y, x, None if last is None else last.tasks, classes)
+    weight = check_weights(sample_weight, x, targets)
+    labels = describe(targets, weight)
+    if last is None:
+        check_labels(labels, tasks.names)
+    row_weight = weight if weight is not None and weight.ndim == 1 else None
+    own = label_weights(targets, tasks, weight, recipe.class_weight if recipe.has("class_weight") else None)
+    return Data(x, targets, row_weight, describe(x, row_weight), labels, own), recipe.of_data(features, tasks)
+
+
+def _read_columns(recipe: Recipe, X: Any, sample_weight: Any, last: Recipe | None) -> tuple[Any, Any]:
+    if last is not None:
+        x = read_features(X, recipe.owner, last.columns, unknown=recipe.handle_unknown, sample_weight=sample_weight)
+        return x, last.columns
+    source = source_of(recipe)
+    return learn_features(
+        X,
+        recipe.owner,
+        likelihood=recipe.likelihood,
+        max_categories=recipe.max_categories,
+        unknown=recipe.handle_unknown,
+        sample_weight=sample_weight,
+        encoded_by=None if source is None else source.recipe.columns,
+    )

@@ -16,13 +16,16 @@ from sklearn_mtae._engine.contents import Contents
 from sklearn_mtae._engine.member import Member
 from sklearn_mtae._engine.together import Refused, stacks_of, train_stacks
 
-Fitted = dict[str, Any] | Exception
-"""The attributes that a fit has given an estimator, or the error that it ended with."""
+from .fit import keep
+from .fitted import Fitted
+
+Outcome = Fitted | Exception
+"""What a fit has made, or the error that it ended with."""
 
 Key = tuple[type, str]
 """The class of an estimator and the `fingerprint` of a fit of it."""
 
-trained: dict[Key, Fitted] = {}
+trained: dict[Key, Outcome] = {}
 """What fits have come to. Shared by all threads; equal calls have equal results."""
 
 
@@ -78,14 +81,12 @@ class Recording:
         refused, interrupted = train_stacks(parts, refused, n_jobs=n_jobs)
         for reason, left in refused.items():
             self.refused[reason] = self.refused.get(reason, 0) + len(left)
-        for key, (estimator, plan) in plans.items():
+        for key, (_, plan) in plans.items():
             errors = [member.error for member in plan.members if member.error is not None]
             if errors:
                 trained[key] = errors[0]
             elif all(member.finished and not member.interrupted for member in plan.members):
-                estimator._keep(plan)
-                parameters = estimator.get_params(deep=False)
-                trained[key] = {name: value for name, value in vars(estimator).items() if name not in parameters}
+                trained[key] = keep(plan)
             for member in plan.members:
                 member.kept = {}
         return interrupted
@@ -162,7 +163,10 @@ def find(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Fitted | None:
     if record is not None:
         record.record(key, estimator, X, y, sample_weight)
         raise Recorded
-    return trained.get(key)
+    found = trained.get(key)
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def fingerprint(estimator: Any, *arrays: Any) -> str:

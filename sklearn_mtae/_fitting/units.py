@@ -1,11 +1,44 @@
-"""The units of columns: which are centred and scaled, and by what."""
+"""What a model learns of its rows before the first step: units of columns and targets, bins, starting points."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sklearn_mtae._tables.blocks import dense
+from sklearn_mtae._tables.column_likelihoods import standardized_columns
+from sklearn_mtae._tables.row_index import evenly
 from sklearn_mtae.nn.likelihoods import Likelihood
-from sklearn_mtae.nn.models import Standardizer
+from sklearn_mtae.nn.models import VAE, Autoencoder, MultiTaskVAE, Standardizer
+from sklearn_mtae.nn.words import short
+
+from .build import rebuild, source_of
+from .data import Data
+from .recipe import Recipe
+
+N_EMBEDDED = 10_000
+"""Rows at most that an embedding learns its bins from."""
+EMBEDDED_CELLS = 2**26
+"""Cells of them at most."""
+
+
+def learn_units(recipe: Recipe, model: Autoencoder, data: Data) -> None:
+    """Set location and scale of the features, and of the targets where there are any."""
+    columns, is_linear = data.columns, not model.hidden_weights()
+    has_tasks = isinstance(model, MultiTaskVAE)
+    # What predicts targets is better off where outliers of the features are drawn in.
+    of_networks = columns.bounded_deviation if has_tasks else columns.usual_deviation
+    scales = {
+        "standard": columns.deviation,
+        "bounded": columns.bounded_deviation,
+        "auto": columns.deviation if is_linear else of_networks,
+    }
+    set_units(model.units, model.likelihood, columns.mean, scales[recipe.scaling])
+    if has_tasks:
+        assert data.labels is not None
+        set_units(model.task_units, model.task_likelihood, data.labels.mean, data.labels.deviation)
+        source = source_of(recipe)
+        if source is not None:
+            take_units_over(recipe, model, rebuild(source, source.recipe.torch_dtype), source.recipe)
 
 
 def set_units(units: Standardizer, likelihood: Likelihood, mean: NDArray, scale: NDArray) -> None:
@@ -15,9 +48,32 @@ def set_units(units: Standardizer, likelihood: Likelihood, mean: NDArray, scale:
     likelihood.learn(torch.as_tensor(mean))
 
 
-def standardized_columns(likelihood: Likelihood) -> NDArray[np.bool_]:
-    """Return which columns are centred and scaled before their density is computed."""
-    standardized = np.zeros(likelihood.n_columns, dtype=bool)
-    for family, columns in likelihood.parts():
-        standardized[columns] = family.standardized
-    return standardized
+def take_units_over(recipe: Recipe, model: MultiTaskVAE, known: Autoencoder, source: Recipe) -> None:
+    """Take the features' units over from a trained model, and what its likelihood has learned of them."""
+    ours, theirs = model.likelihood, known.likelihood
+    own = ours.state_dict()
+    learned = {name: value for name, value in theirs.state_dict().items() if name in own}
+    ours.load_state_dict({n: v for n, v in learned.items() if v.shape == own[n].shape}, strict=False)
+    ones = torch.ones(ours.n_columns)
+    same_units = (standardized_columns(ours) == standardized_columns(theirs)).all()
+    if not same_units or not torch.allclose(ours.as_input(ones).float(), theirs.as_input(ones).float()):
+        raise ValueError(
+            "likelihood must standardise the same columns as that of the encoder does, and take counts where it "
+            f"does. Got {short(recipe.likelihood)} and {short(source.likelihood)}."
+        )
+    model.units.set(known.units.location, known.units.scale)
+
+
+def learn_from_rows(recipe: Recipe, model: Autoencoder, data: Data) -> None:
+    """Let an embedding and a prior see the rows that they start from."""
+    if isinstance(model, MultiTaskVAE) and recipe.embedding is not None:
+        n_most = min(N_EMBEDDED, max(1, EMBEDDED_CELLS // recipe.columns.n_expanded))
+        rows = torch.from_numpy(dense(data.x[evenly(data.taking_part, n_most)]))
+        rows = model.units(rows, torch.float64)
+        model.encoder[0].learn(model.likelihood.as_input(rows))  # type: ignore[index]
+    if isinstance(model, VAE) and model.prior.n_learned:
+        chosen = evenly(data.taking_part, model.prior.n_learned)
+        rows = model.units(torch.from_numpy(dense(data.x[chosen])), recipe.torch_dtype)
+        # In training, `fill` would corrupt them.
+        model.prior.learn(model.eval().fill(rows))
+        model.train()

@@ -60,6 +60,7 @@ __all__ = [
     "resolve",
     "row_weights",
     "safe_indexing",
+    "stand_in",
 ]
 
 check_method_params, safe_indexing, feature_names = _check_method_params, _safe_indexing, _check_feature_names_in
@@ -141,6 +142,24 @@ def check_sizes(sizes: Any, parameter: str) -> tuple[int, ...]:
     if not all(isinstance(width, Integral) and not isinstance(width, bool) and int(width) >= 1 for width in widths):
         raise ValueError(f"{parameter} must hold integers >= 1. Got {short(sizes)} instead.")
     return tuple(int(width) for width in widths)
+
+
+def stand_in(owner: str, count: int | None = None, names: NDArray | None = None) -> Any:
+    """Make what scikit-learn's checks learn the columns by, in the name of an estimator that a failure leaves as it is.
+
+    Parameters
+    ----------
+    owner : str
+        Name of the estimator's class, for messages.
+    count, names
+        `n_features_in_` and `feature_names_in_`, where these are known.
+    """
+    stand: Any = type(owner, (BaseEstimator,), {})()
+    if count is not None:
+        stand.n_features_in_ = count
+    if names is not None:
+        stand.feature_names_in_ = names
+    return stand
 
 
 def check_feature_names(estimator: BaseEstimator, X: Any) -> None:

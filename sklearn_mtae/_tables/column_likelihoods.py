@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
@@ -128,3 +129,11 @@ def make_likelihood(option: Any, names: Sequence, table: Table | None) -> Likeli
 def expansions(table: Table | None, names: Sequence) -> list[bool]:
     """Return which columns of X are categories."""
     return [False] * len(names) if table is None else [isinstance(column, Levels) for column in table.columns]
+
+
+def standardized_columns(likelihood: Likelihood) -> NDArray[np.bool_]:
+    """Say which columns are centred and scaled before their density is computed."""
+    standardized = np.zeros(likelihood.n_columns, dtype=bool)
+    for family, columns in likelihood.parts():
+        standardized[columns] = family.standardized
+    return standardized

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn_mtae.nn.words import listed, short, suggest, suggest_each
 from .containers import check_kind, is_missing, plain
 
 __all__ = [
+    "Tasks",
     "check_order",
     "distinct_names",
     "is_missing",
@@ -22,6 +24,41 @@ __all__ = [
     "task_names",
     "task_position",
 ]
+
+
+@dataclass(frozen=True, eq=False)
+class Tasks:
+    """The columns of y.
+
+    Parameters
+    ----------
+    names : list of str
+        Names of the tasks.
+    n_dimensions : int
+        1 where y was one column, 2 where it was a table.
+    dtype : str
+        Precision that the targets came in.
+    classes : list of ndarray or None
+        Classes of each task, sorted, where the targets are classes.
+    """
+
+    names: list[str]
+    n_dimensions: int
+    dtype: str
+    classes: list[NDArray] | None = None
+
+    def shaped(self, columns: NDArray) -> NDArray:
+        """Bring predicted or drawn targets, shape (n_rows, n_tasks), into the shape that y had."""
+        return columns[:, 0] if self.n_dimensions == 1 else columns
+
+    def check_same(self, y: Any, names: list[str]) -> None:
+        """Raise an error where targets are not those of these tasks."""
+        if len(names) != len(self.names):
+            raise ValueError(f"y must have {len(self.names)} columns, one per task. Got {len(names)} instead.")
+        if hasattr(y, "columns") and names != self.names:
+            raise ValueError(
+                f"y must have the columns {listed(self.names)}, in this order. Got {listed(names)} instead."
+            )
 
 
 def task_names(y: Any) -> list[str]:

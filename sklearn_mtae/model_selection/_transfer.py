@@ -25,6 +25,7 @@ from sklearn_mtae._estimators.autoencoder import AutoencoderTransformer
 from sklearn_mtae._estimators.classifier import MultiTaskVAEClassifier
 from sklearn_mtae._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from sklearn_mtae._estimators.regressor import MultiTaskVAERegressor
+from sklearn_mtae._fitting.ensemble import member_settings
 from sklearn_mtae._tables.checks import safe_indexing
 from sklearn_mtae._tables.classes import find_classes, is_by_class, observed_labels
 from sklearn_mtae._tables.column_likelihoods import UNNAMED
@@ -333,7 +334,7 @@ def _pooled(estimator: Any, scoring: str) -> Pipeline:
     # These have other best values for another loss, or no meaning without each other.
     kept = {"max_iter", "alpha", "learning_rate_init", "net_params", "likelihood", "penalty", "penalty_weight"}
     names = AutoencoderTransformer().get_params(deep=False).keys() - kept
-    given = {**estimator.get_params(deep=False), **estimator._member_settings(1)[0]}
+    given = {**estimator.get_params(deep=False), **member_settings(estimator._recipe(), 1)[0]}
     common = {name: value for name, value in given.items() if name in names}
     heads = kind.per_task(kind.head(METRICS[scoring].response_method))
     return Pipeline([("encoder", AutoencoderTransformer(**common)), ("pertask", heads)])

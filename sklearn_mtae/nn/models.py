@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Generator, Tensor, distributions, nn
 
-from .likelihoods import Likelihood
+from .likelihoods import Categorical, Likelihood
 from .posteriors import NormalPosterior, Posterior
 from .priors import Density, Prior
 from .sharing import Heads
@@ -189,6 +189,10 @@ class Autoencoder(nn.Module):
         """Return the networks that the model is made of."""
         return [self.encoder, self.decoder]
 
+    def task_outputs(self, z: Tensor) -> Tensor:
+        """Predict each task at each code, shape (n_rows, n_tasks, n_outputs); here there are no tasks."""
+        return z.new_zeros(len(z), 0, 1)
+
     def reconstruct(self, z: Tensor, x: Tensor | None = None) -> Tensor:
         """Return the likelihood's mean at each code, in the data's own units and float64."""
         return self.units.inverse(self.expect(z, x))
@@ -331,6 +335,12 @@ class MultiTaskVAE(VAE):
     def predict(self, z: Tensor) -> Tensor:
         """Return the mean of each task at each code, shape (..., n_rows, n_tasks), in the targets' own units."""
         return self.task_units.inverse(self.targets(z).mean)
+
+    def task_outputs(self, z: Tensor) -> Tensor:
+        """Predict each task at each code: its mean, or its class probabilities, shape (n_rows, n_tasks, n_outputs)."""
+        if isinstance(self.task_likelihood, Categorical):
+            return self.predict_log_proba(z).exp()
+        return self.task_likelihood.distribution(self.heads(z)).mean.unsqueeze(-1)
 
     def predict_log_proba(self, z: Tensor) -> Tensor:
         """Return the log-probability of each class of each task, shape (..., n_rows, n_tasks, n_classes)."""

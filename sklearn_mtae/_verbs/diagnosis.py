@@ -1,27 +1,28 @@
 """What can go wrong in a variational model without an error: unused components, floors, codes off the prior."""
 
 import warnings
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_mtae._engine.state import Cache
+from sklearn_mtae._fitting.build_loss import rate_weight
 from sklearn_mtae._fitting.data import Data
+from sklearn_mtae._fitting.fitted import Fitted
+from sklearn_mtae._fitting.plan import Plan, count_batch_rows
+from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.describe import describe
 from sklearn_mtae._tables.row_index import evenly
 from sklearn_mtae.nn.likelihoods import Likelihood, LocationScale
 from sklearn_mtae.nn.models import VAE, MultiTaskVAE
 from sklearn_mtae.nn.posteriors import quasi_normal
 from sklearn_mtae.nn.priors import StandardNormal
-
-from .base import BaseAutoencoder
 
 ACTIVE = 0.01
 """Variance over rows of the posterior means of a component in use (Burda et al. 2016, arXiv 1509.00519)."""
@@ -262,99 +263,64 @@ def _enumerated(names: Sequence) -> str:
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
-class Diagnosed(BaseAutoencoder):
-    """Base of the variational estimators: a look at what became of the model, on demand and after each fit."""
+def diagnose(runner: ModelRunner, x: Any) -> Diagnosis:
+    """Look for what goes wrong without an error, by rows as the model sees them."""
+    fitted = runner.fitted
+    model = runner.model(torch.float64 if x.dtype == np.float64 else torch.float32)
+    encoded = runner.apply(lambda model, x: encode(model, x, fitted.seed), x).astype(np.float64)
+    n_components = model.prior.n_components
+    mean, std, rates = np.split(encoded, [n_components, 2 * n_components], axis=1)
+    codes = Codes(mean, std, rates, *prior_moments(model, fitted.seed))
+    with np.errstate(over="ignore", invalid="ignore"):  # of a model that has diverged, variances are infinite
+        return codes.diagnose(fitted.n_components, floored_names(runner, model, x))
 
-    task_names_: list[str]
 
-    @abstractmethod
-    def _resolve_beta(self) -> float | Callable[[float], float]:
-        """Return the weight of the rate, or the function that gives it."""
+def floored_names(runner: ModelRunner, model: VAE, x: Any) -> list:
+    """Return the names of the columns, and of the tasks, whose variance is at its floor."""
+    found = at_floor(runner, x, model.likelihood, model.decode, runner.features.expanded_names)
+    if isinstance(model, MultiTaskVAE):
+        tasks = [f"task:{task}" for task in runner.fitted.recipe.task_names]
+        found += at_floor(runner, x, model.task_likelihood, model.heads, tasks)
+    return found
 
-    def diagnose(self, X: ArrayLike) -> Diagnosis:
-        """Look for what goes wrong without an error: unused components, variances at their floor, codes off the prior.
 
-        `fit` does so with 500 rows of its own and warns of what it finds, by a `DegenerateModelWarning`. Of the codes
-        it says nothing before 300 steps of the optimiser; of components out of use, not while the rate rises and not
-        where columns and targets are uncorrelated, with nothing to encode; of codes off the prior, not where `beta=0`
-        or tasks put them where they please.
+def at_floor(
+    runner: ModelRunner, x: Any, likelihood: Likelihood, decode: Callable[[Tensor], Tensor], names: Sequence
+) -> list:
+    """Return the names of those whose variance is at its floor, and whose locations vary enough to say so."""
+    floors = floored(likelihood)
+    if not floors:
+        return []
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing: those of `fit`, or others of their kind. The means over rows need some
-            hundreds of them.
+    def located(model: VAE, x: Tensor) -> Tensor:
+        return locations(likelihood, decode(model.encode(model.fill(x))), list(floors))
 
-        Returns
-        -------
-        Diagnosis
-            The rate of each component, which are active, whether all of them collapsed, the columns whose variance is
-            at its floor, the distance of the codes from the prior, and a list of `warnings`. It prints as a table.
+    wide = runner.apply(located, x).std(axis=0, dtype=np.float64) > LEAST_SPREAD * np.sqrt(list(floors.values()))
+    return [names[column] for column, is_wide in zip(floors, wide, strict=True) if is_wide]
 
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from sklearn_mtae import VAETransformer
-        >>> X, _ = load_iris(return_X_y=True)
-        >>> diagnosis = VAETransformer(n_components=2, random_state=0).fit(X).diagnose(X)
-        >>> diagnosis.active_units
-        array([ True,  True])
-        >>> diagnosis.warnings
-        []
-        """
-        return self._diagnose(self._check_rows(X))
 
-    def _diagnose(self, x: NDArray) -> Diagnosis:
-        """Diagnose the model by checked rows."""
-        module = self._fitted_module(torch.float64 if x.dtype == np.float64 else torch.float32)
-        encoded = self._apply(lambda module, x: encode(module, x, self._seed), x).astype(np.float64)
-        n_components = module.prior.n_components
-        mean, std, rates = np.split(encoded, [n_components, 2 * n_components], axis=1)
-        codes = Codes(mean, std, rates, *prior_moments(module, self._seed))
-        with np.errstate(over="ignore", invalid="ignore"):  # of a model that has diverged, variances are infinite
-            return codes.diagnose(self._n_features_out, self._floored(module, x))
+def warn_of_degenerate(plan: Plan, fitted: Fitted) -> None:
+    """Look at what a fit made, and warn of what is wrong with it."""
+    # With a cache of its own: the memory of a GPU is given back.
+    runner = ModelRunner(replace(fitted, cache=Cache()), plan.recipe.device)
+    rows = some_rows(plan.data)
+    findings = diagnose(runner, plan.data.x[rows]).findings()
+    excused = _excused(plan, runner, rows) if findings else set()
+    for name, message in findings.items():
+        if name not in excused:
+            warnings.warn(message, DegenerateModelWarning, stacklevel=2)
 
-    def _floored(self, module: VAE, x: NDArray) -> list:
-        """Return the names of the columns of checked rows, and of the tasks, whose variance is at its floor."""
-        found = self._at_floor(x, module.likelihood, module.decode, self._expanded_names)
-        if isinstance(module, MultiTaskVAE):
-            tasks = [f"task:{task}" for task in self.task_names_]
-            found += self._at_floor(x, module.task_likelihood, module.heads, tasks)
-        return found
 
-    def _at_floor(
-        self, x: NDArray, likelihood: Likelihood, decode: Callable[[Tensor], Tensor], names: Sequence
-    ) -> list:
-        floors = floored(likelihood)
-        if not floors:
-            return []
-
-        def located(module: VAE, x: Tensor) -> Tensor:
-            return locations(likelihood, decode(module.encode(module.fill(x))), list(floors))
-
-        wide = self._apply(located, x).std(axis=0, dtype=np.float64) > LEAST_SPREAD * np.sqrt(list(floors.values()))
-        return [names[column] for column, is_wide in zip(floors, wide, strict=True) if is_wide]
-
-    def _after_fit(self, data: Data) -> None:
-        cache = Cache(self._cache)
-        rows = some_rows(data)
-        findings = self._diagnose(data.x[rows]).findings()
-        excused = self._excused(data, rows) if findings else set()
-        self._cache = cache  # the memory of a GPU is given back
-        for name, message in findings.items():
-            if name not in excused:
-                warnings.warn(message, DegenerateModelWarning, stacklevel=2)
-
-    def _excused(self, data: Data, rows: NDArray) -> set[str]:
-        """Return what a fit does not warn of: beginnings, and what its data or parameters ask for."""
-        n_rows = data.x.shape[0]
-        beginning = self.n_iter_ * ceil(n_rows / self._n_batch_rows(n_rows)) < MIN_STEPS
-        inputs = np.vstack([part for _, part in self._results(lambda m, x: m.likelihood.as_input(x), data.x[rows])])
-        related = is_related(inputs if data.y is None else np.hstack([inputs, data.y[rows]]))
-        beta = self._resolve_beta()
-        free = data.y is not None or (beta(1.0) if callable(beta) else beta) == 0
-        reasons = {
-            "collapsed": beginning or not related or is_rising(self.term_curves_.get("rate", [])),
-            "aggregate_mismatch": beginning or free,
-        }
-        return {name for name, is_so in reasons.items() if is_so}
+def _excused(plan: Plan, runner: ModelRunner, rows: NDArray) -> set[str]:
+    """Return what a fit does not warn of: beginnings, and what its data or parameters ask for."""
+    data, fitted, n_rows = plan.data, runner.fitted, plan.data.x.shape[0]
+    beginning = fitted.n_iter * ceil(n_rows / count_batch_rows(plan.recipe, n_rows)) < MIN_STEPS
+    inputs = np.vstack([part for _, part in runner.results(lambda m, x: m.likelihood.as_input(x), data.x[rows])])
+    related = is_related(inputs if data.y is None else np.hstack([inputs, data.y[rows]]))
+    beta = rate_weight(plan.recipe)
+    free = data.y is not None or (beta(1.0) if callable(beta) else beta) == 0
+    reasons = {
+        "collapsed": beginning or not related or is_rising(fitted.term_curves.get("rate", [])),
+        "aggregate_mismatch": beginning or free,
+    }
+    return {name for name, is_so in reasons.items() if is_so}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sklearn_mtae._tables.row_index import evenly
 
-from .planning import Plan
+from .plan import Plan
 
 N_HELD_OUT = 10_000
 """Rows at most of those held out from a model that are looked at."""

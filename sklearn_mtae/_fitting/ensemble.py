@@ -1,0 +1,150 @@
+"""Which members an ensemble has: how many, how they differ, and which rows each holds out."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from sklearn_mtae._tables.checks import resolve
+from sklearn_mtae._tables.row_index import AllRows
+from sklearn_mtae.nn.objectives import OBJECTIVES
+from sklearn_mtae.nn.posteriors import POSTERIORS
+from sklearn_mtae.nn.priors import PRIORS
+from sklearn_mtae.nn.sharing import SHARINGS
+from sklearn_mtae.nn.weightings import WEIGHTINGS
+
+from .data import Data
+from .parameters import copied, is_auto
+from .recipe import Recipe
+
+N_EPOCHS_KEPT = 7
+"""Epochs of a member to choose among: the last one, half of them, a quarter of them ..."""
+N_DEFAULT = {2_000: 30, 20_000: 9}
+"""Members of the default ensemble for tables of up to so many rows; beyond, a single model is the default."""
+WIDE = 2_000
+"""Columns beyond which it is too: what 30 members have been after seven epochs each takes 400 MB there."""
+TABLES = {"mlp", "resnet"}
+"""Architectures of which an ensemble is the default."""
+NARROW = 64
+"""Columns up to which the default ensemble has bins for each."""
+SINGLE: dict[str, Any] = {
+    "hidden_layer_sizes": (512,),
+    "dropout": 0.0,
+    "task_likelihoods": "gaussian",
+    "head_hidden_layer_sizes": (16,),
+    "embedding": None,
+    "alpha": 3.0,
+    "learning_rate_init": 1e-3,
+}
+"""What "auto" stands for in a model that is not a member of the default ensemble."""
+_SHAPE = {"hidden_layer_sizes": (128,), "head_hidden_layer_sizes": ()}
+_REGULAR = {**_SHAPE, "dropout": 0.3, "alpha": 1.0, "learning_rate_init": 5e-3}
+# Nothing is dropped by the second, whose layers of dropout are there to make one stack with the first.
+MEMBER_PARAMS: tuple[dict[str, Any], ...] = (
+    _REGULAR,
+    {**_SHAPE, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2},
+    {**_REGULAR, "task_likelihoods": "laplace"},
+)
+"""What "auto" stands for in members of the default ensemble: regularised or not, squares or absolute values."""
+
+
+def count_members(recipe: Recipe, data: Data, partial: bool) -> int:
+    """Say how many models are to be trained."""
+    wanted = recipe.n_estimators if recipe.has("n_estimators") else 1
+    if not is_auto(wanted):
+        return wanted
+    must_be_one = partial or recipe.warm_start or recipe.checkpoint is not None or recipe.net_params
+    n_rows, n_columns = data.x.shape
+    if must_be_one or recipe.encoder is not None or n_columns > WIDE or recipe.architecture not in TABLES:
+        return 1
+    return next((n for limit, n in N_DEFAULT.items() if n_rows <= limit), 1) if _stacks(recipe) else 1
+
+
+def _stacks(recipe: Recipe) -> bool:
+    """Say whether several models can be trained as one, as far as the options tell."""
+    options = (
+        (recipe.task_weighting, WEIGHTINGS),
+        (recipe.objective, OBJECTIVES),
+        (recipe.posterior, POSTERIORS),
+        (recipe.prior, PRIORS),
+    )
+    if isinstance(recipe.task_weighting, nn.Module):  # one of torchjd's aggregators
+        return False
+    made = [resolve(own, table) for own, table in options if isinstance(own, str) or callable(own)]
+    return all(getattr(getattr(part, "func", part), "stackable", True) for part in made)
+
+
+def member_settings(recipe: Recipe, n_members: int) -> list[dict[str, Any]]:
+    """Return for each model the parameters in which it differs from the estimator, none of them "auto"."""
+    settings = _settings_to_try(recipe) if n_members > 1 and recipe.has("member_params") else [{}]
+    automatic = {n: v for n, v in SINGLE.items() if recipe.has(n) and is_auto(recipe.parameters[n])}
+    resolved = [{**automatic, **_without_auto(own)} for own in settings]
+    return [resolved[k % len(resolved)] for k in range(n_members)]
+
+
+def _without_auto(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a member's own parameters, "auto" resolved, that the user cannot change any more."""
+    return {name: SINGLE[name] if name in SINGLE and is_auto(v) else copied(v) for name, v in settings.items()}
+
+
+def _settings_to_try(recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the settings that members have in turn."""
+    if recipe.member_params is None:
+        return [{}]
+    if not is_auto(recipe.member_params):
+        return [dict(own) for own in recipe.member_params] or [{}]
+    embedding = "piecewise_linear" if recipe.columns.n_expanded <= NARROW else "softened"
+    # An embedding would bend a model that is asked to be linear.
+    is_bent = recipe.architecture in TABLES and (is_auto(recipe.hidden_layer_sizes) or len(recipe.hidden_layer_sizes))
+    tried = [{**settings, "embedding": embedding if is_bent else None} for settings in MEMBER_PARAMS]
+    heads = resolve(recipe.sharing, SHARINGS)
+    needs_hidden = getattr(getattr(heads, "func", heads), "needs_hidden", False)
+    unfit = {"head_hidden_layer_sizes"} if needs_hidden else set()  # the default members have linear heads
+    return [{n: v for n, v in own.items() if is_auto(recipe.parameters[n]) and n not in unfit} for own in tried]
+
+
+def kept_epochs(recipe: Recipe, n_members: int) -> Sequence[int]:
+    """Return the epochs after which what a member has become is remembered, to choose among."""
+    is_chosen = n_members > 1 and recipe.has("member_params")
+    return [ceil(recipe.max_iter / 2**j) for j in range(N_EPOCHS_KEPT)] if is_chosen else ()
+
+
+def split_rows(
+    k: int, data: Data, recipe: Recipe, settings: Sequence[dict[str, Any]], seed: int, partial: bool
+) -> tuple[NDArray | AllRows, NDArray]:
+    """Return the rows that a member is trained on, and those held out from it.
+
+    Each member of an ensemble holds out another fold of the rows, whether it stops early by them or not; when all
+    folds have been held out, the rows are dealt anew. Each fold has its share of the labels of each task. Members of
+    different settings hold out the same folds. A model by itself holds out rows to stop early by.
+    """
+    index = data.taking_part
+    n_folds = min(max(2, round(1 / recipe.validation_fraction)), len(index))
+    if partial or len(settings) == 1 or n_folds == 1:
+        return _split_once(index, recipe, seed, partial)
+    assert data.y is not None
+    deal, fold = divmod(sum(own is settings[k] for own in settings[:k]), n_folds)
+    order = np.random.default_rng([seed, deal]).permutation(index)
+    labelled = ~np.isnan(data.y[order]) if data.label_weight is None else data.label_weight[order] > 0
+    rarest_last = labelled[:, np.argsort(-labelled.sum(axis=0), kind="stable")]
+    order = order[np.lexsort(rarest_last.T)]
+    held_out = np.arange(len(order)) % n_folds == fold
+    return order[~held_out], order[held_out]
+
+
+def _split_once(
+    index: NDArray | AllRows, recipe: Recipe, seed: int, partial: bool
+) -> tuple[NDArray | AllRows, NDArray]:
+    if partial or not recipe.early_stopping:
+        return index, index[:0]
+    n_valid = ceil(recipe.validation_fraction * len(index))
+    if n_valid >= len(index):
+        raise ValueError(
+            f"early_stopping=True holds out validation_fraction={recipe.validation_fraction} of the rows and needs "
+            f"one more to train on. Got {len(index)} rows."
+        )
+    index = np.random.default_rng(seed).permutation(index)
+    return index[n_valid:], index[:n_valid]

@@ -1,0 +1,231 @@
+"""The training of what is planned, and what a fit keeps of it."""
+
+import warnings
+from dataclasses import replace
+from math import ceil
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from sklearn_mtae._engine.batches import Batches
+from sklearn_mtae._engine.devices import give_back, is_out_of_memory
+from sklearn_mtae._engine.interrupts import Interrupts
+from sklearn_mtae._engine.member import Member
+from sklearn_mtae._engine.net import EpochHook, EpochLog, Net, early_stopping
+from sklearn_mtae._engine.optimizer import VectorAdamW, dump_optimizer, load_optimizer
+from sklearn_mtae._engine.state import Cache, place
+from sklearn_mtae._engine.together import train_together
+from sklearn_mtae._tables.blocks import block_rows
+from sklearn_mtae.nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
+from sklearn_mtae.nn.loss import Loss
+from sklearn_mtae.nn.models import Autoencoder
+from sklearn_mtae.nn.words import short
+
+from .averaging import choose
+from .build import rebuild
+from .build_loss import build_loss
+from .callbacks import FitTask
+from .fitted import Fitted
+from .net_params import check_made_optimizer
+from .plan import Plan
+from .recipe import Recipe
+
+
+def fit(plan: Plan, task: FitTask) -> Fitted:
+    """Train the models of a plan; return what they have come to, and nothing of their data."""
+    try:
+        _train(plan, task)
+        return keep(plan)
+    finally:
+        if plan.checkpoint is not None:
+            plan.checkpoint.release()
+
+
+def _train(plan: Plan, task: FitTask) -> None:
+    """Train the models of a plan: several as one where that can be."""
+    alone = {"": plan.members} if len(plan.members) == 1 else _train_stack(plan, task)
+    for reason, members in alone.items():
+        if reason:
+            warnings.warn(
+                f"{len(members)} members are trained one after the other: {reason.removesuffix('.')}.", stacklevel=2
+            )
+        for member in members:
+            plan.net = _train_alone(member, task, plan)
+            if plan.interrupted is not None and not all(other.history for other in plan.members):
+                raise KeyboardInterrupt
+
+
+def _train_stack(plan: Plan, task: FitTask) -> dict[str, list[Member]]:
+    """Train several models as one; return those that were not, by the reason why."""
+    for member in plan.members:
+        net_params_of(plan.recipe, member.alpha)  # raises the errors of parameters that contradict each other
+    if plan.recipe.net_params:
+        return {"net_params are those of a net over one model": plan.members}
+    watched = [EpochHook(task.begin_epoch, task.end_epoch)] if task.is_watched else []
+    refused, interrupted = train_together(plan.members, [*watched, *([EpochLog()] if plan.recipe.verbose else [])])
+    errors = [member.error for member in plan.members if member.error is not None]
+    if errors:
+        raise errors[0]
+    if interrupted and not all(member.history for member in plan.members):
+        raise KeyboardInterrupt
+    return refused
+
+
+def _train_alone(member: Member, task: FitTask, plan: Plan) -> Net:
+    """Train one model; return its net."""
+    net = make_net(
+        plan.recipe,
+        member.model,
+        member.loss,
+        (member.learning_rate, member.alpha),
+        max_epochs=member.n_epochs - len(member.history),
+        batch_size=member.batch_size,
+        callbacks=[*_keepers(member), *_net_callbacks(plan.recipe, task, member)],
+        valid_rows=member.valid,
+        seeds=member.seeds,
+        scheduled=member.scheduled,
+        checkpoint=plan.checkpoint,
+    ).initialize()
+    check_made_optimizer(net.optimizer_)
+    load_optimizer(net, member.optimizer_state)
+    failure = _fit_net(net, member)
+    names = ("train_loss", "train_terms", "valid_loss", "task_weights")
+    rows = [row for row in net.history if "train_loss" in row]
+    n_before = len(member.history)
+    member.history += [{name: row[name] for name in names if name in row} for row in rows]
+    if net.interrupted_:
+        member.drop_part()
+        plan.interrupted = n_before + len(net.history)
+    member.optimizer_state = dump_optimizer(net) if plan.partial else {}
+    net.release()
+    if failure is None:
+        if not member.history:  # the user, or a callback, has ended the training before there was a model
+            raise KeyboardInterrupt
+        member.check_weights()
+        if member.error is not None:
+            raise member.error
+        return net
+    member.batch_size = ceil(member.batch_size / 2)
+    warnings.warn(f"{failure} The training goes on with batch_size={member.batch_size}.", stacklevel=2)
+    return _train_alone(member, task, plan)
+
+
+def _fit_net(net: Net, member: Member) -> str | None:
+    """Train a net; where the memory does not suffice for its batches, return what the error says."""
+    try:
+        net.partial_fit(member.train)
+    except Exception as error:
+        if member.batch_size == 1 or not is_out_of_memory(error):
+            raise
+        failure = str(error).partition("\n")[0] or "Out of memory."
+    else:
+        return None
+    # Out of the handler: the error's traceback holds on to the batch.
+    give_back(member.train.device)
+    return failure
+
+
+def _keepers(member: Member) -> list[EpochHook]:
+    """Return what remembers a model after some of its epochs."""
+
+    def keep(net: Net) -> bool:
+        epoch = len(member.history) + len(net.history)
+        if epoch in member.keep_at:
+            member.keep(epoch)
+        return False
+
+    return [EpochHook(lambda net: None, keep)] if member.keep_at else []
+
+
+def _net_callbacks(recipe: Recipe, task: FitTask, member: Member) -> list:
+    """Return the net's callbacks, the user's last."""
+    stop = [] if member.valid is None else [early_stopping(member.patience, member.tol)]
+    log = [EpochLog()] if recipe.verbose else []
+    users = (recipe.net_params or {}).get("callbacks") or []
+    return [EpochHook(task.begin_epoch, task.end_epoch), *stop, *log, *users]
+
+
+def make_net(recipe: Recipe, model: Autoencoder, loss: Loss, rates: tuple[float, float], **training: Any) -> Net:
+    """Compose the net of a model, its learning rate and decay, and what a training adds; not initialised yet."""
+    learning_rate, alpha = rates
+    return Net(
+        module=model,
+        criterion=loss,
+        lr=learning_rate,
+        train_split=None,
+        device=str(model.units.location.device),
+        verbose=0,
+        **{**net_params_of(recipe, alpha), **training},
+    )
+
+
+def net_params_of(recipe: Recipe, alpha: float) -> dict[str, Any]:
+    """Return the optimiser of a net, with the decay of its weights, and what the user adds to it."""
+    own = recipe.net_params or {}
+    optimizer: dict[str, Any] = {"optimizer": own.get("optimizer", VectorAdamW)}
+    decoupled = optimizer["optimizer"] in (VectorAdamW, torch.optim.AdamW)
+    if alpha and not decoupled:
+        raise ValueError(
+            f"alpha must be 0 with an optimizer other than AdamW, whose weight decay alone is decoupled from the "
+            f"gradient. Got alpha={alpha} and {short(optimizer['optimizer'])}."
+        )
+    if decoupled:
+        optimizer["optimizer__weight_decay"] = 0.0
+    if alpha:
+        optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": alpha})]
+    return {**optimizer, **own}
+
+
+def rebuild_net(recipe: Recipe, fitted: Fitted, device: torch.device) -> Net:
+    """Compose the net of a fitted model again."""
+    own = recipe.of_data(fitted.recipe.columns, fitted.recipe.tasks).of_member(fitted.settings[0])
+    model = rebuild(fitted, fitted.recipe.torch_dtype)
+    loss = build_loss(own, model, fitted.loss_states[0])
+    return make_net(own, place(model, device), loss, (own.learning_rate_init, own.alpha)).initialize()
+
+
+def keep(plan: Plan) -> Fitted:
+    """Return what the training has come to, and nothing of its data."""
+    variance = _rank_components(plan)
+    history = plan.history()
+    fitted = plan.so_far()
+    fitted.code_variance = variance
+    fitted.add_epochs(history)
+    if plan.recipe.targets == "numbers" and not plan.partial and any(len(own.held_out) for own in plan.members):
+        fitted.average = choose(plan, fitted)
+    if plan.net is None or len(plan.members) > 1:
+        return fitted
+    if plan.checkpoint is not None and not plan.net.interrupted_:
+        plan.checkpoint.remove()
+    # A GPU's memory is given back; what its net recorded is kept for the one that is rebuilt when asked for.
+    own = Cache(net=plan.net) if plan.net.device == "cpu" else Cache(history=plan.net.history)
+    return replace(fitted, cache=own)
+
+
+def _rank_components(plan: Plan) -> NDArray | None:
+    """Return the variance of the codes of a linear decoder; first put its components in order of relevance.
+
+    Only where the model and the plan allow it: the moments of an optimiser that goes on belong to their weights.
+    """
+    module, train = plan.members[0].model, plan.members[0].train
+    loading = loadings(module)
+    if loading is None:
+        return None
+    batches = Batches(train, block_rows(max(parameter.shape[0] for parameter in module.parameters())))
+    variance = code_variance(module.eval(), ((batch.x, batch.weight) for batch in batches))[: len(loading)]
+    if not plan.partial and is_reorderable(module):
+        order = relevance(loading, variance).argsort(descending=True, stable=True)
+        reorder(module, order)
+        variance = variance[order]
+    return variance.numpy()
+
+
+def warn_of_interrupt(plan: Plan, interrupts: Interrupts) -> None:
+    """Warn of what the user's interrupt has cut off, if anything."""
+    when = None if plan.interrupted is None else f"in epoch {plan.interrupted}"
+    if when is None and interrupts.is_waiting:
+        when = "after the last epoch"
+    interrupts.is_waiting = False
+    if when is not None:
+        warnings.warn(f"Training interrupted by user {when}. The model is that of the steps done.", stacklevel=4)

@@ -1,0 +1,146 @@
+"""What a fit made: one object, which an estimator keeps in one attribute."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_mtae._engine.optimizer import State
+from sklearn_mtae._engine.state import Cache
+
+from .recipe import Recipe
+
+
+@dataclass(eq=False)
+class Average:
+    """How the members of an ensemble are averaged, and how sure their average is.
+
+    Parameters
+    ----------
+    label_means : ndarray of shape (n_tasks,)
+        Means of the labels.
+    label_deviations : ndarray of shape (n_tasks,)
+        Their standard deviations; zero of a task whose labels are all the same.
+    earlier : list of (int, dict)
+        States of members after earlier epochs: which member, and the state.
+    weights : ndarray of shape (n_states, n_tasks) or None
+        Weights of all states, the members' last first; what is left is the weight of the labels' mean. None is an
+        average in which all members count alike.
+    scores : list of ndarray
+        Of each task, sorted, how many predictive standard deviations its labels are away from held-out predictions.
+    inflation : ndarray of shape (n_tasks,) or float
+        What the standard deviations of each task are multiplied by.
+    """
+
+    label_means: NDArray | float = 0.0
+    label_deviations: NDArray | float = 0.0
+    earlier: list[tuple[int, dict[str, NDArray]]] = field(default_factory=list)
+    weights: NDArray | None = None
+    scores: list[NDArray] = field(default_factory=list)
+    inflation: NDArray | float = 1.0
+
+
+@dataclass(eq=False)
+class Fitted:
+    """Parameters, arrays and plain values that all verbs of an estimator work with.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What the models are rebuilt from.
+    settings : list of dict
+        Of each member of an ensemble, or of the one model, the parameters in which it differs from the estimator.
+    seed : int
+        Seed of the fit.
+    states, loss_states : list of dict
+        Parameters and buffers of each model and of its loss.
+    optimizer_states : list of dict
+        Where the optimiser of each model was left, after a `partial_fit`.
+    n_iter : int
+        Number of epochs.
+    loss_curve, validation_scores : list of float
+        Loss by epoch, and minus the held-out loss.
+    term_curves : dict of str to list of float
+        Each term of the loss by epoch.
+    task_weights : ndarray of shape (n_iter, n_tasks) or None
+        Weights of the tasks by epoch.
+    code_variance : ndarray of shape (n_components,) or None
+        Variance of the codes of a linear decoder.
+    average : Average
+        How the members are averaged.
+    """
+
+    recipe: Recipe
+    settings: list[dict[str, Any]]
+    seed: int
+    states: list[dict[str, NDArray]] = field(default_factory=list)
+    loss_states: list[dict[str, NDArray]] = field(default_factory=list)
+    optimizer_states: list[State] = field(default_factory=list)
+    n_iter: int = 0
+    loss_curve: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+    term_curves: dict[str, list[float]] = field(default_factory=dict)
+    task_weights: NDArray | None = None
+    code_variance: NDArray | None = None
+    average: Average = field(default_factory=Average)
+    cache: Cache = field(default_factory=Cache)
+    """Modules and the net, which are rebuilt where they are not there: left empty by copy and pickle."""
+
+    @property
+    def n_components(self) -> int:
+        """Components that describe the features; a model may have others beyond them."""
+        return self.recipe.n_components
+
+    def recipe_of(self, state: int) -> Recipe:
+        """Return what a model is rebuilt from: of a member, or of what a member was after an earlier epoch."""
+        n_members = len(self.states)
+        member = state if state < n_members else self.average.earlier[state - n_members][0]
+        return self.recipe.of_member(self.settings[member])
+
+    def state_of(self, state: int) -> dict[str, NDArray]:
+        """Return the parameters and buffers of a member, or of what it was after an earlier epoch."""
+        n_members = len(self.states)
+        return self.states[state] if state < n_members else self.average.earlier[state - n_members][1]
+
+    def add_epochs(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Add to the curves what epochs came to."""
+        for row in rows:
+            self.n_iter += 1
+            self.loss_curve.append(row["train_loss"])
+            for name, value in self._named_terms(row["train_terms"]).items():
+                self.term_curves.setdefault(name, []).append(value)
+            if "valid_loss" in row:
+                self.validation_scores.append(-row["valid_loss"])
+        weights = [row["task_weights"] for row in rows if "task_weights" in row]
+        if weights:
+            before = [] if self.task_weights is None else [self.task_weights]
+            self.task_weights = np.vstack([*before, *weights])
+
+    def _named_terms(self, terms: dict[str, Any]) -> dict[str, float]:
+        named = {name: value for name, value in terms.items() if name != "tasks"}
+        of_tasks = zip(self.recipe.task_names, terms.get("tasks", ()), strict=True) if "tasks" in terms else ()
+        return {**named, **{f"task:{task}": loss for task, loss in of_tasks}}
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the public attributes of an estimator, and the private one that is this object."""
+        features, tasks = self.recipe.columns, self.recipe.tasks
+        found: dict[str, Any] = {
+            "n_features_in_": features.count,
+            "n_iter_": self.n_iter,
+            "loss_curve_": self.loss_curve,
+            "validation_scores_": self.validation_scores,
+            "term_curves_": self.term_curves,
+        }
+        if features.given_names is not None:
+            found["feature_names_in_"] = features.given_names
+        if tasks is not None:
+            found["task_names_"] = tasks.names
+            if self.task_weights is not None:
+                found["task_weights_"] = self.task_weights
+            if tasks.classes is not None:
+                found["classes_"] = tasks.classes[0] if tasks.n_dimensions == 1 else tasks.classes
+        if self.recipe.targets == "numbers":
+            found["member_params_"] = [dict(own) for own in self.settings]
+        return {**found, "_fitted": self}

@@ -1,0 +1,301 @@
+"""What a fit is made of before its first step: the models, their rows and their seeds."""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pickle import PicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from sklearn_mtae._engine.checkpoint import Checkpoint
+from sklearn_mtae._engine.devices import resolve_device
+from sklearn_mtae._engine.member import Member
+from sklearn_mtae._engine.net import Net
+from sklearn_mtae._engine.rows import Rows
+from sklearn_mtae._engine.stack import mean_row
+from sklearn_mtae._engine.state import Cache, dump, load, place
+from sklearn_mtae._tables.checks import check_support
+from sklearn_mtae._tables.limits import Limits, check_totals
+from sklearn_mtae._version import __version__
+from sklearn_mtae.nn.models import Autoencoder, MultiTaskVAE
+from sklearn_mtae.nn.words import short
+
+from .build import build
+from .build_loss import build_loss
+from .data import Data, read_data
+from .ensemble import count_members, kept_epochs, member_settings, split_rows
+from .fitted import Fitted
+from .identity import identity
+from .parameters import is_auto
+from .recipe import PRODUCTS, Recipe
+from .units import learn_from_rows, learn_units
+
+EXEMPT = ("checkpoint", "device", "net_params", "verbose")
+"""Parameters that a fit goes on without; of `net_params`, it is the callbacks."""
+GOES_ON = (
+    "states",
+    "loss_states",
+    "optimizer_states",
+    "n_iter",
+    "loss_curve",
+    "validation_scores",
+    "term_curves",
+    "task_weights",
+)
+"""What a fit that goes on takes up of the last one."""
+
+
+@dataclass
+class Plan:
+    """A fit that is prepared.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is asked for.
+    data : Data
+        What `fit` was called with, checked.
+    fitted : Fitted
+        What there is before the first epoch: the seed, the settings of the members, the curves of earlier fits.
+    members : list of Member
+        The models to train.
+    partial : bool
+        Whether it is a `partial_fit`.
+    checkpoint : Checkpoint or None
+        Where the training is written.
+    net : Net or None
+        Afterwards, the net of the last model that was trained alone.
+    interrupted : int or None
+        The epoch in which the user interrupted a model that was trained alone.
+    """
+
+    recipe: Recipe
+    data: Data
+    fitted: Fitted
+    members: list[Member]
+    partial: bool
+    checkpoint: Checkpoint | None = None
+    net: Net | None = None
+    interrupted: int | None = None
+
+    def so_far(self) -> Fitted:
+        """Return what has been fitted as far as the training has come."""
+        return replace(
+            self.fitted,
+            states=[dump(member.model) for member in self.members],
+            loss_states=[dump(member.loss) for member in self.members],
+            optimizer_states=[member.optimizer_state if self.partial else {} for member in self.members],
+            cache=Cache(),
+        )
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return a row for each epoch: the means over the models that it trained."""
+        longest = max(len(member.history) for member in self.members)
+        rows = [[m.history[epoch] for m in self.members if len(m.history) > epoch] for epoch in range(longest)]
+        return [row[0] if len(row) == 1 else mean_row(row) for row in rows]
+
+
+def plan(
+    recipe: Recipe,
+    X: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    last: Fitted | None = None,
+    partial: bool = False,
+    classes: Any = None,
+) -> Plan:
+    """Check what `fit` is called with, and make all ready for the first step.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is asked for.
+    X, y, sample_weight
+        As `fit` got them.
+    last : Fitted or None
+        What is taken up, where the fit goes on from another; it is left as it is.
+    partial : bool
+        Whether it is a `partial_fit`.
+    classes : object
+        Classes that are given.
+    """
+    device = resolve_device(recipe.device, strict=True)
+    data, recipe = read_data(recipe, X, y, sample_weight, None if last is None else last.recipe, classes)
+    n_members = count_members(recipe, data, partial) if last is None else len(last.states)
+    settings = member_settings(recipe, n_members)
+    fitted = _start(recipe, settings) if last is None else _take_up(recipe, settings, last, partial)
+    checkpoint = None
+    if recipe.checkpoint is not None and not partial:
+        checkpoint = _open_checkpoint(recipe, data, fitted, last)
+    try:
+        members = [_make_member(k, recipe, data, fitted, last is None, partial, device) for k in range(n_members)]
+    except BaseException:
+        if checkpoint is not None:
+            checkpoint.release()
+        raise
+    return Plan(recipe, data, fitted, members, partial, checkpoint)
+
+
+def _start(recipe: Recipe, settings: list[dict[str, Any]]) -> Fitted:
+    seed = int(check_random_state(recipe.random_state).randint(np.iinfo(np.int32).max))
+    nothing: list[dict] = [{} for _ in settings]
+    return Fitted(recipe.of_shape(), settings, seed, loss_states=nothing, optimizer_states=nothing)
+
+
+def _take_up(recipe: Recipe, settings: list[dict[str, Any]], last: Fitted, partial: bool) -> Fitted:
+    """Return what a fit starts from that goes on from another."""
+    wanted = recipe.n_estimators if recipe.has("n_estimators") else 1
+    if not is_auto(wanted) and wanted != len(settings):
+        raise ValueError(
+            f"A fit that goes on needs as many members as there were, {len(settings)}. Got n_estimators={wanted}; fit "
+            "from the start with warm_start=False."
+        )
+    for k, own in enumerate(settings):
+        recipe.of_member(own).check_same_shape(last.recipe_of(k))
+    taken_up = deepcopy({name: getattr(last, name) for name in GOES_ON})
+    if not partial:
+        taken_up["optimizer_states"] = [{} for _ in settings]
+    return Fitted(recipe.of_shape(), settings, last.seed, **taken_up)
+
+
+def _open_checkpoint(recipe: Recipe, data: Data, fitted: Fitted, last: Fitted | None) -> Checkpoint:
+    """Return where the training is written; one that was left there gives its seed."""
+    n_members = len(fitted.settings)
+    if n_members > 1:
+        raise ValueError(f"checkpoint needs a single model. Got {n_members} members; use n_estimators=1.")
+    checkpoint = Checkpoint(recipe.checkpoint, lambda: _identify(recipe, data, last))
+    checkpoint.seed = fitted.seed = fitted.seed if checkpoint.seed is None else checkpoint.seed
+    return checkpoint
+
+
+def _identify(recipe: Recipe, data: Data, last: Fitted | None) -> str:
+    """Return a text that only an equal fit has, with equal data: all that its result depends on."""
+    parameters = {name: value for name, value in recipe.parameters.items() if name not in EXEMPT}
+    own = recipe.net_params or {}
+    parameters["net_params"] = {name: own[name] for name in own if name.split("__")[0] != "callbacks"}
+    features, tasks = recipe.columns, recipe.tasks
+    learned = [features.given_names, features.table, tasks and tasks.names, tasks and tasks.classes]
+    left = [] if last is None else [last.states, last.loss_states]
+    rows = [data.x, data.y, data.weight, data.label_weight]
+    return identity(__version__, recipe.owner, _identify_each(parameters), learned, left, rows)
+
+
+def _identify_each(parameters: dict[str, Any]) -> dict[str, str]:
+    texts = {}
+    for name, value in parameters.items():
+        try:
+            texts[name] = identity(value)
+        except (TypeError, NotImplementedError, PicklingError) as error:
+            raise ValueError(
+                f"checkpoint needs parameters whose contents can be compared when the fit is taken up. Those of "
+                f"{name}={value!r} cannot: {error}. Use what can be pickled, or leave checkpoint out."
+            ) from error
+    return texts
+
+
+def _make_member(
+    k: int, recipe: Recipe, data: Data, fitted: Fitted, fresh: bool, partial: bool, device: torch.device
+) -> Member:
+    """Return a model with all that its training is made of; the first is that of an estimator with one."""
+    settings = fitted.settings[k]
+    own = recipe.of_member(settings)
+    model = _prepare_model(k, recipe.of_member({**fitted.recipe.parameters, **settings}), data, fitted, fresh)
+    train, valid, held_out = _make_rows(k, own, data, model, fitted, device, partial)
+    model = place(model, device)
+    return Member(
+        model,
+        build_loss(own, model, fitted.loss_states[k], data.label_share).to(device),
+        train,
+        valid,
+        batch_size=count_batch_rows(own, len(train)),
+        n_epochs=1 if partial else own.max_iter,
+        seeds=_seeds(k, fitted),
+        learning_rate=own.learning_rate_init,
+        alpha=own.alpha,
+        patience=own.n_iter_no_change,
+        tol=own.tol,
+        scheduled=not partial,
+        optimizer_state=fitted.optimizer_states[k],
+        held_out=held_out,
+        keep_at=() if partial else kept_epochs(own, len(fitted.settings)),
+    )
+
+
+def _prepare_model(k: int, recipe: Recipe, data: Data, fitted: Fitted, fresh: bool) -> Autoencoder:
+    """Return a model to train, its columns' units learned; at first a new one."""
+    dtype = recipe.torch_dtype
+    seed = int(np.random.SeedSequence([fitted.seed, k]).generate_state(1)[0]) if k else fitted.seed
+    model = build(recipe, seed).to(dtype)
+    if not fresh:
+        load(model, deepcopy(fitted.states[k]), dtype)
+    model.products = PRODUCTS.get(recipe.dtype)
+    _check_values(recipe, model, data)
+    if fresh:
+        learn_units(recipe, model, data)
+        learn_from_rows(recipe, model, data)
+    return model
+
+
+def _check_values(recipe: Recipe, model: Autoencoder, data: Data) -> None:
+    """Check features and targets against their likelihoods."""
+    features = recipe.columns
+    option, limits = f"likelihood={short(recipe.likelihood)}", Limits.of(model.likelihood, features.indicators)
+    check_support(data.columns, limits, option, "X", features.expanded_names)
+    check_totals(data.x, data.weight, limits, option, features.expanded_names)
+    if isinstance(model, MultiTaskVAE):
+        assert data.labels is not None
+        option = recipe.task_likelihoods if recipe.has("task_likelihoods") else "categorical"
+        check_support(data.labels, model.task_likelihood, f"task_likelihoods={short(option)}", "y", recipe.task_names)
+
+
+def _make_rows(
+    k: int, recipe: Recipe, data: Data, model: Autoencoder, fitted: Fitted, device: torch.device, partial: bool
+) -> tuple[Rows, Rows | None, NDArray]:
+    """Return the rows to train a model on, those to stop by, and the index of what is held out from it.
+
+    Rows of weight zero are in none of them.
+    """
+    n_rows = data.x.shape[0]
+    index, held_out = split_rows(k, data, recipe, fitted.settings, fitted.seed, partial)
+    weight = data.weight
+    if weight is not None and len(held_out):
+        # Each part has an average weight of 1: a loss in nats per row, whoever is in it.
+        weight = weight.copy()
+        for part in (held_out, index):
+            weight[part] /= weight[part].mean()
+    train = Rows(
+        x=data.x,
+        units=deepcopy(model.units),
+        index=index,
+        complete=tuple(
+            own is not None and bool((own.n_observed == n_rows).all()) for own in (data.columns, data.labels)
+        ),  # type: ignore[arg-type]
+        y=data.y,
+        y_units=deepcopy(getattr(model, "task_units", None)),
+        weight=weight,
+        label_weight=data.label_weight,
+        device=device,
+        dtype=recipe.torch_dtype,
+    )
+    valid = replace(train, index=held_out) if recipe.early_stopping and len(held_out) else None
+    return train, valid, held_out
+
+
+def _seeds(k: int, fitted: Fitted) -> tuple[int, int, int]:
+    """Return seeds for the rows' order, the draws and the validation's draws of a model, others at each call."""
+    sequence = np.random.SeedSequence([fitted.seed, fitted.n_iter, *([k] if k else [])])
+    order, draws, validation = (int(seed) for seed in sequence.generate_state(3))
+    return order, draws, validation
+
+
+def count_batch_rows(recipe: Recipe, n_rows: int) -> int:
+    """Say how many rows make up a batch, at most."""
+    if recipe.batch_size is None:
+        return n_rows
+    if isinstance(recipe.batch_size, str):
+        return min(n_rows, max(16, min(200, n_rows // 8)))
+    return min(n_rows, recipe.batch_size)

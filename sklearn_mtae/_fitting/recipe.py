@@ -1,0 +1,120 @@
+"""What is asked for: the kind of a model, and the parameters that an estimator was given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+
+from sklearn_mtae._tables.features import Features
+from sklearn_mtae._tables.targets import Tasks
+from sklearn_mtae.nn.words import short
+
+from .parameters import copied, same
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
+"""Precision of weights, losses and the optimiser, by `dtype`."""
+PRODUCTS = {"bfloat16": torch.bfloat16}
+"""Precision of the products within networks while training, where it is another."""
+SHAPING = (
+    "n_components",
+    "hidden_layer_sizes",
+    "activation",
+    "dropout",
+    "layer_norm",
+    "architecture",
+    "image_shape",
+    "likelihood",
+    "max_categories",
+    "dtype",
+    "posterior",
+    "prior",
+    "sharing",
+    "head_hidden_layer_sizes",
+    "encoder",
+    "freeze_encoder",
+    "embedding",
+    "task_likelihoods",
+)
+"""Parameters that a model is built from: kept as they were at `fit`, whatever becomes of the estimator's own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """What a model is made of and how it is trained.
+
+    A parameter is an attribute too: `recipe.alpha`.
+
+    Parameters
+    ----------
+    owner : str
+        Name of the estimator's class, for messages.
+    model : str
+        Kind of the model, a key of `sklearn_mtae._fitting.build.MODELS`.
+    targets : str or None
+        Kind of the targets, a key of `sklearn_mtae._tables.read_targets.TARGETS`; None where there are none.
+    parameters : Mapping
+        Parameters of the estimator by name.
+    features : Features or None
+        What the columns of X are, once it is known.
+    tasks : Tasks or None
+        What the columns of y are.
+    """
+
+    owner: str
+    model: str
+    targets: str | None
+    parameters: Mapping[str, Any]
+    features: Features | None = None
+    tasks: Tasks | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "parameters" or name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            return self.parameters[name]
+        except KeyError:
+            raise AttributeError(f"{self.owner} has no parameter {name!r}") from None
+
+    def has(self, name: str) -> bool:
+        """Say whether there is a parameter of this name."""
+        return name in self.parameters
+
+    def of_data(self, features: Features, tasks: Tasks | None) -> Self:
+        """Return the recipe for data that is known."""
+        return replace(self, features=features, tasks=tasks)
+
+    def of_member(self, settings: Mapping[str, Any]) -> Self:
+        """Return the recipe of a member of an ensemble, which differs by its own parameters."""
+        return replace(self, parameters={**self.parameters, **settings}) if settings else self
+
+    def of_shape(self) -> Self:
+        """Return the part that shapes the model, in copies that the user cannot change any more."""
+        own = {name: copied(self.parameters[name]) for name in SHAPING if name in self.parameters}
+        return replace(self, parameters=own)
+
+    def check_same_shape(self, fitted: "Recipe") -> None:
+        """Raise an error where a fit that goes on asks for another model than the one that was fitted."""
+        for name in SHAPING:
+            if name in fitted.parameters and not same(self.parameters[name], fitted.parameters[name]):
+                raise ValueError(
+                    "A fit that goes on needs the parameters that shape the model as they were. "
+                    f"{name}={short(fitted.parameters[name])} became {short(self.parameters[name])}; fit from the "
+                    "start with warm_start=False."
+                )
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """Precision of the training."""
+        return DTYPES[self.dtype]
+
+    @property
+    def columns(self) -> Features:
+        """What the columns of X are; they are known."""
+        assert self.features is not None
+        return self.features
+
+    @property
+    def task_names(self) -> list[str]:
+        """Names of the tasks; none where there are no targets."""
+        return [] if self.tasks is None else self.tasks.names

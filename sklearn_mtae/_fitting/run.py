@@ -1,0 +1,216 @@
+"""Fitted models run over blocks of rows: what all verbs are made of."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_mtae._engine.devices import living_threads, resolve_device
+from sklearn_mtae._engine.state import place
+from sklearn_mtae._tables.blocks import block_rows, blocks, dense, tensor
+from sklearn_mtae._tables.checks import check_support
+from sklearn_mtae._tables.coded_rows import Coded
+from sklearn_mtae._tables.features import read_features
+from sklearn_mtae._tables.limits import Limits, Range, check_size, check_totals, find_range
+from sklearn_mtae._tables.row_index import Chosen
+
+from .build import column_limits, rebuild
+from .fitted import Fitted
+
+Function = Callable[[Any, Tensor], Tensor]
+"""From a model and standardised rows to something of each row."""
+
+
+class ModelRunner:
+    """Run functions of fitted models over rows.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        What a fit made.
+    device : str
+        Where the models run; the CPU where that is absent.
+    unknown : str
+        What becomes of categories that are not known: the parameter `handle_unknown`.
+    """
+
+    def __init__(self, fitted: Fitted, device: str = "auto", unknown: str = "missing") -> None:
+        self.fitted = fitted
+        self.device = device
+        self.unknown = unknown
+        self.features = fitted.recipe.columns
+
+    def read(self, X: Any) -> Any:
+        """Return the columns of X as the model sees them; what `fit` refuses is refused here too."""
+        x, columns = self._read(X)
+        if columns is not None:
+            option, names = f"likelihood={self.fitted.recipe.likelihood!r}", self.features.expanded_names
+            check_support(columns, self.limits, option, "X", names)
+            check_totals(x, None, self.limits, option, names)
+        return x
+
+    def _read(self, X: Any) -> tuple[Any, Range | None]:
+        """Return the columns of X as the model sees them, and between what values they lie where that matters."""
+        x = read_features(X, self.fitted.recipe.owner, self.features, unknown=self.unknown)
+        return x, find_range(x) if self.limits.bind(x.dtype) else None
+
+    @property
+    def limits(self) -> Limits:
+        """Between what numbers the columns must lie."""
+        cache = self.fitted.cache
+        if "limits" not in cache:
+            cache["limits"] = column_limits(self.fitted.recipe)
+        return cache["limits"]
+
+    def log_densities(self, function: Function, X: Any, **options: Any) -> NDArray:
+        """Return what a function says of the log-density of rows; minus infinity of those outside of the support."""
+        x, columns = self._read(X)
+        if columns is not None:
+            check_size(columns, self.limits, "X", self.features.expanded_names)
+        # Levels that share a column share its probability.
+        shares = x.log_shares() if isinstance(x, Coded) else 0.0
+        run = partial(self.apply, function, open_below=True, weighs=True, **options)
+        if columns is None or self.limits.admits(columns):
+            return _at_least(run(x)) + shares
+        inside = self.limits.rows(x)
+        densities = np.full(x.shape[0], -np.inf, dtype=x.dtype)
+        if inside.any():
+            densities[inside] = _at_least(run(Chosen(x, np.flatnonzero(inside))))
+        return densities + shares
+
+    def reconstruct(self, x: Any) -> NDArray:
+        """Return the means of the columns of X given the codes of rows; of a category a level."""
+        return self.decode(lambda model, x: model.reconstruct(model.encode(model.fill(x))), x)
+
+    def decode(self, function: Function, array: Any, draws: np.random.Generator | None = None, **options: Any) -> Any:
+        """Return what a function decodes, one value for each column of X: of a category a level's code.
+
+        `draws` says that the function draws, and where levels that share a column are drawn from; `options` are those
+        of `apply`.
+        """
+        table = self.features.table
+        narrow = None if table is None else partial(table.narrow, draws=draws)
+        return self.apply(function, array, finish=narrow, **options)
+
+    def apply(
+        self,
+        function: Function,
+        array: Any,
+        *,
+        out: NDArray | None = None,
+        dtype: Any = None,
+        open_below: bool = False,
+        finish: Callable[[NDArray], NDArray] | None = None,
+        **options: Any,
+    ) -> NDArray:
+        """Run a function over blocks of rows, and put what it makes of the rows into one array.
+
+        `out` is where that goes; None makes one of a `dtype`, or of the rows' own precision. Where float32 overflows,
+        rows are computed again in float64; `open_below` says that minus infinity is a result like others. `finish` is
+        applied to each block at the end; `options` are those of `results`.
+
+        Raises
+        ------
+        ValueError
+            If what is made of a row is not finite; it names the row.
+        """
+        dtype = np.dtype(dtype or array.dtype)
+        for rows, result in self.results(function, array, **options):
+            failed = _overflown(result, dtype, open_below)
+            if failed.any():
+                result = self._again(function, array, rows, result, failed, **options)
+                failed = _overflown(result, dtype, open_below)
+            if failed.any():
+                first = slice(start := rows.start + int(np.flatnonzero(failed)[0]), start + 1)
+                where = array.index[start] if isinstance(array, Chosen) else start
+                raise ValueError(self.too_far(dense(array[first])[0], f"Row {where}", **options))
+            if finish is not None:
+                result = finish(result)
+            if out is None:
+                out = np.empty((array.shape[0], *result.shape[1:]), dtype=dtype)
+            with np.errstate(over="ignore"):  # minus infinity is what the nearest number becomes
+                out[rows] = result
+        assert out is not None
+        return out
+
+    def _again(
+        self, function: Function, array: Any, rows: slice, result: NDArray, failed: NDArray, **options: Any
+    ) -> NDArray:
+        """Return a block's results, those of rows that failed computed in float64 where they were not."""
+        if array.dtype == np.float64:
+            return result
+        result = result.astype(np.float64)
+        again = self.results(function, dense(array[rows])[failed].astype(np.float64), **options)
+        result[failed] = np.concatenate([part for _, part in again])
+        return result
+
+    def too_far(self, row: NDArray, name: str, *, standardize: bool = True, state: int = 0, **options: Any) -> str:
+        """Say in an error's words that a row leads to no finite result."""
+        names, units = range(len(row)), np.ones(len(row))
+        if standardize:
+            names, units = self.features.expanded_names, self.fitted.state_of(state)["units.scale"]
+        with np.errstate(over="ignore"):
+            column = int(np.argmax(np.nan_to_num(np.abs(row / units), nan=-1.0)))
+        return (
+            f"{name} is too far from the rows that the model was fitted to: what the model makes of it is not finite. "
+            f"It has {row[column]:g} in column {names[column]!r}."
+        )
+
+    def results(
+        self,
+        function: Function,
+        array: Any,
+        *,
+        standardize: bool = True,
+        n_draws: int = 1,
+        state: int = 0,
+        weighs: bool = False,
+        cached: bool = True,
+    ) -> Iterator[tuple[slice, NDArray]]:
+        """Yield blocks of rows and what a function of a model makes of them, in the array's own precision.
+
+        `n_draws` is how many copies of each row the function makes; the blocks shrink by it. `state` is which of
+        several models is run. `weighs` says that the function needs the digits of log-densities: where float32 has
+        them not, it runs in float64. `cached` says whether the model is kept for the next call.
+        """
+        precise = array.dtype == np.float64 or (weighs and self.limits.cancel)
+        model = self.model(torch.float64 if precise else torch.float32, state=state, cached=cached)
+        device = model.units.location.device
+        # The widest layer bounds the memory, not the array; a quarter of it still keeps the processor busy.
+        width = max(array.shape[1], self.features.n_expanded, max(p.shape[0] for p in model.parameters()) // 4)
+        for rows in blocks(array.shape[0], block_rows(n_draws * width)):
+            with torch.inference_mode(), living_threads():
+                block = tensor(dense(array[rows])).to(device)
+                block = model.units(block, torch.float64 if precise else None) if standardize else block
+                result = function(model, block).cpu().numpy()
+            yield rows, result
+
+    def model(self, dtype: torch.dtype, device: torch.device | None = None, state: int = 0, cached: bool = True) -> Any:
+        """Return a fitted model in a precision, ready to infer with."""
+        device = device or resolve_device(self.device, strict=False)
+        if device.type == "mps" and dtype == torch.float64:
+            device = torch.device("cpu")
+        key, cache = f"{state}: {dtype} on {device}", self.fitted.cache
+        if key in cache:
+            return cache[key]
+        model = place(rebuild(self.fitted, dtype, state), device).eval().requires_grad_(False)
+        if cached:
+            cache[key] = model
+        return model
+
+
+def _overflown(result: NDArray, dtype: np.dtype, open_below: bool) -> NDArray[np.bool_]:
+    """Say of which rows a result in a precision is not finite, minus infinity left out where that is a result."""
+    with np.errstate(over="ignore"):
+        result = result.astype(dtype, copy=False)
+    admitted = np.isfinite(result) | np.logical_and(open_below, np.isneginf(result))
+    return np.asarray(~admitted.reshape(len(result), -1).all(axis=1))
+
+
+def _at_least(densities: NDArray) -> NDArray:
+    """Return log-densities of rows inside of the support: finite, however low."""
+    return np.maximum(densities, np.finfo(densities.dtype).min)

@@ -1,0 +1,145 @@
+"""The features: what is learned of X's columns before a fit, and X as a model sees it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from sklearn_mtae.nn.words import listed, short
+
+from .checks import check_feature_names, check_features, row_weights, stand_in
+from .column_likelihoods import is_per_column, learn_table, make_likelihood, standardized_columns
+from .containers import is_frame, plain
+from .frame import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """The columns of X.
+
+    Parameters
+    ----------
+    count : int
+        Number of columns.
+    given_names : ndarray of str or None
+        Names of the columns, where X had names.
+    table : Table or None
+        How categories are expanded and frames are restored; None for an array of numbers, which stays as it is.
+    """
+
+    count: int
+    given_names: NDArray | None = None
+    table: Table | None = None
+
+    @property
+    def names(self) -> Sequence:
+        """Names of the columns, or their positions."""
+        return range(self.count) if self.given_names is None else list(self.given_names)
+
+    @property
+    def n_expanded(self) -> int:
+        """Number of columns as a model sees them, categories expanded."""
+        return self.count if self.table is None else self.table.n_columns
+
+    @property
+    def expanded_names(self) -> Sequence:
+        """Names of the columns as a model sees them."""
+        return self.names if self.table is None else self.table.names
+
+    @property
+    def groups(self) -> list[list[int]]:
+        """Positions of the expanded columns of each column."""
+        return [[j] for j in range(self.count)] if self.table is None else self.table.groups
+
+    @property
+    def indicators(self) -> list[bool] | None:
+        """Which of the expanded columns are indicators of a category."""
+        return None if self.table is None else self.table.indicators
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether the columns came in a frame, whose dtypes hold their numbers."""
+        return self.table is not None and self.table.framed
+
+    def restore(self, columns: NDArray, like: Any = None) -> Any:
+        """Return values of the columns as X came: a frame with the index of `like` where X was a frame."""
+        index = getattr(like, "index", None)
+        # A list has an `index` too, which is a method.
+        return columns if self.table is None else self.table.decode(columns, index=None if callable(index) else index)
+
+    def check_same(self, others: "Features") -> None:
+        """Raise an error where an encoder was fitted to other columns than these."""
+        ours, theirs = ([] if own.given_names is None else list(own.given_names) for own in (self, others))
+        if self.count != others.count or (ours and theirs and ours != theirs):
+            raise ValueError(
+                "encoder must be fitted to the features of X, "
+                f"{listed(ours) if ours else self.count}. It was fitted to "
+                f"{listed(theirs) if theirs else others.count}."
+            )
+
+
+def learn_features(
+    X: Any,
+    owner: str,
+    *,
+    likelihood: Any,
+    max_categories: int | None,
+    unknown: str,
+    sample_weight: Any = None,
+    encoded_by: Features | None = None,
+) -> tuple[Any, Features]:
+    """Learn the columns of X.
+
+    Parameters
+    ----------
+    X : array-like
+        The table.
+    owner : str
+        Name of the estimator, for messages.
+    likelihood, max_categories, unknown
+        The parameters `likelihood`, `max_categories` and `handle_unknown`.
+    sample_weight : array-like or None
+        Weights of the rows.
+    encoded_by : Features or None
+        Those of an encoder that is taken over: it knows the categories by their positions.
+
+    Returns
+    -------
+    x : ndarray, CSR array or Coded of shape (n_samples, n_expanded)
+        The columns as a model sees them.
+    features : Features
+        What they are.
+    """
+    X, stand = plain(X), stand_in(owner)
+    table, weight = None, None
+    if is_frame(X) or is_per_column(likelihood):
+        check_feature_names(stand, X)
+        weight, known = row_weights(sample_weight, X), _learned(stand)
+        if encoded_by is not None and encoded_by.table is not None and encoded_by.table.expands:
+            known.check_same(encoded_by)
+            table = encoded_by.table
+        else:
+            table = learn_table(X, likelihood, known.names, max_categories, weight)
+    x = check_features(stand, X, table, reset=True, unknown=unknown, weight=weight)
+    features = _learned(stand, table)
+    if issparse(x) and standardized_columns(make_likelihood(likelihood, features.names, table)).any():
+        raise TypeError(
+            f"Sparse data was passed for X, which needs likelihoods whose columns are not centred, such as "
+            f"'multinomial' or 'poisson'. Got likelihood={short(likelihood)}; use X.toarray(), or reduce the "
+            "columns first: sklearn.decomposition.TruncatedSVD takes sparse data."
+        )
+    return x, features
+
+
+def read_features(X: Any, owner: str, known: Features, *, unknown: str, sample_weight: Any = None) -> Any:
+    """Read X as a model sees it that was fitted to columns which are known."""
+    X = plain(X)
+    weight = None if known.table is None else row_weights(sample_weight, X)
+    stand = stand_in(owner, known.count, known.given_names)
+    return check_features(stand, X, known.table, reset=False, unknown=unknown, weight=weight)
+
+
+def _learned(stand: Any, table: Table | None = None) -> Features:
+    return Features(stand.n_features_in_, getattr(stand, "feature_names_in_", None), table)

@@ -1,0 +1,68 @@
+"""The targets: what is learned of y's columns before a fit, and y as a model sees it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_consistent_length
+
+from sklearn_mtae.nn.words import short
+
+from .checks import check_targets
+from .classes import class_weights, encode, find_classes
+from .targets import Tasks, n_dimensions, target_columns, task_names
+
+
+def read_numbers(y: Any, x: Any, known: Tasks | None = None, classes: None = None) -> tuple[NDArray, Tasks]:
+    """Read targets that are numbers: floats of shape (n_rows, n_tasks), NaN without a label, and what the tasks are."""
+    names = task_names(y)
+    targets = check_targets(y, x, names)
+    if known is not None:
+        known.check_same(y, names)
+    return targets, known or Tasks(names, n_dimensions(y), targets.dtype.name)
+
+
+def read_classes(y: Any, x: Any, known: Tasks | None = None, classes: Any = None) -> tuple[NDArray, Tasks]:
+    """Read targets that are classes: their positions among those that are given, or that there are."""
+    columns, names = target_columns(y), task_names(y)
+    check_consistent_length(x, columns[0])
+    if known is not None:
+        known.check_same(y, names)
+    found = None
+    if known is None or classes is not None:
+        found = find_classes(columns, names, classes, n_dimensions(y))
+    if known is not None and found is not None:
+        assert known.classes is not None
+        if not all(map(np.array_equal, found, known.classes)):
+            own = [own.tolist() for own in known.classes]
+            raise ValueError(f"classes must be those of the first call, {short(own)}. Got {short(classes)} instead.")
+    of_tasks = found if known is None else known.classes
+    assert of_tasks is not None
+    codes = encode(columns, of_tasks, names)
+    return codes, known or Tasks(names, n_dimensions(y), codes.dtype.name, of_tasks)
+
+
+def label_weights(targets: NDArray, tasks: Tasks, weight: NDArray | None, class_weight: Any = None) -> NDArray | None:
+    """Return the weights of labels beside those of their rows, shape (n_rows, n_tasks), where there are any.
+
+    Parameters
+    ----------
+    targets : ndarray of shape (n_rows, n_tasks)
+        Targets.
+    tasks : Tasks
+        What they are.
+    weight : ndarray or None
+        Weights of rows, shape (n_rows,), or of labels, shape (n_rows, n_tasks).
+    class_weight : object
+        The classifier's parameter `class_weight`.
+    """
+    own = weight if weight is not None and weight.ndim == 2 else None
+    if class_weight is None or tasks.classes is None:
+        return own
+    by_class = class_weights(class_weight, targets, tasks.classes, tasks.names, weight)
+    return by_class if own is None else by_class * own
+
+
+TARGETS: dict[str, Callable[..., tuple[NDArray, Tasks]]] = {"numbers": read_numbers, "classes": read_classes}
+"""What reads targets, by their kind."""

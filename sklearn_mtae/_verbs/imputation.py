@@ -1,0 +1,113 @@
+"""Missing cells filled, and log-densities, by what the observed cells of a row say of its code."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_mtae._fitting.run import ModelRunner
+from sklearn_mtae._tables.blocks import block_rows, blocks
+from sklearn_mtae._tables.filling import as_it_came, fill, missing_cells, read
+from sklearn_mtae._tables.row_index import Chosen
+from sklearn_mtae.nn.importance import Draws, draw
+from sklearn_mtae.nn.models import VAE, Autoencoder
+from sklearn_mtae.nn.posteriors import quasi_normal
+from sklearn_mtae.nn.random import seeded
+
+from .sampling import new_seed
+
+
+def fill_cells(runner: ModelRunner, X: Any, expect: Callable[[Any], list[NDArray]], n_tables: int = 1) -> list[Any]:
+    """Return copies of X, their missing cells filled by what a function makes of the rows that have some."""
+    table = read(X, runner.features.table is None)
+    x, gaps = runner.read(table), missing_cells(table)
+    return [as_it_came(X, fill(table, gaps, part)) for part in decode_gaps(runner, x, gaps, expect, n_tables)]
+
+
+def decode_gaps(
+    runner: ModelRunner, x: Any, gaps: NDArray[np.bool_], expect: Callable[[Any], list[NDArray]], n_tables: int = 1
+) -> list[list[Any]]:
+    """Return tables of what a function makes of the rows that have gaps, each in parts, as X's columns."""
+    index = np.flatnonzero(gaps.any(axis=1))
+    tables: list[list[Any]] = [[] for _ in range(n_tables)]
+    for rows in blocks(len(index), block_rows(runner.features.n_expanded)):
+        for table, columns in zip(tables, expect(Chosen(x, index[rows])), strict=True):
+            table.append(runner.features.restore(columns))
+    return tables
+
+
+def impute_reconstructed(runner: ModelRunner, X: Any) -> Any:
+    """Fill missing cells with their reconstruction."""
+
+    def reconstruct(model: Autoencoder, x: Tensor) -> Tensor:
+        return model.reconstruct(model.encode(model.fill(x)), x)
+
+    return fill_cells(runner, X, lambda rows: [runner.decode(reconstruct, rows)])[0]
+
+
+def impute_expected(runner: ModelRunner, X: Any, n_importance_samples: int) -> Any:
+    """Fill missing cells with their means given the observed cells of their rows."""
+    return fill_cells(runner, X, lambda rows: [expect(runner, rows, n_importance_samples)])[0]
+
+
+def impute_drawn(runner: ModelRunner, X: Any, n_draws: int, n_importance_samples: int, random_state: Any) -> Any:
+    """Fill missing cells with draws from their distribution given the observed cells of their rows: several tables."""
+
+    def several(model: VAE, x: Tensor) -> Tensor:
+        draws = weighted_codes(runner, model, x, n_importance_samples)
+        drawn = model.generate(draws.resample(n_draws), x)[0].movedim(0, 1)
+        return torch.where(draws.usable[:, None, None], drawn, float("nan"))
+
+    seed, n_most = new_seed(random_state), max(n_draws, n_importance_samples)
+    levels = np.random.default_rng(seed)
+
+    def drawn(rows: Any) -> list[NDArray]:
+        return list(runner.decode(several, rows, levels, n_draws=n_most, weighs=True).swapaxes(0, 1))
+
+    with seeded(seed):
+        tables = fill_cells(runner, X, drawn, n_draws)
+    is_array = runner.features.table is None and isinstance(tables[0], np.ndarray)
+    return np.stack(tables) if is_array else tables
+
+
+def expect(runner: ModelRunner, x: Any, n_importance_samples: int) -> NDArray:
+    """Return the mean of each cell of rows, given the observed cells of its row."""
+
+    def mean(model: VAE, x: Tensor) -> Tensor:
+        draws = weighted_codes(runner, model, x, n_importance_samples)
+        each = model.expect(draws.z, x)
+        mean = torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), each)
+        return model.units.inverse(mean.clamp(each.amin(0), each.amax(0)))  # rounding does not lead out of them
+
+    return runner.decode(mean, x, n_draws=n_importance_samples, weighs=True)
+
+
+def log_marginals(runner: ModelRunner, X: Any, n_importance_samples: int) -> NDArray:
+    """Return log p(x) of each row by importance sampling."""
+
+    def log_density(model: VAE, x: Tensor) -> Tensor:
+        draws = weighted_codes(runner, model, x, n_importance_samples)
+        density = draws.log_marginal() + model.units.log_jacobian(x)
+        if all(family.peak == 0.0 for family, _ in model.likelihood.parts()):
+            density = density.clamp(max=0.0)  # probabilities are at most 1, whatever the draws say
+        return torch.where(x.isnan().all(-1), 0.0, density)
+
+    return runner.log_densities(log_density, X, n_draws=n_importance_samples)
+
+
+def log_conditionals(runner: ModelRunner, X: Any) -> NDArray:
+    """Return log p(x given its code) of each row."""
+
+    def log_density(model: Autoencoder, x: Tensor) -> Tensor:
+        return model.log_likelihood(model.encode(model.fill(x)), x) + model.units.log_jacobian(x)
+
+    return runner.log_densities(log_density, X)
+
+
+def weighted_codes(runner: ModelRunner, model: VAE, x: Tensor, n_draws: int) -> Draws:
+    """Return weighted codes of each row."""
+    seed = runner.fitted.seed
+    return draw(model, x, quasi_normal(model.fill(x), n_draws, model.prior.n_components, seed), seed)
