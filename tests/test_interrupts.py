@@ -10,7 +10,7 @@ from skorch.callbacks import Callback
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae._engine import together as stacking
-from sklearn_mtae._estimators import selected
+from sklearn_mtae._fitting import averaging
 
 from .stacks import branching, raise_at
 
@@ -190,7 +190,7 @@ def test_members_one_after_the_other(step, is_kept):
 
 def choosing(monkeypatch, n_pressed):
     """Let the user interrupt while members are chosen."""
-    select, calls = selected.select, []
+    select, calls = averaging.select, []
 
     def pressing(*args, **kwargs):
         if not calls:
@@ -199,7 +199,7 @@ def choosing(monkeypatch, n_pressed):
                 press()
         return select(*args, **kwargs)
 
-    monkeypatch.setattr(selected, "select", pressing)
+    monkeypatch.setattr(averaging, "select", pressing)
 
 
 def test_while_members_are_chosen(monkeypatch):

@@ -9,7 +9,8 @@ import torch
 from sklearn.base import clone
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor
-from sklearn_mtae._estimators import selected
+from sklearn_mtae._fitting import averaging, ensemble
+from sklearn_mtae._fitting import fit as fitting
 from sklearn_mtae._fitting.averaging import N_PICKS, select
 from sklearn_mtae.nn.embeddings import EMBEDDINGS, PiecewiseLinear
 
@@ -136,10 +137,10 @@ def test_what_is_kept_is_a_shorter_training():
     model = regressor(**own)
     plan = model._plan(X, Y, None)
     for member in plan.members:
-        plan.net = model._train_alone(member, selected_task(model), plan)
+        plan.net = fitting._train_alone(member, selected_task(model), plan)
     shorter = regressor(**own, max_iter=4)._plan(X, Y, None)
     for member in shorter.members:
-        model._train_alone(member, selected_task(model), shorter)
+        fitting._train_alone(member, selected_task(model), shorter)
     for long, short in zip(plan.members, shorter.members, strict=True):
         assert sorted(long.kept) == [1, 2, 4, 8]
         for name, value in short.model.state_dict().items():
@@ -169,7 +170,7 @@ def test_predictions_are_weighted(early_stopping, shrunk, monkeypatch):
             weights = select(errors[:-1], folds, weight) / 2
             return np.append(weights, 0.5)
 
-        monkeypatch.setattr(selected, "select", halves)
+        monkeypatch.setattr(averaging, "select", halves)
     model = regressor(early_stopping=early_stopping, n_iter_no_change=1, tol=0.01).fit(X, Y)
     n_states = len(model._fitted.states) + len(model._fitted.average.earlier)
     assert model._fitted.average.weights.shape == (n_states, 3)
@@ -300,9 +301,9 @@ def test_default_members(tmp_path, monkeypatch):
         MultiTaskVAERegressor(**own, net_params={"optimizer__eps": 1e-7}).fit(X, Y),
     ):
         assert len(single._fitted.states) == 1
-        assert single.member_params_ == [selected.SINGLE]
+        assert single.member_params_ == [ensemble.SINGLE]
     for limits, n_members in (({59: 30, 60: 9}, 9), ({59: 30}, 1)):
-        monkeypatch.setattr(selected, "N_DEFAULT", limits)
+        monkeypatch.setattr(ensemble, "N_DEFAULT", limits)
         assert len(MultiTaskVAERegressor(**own).fit(X, Y)._fitted.states) == n_members
 
 

@@ -557,4 +557,4 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
                 hint = suggest_each(unknown, set(known) - FIXED)
                 raise ValueError(f"member_params must hold parameters of the estimator. Got {listed(unknown)}.{hint}")
             with named("member_params"):
-                clone(self).set_params(**own)._validate_params()
+                clone(self).set_params(**own, member_params=None)._validate_params()
