@@ -183,7 +183,7 @@ def test_blocks_change_nothing(tasks, method, monkeypatch):
     X, Y = tasks
     model = MultiTaskVAERegressor(2, n_estimators=1, hidden_layer_sizes=(8,), max_iter=2, random_state=0).fit(X, Y)
     whole = model.feature_importance(X, method=method, random_state=0)
-    monkeypatch.setattr("sklearn_mtae._estimators.base.block_rows", lambda n_columns: 7)
+    monkeypatch.setattr("sklearn_mtae._fitting.run.block_rows", lambda n_columns: 7)
     parts = model.feature_importance(X, method=method, random_state=0)
     np.testing.assert_allclose(parts.components, whole.components)
     np.testing.assert_allclose(parts.tasks, whole.tasks)

@@ -29,7 +29,6 @@ from sklearn.svm import SVR
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae._engine import together as stacking
 from sklearn_mtae._fitting import fit as fitting
-from sklearn_mtae._fitting import shared_fits as _shared_fits
 from sklearn_mtae.model_selection import StackedGridSearchCV, StackedRandomizedSearchCV, TaskKFold
 
 from .stacks import Noiseless, raise_at
@@ -59,13 +58,6 @@ def error(estimator, X, y):
 
 def errors(estimator, X, y):
     return {"absolute": error(estimator, X, y), "r2": estimator.score(X, y)}
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left():
-    yield
-    assert _shared_fits.trained == {}
-    assert _shared_fits.recording.get() is None
 
 
 @pytest.fixture

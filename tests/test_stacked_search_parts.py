@@ -8,10 +8,11 @@ import torch
 from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae._engine import together as stacking
-from sklearn_mtae._fitting import shared_fits as _shared_fits
+from sklearn_mtae._fitting.shared_fits import SharedFits
 from sklearn_mtae.model_selection import StackedGridSearchCV
 
 from .stacks import Noiseless
@@ -66,16 +67,17 @@ def test_members_with_parts_of_the_user(turned):
 
 def test_fits_that_differ_in_a_long_array_are_two():
     unnamed = [partial(lambda x, generator, keep: x, keep=own) for own in (*KEPT, KEPT[0].copy())]
-    with _shared_fits.recorded() as record:
-        record.begin_candidate()
-        for corruption in unnamed[:2]:
-            with pytest.raises(_shared_fits.Recorded):
-                AutoencoderTransformer(2, **SMALL, corruption=corruption).fit(X)
-    assert len(record.plans) == 2
-    record.forget()
+    shared = SharedFits()
+    shared.is_planning = True
+    shared.begin_candidate()
+    for corruption in unnamed[:2]:
+        model = AutoencoderTransformer(2, **SMALL, corruption=corruption)
+        model._shared = shared
+        model.fit(X)
+    assert len(shared.plans) == 2
 
 
-def test_fits_of_two_classes_of_one_name_are_two():
+def test_fits_of_two_classes_of_one_name_stay_of_their_class():
     def subclass(factor):
         class Own(AutoencoderTransformer):
             def transform(self, X):
@@ -83,13 +85,13 @@ def test_fits_of_two_classes_of_one_name_are_two():
 
         return Own(2, **SMALL)
 
-    with _shared_fits.recorded() as record:
-        record.begin_candidate()
-        for factor in (1.0, 2.0):
-            with pytest.raises(_shared_fits.Recorded):
-                subclass(factor).fit(X)
-    assert len(record.plans) == 2
-    record.forget()
+    def score(pipeline, X, y=None):
+        return np.abs(pipeline.transform(X)).mean()
+
+    grid = {"code": [subclass(1.0), subclass(2.0)]}
+    search = StackedGridSearchCV(Pipeline([("code", "passthrough")]), grid, scoring=score, cv=2, refit=False).fit(X)
+    one, two = search.cv_results_["mean_test_score"]
+    assert two == pytest.approx(2 * one)
 
 
 def test_a_fit_that_goes_on_is_none_that_was_prepared():

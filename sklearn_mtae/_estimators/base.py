@@ -25,7 +25,7 @@ from sklearn_mtae._fitting.parameters import copied
 from sklearn_mtae._fitting.plan import Plan, plan
 from sklearn_mtae._fitting.recipe import DTYPES, Recipe
 from sklearn_mtae._fitting.run import ModelRunner
-from sklearn_mtae._fitting.shared_fits import find
+from sklearn_mtae._fitting.shared_fits import SharedFits
 from sklearn_mtae._tables.checks import Interval, StrOptions, check_codes, check_out, check_parameters, feature_names
 from sklearn_mtae._tables.column_likelihoods import needs_positive, takes_sparse
 from sklearn_mtae._verbs.imputation import impute_reconstructed, log_conditionals
@@ -117,6 +117,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     term_curves_: dict[str, list[float]]
     _fitted: Fitted
     """What the last fit made."""
+    _shared: SharedFits | None = None
+    """The fits of the search that this is part of."""
 
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
@@ -364,9 +366,13 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, classes: Any = None) -> Self:
         """Train; a fit that fails, or that is interrupted before there is a model, leaves the estimator as it was."""
         # Fits that are shared know of no classes.
-        found = None if partial or classes is not None else find(self, X, y, sample_weight)
-        if found is not None:
-            return self._take(found)
+        if self._shared is not None and classes is None and not (partial or self._goes_on):
+            if self._shared.is_planning:
+                self._shared.add(self._recipe(), self._plan, X, y, sample_weight)
+                return self
+            found = self._shared.find(self._recipe(), X, y, sample_weight)
+            if found is not None:
+                return self._take(found)
         with Interrupts() as interrupts, living_threads():
             plan = self._plan(X, y, sample_weight, partial, classes)
             # Members may be trained as one, in parts, or one after the other.
@@ -385,8 +391,13 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     ) -> Plan:
         """Return what a fit is made of, checked and ready for the first step."""
         self._validate_params()
-        last = self._fitted if self.__sklearn_is_fitted__() and (partial or self.warm_start) else None
+        last = self._fitted if self._goes_on or (partial and self.__sklearn_is_fitted__()) else None
         return plan(self._recipe(), X, y, sample_weight, last=last, partial=partial, classes=classes)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether `fit` takes up the last one."""
+        return self.warm_start and self.__sklearn_is_fitted__()
 
     def _take(self, fitted: Fitted) -> Self:
         """Become what a fit has made."""
@@ -412,6 +423,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         again = super().__sklearn_clone__()
         if isinstance(self.likelihood, list | tuple):
             again.likelihood = copied(self.likelihood)
+        if self._shared is not None:
+            again._shared = self._shared
         return again
 
     def __sklearn_tags__(self) -> Tags:
@@ -423,7 +436,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_sklearn_mtae_version": __version__}
+        state = {name: value for name, value in super().__getstate__().items() if name != "_shared"}
+        return {**state, "_sklearn_mtae_version": __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)

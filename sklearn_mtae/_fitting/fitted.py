@@ -1,7 +1,7 @@
 """What a fit made: one object, which an estimator keeps in one attribute."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,16 @@ class Fitted:
     def n_components(self) -> int:
         """Components that describe the features; a model may have others beyond them."""
         return self.recipe.n_components
+
+    def copy(self) -> "Fitted":
+        """Return the same with lists of its own: an estimator's user may change them."""
+        return replace(
+            self,
+            loss_curve=list(self.loss_curve),
+            validation_scores=list(self.validation_scores),
+            term_curves={name: list(curve) for name, curve in self.term_curves.items()},
+            cache=Cache(),
+        )
 
     def recipe_of(self, state: int) -> Recipe:
         """Return what a model is rebuilt from: of a member, or of what a member was after an earlier epoch."""

@@ -1,13 +1,8 @@
-"""Fits that are prepared in one place and wanted in another: what a stacked search shares with its estimators.
+"""The fits of a search: planned one by one, trained together, and found again by what they are called with."""
 
-A search first runs in a recording: each `fit` of an estimator of this package leaves its plan and ends there. The plans
-are trained as stacks; then the search runs again, and each `fit` finds its result by what it was called with.
-"""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any, Self
 
 import joblib
 from joblib import effective_n_jobs
@@ -18,165 +13,147 @@ from sklearn_mtae._engine.together import Refused, stacks_of, train_stacks
 
 from .fit import keep
 from .fitted import Fitted
-
-Outcome = Fitted | Exception
-"""What a fit has made, or the error that it ended with."""
-
-Key = tuple[type, str]
-"""The class of an estimator and the `fingerprint` of a fit of it."""
-
-trained: dict[Key, Outcome] = {}
-"""What fits have come to. Shared by all threads; equal calls have equal results."""
+from .plan import Plan
+from .recipe import Recipe
 
 
-class Recorded(Exception):
-    """Ends a `fit` whose plan has been recorded."""
+class SharedFits:
+    """What the fits of one search share.
 
-
-class Recording:
-    """The fits that a search asks for."""
+    The search asks it to plan first: estimators of this package that carry it leave the plan of a `fit` here, and
+    nothing is trained. Then all plans are trained as stacks, and each `fit` finds its result by what it is called with.
+    For pipelines it is a `memory`: the steps before such an estimator are fitted once for the plan and for the score.
+    """
 
     def __init__(self) -> None:
-        self.plans: dict[Key, tuple[Any, Any]] = {}
-        """Estimators and their plans."""
-        self.wanted: list[set[Key]] = []
-        """The fits of each candidate."""
+        self.is_planning = False
+        """Whether a `fit` is to leave its plan."""
+        self.plans: dict[str, Plan] = {}
+        """Plans by the fingerprint of their fit."""
+        self.outcomes: dict[str, Fitted | Exception] = {}
+        """What fits have come to: a result, or the error that it ended with."""
+        self.wanted: list[set[str]] = []
+        """Fingerprints of the fits of each candidate."""
         self.refused: dict[str, int] = {}
         """How many fits are left to be done one by one, by the reason why."""
         self._arrays: dict[str, Any] = {}
+        self._steps: dict[str, Any] = {}
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self  # a clone of a pipeline shares its memory
 
     def begin_candidate(self) -> None:
         """Count the fits that follow for another candidate."""
         self.wanted.append(set())
 
-    def record(self, key: Key, estimator: Any, *arrays: Any) -> None:
+    def add(self, recipe: Recipe, plan: Callable[..., Plan], *arrays: Any) -> None:
         """Keep the plan of a fit, unless there is an equal one."""
+        key = fingerprint(recipe, *arrays)
         self.wanted[-1].add(key)
         if key in self.plans:
             return
-        if estimator.checkpoint is not None:
-            reason = "checkpoint is the file of one fit, which a stack does not write"
-            self.refused[reason] = self.refused.get(reason, 0) + 1
+        if recipe.checkpoint is not None:
+            self._refuse("checkpoint is the file of one fit, which a stack does not write")
             return
         # Candidates are given the same rows: one copy of them will do.
         own = (self._arrays.setdefault(joblib.hash(array), array) for array in arrays)
-        self.plans[key] = estimator, estimator._plan(*own)
+        self.plans[key] = plan(*own)
+
+    def find(self, recipe: Recipe, *arrays: Any) -> Fitted | None:
+        """Return what an equal fit has come to; None where there is none, or an error that it ended with."""
+        found = self.outcomes.get(fingerprint(recipe, *arrays)) if self.outcomes else None
+        if isinstance(found, Exception):
+            raise found
+        return None if found is None else found.copy()
+
+    def cache(self, function: Callable[..., tuple], ignore: Sequence[str] = ()) -> Callable[..., tuple]:
+        """Return what fits a step of a pipeline, once for equal steps and rows: the interface of `joblib.Memory`."""
+
+        def fit(*args: Any, **params: Any) -> tuple:
+            counted = {name: value for name, value in params.items() if name not in ("message", *ignore)}
+            try:
+                key = None if hasattr(args[0], "_shared") else joblib.hash((args, counted))
+            except Exception:
+                key = None
+            if key is None:  # estimators of this package find their fits; what cannot be pickled is fitted each time
+                return function(*args, **params)
+            if key not in self._steps:
+                self._steps[key] = function(*args, **params)
+            transformed, step = self._steps[key]
+            return transformed, deepcopy(step)
+
+        return fit
 
     def train(self, n_jobs: int | None = 1) -> bool:
-        """Train all plans, and publish what they have come to; return whether the user interrupted.
-
-        `n_jobs` is how many processes stacks are dealt to.
-        """
-        plans = {key: pair for key, pair in self.plans.items() if not self._refuse(*pair)}
+        """Train all plans; return whether the user interrupted. `n_jobs` is how many processes stacks are dealt to."""
+        plans = {key: plan for key, plan in self.plans.items() if not plan.recipe.net_params}
+        for key in self.plans.keys() - plans.keys():
+            self._refuse("net_params are those of a net over one model", len(self.plans[key].members))
         # An ensemble makes stacks of its own, those of its own fit, and remembers more than single models do.
-        ensembles = [key for key, (_, plan) in plans.items() if len(plan.members) > 1]
+        ensembles = [key for key, plan in plans.items() if len(plan.members) > 1]
         singles = [key for key in plans if key not in set(ensembles)]
         at_once = effective_n_jobs(n_jobs)
         groups = [singles, *(ensembles[first : first + at_once] for first in range(0, len(ensembles), at_once))]
         return any(self._train_group({key: plans[key] for key in group}, n_jobs) for group in groups if group)
 
-    def _train_group(self, plans: dict[Key, tuple[Any, Any]], n_jobs: int | None) -> bool:
-        """Train some of the plans, and publish what they have come to; return whether the user interrupted."""
-        refused, parts = self._stacks([plan.members for _, plan in plans.values()])
-        refused, interrupted = train_stacks(parts, refused, n_jobs=n_jobs)
+    def _train_group(self, plans: dict[str, Plan], n_jobs: int | None) -> bool:
+        """Train some of the plans; return whether the user interrupted."""
+        refused, stacks = _stacks([plan.members for plan in plans.values()])
+        refused, interrupted = train_stacks(stacks, refused, n_jobs=n_jobs)
         for reason, left in refused.items():
-            self.refused[reason] = self.refused.get(reason, 0) + len(left)
-        for key, (_, plan) in plans.items():
+            self._refuse(reason, len(left))
+        for key, plan in plans.items():
             errors = [member.error for member in plan.members if member.error is not None]
             if errors:
-                trained[key] = errors[0]
+                self.outcomes[key] = errors[0]
             elif all(member.finished and not member.interrupted for member in plan.members):
-                trained[key] = keep(plan)
+                self.outcomes[key] = keep(plan)
             for member in plan.members:
                 member.kept = {}
         return interrupted
 
-    @staticmethod
-    def _stacks(fits: list[list[Member]]) -> tuple[Refused, list[list[Member]]]:
-        """Return the models that do not stack, by the reason why, and the stacks of the others.
-
-        Where single models make several stacks, two processes have as much to do each.
-        """
-        if all(len(members) == 1 for members in fits):
-            return stacks_of([member for members in fits for member in members], share=2)
-        refused: Refused = {}
-        parts: list[list[Member]] = []
-        for members in fits:
-            left, own = stacks_of(members)
-            parts += own
-            for reason, some in left.items():
-                refused.setdefault(reason, []).extend(some)
-        return refused, parts
+    def _refuse(self, reason: str, n_fits: int = 1) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + n_fits
 
     @property
     def n_trained(self) -> int:
         """Number of fits that have come to an end."""
-        return sum(key in trained for key in self.plans)
+        return len(self.outcomes)
 
     def finished(self) -> list[bool]:
-        """Return for each candidate whether all of its fits are done, if they end in a result or in an error."""
-        return [bool(keys) and all(key in trained for key in keys) for keys in self.wanted]
-
-    def _refuse(self, estimator: Any, plan: Any) -> bool:
-        if not estimator.net_params:
-            return False
-        reason = "net_params are those of a net over one model"
-        self.refused[reason] = self.refused.get(reason, 0) + len(plan.members)
-        return True
+        """Say for each candidate whether all of its fits are done, if they end in a result or in an error."""
+        return [bool(keys) and keys <= self.outcomes.keys() for keys in self.wanted]
 
     def forget(self) -> None:
         """Let go of everything."""
-        for key in self.plans:
-            trained.pop(key, None)
-        self.plans.clear()
-        self._arrays.clear()
+        for own in (self.plans, self.outcomes, self._arrays, self._steps):
+            own.clear()
 
 
-recording: ContextVar[Recording | None] = ContextVar("recording", default=None)
-"""Where fits of this thread are recorded, if they are."""
+def _stacks(fits: list[list[Member]]) -> tuple[Refused, list[list[Member]]]:
+    """Return the models that do not stack, by the reason why, and the stacks of the others.
 
-
-@contextmanager
-def recorded() -> Iterator[Recording]:
-    """Record the fits of this thread instead of carrying them out."""
-    record = Recording()
-    token = recording.set(record)
-    try:
-        yield record
-    finally:
-        recording.reset(token)
-
-
-def find(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Fitted | None:
-    """Return what an equal fit has come to, or None; record the fit where fits are recorded.
-
-    Raises
-    ------
-    Recorded
-        If the fit has been recorded.
+    Where single models make several stacks, two processes have as much to do each.
     """
-    record = recording.get()
-    goes_on = estimator.__sklearn_is_fitted__() and estimator.warm_start
-    if goes_on or (record is None and not trained):
-        return None
-    key = type(estimator), fingerprint(estimator, X, y, sample_weight)
-    if record is not None:
-        record.record(key, estimator, X, y, sample_weight)
-        raise Recorded
-    found = trained.get(key)
-    if isinstance(found, Exception):
-        raise found
-    return found
+    if all(len(members) == 1 for members in fits):
+        return stacks_of([member for members in fits for member in members], share=2)
+    refused: Refused = {}
+    stacks: list[list[Member]] = []
+    for members in fits:
+        left, own = stacks_of(members)
+        stacks += own
+        for reason, some in left.items():
+            refused.setdefault(reason, []).extend(some)
+    return refused, stacks
 
 
-def fingerprint(estimator: Any, *arrays: Any) -> str:
+def fingerprint(recipe: Recipe, *arrays: Any) -> str:
     """Return a text that is equal for fits that are."""
-    parameters = estimator.get_params(deep=False)
     try:
-        return joblib.hash((type(estimator).__qualname__, parameters, arrays))
+        return joblib.hash((recipe.owner, recipe.parameters, arrays))
     except Exception:  # what cannot be pickled, such as a function within a function, is only equal to itself
-        named = {name: _hash(value) for name, value in parameters.items()}
-        return joblib.hash((type(estimator).__qualname__, named, [_hash(array) for array in arrays]))
+        named = {name: _hash(value) for name, value in recipe.parameters.items()}
+        return joblib.hash((recipe.owner, named, [_hash(array) for array in arrays]))
 
 
 def _hash(value: Any) -> str:

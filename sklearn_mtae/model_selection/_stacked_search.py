@@ -11,12 +11,17 @@ from typing import Any, Self
 from joblib import parallel_config
 from joblib.parallel import get_active_backend
 from numpy.typing import ArrayLike
-from sklearn.base import is_classifier
+from sklearn import get_config
+from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import indexable
+from sklearn.utils.metadata_routing import get_routing_for_object
 
-from sklearn_mtae._fitting.shared_fits import Recording, recorded
+from sklearn_mtae._estimators.base import BaseAutoencoder
+from sklearn_mtae._fitting.shared_fits import SharedFits
+from sklearn_mtae._tables.checks import check_method_params, safe_indexing
 from sklearn_mtae._tables.targets import is_missing, target_columns
-from sklearn_mtae.nn.quiet import quiet
 
 
 class SameSplits:
@@ -45,22 +50,49 @@ class SameSplits:
         return getattr(self.cv, name)
 
 
-class Recorder(GridSearchCV):
-    """A search whose fits are recorded: the same candidates, folds and steps before, and nothing trained."""
+def first_part(estimator: Any) -> Any:
+    """Return what is to be fitted for the plan of the first estimator of this package: of a pipeline, the steps to it.
 
-    candidates: list[dict[str, Any]]
-    record: Recording
+    None where there is no such estimator.
+    """
+    within = (estimator, *estimator.get_params().values())
+    is_ours = any(isinstance(own, BaseAutoencoder) for own in within)
+    if not is_ours or any(isinstance(own, StackedSearch) for own in within):  # a search within makes its own stacks
+        return None
+    if not isinstance(estimator, Pipeline):
+        return estimator
+    for position, (name, step) in enumerate(estimator.steps):
+        end = first_part(step) if hasattr(step, "get_params") else None
+        if end is not None:
+            return Pipeline([*estimator.steps[:position], (name, end)], memory=estimator.memory)
+    return None
 
-    def _run_search(self, evaluate_candidates: Callable[..., Any]) -> None:
-        for candidate in self.candidates:
-            self.record.begin_candidate()
-            with suppress(ValueError):  # scikit-learn's where all fits of a candidate fail, as recorded ones do
-                evaluate_candidates([candidate])
-        raise AllRecorded
+
+def share(estimator: Any, shared: SharedFits | None) -> Any:
+    """Let the estimators of this package within another one, and its pipelines, share their fits; None ends that."""
+    for own in (estimator, *estimator.get_params().values()):
+        if isinstance(own, BaseAutoencoder):
+            own._shared = shared
+        elif isinstance(own, Pipeline) and (own.memory is None or isinstance(own.memory, SharedFits)):
+            own.memory = shared
+    return estimator
 
 
-class AllRecorded(Exception):
-    """Ends a search in a recording."""
+def shared_copy(value: Any, shared: SharedFits) -> Any:
+    """Return a candidate's value, of an estimator a clone that shares its fits."""
+    is_estimator = hasattr(value, "get_params") and not isinstance(value, type)
+    return share(clone(value), shared) if is_estimator else value
+
+
+def taken_by(estimator: Any, params: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the parameters of a `fit` that the first steps of a pipeline take."""
+    if get_config()["enable_metadata_routing"]:
+        names = get_routing_for_object(estimator).consumes("fit", params)
+    elif isinstance(estimator, Pipeline):
+        names = [name for name in params if name.partition("__")[0] in estimator.named_steps]
+    else:
+        names = list(params)
+    return {name: params[name] for name in names}
 
 
 class StackedSearch:
@@ -73,6 +105,7 @@ class StackedSearch:
     n_jobs: int | None
     n_stacked_: int
     stack_time_: float
+    _get_routed_params_for_fit: Callable[[dict[str, Any]], Any]
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
         """Evaluate all candidates, and fit the best one to all rows.
@@ -103,16 +136,25 @@ class StackedSearch:
         is_stratified = is_classifier(self.estimator) and (cv is None or isinstance(cv, Integral))
         if is_stratified and y is not None and any(is_missing(column).any() for column in target_columns(y)):
             raise ValueError(f"Folds of labels that are missing in part need cv=TaskKFold({cv or 5}). Got cv={cv!r}.")
-        self.cv = SameSplits(check_cv(cv, y, classifier=is_classifier(self.estimator)))
+        estimator, shared = self.estimator, SharedFits()
+        self.cv = SameSplits(check_cv(cv, y, classifier=is_classifier(estimator)))
+        self.estimator = share(clone(estimator), shared)
         self._called = X, y, params
+        self._shared = shared
+        self._copies: list[Any] = []
         self._backend = get_active_backend()[0]
         try:
             # Workers in processes of their own would not find what has been trained here.
             with parallel_config(backend="threading"):
-                return super().fit(X, y, **params)  # type: ignore[misc]
+                super().fit(X, y, **params)  # type: ignore[misc]
         finally:
-            self.cv, self.refit = cv, refit
-            del self._called, self._backend
+            self.estimator, self.cv, self.refit = estimator, cv, refit
+            for left in (getattr(self, "best_estimator_", None), *self._copies):
+                if left is not None:
+                    share(left, None)
+            shared.forget()
+            del self._called, self._shared, self._backend, self._copies
+        return self
 
     def _run_search(self, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None) -> None:
         own = {} if callback_ctx is None else {"callback_ctx": callback_ctx}  # new in scikit-learn 1.9
@@ -124,36 +166,54 @@ class StackedSearch:
 
     def _evaluate(self, candidates: list[dict[str, Any]], evaluate_candidates: Callable[..., Any]) -> None:
         """Train all fits that the candidates ask for, then let them be evaluated as usual."""
-        record = self._record(candidates)
-        try:
-            start = perf_counter()
-            with parallel_config(backend=self._backend):
-                interrupted = record.train(self.n_jobs)
-            self.n_stacked_, self.stack_time_ = record.n_trained, perf_counter() - start
-            self._report(record)
-            if interrupted:
-                done = record.finished()
-                candidates = [candidate for candidate, is_done in zip(candidates, done, strict=True) if is_done]
-                self._end_early(len(candidates), len(done))
-            evaluate_candidates(candidates)
-        finally:
-            record.forget()
+        shared = self._shared
+        candidates = [
+            {name: shared_copy(value, shared) for name, value in candidate.items()} for candidate in candidates
+        ]
+        self._copies += [value for own in candidates for value in own.values() if hasattr(value, "get_params")]
+        self._plan(candidates)
+        start = perf_counter()
+        with parallel_config(backend=self._backend):
+            interrupted = shared.train(self.n_jobs)
+        self.n_stacked_, self.stack_time_ = shared.n_trained, perf_counter() - start
+        self._report(shared)
+        if interrupted:
+            done = shared.finished()
+            candidates = [candidate for candidate, is_done in zip(candidates, done, strict=True) if is_done]
+            self._end_early(len(candidates), len(done))
+        evaluate_candidates(candidates)
 
-    def _record(self, candidates: list[dict[str, Any]]) -> Recording:
-        """Return the fits that the candidates ask for."""
+    def _plan(self, candidates: list[dict[str, Any]]) -> None:
+        """Plan the fits of the candidates in each fold, the steps before them fitted once for equal ones."""
         X, y, params = self._called
-        search = Recorder(self.estimator, {}, cv=self.cv, scoring=self.scoring, refit=False, error_score=0.0, n_jobs=1)
-        search.candidates = candidates
-        # Each warning will be given again.
-        with recorded() as search.record, quiet(""), suppress(AllRecorded):
-            search.fit(X, y, **params)
-        return search.record
+        X, y = indexable(X, y)
+        routed = self._get_routed_params_for_fit(check_method_params(X, params))
+        splits = list(self.cv.split(X, y, **routed.splitter.split))
+        self._shared.is_planning = True
+        try:
+            for candidate in candidates:
+                self._shared.begin_candidate()
+                for train, _ in splits:
+                    # What fails here is said when the candidate is evaluated.
+                    with suppress(Exception):
+                        self._plan_fit(candidate, X, y, train, routed.estimator.fit)
+        finally:
+            self._shared.is_planning = False
 
-    def _report(self, record: Recording) -> None:
+    def _plan_fit(self, candidate: dict[str, Any], X: Any, y: Any, train: Any, params: dict[str, Any]) -> None:
+        """Plan the fit of a candidate to the rows of a fold."""
+        estimator = clone(self.estimator).set_params(**clone(candidate, safe=False))
+        first = first_part(estimator)
+        if first is not None:
+            own = check_method_params(X, taken_by(first, params), indices=train)
+            first.fit(safe_indexing(X, train), None if y is None else safe_indexing(y, train), **own)
+
+    def _report(self, shared: SharedFits) -> None:
         """Warn of fits that are not part of a stack."""
-        for reason, n_fits in record.refused.items():
+        for reason, n_fits in shared.refused.items():
             warnings.warn(f"{n_fits} fits are done one after the other: {reason}.", stacklevel=4)
-        if not record.plans:
+        own = (self.estimator, *self.estimator.get_params().values())
+        if not (shared.plans or any(isinstance(part, StackedSearch) for part in own)):
             warnings.warn("No fit could be stacked: they are done one after the other.", stacklevel=4)
 
     def _end_early(self, n_done: int, n_candidates: int) -> None:
