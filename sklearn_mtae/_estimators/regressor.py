@@ -14,8 +14,8 @@ from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.limits import Limits, find_range
 from sklearn_mtae._tables.targets import per_task, task_names
 from sklearn_mtae.metrics import r2_score
-from sklearn_mtae.nn.factories import likelihood_maker
-from sklearn_mtae.nn.likelihoods import TASK_LIKELIHOODS, Likelihood, Mixed
+from sklearn_mtae.nn.factories import TASK_LIKELIHOODS, likelihood_maker
+from sklearn_mtae.nn.likelihoods import Likelihood, Mixed
 from sklearn_mtae.nn.words import short, suggest
 
 from .selected import SelectedMembers

@@ -24,6 +24,7 @@ from sklearn_mtae.nn.objectives import OBJECTIVES
 from sklearn_mtae.nn.posteriors import POSTERIORS, quasi_normal
 from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.sharing import SHARINGS
+from sklearn_mtae.nn.traits import declared
 from sklearn_mtae.nn.weightings import WEIGHTINGS
 from sklearn_mtae.nn.words import listed, named, short, suggest_each
 
@@ -146,7 +147,7 @@ class SelectedMembers(BaseMultiTaskVAE):
         if isinstance(self.task_weighting, nn.Module):  # one of torchjd's aggregators
             return False
         made = [resolve(own, table) for own, table in options if isinstance(own, str) or callable(own)]
-        return all(getattr(getattr(part, "func", part), "stackable", True) for part in made)
+        return all(declared(part, "stackable") for part in made)
 
     def _settings_to_try(self) -> list[dict[str, Any]]:
         """Return the settings that members have in turn, where they have any."""
@@ -163,8 +164,7 @@ class SelectedMembers(BaseMultiTaskVAE):
 
     def _unfit_for_sharing(self) -> set[str]:
         """Return what the default members set that the way of sharing does not allow: they have linear heads."""
-        heads = resolve(self.sharing, SHARINGS)
-        needs_hidden = getattr(getattr(heads, "func", heads), "needs_hidden", False)
+        needs_hidden = declared(resolve(self.sharing, SHARINGS), "needs_hidden")
         return {"head_hidden_layer_sizes"} if needs_hidden else set()
 
     def _check_members(self, settings: Any) -> None:

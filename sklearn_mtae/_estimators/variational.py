@@ -26,6 +26,7 @@ from sklearn_mtae.nn.posteriors import POSTERIORS, NormalPosterior, quasi_normal
 from sklearn_mtae.nn.priors import PRIORS, Prior
 from sklearn_mtae.nn.random import seeded
 from sklearn_mtae.nn.schedules import SCHEDULES
+from sklearn_mtae.nn.traits import declared
 from sklearn_mtae.nn.words import listed, named, short, suggest_each
 
 from .base import BaseAutoencoder
@@ -200,7 +201,7 @@ class BaseVAE(Diagnosed):
 
     def _loss_parts(self, module: Autoencoder) -> dict[str, Any]:
         objective = function_of(self.objective, OBJECTIVES, "objective")
-        if self.free_bits and not getattr(objective, "has_divergence", True):
+        if self.free_bits and not declared(objective, "has_divergence"):
             raise ValueError(
                 f"free_bits needs objective 'elbo' or 'mmd', whose rate is a divergence. Got {short(self.objective)}."
             )

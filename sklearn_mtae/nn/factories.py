@@ -15,9 +15,12 @@ from .likelihoods import LIKELIHOODS, Likelihood
 from .posteriors import NormalPosterior
 from .priors import PRIORS, Prior
 from .sharing import SHARINGS, Heads
+from .traits import declared
 from .weightings import Weighting
 from .words import ask, short
 
+TASK_LIKELIHOODS = {name: own for name, own in LIKELIHOODS.items() if not declared(own, "joint")}
+"""The likelihoods whose columns are drawn one by one, as the targets of separate tasks are."""
 CALLS = {
     "architecture": "n_features=, n_code=, n_components=, n_outputs=",
     "beta": "progress",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .models import Autoencoder, MultiTaskVAE, Output
 from .objectives import Objective
+from .traits import declared
 from .weightings import Weighting
 from .words import ask, check_shape, listed, short
 
@@ -83,9 +84,9 @@ class Loss(nn.Module):
     ) -> None:
         super().__init__()
         self.objective = objective
-        self.n_draws: int = getattr(objective, "n_draws", 1)
-        self.rates: Sequence[str] = getattr(objective, "rates", ("rate",))
-        self.own_weights: Mapping[str, float] = getattr(objective, "weights", {})
+        self.n_draws: int = declared(objective, "n_draws")
+        self.rates: Sequence[str] = declared(objective, "rates")
+        self.own_weights: Mapping[str, float] = declared(objective, "weights")
         self.free_bits = free_bits
         self.consistency = consistency
         self.beta = beta

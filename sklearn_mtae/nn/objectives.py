@@ -1,8 +1,7 @@
 """Objectives: from a model's output to named terms, one value per row.
 
-An objective is a function of the output, or an object that is called like one and declares what it needs: how many
-draws of the code, and which weights its own terms have; whether it `compares_rows` of a batch with each other, and
-whether several models with it are `stackable`, trained as one by `torch.func.vmap`.
+An objective is a function of the output, or an object that is called like one and declares what it needs (see
+`nn.traits`): how many draws of the code, say, and which weights its own terms have.
 """
 
 from collections.abc import Callable, Mapping

@@ -65,8 +65,8 @@ class Prior(nn.Module, Density):
 
     n_learned: int = 0
     """How many rows `learn` has a use for."""
+    # What it declares; `nn.traits` says what that means.
     stackable: ClassVar[bool] = True
-    """Whether several models with it can be trained as one by `torch.func.vmap`."""
 
     def __init__(self, n_components: int, n_features: int = 0) -> None:
         super().__init__()

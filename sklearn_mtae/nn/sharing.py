@@ -72,8 +72,8 @@ class Heads(nn.Module):
 
     n_extra: int = 0
     """Components of the code beyond those that the features are decoded from."""
+    # What it declares; `nn.traits` says what that means.
     needs_hidden: ClassVar[bool] = False
-    """Whether each head must have a hidden layer."""
 
     def __init__(self, n_tasks: int, widths: Sequence[int], *, n_features: int = 0, **style: Any) -> None:
         super().__init__()

@@ -36,14 +36,11 @@ class Weighting(nn.Module):
         Distribution of the targets.
     """
 
+    # What it declares; `nn.traits` says what that means.
     adaptive: ClassVar[bool] = False
-    """Whether the weights depend on the losses, and so on which labels there are."""
-    stackable: ClassVar[bool] = True
-    """Whether several models with it can be trained as one by `torch.func.vmap`."""
     looks_back: ClassVar[bool] = False
-    """Whether `after_step` wants the losses of a batch after the step that it has led to."""
+    stackable: ClassVar[bool] = True
     recordable: ClassVar[bool] = True
-    """Whether a step with it is the same operations whatever the losses are, so that a device can repeat it."""
 
     def __init__(self, n_tasks: int, likelihood: Likelihood) -> None:
         super().__init__()

@@ -17,7 +17,6 @@ from ._rows import Multinomial, OneHot, WholeRow
 
 __all__ = [
     "LIKELIHOODS",
-    "TASK_LIKELIHOODS",
     "Bernoulli",
     "Categorical",
     "ContinuousBernoulli",
@@ -49,7 +48,3 @@ LIKELIHOODS: dict[str, Callable[[int], Likelihood]] = {
     "multinomial": Multinomial,
     "categorical": OneHot,
 }
-TASK_LIKELIHOODS = {
-    name: own for name, own in LIKELIHOODS.items() if not getattr(getattr(own, "func", own), "joint", False)
-}
-"""Those whose columns are drawn one by one, as the targets of separate tasks are."""

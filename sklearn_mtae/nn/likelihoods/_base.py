@@ -25,6 +25,10 @@ class Likelihood(nn.Module):
         Number of columns.
     """
 
+    # What it declares; `nn.traits` says what that means.
+    joint: ClassVar[bool] = False
+    exact: ClassVar[tuple[str, ...]] = ()
+
     n_params: ClassVar[int] = 1
     """Decoder outputs per column."""
     support: ClassVar[tuple[float, float]] = (-float("inf"), float("inf"))
@@ -35,12 +39,8 @@ class Likelihood(nn.Module):
     """What the columns of a row sum to; None of what may be any."""
     filler: ClassVar[float] = 0.0
     """Any admissible value: stands in for a missing cell while the density is computed."""
-    joint: ClassVar[bool] = False
-    """Whether the columns are drawn together, and cannot be the targets of separate tasks."""
     cancels: ClassVar[bool] = False
     """Whether the log-density of a large value is a small difference of large numbers: float32 has no digits for it."""
-    exact: ClassVar[tuple[str, ...]] = ()
-    """Buffers that are kept in float64 whatever the model's own precision."""
     largest: ClassVar[float] = 1e150
     """Largest admissible distance from 0: up to there squares and their sums are finite."""
     peak: float | None = None

@@ -109,8 +109,8 @@ class NormalPosterior(nn.Module):
 
     n_params: ClassVar[int] = 2
     """Encoder outputs per component."""
+    # What it declares; `nn.traits` says what that means.
     stackable: ClassVar[bool] = True
-    """Whether several models with it can be trained as one by `torch.func.vmap`."""
     # exp(20) is already absurd for a standardised row; the bound keeps an outlier from overflowing the loss.
     bound: ClassVar[float] = 20.0
 
