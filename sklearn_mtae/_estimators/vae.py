@@ -6,7 +6,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sklearn_mtae.nn.likelihoods import LocationScale
 from sklearn_mtae.nn.models import VAE
 
 from .variational import BaseVAE
@@ -342,7 +341,5 @@ class VAETransformer(BaseVAE):
         # What so many principal components leave, at most. From more, the rate would outweigh what a component explains
         # at first, and press out of use what is worth its rate in the end.
         left = max(LEAST_START, 1 - self.n_components / self._n_columns)
-        for family, _ in module.likelihood.parts():
-            if isinstance(family, LocationScale):
-                family.start(left)
+        module.likelihood.start(left)
         return module

@@ -8,11 +8,12 @@ dictionary.
 from collections.abc import Callable
 from functools import partial
 
-from ._base import Likelihood
+from ._base import Likelihood, LogLink
 from ._bounded import ContinuousBernoulli
-from ._continuous import Gaussian, Laplace, LocationScale, LogNormal, StudentT
+from ._continuous import Gaussian, Laplace, LocationScale, StudentT
 from ._discrete import Bernoulli, Categorical, Counts, NegativeBinomial, Poisson
 from ._mixed import Mixed
+from ._positive import LogNormal, Positive
 from ._rows import Multinomial, OneHot, WholeRow
 
 __all__ = [
@@ -25,12 +26,14 @@ __all__ = [
     "Laplace",
     "Likelihood",
     "LocationScale",
+    "LogLink",
     "LogNormal",
     "Mixed",
     "Multinomial",
     "NegativeBinomial",
     "OneHot",
     "Poisson",
+    "Positive",
     "StudentT",
     "WholeRow",
 ]

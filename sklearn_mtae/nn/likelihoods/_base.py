@@ -109,6 +109,13 @@ class Likelihood(nn.Module):
     def learn(self, mean: Tensor) -> None:
         """Start from the columns' means, shape (n_columns,), where the family has a use for them."""
 
+    def start(self, variance: float) -> None:
+        """Begin at a part of each column's variance, from 0 to 1, where the family learns a scale."""
+
+    def at_floor(self, margin: float) -> dict[int, float]:
+        """Return the columns whose learned variance is less than `margin` times its floor, and that floor."""
+        return {}
+
     def as_input(self, x: Tensor) -> Tensor:
         """Return values as an encoder should see them, about centred and scaled."""
         return x
@@ -124,3 +131,30 @@ class Likelihood(nn.Module):
     def split(self, params: Tensor) -> tuple[Tensor, ...]:
         """Return the `n_params` parameters of all columns, each of shape (..., n_columns)."""
         return params.unflatten(-1, (self.n_columns, self.n_params)).unbind(-1)
+
+
+class LogLink(Likelihood):
+    """Families on a logarithmic scale: the decoder gives the log of a mean, beside that of the column's own mean.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    """
+
+    standardized = False
+    bound: ClassVar[float] = 20.0
+    """Largest output: a mean exp(20) times the column's own is absurd, and more would overflow the loss."""
+    log_location: Tensor
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__(n_columns)
+        self.register_buffer("log_location", torch.zeros(n_columns))
+
+    def learn(self, mean: Tensor) -> None:
+        """Let an output of 0 mean the log of the column's own mean."""
+        self.log_location = torch.where(mean > 0, mean, 1.0).log().to(self.log_location)
+
+    def log_mean(self, params: Tensor) -> Tensor:
+        """Return the log of each cell's mean, or the mean of its log."""
+        return self.log_location + params.clamp(max=self.bound)

@@ -34,8 +34,13 @@ class LocationScale(Likelihood):
 
     @torch.no_grad()
     def start(self, variance: float) -> None:
-        """Let the learned squared scale begin at another value."""
+        """Let the learned squared scale begin at another value than 1."""
         self.raw_log_variance.fill_(log(variance) / self.gain)
+
+    def at_floor(self, margin: float) -> dict[int, float]:
+        """Return the columns whose squared scale is less than `margin` times its floor, and that floor."""
+        low = self.log_variance.detach().cpu() < log(margin * self.variance_floor)
+        return dict.fromkeys(low.nonzero().flatten().tolist(), self.variance_floor)
 
     @property
     def log_variance(self) -> Tensor:
@@ -89,6 +94,10 @@ class Gaussian(LocationScale):
         """Let a learned variance begin at another value."""
         if self.scale is None:
             super().start(variance)
+
+    def at_floor(self, margin: float) -> dict[int, float]:
+        """Return the columns whose learned variance is less than `margin` times its floor, and that floor."""
+        return super().at_floor(margin) if self.scale is None else {}
 
     @property
     def log_variance(self) -> Tensor:
@@ -170,53 +179,3 @@ class Laplace(LocationScale):
         """Return the log-density of each cell."""
         log_scale = self.log_variance / 2
         return -(x - params).abs() * (-log_scale).exp() - log_scale - log(2)
-
-
-class LogNormal(LocationScale):
-    """Log-normal distribution of positive values: the decoder gives the mean of log(x), the variance is learned.
-
-    `log p(x) = -((log(x) - mean)^2 / variance + log(variance) + log(2 pi)) / 2 - log(x)`
-
-    The decoder's output stands beside the log of the column's own mean. The variance is one per column, that of log(x),
-    with a floor of 1e-4: a deviation of one percent of the value. The smallest value allowed is 1.2e-38, the smallest
-    normal number in float32, so that zero is refused.
-
-    Parameters
-    ----------
-    n_columns : int
-        Number of columns.
-    """
-
-    support = (torch.finfo(torch.float32).tiny, float("inf"))
-    standardized = False
-    filler = 1.0
-    largest = 1e30  # in the units that they came in, values are trained on in float32
-    # A value exp(20) times the column's own mean is absurd; the bound keeps an extreme code's from being infinite.
-    bound: ClassVar[float] = 20.0
-    log_location: Tensor
-
-    def __init__(self, n_columns: int) -> None:
-        super().__init__(n_columns)
-        self.register_buffer("log_location", torch.zeros(n_columns))
-
-    def learn(self, mean: Tensor) -> None:
-        """Let an output of 0 mean the log of the column's own mean."""
-        self.log_location = torch.where(mean > 0, mean, 1.0).log().to(self.log_location)
-
-    def as_input(self, x: Tensor) -> Tensor:
-        """Return log(x) beside the log of the column's mean; what is below the smallest value allowed counts as it."""
-        return x.clamp(min=self.support[0]).log() - self.log_location
-
-    def distribution(self, params: Tensor) -> distributions.LogNormal:
-        """Return the log-normal distribution of each cell."""
-        return distributions.LogNormal(self.log_mean(params), self.deviation(params), validate_args=False)
-
-    def log_mean(self, params: Tensor) -> Tensor:
-        """Return the mean of log(x) of each cell."""
-        return self.log_location + params.clamp(max=self.bound)
-
-    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
-        """Return the log-density of each cell."""
-        log_x, log_variance = x.log(), self.log_variance
-        distance = (log_x - self.log_mean(params)) * (-log_variance / 2).exp()
-        return -0.5 * (distance.square() + log_variance + log(2 * pi)) - log_x

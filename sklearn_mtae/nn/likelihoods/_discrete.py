@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, distributions, nn
 from torch.nn import functional as F
 
-from ._base import LARGEST_COUNT, Likelihood, clamp
+from ._base import LARGEST_COUNT, Likelihood, LogLink, clamp
 
 
 class Bernoulli(Likelihood):
@@ -83,7 +83,7 @@ class NegativeBinomialCounts(distributions.NegativeBinomial):
         return draw_counts(self._gamma.sample(torch.Size(sample_shape)))
 
 
-class Counts(Likelihood):
+class Counts(LogLink):
     """Families of counts: the decoder gives the log of the mean, beside that of the column's own mean.
 
     Values that are no whole numbers count as expectations, as in a regression with this likelihood.
@@ -95,29 +95,13 @@ class Counts(Likelihood):
     """
 
     support = (0.0, float("inf"))
-    standardized = False
     largest = LARGEST_COUNT
     cancels = True
     peak = 0.0
-    # A mean exp(20) times the column's own is absurd; the bound keeps an extreme row from overflowing the loss.
-    bound: ClassVar[float] = 20.0
-    log_location: Tensor
-
-    def __init__(self, n_columns: int) -> None:
-        super().__init__(n_columns)
-        self.register_buffer("log_location", torch.zeros(n_columns))
-
-    def learn(self, mean: Tensor) -> None:
-        """Let an output of 0 mean the column's own mean."""
-        self.log_location = torch.where(mean > 0, mean, 1.0).log().to(self.log_location)
 
     def as_input(self, x: Tensor) -> Tensor:
         """Return `log(1 + x)` beside that of the column's mean: 0 for a usual count, and no count far from it."""
         return x.log1p() - self.log_location.exp().log1p()
-
-    def log_mean(self, params: Tensor) -> Tensor:
-        """Return the log of each cell's mean."""
-        return self.log_location + params.clamp(max=self.bound)
 
 
 class Poisson(Counts):

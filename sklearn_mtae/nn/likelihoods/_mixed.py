@@ -115,6 +115,16 @@ class Mixed(Likelihood):
         for family, columns in self.parts():
             family.learn(mean[columns])
 
+    def start(self, variance: float) -> None:
+        """Begin at a part of each column's variance, where its family learns a scale."""
+        for family, _ in self.parts():
+            family.start(variance)
+
+    def at_floor(self, margin: float) -> dict[int, float]:
+        """Return the columns whose learned variance is less than `margin` times its floor, and that floor."""
+        found = ((columns, family.at_floor(margin)) for family, columns in self.parts())
+        return {columns[own]: floor for columns, low in found for own, floor in low.items()}
+
     def as_input(self, x: Tensor) -> Tensor:
         """Return values as an encoder should see them."""
         parts = zip(self.parts(), self._split(x), strict=True)
