@@ -13,7 +13,7 @@ from ._bounded import ContinuousBernoulli
 from ._continuous import Gaussian, Laplace, LocationScale, StudentT
 from ._discrete import Bernoulli, Categorical, Counts, NegativeBinomial, Poisson
 from ._mixed import Mixed
-from ._positive import LogNormal, Positive
+from ._positive import Gamma, LogNormal, Positive
 from ._rows import Multinomial, OneHot, WholeRow
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Categorical",
     "ContinuousBernoulli",
     "Counts",
+    "Gamma",
     "Gaussian",
     "Laplace",
     "Likelihood",
@@ -44,6 +45,7 @@ LIKELIHOODS: dict[str, Callable[[int], Likelihood]] = {
     "student_t": StudentT,
     "laplace": Laplace,
     "log_normal": LogNormal,
+    "gamma": Gamma,
     "bernoulli": Bernoulli,
     "continuous_bernoulli": ContinuousBernoulli,
     "poisson": Poisson,
