@@ -1,4 +1,4 @@
-"""What a part of a model may declare about itself, beside the methods that its kind must have.
+"""Traits: what a part of a model may declare about itself, beside the methods that its kind must have.
 
 A part is a likelihood, a posterior, a prior, an objective, a corruption, a penalty, a weighting, heads, or any module
 within a network. A declaration is an attribute of the part or of its class. All of them are optional: a part that
@@ -18,7 +18,7 @@ class Trait(NamedTuple):
     """Something that a part may declare."""
 
     default: Any
-    """What holds for a part that does not declare it."""
+    """The value for a part that does not declare it."""
     meaning: str
 
 
@@ -49,7 +49,7 @@ TRAITS: dict[str, Trait] = {
 
 
 def declared(part: Any, name: str) -> Any:
-    """Return what a part, or the factory of one, declares under a name of `TRAITS`; the default if it does not."""
+    """Return what `TRAITS` names, as a part or its factory declares it; the default if neither does."""
     default = isinstance(part, MIXING) if name == "compares_rows" else TRAITS[name].default
     while isinstance(part, partial) and not hasattr(part, name):
         part = part.func

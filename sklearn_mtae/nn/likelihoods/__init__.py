@@ -1,7 +1,7 @@
-"""Likelihoods: how a column is distributed once the code is known.
+"""Likelihoods: the distribution of a column given the code.
 
-A likelihood is one small class: the number of decoder outputs it takes per column, the interval its values must lie
-in and the distribution those outputs stand for. Masking, checks and contract tests come with the base class and the
+A likelihood is one small class that gives the number of decoder outputs per column, the interval that values must lie
+in, and the distribution for given outputs. Masking, checks and contract tests come with the base class and the
 dictionary.
 """
 

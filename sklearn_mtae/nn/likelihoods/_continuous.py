@@ -24,7 +24,8 @@ class LocationScale(Likelihood):
     """
 
     variance_floor: ClassVar[float] = 1e-4
-    # Adam moves every parameter by about the learning rate a step; the gain lets the scale keep up with the locations.
+    # Adam moves every parameter by about the learning rate per step; the gain lets the scale keep up with the
+    # locations.
     gain: ClassVar[float] = 10.0
     raw_log_variance: nn.Parameter
 
@@ -59,8 +60,8 @@ class LocationScale(Likelihood):
     def constrain(self) -> None:
         """Keep the learned scale at its floor or above.
 
-        A floor within the formula would do so too, but its gradient dies below the floor: a scale that sank there
-        early in the training would not come back.
+        A floor within the formula would do so too, but has no gradient below: a scale that sank there early in the
+        training would not come back.
         """
         clamp(self.raw_log_variance, low=log(self.variance_floor) / self.gain)
 
@@ -114,12 +115,12 @@ class Gaussian(LocationScale):
         return distributions.Normal(params, self.deviation(params), validate_args=False)
 
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
-        """Return the log-density of each cell; one fused squared error instead of `Normal.log_prob`'s eight kernels."""
+        """Return the log-density of each cell, by one fused squared error instead of the eight kernels of `Normal`."""
         squared_error = F.mse_loss(params, x.expand_as(params), reduction="none")
         if self.scale is not None:
             return torch.add(self.fixed_log_normalizer, squared_error, alpha=-0.5 / self.scale**2)
         log_variance = self.log_variance
-        # The half is the column's, not the cell's: one pass less, and one less on the way back.
+        # Halved per column, not per cell, which saves a pass forwards and one backwards.
         half_precision = 0.5 * (-log_variance).exp()
         return -0.5 * (log_variance + log(2 * pi)) - squared_error * half_precision
 
@@ -129,7 +130,7 @@ class StudentT(LocationScale):
 
     `log p(x) = -(df + 1) / 2 * log(1 + (x - location)^2 / (df * scale^2)) - log(scale) + constant`
 
-    An outlier costs the logarithm of its distance, where it costs a normal distribution the square.
+    An outlier costs the logarithm of its distance; under a normal distribution it costs the square.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ class Laplace(LocationScale):
 
     `log p(x) = -|x - location| / scale - log(2 scale)`
 
-    The location is a median: an outlier costs its distance, where it costs a normal distribution the square.
+    The location is the median: an outlier costs its distance; under a normal distribution it costs the square.
 
     Parameters
     ----------

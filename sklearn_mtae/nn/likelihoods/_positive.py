@@ -18,9 +18,9 @@ LEAST = torch.finfo(torch.float32).tiny
 class Positive(LocationScale, LogLink):
     """Families of positive numbers, with a scale for each column, learned.
 
-    The decoder's output stands beside the log of the column's own mean, and the scale is that of log(x), or is relative
-    to the mean, with a floor of one percent. The smallest value allowed is 1.2e-38, the smallest normal number in
-    float32, so that zero is refused.
+    The decoder's output is relative to the log of the column's own mean. The scale is that of log(x), or relative to
+    the mean, with a floor of one percent. The smallest value allowed is 1.2e-38, the smallest normal number in float32,
+    so that zero is refused.
 
     Parameters
     ----------
@@ -30,10 +30,10 @@ class Positive(LocationScale, LogLink):
 
     support = (LEAST, float("inf"))
     filler = 1.0
-    largest = 1e30  # in the units that they came in, values are trained on in float32
+    largest = 1e30  # values are trained on in their own units, in float32
 
     def as_input(self, x: Tensor) -> Tensor:
-        """Return log(x) beside the log of the column's mean; what is below the smallest value allowed counts as it."""
+        """Return log(x) relative to the log of the column's mean; smaller values than allowed count as the smallest."""
         return x.clamp(min=self.support[0]).log() - self.log_location
 
 
@@ -67,7 +67,8 @@ class GammaNumbers(distributions.Distribution):
     `log p(x) = shape (u - exp(u) + 1) + shape log(shape) - shape - log Gamma(shape) - log(x)`, `u = log(x / mean)`.
 
     For a large shape the three terms in the middle are far larger than their sum, which comes from Stirling's series
-    instead. (torch's `Gamma` goes by the rate, shape over mean, and in float32 loses the digits of both.)
+    instead. (torch's `Gamma` is parametrised by the rate, shape over mean, and its density loses these digits in
+    float32.)
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ class GammaNumbers(distributions.Distribution):
     support = constraints.positive  # type: ignore[assignment]
     large: ClassVar[float] = 16.0
     bound: ClassVar[float] = 20.0
-    """Largest log(x / mean) with the density's own fall: beyond, it falls in proportion, so that float32 holds it."""
+    """Largest log(x / mean) with the exact density; beyond, its log falls linearly in it, so that nothing overflows."""
 
     def __init__(self, log_mean: Tensor, log_shape: Tensor) -> None:
         self.log_mean, self.log_shape = torch.broadcast_tensors(log_mean, log_shape)
@@ -103,7 +104,7 @@ class GammaNumbers(distributions.Distribution):
 
     def _log_normalizer(self) -> Tensor:
         """Return `shape log(shape) - shape - log Gamma(shape)`."""
-        # Each formula gets arguments of its own range alone: an overflow would still reach the gradient.
+        # Each formula gets arguments from its own range only: an overflow would still reach the gradient.
         small, edge = self.log_shape.exp().clamp(max=self.large), log(self.large)
         near = small * self.log_shape.clamp(max=edge) - small - torch.lgamma(small)
         inverse = (-self.log_shape.clamp(min=edge)).exp()
