@@ -223,6 +223,63 @@ def test_densities_are_those_of_scipy():
     np.testing.assert_allclose(binomial.log_prob(params, x).detach(), expected)
 
 
+LOG_SHAPES = [-7.0, -1.0, 0.0, 1.0, 2.7, 2.8, 5.0, 9.2]
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
+@pytest.mark.parametrize("log_shape", LOG_SHAPES)
+def test_gamma_is_that_of_scipy(log_shape, dtype, rtol):
+    """Whatever the shape, large ones too, where the terms of the density are far larger than their sum."""
+    likelihood = make("gamma").to(dtype)
+    likelihood.raw_log_variance.data.fill_(-log_shape / likelihood.gain)
+    params = torch.tensor([[0.3, -0.5, 1.2]], dtype=dtype, requires_grad=True)
+    mean, shape = (MEAN * params.detach().double().exp()).numpy(), np.exp(log_shape)
+    x = torch.from_numpy(stats.gamma.ppf([[0.01], [0.5], [0.99]], shape, scale=mean / shape)).clamp(min=1e-30).to(dtype)
+    density = likelihood.log_prob(params, x)
+    expected = stats.gamma(shape, scale=mean / shape)
+    np.testing.assert_allclose(density.detach(), expected.logpdf(x), rtol=rtol, atol=20 * rtol)
+    distribution = likelihood.distribution(params)
+    np.testing.assert_allclose(distribution.mean.detach(), expected.mean(), rtol=rtol)
+    np.testing.assert_allclose(distribution.variance.detach(), expected.var(), rtol=rtol)
+    density.sum().backward()
+    slope = (shape * (x.double().numpy() / mean - 1)).sum(axis=0)
+    np.testing.assert_allclose(params.grad[0], slope, rtol=100 * rtol, atol=100 * rtol)
+
+
+@pytest.mark.parametrize("shape", [0.3, 3.0, 300.0])
+def test_gamma_recovers_a_shape(shape):
+    x = torch.from_numpy(np.random.default_rng(0).gamma(shape, 5.0 / shape, size=(4000, 1)))
+    likelihood = LIKELIHOODS["gamma"](1).double()
+    likelihood.learn(x.mean(0))
+    offset = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([offset, *likelihood.parameters()], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        value = -likelihood.log_prob(offset.expand(4000, 1), x).mean()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    expected, _, scale = stats.gamma.fit(x.numpy(), floc=0)
+    np.testing.assert_allclose(likelihood.precision(), expected, rtol=1e-3)
+    np.testing.assert_allclose(likelihood.precision(), shape, rtol=0.1)
+    np.testing.assert_allclose(likelihood.distribution(offset).mean.detach(), expected * scale, rtol=1e-3)
+
+
+def test_gamma_disagreement_is_the_mean_of_both_divergences():
+    likelihood, params = make("gamma"), params_of(make("gamma"))
+    likelihood.raw_log_variance.data = torch.tensor([0.0, 0.1, -0.1]).double()
+    others = params.flip(0)
+    p, q = (
+        distributions.Gamma(likelihood.precision(), likelihood.precision() / likelihood.distribution(own).mean)
+        for own in (params, others)
+    )
+    expected = (distributions.kl_divergence(p, q) + distributions.kl_divergence(q, p)) / 2
+    torch.testing.assert_close(likelihood.disagreement(params, others), expected)
+    assert torch.isfinite(likelihood.float().disagreement(1e3 * params.float(), 1e3 * others.float())).all()
+
+
 RATES = [0.0, 1e-9, 1e-4, 0.01, 0.3, 0.499, 0.5, 0.501, 1.0, 4.0, 20.0, 100.0, 1e3]
 
 
@@ -290,7 +347,10 @@ def test_mixed_columns_are_those_of_their_families():
         torch.testing.assert_close(mixed.as_input(x)[:, own], alone.as_input(x[:, own]), equal_nan=True)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "student_t", "laplace", "log_normal"])
+LEARNED = [name for name in LIKELIHOODS if hasattr(LIKELIHOODS[name](1), "raw_log_variance")]
+
+
+@pytest.mark.parametrize("name", LEARNED)
 def test_learned_variance_has_its_floor(name):
     likelihood = LIKELIHOODS[name](2)
     with torch.no_grad():
@@ -298,10 +358,23 @@ def test_learned_variance_has_its_floor(name):
     likelihood.constrain()
     assert likelihood.log_variance.exp().tolist() == pytest.approx([1e-4, 1e-4])
     assert likelihood.precision().tolist() == pytest.approx([1e4, 1e4])
+    assert likelihood.at_floor(1.5) == {0: likelihood.variance_floor, 1: likelihood.variance_floor}
+    likelihood.start(0.25)
+    assert likelihood.precision().tolist() == pytest.approx([4.0, 4.0])
+    assert likelihood.at_floor(1.5) == {}
 
 
-def test_log_normal_starts_from_the_mean_and_refuses_zero():
-    likelihood = make("log_normal")
+def test_where_nothing_is_learned_nothing_starts_and_no_floor_is_near():
+    likelihood = Mixed(
+        [LIKELIHOODS[name] for name in ("poisson", "squared_error", "gaussian", "bernoulli", "gaussian")]
+    )
+    likelihood.start(1e-4)
+    assert likelihood.at_floor(1.5) == {2: 1e-4, 4: 1e-4}
+
+
+@pytest.mark.parametrize("name", [name for name in LIKELIHOODS if LIKELIHOODS[name](1).support[0] > 0])
+def test_positive_numbers_start_from_the_mean_and_refuse_zero(name):
+    likelihood = make(name)
     assert likelihood.support[0] == np.finfo(np.float32).tiny
     x = torch.tensor([[2.0, 0.5, 1.5], [4.0, 0.25, 0.0]]).double()
     seen = likelihood.as_input(x)

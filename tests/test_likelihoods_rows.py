@@ -11,7 +11,7 @@ from scipy import stats
 
 from sklearn_mtae import VAETransformer
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Gaussian, Mixed, Multinomial, OneHot, Poisson
-from sklearn_mtae.nn.likelihoods._rows import Words
+from sklearn_mtae.nn.likelihoods._rows import MultinomialCounts
 
 NAN = float("nan")
 MEAN = torch.tensor([3.0, 0.5, 1.5, 5.0], dtype=torch.float64)
@@ -196,7 +196,9 @@ def test_mixed_groups_are_drawn_as_one(mixed):
 @pytest.mark.parametrize("n_columns", [1, 2, 3, 8, 13])
 @pytest.mark.parametrize("total", [0, 1, 7, 1_000, 123_456_789, 10**15])
 def test_drawn_rows_add_up(total, n_columns):
-    words = Words(torch.tensor(float(total), dtype=torch.float64), torch.rand(40, n_columns).double().softmax(-1))
+    words = MultinomialCounts(
+        torch.tensor(float(total), dtype=torch.float64), torch.rand(40, n_columns).double().softmax(-1)
+    )
     drawn = words.sample((3,))
     assert drawn.shape == (3, 40, n_columns)
     np.testing.assert_array_equal(drawn.sum(-1), total)
@@ -209,7 +211,7 @@ def test_drawn_rows_add_up(total, n_columns):
 def test_moments_of_drawn_rows_are_those_of_the_multinomial(total, p):
     torch.manual_seed(0)
     n_rows, p = 20_000, np.array(p)
-    drawn = Words(torch.tensor(float(total)), torch.from_numpy(p).expand(n_rows, -1)).sample().numpy()
+    drawn = MultinomialCounts(torch.tensor(float(total)), torch.from_numpy(p).expand(n_rows, -1)).sample().numpy()
     exact = stats.multinomial(total, p)
     mean, covariance = total * p, exact.cov()
     deviation = np.sqrt(np.diag(covariance))
@@ -222,7 +224,7 @@ def test_moments_of_drawn_rows_are_those_of_the_multinomial(total, p):
 
 def test_drawn_counts_have_the_probabilities_of_scipy():
     torch.manual_seed(0)
-    drawn = Words(torch.tensor(5.0), torch.tensor([0.5, 0.3, 0.2]).expand(20_000, 3)).sample().numpy()
+    drawn = MultinomialCounts(torch.tensor(5.0), torch.tensor([0.5, 0.3, 0.2]).expand(20_000, 3)).sample().numpy()
     rows, seen = np.unique(drawn, axis=0, return_counts=True)
     expected = 20_000 * stats.multinomial(5, [0.5, 0.3, 0.2]).pmf(rows)
     assert len(rows) == 21
@@ -230,7 +232,7 @@ def test_drawn_counts_have_the_probabilities_of_scipy():
 
 
 def test_draws_cost_the_same_whatever_the_total():
-    words = Words(torch.tensor(1e12, dtype=torch.float64), torch.tensor([0.5, 0.3, 0.2]).expand(100, 3))
+    words = MultinomialCounts(torch.tensor(1e12, dtype=torch.float64), torch.tensor([0.5, 0.3, 0.2]).expand(100, 3))
     start = perf_counter()
     words.sample()
     assert perf_counter() - start < 1, "drawn one by one they would take days"

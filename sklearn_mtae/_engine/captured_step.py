@@ -10,7 +10,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torch import Generator, Tensor, nn
 
 from sklearn_mtae.nn.loss import Scales
 from sklearn_mtae.nn.random import Mode
+from sklearn_mtae.nn.traits import declared, unwrapped
 
 from .batches import Layout, along
 from .captured_step_cpu import Step, record_cpu
@@ -33,8 +33,6 @@ KNOWN = {"sklearn_mtae", "torch", "zuko"}
 """Packages whose parts do nothing in a step but compute."""
 FUNCTIONS = ("corruption", "objective", "penalty")
 """Attributes of models and losses that a step calls and that may be no modules."""
-MIXING = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.MultiheadAttention, nn.RNNBase)
-"""Layers of torch that may take the rows of a batch for parts of one whole."""
 
 VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
 
@@ -320,17 +318,11 @@ def is_recordable(parts: Iterable[Any], even: bool) -> bool:
     Parameters
     ----------
     parts : iterable
-        Parts of the model and the loss. `recordable` says of one whether a step with it can be recorded, and
-        `compares_rows` whether it mixes the rows of a batch, so that a row that is repeated would count.
+        Parts of the model and the loss. Where batches are padded, none of them may compare rows.
     even : bool
         Whether all batches are of one size.
     """
-    return all(getattr(part, "recordable", True) and (even or not compares_rows(part)) for part in parts)
-
-
-def compares_rows(part: Any) -> bool:
-    """Return whether a part mixes the rows of a batch, as far as it says so."""
-    return getattr(part, "compares_rows", isinstance(part, MIXING))
+    return all(declared(part, "recordable") and (even or not declared(part, "compares_rows")) for part in parts)
 
 
 def is_known(part: Any) -> bool:
@@ -338,8 +330,7 @@ def is_known(part: Any) -> bool:
 
     What others write may count its calls, or do something else in Python that a recording would leave out.
     """
-    own = part.func if isinstance(part, partial) else part
-    return str(getattr(own, "__module__", None)).partition(".")[0] in KNOWN
+    return str(getattr(unwrapped(part), "__module__", None)).partition(".")[0] in KNOWN
 
 
 def parts_of(modules: Iterable[nn.Module]) -> list[Any]:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from sklearn_mtae.nn.loss import Loss
 from sklearn_mtae.nn.models import Autoencoder
+from sklearn_mtae.nn.traits import declared
 
-from .captured_step import compares_rows, parts_of
+from .captured_step import parts_of
 from .contents import computation, digest, named_tensors, tensor_bytes
 from .optimizer import State
 from .rows import Rows
@@ -122,7 +123,7 @@ class Member:
     def obstacle(self) -> str | None:
         """Return why it cannot be trained in a stack, if it cannot."""
         parts = [self.model, self.loss.objective, *self.loss.modules(), *self.model.modules()]
-        refusing = [part for part in parts if not getattr(part, "stackable", True)]
+        refusing = [part for part in parts if not declared(part, "stackable")]
         if refusing:
             return f"{type(refusing[0]).__name__} does not stack"
         if self.train.streamed:
@@ -144,7 +145,8 @@ class Member:
             for r in rows
         )
         # What compares the rows of a batch with each other wants no padding.
-        sizes = [len(r) for r in rows] if any(map(compares_rows, parts_of([self.model, self.loss]))) else ()
+        compares = any(declared(part, "compares_rows") for part in parts_of([self.model, self.loss]))
+        sizes = [len(r) for r in rows] if compares else ()
         apart = {"loss": SCALED, **{f"model.{name}".rstrip("."): DRAWING for name, _ in self.model.named_modules()}}
         own = (self.train.dtype, self.train.device, self.n_batches, self.batch_size)
         return (computation(self.pair, apart), data, *own, *sizes)

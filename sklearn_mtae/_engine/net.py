@@ -12,6 +12,7 @@ from torch import nn
 from sklearn_mtae.nn.loss import Result, Scales
 from sklearn_mtae.nn.quiet import quiet
 from sklearn_mtae.nn.random import draw_from
+from sklearn_mtae.nn.traits import declared
 
 from .batches import Batches, add_product, along
 from .captured_step import LEAST_STEPS, RECORDERS, StepGraph, is_known, is_recordable, parts_of, tabulate
@@ -187,7 +188,7 @@ class Net(NeuralNet):
         epochs = self.max_epochs if epochs is None else epochs
         self.n_steps_ = len(self.get_iterator(X, training=True)) * epochs
         epochs -= 0 if self.checkpoint is None else self.checkpoint.restore(self)
-        self.looks_back_ = getattr(getattr(self.criterion_, "weighting", None), "looks_back", False)
+        self.looks_back_ = declared(getattr(self.criterion_, "weighting", None), "looks_back")
         self.watched_ = any(self._watches_batches(callback) for _, callback in self.callbacks_)
         self.graph_ = self._open_graph(self.get_iterator(X, training=True))
         with torch.enable_grad():

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sklearn_mtae.nn.quiet import quiet
+from sklearn_mtae.nn.traits import declared
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -30,7 +31,7 @@ def load(module: M, state: dict[str, NDArray], dtype: torch.dtype) -> M:
     module.load_state_dict(cast, assign=True)
     module.to(dtype)
     for name, part in module.named_modules():
-        for buffer in getattr(part, "exact", ()):
+        for buffer in declared(part, "exact"):
             value = state[f"{name}.{buffer}"]
             part.register_buffer(buffer, torch.tensor(value, dtype=torch.float64))
     return module

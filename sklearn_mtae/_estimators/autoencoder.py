@@ -43,14 +43,14 @@ class AutoencoderTransformer(BaseAutoencoder):
         Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
         `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
     likelihood : str, callable, dict or list, default="squared_error"
-        Distribution of a column, given the code: "squared_error" is a normal distribution whose standard deviation is
-        the column's unit (see `scaling`), so that the loss is half the squared error in these units, up to a constant;
-        "gaussian" learns the variances; "student_t" and "laplace" forgive outliers, "log_normal" takes positive values,
-        "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts; "multinomial"
-        takes rows of counts or weights, as of words, and "categorical" the indicator columns of one category. One for
-        all columns, a dict by column name (by position, where X has no names; "gaussian" for those left out) or a list;
-        or a factory that takes the number of columns. A "categorical" column of its own holds the categories, which are
-        expanded inside; so are a DataFrame's columns of strings or categories.
+        Distribution of a column, given the code: "gaussian" learns a variance per column; "squared_error" fixes the
+        standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error in these
+        units, up to a constant; "student_t" and "laplace" forgive outliers, "log_normal" and "gamma" take positive
+        values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts;
+        "multinomial" takes rows of counts or weights, as of words, and "categorical" the indicator columns of one
+        category. One for all columns, a dict by column name (by position, where X has no names; "gaussian" for those
+        left out) or a list; or a factory that takes the number of columns. A "categorical" column of its own holds the
+        categories, which are expanded inside; so are a DataFrame's columns of strings or categories.
     max_categories : int or None, default=256
         Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
         one each, and all others share the last; a warning names the category. What is drawn, predicted or filled still
@@ -61,9 +61,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         error.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
-        is more, so that columns which rarely vary do not rule the loss. "auto" is "bounded" for columns that lie at one
-        end of their range in more than a tenth of the rows, such as pixels, and "standard" for the others and for a
-        linear model. Columns of the "bernoulli" likelihood stay as they are.
+        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model. Of a
+        network it is "bounded", which draws outliers in: in multi-task models for all columns, otherwise for those that
+        lie at one end of their range in more than a tenth of the rows, such as pixels. Columns of the "bernoulli"
+        likelihood stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
         0.3 units (see `scaling`), or three cells in ten taken away; another strength by
@@ -105,9 +106,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     checkpoint : str, PathLike or None, default=None
         File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
         with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
-        what callbacks of your own remember starts anew. X, y, weights and parameters are compared by their contents,
-        all but `checkpoint`, `device`, `verbose` and the callbacks of `net_params`. Any other file there is an error.
-        One fit at a time uses a file.
+        what callbacks of your own remember starts anew, and so does the optimiser of the task weighting "famo". X, y,
+        weights and parameters are compared by their contents, all but `checkpoint`, `device`, `verbose` and the
+        callbacks of `net_params`. Any other file there is an error. One fit at a time uses a file.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
         is not here), `optimizer`, `optimizer__betas`, `compile`, ...

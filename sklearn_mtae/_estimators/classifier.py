@@ -51,14 +51,14 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
         `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
     likelihood : str, callable, dict or list, default="gaussian"
-        Distribution of a column, given the code: "gaussian" learns a variance per column, "squared_error" fixes the
-        standard deviation at the column's unit (see `scaling`); "student_t" and "laplace" forgive outliers,
-        "log_normal" takes positive values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and
-        "negative_binomial" counts; "multinomial" takes rows of counts or weights, as of words, and "categorical" the
-        indicator columns of one category. One for all columns, a dict by column name (by position, where X has no
-        names; "gaussian" for those left out) or a list; or a factory that takes the number of columns. A "categorical"
-        column of its own holds the categories, which are expanded inside; so are a DataFrame's columns of strings or
-        categories.
+        Distribution of a column, given the code: "gaussian" learns a variance per column; "squared_error" fixes the
+        standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error in these
+        units, up to a constant; "student_t" and "laplace" forgive outliers, "log_normal" and "gamma" take positive
+        values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts;
+        "multinomial" takes rows of counts or weights, as of words, and "categorical" the indicator columns of one
+        category. One for all columns, a dict by column name (by position, where X has no names; "gaussian" for those
+        left out) or a list; or a factory that takes the number of columns. A "categorical" column of its own holds the
+        categories, which are expanded inside; so are a DataFrame's columns of strings or categories.
     max_categories : int or None, default=256
         Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
         one each, and all others share the last; a warning names the category. What is drawn, predicted or filled still
@@ -88,11 +88,12 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         `sklearn_mtae.nn.objectives.IWAE(n_draws=50)` and its like; or a function from the model's output to named
         terms, one value per row.
     beta : float, {"auto", "linear", "cyclic"} or callable, default="auto"
-        Weight of the rate (Higgins et al. 2017): the more, the more components fall out of use. "auto" is the weight of
-        the distortion.
-        "linear" raises it from 0 to that weight over the first half of the training, "cyclic" four times in a row (Fu
-        et al. 2019, arXiv 1903.10145), which helps where components fall out of use (Bowman et al. 2016, arXiv
-        1511.06349); a function takes the part of the training that is done and returns the weight.
+        Weight of the rate (Higgins et al. 2017): the more, the more components fall out of use. At the weight of the
+        distortion, which is 1 except in multi-task models, the two are the evidence lower bound. "linear" raises it
+        from 0 to the weight of the distortion over the first half of the training, "cyclic" four times in a row (Fu et
+        al. 2019, arXiv 1903.10145), which helps where components fall out of use (Bowman et al. 2016, arXiv
+        1511.06349). A function takes the part of the training that is done and returns the weight. "auto" is the weight
+        of the distortion.
     free_bits : float, default=0.0
         Nats of a component's rate, averaged over the batch, that are not pressed down any further (Kingma et al. 2016,
         arXiv 1606.04934): keeps components in use. For the objectives "elbo" and "mmd".
@@ -128,18 +129,20 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         Whether that encoder stays as it is; the linear map is trained in any case.
     embedding : {"piecewise_linear", "softened"}, callable or None, default=None
         What the encoder sees of the columns: beside each column where its value lies between 16 of its quantiles
-        (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump; the columns with outliers drawn in
-        to within 10 units; or the columns as they are. Or a factory that takes the number of columns.
+        (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump; the columns with outliers drawn in to
+        within 10 units; or, by None, the columns as they are. Or a factory that takes the number of columns.
     n_estimators : int, default=1
         Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
-        out one of `1 / validation_fraction` folds, by which it stops where `early_stopping` is set, so that each row
-        trains most of them. Codes, and what is made of them (`transform`, `sample`, `impute`, `score_samples`,
-        `diagnose`), are those of the first: the latent spaces of several models cannot be averaged.
+        out one of `1 / validation_fraction` folds. Here a model stops by the rows that it leaves out, where
+        `early_stopping` is set; so each row trains most of them. Codes, and what is made of them (`transform`,
+        `sample`, `impute`, `score_samples`, `diagnose`), are those of the first model at the end of its training: the
+        latent spaces of several models cannot be averaged.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
-        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model and
-        "bounded" for a network, which draws the outliers of the features in. Columns of the "bernoulli" likelihood stay
-        as they are.
+        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model. Of a
+        network it is "bounded", which draws outliers in: in multi-task models for all columns, otherwise for those that
+        lie at one end of their range in more than a tenth of the rows, such as pixels. Columns of the "bernoulli"
+        likelihood stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
         0.3 units (see `scaling`), or three cells in ten taken away; another strength by
@@ -181,7 +184,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     checkpoint : str, PathLike or None, default=None
         File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
         with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
-        what callbacks of your own remember starts anew, and so does the optimiser of `task_weighting="famo"`. X, y,
+        what callbacks of your own remember starts anew, and so does the optimiser of the task weighting "famo". X, y,
         weights and parameters are compared by their contents, all but `checkpoint`, `device`, `verbose` and the
         callbacks of `net_params`. Any other file there is an error. One fit at a time uses a file.
     net_params : dict or None, default=None

@@ -22,7 +22,7 @@ class PerTaskRegressor(RegressorMixin, BasePerTask):
     Parameters
     ----------
     estimator : estimator or dict of str to estimator
-        Estimator of which each task has a clone, or one for each task by the task's name. Classifiers may be among
+        Estimator of which each task has a clone, or one for each task by the task's name. Here classifiers may be among
         the latter: their tasks' labels are classes.
     n_jobs : int or None, default=None
         Number of estimators that are fitted or predict at a time; None is 1, -1 all processors.
@@ -71,10 +71,11 @@ class PerTaskClassifier(ClassifierMixin, BasePerTask):
 
     Parameters
     ----------
-    estimator : classifier or dict of str to classifier
-        Classifier of which each task has a clone, or one for each task by the task's name.
+    estimator : estimator or dict of str to estimator
+        Estimator of which each task has a clone, or one for each task by the task's name. Here all of them are
+        classifiers.
     n_jobs : int or None, default=None
-        Number of classifiers that are fitted or predict at a time; None is 1, -1 all processors.
+        Number of estimators that are fitted or predict at a time; None is 1, -1 all processors.
 
     Attributes
     ----------

@@ -17,6 +17,7 @@ from sklearn_mtae._tables.targets import per_task
 from sklearn_mtae.nn.architectures import ARCHITECTURES, IMAGE_ARCHITECTURES, Pretrained, own_dropout
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
 from sklearn_mtae.nn.factories import (
+    TASK_LIKELIHOODS,
     function_of,
     likelihood_maker,
     make,
@@ -25,7 +26,7 @@ from sklearn_mtae.nn.factories import (
     make_heads,
     make_prior,
 )
-from sklearn_mtae.nn.likelihoods import TASK_LIKELIHOODS, Categorical, Likelihood, LocationScale, Mixed
+from sklearn_mtae.nn.likelihoods import Categorical, Likelihood, Mixed
 from sklearn_mtae.nn.models import VAE, Autoencoder, MultiTaskVAE
 from sklearn_mtae.nn.posteriors import POSTERIORS
 from sklearn_mtae.nn.random import seeded
@@ -62,9 +63,7 @@ def vae(recipe: Recipe) -> VAE:
     # What so many principal components leave, at most. From more, the rate would outweigh what a component explains at
     # first, and press out of use what is worth its rate in the end.
     left = max(LEAST_START, 1 - recipe.n_components / recipe.columns.n_expanded)
-    for family, _ in model.likelihood.parts():
-        if isinstance(family, LocationScale):
-            family.start(left)
+    model.likelihood.start(left)
     return model
 
 

@@ -16,6 +16,7 @@ from sklearn_mtae.nn.models import Autoencoder, MultiTaskVAE
 from sklearn_mtae.nn.objectives import OBJECTIVES
 from sklearn_mtae.nn.penalties import PENALTIES
 from sklearn_mtae.nn.schedules import SCHEDULES
+from sklearn_mtae.nn.traits import declared
 from sklearn_mtae.nn.weightings import WEIGHTINGS, Aggregation, Fixed, Weighting, torchjd_aggregation
 from sklearn_mtae.nn.words import short
 
@@ -49,7 +50,7 @@ def _parts(recipe: Recipe, model: Autoencoder) -> dict[str, Any]:
 
 def _variational_parts(recipe: Recipe) -> dict[str, Any]:
     objective = function_of(recipe.objective, OBJECTIVES, "objective")
-    if recipe.free_bits and not getattr(objective, "has_divergence", True):
+    if recipe.free_bits and not declared(objective, "has_divergence"):
         raise ValueError(
             f"free_bits needs objective 'elbo' or 'mmd', whose rate is a divergence. Got {short(recipe.objective)}."
         )

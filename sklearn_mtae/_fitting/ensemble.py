@@ -14,6 +14,7 @@ from sklearn_mtae.nn.objectives import OBJECTIVES
 from sklearn_mtae.nn.posteriors import POSTERIORS
 from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.sharing import SHARINGS
+from sklearn_mtae.nn.traits import declared
 from sklearn_mtae.nn.weightings import WEIGHTINGS
 
 from .data import Data
@@ -74,7 +75,7 @@ def _stacks(recipe: Recipe) -> bool:
     if isinstance(recipe.task_weighting, nn.Module):  # one of torchjd's aggregators
         return False
     made = [resolve(own, table) for own, table in options if isinstance(own, str) or callable(own)]
-    return all(getattr(getattr(part, "func", part), "stackable", True) for part in made)
+    return all(declared(part, "stackable") for part in made)
 
 
 def member_settings(recipe: Recipe, n_members: int) -> list[dict[str, Any]]:
@@ -100,9 +101,8 @@ def _settings_to_try(recipe: Recipe) -> list[dict[str, Any]]:
     # An embedding would bend a model that is asked to be linear.
     is_bent = recipe.architecture in TABLES and (is_auto(recipe.hidden_layer_sizes) or len(recipe.hidden_layer_sizes))
     tried = [{**settings, "embedding": embedding if is_bent else None} for settings in MEMBER_PARAMS]
-    heads = resolve(recipe.sharing, SHARINGS)
-    needs_hidden = getattr(getattr(heads, "func", heads), "needs_hidden", False)
-    unfit = {"head_hidden_layer_sizes"} if needs_hidden else set()  # the default members have linear heads
+    # The default members have linear heads.
+    unfit = {"head_hidden_layer_sizes"} if declared(resolve(recipe.sharing, SHARINGS), "needs_hidden") else set()
     return [{n: v for n, v in own.items() if is_auto(recipe.parameters[n]) and n not in unfit} for own in tried]
 
 

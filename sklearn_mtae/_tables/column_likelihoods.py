@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 
 from sklearn_mtae.nn.factories import likelihood_maker
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Likelihood, Mixed, OneHot
+from sklearn_mtae.nn.traits import unwrapped
 from sklearn_mtae.nn.words import listed, short, suggest, suggest_each
 
 from .frame import Table, frame_kinds, is_frame
@@ -51,7 +52,7 @@ def _families(option: Any) -> list[type[Likelihood]]:
     chosen = list(option.values()) if isinstance(option, Mapping) else option
     several = chosen if isinstance(chosen, list | tuple) else [chosen]
     factories = [LIKELIHOODS.get(one) if isinstance(one, str) else one for one in several]
-    classes = [getattr(factory, "func", factory) for factory in factories]
+    classes = [unwrapped(factory) for factory in factories]
     return [own if isinstance(own, type) and issubclass(own, Likelihood) else Likelihood for own in classes]
 
 

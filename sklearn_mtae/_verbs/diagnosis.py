@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, log
+from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from sklearn_mtae._fitting.plan import Plan, count_batch_rows
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.describe import describe
 from sklearn_mtae._tables.row_index import evenly
-from sklearn_mtae.nn.likelihoods import Likelihood, LocationScale
+from sklearn_mtae.nn.likelihoods import Likelihood
 from sklearn_mtae.nn.models import VAE, MultiTaskVAE
 from sklearn_mtae.nn.posteriors import quasi_normal
 from sklearn_mtae.nn.priors import StandardNormal
@@ -219,16 +219,6 @@ def prior_moments(module: VAE, seed: int) -> tuple[NDArray, NDArray]:
     return z.mean(axis=0), z.var(axis=0)
 
 
-def floored(likelihood: Likelihood) -> dict[int, float]:
-    """Return the columns whose learned variance is at its floor, and that floor."""
-    found = {}
-    for family, columns in likelihood.parts():
-        if isinstance(family, LocationScale) and hasattr(family, "raw_log_variance"):
-            low = family.log_variance.detach().cpu() < log(AT_FLOOR * family.variance_floor)
-            found |= {columns[j]: family.variance_floor for j in low.nonzero().flatten().tolist()}
-    return found
-
-
 def locations(likelihood: Likelihood, params: Tensor, columns: Sequence[int]) -> Tensor:
     """Return the decoded locations of some columns with a location and a scale, shape (n_rows, n_chosen)."""
     return params.unflatten(-1, (likelihood.n_columns, likelihood.n_params))[:, columns, 0]
@@ -288,7 +278,7 @@ def at_floor(
     runner: ModelRunner, x: Any, likelihood: Likelihood, decode: Callable[[Tensor], Tensor], names: Sequence
 ) -> list:
     """Return the names of those whose variance is at its floor, and whose locations vary enough to say so."""
-    floors = floored(likelihood)
+    floors = likelihood.at_floor(AT_FLOOR)
     if not floors:
         return []
 

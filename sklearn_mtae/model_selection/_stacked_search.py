@@ -250,7 +250,7 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     param_grid : dict or list of dict
         Values of each parameter, by name.
     scoring : str, callable, list, tuple or dict, default=None
-        As for :class:`sklearn.model_selection.GridSearchCV`; None is the estimator's own `score`.
+        As in scikit-learn's search; None is the estimator's own `score`.
     n_jobs : int, default=None
         Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
         steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
@@ -330,7 +330,7 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     n_iter : int, default=10
         Number of candidates.
     scoring : str, callable, list, tuple or dict, default=None
-        As for :class:`sklearn.model_selection.RandomizedSearchCV`; None is the estimator's own `score`.
+        As in scikit-learn's search; None is the estimator's own `score`.
     n_jobs : int, default=None
         Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
         steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.

@@ -1,4 +1,4 @@
-"""Corruptions: what a denoising autoencoder does to its input while it trains (Vincent et al. 2010)."""
+"""Corruptions of the input on which a denoising autoencoder trains (Vincent et al. 2010)."""
 
 from collections.abc import Callable
 
@@ -7,12 +7,12 @@ from torch import Generator, Tensor
 
 
 def gaussian(x: Tensor, generator: Generator | None = None, *, scale: float = 0.3) -> Tensor:
-    """Return `x` plus normal noise of standard deviation `scale`, in units of each column's own."""
+    """Return `x` plus normal noise of standard deviation `scale`, in units of each column's own deviation."""
     return x + scale * torch.empty_like(x).normal_(generator=generator)
 
 
 def masking(x: Tensor, generator: Generator | None = None, *, fraction: float = 0.3) -> Tensor:
-    """Return `x` with each cell missing (NaN) with probability `fraction`."""
+    """Return `x` with each cell made missing (NaN) with probability `fraction`."""
     drawn = torch.empty_like(x).uniform_(generator=generator)
     return x.masked_fill(drawn < fraction, float("nan"))
 

@@ -1,4 +1,4 @@
-"""Embeddings: what stands between the columns and the encoder, to make numbers easier to tell apart."""
+"""Embeddings: layers between the columns and the encoder that make numbers easier to tell apart."""
 
 from collections.abc import Callable
 
@@ -6,22 +6,22 @@ import torch
 from torch import Tensor, nn
 
 SOFT_LIMIT = 10.0
-"""Units beyond which a value no longer grows: `x / sqrt(1 + (x / SOFT_LIMIT)^2)`."""
+"""Units that no softened value exceeds: `x / sqrt(1 + (x / SOFT_LIMIT)^2)`."""
 
 
 class PiecewiseLinear(nn.Module):
-    """Beside each column, where its value lies between its quantiles (Gorishniy et al. 2022, arXiv 2203.05556).
+    """Each column, and where its value lies between its quantiles (Gorishniy et al. 2022, arXiv 2203.05556).
 
-    A bin of a column becomes a column of its own: `clip((x - lower) / (upper - lower), 0, 1) - 1 / 2`. So the first
-    layer of a network learns a piecewise linear function of each column, which may rise steeply where it must. The
-    column itself stays beside its bins, outliers drawn in.
+    Each bin of a column becomes a column of its own: `clip((x - lower) / (upper - lower), 0, 1) - 1 / 2`. The first
+    layer of a network thus learns a piecewise linear function of each column, as steep as it needs to be. The column
+    itself stays beside its bins, with outliers drawn in.
 
     Parameters
     ----------
     n_columns : int
         Columns of the input.
     n_bins : int, default=16
-        Bins per column. Where columns have few different values, some of the bins are empty and stay zero.
+        Bins per column. Where a column has few distinct values, some of its bins are empty and stay zero.
     """
 
     lower: Tensor
@@ -36,12 +36,12 @@ class PiecewiseLinear(nn.Module):
         self.register_buffer("offset", torch.zeros(n_columns, n_bins))
 
     def learn(self, x: Tensor) -> None:
-        """Set the bins by rows of shape (n_rows, n_columns), NaN where a cell is missing."""
+        """Set the bins from rows of shape (n_rows, n_columns), NaN where a cell is missing."""
         n_bins = self.lower.shape[1]
         levels = torch.linspace(0, 1, n_bins + 1, dtype=x.dtype)
         for column, values in enumerate(x.T):
             observed = values[~values.isnan()]
-            if len(observed.unique()) <= 2:  # the column itself says as much as a bin
+            if len(observed.unique()) <= 2:  # a bin would say no more than the column itself
                 continue
             edges = observed.quantile(levels).unique()
             widths = edges.diff()
@@ -57,7 +57,7 @@ class PiecewiseLinear(nn.Module):
 
 
 class Softened(nn.Module):
-    """The columns with outliers drawn in: `x / sqrt(1 + (x / 10)^2)`, within 10 units of the mean.
+    """The columns with outliers drawn in to within 10 units of the mean: `x / sqrt(1 + (x / 10)^2)`.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Softened(nn.Module):
 
 
 def soften(x: Tensor) -> Tensor:
-    """Draw outliers in."""
+    """Draw outliers in to within `SOFT_LIMIT` units."""
     return x * (1 + (x / SOFT_LIMIT).square()).rsqrt()
 
 

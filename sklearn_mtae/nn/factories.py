@@ -1,4 +1,4 @@
-"""What factories and functions of the user's own are called with, and what they must return."""
+"""The arguments and the results of factories and functions that users bring along."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,12 @@ from .likelihoods import LIKELIHOODS, Likelihood
 from .posteriors import NormalPosterior
 from .priors import PRIORS, Prior
 from .sharing import SHARINGS, Heads
+from .traits import declared
 from .weightings import Weighting
 from .words import ask, short
 
+TASK_LIKELIHOODS = {name: own for name, own in LIKELIHOODS.items() if not declared(own, "joint")}
+"""The likelihoods whose columns are drawn one by one, as the targets of separate tasks are."""
 CALLS = {
     "architecture": "n_features=, n_code=, n_components=, n_outputs=",
     "beta": "progress",
@@ -32,7 +35,7 @@ CALLS = {
     "task_likelihoods": "n_columns",
     "task_weighting": "n_tasks, likelihood",
 }
-"""What callables are called with, by parameter; what ends in "=" is given by its name."""
+"""Arguments of callables, by parameter; those that end in "=" are passed by name."""
 KINDS: dict[str, tuple[type, str]] = {
     "embedding": (nn.Module, "a torch module"),
     "likelihood": (Likelihood, "a Likelihood of sklearn_mtae.nn.likelihoods"),
@@ -42,11 +45,11 @@ KINDS: dict[str, tuple[type, str]] = {
     "task_likelihoods": (Likelihood, "a Likelihood of sklearn_mtae.nn.likelihoods"),
     "task_weighting": (Weighting, "a Weighting of sklearn_mtae.nn.weightings"),
 }
-"""What factories return, by parameter: the class, and how an error names it."""
+"""Results of factories, by parameter: the class, and its name in an error."""
 
 
 def make(option: Any, table: Mapping[str, Callable[..., Any]], parameter: str, *inputs: Any, **named: Any) -> Any:
-    """Return what the factory of a name makes, or the user's own, whose result must be of the parameter's kind."""
+    """Call the factory of a name, or the user's own; the result of the latter must be of the parameter's kind."""
     if isinstance(option, str):
         return table[option](*inputs, **named)
     return _check_kind(_call(option, parameter, *inputs, **named), option, parameter)
@@ -54,13 +57,13 @@ def make(option: Any, table: Mapping[str, Callable[..., Any]], parameter: str, *
 
 @dataclass(frozen=True)
 class LikelihoodMaker:
-    """A user's own factory of likelihoods, whose results are checked; equal to another of the same factory."""
+    """A user's own factory of likelihoods, with its results checked; two makers of one factory are equal."""
 
     option: Callable[[int], Likelihood]
     parameter: str
 
     def __call__(self, n_columns: int) -> Likelihood:
-        """Return the likelihood of so many columns."""
+        """Return a likelihood of `n_columns` columns."""
         likelihood = _check_kind(_call(self.option, self.parameter, n_columns), self.option, self.parameter)
         if likelihood.n_columns != n_columns:
             raise ValueError(
@@ -76,7 +79,7 @@ def likelihood_maker(option: Any, parameter: str) -> Callable[[int], Likelihood]
 
 
 def make_prior(option: Any, n_components: int, n_features: int) -> Prior:
-    """Return the prior of so many components."""
+    """Return a prior of `n_components` components."""
     prior = make(option, PRIORS, "prior", n_components, n_features)
     if prior.n_components != n_components:
         raise ValueError(
@@ -103,7 +106,7 @@ def make_coders(option: Any, **widths: int) -> tuple[nn.Module, nn.Module]:
 
 
 def make_heads(option: Any, n_tasks: int, widths: Sequence[int], **named: Any) -> Heads:
-    """Return the heads of so many tasks; those of the user's own must have the widths asked for."""
+    """Return the heads of `n_tasks` tasks; the user's own must have the widths asked for."""
     heads = make(option, SHARINGS, "sharing", n_tasks, widths, **named)
     if not isinstance(option, str):
         n_inputs = widths[0] + heads.n_extra
@@ -112,7 +115,7 @@ def make_heads(option: Any, n_tasks: int, widths: Sequence[int], **named: Any) -
 
 
 def make_embedding(option: Any, n_columns: int) -> nn.Module:
-    """Return what stands between the columns and the encoder."""
+    """Return the layer between the columns and the encoder."""
     embedding = make(option, EMBEDDINGS, "embedding", n_columns)
     if isinstance(option, str):
         return embedding
@@ -133,10 +136,10 @@ def weighting_maker(option: Any, table: Mapping[str, Callable[..., Weighting]]) 
 def check_width(
     network: nn.Module, parameter: str, kind: str, n_inputs: int, n_outputs: int, inputs: str, outputs: str
 ) -> None:
-    """Raise an error where a network does not take rows of a width to rows of another, by two rows of zeros."""
+    """Raise an error where a network does not map rows of one width to rows of another; two rows of zeros try it."""
     floating = [own for own in (*network.parameters(), *network.buffers()) if own.is_floating_point()]
     known = next(iter(floating), torch.zeros(()))
-    if len({own.dtype for own in floating}) > 1:  # the model will have one precision; no digit is lost here
+    if len({own.dtype for own in floating}) > 1:  # a model has one precision; no digit is lost here
         network.to(reduce(torch.promote_types, {own.dtype for own in floating}))
         known = next(network.parameters(), known)
     must = f"{parameter} must return {kind} from {inputs}={n_inputs} to {outputs}={n_outputs} columns."
@@ -156,7 +159,7 @@ def check_width(
 
 
 def function_of(option: Any, table: Mapping[str, Any], parameter: str) -> Any:
-    """Return the function of a name, or the user's own, which must take what it is called with while training."""
+    """Return the function of a name, or the user's own, which must take the arguments that a training step passes."""
     if isinstance(option, str):
         return table[option]
     if isinstance(option, type):
@@ -169,7 +172,7 @@ def function_of(option: Any, table: Mapping[str, Any], parameter: str) -> Any:
 
 
 def _call(option: Any, parameter: str, *inputs: Any, **named: Any) -> Any:
-    """Return what a user's factory makes."""
+    """Call a user's factory."""
     if isinstance(option, nn.Module):
         raise TypeError(
             f"{parameter} must be a factory {_usage(parameter)}, such as a class, as each model has parameters of its "
@@ -180,10 +183,10 @@ def _call(option: Any, parameter: str, *inputs: Any, **named: Any) -> Any:
 
 
 def _check_call(function: Any, option: Any, parameter: str) -> None:
-    """Raise an error where a callable does not take what it will be called with."""
+    """Raise an error where a callable does not take the arguments that it will be called with."""
     try:
         own = signature(function)
-    except (TypeError, ValueError):  # some of those that are written in C tell nothing
+    except (TypeError, ValueError):  # some callables written in C have no signature
         return
     words = CALLS[parameter].split(", ")
     named = {word.removesuffix("="): None for word in words if word.endswith("=")}
@@ -202,7 +205,7 @@ def _usage(parameter: str) -> str:
 
 
 def _check_kind(made: Any, option: Any, parameter: str) -> Any:
-    """Return what a factory has made; raise an error where it is of another kind than the parameter's."""
+    """Return a factory's result; raise an error where it is not of the parameter's kind."""
     kind, words = KINDS[parameter]
     if not isinstance(made, kind):
         raise TypeError(f"{parameter} must return {words}. Got {short(option)}, which returned {short(made)}.")

@@ -12,17 +12,17 @@ from .models import VAE
 from .posteriors import normal_log_prob
 
 N_REFINEMENTS = 10
-"""How often a row's gaps are filled with what the model makes of them, and the row encoded again."""
+"""How often a row's gaps are filled with the model's expectation, and the row encoded again."""
 N_STEPS, N_HALVINGS = 4, 5
-"""Newton's steps from there to the most likely code, and how often a step that leads down is halved."""
+"""Newton steps from there to the most likely code, and how often a step that leads downhill is halved."""
 MAX_CELLS = 2**25
-"""Cells that are decoded at once at most: 256 MiB in float64."""
+"""The most cells that are decoded at once: 256 MiB in float64."""
 LEAST_CURVATURE = 0.25
-"""Curvature of the log-density that a proposal has in every direction at least: it is no wider than two units."""
+"""Least curvature of a proposal's log-density in any direction: the proposal is no wider than two units."""
 
 
 class Draws(NamedTuple):
-    """Codes of each row, drawn from a proposal, and how much each counts."""
+    """Codes of each row, drawn from a proposal, and their weights."""
 
     z: Tensor
     """Codes, shape (n_draws, n_rows, n_components)."""
@@ -31,7 +31,7 @@ class Draws(NamedTuple):
 
     @property
     def usable(self) -> Tensor:
-        """Whether any draw of a row counts, shape (n_rows,): none does where all of them overflow."""
+        """Whether any draw of a row has a weight, shape (n_rows,): none has where all of them overflow."""
         return (self.log_weight > -float("inf")).any(0)
 
     def log_marginal(self) -> Tensor:
@@ -39,9 +39,9 @@ class Draws(NamedTuple):
         return self.log_weight.logsumexp(0) - log(len(self.z))
 
     def resample(self, n_draws: int) -> Tensor:
-        """Return codes drawn by their weights, about draws from p(z given x): shape (n_draws, n_rows, n_components).
+        """Return codes drawn by their weights, roughly from p(z given x), of shape (n_draws, n_rows, n_components).
 
-        The codes of a row that is not `usable` are drawn alike.
+        Of a row that is not `usable`, all codes are equally likely.
         """
         weight = torch.where(self.usable, self.log_weight, 0.0).softmax(0)
         chosen = torch.multinomial(weight.T, n_draws, replacement=True).T
@@ -49,7 +49,7 @@ class Draws(NamedTuple):
 
 
 class Proposal(Protocol):
-    """What codes can be drawn from."""
+    """A distribution that codes can be drawn from."""
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return the log-density of codes."""
@@ -78,13 +78,13 @@ class Normal(NamedTuple):
 def draw(model: VAE, x: Tensor, noise: Tensor, seed: int) -> Draws:
     """Draw codes of each row.
 
-    A complete row draws from its posterior q(z given x). The encoder may never have seen a row with those cells
-    missing that another row lacks: such a row draws from a mixture in equal parts of its posterior, of the normal
+    The codes of a complete row come from its posterior q(z given x). The encoder may never have seen a row with the
+    same cells missing, so those of a row with gaps come from a mixture, in equal parts, of its posterior, of the normal
     distribution with the mode and the curvature of p(z, observed cells) (Laplace's approximation, exact for a linear
-    model), and of the prior. Each weight counts the whole mixture (Veach and Guibas 1995), so that one part that fits
-    is enough, and none can do harm beyond the draws spent on it. A draw that is not finite has no weight, nor has a
-    part of the mixture where its density is not: so a row far outside has what remains, whatever failed of it, and
-    none is in the way of another.
+    model), and of the prior. Each weight accounts for the whole mixture (Veach and Guibas 1995), so that one part that
+    fits is enough, and a part that does not costs no more than the draws spent on it. A draw that is not finite has no
+    weight, and neither has a part of the mixture where its density is not finite: a row far from all others keeps the
+    draws that succeed, and does not affect any other row.
 
     Parameters
     ----------
@@ -128,13 +128,13 @@ def _from_mixture(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Tens
     prior = model.prior.given(model.infer)
     proposals: list[Proposal] = [_laplace(model, x), model.infer(model.fill(x)), prior]
     n_draws = len(noise)
-    # Blocks: of quasi-random points each n-th alone would no longer be spread evenly.
+    # In blocks: every n-th of the quasi-random points alone would not be spread evenly.
     ends = [-(-n_draws * part // len(proposals)) for part in range(len(proposals) + 1)]
     blocks = [slice(start, stop) for start, stop in pairwise(ends)]
     z = torch.empty_like(noise)
     sizes = [block.stop - block.start for block in blocks]
     for q, block, size in zip(proposals[:-1], blocks, sizes, strict=False):
-        if size:  # a transport of no draws has no shape
+        if size:  # a flow cannot map an empty batch
             z[block] = q.rsample(noise[block])  # type: ignore[attr-defined]
     if sizes[-1]:
         z[blocks[-1]] = prior.sample(sizes[-1], torch.Generator(x.device).manual_seed(seed)).unsqueeze(1)
@@ -146,7 +146,7 @@ def _from_mixture(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Tens
 def _laplace(model: VAE, x: Tensor) -> Normal:
     """Return the normal distributions with the mode and the curvature there of p(z, observed cells), one per row."""
     with torch.inference_mode(False), torch.no_grad():
-        x = x.clone()  # a tensor of the inference mode takes part in no gradient
+        x = x.clone()  # no gradient passes through a tensor made in inference mode
         z, log_joint = _refined(model, x), _log_joint(model, x)
         value, gradient, curvature = _expand(log_joint, z)
         for _ in range(N_STEPS):
@@ -156,7 +156,7 @@ def _laplace(model: VAE, x: Tensor) -> Normal:
 
 
 def _refined(model: VAE, x: Tensor) -> Tensor:
-    """Return the posterior mean of a row whose gaps are filled with what the model expects there."""
+    """Return the posterior mean of rows whose gaps are filled with the model's expectation."""
     missing, z = x.isnan(), model.infer(model.fill(x)).mean
     for _ in range(N_REFINEMENTS):
         expected = model.expect(z, x)
@@ -165,7 +165,7 @@ def _refined(model: VAE, x: Tensor) -> Tensor:
 
 
 def _climb(log_joint: Callable[[Tensor], Tensor], z: Tensor, value: Tensor, step: Tensor) -> Tensor:
-    """Return codes a step further, or a part of it, where that leads up."""
+    """Return codes a step further, or as large a part of it as leads uphill."""
     length = torch.ones_like(value)
     for _ in range(N_HALVINGS):
         further = z + length.unsqueeze(-1) * step
@@ -179,8 +179,8 @@ def _climb(log_joint: Callable[[Tensor], Tensor], z: Tensor, value: Tensor, step
 class Curvature(NamedTuple):
     """Symmetric matrices, one per row, with eigenvalues above 0.
 
-    As they are known by their eigenvalues, no inverse and no root of one can fail, however ill-conditioned it is: one
-    matrix for which a library's routine fails would be the end of all rows.
+    Held by their eigenvalues, so that no inverse or root can fail, however ill-conditioned a matrix is: a single matrix
+    on which a library routine failed would take all rows down with it.
     """
 
     eigenvalues: Tensor
@@ -194,11 +194,11 @@ class Curvature(NamedTuple):
         return (self.vectors @ part).squeeze(-1)
 
     def root(self) -> Tensor:
-        """Return the Cholesky factors: the triangle of the orthogonal decomposition of any root."""
+        """Return the Cholesky factors, from the QR decomposition of a square root."""
         triangle = torch.linalg.qr(self.eigenvalues.sqrt().unsqueeze(-1) * self.vectors.mT).R
         diagonal = triangle.diagonal(dim1=-2, dim2=-1)
         triangle = torch.where(diagonal < 0, -1.0, 1.0).unsqueeze(-1) * triangle
-        # No square of it is below the least eigenvalue, whatever rounding has left of it.
+        # Rounding must not take its square below the least eigenvalue.
         least = diagonal.abs().clamp(min=LEAST_CURVATURE**0.5)
         return torch.diagonal_scatter(triangle, least, dim1=-2, dim2=-1).mT
 
@@ -215,7 +215,7 @@ def _expand(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, T
             for column in columns
         ]
     curvature = -torch.stack(second, dim=-1).nan_to_num(0.0, 0.0, 0.0)
-    # None of a matrix of the order of 1 overflows on its way.
+    # Scaled to the order of 1, nothing overflows within the routine.
     size = curvature.abs().amax((-2, -1), keepdim=True).clamp(min=1.0)
     eigenvalues, vectors = torch.linalg.eigh((curvature / size + (curvature / size).mT) / 2)
     floored = (eigenvalues * size.squeeze(-1)).clamp(min=LEAST_CURVATURE)

@@ -1,4 +1,4 @@
-"""The loadings of a linear decoder: what each component adds to the columns, and how much of them it explains."""
+"""The loadings of a linear decoder, and the share of the columns that each component explains."""
 
 from collections.abc import Iterable
 
@@ -11,14 +11,14 @@ from .priors import StandardNormal, VampPrior
 
 
 def only_linear(network: nn.Module) -> nn.Linear | None:
-    """Return the linear layer that is all of a network; None where the network is more than that."""
+    """Return the linear layer that a network consists of; None where there is more to it."""
     if type(network) is nn.Sequential and len(network) == 1:
         return only_linear(network[0])
     return network if type(network) is nn.Linear else None
 
 
 def last_linear(network: nn.Module) -> nn.Linear | None:
-    """Return the linear layer that a network ends in; None where none can be told."""
+    """Return the linear layer that a network ends in; None where that cannot be told."""
     if type(network) is nn.Sequential and len(network):
         return last_linear(network[-1])
     return network if type(network) is nn.Linear else None
@@ -27,8 +27,8 @@ def last_linear(network: nn.Module) -> nn.Linear | None:
 def loadings(model: Autoencoder) -> Tensor | None:
     """Return the loadings of a linear decoder, shape (n_components, n_columns); None where it is not linear.
 
-    By how much the decoder's output moves with a component: of a column with several outputs the first, which a
-    likelihood takes for the location.
+    How far the decoder's output moves with a component. Of a column with several outputs it is the first, which a
+    likelihood takes as the location.
     """
     layer = only_linear(model.decoder)
     if layer is None:
@@ -40,8 +40,8 @@ def loadings(model: Autoencoder) -> Tensor | None:
 def code_variance(model: Autoencoder, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Tensor:
     """Return the variance of each component over rows, shape (n_components + n_extra,), in float64 on the CPU.
 
-    Of a variational model that of q(z) = mean_i q(z given x_i), by the law of total variance: the variance of the means
-    plus the mean of the variances.
+    For a variational model it is the variance of q(z) = mean_i q(z given x_i): that of the means plus the mean of the
+    variances (the law of total variance).
 
     Parameters
     ----------
@@ -86,10 +86,11 @@ def relevance(loading: Tensor, variance: Tensor) -> Tensor:
 
 
 def is_reorderable(model: Autoencoder) -> bool:
-    """Return whether the components can change places: whether nothing but two linear layers knows them apart.
+    """Return whether the components can change places: whether only two linear layers tell them apart.
 
-    That is where a linear decoder follows an encoder that ends in a linear layer, without tasks; of a variational model
-    where the posterior is normal and the prior the standard normal, or the mixture of the encoder's own posteriors.
+    This is so where a linear decoder follows an encoder that ends in a linear layer and there are no tasks; a
+    variational model must also have a normal posterior, and a prior that is standard normal or a mixture of the
+    encoder's own posteriors.
     """
     if isinstance(model, VAE) and (
         isinstance(model, MultiTaskVAE)
@@ -102,14 +103,14 @@ def is_reorderable(model: Autoencoder) -> bool:
 
 @torch.no_grad()
 def reorder(model: Autoencoder, order: Tensor) -> None:
-    """Put the components in another order, in place; what the model computes of them stays the same.
+    """Put the components in another order, in place, without changing what the model computes.
 
     Parameters
     ----------
     model : Autoencoder
         A model that `is_reorderable`.
     order : Tensor of int of shape (n_components,)
-        Which component comes first, which second, and so on.
+        The component that comes first, the one that comes second, and so on.
     """
     first, last = only_linear(model.decoder), last_linear(model.encoder)
     assert first is not None

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .models import Autoencoder, MultiTaskVAE, Output
 from .objectives import Objective
+from .traits import declared
 from .weightings import Weighting
 from .words import ask, check_shape, listed, short
 
@@ -23,27 +24,28 @@ class Scales(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a loss makes of a batch."""
+    """The loss of a batch, and what it is made of."""
 
     loss: Tensor
     """The number that is minimised."""
     means: dict[str, Tensor]
     """Mean of each term over the rows, before its weight; "tasks", of shape (n_tasks,), over the labels of each."""
     labelled: Tensor | None
-    """Weights of each task's labels in the batch, 1 on average over batches; where a weighting asks for it."""
+    """Weight of each task's labels in the batch, 1 on average over batches; None unless the weighting is adaptive."""
 
 
 class Loss(nn.Module):
     """Weigh an objective's terms into one number.
 
     `loss = reconstruction_weight * distortion + beta * rate + weighting(tasks) + penalty + similarity + consistency`,
-    each term averaged over the rows of the batch, and that of a task over as many of them as have its label on average.
+    where each term is averaged over the rows of the batch, and a task's over the number of rows that have its label on
+    average.
 
     Parameters
     ----------
     objective : callable
         From an `Output` to named terms. It may declare `rates`, the names of the terms that `beta` weighs, and
-        `weights` of terms beside that; terms unknown here have the weight of the distortion.
+        `weights`, factors of terms beside that; a term with a name unknown here has the weight of the distortion.
     beta : float or callable
         Weight of the rate, or a function of the training's progress from 0 to 1 that returns it.
     reconstruction_weight : float
@@ -55,14 +57,14 @@ class Loss(nn.Module):
     weighting : Weighting or None
         From the losses of the tasks to one loss.
     similarity : Tensor of shape (n_tasks, n_tasks) or None
-        How alike the heads of two tasks are to be: weights of their squared distance.
+        How alike the heads of two tasks should be: weights of their squared distance.
     label_share : Tensor of shape (n_tasks,) or None
-        Part of the training rows that has a label of each task; None is all of them.
+        Share of the training rows that have a label of each task; None is all of them.
     free_bits : float
-        Nats below which the rate of a component, averaged over the batch, is not pressed down any further.
+        Nats below which the rate of a component, averaged over the batch, is not penalised.
     consistency : float
-        Weight of the disagreement between two predictions of a row. Where there is one, a model is to be given the
-        batch as `views` makes it.
+        Weight of the disagreement between two predictions of a row. Above 0, a model must be given the batch as `views`
+        returns it.
     """
 
     similarity: Tensor | None
@@ -83,9 +85,9 @@ class Loss(nn.Module):
     ) -> None:
         super().__init__()
         self.objective = objective
-        self.n_draws: int = getattr(objective, "n_draws", 1)
-        self.rates: Sequence[str] = getattr(objective, "rates", ("rate",))
-        self.own_weights: Mapping[str, float] = getattr(objective, "weights", {})
+        self.n_draws: int = declared(objective, "n_draws")
+        self.rates: Sequence[str] = declared(objective, "rates")
+        self.own_weights: Mapping[str, float] = declared(objective, "weights")
         self.free_bits = free_bits
         self.consistency = consistency
         self.beta = beta
@@ -96,7 +98,7 @@ class Loss(nn.Module):
         self.register_buffer("similarity", similarity, persistent=False)
         per_label = None
         if label_share is not None and (label_share != 1).any():
-            # A task without a label in a part of the data has no loss there, whatever it is multiplied by.
+            # A task without a label has no loss, whatever that is multiplied by.
             per_label = torch.where(label_share > 0, 1 / label_share, 0.0)
         self.register_buffer("per_label", per_label, persistent=False)
 
@@ -113,15 +115,15 @@ class Loss(nn.Module):
         Parameters
         ----------
         model : Autoencoder
-            The model that made the output.
+            The model that the output is from.
         output : Output
-            What it made of the batch.
+            Its output for the batch.
         weight : Tensor of shape (n_rows,) or None
             Weights of the rows, 1 on average over the training data.
         label_weight : Tensor of shape (n_rows, n_tasks) or None
-            Weights of the labels alone.
+            Weights of single labels, beside those of the rows.
         scales : Scales or None
-            Weights of the terms; None is those at the end of the training.
+            Weights of the terms; None is their weights at the end of the training.
         """
         terms = check_terms(ask(self.objective, "objective", output), output)
         if self.penalty is not None and model.training:
@@ -153,26 +155,26 @@ class Loss(nn.Module):
         return self.training and self.consistency > 0
 
     def views(self, part: Tensor) -> Tensor:
-        """Return a part of a batch as a step is to see it: twice, where two predictions of each row are compared."""
+        """Return a part of a batch as a step should see it: twice, where two predictions of each row are compared."""
         return torch.cat([part, part]) if self._compares_views else part
 
     def scales(self, progress: float = 1.0) -> Scales:
-        """Return the weights of the terms when a part of the training from 0 to 1 is done."""
+        """Return the weights of the terms at a progress of the training from 0 to 1."""
         beta = check_weight(ask(self.beta, "beta", progress), progress) if callable(self.beta) else self.beta
         return Scales(self.reconstruction_weight, beta, self.penalty_weight)
 
     def _coefficients(self, terms: Iterable[str], scales: Scales) -> dict[str, float | Tensor]:
-        """Return the weight of each term but those of the tasks."""
+        """Return the weight of each term except that of the tasks."""
         own = {"penalty": scales.penalty, "similarity": 1.0, "consistency": self.consistency}
         kinds = {**own, **dict.fromkeys(self.rates, scales.rate)}
         return {name: kinds.get(name, scales.distortion) * self.own_weights.get(name, 1.0) for name in terms}
 
     def _rate_above(self, floor: float, output: Output, weight: Tensor | None) -> Tensor:
-        """Return the rate, that of a component counted as `floor` nats where it is less."""
+        """Return the rate, in which a component counts as at least `floor` nats."""
         assert output.q is not None
         assert output.prior is not None
         rates = output.prior.kl_components(output.q, output.z)
-        # A prior that knows the rate of all components together alone has one floor for them.
+        # A prior that knows only the rate of all components together has one floor for all of them.
         n_each = output.z.shape[-1] // rates.shape[-1]
         return self._mean(rates, weight).clamp(min=min(float(floor) * n_each, torch.finfo(rates.dtype).max)).sum()
 
@@ -194,11 +196,11 @@ class Loss(nn.Module):
         return self.weighting(losses, labelled)
 
     def _labelled(self, output: Output, weight: Tensor | None, label_weight: Tensor | None) -> Tensor | None:
-        """Return the weights of each task's labels in the batch, where the weighting wants to know them."""
+        """Return the weight of each task's labels in the batch, if the weighting is adaptive."""
         if self.weighting is None or not self.weighting.adaptive:
             return None
         assert output.y_log_prob is not None
-        # Several draws of a row have one label.
+        # All draws of a row have the same label.
         every = output.y_log_prob.new_ones(output.y_log_prob.shape[-2:])
         present = every if output.labelled is None else output.labelled.to(output.z)
         labelled = self._mean(present if label_weight is None else present * label_weight, weight)
@@ -213,12 +215,12 @@ class Loss(nn.Module):
 
     @staticmethod
     def _scale(mean: Tensor, coefficient: float | Tensor) -> Tensor:
-        # Small networks are bound by the number of kernels: a product with 1 costs as much as a layer's activation.
+        # The speed of small networks depends on the number of kernels: a product with 1 costs as much as an activation.
         return mean if not isinstance(coefficient, Tensor) and coefficient == 1 else coefficient * mean
 
 
 def check_terms(terms: Any, output: Output | None) -> dict[str, Tensor]:
-    """Return what an objective returned; raise an error where it is no dict of terms with a value for each row."""
+    """Return an objective's terms; raise an error where they are not a dict of terms with a value for each row."""
     if not isinstance(terms, dict) or not terms:
         raise TypeError(f"objective must return a dict of named terms, one value per row. Got {short(terms)} instead.")
     if output is None:
@@ -251,21 +253,21 @@ def check_weight(weight: Any, progress: float) -> float | Tensor:
     if number is not None and isfinite(number) and number >= 0:
         return number
     if number is None and getattr(weight, "shape", None) == ():
-        return weight  # type: ignore[return-value]  # a tensor, whose value lies on its device
+        return weight  # type: ignore[return-value]  # a tensor, whose value stays on its device
     error = TypeError if number is None else ValueError
     raise error(f"beta must return a finite weight >= 0. Got {short(weight)} for a progress of {progress:g} instead.")
 
 
 def disagreement(model: MultiTaskVAE, output: Output) -> Tensor:
-    """Return how far the two predictions of each row are apart, summed over the tasks (Laine and Aila 2017).
+    """Return the disagreement between the two predictions of each row, summed over tasks (Laine and Aila 2017).
 
-    The Pi-model, arXiv 1610.02242: what a row is predicted to be must not depend on the draws of corruption, dropout
-    and code, whether its label is known or not.
+    The Pi-model, arXiv 1610.02242: the prediction for a row must not depend on the draws of corruption, dropout and
+    code, whether its label is known or not.
 
     Returns
     -------
     Tensor of shape (2 * n_rows,)
-        The same for a row and its copy, which lie half the batch apart.
+        The same for a row and its copy, which are half a batch apart.
     """
     assert output.y_params is not None
     first, second = output.y_params.chunk(2, dim=-2)

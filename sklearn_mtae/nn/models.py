@@ -1,6 +1,6 @@
-"""The three models: an encoder, a decoder and what the code between them means.
+"""The three models: an encoder, a decoder and the meaning of the code between them.
 
-All of them work on standardised values, NaN where a cell is missing; `Standardizer` is the door to the data's own
+All of them work on standardised values, NaN where a cell is missing; `Standardizer` converts to and from the data's own
 units.
 """
 
@@ -18,17 +18,17 @@ from .sharing import Heads
 from .words import ask, check_shape
 
 MODERATE = 1e30
-"""Numbers up to there, and down to its reciprocal, have all their digits in float32, with some way to go."""
+"""Float32 holds all digits of numbers between its reciprocal and it, with room to spare."""
 
 
 class Output(NamedTuple):
-    """What a model makes of a batch: all that an objective or a penalty is built from."""
+    """A model's output for a batch: everything that an objective or a penalty is built from."""
 
     inputs: Tensor
-    """What the encoder saw, shape (n_rows, n_features): corrupted and filled."""
+    """The encoder's input, shape (n_rows, n_features): corrupted and filled."""
     z: Tensor
-    """Codes, shape (n_rows, n_components); drawn from `q` where there is one. Several draws lie along a first axis, of
-    this and of what is computed from it."""
+    """Codes, shape (n_rows, n_components), drawn from `q` if there is one. Several draws lie along a first axis, here
+    and in everything computed from it."""
     x_log_prob: Tensor
     """log p(x given z) over the observed cells, shape (n_rows,)."""
     q: Posterior | None = None
@@ -40,7 +40,7 @@ class Output(NamedTuple):
     y_params: Tensor | None = None
     """Parameters of every task's distribution, shape (n_rows, n_tasks * n_params)."""
     labelled: Tensor | None = None
-    """Which labels there are, shape (n_rows, n_tasks); None where it is known that none is missing."""
+    """Whether each label is present, shape (n_rows, n_tasks); None where all are known to be."""
     generator: Generator | None = None
     """Source of further draws."""
 
@@ -48,7 +48,7 @@ class Output(NamedTuple):
 class Standardizer(nn.Module):
     """Location and scale of each column, learned from its observed values.
 
-    Kept in float64 whatever the model's own precision: a date in seconds has no digits to lose.
+    Kept in float64 whatever the model's precision: a date in seconds has no digits to spare.
     """
 
     exact: ClassVar[tuple[str, ...]] = ("location", "scale")
@@ -68,12 +68,12 @@ class Standardizer(nn.Module):
     def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Return `(x - location) / scale`, in the precision of `x` if `dtype` is None.
 
-        Whatever that is, the location takes part with all its digits: a float32 value far from zero is near to values
-        that the rounded location is not.
+        Whatever the precision, all digits of the location count: a float32 value far from zero may be close to the
+        location and yet far from the rounded location.
         """
         dtype = dtype or x.dtype
         if x.dtype == dtype == torch.float32 and self._is_moderate:
-            # The difference of close values is exact, and what rounding takes from the location comes off after it.
+            # The difference of close values is exact; what rounding took from the location is subtracted afterwards.
             rounded = self.location.to(dtype)
             rest = (self.location - rounded).to(dtype)
             return (x - rounded).sub_(rest).mul_(self.scale.reciprocal().to(dtype))
@@ -81,7 +81,7 @@ class Standardizer(nn.Module):
 
     @property
     def _is_moderate(self) -> bool:
-        """Whether float32 holds the location, and the scale's reciprocal with all digits."""
+        """Whether float32 can hold the location, and all digits of the scale's reciprocal."""
         within = (self.location.abs() < MODERATE) & (self.scale < MODERATE) & (self.scale > 1 / MODERATE)
         return bool(within.all())
 
@@ -94,7 +94,7 @@ class Standardizer(nn.Module):
         return self.scale * deviation
 
     def log_jacobian(self, x: Tensor) -> Tensor:
-        """Return what turns a log-density of standardised values into one of `x`: minus the log scales of its cells."""
+        """Return minus the log scales of the cells, which turn a log-density of standardised values into one of `x`."""
         return -torch.where(x.isnan(), 0.0, self.scale.log().to(x.dtype)).sum(-1)
 
 
@@ -137,13 +137,13 @@ class Autoencoder(nn.Module):
             corrupted = ask(self.corruption, "corruption", x, self.generator)
             corrupted = check_shape(corrupted, x.shape, "corruption", "the rows that it was given, changed")
             x, complete = corrupted.to(x.dtype), False
-        # What is infinite stays so: a number in its place would be one that nobody gave.
+        # Infinities stay: a number in their place would be made up.
         return x if complete else x.nan_to_num(0.0, float("inf"), -float("inf"))
 
     def run(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-        """Return a network's output: what leaves it has the precision of its first input, whatever its products have.
+        """Return a network's output in the precision of its first input, whatever that of the products within it.
 
-        So densities, divergences and their sums never have less than the weights.
+        Densities, divergences and their sums thus never have less precision than the weights.
         """
         if self.products is None or not self.training:
             return network(*inputs)
@@ -167,8 +167,8 @@ class Autoencoder(nn.Module):
     ) -> Output:
         """Return codes and log-likelihoods of a batch of shape (n_rows, n_features).
 
-        `complete` promises that no cell of `x`, and none of `y`, is missing; `n_draws` is how many codes of each row
-        are drawn, where they are drawn.
+        `complete` promises that no cell of `x`, and none of `y`, is missing; `n_draws` is the number of codes drawn for
+        each row, in a model that draws them.
         """
         inputs = self.fill(x, complete[0])
         z = self.encode(inputs)
@@ -179,9 +179,9 @@ class Autoencoder(nn.Module):
         self.likelihood.constrain()
 
     def hidden_weights(self) -> list[nn.Parameter]:
-        """Return the weights that may decay: each network's matrices but the last, so that a linear model has none."""
+        """Return the weights that decay: each network's matrices except the last, so that a linear model has none."""
         named = (network.named_parameters() for network in self.networks())
-        # The biases of several heads are a matrix too.
+        # The biases of several heads form a matrix too.
         weights = [[p for name, p in own if p.dim() > 1 and not name.endswith("bias")] for own in named]
         return [p for network in weights for p in network[:-1]]
 
@@ -202,7 +202,7 @@ class Autoencoder(nn.Module):
         return self.columns(z, x).mean
 
     def columns(self, z: Tensor, x: Tensor | None = None) -> distributions.Distribution:
-        """Return the distributions of the columns at each code; given what `x` holds of them, of those that are NaN."""
+        """Return the distributions of the columns at each code; with `x`, of its missing cells given the others."""
         params = self.decode(z)
         return self.likelihood.distribution(params if x is None else self.likelihood.given(params, x))
 
@@ -261,7 +261,7 @@ class VAE(Autoencoder):
 
 
 class MultiTaskVAE(VAE):
-    """A VAE with one decoder of its own per task on the shared code.
+    """A VAE with a decoder for each task on the shared code.
 
     Parameters
     ----------
@@ -300,7 +300,7 @@ class MultiTaskVAE(VAE):
         return [*super().networks(), *self.heads.networks()]
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Return what more than one task is predicted by and what is learned: the encoder, and what heads share."""
+        """Return the learned parameters that several tasks depend on: the encoder's, and those that heads share."""
         shared = [*self.encoder.parameters(), *self.posterior.parameters(), *self.heads.common()]
         return [parameter for parameter in shared if parameter.requires_grad]
 
@@ -315,7 +315,7 @@ class MultiTaskVAE(VAE):
     def forward(  # type: ignore[override]
         self, x: Tensor, y: Tensor, complete: tuple[bool, bool] = (False, False), n_draws: int = 1
     ) -> Output:
-        """Return what the VAE does, and the log-likelihood of each task's labels at the same draws."""
+        """Return the VAE's output, with the log-likelihood of each task's labels at the same draws."""
         output = super().forward(x, y, complete, n_draws)
         params = self.run(self.heads, output.z)
         log_prob = self.task_likelihood.log_prob(params, y, complete[1])
@@ -328,7 +328,8 @@ class MultiTaskVAE(VAE):
     def targets(self, z: Tensor) -> distributions.Distribution:
         """Return the distributions of the standardised targets at each code.
 
-        In float64 whatever the model's precision: a large mean has no digits to lose, and its square none to overflow.
+        In float64 whatever the model's precision: a large mean has no digits to spare, and its square must not
+        overflow.
         """
         return self.task_likelihood.distribution(self.heads(z).to(self.task_units.location.dtype))
 

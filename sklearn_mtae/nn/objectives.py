@@ -1,8 +1,7 @@
 """Objectives: from a model's output to named terms, one value per row.
 
-An objective is a function of the output, or an object that is called like one and declares what it needs: how many
-draws of the code, and which weights its own terms have; whether it `compares_rows` of a batch with each other, and
-whether several models with it are `stackable`, trained as one by `torch.func.vmap`.
+An objective is a function of the output, or an object that is called like one and declares what it needs (see
+`nn.traits`): how many draws of the code, say, and which weights its own terms have.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,13 +42,14 @@ def elbo(output: Output) -> Terms:
 class IWAE:
     """The importance-weighted bound (Burda et al. 2016, arXiv 1509.00519).
 
-    `log p(x) >= E[log mean_k w_k]`, `w_k = p(x, z_k) / q(z_k given x)`: it rises with the number of draws. In terms,
+    `log p(x) >= E[log mean_k w_k]`, `w_k = p(x, z_k) / q(z_k given x)`: it rises with the number of draws. Term by
+    term,
 
     `-log mean_k w_k = sum_k v_k (distortion_k + rate_k) + KL(v, uniform)`, where `v_k = w_k / sum_j w_j`,
 
-    of which the last, "concentration", has no gradient of its own. The encoder's gradient is the doubly
-    reparameterised one (Tucker et al. 2019, arXiv 1810.04152), which does not drown in noise as draws are added; with a
-    posterior whose parameters cannot be held fixed it is the plain one. Where there are tasks, labels are part of x.
+    of which the last, "concentration", has no gradient of its own. The encoder's gradient is the doubly reparameterised
+    one (Tucker et al. 2019, arXiv 1810.04152), which does not drown in noise as draws are added; a posterior whose
+    parameters cannot be held fixed has the plain one. Where there are tasks, their labels count as part of x.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class IWAE:
     def __call__(self, output: Output) -> Terms:
         """Return the terms of minus the bound, each of shape (n_rows,), and those of the tasks."""
         q, prior = _distributions(output)
-        # A single draw comes without an axis of its own.
+        # A single draw has no axis of its own.
         z, log_prob = (part if self.n_draws > 1 else part[None] for part in (output.z, output.x_log_prob))
         fixed = q.fixed
         rate = (q if fixed is None else fixed).log_prob(z) - prior.log_prob(z)
@@ -79,7 +79,7 @@ class IWAE:
             log_weight = log_weight + task_log_prob.detach().sum(-1)
         weight = log_weight.softmax(0)
         if fixed is not None and output.z.requires_grad:
-            # Each draw's path carries its weight once more.
+            # The gradient along each draw's path has its weight once more.
             path = weight if self.n_draws > 1 else weight[0]
             output.z.register_hook(lambda gradient: gradient * path.unsqueeze(-1))
         concentration = (weight * log_weight.log_softmax(0)).sum(0) + log(len(z))
@@ -95,13 +95,13 @@ class IWAE:
 
 @dataclass(frozen=True)
 class BetaTC:
-    """The evidence lower bound, its rate taken apart (Chen et al. 2018, arXiv 1802.04942).
+    """The evidence lower bound with its rate split in three (Chen et al. 2018, arXiv 1802.04942).
 
     `rate = mutual information of x and z + total correlation of z's components + sum_j KL(q(z_j), p(z_j))`
 
-    The total correlation weighs `weight` times as much as the others, which presses the components towards
-    independence; `beta` weighs all three. The density q(z) of all codes is estimated by the mixture of the batch's own
-    posteriors. The article's estimate adds a constant that depends on the number of rows; the gradient is the same.
+    The total correlation weighs `weight` times as much as the others, which makes the components more independent;
+    `beta` weighs all three. The density q(z) of all codes is estimated by the mixture of the batch's own posteriors.
+    The estimate in the article adds a constant that depends on the number of rows; the gradient is the same.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class BetaTC:
         """Return the terms of minus the bound, each of shape (n_rows,), and those of the tasks."""
         (q, prior), z = _distributions(output), output.z
         terms = elbo(output._replace(q=None))
-        # From here: the codes along the first axis, the posteriors along the second.
+        # From here on, codes lie along the first axis and posteriors along the second.
         pairs = q.log_prob_components(z.unsqueeze(1))
         log_mixture = pairs.sum(-1).logsumexp(1) - log(len(z))
         log_marginals = (pairs.logsumexp(1) - log(len(z))).sum(-1)
@@ -138,20 +138,20 @@ class BetaTC:
 
 @dataclass(frozen=True)
 class MMD:
-    """The evidence lower bound, and the distance of all codes from the prior (Zhao et al. 2019, arXiv 1706.02262).
+    """The evidence lower bound and the distance of all codes from the prior (Zhao et al. 2019, arXiv 1706.02262).
 
     `loss = distortion + beta * rate + weight * MMD^2(q(z), p(z))`
 
-    The InfoVAE, in its letters with `beta = 1 - alpha` and `weight = alpha + lambda - 1`. With `beta=0` nothing but the
-    distance of the aggregate of all codes from the prior is left, and each code may say of its row what it can. MMD is
-    the maximum mean discrepancy (Gretton et al. 2012) between the batch's codes and as many draws from the prior, with
-    the kernel `exp(-|a - b|^2 / (2 * n_components))`.
+    The InfoVAE, in whose notation `beta = 1 - alpha` and `weight = alpha + lambda - 1`. With `beta=0` only the distance
+    of all codes together from the prior is left, and a single code may say as much of its row as it can. MMD is the
+    maximum mean discrepancy (Gretton et al. 2012) between the batch's codes and as many draws from the prior, with the
+    kernel `exp(-|a - b|^2 / (2 * n_components))`.
 
     Parameters
     ----------
     weight : float, default=10.0
-        Weight of the squared discrepancy, which lies between 0 and 2. It is estimated from a batch: much more weight
-        draws all codes together, as its noise then rules the gradient.
+        Weight of the squared discrepancy, which lies between 0 and 2. It is estimated from a batch: with much
+        more weight its noise dominates the gradient, and all codes collapse into one.
     """
 
     weight: float = 10.0
@@ -169,7 +169,7 @@ class MMD:
         """Return the terms, each of shape (n_rows,), and those of the tasks."""
         drawn = _distributions(output)[1].sample(len(output.z), output.generator)
         within, between = (_kernel(output.z, other).mean(1) for other in (output.z, drawn))
-        # The prior's own part is shared out evenly, so that the rows' mean is the discrepancy.
+        # The prior's own part is spread evenly, so that the mean over the rows is the discrepancy.
         return {**elbo(output), "mmd": within - 2 * between + _kernel(drawn, drawn).mean()}
 
 
@@ -188,7 +188,7 @@ def _distributions(output: Output) -> tuple[Posterior, Density]:
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
     """Return the kernel of all pairs, shape (n_a, n_b)."""
-    # Not `cdist`, whose gradient is infinite where a point meets itself.
+    # Not `cdist`, whose gradient is infinite at a distance of zero.
     squared = (a.unsqueeze(1) - b).square().sum(-1)
     return (-squared / (2 * a.shape[-1])).exp()
 

@@ -48,12 +48,12 @@ class Density:
         return log_ratio if log_ratio.dim() == 1 else log_ratio.flatten(0, -2).mean(0)
 
     def kl_components(self, q: Posterior, z: Tensor) -> Tensor:
-        """Return parts that add up to `kl(q, z)`, shape (n_rows, n_parts): one per component where p is a product."""
+        """Return parts that add up to `kl(q, z)`, shape (n_rows, n_parts): one per component if p is a product."""
         return self.kl(q, z).unsqueeze(-1)
 
 
 class Prior(nn.Module, Density):
-    """A module that is, or becomes given an encoder, a density over codes.
+    """A module that is a density over codes, or becomes one with an encoder.
 
     Parameters
     ----------
@@ -64,16 +64,16 @@ class Prior(nn.Module, Density):
     """
 
     n_learned: int = 0
-    """How many rows `learn` has a use for."""
+    """Number of rows that `learn` can use."""
+    # Declarations: see `nn.traits`.
     stackable: ClassVar[bool] = True
-    """Whether several models with it can be trained as one by `torch.func.vmap`."""
 
     def __init__(self, n_components: int, n_features: int = 0) -> None:
         super().__init__()
         self.n_components = n_components
 
     def given(self, infer: Infer) -> Density:
-        """Return p(z) as it is with an encoder, for the batch at hand.
+        """Return p(z) with an encoder, for the batch at hand.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class StandardNormal(Prior):
 
     def __init__(self, n_components: int, n_features: int = 0) -> None:
         super().__init__(n_components, n_features)
-        # Says where draws are to lie, and in which precision: the prior has no parameter that could.
+        # Holds the device and the precision of the draws: the prior has no parameter that could.
         self.register_buffer("origin", torch.zeros(n_components), persistent=False)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -154,14 +154,14 @@ class Mixture(Density):
 class MixtureOfNormals(Prior):
     """p(z) = sum_k weight_k N(mean_k, diag(variance_k)), all of it learned.
 
-    The means start as standard normal draws, the weights equal and the variances at 1; these stay above 1e-4.
+    The means start as standard normal draws, the weights equal, and the variances at 1; the variances stay above 1e-4.
 
     Parameters
     ----------
     n_components : int
         Number of components of a code.
     n_features : int, default=0
-        Of no consequence here.
+        Not used here.
     n_modes : int, default=10
         Number of normal distributions.
     """
@@ -179,7 +179,7 @@ class MixtureOfNormals(Prior):
 
     def mixture(self) -> Mixture:
         """Return the mixture with its parameters as they are now."""
-        # The variance is the floor plus what is learned: a floor that cut off would leave no gradient below it.
+        # The variance is the floor plus a learned part: a floor that cut off would leave no gradient below it.
         floor = log(self.variance_floor)
         log_variance = floor + F.softplus(self.gain * self.raw_log_variance - floor)
         q = DiagonalNormal(self.gain * self.raw_mean, log_variance)
@@ -227,7 +227,7 @@ class VampPrior(Prior):
 
     @torch.no_grad()
     def learn(self, x: Tensor) -> None:
-        """Start from rows of encoder inputs of shape (n_rows, n_features), repeated where they are too few."""
+        """Start from encoder inputs of shape (n_rows, n_features), repeated if there are too few rows."""
         self.inputs.copy_(x[torch.arange(len(self.inputs), device=x.device) % len(x)])
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -251,7 +251,7 @@ class FlowPrior(Prior):
     n_components : int
         Number of components of a code.
     n_features : int, default=0
-        Of no consequence here.
+        Not used here.
     n_transforms : int, default=3
         Number of transforms.
     hidden : sequence of int, default=(64, 64)

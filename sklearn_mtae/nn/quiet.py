@@ -1,4 +1,4 @@
-"""Warnings that are expected: ignored in the thread that expects them, and in no other."""
+"""Expected warnings: ignored in the thread that expects them, and in no other."""
 
 import re
 import warnings
@@ -10,11 +10,11 @@ _expected: ContextVar[tuple[str, ...]] = ContextVar("expected", default=())
 
 
 class _Expected:
-    """In the place of a filter's regular expression: matches what this thread expects."""
+    """Stands in for a filter's regular expression, and matches the warnings that this thread expects."""
 
     @property
     def pattern(self) -> str:
-        """What is expected, as a regular expression; scikit-learn hands filters on to its workers as such."""
+        """A regular expression of what is expected; scikit-learn passes filters on to its workers in this form."""
         return "|".join(f"(?:{pattern})" for pattern in _expected.get()) or "(?!)"
 
     def match(self, text: str) -> bool:
@@ -35,8 +35,8 @@ _FILTER = ("ignore", _Expected(), Warning, None, 0)
 def quiet(*patterns: str) -> Iterator[None]:
     """Ignore the warnings of this thread whose text begins with one of the patterns.
 
-    `warnings.catch_warnings` puts all filters of the process back as they were when it began; with several threads,
-    that leaves one with the filters of another. Here one filter comes and goes, which matches nothing in other threads.
+    `warnings.catch_warnings` restores all filters of the process; with several threads, one is then left with the
+    filters of another. Here a single filter is added and removed, which matches nothing in other threads.
     """
     token = _expected.set((*_expected.get(), *patterns))
     warnings.filters.insert(0, _FILTER)  # type: ignore[attr-defined]

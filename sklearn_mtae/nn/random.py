@@ -1,4 +1,4 @@
-"""Where draws come from: generators of a model's own, and torch's global state left as it was."""
+"""Sources of random draws: generators of a model's own, with torch's global state left alone."""
 
 import threading
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 _one_at_a_time = threading.RLock()  # an architecture may itself ask a fitted estimator for its module
 SEEDABLE = {"cpu", "cuda", "mps", "xpu"}
-"""Types of devices that draw; a "meta" tensor, say, holds no numbers."""
+"""Types of devices that can draw; a "meta" tensor, for instance, holds no numbers."""
 
 
 class Mode(TorchDispatchMode):
-    """What sees the operations of its thread, without torch's compiler: its import takes longer than many a fit.
+    """A base for modes that see the operations of their thread, without torch's compiler, which is slow to import.
 
-    One thread at a time: torch notes for all of them together whether there is any, and two that overlap would leave
-    that note wrong.
+    One thread at a time: torch keeps one flag for all threads that says whether there is such a mode, and two that
+    overlap would leave it wrong.
     """
 
     supports_higher_order_operators = True
@@ -40,9 +40,9 @@ class Mode(TorchDispatchMode):
 
 
 class Seeded(Mode):
-    """Let operations that would draw from torch's global generators draw from generators of its own.
+    """Make operations that would draw from torch's global generators draw from other generators.
 
-    The numbers are those that the global generators would give if they were seeded so.
+    The numbers are those that the global generators would give with this seed.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Seeded(Mode):
             own = self._generator(device) if given is None else given
             return taker(*args[:position], *args[position + 1 :], **{**kwargs, "generator": own})
         if torch.is_inference_mode_enabled():
-            # Outside of it, operations are taken apart before they come here, and some of their parts take a generator.
+            # Outside inference mode, operations arrive here in parts, some of which take a generator.
             with torch.inference_mode(False), torch.no_grad(), self:
                 return func(*args, **kwargs)
         with _as_global(self._generator(device)):
@@ -90,9 +90,9 @@ def _draws(func: Any) -> bool:
 
 @cache
 def _with_generator(func: Any) -> tuple[Any, int]:
-    """Return the overload of an operation that takes a generator, if there is one, and its place among the arguments.
+    """Return the overload of an operation that takes a generator, if there is one, and the generator's position.
 
-    Beyond the end where it has none: it is given by name.
+    The position is beyond the last argument where the generator is passed by name alone.
     """
     names = [argument.name for argument in func._schema.arguments]
     if "generator" in names:
@@ -107,7 +107,7 @@ def _with_generator(func: Any) -> tuple[Any, int]:
 
 @contextmanager
 def _as_global(generator: Generator) -> Iterator[None]:
-    """Let a device's global generator go on from another's state for a while."""
+    """Let a device's global generator continue from another's state within this context."""
     device = generator.device
     on_host = device.type == "cpu"
     source = torch.default_generator if on_host else getattr(torch, device.type).default_generators[device.index or 0]
@@ -122,12 +122,12 @@ def _as_global(generator: Generator) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Let what draws from torch's global generators draw from one of this seed, in this thread, for a while.
+    """Make this thread draw from a generator of this seed wherever it would draw from torch's global generators.
 
-    For draws that know no other source, such as those of initial weights. The global generators are neither read nor
-    moved, whatever other threads draw from them meanwhile. What remains are operations that take no generator in any
+    This is for draws that have no other source, such as initial weights. The global generators are neither read nor
+    advanced, whatever other threads draw from them meanwhile. The exception is operations that take no generator in any
     form (attention with dropout within one kernel): these borrow the global one. Code that seeds torch itself seeds the
-    global generator, from which it does not draw here.
+    global generator, and so does not change the draws made here.
     """
     with Seeded(seed):
         yield

@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 
 def linear(progress: float, *, stop: float = 1.0, warmup: float = 0.5) -> float:
-    """Return a weight that rises from 0 to `stop` over the first part of the training, then stays.
+    """Return a weight that rises from 0 to `stop` over the first part of the training and then stays there.
 
     Parameters
     ----------
     progress : float
-        Part of the training steps that are done, from 0 to 1.
+        Share of the training steps that are done, from 0 to 1.
     stop : float, default=1.0
         Final weight.
     warmup : float, default=0.5
-        Part of the training over which the weight rises.
+        Share of the training over which the weight rises.
     """
     return stop if progress >= warmup else stop * progress / warmup
 
@@ -24,13 +24,13 @@ def cyclic(progress: float, *, stop: float = 1.0, n_cycles: int = 4, warmup: flo
     Parameters
     ----------
     progress : float
-        Part of the training steps that are done, from 0 to 1.
+        Share of the training steps that are done, from 0 to 1.
     stop : float, default=1.0
         Weight at the end of each cycle.
     n_cycles : int, default=4
         Number of cycles.
     warmup : float, default=0.5
-        Part of a cycle over which the weight rises.
+        Share of a cycle over which the weight rises.
     """
     if progress >= 1:
         return stop

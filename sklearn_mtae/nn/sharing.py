@@ -49,7 +49,7 @@ def run_shared(layers: nn.Sequential, x: Tensor) -> Tensor:
 
 
 def own_parameters(layers: nn.Sequential) -> list[nn.Parameter]:
-    """Return those parameters of the tasks' networks that have the tasks along the first axis."""
+    """Return the parameters of the tasks' networks that have the tasks along their first axis."""
     linear = (layer for layer in layers if isinstance(layer, BatchedLinear))
     return [parameter for layer in linear for parameter in layer.parameters()]
 
@@ -72,8 +72,8 @@ class Heads(nn.Module):
 
     n_extra: int = 0
     """Components of the code beyond those that the features are decoded from."""
+    # Declarations: see `nn.traits`.
     needs_hidden: ClassVar[bool] = False
-    """Whether each head must have a hidden layer."""
 
     def __init__(self, n_tasks: int, widths: Sequence[int], *, n_features: int = 0, **style: Any) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Heads(nn.Module):
         Parameters
         ----------
         code : Tensor of shape (n_rows, n_params * n_components)
-            Those of the components that all tasks share: the encoder's outputs.
+            Parameters of the components that all tasks share: the encoder's outputs.
         x : Tensor of shape (n_rows, n_features)
             The encoder's input.
         """
@@ -180,7 +180,7 @@ class CrossStitch(Heads):
         others = 0.1 / max(1, n_tasks - 1)
         start = torch.full((n_tasks, n_tasks), others).fill_diagonal_(0.9 if n_tasks > 1 else 1.0)
         self.register_buffer("start", start, persistent=False)
-        # As vectors and as the distance from the start: what decays are matrices.
+        # As vectors, and as distances from the start, because weight decay acts on matrices.
         self.stitches = nn.ParameterList(nn.Parameter(torch.zeros(n_tasks**2)) for _ in widths[2:])
 
     def forward(self, z: Tensor) -> Tensor:
@@ -202,10 +202,10 @@ class CrossStitch(Heads):
 
 
 class PrivateBlocks(Heads):
-    """Heads that read a few components of their own beside the shared ones, from a small encoder of their own.
+    """Heads with a few components of their own beside the shared ones, from a small encoder of their own.
 
-    What only one task needs does not have to pass through what all share, which limits the harm that unrelated tasks do
-    each other. The features are decoded from the shared components alone.
+    Information that only one task needs then does not have to pass through the shared components, which limits the harm
+    that unrelated tasks do to each other. The features are decoded from the shared components alone.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Task weightings: from the losses of the tasks to one loss, or to the gradients of what the tasks share.
 
-A weighting is made from the number of tasks and the likelihood of the targets. Most are one small class; those that
-combine gradients come from torchjd and share one.
+A weighting is made from the number of tasks and the likelihood of the targets. Most are one small class each; those
+that combine gradients come from torchjd and share a class.
 """
 
 import importlib
@@ -20,11 +20,11 @@ from .quiet import quiet
 from .random import seeded
 
 LEAST_SIZE = 1e-8
-"""Least positive number that a loss counts as."""
+"""Least value that a loss counts as, where it must be positive."""
 
 
 class Weighting(nn.Module):
-    """All tasks weigh alike.
+    """Equal weights for all tasks.
 
     `loss = sum_t loss_t`, where `loss_t` is the mean over the labels of task t.
 
@@ -36,14 +36,11 @@ class Weighting(nn.Module):
         Distribution of the targets.
     """
 
+    # Declarations: see `nn.traits`.
     adaptive: ClassVar[bool] = False
-    """Whether the weights depend on the losses, and so on which labels there are."""
-    stackable: ClassVar[bool] = True
-    """Whether several models with it can be trained as one by `torch.func.vmap`."""
     looks_back: ClassVar[bool] = False
-    """Whether `after_step` wants the losses of a batch after the step that it has led to."""
+    stackable: ClassVar[bool] = True
     recordable: ClassVar[bool] = True
-    """Whether a step with it is the same operations whatever the losses are, so that a device can repeat it."""
 
     def __init__(self, n_tasks: int, likelihood: Likelihood) -> None:
         super().__init__()
@@ -63,9 +60,9 @@ class Weighting(nn.Module):
         Parameters
         ----------
         losses : Tensor of shape (n_tasks,)
-            Loss of each task, in nats per label as there are on average in a batch of this size.
+            Loss of each task, in nats per label, for the average number of labels in a batch of this size.
         labelled : Tensor of shape (n_tasks,)
-            Weight of the batch's labels of the task, beside the average; only adaptive weightings get it.
+            Weight of the task's labels in the batch relative to the average; only adaptive weightings get it.
         """
         return losses @ self.weights
 
@@ -80,14 +77,14 @@ class Weighting(nn.Module):
         """Learn from a batch's losses before and after a step."""
 
     def end_epoch(self, losses: Tensor, labelled: Tensor) -> Tensor:
-        """Learn from the mean losses of an epoch; return the weights that it had, shape (n_tasks,)."""
+        """Learn from the mean losses of an epoch; return the weights used in it, shape (n_tasks,)."""
         return self.weights.clone()
 
     def log_sizes(self, losses: Tensor, labelled: Tensor) -> Tensor:
         """Return the log of each task's loss per label as a positive number, NaN without a label.
 
-        What a bounded density lacks to its bound is such a number. A density that learns its own scale has no bound:
-        there it is `exp(2 * loss)`, which for a normal distribution is its variance, but for a constant.
+        For a bounded density, the positive number is the distance from the bound. A density that learns its own scale
+        has no bound: there it is `exp(2 * loss)`, which for a normal distribution is the variance up to a constant.
         """
         per_label = losses / labelled
         return torch.where(self.peaks.isnan(), 2 * per_label, (per_label + self.peaks).clamp_min(LEAST_SIZE).log())
@@ -114,10 +111,10 @@ class Fixed(Weighting):
 class Uncertainty(Weighting):
     """Weights learned as the precision of each task's labels (Kendall et al. 2018, arXiv 1705.07115).
 
-    `loss = sum_t exp(-s_t) * excess_t + s_t / 2`, where the excess is the loss less the least value that it can
-    take, and the second term is for each label. At its optimum `exp(s_t)` is twice the excess per label: for a squared
-    error its mean. A likelihood that learns its own scale has just this in its density; such a task is left as it is,
-    and its weight is the density's.
+    `loss = sum_t exp(-s_t) * excess_t + s_t / 2`, where the excess is the loss minus the least value that it can take,
+    and the second term counts once per label. At its optimum `exp(s_t)` is twice the excess per label; for a squared
+    error, its mean. The density of a likelihood that learns its own scale already contains this; such a task is left as
+    it is, and its weight is the density's.
     """
 
     adaptive = True
@@ -187,11 +184,11 @@ class DynamicAverage(Weighting):
 
 
 class FastAdaptive(Weighting):
-    """Weights under which all losses fall at about the same rate (Liu et al. 2023, FAMO, arXiv 2306.03792).
+    """Weights under which all losses fall at about the same speed (Liu et al. 2023, FAMO, arXiv 2306.03792).
 
     The loss is `sum_t z_t log(loss_t)`, `z = softmax(w)`, of losses as positive numbers (see `log_sizes`), scaled
-    so that the weights of the losses average 1; after a step, `w` moves to weigh more the tasks whose log loss has
-    fallen less. A task takes no part in a step without a label, or with the least loss that there can be.
+    so that the weights of the losses average 1; after a step, `w` moves to give more weight to tasks whose log loss
+    has fallen less. A task without a label in the batch, or at its least possible loss, takes no part in a step.
 
     Parameters
     ----------
@@ -223,7 +220,7 @@ class FastAdaptive(Weighting):
         return logits.masked_fill(~present, -float("inf")).softmax(0)
 
     def takes_part(self, losses: Tensor, labelled: Tensor) -> Tensor:
-        """Return which tasks have a label and a loss that can fall: that of a task of one class is always the least."""
+        """Return a mask of tasks with a label and a loss that can fall: that of a task with one class never can."""
         at_bound = ~self.peaks.isnan() & (losses + self.peaks * labelled <= LEAST_SIZE * labelled)
         return (labelled > 0) & ~at_bound
 
@@ -233,15 +230,15 @@ class FastAdaptive(Weighting):
         if not self.training or not present.any():
             return losses.sum()
         with torch.no_grad():
-            # How fast the log of a loss per label rises with the loss.
+            # Derivative of the log of a loss per label with respect to the loss.
             slope = torch.where(self.peaks.isnan(), 2.0, (-self.log_sizes(losses, labelled)).exp()) / labelled
-            rates = torch.where(present, self.shares(self.logits, present) * slope, 0.0)
-            weights = present.sum() * rates / rates.sum()
+            relative = torch.where(present, self.shares(self.logits, present) * slope, 0.0)
+            weights = present.sum() * relative / relative.sum()
             self.weights = torch.where(present, weights, self.weights)
         return losses @ torch.where(present, weights, 0.0)
 
     def after_step(self, before: Tensor, after: Tensor, labelled: Tensor) -> None:
-        """Move the weights against what each task has gained."""
+        """Move weight away from the tasks whose losses have fallen most."""
         present = self.takes_part(before, labelled)
         if not present.any():
             return
@@ -257,8 +254,8 @@ class FastAdaptive(Weighting):
 class Aggregation(Weighting):
     """Combine the gradients of the tasks with respect to what they share, by an aggregator of torchjd.
 
-    The gradients of everything else, rate and distortion among it, stay as they are, and so do those of what is each
-    task's own. A task without a label in a batch has no gradient there and no part in the combination.
+    All other gradients stay as they are: those of rate and distortion, and those of each task's own parameters. A task
+    without a label in a batch has no gradient there and no part in the combination.
 
     Parameters
     ----------
@@ -267,8 +264,8 @@ class Aggregation(Weighting):
     aggregator : callable
         Takes the number of tasks, returns a `torchjd.aggregation.Aggregator`.
     averages : bool, default=False
-        Whether the aggregator averages where others add. Its result is then multiplied by the number of tasks that
-        have a label in the batch, or rate and distortion would outweigh them the more, the more of them there are.
+        Whether the aggregator averages where others add. Its result is then multiplied by the number of tasks that have
+        a label in the batch; otherwise, the more tasks there are, the more rate and distortion would outweigh them.
     """
 
     adaptive = True
@@ -281,7 +278,7 @@ class Aggregation(Weighting):
         super().__init__(n_tasks, likelihood)
         self.averages = averages
         self.make = aggregator
-        # One for each number of tasks in a batch: some are made for a number. The first is made now, to fail early.
+        # One for each number of tasks in a batch, which some depend on. The first is made now, to fail early.
         self.aggregators = {n_tasks: aggregator(n_tasks)}
         self.used: list[Tensor] = []
 
@@ -295,19 +292,19 @@ class Aggregation(Weighting):
         jacobian = task_jacobian(losses, shared)
         loss.backward()
         rows = ((labelled > 0) & jacobian.any(1)).nonzero()[:, 0]
-        if len(rows) > 1 and jacobian.square().sum().isfinite():  # aggregators multiply gradients by each other
+        if len(rows) > 1 and jacobian.square().sum().isfinite():  # aggregators multiply gradients with each other
             seed = int(torch.randint(2**31, (), generator=model.generator, device=jacobian.device))
             with seeded(seed):
                 combined = self._combine(jacobian[rows], rows)
             add_to_gradients(shared, combined - jacobian.sum(0))
 
     def _combine(self, jacobian: Tensor, rows: Tensor) -> Tensor:
-        """Return the aggregated gradient, and keep the weights where the aggregator has any."""
+        """Return the aggregated gradient, and keep the weights if the aggregator has any."""
         if len(rows) not in self.aggregators:
             self.aggregators[len(rows)] = self.make(len(rows))
         aggregator = self.aggregators[len(rows)].to(jacobian.device)
         scale = len(rows) if self.averages else 1
-        # Nash-MTL solves a small problem at each step, for which an approximate solution will do.
+        # Nash-MTL solves a small problem at each step, and an approximate solution is good enough.
         with quiet("You are solving a parameterized problem that is not DPP", "Solution may be inaccurate"):
             if not weighs(aggregator):
                 return scale * aggregator(jacobian)
@@ -316,7 +313,7 @@ class Aggregation(Weighting):
         return weights @ jacobian
 
     def end_epoch(self, losses: Tensor, labelled: Tensor) -> Tensor:
-        """Return the mean weights of the epoch's steps; NaN where the aggregator has none."""
+        """Return the mean weights of the epoch's steps; NaN if the aggregator has none."""
         mean = torch.stack(self.used).nanmean(0) if self.used else torch.full_like(self.weights, float("nan"))
         self.used = []
         return mean

@@ -1,4 +1,4 @@
-"""Words for errors: values in short, long lists of names, and the name that was meant."""
+"""Wording of errors: short texts of values, long lists of names, and suggestions of the name that was meant."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ MAX_CHARACTERS, MAX_ITEMS, MAX_DEPTH, MAX_NAMES = 80, 6, 3, 20
 
 
 def short(value: Any, depth: int = 0) -> str:
-    """Return a value as an error shows it: an array by its shape and dtype, an object of no short text by its class."""
+    """Return a value as an error shows it: an array by shape and dtype, an object without a short text by its class."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, partial):
@@ -47,7 +47,7 @@ def _container(value: Any, depth: int) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return the text of a value that is no container, on one line."""
+    """Return the text of a value that is not a container, on one line."""
     try:
         text = " ".join(repr(value).split())
     except Exception:  # an object that cannot be shown must not hide the error that shows it
@@ -58,7 +58,7 @@ def _text(value: Any) -> str:
 
 
 def listed(names: Iterable[Any]) -> str:
-    """Return names as a list, of many the first ones and their number."""
+    """Return names as the text of a list; of many, the first ones and their number."""
     every = list(names)
     if len(every) <= MAX_NAMES:
         return f"[{', '.join(map(repr, every))}]"
@@ -66,21 +66,21 @@ def listed(names: Iterable[Any]) -> str:
 
 
 def suggest(name: Any, known: Iterable[Any]) -> str:
-    """Return the question whether a similar name was meant, with a space before it; nothing where none is similar."""
+    """Return the question whether a similar name was meant, after a space; an empty text if none is similar."""
     by_text = {str(own).lower(): own for own in known}
     close = get_close_matches(str(name).lower(), by_text, n=1, cutoff=0.7)
     return f" Did you mean {by_text[close[0]]!r}?" if close else ""
 
 
 def suggest_each(names: Iterable[Any], known: Iterable[Any]) -> str:
-    """Return `suggest` for the first of several names that is similar to one that is known."""
+    """Return `suggest` for the first of several names that resembles a known one."""
     every = list(known)
     return next((text for text in (suggest(name, every) for name in names) if text), "")
 
 
 @contextmanager
 def named(name: str) -> Iterator[None]:
-    """Begin the errors of what is checked within by its name, unless they tell it."""
+    """Put a name at the start of errors raised in this context, unless they contain it."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -90,12 +90,12 @@ def named(name: str) -> Iterator[None]:
 
 
 def alike(error: TypeError | ValueError) -> type[Exception]:
-    """Return the class of an error that is raised in the place of another; subclasses may want other arguments."""
+    """Return the class of an error that replaces another; its own subclass may take other arguments."""
     return ValueError if isinstance(error, ValueError) else TypeError
 
 
 def ask(function: Callable[..., Any], parameter: str, *inputs: Any) -> Any:
-    """Return what a function makes of its inputs; what it raises comes with a note of the parameter that it is."""
+    """Call a user's function; an error that it raises gets a note that names the parameter."""
     try:
         return function(*inputs)
     except Exception as error:
@@ -104,7 +104,7 @@ def ask(function: Callable[..., Any], parameter: str, *inputs: Any) -> Any:
 
 
 def check_shape(value: Any, shape: tuple[int, ...], parameter: str, meaning: str) -> Any:
-    """Return a tensor; raise an error that names the parameter where it is none, or has another shape."""
+    """Return a tensor; raise an error that names the parameter if it is not one, or has another shape."""
     if not isinstance(value, Tensor) or value.shape != shape:
         error = ValueError if hasattr(value, "shape") else TypeError
         raise error(f"{parameter} must return {meaning}, a tensor of shape {tuple(shape)}. Got {short(value)} instead.")

@@ -1,8 +1,8 @@
-"""Architectures: how encoder and decoder are wired.
+"""Architectures: the networks of encoder and decoder.
 
 A factory takes the widths and returns two modules: an encoder from (n_rows, n_features) to (n_rows, n_code) and a
-decoder from (..., n_components) to (..., n_outputs). The outputs of a column stand beside each other, as
-`Likelihood.split` takes them apart.
+decoder from (..., n_components) to (..., n_outputs). The outputs of a column are adjacent, as `Likelihood.split`
+expects them.
 """
 
 from collections.abc import Callable
@@ -40,4 +40,4 @@ ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, nn.Module]]] = {
     "linear_decoder": linear_decoder,
 }
 IMAGE_ARCHITECTURES = [name for name, own in ARCHITECTURES.items() if "image_shape" in signature(own).parameters]
-"""Those whose rows are images or signals of a shape."""
+"""Names of those that take an `image_shape`."""

@@ -27,7 +27,7 @@ class OnMaps(nn.Module):
     layers : sequence of Module
         From (n_maps, *shape) to maps of `n_params` channels for each channel of what is flattened.
     n_params : int, default=1
-        Parameters per column: in the rows returned, those of one column stand beside each other.
+        Parameters per column; those of one column are adjacent in the rows returned.
     """
 
     def __init__(self, shape: Sequence[int], layers: Sequence[nn.Module], n_params: int = 1) -> None:
@@ -47,8 +47,8 @@ class OnMaps(nn.Module):
 def halving(size: Sequence[int]) -> dict[str, tuple[int, ...]]:
     """Return the settings of a convolution that halves every axis, rounded down; an axis of one pixel stays.
 
-    The kernel is a multiple of the stride, so that no pixel of what a transposed convolution returns gets more
-    terms than its neighbours (Odena et al. 2016, doi 10.23915/distill.00003).
+    The kernel is a multiple of the stride, so that every pixel that a transposed convolution returns is a sum of
+    equally many terms (Odena et al. 2016, doi 10.23915/distill.00003).
     """
     kernel, stride, padding = zip(*((4, 2, 1) if n > 1 else (1, 1, 0) for n in size), strict=True)
     return {"kernel_size": kernel, "stride": stride, "padding": padding}
@@ -65,7 +65,7 @@ def downward(channels: Sequence[int], sizes: Sequence[Sequence[int]], **style: A
 def upward(channels: Sequence[int], sizes: Sequence[Sequence[int]], **style: Any) -> list[nn.Module]:
     """Return transposed convolutions from the last number of channels and the last size to the first.
 
-    An activation stands before each of them, none after the last.
+    An activation precedes each of them; none follows the last.
     """
     convolution, layers = TRANSPOSED[len(sizes[0])], []
     for (n_outputs, n_inputs), size in reversed(list(zip(pairwise(channels), sizes[:-1], strict=True))):
@@ -75,8 +75,8 @@ def upward(channels: Sequence[int], sizes: Sequence[Sequence[int]], **style: Any
     return layers
 
 
-def check_shape(image_shape: Any, n_features: int, n_axes: int) -> tuple[int, ...]:
-    """Return channels and size of the image that a row of `n_features` is."""
+def channels_and_size(image_shape: Any, n_features: int, n_axes: int) -> tuple[int, ...]:
+    """Return channels and size of the images that rows of `n_features` columns are."""
     shape = tuple(image_shape) if isinstance(image_shape, Iterable) else ()
     if not (len(shape) - n_axes in (0, 1) and all(isinstance(n, Integral) and int(n) >= 1 for n in shape)):
         raise ValueError(f"image_shape must be {SHAPES[n_axes]}, integers >= 1. Got {image_shape!r} instead.")
@@ -180,7 +180,7 @@ def conv(
             f"image_shape must be (height, width) or (channels, height, width) where the number of features is not a "
             f"perfect square. Got None for {n_features} features."
         )
-    shape = check_shape((side, side) if image_shape is None else image_shape, n_features, 2)
+    shape = channels_and_size((side, side) if image_shape is None else image_shape, n_features, 2)
     style = {"activation": activation, "dropout": dropout, "layer_norm": layer_norm}
     widths = {"channels": channels, "hidden_layer_sizes": hidden_layer_sizes}
     return convolutional(shape, n_code, n_components, n_outputs, **widths, **style)
@@ -234,7 +234,7 @@ def conv1d(
     >>> encoder(torch.zeros(5, 50)).shape, decoder(torch.zeros(5, 2)).shape
     (torch.Size([5, 4]), torch.Size([5, 100]))
     """
-    shape = check_shape((n_features,) if image_shape is None else image_shape, n_features, 1)
+    shape = channels_and_size((n_features,) if image_shape is None else image_shape, n_features, 1)
     style = {"activation": activation, "dropout": dropout, "layer_norm": layer_norm}
     widths = {"channels": channels, "hidden_layer_sizes": hidden_layer_sizes}
     return convolutional(shape, n_code, n_components, n_outputs, **widths, **style)

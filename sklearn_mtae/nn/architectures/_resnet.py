@@ -47,7 +47,7 @@ def residual(widths: Sequence[int], activation: str, dropout: float, layer_norm:
     if not hidden:
         return perceptron(widths)
     blocks = [Residual(*pair, activation, dropout, layer_norm) for pair in pairwise([hidden[0], *hidden])]
-    # The last block ends on a sum, so an activation of its own stands between it and the output.
+    # The last block ends in a sum, so an activation is needed between it and the output.
     last = nonlinearity(hidden[-1], activation, 0.0, layer_norm)
     return nn.Sequential(nn.Linear(n_inputs, hidden[0]), *blocks, *last, nn.Linear(hidden[-1], n_outputs))
 

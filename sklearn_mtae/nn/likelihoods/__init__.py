@@ -1,37 +1,40 @@
-"""Likelihoods: how a column is distributed once the code is known.
+"""Likelihoods: the distribution of a column given the code.
 
-A likelihood is one small class: the number of decoder outputs it takes per column, the interval its values must lie
-in and the distribution those outputs stand for. Masking, checks and contract tests come with the base class and the
+A likelihood is one small class that gives the number of decoder outputs per column, the interval that values must lie
+in, and the distribution for given outputs. Masking, checks and contract tests come with the base class and the
 dictionary.
 """
 
 from collections.abc import Callable
 from functools import partial
 
-from ._base import Likelihood
+from ._base import Likelihood, LogLink
 from ._bounded import ContinuousBernoulli
-from ._continuous import Gaussian, Laplace, LocationScale, LogNormal, StudentT
+from ._continuous import Gaussian, Laplace, LocationScale, StudentT
 from ._discrete import Bernoulli, Categorical, Counts, NegativeBinomial, Poisson
 from ._mixed import Mixed
+from ._positive import Gamma, LogNormal, Positive
 from ._rows import Multinomial, OneHot, WholeRow
 
 __all__ = [
     "LIKELIHOODS",
-    "TASK_LIKELIHOODS",
     "Bernoulli",
     "Categorical",
     "ContinuousBernoulli",
     "Counts",
+    "Gamma",
     "Gaussian",
     "Laplace",
     "Likelihood",
     "LocationScale",
+    "LogLink",
     "LogNormal",
     "Mixed",
     "Multinomial",
     "NegativeBinomial",
     "OneHot",
     "Poisson",
+    "Positive",
     "StudentT",
     "WholeRow",
 ]
@@ -42,6 +45,7 @@ LIKELIHOODS: dict[str, Callable[[int], Likelihood]] = {
     "student_t": StudentT,
     "laplace": Laplace,
     "log_normal": LogNormal,
+    "gamma": Gamma,
     "bernoulli": Bernoulli,
     "continuous_bernoulli": ContinuousBernoulli,
     "poisson": Poisson,
@@ -49,7 +53,3 @@ LIKELIHOODS: dict[str, Callable[[int], Likelihood]] = {
     "multinomial": Multinomial,
     "categorical": OneHot,
 }
-TASK_LIKELIHOODS = {
-    name: own for name, own in LIKELIHOODS.items() if not getattr(getattr(own, "func", own), "joint", False)
-}
-"""Those whose columns are drawn one by one, as the targets of separate tasks are."""

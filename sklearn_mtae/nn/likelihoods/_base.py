@@ -1,4 +1,4 @@
-"""What all likelihoods share: masking, and what a family says of itself."""
+"""The base of all likelihoods: masking, and what a family declares."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, distributions, nn
 
 LARGEST_COUNT = 1e15
-"""Up to there float64 tells whole numbers apart."""
+"""Largest number up to which float64 tells integers apart, in round figures."""
 
 
 def clamp(parameter: Tensor, low: float | None = None, high: float | None = None) -> None:
-    """Put values back into a range, in place; as `Tensor.clamp_`, which `torch.func.vmap` does model by model."""
+    """Clamp values in place, in a form that `torch.func.vmap` can batch, as it cannot `Tensor.clamp_`."""
     parameter.copy_(parameter.clamp(low, high))
 
 
 class Likelihood(nn.Module):
-    """Distributions p(x_j given z), one per column: independent of each other, unless they are drawn as one (`joint`).
+    """Distributions p(x_j given z), one per column, independent of each other unless the family is `joint`.
 
     Parameters
     ----------
@@ -25,26 +25,26 @@ class Likelihood(nn.Module):
         Number of columns.
     """
 
+    # Declarations: see `nn.traits`.
+    joint: ClassVar[bool] = False
+    exact: ClassVar[tuple[str, ...]] = ()
+
     n_params: ClassVar[int] = 1
     """Decoder outputs per column."""
     support: ClassVar[tuple[float, float]] = (-float("inf"), float("inf"))
     """Closed interval of the admissible values."""
     standardized: ClassVar[bool] = True
-    """Whether the columns are centred and scaled first: true for location-scale families alone."""
+    """Whether the columns are centred and scaled first, which suits location-scale families alone."""
     row_total: ClassVar[float | None] = None
-    """What the columns of a row sum to; None of what may be any."""
+    """Sum of the columns of a row; None where it may be anything."""
     filler: ClassVar[float] = 0.0
-    """Any admissible value: stands in for a missing cell while the density is computed."""
-    joint: ClassVar[bool] = False
-    """Whether the columns are drawn together, and cannot be the targets of separate tasks."""
+    """Any admissible value, which stands in for a missing cell while the density is computed."""
     cancels: ClassVar[bool] = False
-    """Whether the log-density of a large value is a small difference of large numbers: float32 has no digits for it."""
-    exact: ClassVar[tuple[str, ...]] = ()
-    """Buffers that are kept in float64 whatever the model's own precision."""
+    """Whether the log-density of a large value is a small difference of large numbers, beyond float32."""
     largest: ClassVar[float] = 1e150
     """Largest admissible distance from 0: up to there squares and their sums are finite."""
     peak: float | None = None
-    """Upper bound of the log-density where there is one; None of a family that learns its own scale."""
+    """Upper bound of the log-density, if it has one; None for a family that learns its own scale."""
 
     def __init__(self, n_columns: int) -> None:
         super().__init__()
@@ -73,14 +73,14 @@ class Likelihood(nn.Module):
         if complete:
             return self.log_density(params, x)
         missing = x.isnan()
-        # Filled before the density and masked after it: a NaN that met the density would leave NaN in the gradient,
-        # whatever zero it is multiplied by later.
+        # Filled before the density and masked after it: a NaN that entered the density would leave NaN in the gradient,
+        # even if it were multiplied by zero later.
         return self.log_density(params, x.masked_fill(missing, self.filler)).masked_fill(missing, 0.0)
 
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
-        """Return how far two predictions of each cell are apart, in nats: zero where they are alike.
+        """Return the disagreement between two predictions of each cell, in nats: zero where they are the same.
 
-        Half the squared distance of the means, by the density's own weight of it: for a normal distribution the mean
+        Half the squared distance of the means, weighted as in the density: for a normal distribution this is the mean
         of the two divergences KL(p, q) and KL(q, p).
 
         Parameters
@@ -92,7 +92,7 @@ class Likelihood(nn.Module):
         return 0.5 * self.precision() * (means[0] - means[1]).square()
 
     def given(self, params: Tensor, x: Tensor) -> Tensor:
-        """Return the decoder outputs of cells that are missing, given what their row has: where these are not free.
+        """Return the decoder outputs, changed where the observed cells of a row restrict its missing ones.
 
         Parameters
         ----------
@@ -107,20 +107,54 @@ class Likelihood(nn.Module):
         """Put parameters that a step of the optimiser has moved out of their range back into it."""
 
     def learn(self, mean: Tensor) -> None:
-        """Start from the columns' means, shape (n_columns,), where the family has a use for them."""
+        """Start from the columns' means, shape (n_columns,), if the family can use them."""
+
+    def start(self, variance: float) -> None:
+        """Start a learned scale at a share of each column's variance, from 0 to 1."""
+
+    def at_floor(self, margin: float) -> dict[int, float]:
+        """Return the columns whose learned variance is less than `margin` times its floor, and that floor."""
+        return {}
 
     def as_input(self, x: Tensor) -> Tensor:
-        """Return values as an encoder should see them, about centred and scaled."""
+        """Return values in the form that an encoder should see, roughly centred and scaled."""
         return x
 
     def precision(self) -> Tensor:
-        """Return the weight that the density itself gives to each column's squared error, shape (n_columns,)."""
+        """Return the weight of each column's squared error in the density, shape (n_columns,)."""
         return torch.ones(self.n_columns)
 
     def parts(self) -> Iterator[tuple["Likelihood", list[int]]]:
-        """Yield the families within and the columns of each."""
+        """Yield each family within, and its columns."""
         yield self, list(range(self.n_columns))
 
     def split(self, params: Tensor) -> tuple[Tensor, ...]:
         """Return the `n_params` parameters of all columns, each of shape (..., n_columns)."""
         return params.unflatten(-1, (self.n_columns, self.n_params)).unbind(-1)
+
+
+class LogLink(Likelihood):
+    """Families on a logarithmic scale: the decoder gives the log of a mean, relative to that of the column.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    """
+
+    standardized = False
+    bound: ClassVar[float] = 20.0
+    """Largest output: a mean exp(20) times that of the column is absurd, and more would overflow the loss."""
+    log_location: Tensor
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__(n_columns)
+        self.register_buffer("log_location", torch.zeros(n_columns))
+
+    def learn(self, mean: Tensor) -> None:
+        """Let an output of 0 stand for the column's own mean."""
+        self.log_location = torch.where(mean > 0, mean, 1.0).log().to(self.log_location)
+
+    def log_mean(self, params: Tensor) -> Tensor:
+        """Return the log of each cell's mean, or the mean of its log."""
+        return self.log_location + params.clamp(max=self.bound)

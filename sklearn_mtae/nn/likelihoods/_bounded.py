@@ -17,8 +17,8 @@ class TruncatedExponential(distributions.Distribution):
     `log p(x) = a (x - 1/2) - log(2 sinh(a / 2) / a)`
 
     Its mean and its variance come from the derivatives of the second term: a power series near `a = 0`, where the
-    closed form cancels, and elsewhere a form without an exponential that overflows. (torch's `ContinuousBernoulli` goes
-    by the probability, which float32 rounds to 1 from a logit of 16 on.)
+    closed form cancels, and elsewhere a form without an exponential that overflows. (torch's `ContinuousBernoulli` is
+    parametrised by the probability, which float32 rounds to 1 from a logit of 16 on.)
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class TruncatedExponential(distributions.Distribution):
 
     def _choose(self, order: int, far: Tensor) -> Tensor:
         """Return the derivative of this order of the log normaliser: its series near 0, elsewhere `far`."""
-        # Each formula gets arguments of its own range alone: an overflow where it is not chosen would still reach the
+        # Each formula gets arguments from its own range only: an overflow where it is not chosen would still reach the
         # gradient.
         a = self.logits.clamp(-self.near, self.near)
         square = a.square()
@@ -70,7 +70,7 @@ class TruncatedExponential(distributions.Distribution):
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Return draws of shape (*sample_shape, *logits.shape), by the inverse of the distribution function."""
-        # A rate of 1e-6 is that of the uniform distribution in all digits of float32.
+        # In float32, a rate of 1e-6 gives the uniform distribution to all digits.
         rate = self.logits.abs().clamp(min=1e-6)
         uniform = torch.rand(self._extended_shape(torch.Size(sample_shape)), dtype=rate.dtype, device=rate.device)
         falling = (-torch.log1p(uniform * torch.expm1(-rate)) / rate).clamp(0.0, 1.0)

@@ -24,7 +24,8 @@ class LocationScale(Likelihood):
     """
 
     variance_floor: ClassVar[float] = 1e-4
-    # Adam moves every parameter by about the learning rate a step; the gain lets the scale keep up with the locations.
+    # Adam moves every parameter by about the learning rate per step; the gain lets the scale keep up with the
+    # locations.
     gain: ClassVar[float] = 10.0
     raw_log_variance: nn.Parameter
 
@@ -34,8 +35,13 @@ class LocationScale(Likelihood):
 
     @torch.no_grad()
     def start(self, variance: float) -> None:
-        """Let the learned squared scale begin at another value."""
+        """Let the learned squared scale begin at another value than 1."""
         self.raw_log_variance.fill_(log(variance) / self.gain)
+
+    def at_floor(self, margin: float) -> dict[int, float]:
+        """Return the columns whose squared scale is less than `margin` times its floor, and that floor."""
+        low = self.log_variance.detach().cpu() < log(margin * self.variance_floor)
+        return dict.fromkeys(low.nonzero().flatten().tolist(), self.variance_floor)
 
     @property
     def log_variance(self) -> Tensor:
@@ -54,8 +60,8 @@ class LocationScale(Likelihood):
     def constrain(self) -> None:
         """Keep the learned scale at its floor or above.
 
-        A floor within the formula would do so too, but its gradient dies below the floor: a scale that sank there
-        early in the training would not come back.
+        A floor within the formula would do so too, but has no gradient below: a scale that sank there early in the
+        training would not come back.
         """
         clamp(self.raw_log_variance, low=log(self.variance_floor) / self.gain)
 
@@ -90,6 +96,10 @@ class Gaussian(LocationScale):
         if self.scale is None:
             super().start(variance)
 
+    def at_floor(self, margin: float) -> dict[int, float]:
+        """Return the columns whose learned variance is less than `margin` times its floor, and that floor."""
+        return super().at_floor(margin) if self.scale is None else {}
+
     @property
     def log_variance(self) -> Tensor:
         """Log variance of each column on the standardised scale, shape (n_columns,) or ()."""
@@ -105,12 +115,12 @@ class Gaussian(LocationScale):
         return distributions.Normal(params, self.deviation(params), validate_args=False)
 
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
-        """Return the log-density of each cell; one fused squared error instead of `Normal.log_prob`'s eight kernels."""
+        """Return the log-density of each cell, by one fused squared error instead of the eight kernels of `Normal`."""
         squared_error = F.mse_loss(params, x.expand_as(params), reduction="none")
         if self.scale is not None:
             return torch.add(self.fixed_log_normalizer, squared_error, alpha=-0.5 / self.scale**2)
         log_variance = self.log_variance
-        # The half is the column's, not the cell's: one pass less, and one less on the way back.
+        # Halved per column, not per cell, which saves a pass forwards and one backwards.
         half_precision = 0.5 * (-log_variance).exp()
         return -0.5 * (log_variance + log(2 * pi)) - squared_error * half_precision
 
@@ -120,7 +130,7 @@ class StudentT(LocationScale):
 
     `log p(x) = -(df + 1) / 2 * log(1 + (x - location)^2 / (df * scale^2)) - log(scale) + constant`
 
-    An outlier costs the logarithm of its distance, where it costs a normal distribution the square.
+    An outlier costs the logarithm of its distance; under a normal distribution it costs the square.
 
     Parameters
     ----------
@@ -154,7 +164,7 @@ class Laplace(LocationScale):
 
     `log p(x) = -|x - location| / scale - log(2 scale)`
 
-    The location is a median: an outlier costs its distance, where it costs a normal distribution the square.
+    The location is the median: an outlier costs its distance; under a normal distribution it costs the square.
 
     Parameters
     ----------
@@ -170,53 +180,3 @@ class Laplace(LocationScale):
         """Return the log-density of each cell."""
         log_scale = self.log_variance / 2
         return -(x - params).abs() * (-log_scale).exp() - log_scale - log(2)
-
-
-class LogNormal(LocationScale):
-    """Log-normal distribution of positive values: the decoder gives the mean of log(x), the variance is learned.
-
-    `log p(x) = -((log(x) - mean)^2 / variance + log(variance) + log(2 pi)) / 2 - log(x)`
-
-    The decoder's output stands beside the log of the column's own mean. The variance is one per column, that of log(x),
-    with a floor of 1e-4: a deviation of one percent of the value. The smallest value allowed is 1.2e-38, the smallest
-    normal number in float32, so that zero is refused.
-
-    Parameters
-    ----------
-    n_columns : int
-        Number of columns.
-    """
-
-    support = (torch.finfo(torch.float32).tiny, float("inf"))
-    standardized = False
-    filler = 1.0
-    largest = 1e30  # in the units that they came in, values are trained on in float32
-    # A value exp(20) times the column's own mean is absurd; the bound keeps an extreme code's from being infinite.
-    bound: ClassVar[float] = 20.0
-    log_location: Tensor
-
-    def __init__(self, n_columns: int) -> None:
-        super().__init__(n_columns)
-        self.register_buffer("log_location", torch.zeros(n_columns))
-
-    def learn(self, mean: Tensor) -> None:
-        """Let an output of 0 mean the log of the column's own mean."""
-        self.log_location = torch.where(mean > 0, mean, 1.0).log().to(self.log_location)
-
-    def as_input(self, x: Tensor) -> Tensor:
-        """Return log(x) beside the log of the column's mean; what is below the smallest value allowed counts as it."""
-        return x.clamp(min=self.support[0]).log() - self.log_location
-
-    def distribution(self, params: Tensor) -> distributions.LogNormal:
-        """Return the log-normal distribution of each cell."""
-        return distributions.LogNormal(self.log_mean(params), self.deviation(params), validate_args=False)
-
-    def log_mean(self, params: Tensor) -> Tensor:
-        """Return the mean of log(x) of each cell."""
-        return self.log_location + params.clamp(max=self.bound)
-
-    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
-        """Return the log-density of each cell."""
-        log_x, log_variance = x.log(), self.log_variance
-        distance = (log_x - self.log_mean(params)) * (-log_variance / 2).exp()
-        return -0.5 * (distance.square() + log_variance + log(2 * pi)) - log_x

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, distributions, nn
 from torch.nn import functional as F
 
-from ._base import LARGEST_COUNT, Likelihood, clamp
+from ._base import LARGEST_COUNT, Likelihood, LogLink, clamp
 
 
 class Bernoulli(Likelihood):
-    """Bernoulli distribution: the decoder gives the logit, beside that of the column's own mean.
+    """Bernoulli distribution: the decoder gives the logit, relative to that of the column's own mean.
 
     `log p(x) = x log(mean) + (1 - x) log(1 - mean)`
 
@@ -27,7 +27,7 @@ class Bernoulli(Likelihood):
     support = (0.0, 1.0)
     standardized = False
     peak = 0.0
-    # A column that never was 1, or never 0, may be yet.
+    # A column that never was 1, or never 0, may still become so.
     rarest: ClassVar[float] = 1e-3
     location: Tensor
 
@@ -36,7 +36,7 @@ class Bernoulli(Likelihood):
         self.register_buffer("location", torch.full((n_columns,), 0.5))
 
     def learn(self, mean: Tensor) -> None:
-        """Let an output of 0 mean the column's own mean."""
+        """Let an output of 0 stand for the column's own mean."""
         self.location = mean.clamp(self.rarest, 1 - self.rarest).to(self.location)
 
     def as_input(self, x: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class Bernoulli(Likelihood):
 
 
 def draw_counts(rate: Tensor) -> Tensor:
-    """Return Poisson draws, large ones by the normal distribution: torch counts them in integers of 64 bits."""
+    """Return Poisson draws; large ones are normal draws, because torch counts in 64-bit integers."""
     drawn = torch.poisson(rate.clamp(max=LARGEST_COUNT))
     if not (rate > LARGEST_COUNT).any():
         return drawn
@@ -83,10 +83,10 @@ class NegativeBinomialCounts(distributions.NegativeBinomial):
         return draw_counts(self._gamma.sample(torch.Size(sample_shape)))
 
 
-class Counts(Likelihood):
-    """Families of counts: the decoder gives the log of the mean, beside that of the column's own mean.
+class Counts(LogLink):
+    """Families of counts: the decoder gives the log of the mean, relative to that of the column's own mean.
 
-    Values that are no whole numbers count as expectations, as in a regression with this likelihood.
+    Values that are not integers count as expectations, as in a regression with this likelihood.
 
     Parameters
     ----------
@@ -95,29 +95,13 @@ class Counts(Likelihood):
     """
 
     support = (0.0, float("inf"))
-    standardized = False
     largest = LARGEST_COUNT
     cancels = True
     peak = 0.0
-    # A mean exp(20) times the column's own is absurd; the bound keeps an extreme row from overflowing the loss.
-    bound: ClassVar[float] = 20.0
-    log_location: Tensor
-
-    def __init__(self, n_columns: int) -> None:
-        super().__init__(n_columns)
-        self.register_buffer("log_location", torch.zeros(n_columns))
-
-    def learn(self, mean: Tensor) -> None:
-        """Let an output of 0 mean the column's own mean."""
-        self.log_location = torch.where(mean > 0, mean, 1.0).log().to(self.log_location)
 
     def as_input(self, x: Tensor) -> Tensor:
-        """Return `log(1 + x)` beside that of the column's mean: 0 for a usual count, and no count far from it."""
+        """Return `log(1 + x)` relative to that of the column's mean: near 0 for any count."""
         return x.log1p() - self.log_location.exp().log1p()
-
-    def log_mean(self, params: Tensor) -> Tensor:
-        """Return the log of each cell's mean."""
-        return self.log_location + params.clamp(max=self.bound)
 
 
 class Poisson(Counts):
@@ -139,7 +123,7 @@ class Poisson(Counts):
 class NegativeBinomial(Counts):
     """Negative binomial distribution: the decoder gives the log of the mean, the dispersion is one per column, learned.
 
-    `variance = mean + dispersion * mean^2`, so that counts may spread more than Poisson's. The dispersion starts at 1
+    `variance = mean + dispersion * mean^2`, so that counts may vary more than Poisson's. The dispersion starts at 1
     and stays between 1e-3 and 1e3.
 
     Parameters
@@ -186,7 +170,7 @@ class Categorical(Likelihood):
 
     `log p(x = c) = logit_c - log(sum_k exp(logit_k))`
 
-    Values are the positions of the classes. All columns take as many outputs as the one with the most classes.
+    Values are the positions of the classes. All columns have as many outputs as the one with the most classes.
 
     Parameters
     ----------
@@ -208,7 +192,7 @@ class Categorical(Likelihood):
         self.uneven = bool(absent.any())
 
     def logits(self, params: Tensor) -> Tensor:
-        """Return the logits of each cell, shape (..., n_columns, n_params): minus infinity where there is no class."""
+        """Return the logits of each cell, shape (..., n_columns, n_params): minus infinity for an absent class."""
         logits = params.unflatten(-1, (self.n_columns, self.n_params))
         return logits.masked_fill(self.absent, -float("inf")) if self.uneven else logits
 
@@ -219,7 +203,7 @@ class Categorical(Likelihood):
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
         """Return the mean of the two divergences KL(p, q) and KL(q, p) between the predictions of each cell."""
         p, q = (self.logits(own).log_softmax(-1) for own in (params, others))
-        # A class that there is not has no probability in either, and its minus infinities no difference.
+        # An absent class has no probability in either; infinity minus infinity must not make a NaN.
         apart = (p - q).masked_fill(self.absent, 0.0) if self.uneven else p - q
         return 0.5 * ((p.exp() - q.exp()) * apart).sum(-1)
 

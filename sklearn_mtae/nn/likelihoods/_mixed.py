@@ -1,4 +1,4 @@
-"""Several families beside each other."""
+"""Columns of several families."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -9,8 +9,8 @@ from torch import Tensor, distributions, nn
 from ._base import Likelihood
 
 
-class Joint(NamedTuple):
-    """Distributions of columns of several families, as far as a reconstruction or a draw needs them."""
+class SideBySide(NamedTuple):
+    """Distributions of columns of several families, with what a reconstruction or a draw needs."""
 
     families: list[distributions.Distribution]
     gather: Callable[[list[Tensor]], Tensor]
@@ -33,14 +33,14 @@ class Joint(NamedTuple):
 class Mixed(Likelihood):
     """Columns of several families beside each other.
 
-    All columns take as many outputs as the family with the most; the others leave some of theirs unused.
+    All columns have as many outputs as those of the family with the most; the others leave some of theirs unused.
 
     Parameters
     ----------
     factories : sequence of callable
-        The family of each column: takes a number of columns, returns a `Likelihood`. Columns of the same object are one
-        family. Groups that are each a family of a whole row, such as the indicators of several classes, take one
-        object each: `functools.partial(OneHot)`.
+        The family of each column: takes a number of columns, returns a `Likelihood`. Columns with the same object form
+        one family. Groups of columns that are drawn together, such as the indicators of several classes, need an object
+        each: `functools.partial(OneHot)`.
     """
 
     chosen: Tensor
@@ -61,11 +61,11 @@ class Mixed(Likelihood):
         self.in_order = bool((chosen == torch.arange(self.n_columns)).all())
 
     def parts(self) -> Iterator[tuple[Likelihood, list[int]]]:
-        """Yield the families within and the columns of each."""
+        """Yield each family within, and its columns."""
         yield from zip(self.families, self.columns, strict=True)  # type: ignore[misc]
 
     def _gather(self, parts: list[Tensor]) -> Tensor:
-        """Return the columns of all families in their own order."""
+        """Return the columns of all families in the order of the table."""
         joined = torch.cat(parts, dim=-1)
         return joined if self.in_order else joined[..., self.order]
 
@@ -82,9 +82,9 @@ class Mixed(Likelihood):
         for (family, _), own in zip(self.parts(), parts, strict=True):
             yield family, own[..., : family.n_params].flatten(-2)
 
-    def distribution(self, params: Tensor) -> Joint:  # type: ignore[override]
+    def distribution(self, params: Tensor) -> SideBySide:  # type: ignore[override]
         """Return the distributions of all columns."""
-        return Joint([family.distribution(own) for family, own in self._each(params)], self._gather)
+        return SideBySide([family.distribution(own) for family, own in self._each(params)], self._gather)
 
     def log_prob(self, params: Tensor, x: Tensor, complete: bool = False) -> Tensor:
         """Return log p(x given params) of each cell, shape (..., n_columns): zero where `x` is NaN."""
@@ -92,12 +92,12 @@ class Mixed(Likelihood):
         return self._gather([family.log_prob(own, columns, complete) for (family, own), columns in parts])
 
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
-        """Return how far two predictions of each cell are apart, in nats."""
+        """Return the disagreement between two predictions of each cell, in nats."""
         pairs = zip(self._each(params), self._each(others), strict=True)
         return self._gather([family.disagreement(own, other) for (family, own), (_, other) in pairs])
 
     def given(self, params: Tensor, x: Tensor) -> Tensor:
-        """Return the decoder outputs of cells that are missing, given what their row has."""
+        """Return the decoder outputs, changed where the observed cells of a row restrict its missing ones."""
         changed = params.unflatten(-1, (self.n_columns, self.n_params)).clone()
         for (family, own), x_own, columns in zip(self._each(params), self._split(x), self.columns, strict=True):
             outputs = family.given(own, x_own)
@@ -115,11 +115,21 @@ class Mixed(Likelihood):
         for family, columns in self.parts():
             family.learn(mean[columns])
 
+    def start(self, variance: float) -> None:
+        """Start learned scales at a share of each column's variance, from 0 to 1."""
+        for family, _ in self.parts():
+            family.start(variance)
+
+    def at_floor(self, margin: float) -> dict[int, float]:
+        """Return the columns whose learned variance is less than `margin` times its floor, and that floor."""
+        found = ((columns, family.at_floor(margin)) for family, columns in self.parts())
+        return {columns[own]: floor for columns, low in found for own, floor in low.items()}
+
     def as_input(self, x: Tensor) -> Tensor:
-        """Return values as an encoder should see them."""
+        """Return values in the form that an encoder should see."""
         parts = zip(self.parts(), self._split(x), strict=True)
         return self._gather([family.as_input(own) for (family, _), own in parts])
 
     def precision(self) -> Tensor:
-        """Return the weight that the density itself gives to each column's squared error."""
+        """Return the weight of each column's squared error in the density."""
         return self._gather([family.precision().to(self.order.device) for family, _ in self.parts()])

@@ -1,4 +1,4 @@
-"""Families of a whole row: its columns share one unit of probability."""
+"""Families of whole rows: the columns share one unit of probability."""
 
 from collections.abc import Sequence
 from math import log
@@ -13,7 +13,7 @@ class WholeRow(Likelihood):
     """Families whose columns share one unit of probability; the decoder gives one logit per column.
 
     `p = softmax(log(share) + logit)` over the observed columns of the row, so that a missing cell is a column left out.
-    The share is the column's own of the training rows' total.
+    The share is the column's part of the training rows' total.
 
     Parameters
     ----------
@@ -31,13 +31,13 @@ class WholeRow(Likelihood):
         self.register_buffer("log_share", torch.full((n_columns,), -log(n_columns)))
 
     def learn(self, mean: Tensor) -> None:
-        """Let outputs of 0 mean the columns' own shares; a column of zeros counts as the rarest of the others."""
+        """Let outputs of 0 stand for the columns' own shares; a column of zeros counts as the rarest of the others."""
         seen = mean[mean > 0]
         rarest = float(seen.min()) if len(seen) else 1.0
         self.log_share = mean.clamp(min=rarest).log().log_softmax(-1).to(self.log_share)
 
     def logits(self, params: Tensor) -> Tensor:
-        """Return the logarithms of probabilities, but for a constant of the row."""
+        """Return the logarithms of probabilities, up to a constant of the row."""
         return self.log_share + params
 
     def log_prob(self, params: Tensor, x: Tensor, complete: bool = False) -> Tensor:
@@ -53,7 +53,7 @@ class WholeRow(Likelihood):
             Promises that no cell is missing, which saves the masking.
         """
         if not complete:
-            # The lowest finite number does as minus infinity would, and spares an empty row 0 / 0.
+            # The lowest finite number acts as minus infinity would, without 0 / 0 in an empty row.
             params = params.masked_fill(x.isnan(), torch.finfo(params.dtype).min)
         return super().log_prob(params, x, complete)
 
@@ -63,15 +63,15 @@ class OneHot(WholeRow):
 
     `log p(x) = sum_j x_j log(p_j)`
 
-    Values between 0 and 1 that sum to 1 count as expectations. A group that is missing in part says which of the
-    observed classes it is, if any.
+    Values between 0 and 1 that sum to 1 count as expectations. A group that is missing in part still tells whether the
+    class is an observed one, and which.
     """
 
     support = (0.0, 1.0)
     row_total = 1.0
 
     def given(self, params: Tensor, x: Tensor) -> Tensor:
-        """Return the outputs that give the missing columns of a row what its others leave of one."""
+        """Return outputs by which the missing columns of a row share what the observed ones leave of 1."""
         missing = x.isnan()
         in_part = missing.any(-1, keepdim=True) & ~missing.all(-1, keepdim=True)
         if not in_part.any():
@@ -91,13 +91,13 @@ class OneHot(WholeRow):
         return x * self.logits(params).log_softmax(-1)
 
 
-class Words(distributions.Distribution):
-    """Multinomial distribution of rows of one total.
+class MultinomialCounts(distributions.Distribution):
+    """Multinomial distributions of rows with one total.
 
     Parameters
     ----------
     total : Tensor of shape ()
-        Total of a row; mean and variance take it as it is, draws round it to a whole number of words.
+        Total of a row; mean and variance use it as it is, draws round it to an integer.
     p : Tensor of shape (..., n_columns)
         Probabilities of the columns.
     """
@@ -121,17 +121,17 @@ class Words(distributions.Distribution):
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Return counts of shape (*sample_shape, ..., n_columns).
 
-        Few words are drawn one by one. Of many, a row's are shared out between the two halves of its columns, by a
-        binomial draw, those of each half between its own halves, and so on: the cost does not grow with their number.
+        A small total is drawn unit by unit. A large one is split between the two halves of the columns by a binomial
+        draw, the part of each half between its own halves, and so on, at a cost that does not grow with the total.
         """
-        shape, n_words = self._extended_shape(torch.Size(sample_shape)), round(float(self.total))
-        if n_words == 0:
+        shape, n_units = self._extended_shape(torch.Size(sample_shape)), round(float(self.total))
+        if n_units == 0:
             return self.p.new_zeros(shape)
-        if n_words < shape[-1]:
-            one_by_one = distributions.Multinomial(n_words, self.p, validate_args=False)
+        if n_units < shape[-1]:
+            one_by_one = distributions.Multinomial(n_units, self.p, validate_args=False)
             return one_by_one.sample(torch.Size(sample_shape))
         masses = _halved(self.p.to(torch.float64).expand(shape))
-        counts = masses[-1].new_full((*shape[:-1], 1), n_words)
+        counts = masses[-1].new_full((*shape[:-1], 1), n_units)
         for mass in reversed(masses[:-1]):
             left, right = mass.unflatten(-1, (-1, 2)).unbind(-1)
             share = left / (left + right).clamp(min=torch.finfo(mass.dtype).tiny)
@@ -155,7 +155,7 @@ class Multinomial(WholeRow):
     `log p(x) = sum_j (x_j log(p_j) - log(x_j!)) + log(total!)`, the last term shared out over the cells in proportion
     to their counts (Liang et al. 2018, arXiv 1802.05814).
 
-    Weights that are no whole numbers, such as those of tf-idf, count as expectations. Mean, variance and draws are
+    Weights that are not integers, such as those of tf-idf, count as expectations. Mean, variance and draws are
     those of a row of the training rows' mean total.
 
     Parameters
@@ -175,18 +175,18 @@ class Multinomial(WholeRow):
         self.register_buffer("total", torch.tensor(float(n_columns), dtype=torch.float64))
 
     def learn(self, mean: Tensor) -> None:
-        """Let outputs of 0 mean the columns' own shares, and draw rows of the mean total."""
+        """Let outputs of 0 stand for the columns' own shares, and draw rows with the mean total."""
         super().learn(mean)
         self.total = mean.sum().to(self.total.device, torch.float64)
 
     def as_input(self, x: Tensor) -> Tensor:
-        """Return `sqrt(n_columns) * x / length of the observed cells`: rows compare whatever their total."""
+        """Return `sqrt(n_columns) * x / length of the observed cells`: rows are comparable whatever their totals."""
         length = x.nan_to_num(0.0).square().sum(-1, keepdim=True).sqrt()
         return x / length.clamp(min=torch.finfo(x.dtype).tiny) * self.n_columns**0.5
 
-    def distribution(self, params: Tensor) -> Words:
-        """Return the distribution of each row, of the training rows' mean total."""
-        return Words(self.total, self.logits(params).softmax(-1))
+    def distribution(self, params: Tensor) -> MultinomialCounts:
+        """Return the distribution of each row, with the training rows' mean total."""
+        return MultinomialCounts(self.total, self.logits(params).softmax(-1))
 
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
         """Return each column's part of the log-probability of the row."""

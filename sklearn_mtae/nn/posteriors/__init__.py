@@ -1,4 +1,4 @@
-"""Posteriors: q(z given x), built from what the encoder puts out."""
+"""Posteriors: q(z given x), built from the encoder's outputs."""
 
 from collections.abc import Callable
 

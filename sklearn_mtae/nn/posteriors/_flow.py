@@ -1,4 +1,4 @@
-"""The posterior that a normalising flow bends, and the flow."""
+"""A posterior bent by a normalising flow, and the flow."""
 
 import importlib
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class Splines(nn.Module):
 
     Each transform bends one half of the components by monotone splines that a network derives from the other half, and
     the other half by splines that depend on the context alone. Splines act between -5 and 5 and are the identity
-    outside; at the start they are the identity everywhere. Both directions cost about the same, and the log-determinant
+    elsewhere; initially they are the identity everywhere. Both directions cost about the same, and the log-determinant
     of the Jacobian comes with the map itself.
 
     Parameters
@@ -26,12 +26,12 @@ class Splines(nn.Module):
     n_context : int, default=0
         Number of columns of the context.
     n_transforms : int, default=2
-        Number of transforms; each second one turns the halves' roles round.
+        Number of transforms; every second one swaps the roles of the halves.
     hidden : sequence of int, default=(64,)
         Widths of the hidden layers of each transform's network.
     n_splits : int or None, default=1
-        How many ways of halving the components the transforms take in turn; None is enough of them to have any two
-        components in different halves once.
+        Number of ways of halving the components, which the transforms use in turn; None is enough of them to have any
+        two components in different halves once.
 
     Raises
     ------
@@ -40,7 +40,7 @@ class Splines(nn.Module):
     """
 
     n_bins: ClassVar[int] = 8
-    # Least slope of a spline, and one over the greatest: much beyond it the inverse in float32 is lost to rounding.
+    # Least slope of a spline, and the reciprocal of the greatest: beyond it, float32 rounding spoils the inverse.
     slope: ClassVar[float] = 0.05
 
     def __init__(
@@ -76,7 +76,7 @@ class Splines(nn.Module):
         return x, log_slope
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return the points of which `y` are the images, shape (..., n_components)."""
+        """Return the points whose images are `y`, shape (..., n_components)."""
         for transform in reversed(self.transforms):
             y = transform(context).inv(y)
         return y
@@ -100,16 +100,16 @@ def zuko(part: str) -> Any:
 
 
 def halves(n_components: int, digit: int, turned: bool) -> Tensor:
-    """Return ranks of the components, shape (n_components,), that part them by a binary digit of their index.
+    """Return ranks of the components, shape (n_components,), that halve them by a binary digit of their index.
 
-    Any two components differ in some digit, so that the digits together part them all.
+    Any two components differ in some digit, so that the digits together separate them all.
     """
     group = (torch.arange(n_components) >> digit) & 1
     return (1 - group if turned else group).argsort(stable=True).argsort()
 
 
 def start_at_identity(transform: nn.Module) -> nn.Module:
-    """Return a transform of splines, its parameters such that every spline is the identity."""
+    """Set the parameters of a transform such that every spline is the identity, and return it."""
     last: Any = transform.hyper[-1] if hasattr(transform, "hyper") else transform.phi  # type: ignore[index]
     for parameter in last.parameters():
         nn.init.zeros_(parameter)
@@ -121,16 +121,16 @@ class FlowNormal:
 
     `z = mean + stddev * flow(noise, context)`, of which the encoder gives mean, standard deviation and context.
 
-    The moments have no closed form. They are those over a fixed set of quasi-random noise, computed when first asked
-    for: exact while the flow is the identity, and otherwise out by a few hundredths of a standard deviation. The
-    density of its own last draws costs nothing; that of other codes takes the flow's inverse.
+    The moments have no closed form. They are taken over a fixed set of quasi-random noise, when first asked for: exact
+    while the flow is the identity, and otherwise off by a few hundredths of a standard deviation. The density of its
+    own last draws costs nothing; that of other codes takes the flow's inverse.
 
     Parameters
     ----------
     base : DiagonalNormal
         Mean and variance before the flow.
     context : Tensor of shape (n_rows, n_context)
-        What the flow depends on.
+        Input that the flow depends on.
     flow : Splines
         The flow.
     points : Tensor of shape (n_points, n_components)
@@ -138,7 +138,7 @@ class FlowNormal:
     """
 
     block_cells: ClassVar[int] = 2**20
-    """How many values go through the flow at once, for the moments."""
+    """Number of values that go through the flow at once, for the moments."""
 
     def __init__(self, base: DiagonalNormal, context: Tensor, flow: Splines, points: Tensor) -> None:
         self.base = base
@@ -168,10 +168,10 @@ class FlowNormal:
         return
 
     def rsample(self, noise: Tensor) -> Tensor:
-        """Return codes made of standard normal draws, differentiable; leading axes of `noise` are kept."""
+        """Return codes made from standard normal draws, differentiable; leading axes of `noise` are kept."""
         bent, log_slope = self.flow(noise, self.context)
         z = self.base.rsample(bent)
-        # A draw's density is known on the way there; the way back costs more.
+        # The forward map gives the density of a draw; the inverse costs more.
         self._drawn = z, self._log_density(noise, log_slope)
         return z
 
@@ -195,7 +195,7 @@ class FlowNormal:
         return FlowNormal(self.base.take(index), self.context[index], self.flow, self.points)
 
     def _log_density(self, noise: Tensor, log_slope: Tensor) -> Tensor:
-        """Return the log-density of what becomes of the noise."""
+        """Return the log-density of the code that the noise becomes."""
         return normal_log_prob(noise) - log_slope - self.base.log_variance.sum(-1) / 2
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What is known of every posterior, and the normal one."""
+"""The interface of all posteriors, and the normal one."""
 
 from math import log, pi
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 class Posterior(Protocol):
     """q(z given x): a distribution of codes for each row.
 
-    What objectives, priors and estimators know of a posterior. `n_rows` below is the number of rows it was made of.
+    The interface that objectives, priors and estimators rely on. `n_rows` below is the number of rows it was made from.
     """
 
     @property
@@ -30,11 +30,11 @@ class Posterior(Protocol):
 
     @property
     def fixed(self) -> Self | None:
-        """The same distribution with parameters that take no gradient; None where that cannot be had."""
+        """The same distribution with parameters that take no gradient; None where that is impossible."""
         ...
 
     def rsample(self, noise: Tensor) -> Tensor:
-        """Return codes made of standard normal draws, differentiable in the parameters.
+        """Return codes made from standard normal draws, differentiable in the parameters.
 
         Parameters
         ----------
@@ -104,14 +104,14 @@ class NormalPosterior(nn.Module):
     Parameters
     ----------
     n_components : int, default=0
-        Number of components of a code; of no consequence here.
+        Number of components of a code; not used here.
     """
 
     n_params: ClassVar[int] = 2
     """Encoder outputs per component."""
+    # Declarations: see `nn.traits`.
     stackable: ClassVar[bool] = True
-    """Whether several models with it can be trained as one by `torch.func.vmap`."""
-    # exp(20) is already absurd for a standardised row; the bound keeps an outlier from overflowing the loss.
+    # A variance of exp(20) is absurd for a standardised row; the bound keeps an outlier from overflowing the loss.
     bound: ClassVar[float] = 20.0
 
     def __init__(self, n_components: int = 0) -> None:
@@ -121,7 +121,7 @@ class NormalPosterior(nn.Module):
     def forward(self, code: Tensor) -> Posterior:
         """Return the posterior for encoder outputs of shape (n_rows, n_params * n_components)."""
         mean, log_variance = code.chunk(2, dim=-1)
-        # A clamp, but for one operation on the way back in place of four.
+        # A clamp whose backward pass takes one operation instead of four.
         return DiagonalNormal(mean, nn.functional.hardtanh(log_variance, -self.bound, self.bound))
 
     def noise(self, q: Any, generator: Generator | None, n_draws: int = 1) -> Tensor:
@@ -130,7 +130,7 @@ class NormalPosterior(nn.Module):
         Parameters
         ----------
         q : Posterior
-            What `forward` returned.
+            The result of `forward`.
         generator : Generator or None
             Source of the draws; None is torch's own.
         n_draws : int, default=1
@@ -149,9 +149,9 @@ def quasi_normal(x: Tensor, n_draws: int, n_components: int, seed: int) -> Tenso
     """Return standard normal draws of shape (n_draws, n_rows, n_components), spread more evenly than random ones.
 
     Scrambled Sobol points (Owen 1998), turned around the unit cube by each row's own shift (Cranley and Patterson
-    1976), through the normal quantile function: each draw is standard normal, and their mean of a smooth function errs
-    by about 1 / n_draws where that of random draws errs by 1 / sqrt(n_draws). The shift is a hash of the row's values:
-    errors of unlike rows average out, and a row's draws do not depend on the rows beside it.
+    1976), through the normal quantile function: each draw is standard normal, and the mean of a smooth function over
+    them errs by about 1 / n_draws, where random draws err by 1 / sqrt(n_draws). The shift is a hash of the row's
+    values: errors of unlike rows average out, and a row's draws do not depend on the rows beside it.
 
     Parameters
     ----------
