@@ -1,9 +1,6 @@
 """What the estimators share: parameters, `fit`, and the verbs of an encoder and a decoder."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
-from os import PathLike
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +9,6 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Bunch, Tags
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
 
 from sklearn_mtae._engine.devices import living_threads, resolve_device
 from sklearn_mtae._engine.interrupts import Interrupts
@@ -23,19 +19,17 @@ from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.net_params import check_net_params
 from sklearn_mtae._fitting.parameters import copied
 from sklearn_mtae._fitting.plan import Plan, plan
-from sklearn_mtae._fitting.recipe import DTYPES, Recipe
+from sklearn_mtae._fitting.recipe import Recipe
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._fitting.shared_fits import SharedFits
-from sklearn_mtae._tables.checks import Interval, StrOptions, check_codes, check_out, check_parameters, feature_names
+from sklearn_mtae._tables.checks import check_codes, check_out, check_parameters, feature_names
 from sklearn_mtae._tables.column_likelihoods import needs_positive, takes_sparse
 from sklearn_mtae._verbs.imputation import impute_reconstructed, log_conditionals
 from sklearn_mtae._verbs.interpretation import column_names, components, feature_importance, relevances
 from sklearn_mtae._version import __version__
-from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
-from sklearn_mtae.nn.corruptions import CORRUPTIONS
-from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Likelihood
 from sklearn_mtae.nn.models import Autoencoder
-from sklearn_mtae.nn.penalties import PENALTIES
+
+from .constraints import BASE
 
 
 class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -43,66 +37,12 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
     __metadata_request__transform = {"out": UNUSED}
 
-    _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "layer_norm": ["boolean"],
-        "architecture": [StrOptions(set(ARCHITECTURES)), callable],
-        "image_shape": [tuple, list, None],
-        "likelihood": [StrOptions(set(LIKELIHOODS)), callable, dict, list, tuple],
-        "max_categories": [Interval(Integral, 2, None, closed="left"), None],
-        "handle_unknown": [StrOptions({"missing", "error"})],
-        "scaling": [StrOptions({"auto", "standard", "bounded"})],
-        "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
-        "penalty": [StrOptions(set(PENALTIES)), callable, None],
-        "penalty_weight": [Interval(Real, 0, None, closed="left")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "dtype": [StrOptions(set(DTYPES))],
-        "device": [str],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "checkpoint": [str, PathLike, None],
-        "net_params": [dict, None],
-    }
+    _parameter_constraints: dict = BASE
 
-    n_components: int
-    hidden_layer_sizes: Sequence[int]
-    activation: str
-    dropout: float
-    layer_norm: bool
-    architecture: str | Callable[..., tuple[nn.Module, nn.Module]]
-    image_shape: tuple[int, ...] | None
-    likelihood: str | Callable[[int], Likelihood] | Mapping[Any, Any] | Sequence[Any]
-    max_categories: int | None
+    likelihood: Any
     handle_unknown: str
-    scaling: str
-    corruption: str | Callable[..., Tensor] | None
-    penalty: str | Callable[..., Tensor] | None
-    penalty_weight: float
-    alpha: float
-    batch_size: int | str | None
-    learning_rate_init: float
-    max_iter: int
-    early_stopping: bool
-    validation_fraction: float
-    n_iter_no_change: int
-    tol: float
     warm_start: bool
-    dtype: str
     device: str
-    random_state: int | np.random.RandomState | None
-    verbose: bool | int
-    checkpoint: str | PathLike | None
     net_params: dict[str, Any] | None
 
     _model_kind: str

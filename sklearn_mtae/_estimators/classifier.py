@@ -11,6 +11,7 @@ from sklearn_mtae._fitting.averaging import mean_log_probabilities
 from sklearn_mtae._tables.classes import warn_of_one_class
 from sklearn_mtae.metrics import accuracy_score
 
+from .constraints import CLASSES
 from .multi_task import BaseMultiTaskVAE
 
 
@@ -244,10 +245,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     [(150, 3), (150, 2)]
     """
 
-    _parameter_constraints: dict = {
-        **BaseMultiTaskVAE._parameter_constraints,
-        "class_weight": [dict, list, tuple, str, None],
-    }
+    _parameter_constraints: dict = CLASSES
     _targets_kind = "classes"
 
     classes_: NDArray | list[NDArray]

@@ -1,55 +1,25 @@
 """What the multi-task estimators share: tasks, their weights and relations, and an encoder to start from."""
 
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
-from torch import nn
 
-from sklearn_mtae._tables.checks import HasMethods, Interval, StrOptions
 from sklearn_mtae._tables.classes import decode
 from sklearn_mtae._tables.targets import check_order, target_columns, task_names
 from sklearn_mtae.metrics._columnwise import Labels
-from sklearn_mtae.nn.embeddings import EMBEDDINGS
-from sklearn_mtae.nn.schedules import SCHEDULES
-from sklearn_mtae.nn.sharing import SHARINGS, Heads
-from sklearn_mtae.nn.weightings import WEIGHTINGS, Weighting
 
+from .constraints import MULTI_TASK
 from .variational import BaseVAE
 
 
 class BaseMultiTaskVAE(BaseVAE):
     """Base of the multi-task estimators: everything that does not depend on the kind of the targets."""
 
-    _parameter_constraints: dict = {
-        **BaseVAE._parameter_constraints,
-        "sharing": [StrOptions(set(SHARINGS)), callable],
-        "head_hidden_layer_sizes": ["array-like"],
-        "reconstruction_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "beta": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", *SCHEDULES}), callable],
-        "task_weighting": [StrOptions(set(WEIGHTINGS)), "array-like", dict, callable],
-        "task_similarity": ["array-like", None],
-        "consistency": [Interval(Real, 0, None, closed="left")],
-        "encoder": [HasMethods(["fit", "transform"]), None],
-        "freeze_encoder": ["boolean"],
-        "embedding": [StrOptions(set(EMBEDDINGS)), callable, None],
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
-    }
+    _parameter_constraints: dict = MULTI_TASK
     _model_kind = "multi-task"
-
-    sharing: str | Callable[..., Heads]
-    head_hidden_layer_sizes: Sequence[int]
-    reconstruction_weight: float | str
-    task_weighting: str | ArrayLike | Mapping[str, float] | Callable[..., Weighting] | nn.Module
-    task_similarity: ArrayLike | None
-    consistency: float
-    encoder: Any
-    freeze_encoder: bool
-    embedding: str | Callable[[int], nn.Module] | None
-    n_estimators: int
 
     task_names_: list[str]
     task_weights_: NDArray
@@ -80,6 +50,29 @@ class BaseMultiTaskVAE(BaseVAE):
             If `task_weighting` needs torchjd, which is not installed.
         """
         return self._fit(X, y, sample_weight)
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train for one epoch on a part of the data.
+
+        The first call learns location and scale of the columns and the levels of categories, and needs a label of each
+        task. A level that it does not have is unknown in later parts: a missing cell, with a warning (see
+        `handle_unknown`). Schedules stand at their end, and no row is held out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Part of the rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Their targets, NaN where a label is missing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows or of the labels.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        return self._fit(X, y, sample_weight, partial=True)
 
     def sample(
         self,

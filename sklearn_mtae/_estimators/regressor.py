@@ -1,29 +1,25 @@
 """The multi-task VAE for numbers."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
-from typing import Any, Self
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, clone
 from sklearn.utils import check_scalar
 
-from sklearn_mtae._fitting.averaging import predict_average, reach
-from sklearn_mtae._fitting.build import number_likelihood
-from sklearn_mtae._tables.checks import Interval, StrOptions, check_support, check_targets
+from sklearn_mtae._fitting.averaging import predict_average
+from sklearn_mtae._fitting.ensemble import given_settings
+from sklearn_mtae._tables.checks import check_targets
 from sklearn_mtae._tables.containers import plain
-from sklearn_mtae._tables.limits import Limits, find_range
 from sklearn_mtae._tables.targets import task_names
+from sklearn_mtae._verbs.intervals import check_labels, predict_interval
 from sklearn_mtae.metrics import r2_score
-from sklearn_mtae.nn.embeddings import EMBEDDINGS
-from sklearn_mtae.nn.factories import TASK_LIKELIHOODS
-from sklearn_mtae.nn.words import listed, named, short, suggest_each
+from sklearn_mtae.nn.words import named
 
+from .constraints import NUMBERS
 from .multi_task import BaseMultiTaskVAE
-
-FIXED = {"n_estimators", "member_params", "likelihood", "random_state", "device", "dtype", "warm_start", "checkpoint"}
-"""Parameters in which members cannot differ."""
 
 
 class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
@@ -270,27 +266,11 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     ((20, 3), (20, 3))
     """
 
-    _parameter_constraints: dict = {
-        **BaseMultiTaskVAE._parameter_constraints,
-        "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "member_params": ["array-like", StrOptions({"auto"}), None],
-        "hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
-        "dropout": [*BaseMultiTaskVAE._parameter_constraints["dropout"], StrOptions({"auto"})],
-        "head_hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
-        "embedding": [StrOptions({"auto", *EMBEDDINGS}), callable, None],
-        "alpha": [*BaseMultiTaskVAE._parameter_constraints["alpha"], StrOptions({"auto"})],
-        "task_likelihoods": [StrOptions({"auto", *TASK_LIKELIHOODS}), callable, dict, list, tuple],
-        "learning_rate_init": [*BaseMultiTaskVAE._parameter_constraints["learning_rate_init"], StrOptions({"auto"})],
-    }
+    _parameter_constraints: dict = NUMBERS
 
-    n_estimators: int | str  # type: ignore[assignment]
-    hidden_layer_sizes: Sequence[int] | str  # type: ignore[assignment]
-    dropout: float | str  # type: ignore[assignment]
-    head_hidden_layer_sizes: Sequence[int] | str  # type: ignore[assignment]
-    alpha: float | str  # type: ignore[assignment]
-    learning_rate_init: float | str  # type: ignore[assignment]
+    n_estimators: int | str
     member_params: Sequence[Mapping[str, Any]] | str | None
-
+    early_stopping: bool
     member_params_: list[dict[str, Any]]
     _targets_kind = "numbers"
 
@@ -391,29 +371,6 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         self.checkpoint = checkpoint
         self.net_params = net_params
 
-    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Train for one epoch on a part of the data.
-
-        The first call learns location and scale of the columns and the levels of categories, and needs a label of each
-        task. A level that it does not have is unknown in later parts: a missing cell, with a warning (see
-        `handle_unknown`). Schedules stand at their end, and no row is held out.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Part of the rows, NaN where a cell is missing.
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Their targets, NaN where a label is missing.
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            Weights of the rows or of the labels.
-
-        Returns
-        -------
-        self
-            The estimator.
-        """
-        return self._fit(X, y, sample_weight, partial=True)
-
     def predict(self, X: ArrayLike, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
         """Predict the targets at the posterior means, averaged over the members by their weights.
 
@@ -478,12 +435,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
                 "predict_interval needs rows that were held out from a model: n_estimators > 1 or early_stopping=True. "
                 f"Got n_estimators={self.n_estimators!r}, early_stopping={self.early_stopping!r}."
             )
-        n_deviations = reach(self._fitted, coverage)
-        mean, std = predict_average(runner, x, return_std=True)
-        assert std is not None
-        limits = [own for _, own in self._task_limits]
-        low, high = np.min([own.low for own in limits], axis=0), np.max([own.high for own in limits], axis=0)
-        lower, upper = np.clip([mean - std * n_deviations, mean + std * n_deviations], low, high)
+        lower, upper = predict_interval(runner, x, coverage)
         return self._in_precision(lower, x), self._in_precision(upper, x)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -510,7 +462,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         """
         predicted = self.predict(X)
         y = plain(y)
-        self._check_labels(check_targets(y, np.asarray(predicted), task_names(y)), sample_weight)
+        check_labels(self._fitted, check_targets(y, np.asarray(predicted), task_names(y)), sample_weight)
         return r2_score(self._named(y), predicted, sample_weight=sample_weight)
 
     def _in_precision(self, columns: NDArray, x: Any) -> NDArray:
@@ -519,44 +471,8 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         assert tasks is not None
         return self._as_targets(columns.astype(np.result_type(x.dtype, tasks.dtype), copy=False))
 
-    def _check_labels(self, targets: NDArray, sample_weight: Any) -> None:
-        """Raise an error where a label that counts is outside of the support of its task's likelihood."""
-        if targets.shape[1] != len(self.task_names_):
-            return  # the score says what is wrong
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        if weight is not None and weight.shape in (targets.shape, targets.shape[:1]):
-            counted = (weight if weight.ndim == 2 else weight[:, None]) != 0
-            targets = np.where(counted, targets, np.nan)
-        for option, limits in self._task_limits:
-            check_support(find_range(targets), limits, f"task_likelihoods={option!r}", "y", self.task_names_)
-
-    @property
-    def _task_limits(self) -> list[tuple[Any, Limits]]:
-        """The likelihoods of the tasks that members have, and between what numbers each has the labels lie."""
-        cache = self._fitted.cache
-        if "task_limits" not in cache:
-            recipes = {id(own): self._fitted.recipe.of_member(own) for own in self._fitted.settings}.values()
-            cache["task_limits"] = [(own.task_likelihoods, Limits.of(number_likelihood(own))) for own in recipes]
-        return cache["task_limits"]
-
     def _validate_params(self) -> None:
         super()._validate_params()
-        if not (self.member_params is None or isinstance(self.member_params, str)):
-            self._check_members(self.member_params)
-
-    def _check_members(self, settings: Any) -> None:
-        """Raise an error where what was given are no settings of members."""
-        if not isinstance(settings, list | tuple | np.ndarray):
-            raise TypeError(f"member_params must be a list of dicts of parameters. Got {short(settings)} instead.")
-        known = self.get_params(deep=False)
-        for own in settings:
-            if not isinstance(own, Mapping):
-                raise ValueError(f"member_params must hold dicts of parameters. Got {short(own)} instead.")
-            fixed, unknown = FIXED & set(own), [name for name in own if name not in known]
-            if fixed:
-                raise ValueError(f"member_params must leave out {sorted(fixed)}, in which members cannot differ.")
-            if unknown:
-                hint = suggest_each(unknown, set(known) - FIXED)
-                raise ValueError(f"member_params must hold parameters of the estimator. Got {listed(unknown)}.{hint}")
+        for own in given_settings(self.member_params, self.get_params(deep=False)):
             with named("member_params"):
                 clone(self).set_params(**own, member_params=None)._validate_params()

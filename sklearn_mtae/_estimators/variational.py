@@ -1,7 +1,7 @@
 """What the variational estimators share: the code is a distribution."""
 
-from collections.abc import Callable, Mapping
-from numbers import Integral, Real
+from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,36 +11,20 @@ from sklearn.utils import check_scalar
 from torch import Tensor
 
 from sklearn_mtae._fitting.plan import Plan
-from sklearn_mtae._tables.checks import Interval, StrOptions
 from sklearn_mtae._verbs.diagnosis import Diagnosis, diagnose, warn_of_degenerate
 from sklearn_mtae._verbs.imputation import impute_drawn, impute_expected, log_marginals
 from sklearn_mtae._verbs.sampling import sample
-from sklearn_mtae.nn.models import VAE, Output
-from sklearn_mtae.nn.objectives import OBJECTIVES
-from sklearn_mtae.nn.posteriors import POSTERIORS, NormalPosterior
-from sklearn_mtae.nn.priors import PRIORS, Prior
-from sklearn_mtae.nn.schedules import SCHEDULES
+from sklearn_mtae.nn.models import VAE
 
 from .base import BaseAutoencoder
+from .constraints import VARIATIONAL
 
 
 class BaseVAE(BaseAutoencoder):
     """Base of the variational estimators: the code is a distribution."""
 
-    _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
-        "posterior": [StrOptions(set(POSTERIORS)), callable],
-        "prior": [StrOptions(set(PRIORS)), callable],
-        "objective": [StrOptions(set(OBJECTIVES)), callable],
-        "beta": [Interval(Real, 0, None, closed="left"), StrOptions(set(SCHEDULES)), callable],
-        "free_bits": [Interval(Real, 0, None, closed="left")],
-    }
-    posterior: str | Callable[[int], NormalPosterior]
-    prior: str | Callable[[int, int], Prior]
-    free_bits: float
-    objective: str | Callable[[Output], dict[str, Tensor]]
-    beta: float | str | Callable[[float], float]
-    task_names_: list[str]
+    _parameter_constraints: dict = VARIATIONAL
+    learning_rate_init: Any
 
     def transform(
         self, X: ArrayLike, return_std: bool = False, *, out: NDArray | None = None

@@ -6,7 +6,7 @@ mean of the labels among them, is chosen by `select`; so how long to train and h
 and no row is lost to validation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from math import ceil
@@ -224,3 +224,7 @@ def deviation(fitted: Fitted) -> Any:
         return model.predict_std(x, quasi_normal(model.fill(x), N_DRAWS, model.prior.n_components, seed))
 
     return std
+
+
+AVERAGES: dict[str | None, Callable[[Plan, Fitted], Average]] = {"numbers": choose}
+"""What chooses an average of members, by the kind of the targets; of other kinds all members count alike."""

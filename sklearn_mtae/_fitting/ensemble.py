@@ -16,6 +16,7 @@ from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.sharing import SHARINGS
 from sklearn_mtae.nn.traits import declared
 from sklearn_mtae.nn.weightings import WEIGHTINGS
+from sklearn_mtae.nn.words import listed, short, suggest_each
 
 from .data import Data
 from .parameters import copied, is_auto
@@ -31,6 +32,8 @@ TABLES = {"mlp", "resnet"}
 """Architectures of which an ensemble is the default."""
 NARROW = 64
 """Columns up to which the default ensemble has bins for each."""
+FIXED = {"n_estimators", "member_params", "likelihood", "random_state", "device", "dtype", "warm_start", "checkpoint"}
+"""Parameters in which members cannot differ."""
 SINGLE: dict[str, Any] = {
     "hidden_layer_sizes": (512,),
     "dropout": 0.0,
@@ -104,6 +107,24 @@ def _settings_to_try(recipe: Recipe) -> list[dict[str, Any]]:
     # The default members have linear heads.
     unfit = {"head_hidden_layer_sizes"} if declared(resolve(recipe.sharing, SHARINGS), "needs_hidden") else set()
     return [{n: v for n, v in own.items() if is_auto(recipe.parameters[n]) and n not in unfit} for own in tried]
+
+
+def given_settings(member_params: Any, known: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Check the settings of members that were given: none of a parameter that is not known, or cannot differ."""
+    if member_params is None or isinstance(member_params, str):
+        return []
+    if not isinstance(member_params, list | tuple | np.ndarray):
+        raise TypeError(f"member_params must be a list of dicts of parameters. Got {short(member_params)} instead.")
+    for own in member_params:
+        if not isinstance(own, Mapping):
+            raise ValueError(f"member_params must hold dicts of parameters. Got {short(own)} instead.")
+        fixed, unknown = FIXED & set(own), [name for name in own if name not in known]
+        if fixed:
+            raise ValueError(f"member_params must leave out {sorted(fixed)}, in which members cannot differ.")
+        if unknown:
+            hint = suggest_each(unknown, set(known) - FIXED)
+            raise ValueError(f"member_params must hold parameters of the estimator. Got {listed(unknown)}.{hint}")
+    return list(member_params)
 
 
 def kept_epochs(recipe: Recipe, n_members: int) -> Sequence[int]:

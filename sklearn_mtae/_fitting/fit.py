@@ -22,7 +22,7 @@ from sklearn_mtae.nn.loss import Loss
 from sklearn_mtae.nn.models import Autoencoder
 from sklearn_mtae.nn.words import short
 
-from .averaging import choose
+from .averaging import AVERAGES
 from .build import rebuild
 from .build_loss import build_loss
 from .callbacks import FitTask
@@ -192,7 +192,8 @@ def keep(plan: Plan) -> Fitted:
     fitted = plan.so_far()
     fitted.code_variance = variance
     fitted.add_epochs(history)
-    if plan.recipe.targets == "numbers" and not plan.partial and any(len(own.held_out) for own in plan.members):
+    choose = AVERAGES.get(plan.recipe.targets)
+    if choose is not None and not plan.partial and any(len(own.held_out) for own in plan.members):
         fitted.average = choose(plan, fitted)
     if plan.net is None or len(plan.members) > 1:
         return fitted

@@ -25,7 +25,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mtae.nn.likelihoods import Likelihood
-from sklearn_mtae.nn.words import alike, listed, named, short, suggest
+from sklearn_mtae.nn.words import alike, named, short, suggest
 
 from .blocks import block_rows, blocks
 from .coded_rows import cells_of
@@ -34,7 +34,7 @@ from .describe import Columns
 from .frame import PLAIN, Table, is_frame
 from .limits import Limits, Range, check_size
 from .row_index import is_mapped
-from .targets import is_missing, per_task, target_columns, task_names
+from .targets import is_missing, target_columns, task_names
 
 __all__ = [
     "HasMethods",
@@ -50,11 +50,9 @@ __all__ = [
     "check_method_params",
     "check_out",
     "check_parameters",
-    "check_similarity",
     "check_sizes",
     "check_support",
     "check_targets",
-    "check_task_weights",
     "check_weights",
     "feature_names",
     "resolve",
@@ -331,39 +329,6 @@ def _needs(array: str, low: float, high: float, value: float) -> str:
     if np.isfinite(high):
         return f"{low:g} <= {array} <= {high:g}"
     return f"{array} > 0" if 0 < low < 1e-30 and value <= 0 else f"{array} >= {low:g}"
-
-
-def check_task_weights(weights: Any, names: Sequence[str]) -> NDArray:
-    """Return the weights of the tasks, given by name or by position."""
-    with named("task_weighting"):
-        values = np.asarray(per_task(weights, names, "task_weighting"))
-    if values.ndim != 1 or values.dtype.kind not in "iuf" or not np.all(np.isfinite(values) & (values >= 0)):
-        raise ValueError(
-            f"task_weighting must hold {len(names)} finite weights >= 0, one per task. Got {short(weights)} instead."
-        )
-    return values.astype(np.float64)
-
-
-def check_similarity(similarity: Any, names: Sequence[str]) -> NDArray:
-    """Return the similarities of the tasks, shape (n_tasks, n_tasks), in their order; a frame's are found by name."""
-    if hasattr(similarity, "columns") and hasattr(similarity, "loc"):
-        axes = (list(map(str, similarity.index)), list(map(str, similarity.columns)))
-        if any(sorted(axis) != sorted(names) for axis in axes):
-            raise ValueError(f"task_similarity must name the tasks {listed(names)} on both axes. Got {short(axes)}.")
-        order = [[axis.index(name) for name in names] for axis in axes]
-        similarity = np.asarray(similarity)[np.ix_(*order)]
-    with named("task_similarity"):
-        values = check_array(similarity, dtype=np.float64, input_name="task_similarity")
-    if values.shape != (len(names), len(names)):
-        raise ValueError(f"task_similarity must have shape ({len(names)}, {len(names)}). Got {values.shape} instead.")
-    for s, t in np.argwhere(~np.isclose(values, values.T)):
-        raise ValueError(
-            f"task_similarity must be symmetric. Got {values[s, t]:g} for ({names[s]!r}, {names[t]!r}) and "
-            f"{values[t, s]:g} the other way round."
-        )
-    for s, t in np.argwhere(values < 0):
-        raise ValueError(f"task_similarity must be >= 0. Got {values[s, t]:g} for ({names[s]!r}, {names[t]!r}).")
-    return values
 
 
 def check_out(out: Any, shape: tuple[int, ...]) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
@@ -35,78 +34,9 @@ from sklearn_mtae.metrics._columnwise import Labels
 from sklearn_mtae.metrics._scorer import respond
 from sklearn_mtae.nn.words import short, suggest
 
-from ._conflicts import MIN_OVERLAP, Transfer, label_overlap, measure_transfer
+from ._conflicts import measure_transfer
 from ._split import TaskKFold, TaskShuffleSplit, _check_parts, _labelled
-
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class TransferReport:
-    """What :func:`transfer_report` returns: a table of the tasks, and the numbers behind it.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame of n_tasks rows
-        One row per task, by name: `n_labels`; the mean score of each model; `gain`, the mean gain of "joint" over
-        "alone"; `gain_low` and `gain_high`, its 95 % confidence interval; `certain`, whether this leaves out 0; and
-        `advice`: "share" where the gain is more than its standard error above 0, otherwise "train alone", which is the
-        simpler, and "unknown" where no split has a gain. With one split there is no error, and the gain itself decides.
-    scores : dict of str to ndarray of shape (n_splits, n_tasks)
-        Scores of each model; NaN where a part has too few labels to score.
-    gains : ndarray of shape (n_splits, n_tasks)
-        Gains of "joint" over "alone": of an error what goes away, as a part of alone's mean error over the splits; of a
-        score the difference.
-    conflict : ndarray of shape (n_tasks, n_tasks)
-        Mean cosine between the gradients of two tasks: 1 where they want the same of what they share, below 0 where
-        they pull against each other. NaN where they share less than 30 % of their labelled rows (see `overlap`): the
-        gradients then differ by their rows, and even those of one task on two halves of its rows are far from alike.
-    affinity : ndarray of shape (n_tasks, n_tasks)
-        [i, j]: by how many nats per label the loss of task j falls after a small step that serves task i alone.
-    task_names : list of str
-        Names of the tasks.
-    scoring : str
-        Name of the score.
-    overlap : ndarray of shape (n_tasks, n_tasks) or None, default=None
-        Rows that have labels of both tasks, as a share of the labelled rows of the task that has fewer.
-    unscored : sequence of tuple, default=()
-        Which scores are NaN, and why: model, position of the split, name of the task, reason.
-
-    See Also
-    --------
-    transfer_report : Makes one.
-    sklearn_mtae.inspection.TaskTransferDisplay : Draws one.
-    """
-
-    frame: Any
-    scores: dict[str, NDArray]
-    gains: NDArray
-    conflict: NDArray
-    affinity: NDArray
-    task_names: list[str]
-    scoring: str
-    overlap: NDArray | None = None
-    unscored: Sequence[tuple[str, int, str, str]] = ()
-
-    def __repr__(self) -> str:
-        lines = [f"TransferReport(scoring={self.scoring!r})", self.frame.to_string()]
-        if self.overlap is not None and (self.overlap < MIN_OVERLAP).any():
-            lines.append(
-                f"Cosines are left out where two tasks share less than {MIN_OVERLAP:.0%} of their labelled rows: "
-                "gradients over other rows differ whatever the tasks."
-            )
-        return "\n".join([*lines, *_without_scores(self.unscored, len(self.gains))])
-
-
-def _without_scores(unscored: Sequence[tuple[str, int, str, str]], n_splits: int) -> list[str]:
-    """Return a line for each task of which some score is missing."""
-    lines = []
-    for task in dict.fromkeys(name for _, _, name, _ in unscored):
-        own = [(model, split, reason) for model, split, name, reason in unscored if name == task]
-        models, splits, reasons = (list(dict.fromkeys(part)) for part in zip(*own, strict=True))
-        words = f"no score of {', '.join(models)} in {len(splits)} of {n_splits} splits"
-        lines.append(f"Task {task!r} has {words}: {'; '.join(reasons)}.")
-    return lines
+from ._transfer_report import TransferReport, make_report, without_scores
 
 
 def transfer_report(
@@ -228,10 +158,10 @@ def transfer_report(
     for (name, split, tasks, _), (result, reasons) in zip(jobs, results, strict=True):
         scores[name][split, tasks] = result
         unscored += [(name, split, task, reason) for task, reason in reasons.items()]
-    lines = _without_scores(unscored, len(splits))
+    lines = without_scores(unscored, len(splits))
     if lines:
         warnings.warn(" ".join(lines), UndefinedMetricWarning, stacklevel=2)
-    return _report(pandas, scores, Y, splits, transfer, scoring, unscored)
+    return make_report(pandas, scores, Y, splits, transfer, scoring, unscored)
 
 
 def _pandas() -> ModuleType:
@@ -422,66 +352,3 @@ def _own_class_weight(option: Any, names: list[str], task: int, labels: NDArray)
         return own
     classes = set(labels.tolist())
     return {label: weight for label, weight in own.items() if label in classes}
-
-
-def _report(
-    pandas: ModuleType,
-    scores: dict[str, NDArray],
-    Y: Any,
-    splits: list,
-    transfer: Transfer,
-    scoring: str,
-    unscored: list[tuple[str, int, str, str]],
-) -> TransferReport:
-    """Return the table and what it is made from."""
-    names = task_names(Y)
-    overlap = label_overlap(np.stack([observed_labels(column)[0] for column in target_columns(Y)], axis=1))
-    conflict = np.where(overlap >= MIN_OVERLAP, transfer.conflict, np.nan)
-    gains = _gains(scores["alone"], scores["joint"], METRICS[scoring].greater_is_better)
-    n_train, n_test = (sum(map(len, rows)) for rows in zip(*splits, strict=True))
-    mean, error, margin = _interval(gains, n_test / n_train)
-    columns = {
-        "n_labels": [int(observed_labels(column)[0].sum()) for column in target_columns(Y)],
-        **{name: _means(scores[name]) for name in ["alone", "pooled", "joint", "baseline"] if name in scores},
-        "gain": mean,
-        "gain_low": mean - margin,
-        "gain_high": mean + margin,
-        "certain": np.abs(mean) > margin,
-        "advice": _advice(mean, error),
-    }
-    frame = pandas.DataFrame(columns, index=pandas.Index(names, name="task"))
-    return TransferReport(
-        frame, scores, gains, conflict, transfer.affinity, names, scoring, overlap=overlap, unscored=unscored
-    )
-
-
-def _advice(gain: NDArray, error: NDArray) -> NDArray:
-    """Return what to do with each task: a gain within its standard error is no reason to couple tasks."""
-    helps = gain > np.where(np.isnan(error), 0.0, error)
-    return np.where(np.isnan(gain), "unknown", np.where(helps, "share", "train alone"))
-
-
-def _gains(alone: NDArray, joint: NDArray, greater_is_better: bool) -> NDArray:
-    if greater_is_better:
-        return joint - alone
-    # Beside the mean of all splits: a split in which the error happens to be tiny would otherwise rule the mean gain.
-    mean = _means(alone)
-    return (alone - joint) / np.where(mean > 0, mean, np.nan)
-
-
-def _means(values: NDArray) -> NDArray:
-    """Return the mean of each column over what is not NaN; NaN where nothing is."""
-    present = ~np.isnan(values)
-    n_present = present.sum(0)
-    sums = np.where(present, values, 0.0).sum(0)
-    return np.divide(sums, n_present, out=np.full(len(sums), np.nan), where=n_present > 0)
-
-
-def _interval(gains: NDArray, test_per_train: float) -> tuple[NDArray, NDArray, NDArray]:
-    """Return mean, standard error and interval's margin of each task's gain, NaN where splits are too few for them."""
-    n_splits = (~np.isnan(gains)).sum(0)
-    mean = _means(gains)
-    freedom = np.where(n_splits > 1, n_splits - 1, np.nan)
-    squares = np.where(np.isnan(gains), 0.0, (gains - mean) ** 2).sum(0)
-    variance = squares / freedom * (1 / np.maximum(n_splits, 1) + test_per_train)
-    return mean, np.sqrt(variance), stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance)

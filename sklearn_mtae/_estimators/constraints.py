@@ -1,0 +1,94 @@
+"""What the parameters of the estimators may be, by group."""
+
+from numbers import Integral, Real
+from os import PathLike
+
+from sklearn_mtae._fitting.recipe import DTYPES
+from sklearn_mtae._tables.checks import HasMethods, Interval, StrOptions
+from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
+from sklearn_mtae.nn.corruptions import CORRUPTIONS
+from sklearn_mtae.nn.embeddings import EMBEDDINGS
+from sklearn_mtae.nn.factories import TASK_LIKELIHOODS
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS
+from sklearn_mtae.nn.objectives import OBJECTIVES
+from sklearn_mtae.nn.penalties import PENALTIES
+from sklearn_mtae.nn.posteriors import POSTERIORS
+from sklearn_mtae.nn.priors import PRIORS
+from sklearn_mtae.nn.schedules import SCHEDULES
+from sklearn_mtae.nn.sharing import SHARINGS
+from sklearn_mtae.nn.weightings import WEIGHTINGS
+
+BASE: dict = {
+    "n_components": [Interval(Integral, 1, None, closed="left")],
+    "hidden_layer_sizes": ["array-like"],
+    "activation": [StrOptions(set(ACTIVATIONS))],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "layer_norm": ["boolean"],
+    "architecture": [StrOptions(set(ARCHITECTURES)), callable],
+    "image_shape": [tuple, list, None],
+    "likelihood": [StrOptions(set(LIKELIHOODS)), callable, dict, list, tuple],
+    "max_categories": [Interval(Integral, 2, None, closed="left"), None],
+    "handle_unknown": [StrOptions({"missing", "error"})],
+    "scaling": [StrOptions({"auto", "standard", "bounded"})],
+    "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
+    "penalty": [StrOptions(set(PENALTIES)), callable, None],
+    "penalty_weight": [Interval(Real, 0, None, closed="left")],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "warm_start": ["boolean"],
+    "dtype": [StrOptions(set(DTYPES))],
+    "device": [str],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+    "checkpoint": [str, PathLike, None],
+    "net_params": [dict, None],
+}
+"""Of all models."""
+VARIATIONAL: dict = {
+    **BASE,
+    "posterior": [StrOptions(set(POSTERIORS)), callable],
+    "prior": [StrOptions(set(PRIORS)), callable],
+    "objective": [StrOptions(set(OBJECTIVES)), callable],
+    "beta": [Interval(Real, 0, None, closed="left"), StrOptions(set(SCHEDULES)), callable],
+    "free_bits": [Interval(Real, 0, None, closed="left")],
+}
+"""Of models whose code is a distribution."""
+MULTI_TASK: dict = {
+    **VARIATIONAL,
+    "sharing": [StrOptions(set(SHARINGS)), callable],
+    "head_hidden_layer_sizes": ["array-like"],
+    "reconstruction_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+    "beta": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", *SCHEDULES}), callable],
+    "task_weighting": [StrOptions(set(WEIGHTINGS)), "array-like", dict, callable],
+    "task_similarity": ["array-like", None],
+    "consistency": [Interval(Real, 0, None, closed="left")],
+    "encoder": [HasMethods(["fit", "transform"]), None],
+    "freeze_encoder": ["boolean"],
+    "embedding": [StrOptions(set(EMBEDDINGS)), callable, None],
+    "n_estimators": [Interval(Integral, 1, None, closed="left")],
+}
+"""Of models with tasks."""
+NUMBERS: dict = {
+    **MULTI_TASK,
+    "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "member_params": ["array-like", StrOptions({"auto"}), None],
+    "hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
+    "dropout": [*MULTI_TASK["dropout"], StrOptions({"auto"})],
+    "head_hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
+    "embedding": [StrOptions({"auto", *EMBEDDINGS}), callable, None],
+    "alpha": [*MULTI_TASK["alpha"], StrOptions({"auto"})],
+    "task_likelihoods": [StrOptions({"auto", *TASK_LIKELIHOODS}), callable, dict, list, tuple],
+    "learning_rate_init": [*MULTI_TASK["learning_rate_init"], StrOptions({"auto"})],
+}
+"""Of tasks that are numbers."""
+CLASSES: dict = {
+    **MULTI_TASK,
+    "class_weight": [dict, list, tuple, str, None],
+}
+"""Of tasks that are classes."""

@@ -1,0 +1,45 @@
+"""Intervals of targets, and between what numbers targets lie."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_mtae._fitting.averaging import predict_average, reach
+from sklearn_mtae._fitting.build import number_likelihood
+from sklearn_mtae._fitting.fitted import Fitted
+from sklearn_mtae._fitting.run import ModelRunner
+from sklearn_mtae._tables.checks import check_support
+from sklearn_mtae._tables.limits import Limits, find_range
+
+
+def predict_interval(runner: ModelRunner, x: Any, coverage: float) -> tuple[NDArray, NDArray]:
+    """Predict the ends of the intervals that hold a part of the labels, each of shape (n_rows, n_tasks)."""
+    n_deviations = reach(runner.fitted, coverage)
+    mean, std = predict_average(runner, x, return_std=True)
+    assert std is not None
+    limits = [own for _, own in task_limits(runner.fitted)]
+    low, high = np.min([own.low for own in limits], axis=0), np.max([own.high for own in limits], axis=0)
+    lower, upper = np.clip([mean - std * n_deviations, mean + std * n_deviations], low, high)
+    return lower, upper
+
+
+def task_limits(fitted: Fitted) -> list[tuple[Any, Limits]]:
+    """List the likelihoods of the tasks that members have, and between what numbers each has the labels lie."""
+    if "task_limits" not in fitted.cache:
+        recipes = {id(own): fitted.recipe.of_member(own) for own in fitted.settings}.values()
+        fitted.cache["task_limits"] = [(own.task_likelihoods, Limits.of(number_likelihood(own))) for own in recipes]
+    return fitted.cache["task_limits"]
+
+
+def check_labels(fitted: Fitted, targets: NDArray, sample_weight: Any) -> None:
+    """Raise an error where a label that counts is outside of the support of its task's likelihood."""
+    names = fitted.recipe.task_names
+    if targets.shape[1] != len(names):
+        return  # the score says what is wrong
+    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    if weight is not None and weight.shape in (targets.shape, targets.shape[:1]):
+        counted = (weight if weight.ndim == 2 else weight[:, None]) != 0
+        targets = np.where(counted, targets, np.nan)
+    for option, limits in task_limits(fitted):
+        check_support(find_range(targets), limits, f"task_likelihoods={option!r}", "y", names)
