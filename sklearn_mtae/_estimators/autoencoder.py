@@ -38,36 +38,33 @@ class AutoencoderTransformer(BaseAutoencoder):
         layer, whose weights are `components_` (Svensson et al. 2020, doi 10.1093/bioinformatics/btaa169); or a factory
         that takes `n_features, n_code, n_components, n_outputs` by name and returns two torch modules: an encoder from
         `n_features` to `n_code` columns and a decoder from `n_components` to `n_outputs` columns. The four parameters
-        above shape the named ones only; of convolutions, the layers between these and the code.
+        above shape the named ones only.
     image_shape : tuple of int or None, default=None
         Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
         `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
     likelihood : str, callable, dict or list, default="squared_error"
         Distribution of a column, given the code: "gaussian" learns a variance per column; "squared_error" fixes the
-        standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error in these
-        units, up to a constant; "student_t" and "laplace" forgive outliers, "log_normal" and "gamma" take positive
-        values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts;
-        "multinomial" takes rows of counts or weights, as of words, and "categorical" the indicator columns of one
-        category. One for all columns, a dict by column name (by position, where X has no names; "gaussian" for those
-        left out) or a list; or a factory that takes the number of columns. A "categorical" column of its own holds the
-        categories, which are expanded inside; so are a DataFrame's columns of strings or categories.
+        standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error; "student_t"
+        and "laplace" forgive outliers, "log_normal" and "gamma" take positive values, "bernoulli" and
+        "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts; "multinomial" takes rows of
+        counts or weights, as of words, and "categorical" the indicator columns of one category. One for all columns, a
+        dict by column name (by position, where X has no names; "gaussian" for those left out) or a list; or a factory
+        that takes the number of columns. A "categorical" column of its own holds the categories, which are expanded
+        inside; so are a DataFrame's columns of strings or categories.
     max_categories : int or None, default=256
         Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
-        one each, and all others share the last; a warning names the category. What is drawn, predicted or filled still
-        is a level: those that share a column come up in proportion to how often `fit` saw them. None gives each level a
-        column.
+        one each, and all others share the last; a warning names the category. Predicted or drawn is a level all the
+        same: those that share a column come up as often as in `fit`. None is one for each.
     handle_unknown : {"missing", "error"}, default="missing"
-        What a level is that `fit` has not seen: a missing cell, with a warning that names column and level, or an
-        error.
+        What a level is that `fit` has not seen: a missing cell, with a warning, or an error.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
-        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model. Of a
-        network it is "bounded", which draws outliers in: in multi-task models for all columns, otherwise for those that
-        lie at one end of their range in more than a tenth of the rows, such as pixels. Columns of the "bernoulli"
-        likelihood stay as they are.
+        is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and
+        "bounded" for a network: in multi-task models for all columns, otherwise for those that lie at one end of their
+        range in more than a tenth of the rows, such as pixels. "bernoulli" columns stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
-        0.3 units (see `scaling`), or three cells in ten taken away; another strength by
+        0.3 units, or three cells in ten taken away; another strength by
         `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
     penalty : {"sparse", "contractive", "ridge"}, callable or None, default="ridge"
         Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
@@ -95,8 +92,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit.
     dtype : {"float32", "float64", "bfloat16"}, default="float32"
-        Precision of the training; "bfloat16" is that of products alone, weights and losses stay float32. Inference has
-        the precision of its input.
+        Precision of the training; "bfloat16" is that of products alone. Inference has that of its input.
     device : str, default="auto"
         Torch device; "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState instance or None, default=None
@@ -104,14 +100,12 @@ class AutoencoderTransformer(BaseAutoencoder):
     verbose : bool or int, default=False
         Whether to print a line per epoch.
     checkpoint : str, PathLike or None, default=None
-        File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
-        with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
-        what callbacks of your own remember starts anew, and so does the optimiser of the task weighting "famo". X, y,
-        weights and parameters are compared by their contents, all but `checkpoint`, `device`, `verbose` and the
-        callbacks of `net_params`. Any other file there is an error. One fit at a time uses a file.
+        File that the training is written to after each epoch, and that is removed at its end. A `fit` of equal
+        parameters and data that finds it goes on from there, to the result of one that was never interrupted; but the
+        user's own callbacks and the optimiser of the task weighting "famo" start anew. `device`, `verbose` and
+        callbacks may differ. Any other file there is an error. One fit at a time uses a file.
     net_params : dict or None, default=None
-        Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
-        is not here), `optimizer`, `optimizer__betas`, `compile`, ...
+        Further parameters of the skorch net: `callbacks` (a list), `optimizer`, `optimizer__betas`, `compile`, ...
 
     Attributes
     ----------
@@ -128,8 +122,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     module_ : torch.nn.Module
         The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
     components_ : ndarray of shape (n_components, n_columns)
-        Loadings, where the decoder is linear: by how much each column's mean moves per unit of a component, in X's own
-        units, or on the scale of the likelihood's link.
+        Loadings of a linear decoder: by how much each column's mean moves per unit of a component, in X's own units, or
+        on the scale of the link.
     relevance_ : ndarray of shape (n_components,)
         Share of each component in what all explain of the columns, where the decoder is linear. `fit` puts the
         components in this order.

@@ -321,8 +321,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             self._take(fit(plan, task))
             # Warnings come after the new state: they may be errors.
             task.end()
-            if not partial:
-                self._look_back(plan)
+            self._look_back(plan)
             warn_of_interrupt(plan, interrupts)
         return self
 

@@ -8,8 +8,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 
 from sklearn_mtae._fitting.averaging import mean_log_probabilities
+from sklearn_mtae._fitting.plan import Plan
 from sklearn_mtae._tables.classes import warn_of_one_class
-from sklearn_mtae.metrics import accuracy_score
 
 from .constraints import CLASSES
 from .multi_task import BaseMultiTaskVAE
@@ -25,10 +25,10 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     penalty + similarity + consistency`
 
     where `task_t` is the cross-entropy, the mean of minus log p(y_t given z) over the labels of task t, so that a task
-    weighs alike whether it has few labels or many; distortion and rate are averaged over all rows, and a row without
-    any label still trains the encoder. Labels are numbers or strings, a task's own kind each; a missing one is NaN,
-    None or pandas.NA. For cross-validation see :class:`~sklearn_mtae.model_selection.TaskKFold` and
-    :func:`~sklearn_mtae.model_selection.cross_val_predict`: scikit-learn's own take a missing label for a class.
+    weighs alike whether it has few labels or many; distortion and rate are averaged over all rows, also those without a
+    label. Labels are numbers or strings; a missing one is NaN, None or pandas.NA. For cross-validation see
+    :class:`~sklearn_mtae.model_selection.TaskKFold` and :func:`~sklearn_mtae.model_selection.cross_val_predict`:
+    scikit-learn's own take a missing label for a class.
 
     Parameters
     ----------
@@ -47,106 +47,95 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         layer, whose weights are `components_` (Svensson et al. 2020, doi 10.1093/bioinformatics/btaa169); or a factory
         that takes `n_features, n_code, n_components, n_outputs` by name and returns two torch modules: an encoder from
         `n_features` to `n_code` columns and a decoder from `n_components` to `n_outputs` columns. The four parameters
-        above shape the named ones only; of convolutions, the layers between these and the code.
+        above shape the named ones only.
     image_shape : tuple of int or None, default=None
         Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
         `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
     likelihood : str, callable, dict or list, default="gaussian"
         Distribution of a column, given the code: "gaussian" learns a variance per column; "squared_error" fixes the
-        standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error in these
-        units, up to a constant; "student_t" and "laplace" forgive outliers, "log_normal" and "gamma" take positive
-        values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts;
-        "multinomial" takes rows of counts or weights, as of words, and "categorical" the indicator columns of one
-        category. One for all columns, a dict by column name (by position, where X has no names; "gaussian" for those
-        left out) or a list; or a factory that takes the number of columns. A "categorical" column of its own holds the
-        categories, which are expanded inside; so are a DataFrame's columns of strings or categories.
+        standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error; "student_t"
+        and "laplace" forgive outliers, "log_normal" and "gamma" take positive values, "bernoulli" and
+        "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts; "multinomial" takes rows of
+        counts or weights, as of words, and "categorical" the indicator columns of one category. One for all columns, a
+        dict by column name (by position, where X has no names; "gaussian" for those left out) or a list; or a factory
+        that takes the number of columns. A "categorical" column of its own holds the categories, which are expanded
+        inside; so are a DataFrame's columns of strings or categories.
     max_categories : int or None, default=256
         Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
-        one each, and all others share the last; a warning names the category. What is drawn, predicted or filled still
-        is a level: those that share a column come up in proportion to how often `fit` saw them. None gives each level a
-        column.
+        one each, and all others share the last; a warning names the category. Predicted or drawn is a level all the
+        same: those that share a column come up as often as in `fit`. None is one for each.
     handle_unknown : {"missing", "error"}, default="missing"
-        What a level is that `fit` has not seen: a missing cell, with a warning that names column and level, or an
-        error.
+        What a level is that `fit` has not seen: a missing cell, with a warning, or an error.
     posterior : {"normal", "flow"} or callable, default="normal"
         Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
         arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
     prior : {"normal", "mixture", "vamp", "flow"} or callable, default="normal"
         p(z): standard normal; a mixture of ten normals; a mixture of the posteriors of fifty learned rows (VampPrior,
-        Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory that takes the number of
-        components and the number of columns of the encoder's input.
+        Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory `(n_components, n_columns)`.
     sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"
-        What the tasks share beyond the code: nothing; experts that each task mixes by a gate of its own (Ma et al.
-        2018, doi 10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv
-        1604.03539); or less: each task has 4 components of its own beside the code, from a small encoder of its own.
-        Or a factory such as `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
+        What the tasks share beyond the code: nothing; experts that each task mixes by a gate (Ma et al. 2018, doi
+        10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv 1604.03539); or
+        less: each task has 4 components of its own, from a small encoder of its own. Or a factory such as
+        `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
     head_hidden_layer_sizes : array-like of int, default=(16,)
         Widths of the hidden layers of each task's own decoder.
     objective : {"elbo", "iwae", "beta_tc", "mmd"} or callable, default="elbo"
         What is maximised: the evidence lower bound; the tighter one of five weighted draws (Burda et al. 2016, arXiv
         1509.00519); the bound with more weight on the components' dependence (Chen et al. 2018, arXiv 1802.04942); or
-        with the distance of all codes from the prior (InfoVAE, arXiv 1706.02262). Other settings by
-        `sklearn_mtae.nn.objectives.IWAE(n_draws=50)` and its like; or a function from the model's output to named
-        terms, one value per row.
+        with the distance of all codes from the prior (InfoVAE, arXiv 1706.02262). Or
+        `sklearn_mtae.nn.objectives.IWAE(n_draws=50)` and its like, or a function from the output to named terms.
     beta : float, {"auto", "linear", "cyclic"} or callable, default="auto"
         Weight of the rate (Higgins et al. 2017): the more, the more components fall out of use. At the weight of the
-        distortion, which is 1 except in multi-task models, the two are the evidence lower bound. "linear" raises it
-        from 0 to the weight of the distortion over the first half of the training, "cyclic" four times in a row (Fu et
-        al. 2019, arXiv 1903.10145), which helps where components fall out of use (Bowman et al. 2016, arXiv
-        1511.06349). A function takes the part of the training that is done and returns the weight. "auto" is the weight
-        of the distortion.
+        distortion (1 except in multi-task models) both are the evidence lower bound. "linear" raises it from 0 to the
+        weight of the distortion over the first half of the training, "cyclic" four times in a row (Fu et al. 2019,
+        arXiv 1903.10145) to keep components in use (Bowman et al. 2016, arXiv 1511.06349). A function takes the part of
+        the training that is done and returns the weight. "auto" is the weight of the distortion.
     free_bits : float, default=0.0
         Nats of a component's rate, averaged over the batch, that are not pressed down any further (Kingma et al. 2016,
         arXiv 1606.04934): keeps components in use. For the objectives "elbo" and "mmd".
     reconstruction_weight : float or "auto", default="auto"
         Weight of the distortion, a sum over features. "auto" is `0.05 * n_tasks / n_features`: features and rate have a
-        20th of the tasks' say, as it is the labels that are asked for. More of it helps where labels are few and
-        features depend on each other. 1, with `beta=1`, is the evidence lower bound of features and labels together,
-        where no label is missing.
+        20th of the tasks' say. More of it helps where labels are few and features depend on each other. 1, with
+        `beta=1`, is the evidence lower bound of features and labels together, where no label is missing.
     task_weighting : str, array-like of shape (n_tasks,), dict, Aggregator or callable, default="equal"
         How the losses of the tasks, each a mean over the task's labels, become one: "equal" adds them; weights by
-        position or in a dict by name; weights that are learned, "uncertainty" (Kendall et al. 2018, arXiv 1705.07115),
-        "dwa" (Liu et al. 2019, arXiv 1803.10704) or "famo" (Liu et al. 2023, arXiv 2306.03792); or a combination of the
-        tasks' gradients with respect to what they share, by torchjd: "pcgrad", "upgrad", "cagrad", "nash_mtl",
-        "imtl_g", "mgda", "aligned_mtl", "dual_proj", "config", "grad_drop" or an instance of
-        `torchjd.aggregation.Aggregator`.
+        position or in a dict by name; learned ones, "uncertainty" (Kendall et al. 2018, arXiv 1705.07115), "dwa" (Liu
+        et al. 2019, arXiv 1803.10704) or "famo" (Liu et al. 2023, arXiv 2306.03792); or a combination of the tasks'
+        gradients, by torchjd: "pcgrad", "upgrad", "cagrad", "nash_mtl", "imtl_g", "mgda", "aligned_mtl", "dual_proj",
+        "config", "grad_drop" or an instance of `torchjd.aggregation.Aggregator`.
     task_similarity : array-like of shape (n_tasks, n_tasks) or None, default=None
         How alike tasks are known to be, symmetric and >= 0: adds half of it times the squared distance of two heads to
-        the loss, for each pair (Evgeniou et al. 2005). A data frame's rows and columns are found by the tasks' names.
+        the loss (Evgeniou et al. 2005). A data frame's tasks are found by name.
     consistency : float, default=0.0
-        Weight of the disagreement between two predictions of a row, by two draws of corruption, dropout and code
-        (Laine and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no label: where few rows have
-        one, the others teach what predictions must not depend on. A step then takes about twice as long. Works best
-        with a `corruption` that leaves labels true.
+        Weight of the disagreement between two predictions of a row, by two draws of corruption, dropout and code (Laine
+        and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no label, and helps where few rows
+        have one. Works best with a `corruption` that leaves labels true. A step takes twice as long.
     class_weight : "balanced", dict, list or None, default=None
         Weights of the classes: "balanced" weighs them inversely to their labels; a dict by class; a list with one of
-        these per task, or a dict of them by the tasks' names. A task's weights average 1 over its labels, so that it
-        keeps its say beside the others.
+        these per task, or a dict of them by the tasks' names. A task's weights average 1 over its labels.
     encoder : fitted estimator of this package or None, default=None
-        An autoencoder whose encoder is the start of this one, followed by a linear map to the posterior; the features
-        then keep the units that they have there, and `hidden_layer_sizes` shapes the decoder alone. In a grid search,
-        wrap it in :class:`sklearn.frozen.FrozenEstimator`.
+        An autoencoder whose encoder is the start of this one, followed by a linear map to the posterior; features keep
+        the units that they have there, and `hidden_layer_sizes` shapes the decoder alone. In a grid search, wrap it in
+        :class:`sklearn.frozen.FrozenEstimator`.
     freeze_encoder : bool, default=False
         Whether that encoder stays as it is; the linear map is trained in any case.
     embedding : {"piecewise_linear", "softened"}, callable or None, default=None
         What the encoder sees of the columns: beside each column where its value lies between 16 of its quantiles
         (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump; the columns with outliers drawn in to
-        within 10 units; or, by None, the columns as they are. Or a factory that takes the number of columns.
+        within 10 units; None takes them as they are. Or a factory that takes the number of columns.
     n_estimators : int, default=1
         Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
         out one of `1 / validation_fraction` folds. Here a model stops by the rows that it leaves out, where
-        `early_stopping` is set; so each row trains most of them. Codes, and what is made of them (`transform`,
-        `sample`, `impute`, `score_samples`, `diagnose`), are those of the first model at the end of its training: the
-        latent spaces of several models cannot be averaged.
+        `early_stopping` is set; so each row trains most of them. Codes, and what is made of them, are those of the
+        first model at the end of its training: latent spaces cannot be averaged.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
-        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model. Of a
-        network it is "bounded", which draws outliers in: in multi-task models for all columns, otherwise for those that
-        lie at one end of their range in more than a tenth of the rows, such as pixels. Columns of the "bernoulli"
-        likelihood stay as they are.
+        is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and
+        "bounded" for a network: in multi-task models for all columns, otherwise for those that lie at one end of their
+        range in more than a tenth of the rows, such as pixels. "bernoulli" columns stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
-        0.3 units (see `scaling`), or three cells in ten taken away; another strength by
+        0.3 units, or three cells in ten taken away; another strength by
         `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
     penalty : {"sparse", "contractive", "ridge"}, callable or None, default=None
         Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
@@ -174,8 +163,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit.
     dtype : {"float32", "float64", "bfloat16"}, default="float32"
-        Precision of the training; "bfloat16" is that of products alone, weights and losses stay float32. Inference has
-        the precision of its input.
+        Precision of the training; "bfloat16" is that of products alone. Inference has that of its input.
     device : str, default="auto"
         Torch device; "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState instance or None, default=None
@@ -183,14 +171,12 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     verbose : bool or int, default=False
         Whether to print a line per epoch.
     checkpoint : str, PathLike or None, default=None
-        File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
-        with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
-        what callbacks of your own remember starts anew, and so does the optimiser of the task weighting "famo". X, y,
-        weights and parameters are compared by their contents, all but `checkpoint`, `device`, `verbose` and the
-        callbacks of `net_params`. Any other file there is an error. One fit at a time uses a file.
+        File that the training is written to after each epoch, and that is removed at its end. A `fit` of equal
+        parameters and data that finds it goes on from there, to the result of one that was never interrupted; but the
+        user's own callbacks and the optimiser of the task weighting "famo" start anew. `device`, `verbose` and
+        callbacks may differ. Any other file there is an error. One fit at a time uses a file.
     net_params : dict or None, default=None
-        Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
-        is not here), `optimizer`, `optimizer__betas`, `compile`, ...
+        Further parameters of the skorch net: `callbacks` (a list), `optimizer`, `optimizer__betas`, `compile`, ...
 
     Attributes
     ----------
@@ -199,8 +185,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     loss_curve_ : list of float
         Loss of each epoch, in nats per row of standardised values.
     term_curves_ : dict of str to list of float
-        Each term of the loss by epoch, before its weight: "distortion", "rate", "penalty", "similarity" and
-        "task:<name>" for each task.
+        Each term of the loss by epoch, before its weight: "distortion", "rate", "penalty", "task:<name>" ...
     validation_scores_ : list of float
         Minus the held-out loss by epoch, with early stopping.
     net_ : skorch.NeuralNet
@@ -208,8 +193,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     module_ : torch.nn.Module
         The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
     components_ : ndarray of shape (n_components, n_columns)
-        Loadings, where the decoder is linear: by how much each column's mean moves per unit of a component, in X's own
-        units, or on the scale of the likelihood's link.
+        Loadings of a linear decoder: by how much each column's mean moves per unit of a component, in X's own units, or
+        on the scale of the link.
     relevance_ : ndarray of shape (n_components,)
         Share of each component in what all explain of the columns, where the decoder is linear.
     column_names_ : ndarray of shape (n_columns,)
@@ -241,14 +226,12 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     >>> model = MultiTaskVAEClassifier(n_components=2, random_state=0).fit(X, Y)
     >>> model.predict(X[:1])
     array([['setosa', True]], dtype=object)
-    >>> [probabilities.shape for probabilities in model.predict_proba(X)]
-    [(150, 3), (150, 2)]
     """
 
     _parameter_constraints: dict = CLASSES
     _targets_kind = "classes"
-
     classes_: NDArray | list[NDArray]
+    score = BaseMultiTaskVAE.score
 
     def __init__(
         self,
@@ -348,8 +331,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, classes: Any = None) -> Self:
         """Learn the classes and the columns' units, and train the network.
 
-        A task whose labels are all of one class does not hinder the others: that class is predicted for every row, with
-        probability 1, and a warning names the task.
+        Of a task whose labels are all of one class that class is predicted for every row; a warning names the task.
 
         Parameters
         ----------
@@ -373,10 +355,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         ValueError
             If a parameter, a shape or a value is not admissible, if a task has no label, or if the loss does not stay
             finite.
-        ImportError
-            If `task_weighting` needs torchjd, which is not installed.
         """
-        return self._fit_classes(X, y, sample_weight, classes, partial=False)
+        return self._fit(X, y, sample_weight, classes=classes)
 
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, classes: Any = None, sample_weight: ArrayLike | None = None
@@ -384,8 +364,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         """Train for one epoch on a part of the data.
 
         The first call learns location and scale of the columns and the levels of categories, and needs a label of each
-        task. A level that it does not have is unknown in later parts: a missing cell, with a warning (see
-        `handle_unknown`). Schedules stand at their end, and no row is held out.
+        task. A level that it does not have is a missing cell in later parts, with a warning (see `handle_unknown`).
+        Schedules stand at their end, and no row is held out.
 
         Parameters
         ----------
@@ -404,7 +384,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         self
             The estimator.
         """
-        return self._fit_classes(X, y, sample_weight, classes, partial=True)
+        return self._fit(X, y, sample_weight, partial=True, classes=classes)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict the class of each task: the most probable one at the posterior mean.
@@ -435,7 +415,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
             Log-probabilities in the order of `classes_`; a list with those of each task where y had two dimensions.
         """
         logs = mean_log_probabilities(self._runner, X)
-        columns = [logs[:, task, : len(classes)] for task, classes in enumerate(self._classes())]
+        columns = [logs[:, task, : len(classes)] for task, classes in enumerate(self._classes)]
         return columns if isinstance(self.classes_, list) else columns[0]
 
     def predict_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
@@ -454,39 +434,17 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         logs = self.predict_log_proba(X)
         return [np.exp(column) for column in logs] if isinstance(logs, list) else np.exp(logs)
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the mean over tasks of the accuracy, missing labels left out.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing.
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Labels; NaN, None or pandas.NA where one is missing.
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            Weights of the rows or of the labels.
-
-        Returns
-        -------
-        float
-            Mean over the tasks with a label; a warning names the others.
-        """
-        prediction = self.predict(X)
-        return accuracy_score(self._named(y), prediction, sample_weight=sample_weight)
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
 
-    def _fit_classes(self, X: Any, y: Any, sample_weight: Any, classes: Any, partial: bool) -> Self:
-        """Fit with classes that are given, or with those of the labels."""
-        first = not (partial and self.__sklearn_is_fitted__())
-        self._fit(X, y, sample_weight, partial=partial, classes=classes)
-        if first:
-            warn_of_one_class(self._classes(), self.task_names_)
-        return self
+    def _look_back(self, plan: Plan) -> None:
+        super()._look_back(plan)
+        if plan.fitted.n_iter == 0:
+            warn_of_one_class(self._classes, self.task_names_)
 
+    @property
     def _classes(self) -> list[NDArray]:
-        """Return the classes of each task."""
+        """Classes of each task."""
         return self.classes_ if isinstance(self.classes_, list) else [self.classes_]

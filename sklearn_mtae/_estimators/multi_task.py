@@ -1,18 +1,25 @@
 """What the multi-task estimators share: tasks, their weights and relations, and an encoder to start from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
+from sklearn_mtae._tables.checks import check_targets
 from sklearn_mtae._tables.classes import decode
+from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.targets import check_order, target_columns, task_names
+from sklearn_mtae._verbs.intervals import check_labels
+from sklearn_mtae.metrics import accuracy_score, r2_score
 from sklearn_mtae.metrics._columnwise import Labels
 
 from .constraints import MULTI_TASK
 from .variational import BaseVAE
+
+SCORES: dict[str | None, Callable[..., float]] = {"numbers": r2_score, "classes": accuracy_score}
+"""Score of a task, by the kind of the targets."""
 
 
 class BaseMultiTaskVAE(BaseVAE):
@@ -102,6 +109,33 @@ class BaseMultiTaskVAE(BaseVAE):
         """
         X, codes = self._sample(n_samples, random_state, conditions)
         return X, self._as_targets(codes)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean over tasks of R2, of classes the mean of the accuracy, missing labels left out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Targets; NaN, None or pandas.NA where a label is missing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows or of the labels.
+
+        Returns
+        -------
+        float
+            Mean over the tasks that have a label, of R2 over those that have two; a warning names the others.
+
+        Raises
+        ------
+        ValueError
+            If a label is one that `fit` refuses, such as a negative count.
+        """
+        predicted, y = self.predict(X), plain(y)
+        if self._targets_kind == "numbers":
+            check_labels(self._fitted, check_targets(y, np.asarray(predicted), task_names(y)), sample_weight)
+        return SCORES[self._targets_kind](self._named(y), predicted, sample_weight=sample_weight)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -11,11 +11,7 @@ from sklearn.utils import check_scalar
 
 from sklearn_mtae._fitting.averaging import predict_average
 from sklearn_mtae._fitting.ensemble import given_settings
-from sklearn_mtae._tables.checks import check_targets
-from sklearn_mtae._tables.containers import plain
-from sklearn_mtae._tables.targets import task_names
-from sklearn_mtae._verbs.intervals import check_labels, predict_interval
-from sklearn_mtae.metrics import r2_score
+from sklearn_mtae._verbs.intervals import predict_interval
 from sklearn_mtae.nn.words import named
 
 from .constraints import NUMBERS
@@ -54,103 +50,94 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         layer, whose weights are `components_` (Svensson et al. 2020, doi 10.1093/bioinformatics/btaa169); or a factory
         that takes `n_features, n_code, n_components, n_outputs` by name and returns two torch modules: an encoder from
         `n_features` to `n_code` columns and a decoder from `n_components` to `n_outputs` columns. The four parameters
-        above shape the named ones only; of convolutions, the layers between these and the code.
+        above shape the named ones only.
     image_shape : tuple of int or None, default=None
         Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
         `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
     likelihood : str, callable, dict or list, default="gaussian"
         Distribution of a column, given the code: "gaussian" learns a variance per column; "squared_error" fixes the
-        standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error in these
-        units, up to a constant; "student_t" and "laplace" forgive outliers, "log_normal" and "gamma" take positive
-        values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts;
-        "multinomial" takes rows of counts or weights, as of words, and "categorical" the indicator columns of one
-        category. One for all columns, a dict by column name (by position, where X has no names; "gaussian" for those
-        left out) or a list; or a factory that takes the number of columns. A "categorical" column of its own holds the
-        categories, which are expanded inside; so are a DataFrame's columns of strings or categories.
+        standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error; "student_t"
+        and "laplace" forgive outliers, "log_normal" and "gamma" take positive values, "bernoulli" and
+        "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts; "multinomial" takes rows of
+        counts or weights, as of words, and "categorical" the indicator columns of one category. One for all columns, a
+        dict by column name (by position, where X has no names; "gaussian" for those left out) or a list; or a factory
+        that takes the number of columns. A "categorical" column of its own holds the categories, which are expanded
+        inside; so are a DataFrame's columns of strings or categories.
     max_categories : int or None, default=256
         Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
-        one each, and all others share the last; a warning names the category. What is drawn, predicted or filled still
-        is a level: those that share a column come up in proportion to how often `fit` saw them. None gives each level a
-        column.
+        one each, and all others share the last; a warning names the category. Predicted or drawn is a level all the
+        same: those that share a column come up as often as in `fit`. None is one for each.
     handle_unknown : {"missing", "error"}, default="missing"
-        What a level is that `fit` has not seen: a missing cell, with a warning that names column and level, or an
-        error.
+        What a level is that `fit` has not seen: a missing cell, with a warning, or an error.
     posterior : {"normal", "flow"} or callable, default="normal"
         Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
         arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
     prior : {"normal", "mixture", "vamp", "flow"} or callable, default="normal"
         p(z): standard normal; a mixture of ten normals; a mixture of the posteriors of fifty learned rows (VampPrior,
-        Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory that takes the number of
-        components and the number of columns of the encoder's input.
+        Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory `(n_components, n_columns)`.
     task_likelihoods : str, callable, dict or list, default="auto"
         Distribution of a target, given the code: one for all tasks, a dict by the tasks' names ("gaussian" for those
         left out), or a list by position. Each is a name as for `likelihood`, but for "multinomial" and "categorical",
         or a factory. Predicted is its mean, for "bernoulli" a probability. "auto" is "gaussian", or what
         `member_params` says.
     sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"
-        What the tasks share beyond the code: nothing; experts that each task mixes by a gate of its own (Ma et al.
-        2018, doi 10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv
-        1604.03539); or less: each task has 4 components of its own beside the code, from a small encoder of its own.
-        Or a factory such as `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
+        What the tasks share beyond the code: nothing; experts that each task mixes by a gate (Ma et al. 2018, doi
+        10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv 1604.03539); or
+        less: each task has 4 components of its own, from a small encoder of its own. Or a factory such as
+        `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
     head_hidden_layer_sizes : array-like of int or "auto", default="auto"
         Widths of the hidden layers of each task's own decoder. "auto" is `(16,)`, or what `member_params` says, unless
         `sharing` needs a hidden layer, as "cross_stitch" does.
     objective : {"elbo", "iwae", "beta_tc", "mmd"} or callable, default="elbo"
         What is maximised: the evidence lower bound; the tighter one of five weighted draws (Burda et al. 2016, arXiv
         1509.00519); the bound with more weight on the components' dependence (Chen et al. 2018, arXiv 1802.04942); or
-        with the distance of all codes from the prior (InfoVAE, arXiv 1706.02262). Other settings by
-        `sklearn_mtae.nn.objectives.IWAE(n_draws=50)` and its like; or a function from the model's output to named
-        terms, one value per row.
+        with the distance of all codes from the prior (InfoVAE, arXiv 1706.02262). Or
+        `sklearn_mtae.nn.objectives.IWAE(n_draws=50)` and its like, or a function from the output to named terms.
     beta : float, {"auto", "linear", "cyclic"} or callable, default="auto"
         Weight of the rate (Higgins et al. 2017): the more, the more components fall out of use. At the weight of the
-        distortion, which is 1 except in multi-task models, the two are the evidence lower bound. "linear" raises it
-        from 0 to the weight of the distortion over the first half of the training, "cyclic" four times in a row (Fu et
-        al. 2019, arXiv 1903.10145), which helps where components fall out of use (Bowman et al. 2016, arXiv
-        1511.06349). A function takes the part of the training that is done and returns the weight. "auto" is the weight
-        of the distortion.
+        distortion (1 except in multi-task models) both are the evidence lower bound. "linear" raises it from 0 to the
+        weight of the distortion over the first half of the training, "cyclic" four times in a row (Fu et al. 2019,
+        arXiv 1903.10145) to keep components in use (Bowman et al. 2016, arXiv 1511.06349). A function takes the part of
+        the training that is done and returns the weight. "auto" is the weight of the distortion.
     free_bits : float, default=0.0
         Nats of a component's rate, averaged over the batch, that are not pressed down any further (Kingma et al. 2016,
         arXiv 1606.04934): keeps components in use. For the objectives "elbo" and "mmd".
     reconstruction_weight : float or "auto", default="auto"
         Weight of the distortion, a sum over features. "auto" is `0.05 * n_tasks / n_features`: features and rate have a
-        20th of the tasks' say, as it is the labels that are asked for. More of it helps where labels are few and
-        features depend on each other. 1, with `beta=1`, is the evidence lower bound of features and labels together,
-        where no label is missing.
+        20th of the tasks' say. More of it helps where labels are few and features depend on each other. 1, with
+        `beta=1`, is the evidence lower bound of features and labels together, where no label is missing.
     task_weighting : str, array-like of shape (n_tasks,), dict, Aggregator or callable, default="equal"
         How the losses of the tasks, each a mean over the task's labels, become one: "equal" adds them; weights by
-        position or in a dict by name; weights that are learned, "uncertainty" (Kendall et al. 2018, arXiv 1705.07115),
-        "dwa" (Liu et al. 2019, arXiv 1803.10704) or "famo" (Liu et al. 2023, arXiv 2306.03792); or a combination of the
-        tasks' gradients with respect to what they share, by torchjd: "pcgrad", "upgrad", "cagrad", "nash_mtl",
-        "imtl_g", "mgda", "aligned_mtl", "dual_proj", "config", "grad_drop" or an instance of
-        `torchjd.aggregation.Aggregator`.
+        position or in a dict by name; learned ones, "uncertainty" (Kendall et al. 2018, arXiv 1705.07115), "dwa" (Liu
+        et al. 2019, arXiv 1803.10704) or "famo" (Liu et al. 2023, arXiv 2306.03792); or a combination of the tasks'
+        gradients, by torchjd: "pcgrad", "upgrad", "cagrad", "nash_mtl", "imtl_g", "mgda", "aligned_mtl", "dual_proj",
+        "config", "grad_drop" or an instance of `torchjd.aggregation.Aggregator`.
     task_similarity : array-like of shape (n_tasks, n_tasks) or None, default=None
         How alike tasks are known to be, symmetric and >= 0: adds half of it times the squared distance of two heads to
-        the loss, for each pair (Evgeniou et al. 2005). A data frame's rows and columns are found by the tasks' names.
+        the loss (Evgeniou et al. 2005). A data frame's tasks are found by name.
     consistency : float, default=0.0
-        Weight of the disagreement between two predictions of a row, by two draws of corruption, dropout and code
-        (Laine and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no label: where few rows have
-        one, the others teach what predictions must not depend on. A step then takes about twice as long. Works best
-        with a `corruption` that leaves labels true.
+        Weight of the disagreement between two predictions of a row, by two draws of corruption, dropout and code (Laine
+        and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no label, and helps where few rows
+        have one. Works best with a `corruption` that leaves labels true. A step takes twice as long.
     encoder : fitted estimator of this package or None, default=None
-        An autoencoder whose encoder is the start of this one, followed by a linear map to the posterior; the features
-        then keep the units that they have there, and `hidden_layer_sizes` shapes the decoder alone. In a grid search,
-        wrap it in :class:`sklearn.frozen.FrozenEstimator`.
+        An autoencoder whose encoder is the start of this one, followed by a linear map to the posterior; features keep
+        the units that they have there, and `hidden_layer_sizes` shapes the decoder alone. In a grid search, wrap it in
+        :class:`sklearn.frozen.FrozenEstimator`.
     freeze_encoder : bool, default=False
         Whether that encoder stays as it is; the linear map is trained in any case.
     embedding : {"auto", "piecewise_linear", "softened"}, callable or None, default="auto"
         What the encoder sees of the columns: beside each column where its value lies between 16 of its quantiles
         (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump; the columns with outliers drawn in to
-        within 10 units; or, by None, the columns as they are. Or a factory that takes the number of columns. "auto" is
-        None, or what `member_params` says.
+        within 10 units; None takes them as they are. Or a factory that takes the number of columns. "auto" is None, or
+        what `member_params` says.
     n_estimators : int or "auto", default="auto"
         Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
         out one of `1 / validation_fraction` folds. Here the rows left out choose: for each task, those models, as they
         were after those epochs, are averaged whose mean does best on them; so the number of epochs and much else is
-        chosen by the data, and no row is lost to that. Codes, and what is made of them (`transform`, `sample`,
-        `impute`, `score_samples`, `diagnose`), are those of the first model at the end of its training: the latent
-        spaces of several models cannot be averaged. "auto" is 30 for tables of up to 2,000 rows and 9 for up to 20,000;
-        beyond, with more than 2,000 columns, with an `architecture` other than "mlp" and "resnet", with what does not
-        stack, and with `partial_fit`, `warm_start`, `checkpoint`, `encoder` or `net_params`, it is 1.
+        chosen by the data, and no row is lost to that. Codes, and what is made of them, are those of the first model at
+        the end of its training: latent spaces cannot be averaged. "auto" is 30 for tables of up to 2,000 rows and 9 for
+        up to 20,000; beyond, with more than 2,000 columns, with an `architecture` other than "mlp" and "resnet", with
+        what does not stack, and with `partial_fit`, `warm_start`, `checkpoint`, `encoder` or `net_params`, it is 1.
     member_params : "auto", list of dict or None, default="auto"
         Parameters in which the models of an ensemble differ, one dict for each, taken in turn; None for models alike.
         "auto" says what the other parameters that are "auto" become in an ensemble: all models have
@@ -162,13 +149,12 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         `member_params_` tells what each has.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
-        is more, so that columns which rarely vary do not rule the loss. "auto" is "standard" for a linear model. Of a
-        network it is "bounded", which draws outliers in: in multi-task models for all columns, otherwise for those that
-        lie at one end of their range in more than a tenth of the rows, such as pixels. Columns of the "bernoulli"
-        likelihood stay as they are.
+        is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and
+        "bounded" for a network: in multi-task models for all columns, otherwise for those that lie at one end of their
+        range in more than a tenth of the rows, such as pixels. "bernoulli" columns stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
         What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
-        0.3 units (see `scaling`), or three cells in ten taken away; another strength by
+        0.3 units, or three cells in ten taken away; another strength by
         `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
     penalty : {"sparse", "contractive", "ridge"}, callable or None, default=None
         Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
@@ -197,8 +183,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit.
     dtype : {"float32", "float64", "bfloat16"}, default="float32"
-        Precision of the training; "bfloat16" is that of products alone, weights and losses stay float32. Inference has
-        the precision of its input.
+        Precision of the training; "bfloat16" is that of products alone. Inference has that of its input.
     device : str, default="auto"
         Torch device; "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState instance or None, default=None
@@ -206,14 +191,12 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     verbose : bool or int, default=False
         Whether to print a line per epoch.
     checkpoint : str, PathLike or None, default=None
-        File that the training is written to after each epoch, and that is removed at its end. A `fit` that finds it,
-        with equal parameters and data, goes on from there, with the result of a `fit` that was never interrupted; but
-        what callbacks of your own remember starts anew, and so does the optimiser of the task weighting "famo". X, y,
-        weights and parameters are compared by their contents, all but `checkpoint`, `device`, `verbose` and the
-        callbacks of `net_params`. Any other file there is an error. One fit at a time uses a file.
+        File that the training is written to after each epoch, and that is removed at its end. A `fit` of equal
+        parameters and data that finds it goes on from there, to the result of one that was never interrupted; but the
+        user's own callbacks and the optimiser of the task weighting "famo" start anew. `device`, `verbose` and
+        callbacks may differ. Any other file there is an error. One fit at a time uses a file.
     net_params : dict or None, default=None
-        Further parameters of the skorch net: `callbacks` (a list; skorch's `EpochScoring` wants a data set that there
-        is not here), `optimizer`, `optimizer__betas`, `compile`, ...
+        Further parameters of the skorch net: `callbacks` (a list), `optimizer`, `optimizer__betas`, `compile`, ...
 
     Attributes
     ----------
@@ -222,8 +205,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     loss_curve_ : list of float
         Loss of each epoch, in nats per row of standardised values.
     term_curves_ : dict of str to list of float
-        Each term of the loss by epoch, before its weight: "distortion", "rate", "penalty", "similarity" and
-        "task:<name>" for each task.
+        Each term of the loss by epoch, before its weight: "distortion", "rate", "penalty", "task:<name>" ...
     validation_scores_ : list of float
         Minus the held-out loss by epoch, with early stopping.
     net_ : skorch.NeuralNet
@@ -231,8 +213,8 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     module_ : torch.nn.Module
         The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
     components_ : ndarray of shape (n_components, n_columns)
-        Loadings, where the decoder is linear: by how much each column's mean moves per unit of a component, in X's own
-        units, or on the scale of the likelihood's link.
+        Loadings of a linear decoder: by how much each column's mean moves per unit of a component, in X's own units, or
+        on the scale of the link.
     relevance_ : ndarray of shape (n_components,)
         Share of each component in what all explain of the columns, where the decoder is linear.
     column_names_ : ndarray of shape (n_columns,)
@@ -272,6 +254,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     member_params: Sequence[Mapping[str, Any]] | str | None
     early_stopping: bool
     member_params_: list[dict[str, Any]]
+    score = BaseMultiTaskVAE.score
     _targets_kind = "numbers"
 
     def __init__(
@@ -437,33 +420,6 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
             )
         lower, upper = predict_interval(runner, x, coverage)
         return self._in_precision(lower, x), self._in_precision(upper, x)
-
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the mean over tasks of R2, missing labels left out.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing.
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Targets, NaN where a label is missing.
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            Weights of the rows or of the labels.
-
-        Returns
-        -------
-        float
-            Mean over the tasks with at least two labels; a warning names the others.
-
-        Raises
-        ------
-        ValueError
-            If a label is one that `fit` refuses, such as a negative count.
-        """
-        predicted = self.predict(X)
-        y = plain(y)
-        check_labels(self._fitted, check_targets(y, np.asarray(predicted), task_names(y)), sample_weight)
-        return r2_score(self._named(y), predicted, sample_weight=sample_weight)
 
     def _in_precision(self, columns: NDArray, x: Any) -> NDArray:
         """Return targets in the wider one of the precisions of rows and of the targets of `fit`, in their shape."""

@@ -171,4 +171,5 @@ class BaseVAE(BaseAutoencoder):
         return sample(self._runner, n_samples, random_state, conditions, remedy)
 
     def _look_back(self, plan: Plan) -> None:
-        warn_of_degenerate(plan, self._fitted)
+        if not plan.partial:
+            warn_of_degenerate(plan, self._fitted)
