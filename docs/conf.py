@@ -6,7 +6,7 @@ from typing import Any
 
 import sklearn_mtae
 
-sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+sys.path[:0] = [str(Path(__file__).parent / "_ext"), str(Path(__file__).parent.parent)]
 
 project = "sklearn_mtae"
 author = "The sklearn_mtae developers"
@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "house",
     "options",
 ]
 root_doc = "index"

@@ -1,82 +1,16 @@
-"""The house: imports go down by folder, without circles, and every part is read from the tree itself."""
+"""The house: imports go down by folder, without circles, and no part of it is too large to be read at once."""
 
 import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-import sklearn_mtae
+from .house import IMPORTS, MODULES, floors, folder_of, room_of, rooms
 
-ROOT = Path(sklearn_mtae.__file__).parent
 MOST_ROOMS, MOST_FLOORS = 16, 8
-
-
-def name_of(path):
-    """Return the name of a module within the package, "" of the package itself."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
-
-
-def folder_of(name):
-    """Return the folder of a module; a file in the root is a room of its own."""
-    is_folder = MODULES[name].name == "__init__.py"
-    return name if is_folder or "." not in name else name.rpartition(".")[0]
-
-
-def room_of(name):
-    """Return the room of a module: a folder in the root with all that is in it, or a file in the root."""
-    return name.partition(".")[0]
-
-
-def imports(name):
-    """Return the modules of the package that a module imports, and those outside it, within functions too."""
-    path, inside, outside = MODULES[name], set(), set()
-    package = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            modules = {alias.name: [] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            above = ["sklearn_mtae", *package[: len(package) - node.level + 1]] if node.level else []
-            modules = {".".join([*above, *filter(None, [node.module])]): [alias.name for alias in node.names]}
-        else:
-            continue
-        for module, names in modules.items():
-            top, _, within = module.partition(".")
-            if top != "sklearn_mtae":
-                outside |= {module, *(f"{module}.{own}" for own in names)}
-                continue
-            submodules = {full for own in names if (full := f"{within}.{own}".lstrip(".")) in MODULES}
-            inside |= submodules
-            if within in MODULES and len(submodules) < max(1, len(names)):
-                inside.add(within)
-    return inside - {name}, outside
-
-
-IMPORTS = {name: imports(name) for name in MODULES}
-
-
-def floors(arrows):
-    """Return the floor of each node, one above the highest that it stands on; an error where there is a circle."""
-    floor = {}
-    while len(floor) < len(arrows):
-        ready = {node for node, below in arrows.items() if node not in floor and below <= floor.keys()}
-        assert ready, f"a circle among {sorted(arrows.keys() - floor.keys())}"
-        floor |= {node: 1 + max((floor[own] for own in arrows[node]), default=0) for node in ready}
-    return floor
-
-
-def rooms():
-    """Return the rooms that each room stands on."""
-    arrows = {room_of(name): set() for name in MODULES}
-    for name, (inside, _) in IMPORTS.items():
-        arrows[room_of(name)] |= {room_of(own) for own in inside} - {room_of(name)}
-    return arrows
+MOST_LINES, MOST_DOCUMENTED_LINES, MOST_BODY_LINES = 400, 450, 40
 
 
 def test_rooms_stand_on_each_other_without_circles():
@@ -109,6 +43,28 @@ def test_nn_stands_on_torch_alone(name):
 def test_metrics_stand_on_tables_alone():
     inside = set().union(*(inside for name, (inside, _) in IMPORTS.items() if room_of(name) == "metrics"))
     assert {room_of(own) for own in inside} <= {"metrics", "_tables", "nn"}
+
+
+def lines_of(nodes):
+    """Return the numbers of the lines that nodes of a module lie on."""
+    return {line for node in nodes if hasattr(node, "lineno") for line in range(node.lineno, node.end_lineno + 1)}
+
+
+def is_text(node):
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_files_and_functions_can_be_read_at_once(name):
+    text = MODULES[name].read_text()
+    tree, n_lines = ast.parse(text), len(text.splitlines())
+    code = lines_of(ast.walk(tree)) - lines_of(filter(is_text, ast.walk(tree)))
+    is_documentation = len(code) <= MOST_LINES / 2 and n_lines <= MOST_DOCUMENTED_LINES
+    assert n_lines <= MOST_LINES or is_documentation
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name != "__init__":  # it assigns parameters, one on each line
+            body = [statement for statement in node.body if not is_text(statement)]
+            assert not body or body[-1].end_lineno - body[0].lineno < MOST_BODY_LINES, node.name
 
 
 def test_import_has_no_side_effect_on_torch_and_needs_no_pandas():

@@ -312,7 +312,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
                 return self
             found = self._shared.find(self._recipe(), X, y, sample_weight)
             if found is not None:
-                return self._take(found)
+                self._take(found)._look_back(None)
+                return self
         with Interrupts() as interrupts, living_threads():
             plan = self._plan(X, y, sample_weight, partial, classes)
             # Members may be trained as one, in parts, or one after the other.
@@ -346,8 +347,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             setattr(self, name, value)
         return self
 
-    def _look_back(self, plan: Plan) -> None:
-        """Look at what a fit made, and warn of it; the estimator is fitted already."""
+    def _look_back(self, plan: Plan | None) -> None:
+        """Look at what a fit made, and warn of it; the estimator is fitted already. A shared fit has no plan."""
 
     def _validate_params(self) -> None:
         """Check the parameters by their constraints."""

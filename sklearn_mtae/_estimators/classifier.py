@@ -439,9 +439,9 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         tags.classifier_tags.multi_label = True
         return tags
 
-    def _look_back(self, plan: Plan) -> None:
+    def _look_back(self, plan: Plan | None) -> None:
         super()._look_back(plan)
-        if plan.fitted.n_iter == 0:
+        if plan is None or plan.fitted.n_iter == 0:
             warn_of_one_class(self._classes, self.task_names_)
 
     @property

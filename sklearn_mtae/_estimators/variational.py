@@ -170,6 +170,6 @@ class BaseVAE(BaseAutoencoder):
         remedy = f"learning_rate_init={self.learning_rate_init}"
         return sample(self._runner, n_samples, random_state, conditions, remedy)
 
-    def _look_back(self, plan: Plan) -> None:
-        if not plan.partial:
+    def _look_back(self, plan: Plan | None) -> None:
+        if plan is not None and not plan.partial:
             warn_of_degenerate(plan, self._fitted)
