@@ -21,6 +21,7 @@ from sklearn.svm import SVC, SVR
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae.model_selection import TaskKFold, TaskShuffleSplit, transfer_report
 from sklearn_mtae.model_selection import _transfer as transfer
+from sklearn_mtae.model_selection import _transfer_report as reports
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_classifier(table):
 def test_interval_by_hand():
     """Gains .1, .3, .2: mean .2, variance .01, t(.975, 2) = 4.302653, and a test part a quarter of the train part."""
     gains = np.array([[0.1, np.nan, np.nan], [0.3, 0.5, np.nan], [0.2, np.nan, np.nan]])
-    mean, error, margin = transfer._interval(gains, 0.25)
+    mean, error, margin = reports._interval(gains, 0.25)
     expected = np.sqrt((1 / 3 + 0.25) * 0.01)
     np.testing.assert_allclose([mean[0], error[0], margin[0]], [0.2, expected, 4.302653 * expected], rtol=1e-6)
     assert mean[1] == 0.5
@@ -176,7 +177,7 @@ def test_interval_and_advice_in_the_frame(small, table):
 
 
 def test_an_error_of_zero_has_no_gain():
-    gains = transfer._gains(np.array([[0.0, 2.0]]), np.array([[1.0, 1.0]]), greater_is_better=False)
+    gains = reports._gains(np.array([[0.0, 2.0]]), np.array([[1.0, 1.0]]), greater_is_better=False)
     np.testing.assert_allclose(gains, [[np.nan, 0.5]])
 
 

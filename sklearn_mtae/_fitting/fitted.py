@@ -86,7 +86,10 @@ class Fitted:
     code_variance: NDArray | None = None
     average: Average = field(default_factory=Average)
     cache: Cache = field(default_factory=Cache)
-    """Modules and the net, which are rebuilt where they are not there: left empty by copy and pickle."""
+    """Modules and the net, which are rebuilt where they are not there: no part of the state."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "cache": Cache()}
 
     @property
     def n_components(self) -> int:
