@@ -73,7 +73,7 @@ def test_standardised_in_the_precision_of_the_input():
     columns = describe(x)
     part = rows(x)
     part.units.set(columns.mean, columns.deviation)
-    batch = part.take(torch.arange(50))
+    batch = part.read(torch.arange(50))
     assert batch.x.dtype == torch.float32
     np.testing.assert_allclose(batch.x.numpy(), (x - x.mean()) / x.std(), atol=1e-5)
 

@@ -61,14 +61,7 @@ def tabulate(steps: Sequence[Scales], n_batches: int, scheduled: bool) -> Scales
     return Scales(**{name: float(first[name]) if name in fixed else long[name] for name in tables})
 
 
-def weigh(batch: Batch, weights: Tensor | None) -> Batch:
-    """Return a batch with further weights of its rows."""
-    if weights is None:
-        return batch
-    return batch._replace(weight=weights if batch.weight is None else batch.weight * weights)
-
-
-class StepGraph:
+class CapturedStep:
     """A training step that its device repeats.
 
     The first steps of a training are taken as they are, one is watched, the next one is recorded, and from then on
@@ -210,7 +203,7 @@ class StepGraph:
         index = positions.flatten()
         # Twice as fast on a CPU as to index by them.
         rows = self.rows.each(lambda part: part.index_select(0, index).unflatten(0, positions.shape))
-        batch = weigh(rows, weights)
+        batch = rows if weights is None else rows.weighed(weights)
         for name, value in self.step(batch, Scales(**self.numbers, **entry)).items():
             if name not in self.values:
                 n_batches = len(self.tables["positions"])

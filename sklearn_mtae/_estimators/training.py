@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator
-from math import ceil
 from typing import Any, Self
 
 import numpy as np
@@ -10,16 +9,15 @@ import torch
 from numpy.typing import NDArray
 
 from sklearn_mtae._engine.batches import Batches
-from sklearn_mtae._engine.devices import give_back, is_out_of_memory, living_threads
+from sklearn_mtae._engine.devices import living_threads
 from sklearn_mtae._engine.interrupts import Interrupts
 from sklearn_mtae._engine.member import Member
-from sklearn_mtae._engine.net import EpochHook, EpochLog, Net, early_stopping
-from sklearn_mtae._engine.optimizer import VectorAdamW, dump_optimizer, load_optimizer
+from sklearn_mtae._engine.net import Net
+from sklearn_mtae._engine.optimizer import VectorAdamW
 from sklearn_mtae._engine.state import Cache
-from sklearn_mtae._engine.together import train_together
+from sklearn_mtae._engine.together import make_net, train
 from sklearn_mtae._fitting.callbacks import OF_CONTEXT, FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
 from sklearn_mtae._fitting.data import Data
-from sklearn_mtae._fitting.net_params import check_made_optimizer
 from sklearn_mtae._fitting.shared_fits import find
 from sklearn_mtae._tables.blocks import block_rows
 from sklearn_mtae.nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
@@ -94,66 +92,28 @@ class Trainable(Planned):
             self._net_params_of(member.alpha)  # raises the errors of parameters that contradict each other
         if self.net_params:
             return {"net_params are those of a net over one model": plan.members}
-        watched = [EpochHook(task.begin_epoch, task.end_epoch)] if task.is_watched else []
-        refused, interrupted = train_together(plan.members, [*watched, *([EpochLog()] if self.verbose else [])])
+        hooks = {"begin": task.begin_epoch, "end": task.end_epoch} if task.is_watched else {}
+        trained = train(plan.members, **hooks, verbose=bool(self.verbose))
         errors = [member.error for member in plan.members if member.error is not None]
         if errors:
             raise errors[0]
-        if interrupted and not all(member.history for member in plan.members):
+        if trained.interrupted is not None and not all(member.history for member in plan.members):
             raise KeyboardInterrupt
-        return refused
+        return trained.refused
 
     def _train_alone(self, member: Member, task: FitTask, plan: Plan) -> Net:
         """Train one model; return its net."""
-        net = self._make_net(
-            member.model,
-            member.loss,
-            (member.learning_rate, member.alpha),
-            max_epochs=member.n_epochs - len(member.history),
-            batch_size=member.batch_size,
-            callbacks=[*_keepers(member), *self._net_callbacks(task, member)],
-            valid_rows=member.valid,
-            seeds=member.seeds,
-            scheduled=member.scheduled,
+        trained = train(
+            [member],
+            begin=task.begin_epoch,
+            end=task.end_epoch,
+            verbose=bool(self.verbose),
+            net_params=self._net_params_of(member.alpha),
             checkpoint=plan.checkpoint,
-        ).initialize()
-        check_made_optimizer(net.optimizer_)
-        load_optimizer(net, member.optimizer_state)
-        failure = self._fit_net(net, member)
-        names = ("train_loss", "train_terms", "valid_loss", "task_weights")
-        rows = [row for row in net.history if "train_loss" in row]
-        n_before = len(member.history)
-        member.history += [{name: row[name] for name in names if name in row} for row in rows]
-        if net.interrupted_:
-            member.drop_part()
-            plan.interrupted = n_before + len(net.history)
-        member.optimizer_state = dump_optimizer(net) if plan.partial else {}
-        net.release()
-        if failure is None:
-            if not member.history:  # the user, or a callback, has ended the training before there was a model
-                raise KeyboardInterrupt
-            member.check_weights()
-            if member.error is not None:
-                raise member.error
-            return net
-        member.batch_size = ceil(member.batch_size / 2)
-        warnings.warn(f"{failure} The training goes on with batch_size={member.batch_size}.", stacklevel=2)
-        return self._train_alone(member, task, plan)
-
-    @staticmethod
-    def _fit_net(net: Net, member: Member) -> str | None:
-        """Train a net; where the memory does not suffice for its batches, return what the error says."""
-        try:
-            net.partial_fit(member.train)
-        except Exception as error:
-            if member.batch_size == 1 or not is_out_of_memory(error):
-                raise
-            failure = str(error).partition("\n")[0] or "Out of memory."
-        else:
-            return None
-        # Out of the handler: the error's traceback holds on to the batch.
-        give_back(member.train.device)
-        return failure
+        )
+        assert trained.net is not None
+        plan.interrupted = trained.interrupted
+        return trained.net
 
     @staticmethod
     def _rank_components(plan: Plan) -> NDArray | None:
@@ -176,18 +136,9 @@ class Trainable(Planned):
     def _after_fit(self, data: Data) -> None:
         """Look at what a fit made, and warn of it; the estimator is fitted already."""
 
-    def _make_net(self, model: Autoencoder, loss: Loss, rates: tuple[float, float], **training: Any) -> Net:
-        """Compose the net from a model's learning rate and decay and what a training adds; not initialised yet."""
-        learning_rate, alpha = rates
-        return Net(
-            module=model,
-            criterion=loss,
-            lr=learning_rate,
-            train_split=None,
-            device=str(model.units.location.device),
-            verbose=0,
-            **{**self._net_params_of(alpha), **training},
-        )
+    def _make_net(self, model: Autoencoder, loss: Loss, rates: tuple[float, float]) -> Net:
+        """Compose a net from a model's learning rate and decay; not initialised yet."""
+        return make_net(model, loss, rates[0], **self._net_params_of(rates[1]))
 
     def _net_params_of(self, alpha: float) -> dict[str, Any]:
         """Return the optimiser of a net, with the decay of its weights, and what the user adds to it."""
@@ -204,13 +155,6 @@ class Trainable(Planned):
         if alpha:
             optimizer["optimizer__param_groups"] = [("decayed", {"weight_decay": alpha})]
         return {**optimizer, **own}
-
-    def _net_callbacks(self, task: FitTask, member: Member) -> list:
-        """Return the net's callbacks, the user's last."""
-        stop = [] if member.valid is None else [early_stopping(member.patience, member.tol)]
-        log = [EpochLog()] if self.verbose else []
-        users = (self.net_params or {}).get("callbacks") or []
-        return [EpochHook(task.begin_epoch, task.end_epoch), *stop, *log, *users]
 
     def _keep(self, plan: Plan) -> None:
         """Keep what the training made, and nothing of its data."""
@@ -239,18 +183,6 @@ class Trainable(Planned):
     def _named_terms(self, terms: dict[str, Any]) -> Iterator[tuple[str, float]]:
         """Yield the name and value of each term of an epoch."""
         yield from terms.items()
-
-
-def _keepers(member: Member) -> list[EpochHook]:
-    """Return what remembers a model after some of its epochs."""
-
-    def keep(net: Net) -> bool:
-        epoch = len(member.history) + len(net.history)
-        if epoch in member.keep_at:
-            member.keep(epoch)
-        return False
-
-    return [EpochHook(lambda net: None, keep)] if member.keep_at else []
 
 
 def _tell_of_interrupt(plan: Plan, interrupts: Interrupts) -> None:

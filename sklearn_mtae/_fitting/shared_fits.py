@@ -88,7 +88,7 @@ class Recording:
                 trained[key] = {name: value for name, value in vars(estimator).items() if name not in parameters}
             for member in plan.members:
                 member.kept = {}
-        return interrupted
+        return interrupted is not None
 
     @staticmethod
     def _stacks(fits: list[list[Member]]) -> tuple[Refused, list[list[Member]]]:
