@@ -7,9 +7,7 @@ are those of the step to the last bit; and as all tensors are known beforehand, 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import cache, partial
-from inspect import isbuiltin, ismethoddescriptor
 from typing import Any, NamedTuple
 
 import torch
@@ -198,69 +196,20 @@ def call(operation: Operation) -> Step:
     if function.overloadpacket.__name__ in EMPTY:
         return int  # there is nothing to do
     if not made:
-        return partial(quickest(function, args, kwargs), *args, **kwargs)
+        return partial(function, *args, **kwargs)
     if function.overloadpacket.__name__ in COPIES:
         return partial(results[0].copy_, args[0])
-    in_place = in_place_variant(function)
-    if in_place is not None and lies_alike(args[0], results[0]):
-        return partial(quickest(in_place, args, kwargs), *args, **kwargs)
     filling, names = filling_variant(of_tensors(function))
     if len(names) == len(results):
-        taken = {own.name for own in filling._schema.arguments}
-        own = {name: value for name, value in kwargs.items() if name in taken}
-        own |= dict(zip(names, results, strict=True))
-        return partial(quickest(filling, args, own), *args, **own)
+        known = {argument.name for argument in filling._schema.arguments}
+        given = {name: value for name, value in kwargs.items() if name in known}
+        return partial(filling, *args, **given, **dict(zip(names, results, strict=True)))
 
     def run() -> None:
         for result, value in zip(results, tensors(function(*args, **kwargs)), strict=True):
             result.copy_(value)
 
     return run
-
-
-def lies_alike(tensor: Tensor, other: Tensor) -> bool:
-    """Return whether two tensors are of the same numbers."""
-    return tensor.data_ptr() == other.data_ptr() and layout(tensor) == layout(other)
-
-
-known_quickest: dict[tuple[Any, tuple[type, ...]], Callable[..., Any]] = {}
-"""What `quickest` has found, by operation and the types of its arguments."""
-
-
-def quickest(function: Any, args: tuple, kwargs: dict[str, Any]) -> Callable[..., Any]:
-    """Return what runs an operation in the least time: the function that torch has in Python for it, where it has one.
-
-    That takes 1.5 microseconds to come to its operation, where an operation that is called by itself takes twice that.
-    """
-    kinds = tuple(type(value) for value in (*args, *kwargs.values()))
-    if (function, kinds) not in known_quickest:
-        name = function.overloadpacket.__name__
-        candidates = (getattr(place, name, None) for place in (torch, Tensor))
-        written_in_c = (own for own in candidates if isbuiltin(own) or ismethoddescriptor(own))
-        same = (own for own in written_in_c if operation_of(own, args, kwargs) is function)
-        known_quickest[function, kinds] = next(same, function._op)
-    return known_quickest[function, kinds]
-
-
-class FirstOperation(Mode):
-    """End with the first operation, before it is run."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        raise Found(func)
-
-
-class Found(Exception):
-    """Holds an operation."""
-
-
-def operation_of(function: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-    """Return the operation that a function of torch comes to, if it takes these arguments."""
-    try:
-        with suppress(TypeError, RuntimeError), FirstOperation():
-            function(*args, **kwargs)
-    except Found as found:
-        return found.args[0]
-    return None
 
 
 @cache
@@ -274,14 +223,6 @@ def filling_variant(function: Any) -> tuple[Any, list[str]]:
         if names and left_out <= OF_NEW_TENSORS and taken == {n: t for n, t in wanted.items() if n not in left_out}:
             return other, names
     return function, []
-
-
-@cache
-def in_place_variant(function: Any) -> Any:
-    """Return the variant of an operation that writes over its first argument; None where there is none."""
-    packet = getattr(torch.ops.aten, function.overloadpacket.__name__ + "_", None)
-    other = getattr(packet, function._overloadname, None)
-    return other if other is not None and arguments(other) == arguments(function) else None
 
 
 @cache
