@@ -14,7 +14,7 @@ from sklearn_mtae.nn.quiet import quiet
 from sklearn_mtae.nn.random import draw_from
 from sklearn_mtae.nn.words import short
 
-from .batches import Batches, StackedBatches, add_product, along
+from .batches import Batches, add_product, along
 from .captured_step import LEAST_STEPS, RECORDERS, CapturedStep, is_known, is_recordable, parts_of, tabulate
 from .checkpoint import Checkpoint
 from .interrupts import interrupts
@@ -142,7 +142,7 @@ class Net(NeuralNet):
         """Return the rows to train on and those held out."""
         return X, self.members[0].valid
 
-    def get_iterator(self, dataset: Rows | None, training: bool = False) -> Batches | StackedBatches:
+    def get_iterator(self, dataset: Rows | None, training: bool = False) -> Batches:
         """Return shuffled batches to train on, ordered ones to validate on."""
         return self.runs_.batches(self.batch_size, training)
 
@@ -296,7 +296,7 @@ class Net(NeuralNet):
             self.captured_.close()
         self.captured_ = None
 
-    def _repeat(self, captured: CapturedStep, batches: Batches | StackedBatches) -> dict[str, Tensor]:
+    def _repeat(self, captured: CapturedStep, batches: Batches) -> dict[str, Tensor]:
         """Run the batches of an epoch as steps that the device repeats."""
         scheduled = any(callable(loss.beta) for loss in self.runs_.losses)
         ahead = range(len(batches)) if scheduled else [0]

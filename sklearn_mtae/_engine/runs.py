@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from sklearn_mtae.nn.loss import Loss, Scales
 
-from .batches import Batches, StackedBatches
+from .batches import Batches
 from .member import Member
 from .optimizer import dump_moments, load_moments
 from .single import Single
@@ -107,10 +107,12 @@ class Runs:
         """Learning rate and weight decay of each member."""
         return [(run.member.learning_rate, run.member.alpha) for run in self.runs]
 
-    def batches(self, batch_size: int, training: bool) -> Batches | StackedBatches:
+    def batches(self, batch_size: int, training: bool) -> Batches:
         """Return shuffled batches to train on, or ordered ones to validate on."""
-        rows = [run.member.train if training else run.member.valid for run in self.runs]
-        return self.models.batches(rows, batch_size, [run.order for run in self.runs] if training else None)  # type: ignore[arg-type]
+        rows: list[Any] = [run.member.train if training else run.member.valid for run in self.runs]
+        orders = [run.order for run in self.runs]
+        given = (rows, orders) if self.is_stack else (rows[0], orders[0])
+        return Batches(given[0], batch_size, given[1] if training else None)
 
     def scales(self, n_steps: int | None, n_batches: int) -> Scales:
         """Return the weights of the terms after some steps, or at the end; in a stack, each as one number per model."""

@@ -1,16 +1,13 @@
 """One model and its loss, computed as they are: what a `Stack` is for several."""
 
-from collections.abc import Sequence
-
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from sklearn_mtae.nn.loss import Loss, Result, Scales
 from sklearn_mtae.nn.models import Autoencoder
 
-from .batches import Batches
 from .optimizer import Slices, flatten_parameters
-from .rows import Batch, Rows
+from .rows import Batch
 
 
 def evaluate(model: Autoencoder, loss: Loss, batch: Batch, scales: Scales) -> Result:
@@ -80,10 +77,6 @@ class Single:
     def __call__(self, batch: Batch, scales: Scales) -> Result:
         """Return the result of a batch."""
         return evaluate(self.model, self.loss, batch, scales)
-
-    def batches(self, rows: Sequence[Rows], batch_size: int, generators: Sequence[Generator] | None) -> Batches:
-        """Return the batches of an epoch, shuffled where there is a generator."""
-        return Batches(rows[0], batch_size, None if generators is None else generators[0])
 
     def set_gradients(self, result: Result) -> None:
         """Let the gradients be those of a result."""

@@ -1,5 +1,6 @@
 """Several models of one kind as one: their parameters side by side, their batches too."""
 
+import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from itertools import groupby
@@ -7,20 +8,36 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.func import vmap
+from torch.overrides import TorchFunctionMode
 
 from sklearn_mtae.nn.loss import Result, Scales, check_gradient
 
-from .batches import StackedBatches
 from .contents import bypass, named_tensors
 from .optimizer import Slices
-from .rows import Batch, Rows
+from .rows import Batch
 from .single import Pair
-from .vmap_checks import NoGradientsSeen
 
 WEIGHTING = "loss.weighting."
 """What the names of a weighting's parameters and buffers begin with."""
+HOOKS = {Tensor.register_hook, Tensor.retain_grad}
+"""What is to be called with a gradient, and within `torch.func.vmap` is not."""
+OF_GRADIENTS = {getattr(Tensor, name).__get__ for name in ("requires_grad", "grad_fn", "is_leaf")}
+"""What a tensor says of its gradient, and within `torch.func.vmap` says rightly to torch's own functions alone."""
+
+
+class NoGradientsSeen(TorchFunctionMode):
+    """Raise an error where a module that is not torch's looks at the gradient of a tensor while it computes."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function of torch."""
+        # `sys._getframe` alone knows the caller in no time; `inspect` reads its file.
+        caller = sys._getframe(1).f_globals["__name__"]
+        if func in HOOKS or (func in OF_GRADIENTS and caller.partition(".")[0] != "torch"):
+            name = getattr(func, "__self__", func).__name__
+            raise RuntimeError(f"a module calls Tensor.{name} while it computes, which does not stack")
+        return func(*args, **(kwargs or {}))
 
 
 class Stack(nn.Module):
@@ -86,10 +103,6 @@ class Stack(nn.Module):
                 groups += [{"params": parts, "lr": rate, "weight_decay": decay}] if parts else []
                 first = last
         return groups
-
-    def batches(self, rows: Sequence[Rows], batch_size: int, generators: Sequence[Generator] | None) -> StackedBatches:
-        """Return the batches of an epoch, shuffled where there are generators."""
-        return StackedBatches(rows, batch_size, generators)
 
     def forward(self, batch: Batch, scales: Scales) -> Result:
         """Return the results of all models, which lie along the first axis of each of its tensors.
