@@ -64,7 +64,7 @@ def test_batches_hold_each_row_once(cells, monkeypatch):
     assert len(batches) == 7
     assert sorted(chain.from_iterable(first)) == list(range(3, 103))
     assert first != [batch.x[:, 0].tolist() for batch in batches], "each epoch has an order of its own"
-    ordered = [batch.x[:, 0].tolist() for batch in Batches(batches.rows, 16)]
+    ordered = [batch.x[:, 0].tolist() for batch in Batches(batches.rows[0], 16)]
     assert list(chain.from_iterable(ordered)) == list(range(3, 103))
 
 

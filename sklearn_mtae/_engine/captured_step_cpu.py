@@ -24,7 +24,7 @@ OF_SHAPES = {"ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "n
 """Operations that take no more of a tensor than its shape."""
 COPIES = {"clone", "_to_copy"}
 """Operations that copy a tensor, into another type or not."""
-ARITHMETIC = {"add", "sub", "mul", "div"}
+ARITHMETIC = {"mul", "div"}
 """Operations that do the same with a number as with a tensor of it."""
 EMPTY = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
 """Operations that give memory and no values."""
