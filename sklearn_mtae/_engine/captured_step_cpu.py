@@ -193,17 +193,21 @@ def place(memory: dict[int, Tensor], tensor: Tensor) -> Tensor:
 def call(operation: Operation) -> Step:
     """Return what runs an operation and leaves its results where they are to lie."""
     function, args, kwargs, results, made = operation
-    if function.overloadpacket.__name__ in EMPTY:
+    name = function.overloadpacket.__name__
+    if name in EMPTY:
         return int  # there is nothing to do
+    # What an operation's own `__call__` calls, in Python: a twentieth of a small network's step.
     if not made:
-        return partial(function, *args, **kwargs)
-    if function.overloadpacket.__name__ in COPIES:
+        return partial(function._op, *args, **kwargs)
+    if name in COPIES:
         return partial(results[0].copy_, args[0])
+    if name == "relu":  # which has no kernel that fills a given tensor, and is no more than this
+        return partial(torch.ops.aten.clamp_min.out._op, *args, 0, out=results[0])
     filling, names = filling_variant(of_tensors(function))
     if len(names) == len(results):
         known = {argument.name for argument in filling._schema.arguments}
         given = {name: value for name, value in kwargs.items() if name in known}
-        return partial(filling, *args, **given, **dict(zip(names, results, strict=True)))
+        return partial(filling._op, *args, **given, **dict(zip(names, results, strict=True)))
 
     def run() -> None:
         for result, value in zip(results, tensors(function(*args, **kwargs)), strict=True):
