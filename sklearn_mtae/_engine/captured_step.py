@@ -1,7 +1,7 @@
 """Training steps that are recorded once and then repeated: on a GPU as a CUDA graph that is launched as a whole.
 
 A step of a small network is some hundred kernels of a few microseconds, and launching them one by one from Python takes
-longer than running them. A graph is launched by one call; on a CPU a list of operations stands in for it (`_tape`).
+longer than running them. A graph is launched by one call; on a CPU a list of operations stands in for it (`captured_step_cpu`).
 It repeats the same kernels on the same memory with the same numbers, so all that differs from step to step stands in
 tables on the device, and a counter on the device says which of their entries is next.
 """
@@ -255,7 +255,7 @@ class Watch(Mode):
         return result
 
 
-_own = threading.local()
+_of_thread = threading.local()
 _recording = threading.Lock()
 
 
@@ -268,7 +268,7 @@ def beside(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    streams = vars(_own).setdefault("streams", {})
+    streams = vars(_of_thread).setdefault("streams", {})
     current = torch.cuda.current_stream(device)
     if current.device not in streams:
         streams[current.device] = torch.cuda.Stream(current.device)
@@ -331,13 +331,15 @@ def is_known(part: Any) -> bool:
 
     What others write may count its calls, or do something else in Python that a recording would leave out.
     """
-    own = part.func if isinstance(part, partial) else part
-    return str(getattr(own, "__module__", None)).partition(".")[0] in KNOWN
+    function = part.func if isinstance(part, partial) else part
+    return str(getattr(function, "__module__", None)).partition(".")[0] in KNOWN
 
 
 def parts_of(modules: Iterable[nn.Module]) -> list[Any]:
-    """Return what runs in a step of some models and losses: the modules within them, their hooks, and functions."""
+    """Return all that runs in a step of some models and losses: the modules within them, their hooks, and functions."""
     within = [part for module in modules for part in module.modules()]
     functions = (getattr(part, name, None) for part in within for name in FUNCTIONS)
-    hooks = (hook for part in within for own in (part._forward_pre_hooks, part._forward_hooks) for hook in own.values())
+    hooks = (
+        hook for part in within for slot in (part._forward_pre_hooks, part._forward_hooks) for hook in slot.values()
+    )
     return [*within, *hooks, *(function for function in functions if function is not None)]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only  # private: torch has no public walk through its arguments
 
 from sklearn_mtae.nn.random import Mode
 
@@ -49,8 +49,8 @@ class Operation(NamedTuple):
     def written(self) -> list[Tensor]:
         """The tensors among the arguments that it changes."""
         schema = self.function._schema.arguments
-        given = {**dict(zip((own.name for own in schema), self.args, strict=False)), **self.kwargs}
-        changed = (own.name for own in schema if own.alias_info is not None and own.alias_info.is_write)
+        given = {**dict(zip((argument.name for argument in schema), self.args, strict=False)), **self.kwargs}
+        changed = (a.name for a in schema if a.alias_info is not None and a.alias_info.is_write)
         return tensors([given.get(name) for name in changed])
 
     @property
@@ -97,7 +97,7 @@ class Tape(Mode):
 
 
 def record_cpu(step: Step, generator: Generator) -> Step:
-    """Take a step, and return what repeats it.
+    """Take a step, and return a function that repeats it.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def share_memory(operations: Sequence[Operation]) -> dict[int, Tensor]:
                 continue
             heir = next((old for old in ending - operation.made if can_replace(operation, old, result)), None)
             if heir is None:
-                memory[key] = take(free, result.untyped_storage().nbytes())
+                memory[key] = allocate(free, result.untyped_storage().nbytes())
             else:
                 memory[key] = memory[heir]
                 ending.remove(heir)
@@ -165,7 +165,7 @@ def share_memory(operations: Sequence[Operation]) -> dict[int, Tensor]:
 def can_replace(operation: Operation, old: int, result: Tensor) -> bool:
     """Return whether an operation may write a result where an argument of it lies."""
     those = [tensor for tensor in operation.inputs if storage(tensor) == old]
-    return torch.Tag.pointwise in operation.function.tags and all(layout(own) == layout(result) for own in those)
+    return torch.Tag.pointwise in operation.function.tags and all(layout(tensor) == layout(result) for tensor in those)
 
 
 def layout(tensor: Tensor) -> tuple:
@@ -174,8 +174,8 @@ def layout(tensor: Tensor) -> tuple:
     return tensor.dtype, tensor.shape, tensor.stride(), tensor.storage_offset(), size
 
 
-def take(free: list[Tensor], n_bytes: int) -> Tensor:
-    """Take the smallest memory that suffices out of what is free, the latest of several, or new one."""
+def allocate(free: list[Tensor], n_bytes: int) -> Tensor:
+    """Return the smallest memory that suffices out of what is free, the latest of several, or new one."""
     fitting = [at for at, memory in enumerate(free) if len(memory) >= n_bytes]
     if not fitting:
         return torch.empty(-(-n_bytes // 16) * 16, dtype=torch.uint8)  # a whole number of cells of any type
@@ -184,14 +184,14 @@ def take(free: list[Tensor], n_bytes: int) -> Tensor:
 
 def place(memory: dict[int, Tensor], tensor: Tensor) -> Tensor:
     """Return the tensor that lies in the memory of another one's storage as that does there."""
-    own = memory.get(storage(tensor))
-    if own is None:
+    shared = memory.get(storage(tensor))
+    if shared is None:
         return tensor
-    return own.view(tensor.dtype).as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+    return shared.view(tensor.dtype).as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
 def call(operation: Operation) -> Step:
-    """Return what runs an operation and leaves its results where they are to lie."""
+    """Return a function that runs an operation and leaves its results where they are to lie."""
     function, args, kwargs, results, made = operation
     name = function.overloadpacket.__name__
     if name in EMPTY:
@@ -222,9 +222,9 @@ def filling_variant(function: Any) -> tuple[Any, list[str]]:
     packet, wanted = function.overloadpacket, arguments(function)
     for overload in packet.overloads():
         other = getattr(packet, overload)
-        taken, names = arguments(other), [own.name for own in other._schema.arguments if own.is_out]
-        left_out = wanted.keys() - taken.keys()
-        if names and left_out <= OF_NEW_TENSORS and taken == {n: t for n, t in wanted.items() if n not in left_out}:
+        known, names = arguments(other), [argument.name for argument in other._schema.arguments if argument.is_out]
+        left_out = wanted.keys() - known.keys()
+        if names and left_out <= OF_NEW_TENSORS and known == {n: t for n, t in wanted.items() if n not in left_out}:
             return other, names
     return function, []
 
@@ -241,7 +241,7 @@ def of_tensors(function: Any) -> Any:
 
 def arguments(function: Any) -> dict[str, str]:
     """Return the types of the arguments of an operation by their names, without the tensors that it is to fill."""
-    return {own.name: str(own.type) for own in function._schema.arguments if not own.is_out}
+    return {argument.name: str(argument.type) for argument in function._schema.arguments if not argument.is_out}
 
 
 def tensors(tree: Any) -> list[Tensor]:
@@ -250,5 +250,5 @@ def tensors(tree: Any) -> list[Tensor]:
 
 
 def storage(tensor: Tensor) -> int:
-    """Return what identifies the memory of a tensor."""
-    return tensor.untyped_storage()._cdata
+    """Return a number that identifies the memory of a tensor."""
+    return tensor.untyped_storage()._cdata  # its address is 0 where it is empty

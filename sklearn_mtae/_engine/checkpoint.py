@@ -51,7 +51,7 @@ class Checkpoint:
         """Seed of the fit."""
 
     def _load(self) -> dict[str, Any]:
-        """Return what the file holds; its bytes are not looked into before they are known to be those written."""
+        """Return the content of the file; its bytes are not looked into before they are known to be those written."""
         data = self.path.read_bytes()
         if not data.startswith(MAGIC):
             raise self._refusal("is empty" if not data else "is none that this version of sklearn_mtae has written")

@@ -148,8 +148,8 @@ class Member:
         # What compares the rows of a batch with each other wants no padding.
         sizes = [len(r) for r in rows] if any(map(compares_rows, parts_of([self.model, self.loss]))) else ()
         apart = {"loss": SCALED, **{f"model.{name}".rstrip("."): DRAWING for name, _ in self.model.named_modules()}}
-        own = (self.train.dtype, self.train.device, self.n_batches, self.batch_size)
-        return (computation(self.pair, apart), data, *own, *sizes)
+        batches = (self.train.dtype, self.train.device, self.n_batches, self.batch_size)
+        return (computation(self.pair, apart), data, *batches, *sizes)
 
     def rank(self) -> tuple:
         """Return a key by which members of one kind are in the same order, whatever order they come in."""

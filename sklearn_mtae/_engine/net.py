@@ -133,7 +133,7 @@ class Net(NeuralNet):
         yield from self.models_.learned.items()
 
     def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> tuple[tuple, dict[str, Any]]:
-        """Return what the optimiser is made of; in a stack, each model has its own rates."""
+        """Return the arguments of the optimiser; in a stack, each model has its own rates."""
         if not isinstance(self.models_, Stack):
             return super().get_params_for_optimizer(prefix, named_parameters)
         return (self.models_.parameter_groups(self.runs_.rates),), {}

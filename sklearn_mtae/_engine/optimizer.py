@@ -108,7 +108,7 @@ class VectorAdamW(torch.optim.Optimizer):
         return [{name: value for name, value in group.items() if name != "params"} for group in self.param_groups]
 
     def _list(self, vectors: list[nn.Parameter], counters: dict[float, Tensor]) -> tuple[list, ...]:
-        """Return what a step of a group takes, looked up once: vectors, gradients, moments and steps.
+        """Return the arguments of a step of a group, looked up once: vectors, gradients, moments and steps.
 
         Vectors that have been moved as often have one counter, which is looked up by its number, or added.
         """

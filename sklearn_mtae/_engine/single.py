@@ -11,7 +11,7 @@ from .rows import Batch
 
 
 def evaluate(model: Autoencoder, loss: Loss, batch: Batch, scales: Scales) -> Result:
-    """Return what a loss makes of a batch that goes through a model."""
+    """Return the result of a batch: the loss of what a model makes of it."""
     batch = batch.each(loss.views)
     output = model(batch.x, batch.y, batch.complete, loss.n_draws)
     return loss(model, output, batch.weight, batch.label_weight, scales)
@@ -92,7 +92,7 @@ class Single:
         self.loss.constrain()
 
     def weights(self) -> dict[str, Tensor]:
-        """Return what early stopping goes back to: parameters and buffers, with an axis for the models."""
+        """Return the weights that early stopping goes back to, buffers among them, with an axis for the models."""
         state = self.model.state_dict()
         return {name: value[None] for name, value in state.items() if isinstance(value, Tensor)}
 

@@ -83,7 +83,7 @@ class Stack(nn.Module):
             parameter.grad = torch.zeros_like(parameter)
 
     def parameter_groups(self, rates: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
-        """Return what an optimiser moves: models beside each other are one group where their rates are the same.
+        """Return the groups of an optimiser: models beside each other are one group where their rates are the same.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class Stack(nn.Module):
         self.fixed = {name: value[models] for name, value in self.fixed.items()}
 
     def weights(self) -> dict[str, Tensor]:
-        """Return what early stopping goes back to: what the models have learned, and not what their losses have."""
+        """Return the weights that early stopping goes back to: those of the models, and not of their losses."""
         return {name: value.detach() for name, value in self.learned.items() if name.startswith("model.")}
 
     @torch.no_grad()

@@ -100,11 +100,13 @@ def _train_alone(
 ) -> Trained:
     """Train an only member, with batches of half the size where the memory does not suffice."""
     n_before = len(member.history)
-    own = {**net_params, "callbacks": [*callbacks, *(net_params.get("callbacks") or [])]}
+    params = {**net_params, "callbacks": [*callbacks, *(net_params.get("callbacks") or [])]}
 
     def make() -> Net:
-        own.update(max_epochs=member.n_epochs - n_before, batch_size=member.batch_size)
-        return make_net(member.model, member.loss, member.learning_rate, members=[member], checkpoint=checkpoint, **own)
+        params.update(max_epochs=member.n_epochs - n_before, batch_size=member.batch_size)
+        return make_net(
+            member.model, member.loss, member.learning_rate, members=[member], checkpoint=checkpoint, **params
+        )
 
     net, failure = _fit(make, member.batch_size > 1)
     if net is None:
