@@ -1,9 +1,9 @@
 """Training steps that are recorded once and then repeated: on a GPU as a CUDA graph that is launched as a whole.
 
 A step of a small network is some hundred kernels of a few microseconds, and launching them one by one from Python takes
-longer than running them. A graph is launched by one call; on a CPU a list of operations stands in for it (`captured_step_cpu`).
-It repeats the same kernels on the same memory with the same numbers, so all that differs from step to step stands in
-tables on the device, and a counter on the device says which of their entries is next.
+longer than running them. A graph is launched by one call; on a CPU, a list of operations stands in for it. It repeats
+the same kernels on the same memory with the same numbers, so all that differs from step to step stands in tables on the
+device, and a counter on the device says which of their entries is next.
 """
 
 import threading
