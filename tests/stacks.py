@@ -58,8 +58,8 @@ def options(autoencoder, variational, regressor, **of_regressor):
 def train(calls):
     """Train estimators together, each with what its `fit` takes; return what was refused, and the plans."""
     plans = [estimator._plan(*call) for estimator, *call in calls]
-    refused, interrupted = stacking.train_together([member for plan in plans for member in plan.members])
-    assert not interrupted
+    _, refused, interrupted = stacking.train([member for plan in plans for member in plan.members])
+    assert interrupted is None
     for (estimator, *_), plan in zip(calls, plans, strict=True):
         if all(member.finished for member in plan.members):
             estimator._take(keep(plan))

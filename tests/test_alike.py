@@ -489,7 +489,7 @@ def test_modules_that_a_stack_would_compute_otherwise(module):
     estimators = [autoencoder(architecture=partial(coders, make=module), random_state=k) for k in range(2)]
     plans = [estimator._plan(X, None, None) for estimator in estimators]
     before = [copy.deepcopy(plan.members[0].pair.state_dict()) for plan in plans]
-    refused, _ = stacking.train_together([plan.members[0] for plan in plans])
+    refused = stacking.train([plan.members[0] for plan in plans]).refused
     assert all(REFUSED[module] in reason for reason in refused)
     assert sum(map(len, refused.values())) == 2
     for plan, state in zip(plans, before, strict=True):

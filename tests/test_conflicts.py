@@ -186,7 +186,7 @@ def test_measuring_leaves_the_fit_as_it_is(small, gaps, options):
     assert plain.loss_curve_ == watched.loss_curve_
     for name, value in plain._fitted.states[0].items():
         np.testing.assert_array_equal(value, watched._fitted.states[0][name])
-    assert watched.net_.rows_ is None
+    assert watched.net_.members == ()
 
 
 def test_measuring_leaves_modes_generator_and_gradients_as_they_are(small, table):

@@ -64,7 +64,7 @@ def test_batches_hold_each_row_once(cells, monkeypatch):
     assert len(batches) == 7
     assert sorted(chain.from_iterable(first)) == list(range(3, 103))
     assert first != [batch.x[:, 0].tolist() for batch in batches], "each epoch has an order of its own"
-    ordered = [batch.x[:, 0].tolist() for batch in Batches(batches.rows, 16)]
+    ordered = [batch.x[:, 0].tolist() for batch in Batches(batches.rows[0], 16)]
     assert list(chain.from_iterable(ordered)) == list(range(3, 103))
 
 
@@ -73,7 +73,7 @@ def test_standardised_in_the_precision_of_the_input():
     columns = describe(x)
     part = rows(x)
     part.units.set(columns.mean, columns.deviation)
-    batch = part.take(torch.arange(50))
+    batch = part.read(torch.arange(50))
     assert batch.x.dtype == torch.float32
     np.testing.assert_allclose(batch.x.numpy(), (x - x.mean()) / x.std(), atol=1e-5)
 

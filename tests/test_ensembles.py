@@ -12,7 +12,6 @@ from sklearn.utils import estimator_checks as checks
 
 from sklearn_mtae import MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae._engine import together as stacking
-from sklearn_mtae._engine.net import EpochHook
 from sklearn_mtae._fitting.fit import keep
 from sklearn_mtae.metrics import r2_score
 
@@ -315,7 +314,7 @@ def test_watched_members_begin_anew_where_the_memory_is_gone(monkeypatch):
     expected = clone(model).fit(X, Y)
     plan = model._plan(X, Y, None)
     raise_at(monkeypatch, MemoryError("no more"), lambda stack, n_calls: len(stack) > 2 and n_calls > 2)
-    stacking.train_together(plan.members, [EpochHook(lambda net: None, lambda net: False)])
+    stacking.train(plan.members, end=lambda net: False)
     model._take(keep(plan))
     assert_alike(model, expected, X)
 

@@ -14,8 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae._engine import captured_step as graphs
-from sklearn_mtae._engine import net
-from sklearn_mtae._engine.together import train_together
+from sklearn_mtae._engine import net, together
 from sklearn_mtae._fitting.fit import keep
 from sklearn_mtae.nn.schedules import SCHEDULES
 from sklearn_mtae.nn.weightings import WEIGHTINGS
@@ -134,7 +133,7 @@ def test_a_step_never_leaves_its_device(make, parameter, name):
     estimator = make(**{parameter: name})
     member = estimator._plan(X, Y if make is regressor else None, None).members[0]
     model, loss, device = member.model.train().to("meta"), member.loss.to("meta"), torch.device("meta")
-    batch = member.train.take(torch.arange(15)).each(lambda part: part.to(device))
+    batch = member.train.read(torch.arange(15)).each(lambda part: part.to(device))
     weights = torch.ones(15, device=device)
     for watch in (contextlib.nullcontext(), graphs.Watch(device)):
         with watch:
@@ -151,7 +150,7 @@ def train(calls, recorder):
     """Train estimators as one stack of recorded steps."""
     plans = [estimator._plan(*call) for estimator, *call in calls]
     with recording(recorder):
-        assert train_together([plan.members[0] for plan in plans]) == ({}, False)
+        assert together.train([plan.members[0] for plan in plans]) == (None, {}, None)
     for (estimator, *_), plan in zip(calls, plans, strict=True):
         estimator._take(keep(plan))
 

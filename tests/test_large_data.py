@@ -11,10 +11,12 @@ import torch
 from sklearn.datasets import load_digits
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae._engine import rows as _data
+from sklearn_mtae._engine import batches as batching
+from sklearn_mtae._engine import rows as reading
 from sklearn_mtae._engine.batches import Batches
 from sklearn_mtae._engine.rows import Rows
 from sklearn_mtae._fitting.data import Data
+from sklearn_mtae._tables import blocks
 from sklearn_mtae._tables.describe import describe
 from sklearn_mtae._tables.row_index import AllRows, is_mapped
 from sklearn_mtae.nn.models import Standardizer
@@ -51,13 +53,20 @@ def numbered(tmp_path):
     return make
 
 
+def limit(monkeypatch, name, value):
+    """Let a limit of bytes or cells be another one, wherever it is known."""
+    for module in (batching, reading, blocks):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, value)
+
+
 @pytest.fixture
 def streams(monkeypatch):
     """Let the smallest file count as large, with runs and buffers of a few rows."""
     row_bytes = 8 + N_COLUMNS * 4
-    monkeypatch.setattr(_data, "STREAMED_BYTES", 0)
-    monkeypatch.setattr(_data, "RUN_BYTES", RUN * row_bytes)
-    monkeypatch.setattr(_data, "BUFFER_BYTES", BATCHES_PER_BUFFER * BATCH * row_bytes)
+    limit(monkeypatch, "STREAMED_BYTES", 0)
+    limit(monkeypatch, "RUN_BYTES", RUN * row_bytes)
+    limit(monkeypatch, "BUFFER_BYTES", BATCHES_PER_BUFFER * BATCH * row_bytes)
 
 
 def make_rows(x, index=None, **kwargs):
@@ -131,10 +140,10 @@ def test_targets_and_weights_stay_with_their_rows(numbered, tmp_path):
 
 def test_only_large_files_are_shuffled_in_blocks(numbered, monkeypatch):
     file = numbered(100)
-    monkeypatch.setattr(_data, "STREAMED_BYTES", file.nbytes)
+    limit(monkeypatch, "STREAMED_BYTES", file.nbytes)
     orders = [epoch(Batches(make_rows(x), BATCH, torch.Generator().manual_seed(0))) for x in (file, np.array(file))]
     assert orders[0] == orders[1]
-    monkeypatch.setattr(_data, "STREAMED_BYTES", file.nbytes - 1)
+    limit(monkeypatch, "STREAMED_BYTES", file.nbytes - 1)
     assert make_rows(file).streamed
     assert not make_rows(np.array(file)).streamed
 
@@ -161,7 +170,7 @@ def test_shares_of_labels_in_blocks_equal_numpy(monkeypatch):
     y, weight = np.where(rng.random((300, 3)) < 0.4, np.nan, 1.0), rng.integers(0, 3, 300).astype(float)
     labels = rng.random((300, 3)) * (rng.random((300, 3)) < 0.5)
     columns = describe(y)
-    monkeypatch.setattr(_data, "BLOCK_CELLS", 50)
+    limit(monkeypatch, "BLOCK_CELLS", 50)
     for w in (None, weight):
         expected = np.average(~np.isnan(y), axis=0, weights=w), np.average(labels > 0, axis=0, weights=w)
         data = Data(y, y, w, columns, columns)
@@ -196,12 +205,12 @@ def test_block_shuffles_train_as_well(sorted_digits, models, early_stopping, mon
     X, Y, file, targets = sorted_digits
     whole = [model.set_params(early_stopping=early_stopping).fit(X, Y).score(X, Y) for model in models]
     for name, rows in {"STREAMED_BYTES": 0, "RUN_BYTES": 5, "BUFFER_BYTES": 500}.items():
-        monkeypatch.setattr(_data, name, rows * (8 + 4 * 74))
-    blocks = [model.fit(file, targets).score(X, Y) for model in models]
-    assert not np.array_equal(whole, blocks)
-    np.testing.assert_allclose(blocks, whole, atol=0.03)
+        limit(monkeypatch, name, rows * (8 + 4 * 74))
+    streamed = [model.fit(file, targets).score(X, Y) for model in models]
+    assert not np.array_equal(whole, streamed)
+    np.testing.assert_allclose(streamed, whole, atol=0.03)
     again = [model.fit(file, targets).score(X, Y) for model in models]
-    assert blocks == again
+    assert streamed == again
 
 
 @pytest.mark.gpu
@@ -216,7 +225,7 @@ def test_a_gpu_holds_a_buffer_at_a_time(numbered):
 
 def test_nothing_of_the_size_of_a_file_is_copied(tmp_path, models, monkeypatch):
     for name, size in {"STREAMED_BYTES": 0, "BUFFER_BYTES": 2**20, "BLOCK_CELLS": 2**16}.items():
-        monkeypatch.setattr(_data, name, size)
+        limit(monkeypatch, name, size)
     rng = np.random.default_rng(0)
     X = np.memmap(tmp_path / "X", dtype=np.float32, mode="w+", shape=(60_000, 100), order="F")
     Y = np.memmap(tmp_path / "Y", dtype=np.float32, mode="w+", shape=(60_000, 60), order="F")
@@ -269,10 +278,10 @@ def test_memory_of_a_fit_is_bounded(tmp_path):
     with open(tmp_path / "rows", "wb") as file:
         for _ in range(100):
             rows.tofile(file)
-    assert (tmp_path / "rows").stat().st_size > _data.STREAMED_BYTES
+    assert (tmp_path / "rows").stat().st_size > reading.STREAMED_BYTES
     program = [sys.executable, "-c", PROGRAM, str(tmp_path / "rows"), str(tmp_path / "codes")]
     growth = int(subprocess.run(program, check=True, capture_output=True, text=True).stdout)
-    assert growth < 3 * _data.BUFFER_BYTES, "the buffer, the next one, and as much again"
+    assert growth < 3 * batching.BUFFER_BYTES, "the buffer, the next one, and as much again"
 
 
 def test_codes_are_written_where_the_user_says(table, tmp_path):
@@ -299,7 +308,7 @@ def test_codes_in_blocks_equal_those_at_once(table, monkeypatch):
     model = VAETransformer(2, hidden_layer_sizes=(8,), max_iter=2, random_state=0).fit(X)
     codes, scores = model.transform(X), model.score_samples(X)
     importance = model.feature_importance(X, method="gradient").components
-    monkeypatch.setattr(_data, "BLOCK_CELLS", 40)
+    limit(monkeypatch, "BLOCK_CELLS", 40)
     np.testing.assert_allclose(model.transform(X), codes, rtol=1e-12)
     np.testing.assert_allclose(model.score_samples(X), scores, rtol=1e-12)
     np.testing.assert_allclose(model.feature_importance(X, method="gradient").components, importance, rtol=1e-12)

@@ -250,11 +250,11 @@ def test_modules_of_the_user_that_are_refused(architecture, reason):
     plans = [estimator._plan(X, None, None) for estimator in (*estimators, other)]
     members = [plan.members[0] for plan in plans]
     before = copy.deepcopy([member.pair.state_dict() for member in members[:2]])
-    refused, interrupted = stacking.train_together(members)
+    _, refused, interrupted = stacking.train(members)
     ((text, those),) = refused.items()
     assert reason in text
     assert "\n" not in text
-    assert (those, interrupted) == (members[:2], False)
+    assert (those, interrupted) == (members[:2], None)
     for member, state in zip(members, before, strict=False):
         assert (member.finished, member.error) == (False, None)
         for name, value in member.pair.state_dict().items():
@@ -321,7 +321,7 @@ def test_optimiser_goes_on_where_the_memory_did_not_suffice(stacks, monkeypatch)
         plans = [estimator._plan(X, Y, None, partial=True) for estimator in estimators]
         if n_done:
             raise_at(monkeypatch, MemoryError("no more"), lambda stack, n_calls: len(stack) > 2 and n_calls > 2)
-        assert stacking.train_together([plan.members[0] for plan in plans]) == ({}, False)
+        assert stacking.train([plan.members[0] for plan in plans]) == (None, {}, None)
         for estimator, plan in zip(estimators, plans, strict=True):
             estimator._take(keep(plan))
     assert stacks == [3, 3, 1, 2]
@@ -345,8 +345,8 @@ def test_interrupt_leaves_the_epochs_done(monkeypatch, early_stopping):
     n_calls = 2 * (plans[0].members[0].n_batches + early_stopping)
     raise_at(monkeypatch, KeyboardInterrupt(), lambda stack, n: n > n_calls)
     with pytest.warns(UserWarning, match="interrupted by user in epoch 3"):
-        refused, interrupted = stacking.train_together([plan.members[0] for plan in plans])
-    assert (refused, interrupted) == ({}, True)
+        trained = stacking.train([plan.members[0] for plan in plans])
+    assert trained == (None, {}, 3)
     for (estimator, *_), plan, single in zip(calls, plans, alone, strict=False):
         estimator._take(keep(plan))
         assert_alike(estimator, single, X)

@@ -9,7 +9,7 @@ from torch import nn
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor
 from sklearn_mtae._engine import captured_step as graphs
-from sklearn_mtae._engine.captured_step_cpu import Tape, call, needed, place, record_cpu, share_memory
+from sklearn_mtae._engine.captured_step_cpu import Tape, needed, record_cpu, share_memory
 
 from .recorder import Counted
 
@@ -170,16 +170,6 @@ def test_repetitions_are_steps_to_the_last_bit(function):
     assert not torch.equal(taken[0], taken[1])
     for ours, theirs in zip(repeated, taken, strict=True):
         assert torch.equal(ours, theirs)
-
-
-def test_operations_write_where_their_argument_lies():
-    """Where nobody else reads it; others fill the memory that they are given."""
-    x = torch.randn(4, 6)
-    with Tape() as tape:
-        (x @ x.t() * 2).relu().sin()
-    memory = share_memory(tape.operations)
-    calls = [call(operation.moved(partial(place, memory))) for operation in needed(tape.operations)]
-    assert [own.func.__name__ for own in calls[1:]] == ["mul_", "relu_", "sin_"]
 
 
 def test_memory_is_given_on():

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from sklearn_mtae._tables.blocks import block_rows
 from sklearn_mtae._tables.row_index import Runs
@@ -41,11 +41,12 @@ class Layout(NamedTuple):
         return self._replace(positions=self.positions + starts[:, None])
 
 
-def lay_out(n_rows: Sequence[int], n_batches: int, orders: Tensor) -> Layout:
-    """Return which rows make up the batches of an epoch.
+def lay_out(n_rows: Sequence[int], n_batches: int, orders: Tensor, first: int = 0, last: int | None = None) -> Layout:
+    """Return the layout of an epoch, or of its batches from `first` to `last`.
 
-    The batches of a model differ by one row at most. A smaller one repeats a row of its own with weight zero, and its
-    other rows weigh more by as much as they are fewer, so that means over the rows stay what they are.
+    The batches of a model differ by one row at most. One that is smaller than the widest repeats a row of its own with
+    weight zero, and its other rows weigh more by as much as they are fewer, so that means over the rows stay what they
+    are.
 
     Parameters
     ----------
@@ -54,18 +55,34 @@ def lay_out(n_rows: Sequence[int], n_batches: int, orders: Tensor) -> Layout:
     n_batches : int
         Number of batches.
     orders : Tensor of shape (n_models, n_longest)
-        The order of each model's rows.
+        The order of each model's rows, from the first batch on.
     """
-    bounds = torch.tensor(n_rows)[:, None] * torch.arange(n_batches + 1) // n_batches
+    bounds = batch_bounds(n_rows, n_batches, first, last)
     counts = bounds.diff()
-    widest = int(counts.max())
-    offsets = torch.arange(widest)
+    offsets = torch.arange(int(counts.max()))
     counted = offsets < counts[..., None]
-    index = bounds[:, :-1, None] + offsets * counted
+    index = (bounds - bounds[:, :1])[:, :-1, None] + offsets * counted
     positions = orders.gather(1, index.flatten(1)).view_as(index)
-    # A model of very few rows has batches without any.
-    weights = None if counted.all() else counted * (widest / counts.clamp(min=1).double())[..., None]
+    weights = None if counted.all() else padding_weights(counted, counts)
     return Layout(*(None if part is None else part.transpose(0, 1) for part in (positions, weights, counts)))  # type: ignore[arg-type]
+
+
+def batch_bounds(n_rows: Sequence[int], n_batches: int, first: int = 0, last: int | None = None) -> Tensor:
+    """Return where batches begin among each model's rows, and where the last one ends: shape (n_models, n + 1)."""
+    return torch.tensor(n_rows)[:, None] * torch.arange(first, (n_batches if last is None else last) + 1) // n_batches
+
+
+def padding_weights(counted: Tensor, counts: Tensor) -> Tensor:
+    """Return weights of the places in batches, shape (..., n_widest): 0 for padding, 1 on average over the places.
+
+    Parameters
+    ----------
+    counted : Tensor of bool, shape (..., n_widest)
+        Where there are rows that count.
+    counts : Tensor of int, shape (...,)
+        How many there are; a model of very few rows has batches without any.
+    """
+    return counted * (counted.shape[-1] / counts.clamp(min=1).double())[..., None]
 
 
 def along(n_rows: int | Tensor, value: Tensor) -> int | Tensor:
@@ -82,7 +99,7 @@ def add_product(total: Tensor, value: Tensor, n_rows: int | Tensor) -> None:
 
 
 class Batches:
-    """Iterate over batches, shuffled anew each time when a generator is given.
+    """Iterate over the batches of an only model, or of several at once, each with rows and an order of its own.
 
     Rows in memory are shuffled all together. Rows of a file of more than `STREAMED_BYTES` are cut into runs of
     `RUN_BYTES`, which are read in random order into a buffer of `BUFFER_BYTES` (of one batch at least), and shuffled
@@ -90,64 +107,110 @@ class Batches:
 
     Parameters
     ----------
-    rows : Rows
-        The rows.
+    rows : Rows or sequence of Rows
+        The rows of an only model, or those of each model of a stack; the latter lie in no large file.
     batch_size : int
         Rows per batch at most. The batches of an epoch differ by one row at most: each of them is a whole step of the
         optimiser, and the last few rows alone would be a noisy one.
-    generator : torch.Generator or None
-        Source of the permutations (on the CPU); None keeps the order.
+    generators : Generator, sequence of Generator or None, default=None
+        Sources of the permutations (on the CPU), which are drawn anew each time; None leaves the rows in their order.
     """
 
-    def __init__(self, rows: Rows, batch_size: int, generator: torch.Generator | None = None) -> None:
-        self.rows = rows
+    def __init__(
+        self, rows: Rows | Sequence[Rows], batch_size: int, generators: Generator | Sequence[Generator] | None = None
+    ) -> None:
+        self.is_stack = not isinstance(rows, Rows)
+        self.rows = [rows] if isinstance(rows, Rows) else rows
+        self.n_rows = [len(part) for part in self.rows]
         self.batch_size = batch_size
-        self.generator = generator
+        self.generators = [generators] if isinstance(generators, Generator) else generators
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return -(-max(self.n_rows) // self.batch_size)
 
     @property
     def even(self) -> bool:
-        """Whether all batches are of one size."""
-        return len(self.rows) % len(self) == 0
+        """Whether all batches of all models are of one size."""
+        return len(set(self.n_rows)) == 1 and self.n_rows[0] % len(self) == 0
 
     def table(self) -> Batch | None:
-        """Return all rows where they are kept on the device."""
-        return self.rows.resident
+        """Return the rows of all models, one after the other, where they stay on the device."""
+        resident = [rows.resident for rows in self.rows]
+        if any(part is None for part in resident) or not self.is_stack:
+            return resident[0] if not self.is_stack else None
+        table = _join(resident, torch.cat)  # type: ignore[arg-type]
+        for rows, start in zip(self.rows, self._starts().tolist(), strict=True):
+            # Views of the table: there need not be two copies.
+            within = slice(start, start + len(rows))
+            vars(rows)["resident"] = table.each(lambda part, within=within: part[within])
+        return table
 
     def layout(self) -> Layout:
-        """Return which rows of the table make up the batches of an epoch: those that an iteration yields."""
-        order = torch.randperm(len(self.rows), generator=self.generator)
-        return lay_out([len(self.rows)], len(self), order[None]).of_one()
+        """Return the layout of an epoch over the table: an iteration yields the same batches."""
+        layout = lay_out(self.n_rows, len(self), self._orders())
+        return layout.shifted(self._starts()) if self.is_stack else layout.of_one()
+
+    def _starts(self) -> Tensor:
+        """Return where the rows of each model begin in the table."""
+        return torch.tensor([0, *self.n_rows]).cumsum(0)[:-1]
+
+    def _orders(self) -> Tensor:
+        """Return the order of each model's rows, shape (n_models, n_longest)."""
+        orders = torch.zeros(len(self.rows), max(self.n_rows), dtype=torch.long)
+        for k, n in enumerate(self.n_rows):
+            drawn = None if self.generators is None else torch.randperm(n, generator=self.generators[k])
+            orders[k, :n] = torch.arange(n) if drawn is None else drawn
+        return orders
 
     def __iter__(self) -> Iterator[Batch]:
-        per_block = max(1, block_rows(self.rows.x.shape[1]) // self.batch_size)
-        for rows, order, bounds in self._portions(per_block):
-            for first in range(0, len(bounds) - 1, per_block):
-                cuts = bounds[first : first + per_block + 1]
-                block = rows.take(order[cuts[0] - bounds[0] : cuts[-1] - bounds[0]])
-                for start, stop in pairwise(cut - cuts[0] for cut in cuts):
-                    yield block.each(lambda part, batch=slice(start, stop): part[batch])
+        per_block = max(1, block_rows(self.rows[0].x.shape[1]) // (self.batch_size * len(self.rows)))
+        for first, last, rows, orders in self._portions(per_block):
+            positions, _, counts = lay_out(self.n_rows, len(self), orders, first, last)
+            for block in zip(positions.split(per_block), counts.split(per_block), strict=True):
+                yield from _stacked_batches(rows, *block) if self.is_stack else _single_batches(rows[0], *block)
 
-    def _portions(self, per_block: int) -> Iterator[tuple[Rows, Tensor, list[int]]]:
-        """Yield portions of the epoch: rows, the order to take them in, and the bounds of the batches in the epoch."""
-        n_rows, n_batches = len(self.rows), len(self)
-        size, draw = self._shuffling(per_block)
-        for first in range(0, n_batches, size):
-            bounds = [n_rows * batch // n_batches for batch in range(first, min(first + size, n_batches) + 1)]
-            yield *draw(bounds[0], bounds[-1]), bounds
-
-    def _shuffling(self, per_block: int) -> tuple[int, Callable[[int, int], tuple[Rows, Tensor]]]:
-        """Return how many batches are shuffled together, and what gives the rows between two bounds and their order."""
-        rows, generator = self.rows, self.generator
-        if generator is None:
-            return per_block, lambda start, stop: (rows, torch.arange(start, stop))
+    def _portions(self, per_block: int) -> Iterator[tuple[int, int, Sequence[Rows], Tensor]]:
+        """Yield which batches are shuffled together, from the first to the last, their rows, and the order of these."""
+        rows, n_batches = self.rows[0], len(self)
         if not rows.streamed:
-            return len(self), lambda start, stop: (rows, torch.randperm(stop - start, generator=generator))
-        runs = Runs(len(rows), max(1, RUN_BYTES // rows.row_bytes), generator)
+            yield 0, n_batches, self.rows, self._orders()
+            return
+        runs, size = None, per_block
+        if self.generators is not None:
+            runs = Runs(len(rows), max(1, RUN_BYTES // rows.row_bytes), self.generators[0])
+            size = max(1, BUFFER_BYTES // rows.row_bytes // self.batch_size)
+        for first in range(0, n_batches, size):
+            last = min(first + size, n_batches)
+            start, *_, stop = batch_bounds(self.n_rows, n_batches, first, last)[0].tolist()
+            if runs is None:
+                yield first, last, [rows], torch.arange(start, stop)[None]
+            else:
+                buffer = rows.gather(runs.positions(start, stop))
+                yield first, last, [buffer], torch.randperm(stop - start, generator=self.generators[0])[None]  # type: ignore[index]
 
-        def buffer(start: int, stop: int) -> tuple[Rows, Tensor]:
-            return rows.gather(runs.positions(start, stop)), torch.randperm(stop - start, generator=generator)
 
-        return max(1, BUFFER_BYTES // rows.row_bytes // self.batch_size), buffer
+def _single_batches(rows: Rows, positions: Tensor, counts: Tensor) -> Iterator[Batch]:
+    """Read the rows of some batches at once, none of them twice, and yield the batches."""
+    block = rows.read(positions[torch.arange(positions.shape[-1]) < counts[..., None]])
+    for start, stop in pairwise([0, *counts.flatten().cumsum(0).tolist()]):
+        yield block.each(lambda part, batch=slice(start, stop): part[batch])
+
+
+def _stacked_batches(rows: Sequence[Rows], positions: Tensor, counts: Tensor) -> Iterator[Batch]:
+    """Read the rows of some batches at once, and yield the batches, with weights where the models' sizes differ."""
+    chosen = positions.transpose(0, 1).flatten(1)
+    block = _join([part.read(index) for part, index in zip(rows, chosen, strict=True)], torch.stack)
+    for j, sizes in enumerate(counts):
+        start, size = j * positions.shape[-1], int(sizes.max())
+        batch = block.each(lambda part, within=slice(start, start + size): part[:, within])
+        if (sizes != size).any():
+            weights = padding_weights(torch.arange(size) < sizes[:, None], sizes).to(batch.x)
+            batch = batch.weighed(weights)._replace(counts=sizes.to(batch.x.device))
+        yield batch
+
+
+def _join(parts: Sequence[Batch], function: Callable[[list[Tensor]], Tensor]) -> Batch:
+    """Return the rows of several models as one batch."""
+    columns = zip(*(part[:4] for part in parts), strict=True)
+    joined = (None if column[0] is None else function(list(column)) for column in columns)
+    return Batch(*joined, complete=parts[0].complete)  # type: ignore[arg-type]

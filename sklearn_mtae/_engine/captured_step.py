@@ -1,9 +1,9 @@
 """Training steps that are recorded once and then repeated: on a GPU as a CUDA graph that is launched as a whole.
 
 A step of a small network is some hundred kernels of a few microseconds, and launching them one by one from Python takes
-longer than running them. A graph is launched by one call; on a CPU a list of operations stands in for it (`_tape`).
-It repeats the same kernels on the same memory with the same numbers, so all that differs from step to step stands in
-tables on the device, and a counter on the device says which of their entries is next.
+longer than running them. A graph is launched by one call; on a CPU, a list of operations stands in for it. It repeats
+the same kernels on the same memory with the same numbers, so all that differs from step to step stands in tables on the
+device, and a counter on the device says which of their entries is next.
 """
 
 import threading
@@ -59,14 +59,7 @@ def tabulate(steps: Sequence[Scales], n_batches: int, scheduled: bool) -> Scales
     return Scales(**{name: float(first[name]) if name in fixed else long[name] for name in tables})
 
 
-def weigh(batch: Batch, weights: Tensor | None) -> Batch:
-    """Return a batch with further weights of its rows."""
-    if weights is None:
-        return batch
-    return batch._replace(weight=weights if batch.weight is None else batch.weight * weights)
-
-
-class StepGraph:
+class CapturedStep:
     """A training step that its device repeats.
 
     The first steps of a training are taken as they are, one is watched, the next one is recorded, and from then on
@@ -208,7 +201,7 @@ class StepGraph:
         index = positions.flatten()
         # Twice as fast on a CPU as to index by them.
         rows = self.rows.each(lambda part: part.index_select(0, index).unflatten(0, positions.shape))
-        batch = weigh(rows, weights)
+        batch = rows if weights is None else rows.weighed(weights)
         for name, value in self.step(batch, Scales(**self.numbers, **entry)).items():
             if name not in self.values:
                 n_batches = len(self.tables["positions"])
@@ -260,7 +253,7 @@ class Watch(Mode):
         return result
 
 
-_own = threading.local()
+_of_thread = threading.local()
 _recording = threading.Lock()
 
 
@@ -273,7 +266,7 @@ def beside(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    streams = vars(_own).setdefault("streams", {})
+    streams = vars(_of_thread).setdefault("streams", {})
     current = torch.cuda.current_stream(device)
     if current.device not in streams:
         streams[current.device] = torch.cuda.Stream(current.device)
@@ -334,8 +327,10 @@ def is_known(part: Any) -> bool:
 
 
 def parts_of(modules: Iterable[nn.Module]) -> list[Any]:
-    """Return what runs in a step of some models and losses: the modules within them, their hooks, and functions."""
+    """Return all that runs in a step of some models and losses: the modules within them, their hooks, and functions."""
     within = [part for module in modules for part in module.modules()]
     functions = (getattr(part, name, None) for part in within for name in FUNCTIONS)
-    hooks = (hook for part in within for own in (part._forward_pre_hooks, part._forward_hooks) for hook in own.values())
+    hooks = (
+        hook for part in within for slot in (part._forward_pre_hooks, part._forward_hooks) for hook in slot.values()
+    )
     return [*within, *hooks, *(function for function in functions if function is not None)]

@@ -7,14 +7,12 @@ are those of the step to the last bit; and as all tensors are known beforehand, 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import cache, partial
-from inspect import isbuiltin, ismethoddescriptor
 from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only  # private: torch has no public walk through its arguments
 
 from sklearn_mtae.nn.random import Mode
 
@@ -26,7 +24,7 @@ OF_SHAPES = {"ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "n
 """Operations that take no more of a tensor than its shape."""
 COPIES = {"clone", "_to_copy"}
 """Operations that copy a tensor, into another type or not."""
-ARITHMETIC = {"add", "sub", "mul", "div"}
+ARITHMETIC = {"mul", "div"}
 """Operations that do the same with a number as with a tensor of it."""
 EMPTY = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
 """Operations that give memory and no values."""
@@ -51,8 +49,8 @@ class Operation(NamedTuple):
     def written(self) -> list[Tensor]:
         """The tensors among the arguments that it changes."""
         schema = self.function._schema.arguments
-        given = {**dict(zip((own.name for own in schema), self.args, strict=False)), **self.kwargs}
-        changed = (own.name for own in schema if own.alias_info is not None and own.alias_info.is_write)
+        given = {**dict(zip((argument.name for argument in schema), self.args, strict=False)), **self.kwargs}
+        changed = (a.name for a in schema if a.alias_info is not None and a.alias_info.is_write)
         return tensors([given.get(name) for name in changed])
 
     @property
@@ -99,7 +97,7 @@ class Tape(Mode):
 
 
 def record_cpu(step: Step, generator: Generator) -> Step:
-    """Take a step, and return what repeats it.
+    """Take a step, and return a function that repeats it.
 
     Parameters
     ----------
@@ -156,7 +154,7 @@ def share_memory(operations: Sequence[Operation]) -> dict[int, Tensor]:
                 continue
             heir = next((old for old in ending - operation.made if can_replace(operation, old, result)), None)
             if heir is None:
-                memory[key] = take(free, result.untyped_storage().nbytes())
+                memory[key] = allocate(free, result.untyped_storage().nbytes())
             else:
                 memory[key] = memory[heir]
                 ending.remove(heir)
@@ -167,7 +165,7 @@ def share_memory(operations: Sequence[Operation]) -> dict[int, Tensor]:
 def can_replace(operation: Operation, old: int, result: Tensor) -> bool:
     """Return whether an operation may write a result where an argument of it lies."""
     those = [tensor for tensor in operation.inputs if storage(tensor) == old]
-    return torch.Tag.pointwise in operation.function.tags and all(layout(own) == layout(result) for own in those)
+    return torch.Tag.pointwise in operation.function.tags and all(layout(tensor) == layout(result) for tensor in those)
 
 
 def layout(tensor: Tensor) -> tuple:
@@ -176,8 +174,8 @@ def layout(tensor: Tensor) -> tuple:
     return tensor.dtype, tensor.shape, tensor.stride(), tensor.storage_offset(), size
 
 
-def take(free: list[Tensor], n_bytes: int) -> Tensor:
-    """Take the smallest memory that suffices out of what is free, the latest of several, or new one."""
+def allocate(free: list[Tensor], n_bytes: int) -> Tensor:
+    """Return the smallest memory that suffices out of what is free, the latest of several, or new one."""
     fitting = [at for at, memory in enumerate(free) if len(memory) >= n_bytes]
     if not fitting:
         return torch.empty(-(-n_bytes // 16) * 16, dtype=torch.uint8)  # a whole number of cells of any type
@@ -186,30 +184,30 @@ def take(free: list[Tensor], n_bytes: int) -> Tensor:
 
 def place(memory: dict[int, Tensor], tensor: Tensor) -> Tensor:
     """Return the tensor that lies in the memory of another one's storage as that does there."""
-    own = memory.get(storage(tensor))
-    if own is None:
+    shared = memory.get(storage(tensor))
+    if shared is None:
         return tensor
-    return own.view(tensor.dtype).as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+    return shared.view(tensor.dtype).as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
 def call(operation: Operation) -> Step:
-    """Return what runs an operation and leaves its results where they are to lie."""
+    """Return a function that runs an operation and leaves its results where they are to lie."""
     function, args, kwargs, results, made = operation
-    if function.overloadpacket.__name__ in EMPTY:
+    name = function.overloadpacket.__name__
+    if name in EMPTY:
         return int  # there is nothing to do
+    # What an operation's own `__call__` calls, in Python: a twentieth of a small network's step.
     if not made:
-        return partial(quickest(function, args, kwargs), *args, **kwargs)
-    if function.overloadpacket.__name__ in COPIES:
+        return partial(function._op, *args, **kwargs)
+    if name in COPIES:
         return partial(results[0].copy_, args[0])
-    in_place = in_place_variant(function)
-    if in_place is not None and lies_alike(args[0], results[0]):
-        return partial(quickest(in_place, args, kwargs), *args, **kwargs)
+    if name == "relu":  # which has no kernel that fills a given tensor, and is no more than this
+        return partial(torch.ops.aten.clamp_min.out._op, *args, 0, out=results[0])
     filling, names = filling_variant(of_tensors(function))
     if len(names) == len(results):
-        taken = {own.name for own in filling._schema.arguments}
-        own = {name: value for name, value in kwargs.items() if name in taken}
-        own |= dict(zip(names, results, strict=True))
-        return partial(quickest(filling, args, own), *args, **own)
+        known = {argument.name for argument in filling._schema.arguments}
+        given = {name: value for name, value in kwargs.items() if name in known}
+        return partial(filling._op, *args, **given, **dict(zip(names, results, strict=True)))
 
     def run() -> None:
         for result, value in zip(results, tensors(function(*args, **kwargs)), strict=True):
@@ -218,70 +216,17 @@ def call(operation: Operation) -> Step:
     return run
 
 
-def lies_alike(tensor: Tensor, other: Tensor) -> bool:
-    """Return whether two tensors are of the same numbers."""
-    return tensor.data_ptr() == other.data_ptr() and layout(tensor) == layout(other)
-
-
-known_quickest: dict[tuple[Any, tuple[type, ...]], Callable[..., Any]] = {}
-"""What `quickest` has found, by operation and the types of its arguments."""
-
-
-def quickest(function: Any, args: tuple, kwargs: dict[str, Any]) -> Callable[..., Any]:
-    """Return what runs an operation in the least time: the function that torch has in Python for it, where it has one.
-
-    That takes 1.5 microseconds to come to its operation, where an operation that is called by itself takes twice that.
-    """
-    kinds = tuple(type(value) for value in (*args, *kwargs.values()))
-    if (function, kinds) not in known_quickest:
-        name = function.overloadpacket.__name__
-        candidates = (getattr(place, name, None) for place in (torch, Tensor))
-        written_in_c = (own for own in candidates if isbuiltin(own) or ismethoddescriptor(own))
-        same = (own for own in written_in_c if operation_of(own, args, kwargs) is function)
-        known_quickest[function, kinds] = next(same, function._op)
-    return known_quickest[function, kinds]
-
-
-class FirstOperation(Mode):
-    """End with the first operation, before it is run."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        raise Found(func)
-
-
-class Found(Exception):
-    """Holds an operation."""
-
-
-def operation_of(function: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-    """Return the operation that a function of torch comes to, if it takes these arguments."""
-    try:
-        with suppress(TypeError, RuntimeError), FirstOperation():
-            function(*args, **kwargs)
-    except Found as found:
-        return found.args[0]
-    return None
-
-
 @cache
 def filling_variant(function: Any) -> tuple[Any, list[str]]:
     """Return the variant of an operation that fills given tensors, and what it calls them: none where there is none."""
     packet, wanted = function.overloadpacket, arguments(function)
     for overload in packet.overloads():
         other = getattr(packet, overload)
-        taken, names = arguments(other), [own.name for own in other._schema.arguments if own.is_out]
-        left_out = wanted.keys() - taken.keys()
-        if names and left_out <= OF_NEW_TENSORS and taken == {n: t for n, t in wanted.items() if n not in left_out}:
+        known, names = arguments(other), [argument.name for argument in other._schema.arguments if argument.is_out]
+        left_out = wanted.keys() - known.keys()
+        if names and left_out <= OF_NEW_TENSORS and known == {n: t for n, t in wanted.items() if n not in left_out}:
             return other, names
     return function, []
-
-
-@cache
-def in_place_variant(function: Any) -> Any:
-    """Return the variant of an operation that writes over its first argument; None where there is none."""
-    packet = getattr(torch.ops.aten, function.overloadpacket.__name__ + "_", None)
-    other = getattr(packet, function._overloadname, None)
-    return other if other is not None and arguments(other) == arguments(function) else None
 
 
 @cache
@@ -296,7 +241,7 @@ def of_tensors(function: Any) -> Any:
 
 def arguments(function: Any) -> dict[str, str]:
     """Return the types of the arguments of an operation by their names, without the tensors that it is to fill."""
-    return {own.name: str(own.type) for own in function._schema.arguments if not own.is_out}
+    return {argument.name: str(argument.type) for argument in function._schema.arguments if not argument.is_out}
 
 
 def tensors(tree: Any) -> list[Tensor]:
@@ -305,5 +250,5 @@ def tensors(tree: Any) -> list[Tensor]:
 
 
 def storage(tensor: Tensor) -> int:
-    """Return what identifies the memory of a tensor."""
-    return tensor.untyped_storage()._cdata
+    """Return a number that identifies the memory of a tensor."""
+    return tensor.untyped_storage()._cdata  # its address is 0 where it is empty

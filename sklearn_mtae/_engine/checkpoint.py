@@ -18,8 +18,6 @@ from .lock import Lock
 MAGIC = b"sklearn_mtae checkpoint 1\n"
 """What a file begins with; the SHA-256 of the rest follows."""
 N_HEADER = len(MAGIC) + sha256().digest_size
-STOPPING = ("misses_", "best_epoch_", "dynamic_threshold_", "best_model_weights_")
-"""What skorch's `EarlyStopping` remembers."""
 
 
 class Checkpoint:
@@ -53,7 +51,7 @@ class Checkpoint:
         """Seed of the fit."""
 
     def _load(self) -> dict[str, Any]:
-        """Return what the file holds; its bytes are not looked into before they are known to be those written."""
+        """Return the content of the file; its bytes are not looked into before they are known to be those written."""
         data = self.path.read_bytes()
         if not data.startswith(MAGIC):
             raise self._refusal("is empty" if not data else "is none that this version of sklearn_mtae has written")
@@ -78,18 +76,20 @@ class Checkpoint:
         OSError
             If it cannot be written. What was written before is still there.
         """
+        (run,) = net.runs_.runs
         state = {
             "identity": self.identity,
             "seed": self.seed,
             "module": net.module_.state_dict(),
             "criterion": net.criterion_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
-            "order": net.order_.get_state(),
+            "order": run.order.get_state(),
             "noise": net.noise_.get_state(),
             "step": net.step_,
             "best": net.best_,
             "history": list(net.history),
-            "stopping": [{name: getattr(stop, name) for name in STOPPING} for stop in net.stopping()],
+            "rows": run.member.history,
+            "stopping": (run.best_loss, run.misses, net.runs_.best_weights),
         }
         payload = BytesIO()
         try:
@@ -118,15 +118,17 @@ class Checkpoint:
         saved, self.saved = self.saved, None
         if saved is None:
             return 0
+        (run,) = net.runs_.runs
         net.module_.load_state_dict(saved["module"])
         net.criterion_.load_state_dict(saved["criterion"])
         net.optimizer_.load_state_dict(saved["optimizer"])
-        net.order_.set_state(saved["order"])
+        run.order.set_state(saved["order"])
         net.noise_.set_state(saved["noise"])
         net.step_, net.best_ = saved["step"], saved["best"]
         net.history.extend(saved["history"])
-        for stop, state in zip(net.stopping(), saved["stopping"], strict=True):
-            vars(stop).update(state)
+        run.member.history[:] = saved["rows"]
+        run.best_loss, run.misses, weights = saved["stopping"]
+        net.runs_.best_weights = {name: value.to(net.device) for name, value in weights.items()}
         return len(saved["history"])
 
     def remove(self) -> None:

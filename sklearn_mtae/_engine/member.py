@@ -15,7 +15,7 @@ from .captured_step import parts_of
 from .contents import computation, digest, named_tensors, tensor_bytes
 from .optimizer import State
 from .rows import Rows
-from .stack import Pair
+from .single import Pair
 from .state import dump
 
 OUTCOME = ("history", "kept", "error", "finished", "interrupted", "optimizer_state")
@@ -93,21 +93,23 @@ class Member:
         return -(-len(self.train) // self.batch_size)
 
     def outcome(self) -> dict[str, Any]:
-        """Return what its training has made of it; before that, what it starts from."""
+        """Return the result of its training; before that, what it starts from."""
         return {name: getattr(self, name) for name in OUTCOME} | {"weights": self.pair.state_dict()}
 
-    def take(self, outcome: dict[str, Any]) -> None:
-        """Become what the training of a copy has made of that, or what it was before its own."""
+    def adopt(self, outcome: dict[str, Any]) -> None:
+        """Become what the training of a copy has made of that, or what this one was before its own."""
         self.pair.load_state_dict(outcome["weights"])
         for name in OUTCOME:
             setattr(self, name, outcome[name])
 
-    def keep(self, epoch: int) -> None:
-        """Remember the model as it is after an epoch."""
-        self.pair.constrain()
-        self.kept[epoch] = dump(self.model)
+    def save_state(self) -> None:
+        """Remember the model as it is after this epoch, if that is asked for."""
+        epoch = len(self.history)
+        if epoch in self.keep_at:
+            self.pair.constrain()
+            self.kept[epoch] = dump(self.model)
 
-    def drop_part(self) -> None:
+    def drop_unvalidated(self) -> None:
         """Forget the last epoch where it has been trained and not validated."""
         if self.history and self.valid is not None and "valid_loss" not in self.history[-1]:
             del self.history[-1]
@@ -121,7 +123,7 @@ class Member:
             )
 
     def obstacle(self) -> str | None:
-        """Return why it cannot be trained in a stack, if it cannot."""
+        """Return the reason why it cannot be trained in a stack, or None."""
         parts = [self.model, self.loss.objective, *self.loss.modules(), *self.model.modules()]
         refusing = [part for part in parts if not declared(part, "stackable")]
         if refusing:
@@ -138,7 +140,7 @@ class Member:
         return None
 
     def kind(self) -> tuple:
-        """Return what members of one stack have in common."""
+        """Return a key that is equal for members that can be one stack."""
         rows = [rows for rows in (self.train, self.valid) if rows is not None]
         data = tuple(
             (r.x.shape[1], r.complete, None if r.y is None else r.y.shape[1], r.weight is None, r.label_weight is None)
@@ -148,11 +150,11 @@ class Member:
         compares = any(declared(part, "compares_rows") for part in parts_of([self.model, self.loss]))
         sizes = [len(r) for r in rows] if compares else ()
         apart = {"loss": SCALED, **{f"model.{name}".rstrip("."): DRAWING for name, _ in self.model.named_modules()}}
-        own = (self.train.dtype, self.train.device, self.n_batches, self.batch_size)
-        return (computation(self.pair, apart), data, *own, *sizes)
+        batches = (self.train.dtype, self.train.device, self.n_batches, self.batch_size)
+        return (computation(self.pair, apart), data, *batches, *sizes)
 
     def rank(self) -> tuple:
-        """Return what members of one kind may be ordered by, whatever the order is that they come in."""
+        """Return a key by which members of one kind are in the same order, whatever order they come in."""
         numbers = self.learning_rate, self.alpha, self.n_epochs, self.patience, self.tol, self.seeds
         scales = tuple(self.loss.scales(progress) for progress in (0.0, 0.5, 1.0))
         return *numbers, scales, b"".join(digest(tensor_bytes(value)) for _, value in named_tensors(self.pair))

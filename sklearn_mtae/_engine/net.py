@@ -1,25 +1,30 @@
-"""The skorch net that the estimators hold: its loss and step seams, and an epoch without per-batch bookkeeping."""
+"""The skorch net that trains: its steps and epochs, of one member or of several as one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping
-from torch import nn
+from skorch.callbacks import Callback
+from torch import Generator, Tensor, nn
 
 from sklearn_mtae.nn.loss import Result, Scales
 from sklearn_mtae.nn.quiet import quiet
 from sklearn_mtae.nn.random import draw_from
 from sklearn_mtae.nn.traits import declared
+from sklearn_mtae.nn.words import short
 
 from .batches import Batches, add_product, along
-from .captured_step import LEAST_STEPS, RECORDERS, StepGraph, is_known, is_recordable, parts_of, tabulate
+from .captured_step import LEAST_STEPS, RECORDERS, CapturedStep, is_known, is_recordable, parts_of, tabulate
 from .checkpoint import Checkpoint
 from .interrupts import interrupts
-from .optimizer import VectorAdamW, flatten_parameters
+from .member import Member
+from .optimizer import VectorAdamW
 from .rows import Batch, Rows
+from .runs import Runs
+from .single import Single
+from .stack import Stack
 
 
 class StopTraining(KeyboardInterrupt):
@@ -32,7 +37,7 @@ class EpochHook(Callback):
     Parameters
     ----------
     begin, end : callable
-        Take the net.
+        Take the net. At the end of an epoch, the members are what they have become.
     """
 
     def __init__(self, begin: Callable[["Net"], Any], end: Callable[["Net"], bool]) -> None:
@@ -45,6 +50,7 @@ class EpochHook(Callback):
 
     def on_epoch_end(self, net: "Net", **kwargs: Any) -> None:
         """Call the second function and obey it."""
+        net.runs_.write()
         if self.end(net):
             raise StopTraining
 
@@ -60,52 +66,38 @@ class EpochLog(Callback):
         print(", ".join([f"Epoch {row['epoch']}: loss {row['train_loss']:.5g}", *terms, *held_out]))
 
 
-def early_stopping(patience: int, tol: float) -> EarlyStopping:
-    """Return the callback that stops on a stalled validation loss and restores the best weights."""
-    return EarlyStopping(
-        monitor="valid_loss", patience=patience, threshold=tol, threshold_mode="abs", load_best=True, sink=_silent
-    )
-
-
-def _silent(*args: Any) -> None:
-    """Print nothing."""
-
-
 class Net(NeuralNet):
-    """A skorch net over a model of this package and a `Loss`.
+    """A skorch net that trains members.
+
+    Its module and criterion are the model and the loss of an only member; of several, the module is a `Stack`, and each
+    has its own rows, rates and end.
 
     Parameters
     ----------
     *args, **kwargs
         As `skorch.NeuralNet` takes them.
-    seeds : tuple of int
-        Seeds of the order of the rows, of the draws while training and of those while validating.
-    valid_rows : Rows or None, default=None
-        Rows held out for validation.
-    scheduled : bool, default=True
-        Whether schedules run over this fit; where not, they stand at their end.
+    members : sequence of Member
+        What is trained; of several, those of the same rates beside each other.
     checkpoint : Checkpoint or None, default=None
-        Where the training is written after each epoch, and taken up if it was.
+        Where the training of an only member is written after each epoch, and taken up if it was.
     record_steps : bool, default=True
-        Whether a device that can repeat a recorded step by itself does so.
+        Whether a device that can repeat a captured step by itself does so.
     """
 
     def __init__(
         self,
         *args: Any,
-        seeds: tuple[int, int, int] = (0, 1, 2),
-        valid_rows: Rows | None = None,
-        scheduled: bool = True,
+        members: Sequence[Member] = (),
         checkpoint: Checkpoint | None = None,
         record_steps: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.seeds = seeds
-        self.valid_rows = valid_rows
-        self.scheduled = scheduled
+        self.members: Sequence[Member] = members
         self.checkpoint = checkpoint
         self.record_steps = record_steps
+
+    # What skorch sets up.
 
     def get_default_callbacks(self) -> list:
         """Return none: what skorch's would record and print comes from the epoch's own sums."""
@@ -118,108 +110,157 @@ class Net(NeuralNet):
         with quiet("`torch.jit"):  # torch's own compiler uses what torch has deprecated
             return super().torch_compile(module, name)
 
+    def initialize_module(self) -> "Net":
+        """Let the trainings of the members begin."""
+        self.runs_ = Runs(self.members)
+        return super().initialize_module()
+
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> "Net":
-        """Lay the parameters out as two vectors, weights that decay and the others, or as one if no weight decays."""
-        parameters = [p for _, p in super().get_all_learnable_params() if p.requires_grad]
+        """Let the optimiser move few tensors, and take it up where the members have left it."""
         decays = "param_groups" in self.get_params_for("optimizer")
-        hidden = {id(p) for p in self.module_.hidden_weights()} if decays else set()
-        groups = {
-            "decayed": [p for p in parameters if id(p) in hidden],
-            "free": [p for p in parameters if id(p) not in hidden],
-        }
-        self.vectors_ = {name: flatten_parameters(group) for name, group in groups.items() if group}
-        return super().initialize_optimizer()
+        is_stack = isinstance(self.module_, Stack)
+        self.models_ = self.module_ if is_stack else Single(self.module_, self.criterion_, decays)
+        super().initialize_optimizer()
+        if not isinstance(self.optimizer_, torch.optim.Optimizer):
+            raise TypeError(
+                "net_params must have a class of optimisers for 'optimizer'. Got one that made "
+                f"{short(self.optimizer_)}."
+            )
+        self.runs_.begin(self.models_, self.optimizer_)
+        return self
 
     def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yield the vectors that all learnable parameters are views of."""
-        yield from self.vectors_.items()
+        """Yield the tensors that all learnable parameters are parts of."""
+        yield from self.models_.learned.items()
 
-    def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
-        # In place: a gradient set to None would no longer be a view of the vector's.
-        for vector in self.vectors_.values():
-            assert vector.grad is not None
-            vector.grad.zero_()
+    def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> tuple[tuple, dict[str, Any]]:
+        """Return the arguments of the optimiser; in a stack, each model has its own rates."""
+        if not isinstance(self.models_, Stack):
+            return super().get_params_for_optimizer(prefix, named_parameters)
+        return (self.models_.parameter_groups(self.runs_.rates),), {}
 
     def get_split_datasets(self, X: Rows, y: None = None, **fit_params: Any) -> tuple[Rows, Rows | None]:
         """Return the rows to train on and those held out."""
-        return X, self.valid_rows
+        return X, self.members[0].valid
 
-    def get_iterator(self, dataset: Rows, training: bool = False) -> Batches:
+    def get_iterator(self, dataset: Rows | None, training: bool = False) -> Batches:
         """Return shuffled batches to train on, ordered ones to validate on."""
-        return Batches(dataset, self.batch_size, self.order_ if training else None)
+        return self.runs_.batches(self.batch_size, training)
 
-    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Notify the callbacks; one that interrupts has stopped the training, if the user has not."""
-        try:
-            super().notify(method_name, **cb_kwargs)
-        except KeyboardInterrupt as stop:
-            if interrupts().n_pressed:
-                raise
-            raise StopTraining from stop
-        if method_name == "on_epoch_end" and self.checkpoint is not None:
-            self.checkpoint.save(self)
-
-    def stopping(self) -> list[EarlyStopping]:
-        """Return the callbacks that stop early."""
-        return [callback for _, callback in self.callbacks_ if isinstance(callback, EarlyStopping)]
+    # The training.
 
     def fit_loop(self, X: Rows, y: None = None, epochs: int | None = None, **fit_params: Any) -> "Net":
-        """Train; an interrupt by the user leaves the model of the steps done."""
-        self.interrupted_, self.graph_ = False, None
+        """Train; an interrupt by the user leaves the models of the steps done, with a row for each whole epoch."""
+        self.interrupted_, self.captured_ = False, None
         try:
             interrupts().let_through()
-            self._run_epochs(X, y, epochs, **fit_params)
+            self._run_epochs(X, **fit_params)
         except StopTraining:
             pass
         except KeyboardInterrupt:
             self.interrupted_ = True
         finally:
             interrupts().hold()
-            self._close_graph()
+            self._close_captured()
+        self.runs_.end(self.interrupted_)
         return self
 
-    def _run_epochs(self, X: Rows, y: None, epochs: int | None, **fit_params: Any) -> None:
+    def _run_epochs(self, X: Rows, **fit_params: Any) -> None:
         """Prepare the training, or take it up where it was left, and run its epochs."""
-        self.order_ = torch.Generator().manual_seed(self.seeds[0])
-        self.noise_ = torch.Generator(self.device).manual_seed(self.seeds[1])
+        self.noise_ = Generator(self.device).manual_seed(self.members[0].seeds[1])
         self.best_: dict[str, float] = {}
-        self.rows_: Rows | None = X
         self.step_ = 0
-        epochs = self.max_epochs if epochs is None else epochs
-        self.n_steps_ = len(self.get_iterator(X, training=True)) * epochs
-        epochs -= 0 if self.checkpoint is None else self.checkpoint.restore(self)
+        self.n_batches_ = len(self.get_iterator(X, training=True))
+        n_done = 0 if self.checkpoint is None else self.checkpoint.restore(self)
         self.looks_back_ = declared(getattr(self.criterion_, "weighting", None), "looks_back")
         self.watched_ = any(self._watches_batches(callback) for _, callback in self.callbacks_)
-        self.graph_ = self._open_graph(self.get_iterator(X, training=True))
+        self._open_captured()
         with torch.enable_grad():
-            super().fit_loop(X, y, epochs, **fit_params)
+            super().fit_loop(X, None, self.max_epochs - n_done, **fit_params)
 
     @staticmethod
     def _watches_batches(callback: Callback) -> bool:
         hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
         return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in hooks)
 
+    # Steps.
+
+    def _step(self, batch: Batch, scales: Scales) -> dict[str, Tensor]:
+        """Take a step; return the loss, its terms and what is labelled, as they were before it."""
+        results = []
+
+        def closure() -> Tensor:  # an optimiser of the user's own may call it several times
+            result = self._evaluate(batch, scales)
+            self.models_.set_gradients(result)
+            results.append(_numbers(result))
+            if self.watched_:
+                named = list(self.get_all_learnable_params())
+                self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
+            return results[-1]["loss"]
+
+        self.optimizer_.step(closure)
+        self.models_.constrain()
+        return results[0]
+
+    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
+        """Take the step that is next."""
+        scales = self._scales(self.step_)
+        self.step_ += 1
+        if not self.looks_back_:
+            return self._step(batch, scales)
+        before = self.noise_.get_state()
+        step = self._step(batch, scales)
+        self._look_back(batch, scales, step, before)
+        return step
+
+    def _look_back(self, batch: Batch, scales: Scales, step: dict[str, Tensor], noise: Tensor) -> None:
+        """Tell the weighting what a step did to the losses of its batch, by the same draws."""
+        after = self.noise_.get_state()
+        self.noise_.set_state(noise)
+        with torch.no_grad():
+            result = self._evaluate(batch, scales)
+        self.noise_.set_state(after)
+        self.criterion_.weighting.after_step(step["tasks"], result.means["tasks"], result.labelled)
+
+    def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
+        """Compute the loss of a held-out batch, schedules at their end so that epochs compare."""
+        with torch.no_grad():
+            return _numbers(self._evaluate(batch, self._scales()))
+
+    def _evaluate(self, batch: Batch, scales: Scales) -> Result:
+        return self.models_(batch, scales)
+
+    def _scales(self, n_steps: int | None = None) -> Scales:
+        """Return the weights of the terms after some steps, or at the end."""
+        return self.runs_.scales(n_steps, self.n_batches_)
+
+    # Epochs.
+
     def run_single_epoch(
-        self, iterator: Batches | None, training: bool, prefix: str, step_fn: Callable[..., dict], **fit_params: Any
+        self, iterator: Any, training: bool, prefix: str, step_fn: Callable[..., dict], **fit_params: Any
     ) -> None:
         """Run one epoch; losses stay on the device and are read once, at its end."""
         if iterator is None:
             return
+        batches = self.get_iterator(None, training)  # of those that are left
         self._set_training(training)
-        draw_from(self.module_, self.noise_ if training else self._validation_noise())
-        averages = self._run_batches(iterator, training, prefix, step_fn, **fit_params)
+        # The same draws for each validation, so that epochs differ by their weights alone.
+        noise = self.noise_ if training else Generator(self.device).manual_seed(self.members[0].seeds[2])
+        draw_from(self.module_, noise)
+        if training and self.captured_ is not None:
+            averages = self._repeat(self.captured_, batches)
+        else:
+            averages = self._run_batches(batches, training, prefix, step_fn, **fit_params)
         self._record_epoch(averages, training, prefix)
-        self.history.record(prefix + "_batch_count", len(iterator))
+        self.history.record(prefix + "_batch_count", len(batches))
 
     def _run_batches(
-        self, iterator: Batches, training: bool, prefix: str, step_fn: Callable[..., dict], **fit_params: Any
-    ) -> dict[str, torch.Tensor]:
+        self, iterator: Any, training: bool, prefix: str, step_fn: Callable[..., dict], **fit_params: Any
+    ) -> dict[str, Tensor]:
         """Run the batches of an epoch; return the averages over its rows of the loss and its terms."""
-        if training and self.graph_ is not None:
-            return self._repeat(self.graph_, iterator)
         exact = torch.float32 if str(self.device) == "mps" else torch.float64
-        totals: dict[str, torch.Tensor] = {}
-        n_rows: int | torch.Tensor = 0
+        totals: dict[str, Tensor] = {}
+        n_rows: int | Tensor = 0
         for batch in iterator:
             if self.watched_:
                 self.notify("on_batch_begin", batch=batch, training=training)
@@ -227,9 +268,9 @@ class Net(NeuralNet):
             if self.watched_:
                 self.history.record_batch(prefix + "_loss", step["loss"].item())
                 self.history.record_batch(prefix + "_batch_size", batch.n_rows)
-                self.notify("on_batch_end", batch=batch, training=training, **step)
+                self.notify("on_batch_end", batch=batch, training=training, loss=step["loss"], means=step)
             # Sums, not a list: thousands of small tensors between the batches would splinter the memory.
-            for name, value in {"loss": step["loss"], **step["means"]}.items():
+            for name, value in step.items():
                 total = totals.get(name)
                 if total is None:
                     total = totals[name] = torch.zeros_like(value, dtype=exact)
@@ -238,151 +279,83 @@ class Net(NeuralNet):
         dtype = step["loss"].dtype
         return {name: (total / along(n_rows, total)).to(dtype) for name, total in totals.items()}
 
-    def _open_graph(self, iterator: Batches) -> StepGraph | None:
-        """Return what repeats the steps of a training on these batches; None where they are taken one by one."""
-        able = self.record_steps and torch.device(self.device).type in RECORDERS and self.n_steps_ >= LEAST_STEPS
+    def _open_captured(self) -> None:
+        """Let the device repeat the steps of these members, where it can; else they are taken one by one."""
+        self._close_captured()
+        iterator, n_steps = self.get_iterator(None, training=True), self.n_batches_ * self.max_epochs
+        able = self.record_steps and torch.device(self.device).type in RECORDERS and n_steps >= LEAST_STEPS
         if not able or self.watched_ or self.compile or not isinstance(self.optimizer_, VectorAdamW):
-            return None
-        parts = parts_of([self.module_, self.criterion_, *self._losses()])
+            return
+        parts = parts_of([self.module_, self.criterion_, *self.runs_.losses])
         able = is_recordable(parts, iterator.even) and (self.device != "cpu" or all(map(is_known, parts)))
         rows = iterator.table() if able else None
-        return None if rows is None else StepGraph(self._take, rows, [self.module_, self.criterion_], self.noise_)
+        if rows is not None:
+            self.captured_ = CapturedStep(self._step, rows, [self.module_, self.criterion_], self.noise_)
 
-    def _close_graph(self) -> None:
-        if self.graph_ is not None:
-            self.graph_.close()
-        self.graph_ = None
+    def _close_captured(self) -> None:
+        if self.captured_ is not None:
+            self.captured_.close()
+        self.captured_ = None
 
-    def _repeat(self, graph: StepGraph, iterator: Batches) -> dict[str, torch.Tensor]:
+    def _repeat(self, captured: CapturedStep, batches: Batches) -> dict[str, Tensor]:
         """Run the batches of an epoch as steps that the device repeats."""
-        scheduled = any(callable(loss.beta) for loss in self._losses())
-        ahead = range(len(iterator)) if scheduled else [0]
-        scales = tabulate([self._scales(self._progress(step)) for step in ahead], len(iterator), scheduled)
+        scheduled = any(callable(loss.beta) for loss in self.runs_.losses)
+        ahead = range(len(batches)) if scheduled else [0]
+        scales = tabulate([self._scales(self.step_ + step) for step in ahead], len(batches), scheduled)
         learned = [parameter.requires_grad for parameter in self.module_.parameters()]
-        averages = graph.run(iterator.layout(), scales, [learned, self.optimizer_.numbers()])
-        self.step_ += len(iterator)
+        averages = captured.run(batches.layout(), scales, [learned, self.optimizer_.numbers()])
+        self.step_ += len(batches)
         return averages
 
-    def _take(self, batch: Batch, scales: Scales) -> dict[str, torch.Tensor]:
-        """Take a step; return the loss and its terms."""
-        self._zero_grad_optimizer()
-        result = self._evaluate(batch, scales)
-        self._backward(result)
-        self.optimizer_.step()
-        self._constrain()
-        step = self._record(result)
-        return {"loss": step["loss"], **step["means"]}
-
-    def _losses(self) -> list[Any]:
-        """Return the losses in use."""
-        return [self.criterion_]
-
-    def _record_epoch(self, averages: dict[str, torch.Tensor], training: bool, prefix: str) -> None:
-        """Record what an epoch came to."""
-        labelled = averages.pop("labelled", None)
-        means: dict[str, Any] = {name: average.tolist() for name, average in averages.items()}
-        self._check_finite(means, prefix)
-        if training and "tasks" in means:
-            weights = self.criterion_.weighting.end_epoch(averages["tasks"], labelled)
-            self.history.record("task_weights", weights.tolist())
-        loss = means.pop("loss")
-        self.history.record(prefix + "_loss_best", loss < self.best_.get(prefix, np.inf))
-        self.best_[prefix] = min(loss, self.best_.get(prefix, np.inf))
-        self.history.record(prefix + "_loss", loss)
+    def _record_epoch(self, averages: dict[str, Tensor], training: bool, prefix: str) -> None:
+        """Record what an epoch came to, of each member and on average."""
+        for name, value in self.runs_.record(averages, training, prefix).items():
+            self.history.record(name, value)
+        if not self.runs_.is_stack and self.members[0].error is not None:
+            raise self.members[0].error
+        loss, best = self.history[-1, f"{prefix}_loss"], self.best_.get(prefix, np.inf)
+        self.history.record(f"{prefix}_loss_best", loss < best)
+        self.best_[prefix] = min(loss, best)
         if not self.watched_:
             self.history.new_batch()  # skorch's callbacks look for one
-            self.history.record_batch(prefix + "_loss", loss)
-        self.history.record(prefix + "_terms", means)
+            self.history.record_batch(f"{prefix}_loss", loss)
 
-    def _check_finite(self, means: dict[str, Any], prefix: str) -> None:
-        if not np.isfinite(means["loss"]):
-            raise self._not_finite(means, prefix, self.lr)
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Notify the callbacks; one that interrupts has stopped the training, if the user has not."""
+        if method_name == "on_epoch_end":
+            self.runs_.remember_weights()
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as stop:
+            if interrupts().n_pressed:
+                raise
+            raise StopTraining from stop
+        if method_name == "on_epoch_end":
+            self._end_epoch()
 
-    def _not_finite(self, means: dict[str, Any], prefix: str, learning_rate: float) -> ValueError:
-        """Return the error that says which term ceased to be finite."""
-        term = next((name for name, value in means.items() if name != "loss" and not np.isfinite(value).all()), "loss")
-        return ValueError(
-            f"The loss must stay finite. It became {means['loss']} in epoch {len(self.history)} ({prefix} rows, term "
-            f"{term!r}). Lower learning_rate_init (now {learning_rate:g}), or look for extreme values in the data."
-        )
+    def _end_epoch(self) -> None:
+        """Go on with the members that are not at their end, and stop when none is left."""
+        left = self.runs_.end_epoch()
+        if not left:
+            raise StopTraining
+        if 2 * len(left) <= len(self.runs_.runs):
+            self.runs_.select(left)
+            self.initialize_optimizer()
+            self._open_captured()
+        if self.checkpoint is not None:
+            self.checkpoint.save(self)
 
     def release(self) -> None:
-        """Let go of the training data."""
-        self.valid_rows = self.rows_ = self.checkpoint = None
+        """Let go of the training data, and of all that only a training needs."""
+        self.members, self.runs_, self.checkpoint = (), Runs(()), None
         self.optimizer_.state.clear()
-        for parameter in (*self.vectors_.values(), *self.module_.parameters()):
+        for parameter in (*self.models_.learned.values(), *self.module_.parameters()):
             parameter.grad = None
         self.callbacks = [callback for callback in self.callbacks if not isinstance(callback, EpochHook)]
         self.callbacks_ = [pair for pair in self.callbacks_ if not isinstance(pair[1], EpochHook)]
 
-    def _validation_noise(self) -> torch.Generator:
-        """Return the same draws for each epoch's validation, so that epochs differ by their weights alone."""
-        return torch.Generator(self.device).manual_seed(self.seeds[2])
 
-    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
-        """Take a step of the optimiser and put what it moved too far back in range."""
-        if self.looks_back_:
-            return self._step_and_look_back(batch, **fit_params)
-        return self._step(batch, **fit_params)
-
-    def _step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
-        if self.watched_ or not isinstance(self.optimizer_, VectorAdamW):
-            step = super().train_step(batch, **fit_params)
-        else:
-            self._zero_grad_optimizer()
-            step = self.train_step_single(batch, **fit_params)
-            self.optimizer_.step()
-        self._constrain()
-        return step
-
-    def _constrain(self) -> None:
-        self.module_.constrain()
-        self.criterion_.constrain()
-
-    def _step_and_look_back(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
-        """Take a step and tell the weighting what it did to the losses of the same batch, by the same draws."""
-        before, scales = self.noise_.get_state(), self._scales(self._progress())
-        step = self._step(batch, **fit_params)
-        after = self.noise_.get_state()
-        self.noise_.set_state(before)
-        with torch.no_grad():
-            result = self._evaluate(batch, scales)
-        self.noise_.set_state(after)
-        self.criterion_.weighting.after_step(step["means"]["tasks"], result.means["tasks"], result.labelled)
-        return step
-
-    def _progress(self, ahead: int = 0) -> float:
-        """Return the part of the training that is done; schedules stand at their end where they do not run."""
-        return (self.step_ + ahead) / self.n_steps_ if self.scheduled else 1.0
-
-    def _scales(self, progress: float) -> Scales:
-        return self.criterion_.scales(progress)
-
-    def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
-        """Compute the loss of a batch and its gradients."""
-        result = self._evaluate(batch, self._scales(self._progress()))
-        self._backward(result)
-        self.step_ += 1
-        return self._record(result)
-
-    def _backward(self, result: Result) -> None:
-        self.criterion_.backward(result, self.module_)
-
-    def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
-        """Compute the loss of a held-out batch, schedules at their end so that epochs compare."""
-        with torch.no_grad():
-            return self._record(self._evaluate(batch, self._scales(1.0)))
-
-    @staticmethod
-    def _record(result: Result) -> dict[str, Any]:
-        """Return what is kept of a step."""
-        labelled = {} if result.labelled is None else {"labelled": result.labelled.detach()}
-        return {
-            "loss": result.loss.detach(),
-            "means": {name: mean.detach() for name, mean in result.means.items()} | labelled,
-        }
-
-    def _evaluate(self, batch: Batch, scales: Scales) -> Result:
-        batch = batch.each(self.criterion_.views)
-        output = self.module_(batch.x, batch.y, batch.complete, self.criterion_.n_draws)
-        return self.criterion_(self.module_, output, batch.weight, batch.label_weight, scales)
+def _numbers(result: Result) -> dict[str, Tensor]:
+    """Return the loss of a batch, its terms and what is labelled, without their gradients."""
+    labelled = {} if result.labelled is None else {"labelled": result.labelled}
+    return {name: value.detach() for name, value in {"loss": result.loss, **result.means, **labelled}.items()}

@@ -53,6 +53,10 @@ class Batch(NamedTuple):
         assert x is not None
         return Batch(x, y, weight, label_weight, self.complete, self.counts)
 
+    def weighed(self, weights: Tensor) -> "Batch":
+        """Return the batch with further weights of its rows."""
+        return self._replace(weight=weights if self.weight is None else self.weight * weights)
+
 
 @dataclass
 class Rows:
@@ -125,21 +129,21 @@ class Rows:
 
     @cached_property
     def resident(self) -> Batch | None:
-        """All rows, standardised, where they are kept: on a GPU, and of a small table. None if they are not."""
+        """All rows, standardised, where they stay on the device: on a GPU, or of a small table. Otherwise None."""
         # Sparse rows are made dense batch by batch, wherever the batches go; so are categories, but for small tables.
         small = len(self.index) * self.x.shape[1] <= BLOCK_CELLS
         wide = isinstance(self.x, Coded) and self.x.nbytes > STREAMED_BYTES
         on_host = issparse(self.x) or wide or self.streamed or (self.device.type == "cpu" and not small)
-        return None if on_host else self._read(self.index[np.arange(len(self))])
+        return None if on_host else self._gather(self.index[np.arange(len(self))])
 
-    def take(self, positions: Tensor) -> Batch:
+    def read(self, positions: Tensor) -> Batch:
         """Return rows by their positions in `index`."""
         if self.resident is None:
-            return self._read(self.index[positions.numpy()])
+            return self._gather(self.index[positions.numpy()])
         chosen = positions.to(self.device)
         return self.resident.each(lambda part: part[chosen])
 
-    def _read(self, index: NDArray) -> Batch:
+    def _gather(self, index: NDArray) -> Batch:
         """Gather rows on the host, standardise them and send them to the device."""
         return Batch(
             self._standardize(self.x, index, self.units),

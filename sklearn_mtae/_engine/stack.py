@@ -1,57 +1,43 @@
 """Several models of one kind as one: their parameters side by side, their batches too."""
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from copy import deepcopy
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.func import vmap
+from torch.overrides import TorchFunctionMode
 
-from sklearn_mtae._tables.blocks import block_rows
-from sklearn_mtae.nn.loss import Loss, Result, Scales
-from sklearn_mtae.nn.models import Autoencoder
+from sklearn_mtae.nn.loss import Result, Scales, check_gradient
 
-from .batches import Layout, lay_out
 from .contents import bypass, named_tensors
-from .linear import FastLinear
-from .rows import Batch, Rows
+from .optimizer import Slices
+from .rows import Batch
+from .single import Pair
 
 WEIGHTING = "loss.weighting."
 """What the names of a weighting's parameters and buffers begin with."""
+HOOKS = {Tensor.register_hook, Tensor.retain_grad}
+"""What is to be called with a gradient, and within `torch.func.vmap` is not."""
+OF_GRADIENTS = {getattr(Tensor, name).__get__ for name in ("requires_grad", "grad_fn", "is_leaf")}
+"""What a tensor says of its gradient, and within `torch.func.vmap` says rightly to torch's own functions alone."""
 
 
-class Pair(nn.Module):
-    """A model and its loss, as one function of what they are made of.
+class NoGradientsSeen(TorchFunctionMode):
+    """Raise an error where a module that is not torch's looks at the gradient of a tensor while it computes."""
 
-    Parameters
-    ----------
-    model : Autoencoder
-        The model.
-    loss : Loss
-        Its loss.
-    """
-
-    def __init__(self, model: Autoencoder, loss: Loss) -> None:
-        super().__init__()
-        self.model = model
-        self.loss = loss
-
-    def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
-        self.model.constrain()
-        self.loss.constrain()
-
-    def forward(self, batch: dict[str, Tensor], complete: tuple[bool, bool], scales: Scales) -> dict[str, Tensor]:
-        """Return the parts of the `Result` of a batch: its loss, the mean of each term, and what is labelled."""
-        # Here, where all models go through it at once, and not after the step.
-        self.constrain()
-        batch = {name: self.loss.views(part) for name, part in batch.items()}
-        output = self.model(batch["x"], batch.get("y"), complete, self.loss.n_draws)
-        result = self.loss(self.model, output, batch.get("weight"), batch.get("label_weight"), scales)
-        labelled = {} if result.labelled is None else {"labelled": result.labelled}
-        return {"loss": result.loss, **labelled, **{f"mean:{name}": mean for name, mean in result.means.items()}}
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function of torch."""
+        # `sys._getframe` alone knows the caller in no time; `inspect` reads its file.
+        caller = sys._getframe(1).f_globals["__name__"]
+        if func in HOOKS or (func in OF_GRADIENTS and caller.partition(".")[0] != "torch"):
+            name = getattr(func, "__self__", func).__name__
+            raise RuntimeError(f"a module calls Tensor.{name} while it computes, which does not stack")
+        return func(*args, **(kwargs or {}))
 
 
 class Stack(nn.Module):
@@ -70,7 +56,7 @@ class Stack(nn.Module):
         decayed = {id(value) for value in pairs[0].model.hidden_weights()}
         self.decayed = [name for name, value in named_tensors(pairs[0]) if id(value) in decayed]
         everything = [dict(named_tensors(pair)) for pair in pairs]
-        stacked = {name: torch.stack([own[name].detach() for own in everything]) for name in everything[0]}
+        stacked = {name: torch.stack([tensors[name].detach() for tensors in everything]) for name in everything[0]}
         learned = {name for name, value in everything[0].items() if value.requires_grad}
         alike = {name for name, values in stacked.items() if name not in learned and (values == values[:1]).all()}
         # Draws have the shape of a prior's numbers; weights may be alike no longer than for an epoch.
@@ -96,6 +82,28 @@ class Stack(nn.Module):
         for parameter in self.learned.values():
             parameter.grad = torch.zeros_like(parameter)
 
+    def parameter_groups(self, rates: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
+        """Return the groups of an optimiser: models beside each other are one group where their rates are the same.
+
+        Parameters
+        ----------
+        rates : sequence of tuple of float
+            Learning rate and weight decay of each model.
+        """
+        groups = []
+        self.slices: Slices = {name: [] for name in self.learned}
+        for decays in (True, False):
+            names = [name for name in self.learned if (name in self.decayed) == decays]
+            first = 0
+            for (rate, decay), same in groupby((rate, decay if decays else 0.0) for rate, decay in rates):
+                last = first + len(list(same))
+                parts = [slice_models(self.learned[name], first, last) for name in names]
+                for name, part in zip(names, parts, strict=True):
+                    self.slices[name].append((first, last, part))
+                groups += [{"params": parts, "lr": rate, "weight_decay": decay}] if parts else []
+                first = last
+        return groups
+
     def forward(self, batch: Batch, scales: Scales) -> Result:
         """Return the results of all models, which lie along the first axis of each of its tensors.
 
@@ -103,60 +111,76 @@ class Stack(nn.Module):
         """
         parts = {"x": batch.x, "y": batch.y, "weight": batch.weight, "label_weight": batch.label_weight}
         tensors = {name: part for name, part in parts.items() if part is not None}
-        shared, own = _split(scales, batch.x)
+        shared, separate = _split(scales, batch.x)
 
-        def one(state: Sequence[Tensor], tensors: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+        def one(state: Sequence[Tensor], tensors: dict[str, Tensor], separate: dict[str, Tensor]) -> dict[str, Tensor]:
             # What `torch.func.functional_call` does, in a tenth of its time.
             for slots, key, position in self.places:
                 slots[key] = state[position]
-            result = self.pair(tensors, batch.complete, Scales(**shared, **own))
+            result = self.pair(tensors, batch.complete, Scales(**shared, **separate))
             for slots, key, position in self.places:
-                check_kept(key, slots[key] is state[position])
+                check_unchanged(key, slots[key] is state[position])
             return result
 
         before = [slots[key] for slots, key, _ in self.places]
         constants = [(slots, key, slots[key], slots[key]._version) for slots, key in self.alike]
         try:
-            with FastLinear():
-                result = vmap(one, randomness="different")([*self.learned.values(), *self.fixed.values()], tensors, own)
+            with NoGradientsSeen():
+                state = [*self.learned.values(), *self.fixed.values()]
+                result = vmap(one, randomness="different")(state, tensors, separate)
         finally:
             for (slots, key, _), value in zip(self.places, before, strict=True):
                 slots[key] = value
         for slots, key, value, version in constants:
-            check_kept(key, slots[key] is value and value._version == version)
+            check_unchanged(key, slots[key] is value and value._version == version)
         means = {name.removeprefix("mean:"): value for name, value in result.items() if name.startswith("mean:")}
         return Result(result["loss"], means, result.get("labelled"))
 
-    def keep(self, models: Sequence[int]) -> None:
+    def set_gradients(self, result: Result) -> None:
+        """Let the gradients be those of the results."""
+        check_gradient(result)
+        learned = list(self.learned.values())
+        gradients = torch.autograd.grad(result.loss.sum(), learned, materialize_grads=True)
+        for parameter, gradient in zip(learned, gradients, strict=True):
+            parameter.grad.copy_(gradient)  # type: ignore[union-attr]  # in place: groups have views of it
+
+    def constrain(self) -> None:
+        """Do nothing: the models constrain themselves before their next batch, all of them at once."""
+
+    def select(self, models: Sequence[int]) -> None:
         """Go on with some of the models, in this order."""
         self._learn({name: value.detach()[models] for name, value in self.learned.items()})
         self.fixed = {name: value[models] for name, value in self.fixed.items()}
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights that early stopping goes back to: those of the models, and not of their losses."""
+        return {name: value.detach() for name, value in self.learned.items() if name.startswith("model.")}
+
     @torch.no_grad()
-    def write(self, model: int, pair: Pair, learned: dict[str, Tensor]) -> None:
-        """Write what a model has learned, its place in stacked values, into its own modules."""
-        stacked = {**self.fixed, **learned}
+    def write(self, position: int, pair: Pair, instead: dict[str, Tensor]) -> None:
+        """Write what a model has learned into its own modules, or earlier weights where they are given."""
+        stacked = {**self.fixed, **self.learned, **instead}
         for name, value in named_tensors(pair):
             if name in stacked:
-                value.copy_(stacked[name][model])
+                value.copy_(stacked[name][position])
         pair.constrain()
 
     @torch.no_grad()
-    def end_epoch(self, model: int, losses: Tensor, labelled: Tensor | None) -> Tensor:
+    def end_epoch(self, position: int, losses: Tensor, labelled: Tensor | None) -> Tensor:
         """Let a model's weighting of tasks learn from an epoch; return the weights that it had."""
         weighting = self.pair.loss.weighting
         assert weighting is not None
         if not weighting.adaptive:
-            return self.fixed[WEIGHTING + "weights"][model].clone()
+            return self.fixed[WEIGHTING + "weights"][position].clone()
         stacked = {**self.learned, **self.fixed}
         for name, value in named_tensors(self.pair):
             # A weighting may read what the likelihood of the tasks has learned.
             if name in stacked and name.startswith((WEIGHTING, "model.task_likelihood.")):
-                value.copy_(stacked[name][model])
+                value.copy_(stacked[name][position])
         self.pair.constrain()
         weights = weighting.end_epoch(losses, labelled)  # type: ignore[arg-type]
         for name, value in weighting.named_buffers():
-            self.fixed[WEIGHTING + name][model] = value
+            self.fixed[WEIGHTING + name][position] = value
         return weights
 
 
@@ -172,23 +196,23 @@ def _places(module: nn.Module) -> dict[str, list[tuple[dict[str, Any], str]]]:
     return places
 
 
-def check_kept(name: str, is_kept: bool) -> None:
-    """Raise an error where a module has not kept its buffer: what it writes there in a stack would be lost."""
-    if not is_kept:
+def check_unchanged(name: str, is_unchanged: bool) -> None:
+    """Raise an error where a module has changed its buffer: what it writes there in a stack would be lost."""
+    if not is_unchanged:
         raise ValueError(f"a module writes to its {name!r} while it computes, which does not stack")
 
 
 def _split(scales: Scales, like: Tensor) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Return the scales that all models share, and those of each."""
-    shared, own = {}, {}
+    shared, separate = {}, {}
     for name, values in scales._asdict().items():
         if isinstance(values, Tensor):
-            own[name] = values
+            separate[name] = values
         elif not isinstance(values, tuple) or len(set(values)) == 1:
             shared[name] = values[0] if isinstance(values, tuple) else values
         else:
-            own[name] = torch.tensor(values, dtype=like.dtype, device=like.device)
-    return shared, own
+            separate[name] = torch.tensor(values, dtype=like.dtype, device=like.device)
+    return shared, separate
 
 
 def slice_models(parameter: nn.Parameter, first: int, last: int) -> nn.Parameter:
@@ -197,106 +221,6 @@ def slice_models(parameter: nn.Parameter, first: int, last: int) -> nn.Parameter
     part = nn.Parameter(parameter.detach()[first:last])
     part.grad = parameter.grad[first:last]
     return part
-
-
-class StackedBatches:
-    """Iterate over the batches of several models at once, each with rows and an order of its own.
-
-    Where the models' batches are not of the same size, which they are but for one row, the smaller repeat a row of
-    theirs with weight zero.
-
-    Parameters
-    ----------
-    rows : sequence of Rows
-        The rows of each model.
-    batch_size : int
-        Rows per batch at most.
-    generators : sequence of Generator or None
-        Sources of the permutations; None keeps the order.
-    """
-
-    def __init__(self, rows: Sequence[Rows], batch_size: int, generators: Sequence[Generator] | None = None) -> None:
-        self.rows = rows
-        self.batch_size = batch_size
-        self.generators = generators
-
-    def __len__(self) -> int:
-        return -(-max(len(rows) for rows in self.rows) // self.batch_size)
-
-    @property
-    def even(self) -> bool:
-        """Whether all batches of all models are of one size."""
-        return len({len(rows) for rows in self.rows}) == 1 and len(self.rows[0]) % len(self) == 0
-
-    def table(self) -> Batch | None:
-        """Return the rows of all models, one after the other, where they are kept on the device."""
-        kept = [rows.resident for rows in self.rows]
-        if any(part is None for part in kept):
-            return None
-        columns = zip(*(part[:4] for part in kept), strict=True)  # type: ignore[index]
-        table = Batch(*(None if own[0] is None else torch.cat(own) for own in columns), complete=kept[0].complete)  # type: ignore[arg-type, union-attr]
-        for rows, start in zip(self.rows, self._starts(), strict=True):
-            # Views of the table: there need not be two copies.
-            own = slice(int(start), int(start) + len(rows))
-            vars(rows)["resident"] = table.each(lambda part, own=own: part[own])
-        return table
-
-    def layout(self) -> Layout:
-        """Return which rows of the table make up the batches of an epoch: those that an iteration yields."""
-        n_rows = [len(rows) for rows in self.rows]
-        return lay_out(n_rows, len(self), self._orders(max(n_rows))).shifted(self._starts())
-
-    def _starts(self) -> Tensor:
-        """Return where the rows of each model begin in the table."""
-        return torch.tensor([0, *(len(rows) for rows in self.rows)]).cumsum(0)[:-1]
-
-    def __iter__(self) -> Iterator[Batch]:
-        n_rows, n_batches = torch.tensor([len(rows) for rows in self.rows]), len(self)
-        bounds = n_rows[:, None] * torch.arange(n_batches + 1) // n_batches
-        sizes = bounds.diff()
-        orders = self._orders(int(n_rows.max()))
-        widest = int(sizes.max())
-        per_block = max(1, block_rows(self.rows[0].x.shape[1]) // (widest * len(self.rows)))
-        for first in range(0, n_batches, per_block):
-            cut = slice(first, first + per_block)
-            offsets = torch.arange(widest)
-            counted = offsets < sizes[:, cut, None]
-            positions = orders.gather(
-                1, (bounds[:, cut.start : cut.stop][:, : counted.shape[1], None] + offsets * counted).flatten(1)
-            )
-            block = self._take(positions)
-            for j in range(counted.shape[1]):
-                yield self._pad(block, j, widest, sizes[:, first + j], counted[:, j])
-
-    def _orders(self, longest: int) -> Tensor:
-        """Return the order of each model's rows, shape (n_models, longest); what is beyond its end is 0."""
-        orders = torch.zeros(len(self.rows), longest, dtype=torch.long)
-        for k, rows in enumerate(self.rows):
-            n = len(rows)
-            orders[k, :n] = (
-                torch.arange(n) if self.generators is None else torch.randperm(n, generator=self.generators[k])
-            )
-        return orders
-
-    def _take(self, positions: Tensor) -> Batch:
-        """Return rows of all models by their positions, shape (n_models, n_taken)."""
-        parts = [rows.take(own) for rows, own in zip(self.rows, positions, strict=True)]
-        columns = [
-            None if column[0] is None else torch.stack(column) for column in zip(*(p[:4] for p in parts), strict=True)
-        ]
-        return Batch(*columns, complete=parts[0].complete)  # type: ignore[arg-type]
-
-    @staticmethod
-    def _pad(block: Batch, j: int, widest: int, sizes: Tensor, counted: Tensor) -> Batch:
-        """Return batch `j` of a block, with weights where the models' sizes differ."""
-        size = int(sizes.max())
-        batch = block.each(lambda part: part[:, j * widest : j * widest + size])
-        if (sizes == size).all():
-            return batch
-        # A model of very few rows has batches without any.
-        share = (counted[:, :size] * (size / sizes[:, None].clamp(min=1).double())).to(batch.x)
-        weight = share if batch.weight is None else batch.weight * share
-        return batch._replace(weight=weight, counts=sizes.to(batch.x.device))
 
 
 def mean_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -2,24 +2,20 @@
 
 import warnings
 from dataclasses import replace
-from math import ceil
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
 from sklearn_mtae._engine.batches import Batches
-from sklearn_mtae._engine.devices import give_back, is_out_of_memory
 from sklearn_mtae._engine.interrupts import Interrupts
 from sklearn_mtae._engine.member import Member
-from sklearn_mtae._engine.net import EpochHook, EpochLog, Net, early_stopping
-from sklearn_mtae._engine.optimizer import VectorAdamW, dump_optimizer, load_optimizer
+from sklearn_mtae._engine.net import Net
+from sklearn_mtae._engine.optimizer import VectorAdamW
 from sklearn_mtae._engine.state import Cache, place
-from sklearn_mtae._engine.together import train_together
+from sklearn_mtae._engine.together import make_net, train
 from sklearn_mtae._tables.blocks import block_rows
 from sklearn_mtae.nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
-from sklearn_mtae.nn.loss import Loss
-from sklearn_mtae.nn.models import Autoencoder
 from sklearn_mtae.nn.words import short
 
 from .averaging import AVERAGES
@@ -27,7 +23,6 @@ from .build import rebuild
 from .build_loss import build_loss
 from .callbacks import FitTask
 from .fitted import Fitted
-from .net_params import check_made_optimizer
 from .plan import Plan
 from .recipe import Recipe
 
@@ -62,102 +57,29 @@ def _train_stack(plan: Plan, task: FitTask) -> dict[str, list[Member]]:
         net_params_of(plan.recipe, member.alpha)  # raises the errors of parameters that contradict each other
     if plan.recipe.net_params:
         return {"net_params are those of a net over one model": plan.members}
-    watched = [EpochHook(task.begin_epoch, task.end_epoch)] if task.is_watched else []
-    refused, interrupted = train_together(plan.members, [*watched, *([EpochLog()] if plan.recipe.verbose else [])])
+    hooks = {"begin": task.begin_epoch, "end": task.end_epoch} if task.is_watched else {}
+    trained = train(plan.members, **hooks, verbose=bool(plan.recipe.verbose))
     errors = [member.error for member in plan.members if member.error is not None]
     if errors:
         raise errors[0]
-    if interrupted and not all(member.history for member in plan.members):
+    if trained.interrupted is not None and not all(member.history for member in plan.members):
         raise KeyboardInterrupt
-    return refused
+    return trained.refused
 
 
 def _train_alone(member: Member, task: FitTask, plan: Plan) -> Net:
     """Train one model; return its net."""
-    net = make_net(
-        plan.recipe,
-        member.model,
-        member.loss,
-        (member.learning_rate, member.alpha),
-        max_epochs=member.n_epochs - len(member.history),
-        batch_size=member.batch_size,
-        callbacks=[*_keepers(member), *_net_callbacks(plan.recipe, task, member)],
-        valid_rows=member.valid,
-        seeds=member.seeds,
-        scheduled=member.scheduled,
+    trained = train(
+        [member],
+        begin=task.begin_epoch,
+        end=task.end_epoch,
+        verbose=bool(plan.recipe.verbose),
+        net_params=net_params_of(plan.recipe, member.alpha),
         checkpoint=plan.checkpoint,
-    ).initialize()
-    check_made_optimizer(net.optimizer_)
-    load_optimizer(net, member.optimizer_state)
-    failure = _fit_net(net, member)
-    names = ("train_loss", "train_terms", "valid_loss", "task_weights")
-    rows = [row for row in net.history if "train_loss" in row]
-    n_before = len(member.history)
-    member.history += [{name: row[name] for name in names if name in row} for row in rows]
-    if net.interrupted_:
-        member.drop_part()
-        plan.interrupted = n_before + len(net.history)
-    member.optimizer_state = dump_optimizer(net) if plan.partial else {}
-    net.release()
-    if failure is None:
-        if not member.history:  # the user, or a callback, has ended the training before there was a model
-            raise KeyboardInterrupt
-        member.check_weights()
-        if member.error is not None:
-            raise member.error
-        return net
-    member.batch_size = ceil(member.batch_size / 2)
-    warnings.warn(f"{failure} The training goes on with batch_size={member.batch_size}.", stacklevel=2)
-    return _train_alone(member, task, plan)
-
-
-def _fit_net(net: Net, member: Member) -> str | None:
-    """Train a net; where the memory does not suffice for its batches, return what the error says."""
-    try:
-        net.partial_fit(member.train)
-    except Exception as error:
-        if member.batch_size == 1 or not is_out_of_memory(error):
-            raise
-        failure = str(error).partition("\n")[0] or "Out of memory."
-    else:
-        return None
-    # Out of the handler: the error's traceback holds on to the batch.
-    give_back(member.train.device)
-    return failure
-
-
-def _keepers(member: Member) -> list[EpochHook]:
-    """Return what remembers a model after some of its epochs."""
-
-    def keep(net: Net) -> bool:
-        epoch = len(member.history) + len(net.history)
-        if epoch in member.keep_at:
-            member.keep(epoch)
-        return False
-
-    return [EpochHook(lambda net: None, keep)] if member.keep_at else []
-
-
-def _net_callbacks(recipe: Recipe, task: FitTask, member: Member) -> list:
-    """Return the net's callbacks, the user's last."""
-    stop = [] if member.valid is None else [early_stopping(member.patience, member.tol)]
-    log = [EpochLog()] if recipe.verbose else []
-    users = (recipe.net_params or {}).get("callbacks") or []
-    return [EpochHook(task.begin_epoch, task.end_epoch), *stop, *log, *users]
-
-
-def make_net(recipe: Recipe, model: Autoencoder, loss: Loss, rates: tuple[float, float], **training: Any) -> Net:
-    """Compose the net of a model, its learning rate and decay, and what a training adds; not initialised yet."""
-    learning_rate, alpha = rates
-    return Net(
-        module=model,
-        criterion=loss,
-        lr=learning_rate,
-        train_split=None,
-        device=str(model.units.location.device),
-        verbose=0,
-        **{**net_params_of(recipe, alpha), **training},
     )
+    assert trained.net is not None
+    plan.interrupted = trained.interrupted
+    return trained.net
 
 
 def net_params_of(recipe: Recipe, alpha: float) -> dict[str, Any]:
@@ -182,7 +104,8 @@ def rebuild_net(recipe: Recipe, fitted: Fitted, device: torch.device) -> Net:
     own = recipe.of_data(fitted.recipe.columns, fitted.recipe.tasks).of_member(fitted.settings[0])
     model = rebuild(fitted, fitted.recipe.torch_dtype)
     loss = build_loss(own, model, fitted.loss_states[0])
-    return make_net(own, place(model, device), loss, (own.learning_rate_init, own.alpha)).initialize()
+    params = net_params_of(own, own.alpha)
+    return make_net(place(model, device), loss, own.learning_rate_init, **params).initialize()
 
 
 def keep(plan: Plan) -> Fitted:

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
-import torch
-
 from sklearn_mtae._engine.net import Callback, Net  # pyright: ignore[reportAttributeAccessIssue]
 from sklearn_mtae._engine.optimizer import VectorAdamW
 from sklearn_mtae.nn.words import listed, short, suggest, suggest_each
@@ -26,6 +24,7 @@ OWN_NAMES = {
     "iterator_train": "batch_size",
     "iterator_valid": "batch_size",
     "dataset": "X",
+    "members": "X",
     "valid_rows": "validation_fraction",
     "seeds": "random_state",
     "checkpoint": "checkpoint",
@@ -94,11 +93,3 @@ def _check_callbacks(callbacks: Any) -> None:
                 "net_params must have callbacks of skorch for 'callbacks', or pairs of a name and one. Got "
                 f"{short(given)}."
             )
-
-
-def check_made_optimizer(optimizer: Any) -> None:
-    """Raise an error where what `net_params` gives for an optimiser has made none."""
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise TypeError(
-            f"net_params must have a class of optimisers for 'optimizer'. Got one that made {short(optimizer)}."
-        )

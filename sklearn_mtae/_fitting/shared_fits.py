@@ -110,7 +110,7 @@ class SharedFits:
                 self.outcomes[key] = keep(plan)
             for member in plan.members:
                 member.kept = {}
-        return interrupted
+        return interrupted is not None
 
     def _refuse(self, reason: str, n_fits: int = 1) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + n_fits

@@ -85,8 +85,8 @@ class Probe:
     def __call__(self, net: Net) -> bool:
         """Measure, if it is time to; never ask the training to stop."""
         if len(net.history) in self.epochs:
-            assert net.rows_ is not None
-            self.batch = self.batch or net.rows_.take(sample_rows(net.rows_))
+            rows = net.members[0].train
+            self.batch = self.batch or rows.read(sample_rows(rows))
             self.measured.append(Snapshot(net, self.batch).transfer(net.lr))
         return False
 

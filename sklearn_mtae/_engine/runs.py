@@ -1,0 +1,207 @@
+"""Members while they are trained: how far each has come, what it was at its best, and when it is to stop."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import numpy as np
+from torch import Generator, Tensor
+
+from sklearn_mtae.nn.loss import Loss, Scales
+
+from .batches import Batches
+from .member import Member
+from .optimizer import dump_moments, load_moments
+from .single import Single
+from .stack import Stack, mean_row
+
+
+@dataclass
+class Run:
+    """A member while it is trained.
+
+    Parameters
+    ----------
+    member : Member
+        The member.
+    order : Generator
+        Source of the order of its rows.
+    n_epochs : int
+        Epochs of this training at most.
+    best_loss : float
+        The best held-out loss so far.
+    misses : int
+        How many epochs in turn have not improved on it.
+    done : bool
+        Whether its training is over.
+    """
+
+    member: Member
+    order: Generator
+    n_epochs: int
+    best_loss: float = inf
+    misses: int = 0
+    done: bool = False
+
+    @classmethod
+    def start(cls, member: Member) -> "Run":
+        """Return a training that begins, or that goes on after the epochs that the member has behind it."""
+        return cls(member, Generator().manual_seed(member.seeds[0]), member.n_epochs - len(member.history))
+
+    def progress(self, n_steps: int, n_batches: int) -> float:
+        """Return the part of the training that is done after some steps; 1 where schedules do not run."""
+        return min(1.0, n_steps / (n_batches * self.n_epochs)) if self.member.scheduled else 1.0
+
+    def improves(self) -> bool:
+        """Return whether the last epoch has improved on the best held-out loss, and count it."""
+        if self.member.valid is None or self.member.error is not None:
+            return False
+        loss = self.member.history[-1]["valid_loss"]
+        improved = loss < self.best_loss - self.member.tol
+        self.misses = 0 if improved else self.misses + 1
+        self.best_loss = loss if improved else self.best_loss
+        return improved
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last epoch has been the last one."""
+        stalled = self.member.valid is not None and self.misses == self.member.patience
+        return stalled or len(self.member.history) == self.member.n_epochs or self.member.error is not None
+
+
+class Runs:
+    """The members of a training.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        The members.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.runs = [Run.start(member) for member in members]
+        self.best_weights: dict[str, Tensor] = {}
+        """The weights of each member at its best, with the members along the first axis; empty before there are any."""
+
+    def begin(self, models: Single | Stack, optimizer: Any) -> None:
+        """Let the members be computed and moved by these, the optimiser going on where it was left."""
+        self.models = models
+        self.optimizer = optimizer
+        self.is_stack = isinstance(models, Stack)
+        if self.runs:
+            load_moments(optimizer, models.slices, [run.member.optimizer_state for run in self.runs], self.is_stack)
+
+    @property
+    def under_way(self) -> list[tuple[int, Run]]:
+        """The trainings that are not over, with their positions."""
+        return [(position, run) for position, run in enumerate(self.runs) if not run.done]
+
+    @property
+    def losses(self) -> list[Loss]:
+        """The losses in use."""
+        return [run.member.loss for run in self.runs]
+
+    @property
+    def rates(self) -> list[tuple[float, float]]:
+        """Learning rate and weight decay of each member."""
+        return [(run.member.learning_rate, run.member.alpha) for run in self.runs]
+
+    def batches(self, batch_size: int, training: bool) -> Batches:
+        """Return shuffled batches to train on, or ordered ones to validate on."""
+        rows: list[Any] = [run.member.train if training else run.member.valid for run in self.runs]
+        orders = [run.order for run in self.runs]
+        given = (rows, orders) if self.is_stack else (rows[0], orders[0])
+        return Batches(given[0], batch_size, given[1] if training else None)
+
+    def scales(self, n_steps: int | None, n_batches: int) -> Scales:
+        """Return the weights of the terms after some steps, or at the end; in a stack, each as one number per model."""
+        each = [
+            run.member.loss.scales(1.0 if n_steps is None else run.progress(n_steps, n_batches)) for run in self.runs
+        ]
+        return Scales(*zip(*each, strict=True)) if self.is_stack else each[0]  # type: ignore[arg-type]
+
+    def record(self, averages: dict[str, Tensor], training: bool, prefix: str) -> dict[str, Any]:
+        """Write into the members' histories what an epoch came to; return the means over the members."""
+        if not self.is_stack:
+            averages = {name: average[None] for name, average in averages.items()}
+        labelled = averages.pop("labelled", None)
+        values = {name: average.tolist() for name, average in averages.items()}
+        for position, run in self.under_way:
+            member, means = run.member, {name: value[position] for name, value in values.items()}
+            if training:
+                member.history.append({})
+            if member.error is None and not np.isfinite(means["loss"]):
+                member.error = _not_finite(member, means, prefix)
+            row = member.history[-1]
+            if training and "tasks" in means:
+                of_tasks = averages["tasks"][position], None if labelled is None else labelled[position]
+                row["task_weights"] = self.models.end_epoch(position, *of_tasks).tolist()
+            row[f"{prefix}_loss"] = means.pop("loss")
+            row[f"{prefix}_terms"] = means
+        return mean_row([run.member.history[-1] for _, run in self.under_way])
+
+    def write(self) -> None:
+        """Let the members be what they have become so far."""
+        for position, run in self.under_way:
+            self.models.write(position, run.member.pair, {})
+
+    def remember_weights(self) -> None:
+        """Remember the weights of members that have improved, and those after the epochs that are asked for."""
+        improved = [position for position, run in self.under_way if run.improves()]
+        if improved:
+            weights = self.models.weights()
+            if not self.best_weights:
+                self.best_weights = {name: value.clone() for name, value in weights.items()}
+            for name, value in weights.items():
+                self.best_weights[name][improved] = value[improved]
+        for position, run in self.under_way:
+            if len(run.member.history) in run.member.keep_at:
+                self.models.write(position, run.member.pair, {})
+                run.member.save_state()
+
+    def end_epoch(self) -> list[int]:
+        """Let go of the members that are at their end; return the positions of the others."""
+        for position, run in self.under_way:
+            if run.is_over:
+                self._finish(position, run)
+        return [position for position, _ in self.under_way]
+
+    def end(self, interrupted: bool) -> None:
+        """Let go of all members, whether they are at their end or not."""
+        for position, run in self.under_way:
+            run.member.interrupted = interrupted
+            run.member.drop_unvalidated()
+            self._finish(position, run)
+
+    def _finish(self, position: int, run: Run) -> None:
+        """Let a member be what its training has made of it: the best, where there are rows to tell."""
+        run.done = True
+        if not run.member.scheduled:  # a part of a fit that goes on
+            self._save_moments(position)
+        if run.member.error is None:
+            self.models.write(position, run.member.pair, self.best_weights if run.best_loss < inf else {})
+            run.member.check_weights()
+            run.member.finished = run.member.error is None
+
+    def select(self, left: list[int]) -> None:
+        """Go on with some of the members of a stack."""
+        assert isinstance(self.models, Stack)
+        for position in left:
+            self._save_moments(position)
+        self.runs = [self.runs[position] for position in left]
+        self.models.select(left)
+        self.best_weights = {name: values[left] for name, values in self.best_weights.items()}
+
+    def _save_moments(self, position: int) -> None:
+        moments = dump_moments(self.optimizer, self.models.slices, position, self.is_stack)
+        self.runs[position].member.optimizer_state = moments
+
+
+def _not_finite(member: Member, means: dict[str, Any], prefix: str) -> ValueError:
+    """Return the error that says which term ceased to be finite."""
+    term = next((name for name, value in means.items() if name != "loss" and not np.isfinite(value).all()), "loss")
+    return ValueError(
+        f"The loss must stay finite. It became {means['loss']} in epoch {len(member.history)} ({prefix} rows, term "
+        f"{term!r}). Lower learning_rate_init (now {member.learning_rate:g}), or look for extreme values in the data."
+    )
