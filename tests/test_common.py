@@ -17,8 +17,7 @@ from sklearn_mtae import (
     VAEImputer,
     VAETransformer,
 )
-
-from .conftest import EVERY
+from tests.conftest import EVERY
 
 WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 REASONS = {

@@ -18,8 +18,7 @@ from torch.nn import functional as F
 from sklearn_mtae import AutoencoderTransformer
 from sklearn_mtae.nn.quiet import quiet
 from sklearn_mtae.nn.random import seeded
-
-from .test_estimators import linear_coders
+from tests.estimators.test_base import linear_coders
 
 PROGRAM = """
 import sys, numpy as np, torch, sklearn_mtae
@@ -43,6 +42,7 @@ def of_a_fresh_process():
     return dict(line.split() for line in run.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_same_bits(estimator, of_a_fresh_process):
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(60, 5)), rng.normal(size=(60, 3))
@@ -208,6 +208,7 @@ def test_filters_of_two_threads_do_not_mix():
     assert list(warnings.filters) == before
 
 
+@pytest.mark.slow
 def test_torchs_own_compiler_warns_of_nothing():
     program = (
         "from torch import nn; from sklearn_mtae._engine.net import Net\n"
@@ -237,6 +238,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_forked_process_does_not_wait_for_threads_that_it_lacks():
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, text=True, check=False)

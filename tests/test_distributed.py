@@ -66,6 +66,7 @@ def assert_same_outcome(search, reference):
     assert repr(search.best_params_) == repr(reference.best_params_)
 
 
+@pytest.mark.slow
 def test_search_on_a_cluster_finds_what_it_finds_at_home(cluster, table):
     client, _ = cluster
     X, Y = table
@@ -83,6 +84,7 @@ def test_search_on_a_cluster_finds_what_it_finds_at_home(cluster, table):
     assert sum(n_executed(client).values()) > 0
 
 
+@pytest.mark.slow
 def test_search_outlives_a_killed_worker(cluster):
     client, workers = cluster
     rng = np.random.default_rng(0)

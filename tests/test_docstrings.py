@@ -24,8 +24,7 @@ from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.schedules import SCHEDULES
 from sklearn_mtae.nn.sharing import SHARINGS
 from sklearn_mtae.nn.weightings import WEIGHTINGS
-
-from .conftest import EVERY
+from tests.conftest import EVERY
 
 CLASSES = [*EVERY, sklearn_mtae.PerTaskRegressor, sklearn_mtae.PerTaskClassifier, model_selection.TaskKFold]
 CLASSES += [model_selection.StackedGridSearchCV, model_selection.StackedRandomizedSearchCV]

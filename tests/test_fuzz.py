@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 import torch
 
-from .fuzz.cells import differences
-from .fuzz.checks import close, finite
-from .fuzz.draws import Draws
-from .fuzz.options import ESTIMATORS, draw_estimator, draw_name
-from .fuzz.tables import draw_table
-from .fuzz.targets import Targets
-from .fuzz.trial import Trial
-from .fuzz.watch import Untouched, watched
+from tests.fuzz.cells import differences
+from tests.fuzz.checks import close, finite
+from tests.fuzz.draws import Draws
+from tests.fuzz.options import ESTIMATORS, draw_estimator, draw_name
+from tests.fuzz.tables import draw_table
+from tests.fuzz.targets import Targets
+from tests.fuzz.trial import Trial
+from tests.fuzz.watch import Untouched, watched
 
 SEEDS = range(100)
 

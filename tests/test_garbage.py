@@ -16,8 +16,7 @@ from sklearn_mtae import (
     VAEImputer,
     VAETransformer,
 )
-
-from .messages import SINGLE, SMALL, Bare, C, OwnError, X, Y, message_of, refuse
+from tests.messages import SINGLE, SMALL, Bare, C, OwnError, X, Y, message_of, refuse
 
 MODELS = {
     "autoencoder": (lambda: AutoencoderTransformer(**SMALL), (X,)),

@@ -30,8 +30,7 @@ from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.sharing import SHARINGS
 from sklearn_mtae.nn.weightings import WEIGHTINGS
 from sklearn_mtae.nn.words import listed, short, suggest
-
-from .messages import FRAME, SINGLE, SMALL, Bare, C, X, Y, message_of
+from tests.messages import FRAME, SINGLE, SMALL, Bare, C, X, Y, message_of
 
 # What a message shows of a value.
 

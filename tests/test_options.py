@@ -17,8 +17,7 @@ from sklearn_mtae.nn.penalties import PENALTIES
 from sklearn_mtae.nn.posteriors import POSTERIORS
 from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.schedules import SCHEDULES
-
-from .conftest import REGRESSOR
+from tests.conftest import REGRESSOR
 
 TABLES = {
     "activation": ACTIVATIONS,

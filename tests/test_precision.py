@@ -14,8 +14,7 @@ from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 from sklearn_mtae.nn.penalties import PENALTIES
 from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.sharing import SHARINGS
-
-from .conftest import ESTIMATORS, REGRESSOR
+from tests.conftest import ESTIMATORS, REGRESSOR
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from .conftest import ESTIMATORS
+from tests.conftest import ESTIMATORS
 
 LOAD = """
 import sys, pickle, joblib, numpy as np, torch
@@ -33,6 +33,7 @@ for path in folder.glob("*/*.npz"):
 """
 
 
+@pytest.mark.slow
 def test_round_trip_in_a_fresh_process(table, tmp_path):
     """One process for all the files: most of its time is the import of torch."""
     X, Y = table

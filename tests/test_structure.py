@@ -4,11 +4,13 @@ import ast
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from .house import IMPORTS, MODULES, floors, folder_of, room_of, rooms
+from tests.house import IMPORTS, MODULES, floors, folder_of, room_of, rooms
 
+TESTS = Path(__file__).parent
 MOST_ROOMS, MOST_FLOORS = 16, 8
 MOST_LINES, MOST_DOCUMENTED_LINES, MOST_BODY_LINES = 400, 450, 40
 
@@ -67,6 +69,15 @@ def test_files_and_functions_can_be_read_at_once(name):
             assert not body or body[-1].end_lineno - body[0].lineno < MOST_BODY_LINES, node.name
 
 
+def test_tests_are_found_by_the_name_of_the_file_that_they_test():
+    """What is tested in a folder is of the folder of that name; what the whole package holds is tested in the root."""
+    for path in sorted(TESTS.glob("*/test_*.py")):
+        names = {name for name in MODULES if name.split(".")[0].removeprefix("_") == path.parent.name}
+        files = {part.removeprefix("_") for name in names for part in name.split(".")[1:]}
+        assert any(f"{path.stem}_".startswith(f"test_{file}_") for file in files), path
+
+
+@pytest.mark.slow
 def test_import_has_no_side_effect_on_torch_and_needs_no_pandas():
     program = (
         "import sys; sys.modules['pandas'] = None;"

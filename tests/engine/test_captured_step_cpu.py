@@ -10,8 +10,7 @@ from torch import nn
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor
 from sklearn_mtae._engine import captured_step as graphs
 from sklearn_mtae._engine.captured_step_cpu import Tape, needed, record_cpu, share_memory
-
-from .recorder import Counted
+from tests.recorder import Counted
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 5))

@@ -22,8 +22,7 @@ from sklearn_mtae._engine import together as stacking
 from sklearn_mtae._engine.contents import Contents, computation
 from sklearn_mtae.nn.schedules import SCHEDULES
 from sklearn_mtae.nn.weightings import Weighting
-
-from .stacks import Noiseless, assert_alike, options, train
+from tests.stacks import Noiseless, assert_alike, options, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from sklearn_mtae.nn.posteriors import POSTERIORS, DiagonalNormal, NormalPosterior
-
-from .test_priors import CELL, EXACT, LINE, PLANE, distance, make_posterior, moved, normal, rows_of
+from tests.nn.test_priors import CELL, EXACT, LINE, PLANE, distance, make_posterior, moved, normal, rows_of
 
 
 @pytest.fixture(params=sorted(POSTERIORS))

@@ -18,9 +18,8 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae.nn.likelihoods import Gaussian, Mixed, OneHot, Poisson, StudentT
-
-from .conftest import ESTIMATORS
-from .people import LEVELS, LIKELIHOOD, SMALL, by_hand, families, with_gaps
+from tests.conftest import ESTIMATORS
+from tests.people import LEVELS, LIKELIHOOD, SMALL, by_hand, families, with_gaps
 
 NAN = float("nan")
 

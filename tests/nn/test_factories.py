@@ -13,8 +13,7 @@ from sklearn_mtae.nn.objectives import IWAE, elbo
 from sklearn_mtae.nn.priors import StandardNormal
 from sklearn_mtae.nn.sharing import Heads
 from sklearn_mtae.nn.weightings import Uncertainty
-
-from .messages import SINGLE, SMALL, OwnError, X, Y, message_of, refuse
+from tests.messages import SINGLE, SMALL, OwnError, X, Y, message_of, refuse
 
 
 def coders(n_features, n_code, n_components, n_outputs, inputs=0, code=0, components=0, outputs=0):

@@ -272,6 +272,7 @@ print(max(peaks) - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_of_a_fit_is_bounded(tmp_path):
     rows = np.random.default_rng(0).standard_normal((4000, 200), dtype=np.float32)

@@ -10,8 +10,7 @@ from torch import distributions
 
 from sklearn_mtae import MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae.nn.likelihoods import Categorical, Gaussian, Mixed, Poisson
-
-from .stacks import Noiseless, assert_alike, train
+from tests.stacks import Noiseless, assert_alike, train
 
 RNG = np.random.default_rng(0)
 regressor = partial(

@@ -15,8 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae.nn.loss import head_distance
 from sklearn_mtae.nn.sharing import SHARINGS
-
-from .conftest import ESTIMATORS
+from tests.conftest import ESTIMATORS
 
 
 def regressor(**parameters):

@@ -14,8 +14,7 @@ from sklearn_mtae import MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae._engine import together as stacking
 from sklearn_mtae._fitting.fit import keep
 from sklearn_mtae.metrics import r2_score
-
-from .stacks import Noiseless, assert_alike, branching, raise_at
+from tests.stacks import Noiseless, assert_alike, branching, raise_at
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 
@@ -295,7 +294,7 @@ def test_epochs_are_printed(capsys):
 
 def test_each_epoch_is_told():
     pytest.importorskip("sklearn.callback")
-    from .test_callbacks import Recorder
+    from tests.fitting.test_callbacks import Recorder
 
     recorder = Recorder()
     model = regressor(max_iter=5).set_callbacks(recorder).fit(X, Y)

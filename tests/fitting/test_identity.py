@@ -169,7 +169,7 @@ def test_what_has_no_contents(value):
 PROGRAM = """
 import sys
 from sklearn_mtae._fitting.identity import identity
-from tests.test_identity import *
+from tests.fitting.test_identity import *
 print(identity(*several()), *WORDS)
 """
 WORDS = set("abcdefghijklmnopqrstuvwxyz")
@@ -180,6 +180,7 @@ def several():
     return WORDS, LONG, closure(LONG), Masking(0.5), module(1.0), pd.DataFrame({"a": ["x", None]})
 
 
+@pytest.mark.slow
 def test_in_another_process():
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     env = {"PYTHONHASHSEED": seed, **ENV}

@@ -10,8 +10,7 @@ from scipy import stats
 from scipy.special import expit, log_softmax, logit, logsumexp, softmax
 
 from sklearn_mtae import AutoencoderTransformer, VAETransformer
-
-from .people import LEVELS, LIKELIHOOD, SMALL, complete, with_gaps
+from tests.people import LEVELS, LIKELIHOOD, SMALL, complete, with_gaps
 
 NAN = float("nan")
 

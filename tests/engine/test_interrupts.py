@@ -11,8 +11,7 @@ from skorch.callbacks import Callback
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae._engine import together as stacking
 from sklearn_mtae._fitting import averaging
-
-from .stacks import branching, raise_at
+from tests.stacks import branching, raise_at
 
 SMALL = {"n_components": 2, "hidden_layer_sizes": (8,), "batch_size": 20, "random_state": 0}
 autoencoder = partial(AutoencoderTransformer, **SMALL, max_iter=5)

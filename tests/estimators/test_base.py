@@ -18,8 +18,7 @@ from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETrans
 from sklearn_mtae.nn.corruptions import CORRUPTIONS, gaussian, masking
 from sklearn_mtae.nn.likelihoods import Gaussian, Likelihood
 from sklearn_mtae.nn.penalties import PENALTIES
-
-from .conftest import ESTIMATORS
+from tests.conftest import ESTIMATORS
 
 
 def linear_coders(n_features, n_code, n_components, n_outputs):

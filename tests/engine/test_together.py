@@ -15,8 +15,7 @@ from sklearn_mtae._fitting.fit import keep
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
 from sklearn_mtae.nn.schedules import SCHEDULES
 from sklearn_mtae.nn.weightings import WEIGHTINGS
-
-from .stacks import Noiseless, assert_alike, branching, options, raise_at, train
+from tests.stacks import Noiseless, assert_alike, branching, options, raise_at, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 

@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import recall_score
 from sklearn.utils.class_weight import compute_sample_weight
 
-from .test_classifier import ABSENT, KIND, LETTERS, WORDS, YES, X, learner, model, without
+from tests.estimators.test_classifier import ABSENT, KIND, LETTERS, WORDS, YES, X, learner, model, without
 
 RARE = np.where(X[:, 0] > 1.2, "rare", "usual")
 

@@ -12,8 +12,8 @@ from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
-from . import test_imputer
-from .test_imputer import EMPTY, NAN, assert_only_gaps_filled, imputer, small
+from tests.estimators import test_imputer
+from tests.estimators.test_imputer import EMPTY, NAN, assert_only_gaps_filled, imputer, small
 
 gappy, frame = test_imputer.gappy, test_imputer.frame
 

@@ -14,9 +14,8 @@ from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETrans
 from sklearn_mtae._engine import together as stacking
 from sklearn_mtae._fitting.shared_fits import SharedFits
 from sklearn_mtae.model_selection import StackedGridSearchCV
-
-from .stacks import Noiseless
-from .test_alike import Clip, coders, identity
+from tests.engine.test_contents import Clip, coders, identity
+from tests.stacks import Noiseless
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 

@@ -13,8 +13,7 @@ from sklearn_mtae._fitting import averaging, ensemble
 from sklearn_mtae._fitting import fit as fitting
 from sklearn_mtae._fitting.averaging import N_PICKS, select
 from sklearn_mtae.nn.embeddings import EMBEDDINGS, PiecewiseLinear
-
-from .stacks import Noiseless
+from tests.stacks import Noiseless
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 

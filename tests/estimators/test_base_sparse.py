@@ -11,8 +11,7 @@ from sklearn.utils import estimator_checks, get_tags
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae.nn.likelihoods import Gaussian, Multinomial, Poisson
-
-from .conftest import ESTIMATORS
+from tests.conftest import ESTIMATORS
 
 COUNTS = ["poisson", "negative_binomial", "multinomial", "bernoulli"]
 SMALL = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}

@@ -18,9 +18,8 @@ from sklearn_mtae._engine import net, together
 from sklearn_mtae._fitting.fit import keep
 from sklearn_mtae.nn.schedules import SCHEDULES
 from sklearn_mtae.nn.weightings import WEIGHTINGS
-
-from .recorder import Counted, Recorder
-from .stacks import Noiseless, numbers, options
+from tests.recorder import Counted, Recorder
+from tests.stacks import Noiseless, numbers, options
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 
@@ -382,6 +381,7 @@ def test_an_interrupted_fit_is_that_of_the_steps_done():
     )
 
 
+@pytest.mark.slow
 def test_a_first_fit_does_without_the_compiler():
     """To import it takes longer than many a fit."""
     code = (

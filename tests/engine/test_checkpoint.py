@@ -22,7 +22,7 @@ import os, resource, signal, sys
 from pathlib import Path
 import torch
 from skorch.callbacks import Callback
-from tests.test_checkpoint import ESTIMATORS, table
+from tests.engine.test_checkpoint import ESTIMATORS, table
 
 class Kill(Callback):
     def on_epoch_end(self, net, **kwargs):
@@ -79,6 +79,7 @@ def processes(tmp_path_factory):
     return folder, run.stdout.splitlines(), run.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_killed_fit_goes_on(name, processes):
     X, Y = table()
@@ -361,6 +362,7 @@ def test_a_full_disk(call, tmp_path, monkeypatch):
     assert path.read_bytes() == written
 
 
+@pytest.mark.slow
 def test_a_file_that_the_system_does_not_take(processes):
     folder, said, errors = processes
     assert any("checkpoint could not be written: File too large. There is none yet." in line for line in said), errors

@@ -30,8 +30,7 @@ from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTa
 from sklearn_mtae._engine import together as stacking
 from sklearn_mtae._fitting import fit as fitting
 from sklearn_mtae.model_selection import StackedGridSearchCV, StackedRandomizedSearchCV, TaskKFold
-
-from .stacks import Noiseless, raise_at
+from tests.stacks import Noiseless, raise_at
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 
