@@ -220,7 +220,7 @@ def test_twice(monkeypatch):
 
 
 def test_while_the_data_are_looked_at(monkeypatch):
-    monkeypatch.setattr(AutoencoderTransformer, "_learn_units", lambda *args: press())
+    monkeypatch.setattr("sklearn_mtae._fitting.plan.learn_units", lambda *args: press())
     model = autoencoder()
     before = dict(vars(model))
     with pytest.raises(KeyboardInterrupt):
