@@ -126,7 +126,7 @@ class VectorAdamW(torch.optim.Optimizer):
 
 
 def dump_moments(optimizer: Any, slices: Slices, position: int, stacked: bool) -> State:
-    """Return what an optimiser remembers of one model, as arrays; nothing if the optimiser is the user's own.
+    """Save the optimiser's moments of one model as arrays; nothing if the optimiser is the user's own.
 
     Parameters
     ----------

@@ -299,7 +299,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return ModelRunner(self._fitted, self.device, self.handle_unknown)
 
     def _recipe(self) -> Recipe:
-        """Return what is asked for."""
+        """Make the recipe of the parameters as they are."""
         return Recipe(type(self).__name__, self._model_kind, self._targets_kind, self.get_params(deep=False))
 
     @with_callbacks
@@ -329,7 +329,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _plan(
         self, X: Any, y: Any = None, sample_weight: Any = None, partial: bool = False, classes: Any = None
     ) -> Plan:
-        """Return what a fit is made of, checked and ready for the first step."""
+        """Check the call of a fit, and make all ready for the first step."""
         self._validate_params()
         last = self._fitted if self._goes_on or (partial and self.__sklearn_is_fitted__()) else None
         return plan(self._recipe(), X, y, sample_weight, last=last, partial=partial, classes=classes)

@@ -346,7 +346,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         ]
 
     def _by_head(self, method: str, X: Any) -> list[NDArray]:
-        """Return what a method of each fitted estimator says of the rows."""
+        """Call a method of each fitted estimator with the rows."""
         check_is_fitted(self)
         calls = (delayed(getattr(head, method))(X) for head in self.estimators_)
         return [np.asarray(result) for result in Parallel(n_jobs=self.n_jobs)(calls)]

@@ -217,7 +217,7 @@ def predict(model: MultiTaskVAE, x: Tensor) -> Tensor:
 
 
 def deviation(fitted: Fitted) -> Any:
-    """Return what computes a model's own standard deviation of each task."""
+    """Make the function that computes a model's own standard deviation of each task."""
     seed = fitted.seed
 
     def std(model: MultiTaskVAE, x: Tensor) -> Tensor:

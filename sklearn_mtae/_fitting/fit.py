@@ -109,7 +109,7 @@ def rebuild_net(recipe: Recipe, fitted: Fitted, device: torch.device) -> Net:
 
 
 def keep(plan: Plan) -> Fitted:
-    """Return what the training has come to, and nothing of its data."""
+    """Collect the result of a training, and nothing of its data."""
     variance = _rank_components(plan)
     history = plan.history()
     fitted = plan.so_far()

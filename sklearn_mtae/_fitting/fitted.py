@@ -107,7 +107,7 @@ class Fitted:
         )
 
     def recipe_of(self, state: int) -> Recipe:
-        """Return what a model is rebuilt from: of a member, or of what a member was after an earlier epoch."""
+        """Look up the recipe of a member, or of an earlier state of a member."""
         n_members = len(self.states)
         member = state if state < n_members else self.average.earlier[state - n_members][0]
         return self.recipe.of_member(self.settings[member])

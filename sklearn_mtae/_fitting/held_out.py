@@ -48,7 +48,7 @@ class HeldOut:
         self.weight[np.isnan(self.y)] = 0.0
 
     def collect(self, function: Callable[[int, NDArray], NDArray], wanted: NDArray | None = None) -> NDArray:
-        """Return what a function says of each row with each candidate: shape (n_candidates, n_rows, n_tasks).
+        """Apply a function to each row with each candidate: shape (n_candidates, n_rows, n_tasks).
 
         It is the mean over those members of the candidate that were not trained on the row, and zero where there are
         none, and for candidates that are not `wanted`.

@@ -77,7 +77,7 @@ def _check_optimizer(optimizer: Any, params: Mapping[str, Any]) -> None:
 
 
 def _of(optimizer: Any) -> str:
-    """Return what an error calls an optimiser; ours is torch's AdamW, but for the time that it takes."""
+    """Name an optimiser in an error; ours is torch's AdamW to the user."""
     return "AdamW, the default," if optimizer is VectorAdamW else short(optimizer)
 
 

@@ -82,7 +82,7 @@ class Plan:
     interrupted: int | None = None
 
     def so_far(self) -> Fitted:
-        """Return what has been fitted as far as the training has come."""
+        """Collect the result of the training so far."""
         return replace(
             self.fitted,
             states=[dump(member.model) for member in self.members],
@@ -147,7 +147,7 @@ def _start(recipe: Recipe, settings: list[dict[str, Any]]) -> Fitted:
 
 
 def _take_up(recipe: Recipe, settings: list[dict[str, Any]], last: Fitted, partial: bool) -> Fitted:
-    """Return what a fit starts from that goes on from another."""
+    """Start from the end of another fit."""
     wanted = recipe.n_estimators if recipe.has("n_estimators") else 1
     if not is_auto(wanted) and wanted != len(settings):
         raise ValueError(

@@ -67,7 +67,7 @@ class ModelRunner:
         return cache["limits"]
 
     def log_densities(self, function: Function, X: Any, **options: Any) -> NDArray:
-        """Return what a function says of the log-density of rows; minus infinity of those outside of the support."""
+        """Compute log-densities of rows; minus infinity of those outside the support."""
         x, columns = self._read(X)
         if columns is not None:
             check_size(columns, self.limits, "X", self.features.expanded_names)
@@ -87,7 +87,7 @@ class ModelRunner:
         return self.decode(lambda model, x: model.reconstruct(model.encode(model.fill(x))), x)
 
     def decode(self, function: Function, array: Any, draws: np.random.Generator | None = None, **options: Any) -> Any:
-        """Return what a function decodes, one value for each column of X: of a category a level's code.
+        """Decode to one value for each column of X: of a category a level's code.
 
         `draws` says that the function draws, and where levels that share a column are drawn from; `options` are those
         of `apply`.

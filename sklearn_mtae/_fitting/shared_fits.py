@@ -60,14 +60,14 @@ class SharedFits:
         self.plans[key] = plan(*own)
 
     def find(self, recipe: Recipe, *arrays: Any) -> Fitted | None:
-        """Return what an equal fit has come to; None where there is none, or an error that it ended with."""
+        """Look up the result of an equal fit, None where there is none; an error that it ended with is raised."""
         found = self.outcomes.get(fingerprint(recipe, *arrays)) if self.outcomes else None
         if isinstance(found, Exception):
             raise found
         return None if found is None else found.copy()
 
     def cache(self, function: Callable[..., tuple], ignore: Sequence[str] = ()) -> Callable[..., tuple]:
-        """Return what fits a step of a pipeline, once for equal steps and rows: the interface of `joblib.Memory`."""
+        """Let a step of a pipeline be fitted once for equal steps and rows: the interface of `joblib.Memory`."""
 
         def fit(*args: Any, **params: Any) -> tuple:
             counted = {name: value for name, value in params.items() if name not in ("message", *ignore)}

@@ -117,7 +117,7 @@ def check_parameters(estimator: BaseEstimator) -> None:
 
 
 def _hint(name: str, value: Any, constraints: Sequence[Any]) -> str:
-    """Return what may have been meant by a value that is not allowed, with a space before it."""
+    """Suggest a value that may have been meant, with a space before it."""
     if isinstance(value, str):
         return suggest(value, [option for one in constraints for option in getattr(one, "options", ())])
     if isinstance(value, type) and any(isinstance(one, HasMethods) for one in constraints):

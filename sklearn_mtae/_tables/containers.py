@@ -57,7 +57,7 @@ def is_missing(column: NDArray) -> NDArray[np.bool_]:
 
 
 def plain(array: Any) -> Any:
-    """Return what a container holds in one that can be read: a frame, a series, a sparse array or a numpy array.
+    """Convert a container to one that can be read: a frame, a series, a sparse array or a numpy array.
 
     What is computed on demand is computed, an Arrow table becomes a pandas frame with its dtypes, and a masked cell
     becomes a missing one. A list with strings or gaps becomes an array of objects. All else stays as it is.

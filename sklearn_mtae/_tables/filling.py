@@ -35,7 +35,7 @@ Cells = dict[int, NDArray]
 
 
 def read(X: Any, is_numeric: bool) -> Any:
-    """Return what a container holds, as `plain` does; where all columns are numbers, an array of strings as numbers."""
+    """Convert a container as `plain` does; where all columns are numbers, an array of strings to numbers."""
     table = plain(X)
     if is_numeric and getattr(getattr(table, "dtype", None), "kind", "") in ("S", "U"):
         with suppress(ValueError):  # that of the model names the column

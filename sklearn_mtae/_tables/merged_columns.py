@@ -91,7 +91,7 @@ def _empty(pieces: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def _kind(column: Any) -> str:
-    """Return what a column holds, "" where it has no value."""
+    """Name the kind of a column, "" where it has no value."""
     from pandas.api import types
 
     dtype = column.dtype
@@ -116,7 +116,7 @@ def _kind(column: Any) -> str:
 
 
 def _common_kind(name: Any, kinds: Mapping[Any, str]) -> str:
-    """Return what a column holds in all tables, and raise an error where it is not the same."""
+    """Name the kind of a column in all tables; raise an error where it is not the same."""
     found = set(kinds.values())
     if len(found) > 1 and found != {"strings", "categories that are strings"}:
         words = ", ".join(f"{kind} in task {task!r}" for task, kind in kinds.items())

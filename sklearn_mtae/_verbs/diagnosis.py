@@ -187,7 +187,7 @@ class Codes(NamedTuple):
         return (ratio - 1 - np.log(ratio) + shift) / 2
 
     def diagnose(self, n_components: int, at_floor: list) -> Diagnosis:
-        """Return what the codes show; arrays hold the first `n_components`, those that describe the features."""
+        """Diagnose the codes; arrays hold the first `n_components`, those that describe the features."""
         own = slice(n_components)
         active = self.mean.var(axis=0) > ACTIVE
         rate = float(self.rates.sum(axis=1).mean())
@@ -302,7 +302,7 @@ def warn_of_degenerate(plan: Plan, fitted: Fitted) -> None:
 
 
 def _excused(plan: Plan, runner: ModelRunner, rows: NDArray) -> set[str]:
-    """Return what a fit does not warn of: beginnings, and what its data or parameters ask for."""
+    """Name the findings that a fit does not warn of: beginnings, and what its data or parameters ask for."""
     data, fitted, n_rows = plan.data, runner.fitted, plan.data.x.shape[0]
     beginning = fitted.n_iter * ceil(n_rows / count_batch_rows(plan.recipe, n_rows)) < MIN_STEPS
     inputs = np.vstack([part for _, part in runner.results(lambda m, x: m.likelihood.as_input(x), data.x[rows])])

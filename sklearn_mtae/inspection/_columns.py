@@ -77,5 +77,5 @@ def column_names(given: Sequence[str] | None, table: Any, n_columns: int) -> lis
 
 
 def class_name(label: Any) -> str:
-    """Return what a legend calls a class: a whole number without a point."""
+    """Name a class in a legend: a whole number without a point."""
     return f"{label:g}" if isinstance(label, float) else str(label)

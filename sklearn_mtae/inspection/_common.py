@@ -43,7 +43,7 @@ def check_can(estimator: Any, *methods: str) -> None:
 
 
 def last_step(estimator: Any) -> tuple[Pipeline | None, Any]:
-    """Return what comes before the last step of a pipeline, None where nothing does, and the last step."""
+    """Split a pipeline into the steps before its last one, None where there are none, and its last step."""
     if not isinstance(estimator, Pipeline):
         return None, estimator
     return (estimator[:-1] if len(estimator) > 1 else None), estimator[-1]

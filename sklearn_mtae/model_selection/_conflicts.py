@@ -47,7 +47,7 @@ def label_overlap(labelled: NDArray) -> NDArray:
 
 
 def measure_transfer(estimator: BaseMultiTaskVAE, X: Any, Y: Any) -> Transfer:
-    """Return what the tasks do to each other, averaged over epochs spread over one fit.
+    """Measure how the tasks affect each other, averaged over epochs spread over one fit.
 
     Parameters
     ----------

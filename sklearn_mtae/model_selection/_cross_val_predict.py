@@ -39,7 +39,7 @@ def cross_val_predict(
     method: Literal["predict", "predict_proba", "predict_log_proba", "decision_function", "transform"]
     | str = "predict",
 ) -> Any:
-    """Return what a model says of each row that was fitted to the other folds, whether the row has labels or not.
+    """Predict each row by a model that was fitted to the other folds, whether the row has labels or not.
 
     :func:`sklearn.model_selection.cross_val_predict` for labels of which some are missing. Before it fits anything,
     scikit-learn's own turns labels into numbers where a method has a column per class: a missing label becomes one
@@ -126,7 +126,7 @@ def _n_rows(X: Any) -> int:
 
 
 def _splitter(cv: Any, y: Any, groups: Any) -> Any:
-    """Return what splits the rows."""
+    """Make the splitter of the rows."""
     if cv is not None and not isinstance(cv, Integral):
         return check_cv(cv)
     if groups is not None:

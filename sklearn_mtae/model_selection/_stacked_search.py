@@ -51,7 +51,7 @@ class SameSplits:
 
 
 def first_part(estimator: Any) -> Any:
-    """Return what is to be fitted for the plan of the first estimator of this package: of a pipeline, the steps to it.
+    """Cut a pipeline off after its first estimator of this package.
 
     None where there is no such estimator.
     """

@@ -335,7 +335,7 @@ def _score(model: Any, X: Any, truths: dict[str, NDArray], scoring: str) -> tupl
 
 
 def _own_options(model: Any, names: list[str], task: int, labels: NDArray) -> dict[str, Any]:
-    """Return what becomes of the options that are given by task, where there is one task only."""
+    """Select from the options that are given by task those of a single task."""
     own: dict[str, Any] = {"task_similarity": None}
     if isinstance(model.task_weighting, Mapping) or np.ndim(model.task_weighting) == 1:
         own["task_weighting"] = "equal"

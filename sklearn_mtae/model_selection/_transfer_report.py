@@ -118,7 +118,7 @@ def make_report(
 
 
 def _advice(gain: NDArray, error: NDArray) -> NDArray:
-    """Return what to do with each task: a gain within its standard error is no reason to couple tasks."""
+    """Advise on each task: a gain within its standard error is no reason to couple tasks."""
     helps = gain > np.where(np.isnan(error), 0.0, error)
     return np.where(np.isnan(gain), "unknown", np.where(helps, "share", "train alone"))
 

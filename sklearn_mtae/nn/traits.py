@@ -49,7 +49,7 @@ TRAITS: dict[str, Trait] = {
 
 
 def declared(part: Any, name: str) -> Any:
-    """Return what `TRAITS` names, as a part or its factory declares it; the default if neither does."""
+    """Look up a trait as a part or its factory declares it; the default if neither does."""
     default = isinstance(part, MIXING) if name == "compares_rows" else TRAITS[name].default
     while isinstance(part, partial) and not hasattr(part, name):
         part = part.func

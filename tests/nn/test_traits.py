@@ -21,7 +21,11 @@ def plain(x):
 
 
 @pytest.mark.parametrize("name", TRAITS)
-@pytest.mark.parametrize("part", [None, plain, partial(plain), nn.Linear(1, 1), *BASES], ids=str)
+@pytest.mark.parametrize(
+    "part",
+    [None, plain, partial(plain), nn.Linear(1, 1), *BASES],
+    ids=lambda part: type(part).__name__ if not isinstance(part, type) else part.__name__,
+)
 def test_a_part_that_declares_nothing_has_the_defaults(part, name):
     assert declared(part, name) == TRAITS[name].default
     assert TRAITS[name].meaning.endswith(".")
