@@ -34,6 +34,8 @@ class SharedFits:
         """What fits have come to: a result, or the error that it ended with."""
         self.wanted: list[set[str]] = []
         """Fingerprints of the fits of each candidate."""
+        self.n_asked = 0
+        """How many plans were asked for."""
         self.refused: dict[str, int] = {}
         """How many fits are left to be done one by one, by the reason why."""
         self._arrays: dict[str, Any] = {}
@@ -49,6 +51,7 @@ class SharedFits:
     def add(self, recipe: Recipe, plan: Callable[..., Plan], *arrays: Any) -> None:
         """Keep the plan of a fit, unless there is an equal one."""
         key = fingerprint(recipe, *arrays)
+        self.n_asked += 1
         self.wanted[-1].add(key)
         if key in self.plans:
             return
@@ -78,7 +81,11 @@ class SharedFits:
             if key is None:  # estimators of this package find their fits; what cannot be pickled is fitted each time
                 return function(*args, **params)
             if key not in self._steps:
-                self._steps[key] = function(*args, **params)
+                n_asked = self.n_asked
+                made = function(*args, **params)
+                if self.n_asked > n_asked:  # an estimator within it has left its plan, and is not fitted
+                    return made
+                self._steps[key] = made
             transformed, step = self._steps[key]
             return transformed, deepcopy(step)
 

@@ -148,10 +148,10 @@ class StackedSearch:
             with parallel_config(backend="threading"):
                 super().fit(X, y, **params)  # type: ignore[misc]
         finally:
-            self.estimator, self.cv, self.refit = estimator, cv, refit
-            for left in (getattr(self, "best_estimator_", None), *self._copies):
+            for left in (self.estimator, getattr(self, "best_estimator_", None), *self._copies):
                 if left is not None:
                     share(left, None)
+            self.estimator, self.cv, self.refit = estimator, cv, refit
             shared.forget()
             del self._called, self._shared, self._backend, self._copies
         return self
@@ -238,9 +238,9 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     Candidates that differ by numbers alone (`alpha`, `learning_rate_init`, `beta`, `reconstruction_weight`,
     `penalty_weight`, `max_iter`, `tol`, `n_iter_no_change`, `random_state`) are trained as one stack with all their
     folds, each other architecture or batch size as a stack of its own; parts of the user's own are compared by what
-    they hold. A stack that would take more than 1 GiB is split. In a pipeline, the steps before and after run as usual,
-    and an encoder is trained once per fold and setting, however many settings of the head there are. What cannot be
-    stacked is fitted as usual, with a warning that says why. Only the refitted model is looked at for unused components
+    they hold. A stack that would take more than 1 GiB is split. In a pipeline, each step before an encoder, and the
+    encoder, is fitted once per fold and setting, however many settings of the head there are. What cannot be stacked is
+    fitted as usual, with a warning that says why. Only the refitted model is looked at for unused components
     (`DegenerateModelWarning`).
 
     Parameters

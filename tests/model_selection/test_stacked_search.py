@@ -3,6 +3,7 @@
 import os
 import pickle
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from joblib.parallel import ThreadingBackend
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.metrics import make_scorer, r2_score
 from sklearn.model_selection import (
@@ -22,7 +24,7 @@ from sklearn.model_selection import (
     ShuffleSplit,
     cross_val_score,
 )
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
@@ -153,6 +155,49 @@ def test_what_is_trained_together(single_fits, grid, n_stacked):
         results["params"] = [str(candidate) for candidate in results["params"]]
     stacked.best_params_, plain.best_params_ = (str(search.best_params_) for search in (stacked, plain))
     assert_same(stacked, plain)
+
+
+class Counted(StandardScaler):
+    """Counts its fits, whichever of its copies does it."""
+
+    fits: ClassVar[list[int]] = []
+
+    def fit(self, X, y=None, sample_weight=None):
+        Counted.fits.append(len(X))
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_steps_before_are_fitted_once_for_each_fold_and_setting(verbose):
+    """The last fit is that of the best candidate to all rows."""
+    estimator = pipeline().set_params(scale=Counted(), verbose=verbose)
+    grid = {"code__alpha": [0, 1, 3], "head__alpha": [0.1, 1.0], "scale__with_std": [True, False]}
+    Counted.fits.clear()
+    search = StackedGridSearchCV(estimator, grid, cv=6).fit(X, y)
+    assert len(Counted.fits) == 2 * 6 + 1
+    assert search.n_stacked_ == 2 * 3 * 6
+    assert search.best_estimator_.memory is None
+    assert search.best_estimator_["code"]._shared is None
+    plain = GridSearchCV(estimator, grid, cv=6).fit(X, y)
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], rtol=1e-6)
+
+
+def test_an_encoder_that_is_frozen_is_left_as_it_is():
+    frozen = FrozenEstimator(autoencoder().fit(X))
+    model = regressor(encoder=frozen)
+    StackedGridSearchCV(model, {"alpha": [0, 3]}, cv=2, refit=False).fit(X, Y)
+    assert frozen.estimator._shared is None
+    assert model._shared is None
+
+
+@pytest.mark.filterwarnings("ignore:No fit could be stacked")
+def test_an_encoder_within_another_step():
+    """Its plan is left while the other step is fitted, which is then fitted again."""
+    union = FeatureUnion([("code", autoencoder()), ("as it is", "passthrough")])
+    estimator = Pipeline([("scale", StandardScaler()), ("both", union), ("head", Ridge())])
+    stacked, plain = both(estimator, {"both__code__alpha": [0, 3]})
+    assert_same(stacked, plain)
+    assert stacked.n_stacked_ == 4
 
 
 def test_random_candidates():
