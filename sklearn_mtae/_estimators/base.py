@@ -300,17 +300,21 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
     def _recipe(self) -> Recipe:
         """Make the recipe of the parameters as they are."""
-        return Recipe(type(self).__name__, self._model_kind, self._targets_kind, self.get_params(deep=False))
+        # A subclass may leave parameters of ours out of its own, and have others.
+        ours = {name: getattr(self, name) for name in self._parameter_constraints if hasattr(self, name)}
+        parameters = {**ours, **self.get_params(deep=False)}
+        return Recipe(type(self).__name__, self._model_kind, self._targets_kind, parameters)
 
     @with_callbacks
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, classes: Any = None) -> Self:
         """Train; a fit that fails, or that is interrupted before there is a model, leaves the estimator as it was."""
         # Fits that are shared know of no classes.
-        if self._shared is not None and classes is None and not (partial or self._goes_on):
-            if self._shared.is_planning:
-                self._shared.add(self._recipe(), self._plan, X, y, sample_weight)
+        shared = None if self._shared is None or self._shared.is_over else self._shared
+        if shared is not None and classes is None and not (partial or self._goes_on):
+            if shared.is_planning:
+                shared.add(self._recipe(), self._plan, X, y, sample_weight)
                 return self
-            found = self._shared.find(self._recipe(), X, y, sample_weight)
+            found = shared.find(self._recipe(), X, y, sample_weight)
             if found is not None:
                 self._take(found)._look_back(None)
                 return self

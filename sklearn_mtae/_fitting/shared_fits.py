@@ -1,6 +1,7 @@
 """The fits of a search: planned one by one, trained together, and found again by what they are called with."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any, Self
 
@@ -28,6 +29,8 @@ class SharedFits:
     def __init__(self) -> None:
         self.is_planning = False
         """Whether a `fit` is to leave its plan."""
+        self.is_over = False
+        """Whether the search is over."""
         self.plans: dict[str, Plan] = {}
         """Plans by the fingerprint of their fit."""
         self.outcomes: dict[str, Fitted | Exception] = {}
@@ -43,6 +46,9 @@ class SharedFits:
 
     def __deepcopy__(self, memo: Any) -> Self:
         return self  # a clone of a pipeline shares its memory
+
+    def __reduce__(self) -> tuple:
+        return SharedFits, (), {"is_over": True}
 
     def begin_candidate(self) -> None:
         """Count the fits that follow for another candidate."""
@@ -74,20 +80,16 @@ class SharedFits:
 
         def fit(*args: Any, **params: Any) -> tuple:
             counted = {name: value for name, value in params.items() if name not in ("message", *ignore)}
-            try:
-                key = None if hasattr(args[0], "_shared") else joblib.hash((args, counted))
-            except Exception:
-                key = None
-            if key is None:  # estimators of this package find their fits; what cannot be pickled is fitted each time
-                return function(*args, **params)
-            if key not in self._steps:
-                n_asked = self.n_asked
-                made = function(*args, **params)
-                if self.n_asked > n_asked:  # an estimator within it has left its plan, and is not fitted
-                    return made
-                self._steps[key] = made
-            transformed, step = self._steps[key]
-            return transformed, deepcopy(step)
+            key = None if self.is_over or hasattr(args[0], "_shared") else _hash_or_none((args, counted))
+            if key in self._steps:
+                return deepcopy(self._steps[key])
+            n_asked = self.n_asked
+            made = function(*args, **params)
+            # An estimator within a step may have left its plan: that step is not fitted.
+            if key is not None and self.n_asked == n_asked:
+                with suppress(Exception):  # what cannot be copied is fitted each time
+                    self._steps[key] = deepcopy(made)  # later steps may write to what they are given
+            return made
 
         return fit
 
@@ -131,8 +133,9 @@ class SharedFits:
         """Say for each candidate whether all of its fits are done, if they end in a result or in an error."""
         return [bool(keys) and keys <= self.outcomes.keys() for keys in self.wanted]
 
-    def forget(self) -> None:
-        """Let go of everything."""
+    def end(self) -> None:
+        """Let go of everything: what is fitted from now on shares nothing."""
+        self.is_over = True
         for own in (self.plans, self.outcomes, self._arrays, self._steps):
             own.clear()
 
@@ -156,15 +159,17 @@ def _stacks(fits: list[list[Member]]) -> tuple[Refused, list[list[Member]]]:
 
 def fingerprint(recipe: Recipe, *arrays: Any) -> str:
     """Return a text that is equal for fits that are."""
-    try:
-        return joblib.hash((recipe.owner, recipe.parameters, arrays))
-    except Exception:  # what cannot be pickled, such as a function within a function, is only equal to itself
-        named = {name: _hash(value) for name, value in recipe.parameters.items()}
-        return joblib.hash((recipe.owner, named, [_hash(array) for array in arrays]))
+    whole = _hash_or_none((recipe.owner, recipe.parameters, arrays))
+    if whole is not None:
+        return whole
+    # What cannot be pickled, such as a function within a function, is only equal to itself.
+    values = [*recipe.parameters.items(), *enumerate(arrays)]
+    named = [(name, _hash_or_none(value) or repr(Contents().of(value))) for name, value in values]
+    return joblib.hash((recipe.owner, named))
 
 
-def _hash(value: Any) -> str:
+def _hash_or_none(value: Any) -> str | None:
     try:
         return joblib.hash(value)
     except Exception:
-        return repr(Contents().of(value))
+        return None

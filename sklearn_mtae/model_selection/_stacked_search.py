@@ -13,6 +13,7 @@ from joblib.parallel import get_active_backend
 from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import clone, is_classifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import indexable
@@ -50,14 +51,26 @@ class SameSplits:
         return getattr(self.cv, name)
 
 
+def estimators_in(value: Any, fitted: bool = False) -> Iterator[Any]:
+    """Yield the estimators in a value, those that are frozen left out; also what a fit has made, where `fitted`."""
+    if isinstance(value, list | tuple):
+        for own in value:
+            yield from estimators_in(own, fitted)
+    elif hasattr(value, "get_params") and not isinstance(value, type | FrozenEstimator):
+        yield value
+        within = vars(value) if fitted else value.get_params(deep=False)
+        yield from estimators_in(list(within.values()), fitted)
+
+
 def first_part(estimator: Any) -> Any:
     """Cut a pipeline off after its first estimator of this package.
 
-    None where there is no such estimator.
+    None where there is no such estimator. A search within makes its own fits.
     """
-    within = (estimator, *estimator.get_params().values())
-    is_ours = any(isinstance(own, BaseAutoencoder) for own in within)
-    if not is_ours or any(isinstance(own, StackedSearch) for own in within):  # a search within makes its own stacks
+    within = list(estimators_in(estimator))
+    if not any(isinstance(own, BaseAutoencoder) for own in within) or any(
+        isinstance(own, GridSearchCV | RandomizedSearchCV) for own in within
+    ):
         return None
     if not isinstance(estimator, Pipeline):
         return estimator
@@ -70,7 +83,7 @@ def first_part(estimator: Any) -> Any:
 
 def share(estimator: Any, shared: SharedFits | None) -> Any:
     """Let the estimators of this package within another one, and its pipelines, share their fits; None ends that."""
-    for own in (estimator, *estimator.get_params().values()):
+    for own in list(estimators_in(estimator, fitted=shared is None)):
         if isinstance(own, BaseAutoencoder):
             own._shared = shared
         elif isinstance(own, Pipeline) and (own.memory is None or isinstance(own.memory, SharedFits)):
@@ -152,7 +165,7 @@ class StackedSearch:
                 if left is not None:
                     share(left, None)
             self.estimator, self.cv, self.refit = estimator, cv, refit
-            shared.forget()
+            shared.end()
             del self._called, self._shared, self._backend, self._copies
         return self
 
@@ -163,6 +176,7 @@ class StackedSearch:
             self._evaluate(list(given), partial(evaluate_candidates, **context))
 
         super()._run_search(evaluate, **own)  # type: ignore[misc]
+        self._shared.end()  # the refit shares nothing
 
     def _evaluate(self, candidates: list[dict[str, Any]], evaluate_candidates: Callable[..., Any]) -> None:
         """Train all fits that the candidates ask for, then let them be evaluated as usual."""
@@ -212,8 +226,7 @@ class StackedSearch:
         """Warn of fits that are not part of a stack."""
         for reason, n_fits in shared.refused.items():
             warnings.warn(f"{n_fits} fits are done one after the other: {reason}.", stacklevel=4)
-        own = (self.estimator, *self.estimator.get_params().values())
-        if not (shared.plans or any(isinstance(part, StackedSearch) for part in own)):
+        if not (shared.plans or any(isinstance(own, StackedSearch) for own in estimators_in(self.estimator))):
             warnings.warn("No fit could be stacked: they are done one after the other.", stacklevel=4)
 
     def _end_early(self, n_done: int, n_candidates: int) -> None:

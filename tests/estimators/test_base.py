@@ -334,3 +334,18 @@ def test_a_score_that_is_not_defined(rows):
     gaps = np.where(np.eye(20, 3)[rows] > 0, X[rows], np.nan)
     assert np.isnan(model.score(gaps))
     assert np.isfinite(model.score(X[rows])) == (len(X[rows]) > 1)
+
+
+def test_a_subclass_may_have_fewer_parameters_and_others(table):
+    class Small(AutoencoderTransformer):
+        def __init__(self, n_components=2, *, max_iter=2, factor=1.0):
+            super().__init__(n_components, hidden_layer_sizes=(4,), max_iter=max_iter, random_state=0)
+            self.factor = factor
+
+        def transform(self, X):
+            return self.factor * super().transform(X)
+
+    X, _ = table
+    expected = AutoencoderTransformer(2, hidden_layer_sizes=(4,), max_iter=2, random_state=0).fit_transform(X)
+    np.testing.assert_array_equal(Small(factor=2.0).fit(X).transform(X), 2 * expected)
+    assert Small().partial_fit(X).set_params(max_iter=3).fit(X).n_iter_ == 3

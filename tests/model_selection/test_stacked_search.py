@@ -3,6 +3,7 @@
 import os
 import pickle
 from functools import partial
+from threading import Lock
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import sklearn
 from joblib import parallel_config
 from joblib.parallel import ThreadingBackend
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
 from sklearn.frozen import FrozenEstimator
@@ -24,8 +26,8 @@ from sklearn.model_selection import (
     ShuffleSplit,
     cross_val_score,
 )
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, QuantileTransformer, StandardScaler
 from sklearn.svm import SVR
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor
@@ -198,6 +200,54 @@ def test_an_encoder_within_another_step():
     stacked, plain = both(estimator, {"both__code__alpha": [0, 3]})
     assert_same(stacked, plain)
     assert stacked.n_stacked_ == 4
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [PolynomialFeatures(2), StandardScaler(copy=False)],
+        [FunctionTransformer(), StandardScaler(copy=False)],
+        [PolynomialFeatures(2), FunctionTransformer(lambda X: np.multiply(X, 2, out=X))],
+    ],
+)
+def test_steps_that_write_to_what_they_are_given(steps):
+    estimator = make_pipeline(*steps, autoencoder(), Ridge())
+    grid = {"ridge__alpha": [1e-3, 100.0], "autoencodertransformer__alpha": [0, 1]}
+    stacked, plain = both(estimator, grid, 5 * X + 3, y, refit=False)  # a refit would write to the rows of both
+    assert_same(stacked, plain)
+
+
+class Locked(FunctionTransformer):
+    """Holds what cannot be copied once it is fitted."""
+
+    def fit(self, X, y=None):
+        self.lock_ = Lock()
+        return super().fit(X, y)
+
+
+def test_steps_that_cannot_be_copied():
+    stacked, plain = both(make_pipeline(Locked(), autoencoder(), Ridge()), {"ridge__alpha": [0.1, 10.0]})
+    assert_same(stacked, plain)
+
+
+def test_a_frozen_encoder_in_front():
+    frozen = FrozenEstimator(autoencoder().fit(X))
+    stacked, plain = both(make_pipeline(frozen, regressor()), {"multitaskvaeregressor__alpha": [0, 1]}, X, Y)
+    assert_same(stacked, plain)
+    assert stacked.n_stacked_ == 4
+
+
+def test_nothing_is_left_behind():
+    """Neither in what a fit has made nor in pickles: what is fitted later shares nothing."""
+    inner = make_pipeline(QuantileTransformer(n_quantiles=10, subsample=20), autoencoder())
+    estimator = make_pipeline(ColumnTransformer([("both", inner, [0, 1, 2])]), Ridge())
+    search = StackedGridSearchCV(estimator, {"ridge__alpha": [1, 2]}, cv=2).fit(X, y)
+    fitted = search.best_estimator_[0].transformers_[0][1]
+    assert fitted.memory is None
+    assert fitted[-1]._shared is None
+    n_bytes = len(pickle.dumps(search))
+    clone(fitted).fit(np.ones((5000, 3)))
+    assert len(pickle.dumps(search)) == n_bytes
 
 
 def test_random_candidates():
