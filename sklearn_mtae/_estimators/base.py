@@ -302,7 +302,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """Make the recipe of the parameters as they are."""
         # A subclass may leave parameters of ours out of its own, and have others.
         ours = {name: getattr(self, name) for name in self._parameter_constraints if hasattr(self, name)}
-        parameters = {**ours, **self.get_params(deep=False)}
+        own = {**ours, **self.get_params(deep=False)}
+        # Numbers of numpy's have not all methods that Python's have, which torch wants.
+        parameters = {name: value.item() if isinstance(value, np.generic) else value for name, value in own.items()}
         return Recipe(type(self).__name__, self._model_kind, self._targets_kind, parameters)
 
     @with_callbacks
