@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from sklearn_mtae.nn.loss import Result, Scales, check_gradient
 
 from .contents import bypass, named_tensors
+from .linear import linear
 from .optimizer import Slices
 from .rows import Batch
 from .single import Pair
@@ -27,11 +29,13 @@ OF_GRADIENTS = {getattr(Tensor, name).__get__ for name in ("requires_grad", "gra
 """What a tensor says of its gradient, and within `torch.func.vmap` says rightly to torch's own functions alone."""
 
 
-class NoGradientsSeen(TorchFunctionMode):
-    """Raise an error where a module that is not torch's looks at the gradient of a tensor while it computes."""
+class WithinStack(TorchFunctionMode):
+    """Compute linear layers of all models at once, and raise an error where a module looks at a tensor's gradient."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function of torch."""
+        if func is F.linear:
+            return linear(*args, **(kwargs or {}))
         # `sys._getframe` alone knows the caller in no time; `inspect` reads its file.
         caller = sys._getframe(1).f_globals["__name__"]
         if func in HOOKS or (func in OF_GRADIENTS and caller.partition(".")[0] != "torch"):
@@ -125,7 +129,7 @@ class Stack(nn.Module):
         before = [slots[key] for slots, key, _ in self.places]
         constants = [(slots, key, slots[key], slots[key]._version) for slots, key in self.alike]
         try:
-            with NoGradientsSeen():
+            with WithinStack():
                 state = [*self.learned.values(), *self.fixed.values()]
                 result = vmap(one, randomness="different")(state, tensors, separate)
         finally:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from numbers import Integral
 from typing import Any
 
@@ -152,12 +153,17 @@ def stand_in(owner: str, count: int | None = None, names: NDArray | None = None)
     count, names
         `n_features_in_` and `feature_names_in_`, where these are known.
     """
-    stand: Any = type(owner, (BaseEstimator,), {})()
+    stand: Any = _stand_in_class(owner)()
     if count is not None:
         stand.n_features_in_ = count
     if names is not None:
         stand.feature_names_in_ = names
     return stand
+
+
+@cache
+def _stand_in_class(owner: str) -> type:
+    return type(owner, (BaseEstimator,), {})
 
 
 def check_feature_names(estimator: BaseEstimator, X: Any) -> None:
