@@ -311,7 +311,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, classes: Any = None) -> Self:
         """Train; a fit that fails, or that is interrupted before there is a model, leaves the estimator as it was."""
         # Fits that are shared know of no classes.
-        shared = None if self._shared is None or self._shared.is_over else self._shared
+        shared = self._shared
         if shared is not None and classes is None and not (partial or self._goes_on):
             if shared.is_planning:
                 shared.add(self._recipe(), self._plan, X, y, sample_weight)

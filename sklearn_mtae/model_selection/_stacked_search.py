@@ -75,7 +75,7 @@ def first_part(estimator: Any) -> Any:
     if not isinstance(estimator, Pipeline):
         return estimator
     for position, (name, step) in enumerate(estimator.steps):
-        end = first_part(step) if hasattr(step, "get_params") else None
+        end = first_part(step)
         if end is not None:
             return Pipeline([*estimator.steps[:position], (name, end)], memory=estimator.memory)
     return None
@@ -161,9 +161,7 @@ class StackedSearch:
             with parallel_config(backend="threading"):
                 super().fit(X, y, **params)  # type: ignore[misc]
         finally:
-            for left in (self.estimator, getattr(self, "best_estimator_", None), *self._copies):
-                if left is not None:
-                    share(left, None)
+            share([self.estimator, getattr(self, "best_estimator_", None), *self._copies], None)
             self.estimator, self.cv, self.refit = estimator, cv, refit
             shared.end()
             del self._called, self._shared, self._backend, self._copies
@@ -184,7 +182,7 @@ class StackedSearch:
         candidates = [
             {name: shared_copy(value, shared) for name, value in candidate.items()} for candidate in candidates
         ]
-        self._copies += [value for own in candidates for value in own.values() if hasattr(value, "get_params")]
+        self._copies += [value for candidate in candidates for value in candidate.values()]
         self._plan(candidates)
         start = perf_counter()
         with parallel_config(backend=self._backend):
