@@ -103,11 +103,9 @@ class Member:
             setattr(self, name, outcome[name])
 
     def save_state(self) -> None:
-        """Remember the model as it is after this epoch, if that is asked for."""
-        epoch = len(self.history)
-        if epoch in self.keep_at:
-            self.pair.constrain()
-            self.kept[epoch] = dump(self.model)
+        """Remember the model as it is after this epoch."""
+        self.pair.constrain()
+        self.kept[len(self.history)] = dump(self.model)
 
     def drop_unvalidated(self) -> None:
         """Forget the last epoch where it has been trained and not validated."""

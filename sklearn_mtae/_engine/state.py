@@ -1,6 +1,6 @@
-"""Between a torch module and a fitted estimator's state: a dict of numpy arrays, and a cache that is never saved."""
+"""Between a torch module and a fitted estimator's state, a dict of numpy arrays."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -40,13 +40,3 @@ def load(module: M, state: dict[str, NDArray], dtype: torch.dtype) -> M:
 def place(module: M, device: torch.device) -> M:
     """Move a module to a device; Apple's has no float64."""
     return (module.float() if device.type == "mps" else module).to(device)
-
-
-class Cache(dict):
-    """What can be rebuilt from the state: left empty by copy, pickle and skops."""
-
-    def __reduce__(self) -> tuple[type, tuple]:
-        return (Cache, ())
-
-    def __deepcopy__(self, memo: Any) -> "Cache":
-        return Cache()

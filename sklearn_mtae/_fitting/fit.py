@@ -12,7 +12,7 @@ from sklearn_mtae._engine.interrupts import Interrupts
 from sklearn_mtae._engine.member import Member
 from sklearn_mtae._engine.net import Net
 from sklearn_mtae._engine.optimizer import VectorAdamW
-from sklearn_mtae._engine.state import Cache, place
+from sklearn_mtae._engine.state import place
 from sklearn_mtae._engine.together import make_net, train
 from sklearn_mtae._tables.blocks import block_rows
 from sklearn_mtae.nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
@@ -123,7 +123,7 @@ def keep(plan: Plan) -> Fitted:
     if plan.checkpoint is not None and not plan.net.interrupted_:
         plan.checkpoint.remove()
     # A GPU's memory is given back; what its net recorded is kept for the one that is rebuilt when asked for.
-    own = Cache(net=plan.net) if plan.net.device == "cpu" else Cache(history=plan.net.history)
+    own = {"net": plan.net} if plan.net.device == "cpu" else {"history": plan.net.history}
     return replace(fitted, cache=own)
 
 

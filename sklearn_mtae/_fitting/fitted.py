@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_mtae._engine.optimizer import State
-from sklearn_mtae._engine.state import Cache
 
 from .recipe import Recipe
 
@@ -85,11 +84,11 @@ class Fitted:
     task_weights: NDArray | None = None
     code_variance: NDArray | None = None
     average: Average = field(default_factory=Average)
-    cache: Cache = field(default_factory=Cache)
+    cache: dict[str, Any] = field(default_factory=dict)
     """Modules and the net, which are rebuilt where they are not there: no part of the state."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "cache": Cache()}
+        return {**vars(self), "cache": {}}
 
     @property
     def n_components(self) -> int:
@@ -103,7 +102,7 @@ class Fitted:
             loss_curve=list(self.loss_curve),
             validation_scores=list(self.validation_scores),
             term_curves={name: list(curve) for name, curve in self.term_curves.items()},
-            cache=Cache(),
+            cache={},
         )
 
     def recipe_of(self, state: int) -> Recipe:

@@ -16,7 +16,7 @@ from sklearn_mtae._engine.member import Member
 from sklearn_mtae._engine.net import Net
 from sklearn_mtae._engine.rows import Rows
 from sklearn_mtae._engine.stack import mean_row
-from sklearn_mtae._engine.state import Cache, dump, load, place
+from sklearn_mtae._engine.state import dump, load, place
 from sklearn_mtae._tables.checks import check_support
 from sklearn_mtae._tables.limits import Limits, check_totals
 from sklearn_mtae._version import __version__
@@ -88,7 +88,7 @@ class Plan:
             states=[dump(member.model) for member in self.members],
             loss_states=[dump(member.loss) for member in self.members],
             optimizer_states=[member.optimizer_state if self.partial else {} for member in self.members],
-            cache=Cache(),
+            cache={},
         )
 
     def history(self) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_mtae._engine.state import Cache
 from sklearn_mtae._fitting.build_loss import rate_weight
 from sklearn_mtae._fitting.data import Data
 from sklearn_mtae._fitting.fitted import Fitted
@@ -292,7 +291,7 @@ def at_floor(
 def warn_of_degenerate(plan: Plan, fitted: Fitted) -> None:
     """Look at what a fit made, and warn of what is wrong with it."""
     # With a cache of its own: the memory of a GPU is given back.
-    runner = ModelRunner(replace(fitted, cache=Cache()), plan.recipe.device)
+    runner = ModelRunner(replace(fitted, cache={}), plan.recipe.device)
     rows = some_rows(plan.data)
     findings = diagnose(runner, plan.data.x[rows]).findings()
     excused = _excused(plan, runner, rows) if findings else set()

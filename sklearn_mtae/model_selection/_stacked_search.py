@@ -11,18 +11,15 @@ from typing import Any, Self
 from joblib import parallel_config
 from joblib.parallel import get_active_backend
 from numpy.typing import ArrayLike
-from sklearn import get_config
 from sklearn.base import clone, is_classifier
-from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
-from sklearn.pipeline import Pipeline
 from sklearn.utils import indexable
-from sklearn.utils.metadata_routing import get_routing_for_object
 
-from sklearn_mtae._estimators.base import BaseAutoencoder
 from sklearn_mtae._fitting.shared_fits import SharedFits
 from sklearn_mtae._tables.checks import check_method_params, safe_indexing
 from sklearn_mtae._tables.targets import is_missing, target_columns
+
+from ._shared_parts import estimators_in, first_part, share, shared_copy, taken_by
 
 
 class SameSplits:
@@ -49,63 +46,6 @@ class SameSplits:
         if name.startswith("__") or name == "cv":
             raise AttributeError(name)
         return getattr(self.cv, name)
-
-
-def estimators_in(value: Any, fitted: bool = False) -> Iterator[Any]:
-    """Yield the estimators in a value, those that are frozen left out; also what a fit has made, where `fitted`."""
-    if isinstance(value, list | tuple):
-        for own in value:
-            yield from estimators_in(own, fitted)
-    elif hasattr(value, "get_params") and not isinstance(value, type | FrozenEstimator):
-        yield value
-        within = vars(value) if fitted else value.get_params(deep=False)
-        yield from estimators_in(list(within.values()), fitted)
-
-
-def first_part(estimator: Any) -> Any:
-    """Cut a pipeline off after its first estimator of this package.
-
-    None where there is no such estimator. A search within makes its own fits.
-    """
-    within = list(estimators_in(estimator))
-    if not any(isinstance(own, BaseAutoencoder) for own in within) or any(
-        isinstance(own, GridSearchCV | RandomizedSearchCV) for own in within
-    ):
-        return None
-    if not isinstance(estimator, Pipeline):
-        return estimator
-    for position, (name, step) in enumerate(estimator.steps):
-        end = first_part(step)
-        if end is not None:
-            return Pipeline([*estimator.steps[:position], (name, end)], memory=estimator.memory)
-    return None
-
-
-def share(estimator: Any, shared: SharedFits | None) -> Any:
-    """Let the estimators of this package within another one, and its pipelines, share their fits; None ends that."""
-    for own in list(estimators_in(estimator, fitted=shared is None)):
-        if isinstance(own, BaseAutoencoder):
-            own._shared = shared
-        elif isinstance(own, Pipeline) and (own.memory is None or isinstance(own.memory, SharedFits)):
-            own.memory = shared
-    return estimator
-
-
-def shared_copy(value: Any, shared: SharedFits) -> Any:
-    """Return a candidate's value, of an estimator a clone that shares its fits."""
-    is_estimator = hasattr(value, "get_params") and not isinstance(value, type)
-    return share(clone(value), shared) if is_estimator else value
-
-
-def taken_by(estimator: Any, params: dict[str, Any]) -> dict[str, Any]:
-    """Return those of the parameters of a `fit` that the first steps of a pipeline take."""
-    if get_config()["enable_metadata_routing"]:
-        names = get_routing_for_object(estimator).consumes("fit", params)
-    elif isinstance(estimator, Pipeline):
-        names = [name for name in params if name.partition("__")[0] in estimator.named_steps]
-    else:
-        names = list(params)
-    return {name: params[name] for name in names}
 
 
 class StackedSearch:
