@@ -99,7 +99,7 @@ class Single:
     @torch.no_grad()
     def write(self, position: int, pair: Pair, instead: dict[str, Tensor]) -> None:
         """Write earlier weights, if any are given; the others are the model's own already."""
-        state = self.model.state_dict()
+        state = self.model.state_dict() if instead else {}
         for name, value in instead.items():
             state[name].copy_(value[position])
 
