@@ -16,8 +16,8 @@ __all__ = ["outcomes"]
 
 MOST_BYTES = 12 * 2**30
 """Memory beyond which a trial ends in a MemoryError."""
-GRACE = 30
-"""Seconds after which a trial that did not end itself is ended."""
+MOST_SECONDS = 4 * SECONDS
+"""Seconds by the clock after which a trial that did not end itself, since it waits for something, is ended."""
 
 
 def _work(connection: Connection, only: str | None) -> None:
@@ -93,11 +93,11 @@ def _outcome(worker: Worker, is_ready: bool, only: str | None) -> Outcome | None
     except EOFError:
         worker.process.join()
         return _lost(worker.seed, f"the process died with exit code {worker.process.exitcode}", only)
-    if monotonic() - worker.since < SECONDS + GRACE:
+    if monotonic() - worker.since < MOST_SECONDS:
         return None
     worker.process.kill()
     worker.process.join()
-    return _lost(worker.seed, f"more than {SECONDS + GRACE} seconds", only)
+    return _lost(worker.seed, f"more than {MOST_SECONDS} seconds", only)
 
 
 def _lost(seed: int, text: str, only: str | None) -> Outcome:

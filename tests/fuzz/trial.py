@@ -29,7 +29,7 @@ from .watch import Call, Untouched, kind_of_text, watched
 __all__ = ["Finding", "Outcome", "Trial"]
 
 SECONDS = 180
-"""How long a trial may take."""
+"""Seconds of the processor that a trial may take: a busy machine is no finding."""
 N_VERBS, N_LATER, N_EXTRAS = 4, 3, 2
 """How many verbs a trial asks of the rows of the fit, how many of later rows, and how many invariants beside them."""
 
@@ -122,7 +122,7 @@ class Trial:
             try:
                 self._run()
             except TooLong:
-                self._find("the whole trial", "ends", f"more than {SECONDS} seconds")
+                self._find("the whole trial", "ends", f"more than {SECONDS} seconds of the processor")
         self.outcome.seconds = process_time() - start
         return self.outcome
 
@@ -259,7 +259,7 @@ def _all_warnings() -> Iterator[None]:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise `TooLong` after so many seconds, where signals can be had."""
+    """Raise `TooLong` after so many seconds of the processor, where signals can be had."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
@@ -267,10 +267,10 @@ def _time_limit(seconds: float) -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         raise TooLong
 
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
