@@ -19,7 +19,7 @@ from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.net_params import check_net_params
 from sklearn_mtae._fitting.parameters import copied
 from sklearn_mtae._fitting.plan import Plan, plan
-from sklearn_mtae._fitting.recipe import Recipe
+from sklearn_mtae._fitting.recipe import DTYPES, Recipe
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._fitting.shared_fits import SharedFits
 from sklearn_mtae._tables.checks import check_codes, check_out, check_parameters, feature_names
@@ -286,7 +286,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     @property
     def module_(self) -> Autoencoder:
         """The fitted torch module, in the precision it was trained in and evaluation mode."""
-        return self._runner.model(self._fitted.recipe.torch_dtype)
+        return self._runner.model(DTYPES[self._fitted.recipe.dtype])
 
     @property
     def _n_features_out(self) -> int:
@@ -312,7 +312,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """Train; a fit that fails, or that is interrupted before there is a model, leaves the estimator as it was."""
         # Fits that are shared know of no classes.
         shared = self._shared
-        if shared is not None and classes is None and not (partial or self._goes_on):
+        if shared is not None and classes is None and not (partial or (self.warm_start and hasattr(self, "_fitted"))):
             if shared.is_planning:
                 shared.add(self._recipe(), self._plan, X, y, sample_weight)
                 return self
@@ -322,14 +322,18 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
                 return self
         with Interrupts() as interrupts, living_threads():
             plan = self._plan(X, y, sample_weight, partial, classes)
-            # Members may be trained as one, in parts, or one after the other.
-            n_epochs = plan.members[0].n_epochs if len(plan.members) == 1 else None
-            task = FitTask(self, n_epochs, lambda: plan.so_far().attributes(), X, y, sample_weight)
-            self._take(fit(plan, task))
+            task = None
+            if getattr(self, "_skl_callbacks", None):
+                # Members may be trained as one, in parts, or one after the other.
+                n_epochs = plan.members[0].n_epochs if len(plan.members) == 1 else None
+                task = FitTask(self, n_epochs, lambda: plan.so_far().attributes(), X, y, sample_weight)
+            self._take(fit(plan, {} if task is None else {"begin": task.begin_epoch, "end": task.end_epoch}))
             # Warnings come after the new state: they may be errors.
-            task.end()
+            if task is not None:
+                task.end()
             self._look_back(plan)
-            warn_of_interrupt(plan, interrupts)
+            if plan.interrupted is not None or interrupts.is_waiting:
+                warn_of_interrupt(plan, interrupts)
         return self
 
     def _plan(
@@ -337,13 +341,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     ) -> Plan:
         """Check the call of a fit, and make all ready for the first step."""
         self._validate_params()
-        last = self._fitted if self._goes_on or (partial and self.__sklearn_is_fitted__()) else None
+        last = self._fitted if (partial or self.warm_start) and hasattr(self, "_fitted") else None
         return plan(self._recipe(), X, y, sample_weight, last=last, partial=partial, classes=classes)
-
-    @property
-    def _goes_on(self) -> bool:
-        """Whether `fit` takes up the last one."""
-        return self.warm_start and self.__sklearn_is_fitted__()
 
     def _take(self, fitted: Fitted) -> Self:
         """Become what a fit has made."""
@@ -359,7 +358,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def _validate_params(self) -> None:
         """Check the parameters by their constraints."""
         check_parameters(self)
-        check_net_params(self.net_params or {}, type(self).__name__)
+        if self.net_params:
+            check_net_params(self.net_params, type(self).__name__)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_fitted")

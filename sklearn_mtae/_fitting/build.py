@@ -153,7 +153,7 @@ def variational_parts(recipe: Recipe, n_extra: int = 0) -> dict[str, Any]:
 
 def make_corruption(recipe: Recipe) -> Callable[..., Any] | None:
     """Find what is done to the encoder's input while training."""
-    given = recipe.corruption if recipe.has("corruption") else None  # a fitted model that is rebuilt has none
+    given = recipe.parameters.get("corruption")  # a fitted model that is rebuilt has none
     return None if given is None else function_of(given, CORRUPTIONS, "corruption")
 
 
@@ -162,7 +162,7 @@ def make_networks(recipe: Recipe, code_params: int, output_params: int) -> tuple
 
     Where there is an embedding, the encoder begins with it; where a fitted encoder is given, that is the encoder.
     """
-    embedding = make_embedding_of(recipe) if recipe.has("embedding") and recipe.embedding is not None else None
+    embedding = None if recipe.parameters.get("embedding") is None else make_embedding_of(recipe)
     width = recipe.columns.n_expanded if embedding is None else embedding.n_outputs
     widths = {
         "n_features": width,
@@ -214,7 +214,7 @@ def make_embedding_of(recipe: Recipe) -> Any:
 
 def source_of(recipe: Recipe) -> Fitted | None:
     """Find what was fitted whose encoder is to be taken over."""
-    given: Any = recipe.encoder if recipe.has("encoder") else None
+    given: Any = recipe.parameters.get("encoder")
     source = given.estimator if isinstance(given, FrozenEstimator) else given
     if source is None:
         return None

@@ -20,7 +20,7 @@ from sklearn_mtae.nn.traits import declared
 from sklearn_mtae.nn.weightings import WEIGHTINGS, Aggregation, Fixed, Weighting, torchjd_aggregation
 from sklearn_mtae.nn.words import short
 
-from .recipe import Recipe
+from .recipe import DTYPES, Recipe
 
 FEATURES_SHARE = 0.05
 """What all features together have of the say of a task, by default."""
@@ -30,22 +30,18 @@ def build_loss(
     recipe: Recipe, model: Autoencoder, state: dict[str, NDArray], label_share: NDArray | None = None
 ) -> Loss:
     """Compose the loss, what it has learned put back; it starts anew where its parts are others."""
+    penalty = None if recipe.penalty is None else function_of(recipe.penalty, PENALTIES, "penalty")
+    parts = {"objective": OBJECTIVES["elbo"], "penalty": penalty, "penalty_weight": recipe.penalty_weight}
+    if "objective" in recipe.parameters:
+        parts |= _variational_parts(recipe)
+    if isinstance(model, MultiTaskVAE):
+        parts |= _task_parts(recipe, model)
     share = None if label_share is None else torch.from_numpy(label_share)
-    loss = Loss(**_parts(recipe, model), label_share=share).to(recipe.torch_dtype)
+    loss = Loss(**parts, label_share=share).to(DTYPES[recipe.dtype])
     shapes = {name: value.shape for name, value in loss.state_dict().items()}
     if shapes == {name: value.shape for name, value in state.items()}:
         loss.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     return loss
-
-
-def _parts(recipe: Recipe, model: Autoencoder) -> dict[str, Any]:
-    penalty = None if recipe.penalty is None else function_of(recipe.penalty, PENALTIES, "penalty")
-    parts = {"objective": OBJECTIVES["elbo"], "penalty": penalty, "penalty_weight": recipe.penalty_weight}
-    if recipe.has("objective"):
-        parts |= _variational_parts(recipe)
-    if isinstance(model, MultiTaskVAE):
-        parts |= _task_parts(recipe, model)
-    return parts
 
 
 def _variational_parts(recipe: Recipe) -> dict[str, Any]:
@@ -72,7 +68,7 @@ def _task_parts(recipe: Recipe, model: MultiTaskVAE) -> dict[str, Any]:
 def rate_weight(recipe: Recipe) -> float | Callable[[float], float]:
     """Find the weight of the rate, or the function of the training's progress that gives it."""
     beta = recipe.beta
-    if isinstance(beta, str) and recipe.has("reconstruction_weight"):
+    if isinstance(beta, str) and "reconstruction_weight" in recipe.parameters:
         # A schedule by name ends at the weight of the distortion, where both together are a bound.
         weight = reconstruction_weight(recipe)
         return weight if beta == "auto" else partial(SCHEDULES[beta], stop=weight)

@@ -21,12 +21,12 @@ __all__ = ["CallbackSupportMixin", "FitTask", "with_callbacks"]
 
 
 class FitTask:
-    """One fit, seen by the estimator's callbacks; does nothing where it has none.
+    """One fit, seen by the estimator's callbacks.
 
     Parameters
     ----------
     estimator : estimator
-        The estimator that is fitted.
+        The estimator that is fitted; it has callbacks.
     n_epochs : int or None
         Epochs it is to run; None if that is not known.
     fitted_attributes : callable
@@ -52,27 +52,18 @@ class FitTask:
             "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
             "reconstruction_attributes": fitted_attributes,
         }
-        self.context = None
-        if getattr(estimator, "_skl_callbacks", None):
-            self.context = estimator._init_callback_context(max_subtasks=n_epochs)
-            self.context.call_on_fit_task_begin(**{**self.told, "reconstruction_attributes": None})
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether there is a callback."""
-        return self.context is not None
+        self.context = estimator._init_callback_context(max_subtasks=n_epochs)  # type: ignore[attr-defined]
+        self.context.call_on_fit_task_begin(**{**self.told, "reconstruction_attributes": None})
 
     def begin_epoch(self, net: Any) -> None:
         """Tell of an epoch that begins."""
-        if self.context is not None:
-            self.epoch = self.context.subcontext(task_name="epoch")
-            self.epoch.call_on_fit_task_begin(**self.told)
+        self.epoch = self.context.subcontext(task_name="epoch")
+        self.epoch.call_on_fit_task_begin(**self.told)
 
     def end_epoch(self, net: Any) -> bool:
         """Tell of an epoch that is done; return whether a callback asks to stop."""
-        return self.context is not None and self.epoch.call_on_fit_task_end(**self.told)
+        return self.epoch.call_on_fit_task_end(**self.told)
 
     def end(self) -> None:
         """Tell of the end of the fit."""
-        if self.context is not None:
-            self.context.call_on_fit_task_end(**self.told)
+        self.context.call_on_fit_task_end(**self.told)

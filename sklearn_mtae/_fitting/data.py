@@ -1,5 +1,6 @@
 """A checked call of `fit`."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +82,7 @@ def read_data(
     x, features = _read_columns(recipe, X, sample_weight, last)
     if recipe.targets is None:
         weight = check_weights(sample_weight, x)
-        return Data(x, None, weight, describe(x, weight)), recipe.of_data(features, None)
+        return Data(x, None, weight, describe(x, weight)), replace(recipe, columns=features)
     y = plain(y)
     targets, tasks = TARGETS[recipe.targets](y, x, None if last is None else last.tasks, classes)
     weight = check_weights(sample_weight, x, targets)
@@ -89,8 +90,9 @@ def read_data(
     if last is None:
         check_labels(labels, tasks.names)
     row_weight = weight if weight is not None and weight.ndim == 1 else None
-    own = label_weights(targets, tasks, weight, recipe.class_weight if recipe.has("class_weight") else None)
-    return Data(x, targets, row_weight, describe(x, row_weight), labels, own), recipe.of_data(features, tasks)
+    own = label_weights(targets, tasks, weight, recipe.parameters.get("class_weight"))
+    recipe = replace(recipe, columns=features, tasks=tasks)
+    return Data(x, targets, row_weight, describe(x, row_weight), labels, own), recipe
 
 
 def _read_columns(recipe: Recipe, X: Any, sample_weight: Any, last: Recipe | None) -> tuple[Any, Any]:

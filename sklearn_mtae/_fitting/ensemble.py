@@ -57,7 +57,7 @@ MEMBER_PARAMS: tuple[dict[str, Any], ...] = (
 
 def count_members(recipe: Recipe, data: Data, partial: bool) -> int:
     """Say how many models are to be trained."""
-    wanted = recipe.n_estimators if recipe.has("n_estimators") else 1
+    wanted = recipe.parameters.get("n_estimators", 1)
     if not is_auto(wanted):
         return wanted
     must_be_one = partial or recipe.warm_start or recipe.checkpoint is not None or recipe.net_params
@@ -83,15 +83,14 @@ def _stacks(recipe: Recipe) -> bool:
 
 def member_settings(recipe: Recipe, n_members: int) -> list[dict[str, Any]]:
     """Return for each model the parameters in which it differs from the estimator, none of them "auto"."""
-    settings = _settings_to_try(recipe) if n_members > 1 and recipe.has("member_params") else [{}]
-    automatic = {n: v for n, v in SINGLE.items() if recipe.has(n) and is_auto(recipe.parameters[n])}
-    resolved = [{**automatic, **_without_auto(own)} for own in settings]
+    settings = _settings_to_try(recipe) if n_members > 1 and "member_params" in recipe.parameters else [{}]
+    automatic = {name: "auto" for name in SINGLE if is_auto(recipe.parameters.get(name))}
+    resolved = [
+        # Copies, which the user cannot change any more.
+        {name: SINGLE[name] if name in SINGLE and is_auto(v) else copied(v) for name, v in {**automatic, **own}.items()}
+        for own in settings
+    ]
     return [resolved[k % len(resolved)] for k in range(n_members)]
-
-
-def _without_auto(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a member's own parameters, "auto" resolved, that the user cannot change any more."""
-    return {name: SINGLE[name] if name in SINGLE and is_auto(v) else copied(v) for name, v in settings.items()}
 
 
 def _settings_to_try(recipe: Recipe) -> list[dict[str, Any]]:
@@ -127,10 +126,9 @@ def given_settings(member_params: Any, known: Mapping[str, Any]) -> Sequence[Map
     return list(member_params)
 
 
-def kept_epochs(recipe: Recipe, n_members: int) -> Sequence[int]:
+def kept_epochs(max_iter: int) -> list[int]:
     """Return the epochs after which what a member has become is remembered, to choose among."""
-    is_chosen = n_members > 1 and recipe.has("member_params")
-    return [ceil(recipe.max_iter / 2**j) for j in range(N_EPOCHS_KEPT)] if is_chosen else ()
+    return [ceil(max_iter / 2**j) for j in range(N_EPOCHS_KEPT)]
 
 
 def split_rows(
@@ -144,8 +142,11 @@ def split_rows(
     """
     index = data.taking_part
     n_folds = min(max(2, round(1 / recipe.validation_fraction)), len(index))
-    if partial or len(settings) == 1 or n_folds == 1:
-        return _split_once(index, recipe, seed, partial)
+    is_single = len(settings) == 1 or n_folds == 1
+    if partial or (is_single and not recipe.early_stopping):
+        return index, index[:0]
+    if is_single:
+        return _split_once(index, recipe, seed)
     assert data.y is not None
     deal, fold = divmod(sum(own is settings[k] for own in settings[:k]), n_folds)
     order = np.random.default_rng([seed, deal]).permutation(index)
@@ -156,11 +157,7 @@ def split_rows(
     return order[~held_out], order[held_out]
 
 
-def _split_once(
-    index: NDArray | AllRows, recipe: Recipe, seed: int, partial: bool
-) -> tuple[NDArray | AllRows, NDArray]:
-    if partial or not recipe.early_stopping:
-        return index, index[:0]
+def _split_once(index: NDArray | AllRows, recipe: Recipe, seed: int) -> tuple[NDArray, NDArray]:
     n_valid = ceil(recipe.validation_fraction * len(index))
     if n_valid >= len(index):
         raise ValueError(

@@ -1,6 +1,7 @@
 """The training of what is planned, and what a fit keeps of it."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,43 +22,40 @@ from sklearn_mtae.nn.words import short
 from .averaging import AVERAGES
 from .build import rebuild
 from .build_loss import build_loss
-from .callbacks import FitTask
 from .fitted import Fitted
 from .plan import Plan
-from .recipe import Recipe
+from .recipe import DTYPES, Recipe
 
 
-def fit(plan: Plan, task: FitTask) -> Fitted:
-    """Train the models of a plan; return what they have come to, and nothing of their data."""
+def fit(plan: Plan, hooks: Mapping[str, Any]) -> Fitted:
+    """Train the models of a plan, several as one where that can be; return what they have come to, without their data.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is to be trained.
+    hooks : mapping
+        What is called with the net at the "begin" and the "end" of each epoch, if anything.
+    """
     try:
-        _train(plan, task)
+        alone = {"": plan.members} if len(plan.members) == 1 else _train_stack(plan, hooks)
+        for reason, members in alone.items():
+            if reason:
+                words = f"{len(members)} members are trained one after the other: {reason.removesuffix('.')}."
+                warnings.warn(words, stacklevel=2)
+            _train_alone(members, plan, hooks)
         return keep(plan)
     finally:
         if plan.checkpoint is not None:
             plan.checkpoint.release()
 
 
-def _train(plan: Plan, task: FitTask) -> None:
-    """Train the models of a plan: several as one where that can be."""
-    alone = {"": plan.members} if len(plan.members) == 1 else _train_stack(plan, task)
-    for reason, members in alone.items():
-        if reason:
-            warnings.warn(
-                f"{len(members)} members are trained one after the other: {reason.removesuffix('.')}.", stacklevel=2
-            )
-        for member in members:
-            plan.net = _train_alone(member, task, plan)
-            if plan.interrupted is not None and not all(other.history for other in plan.members):
-                raise KeyboardInterrupt
-
-
-def _train_stack(plan: Plan, task: FitTask) -> dict[str, list[Member]]:
+def _train_stack(plan: Plan, hooks: Mapping[str, Any]) -> dict[str, list[Member]]:
     """Train several models as one; return those that were not, by the reason why."""
     for member in plan.members:
         net_params_of(plan.recipe, member.alpha)  # raises the errors of parameters that contradict each other
     if plan.recipe.net_params:
         return {"net_params are those of a net over one model": plan.members}
-    hooks = {"begin": task.begin_epoch, "end": task.end_epoch} if task.is_watched else {}
     trained = train(plan.members, **hooks, verbose=bool(plan.recipe.verbose))
     errors = [member.error for member in plan.members if member.error is not None]
     if errors:
@@ -67,19 +65,14 @@ def _train_stack(plan: Plan, task: FitTask) -> dict[str, list[Member]]:
     return trained.refused
 
 
-def _train_alone(member: Member, task: FitTask, plan: Plan) -> Net:
-    """Train one model; return its net."""
-    trained = train(
-        [member],
-        begin=task.begin_epoch,
-        end=task.end_epoch,
-        verbose=bool(plan.recipe.verbose),
-        net_params=net_params_of(plan.recipe, member.alpha),
-        checkpoint=plan.checkpoint,
-    )
-    assert trained.net is not None
-    plan.interrupted = trained.interrupted
-    return trained.net
+def _train_alone(members: Sequence[Member], plan: Plan, hooks: Mapping[str, Any]) -> None:
+    """Train models one after the other."""
+    for member in members:
+        params, verbose = net_params_of(plan.recipe, member.alpha), bool(plan.recipe.verbose)
+        trained = train([member], **hooks, verbose=verbose, net_params=params, checkpoint=plan.checkpoint)
+        plan.net, plan.interrupted = trained.net, trained.interrupted
+        if plan.interrupted is not None and not all(other.history for other in plan.members):
+            raise KeyboardInterrupt
 
 
 def net_params_of(recipe: Recipe, alpha: float) -> dict[str, Any]:
@@ -101,8 +94,8 @@ def net_params_of(recipe: Recipe, alpha: float) -> dict[str, Any]:
 
 def rebuild_net(recipe: Recipe, fitted: Fitted, device: torch.device) -> Net:
     """Compose the net of a fitted model again."""
-    own = recipe.of_data(fitted.recipe.columns, fitted.recipe.tasks).of_member(fitted.settings[0])
-    model = rebuild(fitted, fitted.recipe.torch_dtype)
+    own = replace(recipe, columns=fitted.recipe.columns, tasks=fitted.recipe.tasks).of_member(fitted.settings[0])
+    model = rebuild(fitted, DTYPES[fitted.recipe.dtype])
     loss = build_loss(own, model, fitted.loss_states[0])
     params = net_params_of(own, own.alpha)
     return make_net(place(model, device), loss, own.learning_rate_init, **params).initialize()
@@ -111,10 +104,8 @@ def rebuild_net(recipe: Recipe, fitted: Fitted, device: torch.device) -> Net:
 def keep(plan: Plan) -> Fitted:
     """Collect the result of a training, and nothing of its data."""
     variance = _rank_components(plan)
-    history = plan.history()
-    fitted = plan.so_far()
-    fitted.code_variance = variance
-    fitted.add_epochs(history)
+    fitted = replace(plan.so_far(), code_variance=variance)
+    fitted.add_epochs(member.history for member in plan.members)
     choose = AVERAGES.get(plan.recipe.targets)
     if choose is not None and not plan.partial and any(len(own.held_out) for own in plan.members):
         fitted.average = choose(plan, fitted)
@@ -146,10 +137,7 @@ def _rank_components(plan: Plan) -> NDArray | None:
 
 
 def warn_of_interrupt(plan: Plan, interrupts: Interrupts) -> None:
-    """Warn of what the user's interrupt has cut off, if anything."""
-    when = None if plan.interrupted is None else f"in epoch {plan.interrupted}"
-    if when is None and interrupts.is_waiting:
-        when = "after the last epoch"
+    """Warn of what the user's interrupt has cut off."""
     interrupts.is_waiting = False
-    if when is not None:
-        warnings.warn(f"Training interrupted by user {when}. The model is that of the steps done.", stacklevel=4)
+    when = "after the last epoch" if plan.interrupted is None else f"in epoch {plan.interrupted}"
+    warnings.warn(f"Training interrupted by user {when}. The model is that of the steps done.", stacklevel=4)

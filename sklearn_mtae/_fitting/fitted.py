@@ -1,13 +1,15 @@
 """What a fit made: one object, which an estimator keeps in one attribute."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_mtae._engine.optimizer import State
+from sklearn_mtae._engine.stack import mean_row
 
 from .recipe import Recipe
 
@@ -116,24 +118,26 @@ class Fitted:
         n_members = len(self.states)
         return self.states[state] if state < n_members else self.average.earlier[state - n_members][1]
 
-    def add_epochs(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Add to the curves what epochs came to."""
-        for row in rows:
+    def add_epochs(self, histories: Iterable[Sequence[dict[str, Any]]]) -> None:
+        """Add to the curves what epochs came to, given the rows of each model: the means over those that it trained."""
+        weights = [] if self.task_weights is None else [self.task_weights]
+        for rows in zip_longest(*histories):
+            trained = [row for row in rows if row is not None]
+            row = trained[0] if len(trained) == 1 else mean_row(trained)
             self.n_iter += 1
             self.loss_curve.append(row["train_loss"])
-            for name, value in self._named_terms(row["train_terms"]).items():
+            terms = dict(row["train_terms"])
+            if "tasks" in terms:
+                names = [f"task:{task}" for task in self.recipe.task_names]
+                terms |= zip(names, terms.pop("tasks"), strict=True)
+            for name, value in terms.items():
                 self.term_curves.setdefault(name, []).append(value)
             if "valid_loss" in row:
                 self.validation_scores.append(-row["valid_loss"])
-        weights = [row["task_weights"] for row in rows if "task_weights" in row]
+            if "task_weights" in row:
+                weights.append(row["task_weights"])
         if weights:
-            before = [] if self.task_weights is None else [self.task_weights]
-            self.task_weights = np.vstack([*before, *weights])
-
-    def _named_terms(self, terms: dict[str, Any]) -> dict[str, float]:
-        named = {name: value for name, value in terms.items() if name != "tasks"}
-        of_tasks = zip(self.recipe.task_names, terms.get("tasks", ()), strict=True) if "tasks" in terms else ()
-        return {**named, **{f"task:{task}": loss for task, loss in of_tasks}}
+            self.task_weights = np.vstack(weights)
 
     def attributes(self) -> dict[str, Any]:
         """Return the public attributes of an estimator, and the private one that is this object."""

@@ -15,7 +15,6 @@ from sklearn_mtae._engine.devices import resolve_device
 from sklearn_mtae._engine.member import Member
 from sklearn_mtae._engine.net import Net
 from sklearn_mtae._engine.rows import Rows
-from sklearn_mtae._engine.stack import mean_row
 from sklearn_mtae._engine.state import dump, load, place
 from sklearn_mtae._tables.checks import check_support
 from sklearn_mtae._tables.limits import Limits, check_totals
@@ -30,7 +29,7 @@ from .ensemble import count_members, kept_epochs, member_settings, split_rows
 from .fitted import Fitted
 from .identity import identity
 from .parameters import is_auto
-from .recipe import PRODUCTS, Recipe
+from .recipe import DTYPES, PRODUCTS, Recipe
 from .units import learn_from_rows, learn_units
 
 EXEMPT = ("checkpoint", "device", "net_params", "verbose")
@@ -91,12 +90,6 @@ class Plan:
             cache={},
         )
 
-    def history(self) -> list[dict[str, Any]]:
-        """Return a row for each epoch: the means over the models that it trained."""
-        longest = max(len(member.history) for member in self.members)
-        rows = [[m.history[epoch] for m in self.members if len(m.history) > epoch] for epoch in range(longest)]
-        return [row[0] if len(row) == 1 else mean_row(row) for row in rows]
-
 
 def plan(
     recipe: Recipe,
@@ -131,13 +124,15 @@ def plan(
     checkpoint = None
     if recipe.checkpoint is not None and not partial:
         checkpoint = _open_checkpoint(recipe, data, fitted, last)
+    plan = Plan(recipe, data, fitted, [], partial, checkpoint)
     try:
-        members = [_make_member(k, recipe, data, fitted, last is None, partial, device) for k in range(n_members)]
+        label_share = None if data.y is None else data.label_share
+        plan.members = [_make_member(plan, k, last is None, label_share, device) for k in range(n_members)]
     except BaseException:
         if checkpoint is not None:
             checkpoint.release()
         raise
-    return Plan(recipe, data, fitted, members, partial, checkpoint)
+    return plan
 
 
 def _start(recipe: Recipe, settings: list[dict[str, Any]]) -> Fitted:
@@ -148,7 +143,7 @@ def _start(recipe: Recipe, settings: list[dict[str, Any]]) -> Fitted:
 
 def _take_up(recipe: Recipe, settings: list[dict[str, Any]], last: Fitted, partial: bool) -> Fitted:
     """Start from the end of another fit."""
-    wanted = recipe.n_estimators if recipe.has("n_estimators") else 1
+    wanted = recipe.parameters.get("n_estimators", 1)
     if not is_auto(wanted) and wanted != len(settings):
         raise ValueError(
             f"A fit that goes on needs as many members as there were, {len(settings)}. Got n_estimators={wanted}; fit "
@@ -197,23 +192,25 @@ def _identify_each(parameters: dict[str, Any]) -> dict[str, str]:
     return texts
 
 
-def _make_member(
-    k: int, recipe: Recipe, data: Data, fitted: Fitted, fresh: bool, partial: bool, device: torch.device
-) -> Member:
+def _make_member(plan: Plan, k: int, fresh: bool, label_share: NDArray | None, device: torch.device) -> Member:
     """Return a model with all that its training is made of; the first is that of an estimator with one."""
-    settings = fitted.settings[k]
-    own = recipe.of_member(settings)
-    model = _prepare_model(k, recipe.of_member({**fitted.recipe.parameters, **settings}), data, fitted, fresh)
-    train, valid, held_out = _make_rows(k, own, data, model, fitted, device, partial)
+    recipe, fitted, partial = plan.recipe, plan.fitted, plan.partial
+    own = recipe.of_member(fitted.settings[k])
+    shaped = recipe.of_member({**fitted.recipe.parameters, **fitted.settings[k]})
+    model = _prepare_model(k, shaped, plan.data, fitted, fresh)
+    train, valid, held_out = _make_rows(plan, k, own, model, device)
     model = place(model, device)
+    # For the rows' order, the draws and the validation's draws; others where a fit goes on.
+    seeds = np.random.SeedSequence([fitted.seed, fitted.n_iter, *([k] if k else [])])
+    is_chosen = not partial and len(fitted.settings) > 1 and "member_params" in recipe.parameters
     return Member(
         model,
-        build_loss(own, model, fitted.loss_states[k], data.label_share).to(device),
+        build_loss(own, model, fitted.loss_states[k], label_share).to(device),
         train,
         valid,
         batch_size=count_batch_rows(own, len(train)),
         n_epochs=1 if partial else own.max_iter,
-        seeds=_seeds(k, fitted),
+        seeds=tuple(seeds.generate_state(3).tolist()),
         learning_rate=own.learning_rate_init,
         alpha=own.alpha,
         patience=own.n_iter_no_change,
@@ -221,13 +218,13 @@ def _make_member(
         scheduled=not partial,
         optimizer_state=fitted.optimizer_states[k],
         held_out=held_out,
-        keep_at=() if partial else kept_epochs(own, len(fitted.settings)),
+        keep_at=kept_epochs(own.max_iter) if is_chosen else (),
     )
 
 
 def _prepare_model(k: int, recipe: Recipe, data: Data, fitted: Fitted, fresh: bool) -> Autoencoder:
     """Return a model to train, its columns' units learned; at first a new one."""
-    dtype = recipe.torch_dtype
+    dtype = DTYPES[recipe.dtype]
     seed = int(np.random.SeedSequence([fitted.seed, k]).generate_state(1)[0]) if k else fitted.seed
     model = build(recipe, seed).to(dtype)
     if not fresh:
@@ -248,19 +245,19 @@ def _check_values(recipe: Recipe, model: Autoencoder, data: Data) -> None:
     check_totals(data.x, data.weight, limits, option, features.expanded_names)
     if isinstance(model, MultiTaskVAE):
         assert data.labels is not None
-        option = recipe.task_likelihoods if recipe.has("task_likelihoods") else "categorical"
+        option = recipe.task_likelihoods if "task_likelihoods" in recipe.parameters else "categorical"
         check_support(data.labels, model.task_likelihood, f"task_likelihoods={short(option)}", "y", recipe.task_names)
 
 
 def _make_rows(
-    k: int, recipe: Recipe, data: Data, model: Autoencoder, fitted: Fitted, device: torch.device, partial: bool
+    plan: Plan, k: int, recipe: Recipe, model: Autoencoder, device: torch.device
 ) -> tuple[Rows, Rows | None, NDArray]:
     """Return the rows to train a model on, those to stop by, and the index of what is held out from it.
 
     Rows of weight zero are in none of them.
     """
-    n_rows = data.x.shape[0]
-    index, held_out = split_rows(k, data, recipe, fitted.settings, fitted.seed, partial)
+    data, n_rows = plan.data, plan.data.x.shape[0]
+    index, held_out = split_rows(k, data, recipe, plan.fitted.settings, plan.fitted.seed, plan.partial)
     weight = data.weight
     if weight is not None and len(held_out):
         # Each part has an average weight of 1: a loss in nats per row, whoever is in it.
@@ -279,17 +276,10 @@ def _make_rows(
         weight=weight,
         label_weight=data.label_weight,
         device=device,
-        dtype=recipe.torch_dtype,
+        dtype=DTYPES[recipe.dtype],
     )
     valid = replace(train, index=held_out) if recipe.early_stopping and len(held_out) else None
     return train, valid, held_out
-
-
-def _seeds(k: int, fitted: Fitted) -> tuple[int, int, int]:
-    """Return seeds for the rows' order, the draws and the validation's draws of a model, others at each call."""
-    sequence = np.random.SeedSequence([fitted.seed, fitted.n_iter, *([k] if k else [])])
-    order, draws, validation = (int(seed) for seed in sequence.generate_state(3))
-    return order, draws, validation
 
 
 def count_batch_rows(recipe: Recipe, n_rows: int) -> int:

@@ -39,6 +39,10 @@ SHAPING = (
 """Parameters that a model is built from: kept as they were at `fit`, whatever becomes of the estimator's own."""
 
 
+UNKNOWN = Features(0)
+"""The columns of X before there is data."""
+
+
 @dataclass(frozen=True, eq=False)
 class Recipe:
     """What a model is made of and how it is trained.
@@ -55,8 +59,8 @@ class Recipe:
         Kind of the targets, a key of `sklearn_mtae._tables.read_targets.TARGETS`; None where there are none.
     parameters : Mapping
         Parameters of the estimator by name.
-    features : Features or None
-        What the columns of X are, once it is known.
+    columns : Features
+        What the columns of X are; none before there is data.
     tasks : Tasks or None
         What the columns of y are.
     """
@@ -65,7 +69,7 @@ class Recipe:
     model: str
     targets: str | None
     parameters: Mapping[str, Any]
-    features: Features | None = None
+    columns: Features = UNKNOWN
     tasks: Tasks | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -75,14 +79,6 @@ class Recipe:
             return self.parameters[name]
         except KeyError:
             raise AttributeError(f"{self.owner} has no parameter {name!r}") from None
-
-    def has(self, name: str) -> bool:
-        """Say whether there is a parameter of this name."""
-        return name in self.parameters
-
-    def of_data(self, features: Features, tasks: Tasks | None) -> Self:
-        """Return the recipe for data that is known."""
-        return replace(self, features=features, tasks=tasks)
 
     def of_member(self, settings: Mapping[str, Any]) -> Self:
         """Return the recipe of a member of an ensemble, which differs by its own parameters."""
@@ -102,17 +98,6 @@ class Recipe:
                     f"{name}={short(fitted.parameters[name])} became {short(self.parameters[name])}; fit from the "
                     "start with warm_start=False."
                 )
-
-    @property
-    def torch_dtype(self) -> torch.dtype:
-        """Precision of the training."""
-        return DTYPES[self.dtype]
-
-    @property
-    def columns(self) -> Features:
-        """What the columns of X are; they are known."""
-        assert self.features is not None
-        return self.features
 
     @property
     def task_names(self) -> list[str]:

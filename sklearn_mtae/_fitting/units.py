@@ -13,7 +13,7 @@ from sklearn_mtae.nn.words import short
 
 from .build import rebuild, source_of
 from .data import Data
-from .recipe import Recipe
+from .recipe import DTYPES, Recipe
 
 N_EMBEDDED = 10_000
 """Rows at most that an embedding learns its bins from."""
@@ -38,7 +38,7 @@ def learn_units(recipe: Recipe, model: Autoencoder, data: Data) -> None:
         set_units(model.task_units, model.task_likelihood, data.labels.mean, data.labels.deviation)
         source = source_of(recipe)
         if source is not None:
-            take_units_over(recipe, model, rebuild(source, source.recipe.torch_dtype), source.recipe)
+            take_units_over(recipe, model, rebuild(source, DTYPES[source.recipe.dtype]), source.recipe)
 
 
 def set_units(units: Standardizer, likelihood: Likelihood, mean: NDArray, scale: NDArray) -> None:
@@ -73,7 +73,7 @@ def learn_from_rows(recipe: Recipe, model: Autoencoder, data: Data) -> None:
         model.encoder[0].learn(model.likelihood.as_input(rows))  # type: ignore[index]
     if isinstance(model, VAE) and model.prior.n_learned:
         chosen = evenly(data.taking_part, model.prior.n_learned)
-        rows = model.units(torch.from_numpy(dense(data.x[chosen])), recipe.torch_dtype)
+        rows = model.units(torch.from_numpy(dense(data.x[chosen])), DTYPES[recipe.dtype])
         # In training, `fill` would corrupt them.
         model.prior.learn(model.eval().fill(rows))
         model.train()

@@ -1,5 +1,7 @@
 """Factories and functions of the user's own: what they take and return is checked, what they raise comes through."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -48,7 +50,7 @@ def test_looking_at_an_architecture_leaves_it_as_it_is():
         return nn.Sequential(norm, frozen, nn.Linear(n_features, n_code)), nn.Linear(n_components, n_outputs)
 
     model = AutoencoderTransformer(architecture=architecture, **SMALL)
-    module = build(model._recipe().of_data(Features(4), None))
+    module = build(replace(model._recipe(), columns=Features(4)))
     norm, frozen = seen[-1]
     assert norm.training
     assert not frozen.training
