@@ -20,7 +20,7 @@ from sklearn_mtae._fitting.net_params import check_net_params
 from sklearn_mtae._fitting.parameters import copied
 from sklearn_mtae._fitting.plan import Plan, plan
 from sklearn_mtae._fitting.recipe import DTYPES, Recipe
-from sklearn_mtae._fitting.run import ModelRunner
+from sklearn_mtae._fitting.run import ModelRunner, reconstruct
 from sklearn_mtae._fitting.shared_fits import SharedFits
 from sklearn_mtae._tables.checks import check_codes, check_out, check_parameters, feature_names
 from sklearn_mtae._tables.column_likelihoods import needs_positive, takes_sparse
@@ -147,7 +147,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             Means of the columns given the code of the row, in X's units, as `inverse_transform` returns them.
         """
         runner = self._runner
-        return runner.features.restore(runner.reconstruct(runner.read(X)), X)
+        return runner.features.restore(runner.decode(reconstruct, runner.read(X)), X)
 
     def impute(self, X: ArrayLike) -> NDArray:
         """Fill missing cells with their reconstruction.
@@ -290,7 +290,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
     @property
     def _n_features_out(self) -> int:
-        return self._fitted.n_components
+        return self._fitted.recipe.n_components
 
     @property
     def _runner(self) -> ModelRunner:

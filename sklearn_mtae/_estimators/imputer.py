@@ -151,7 +151,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         TypeError
             If X is sparse.
         """
-        self._validate_params()
+        check_parameters(self)
         _check_dense(X)
         table = read(X, self.estimator is None or not names_categories(self.estimator.likelihood))
         two_dimensional = len(getattr(table, "shape", ())) == 2  # what is no table is refused by the model
@@ -240,10 +240,6 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         """Names of the features."""
         check_is_fitted(self)
         return self.estimator_.feature_names_in_
-
-    def _validate_params(self) -> None:
-        """Check the parameters by their constraints."""
-        check_parameters(self)
 
     def _model(self, n_rows: int, names: Sequence, empty: NDArray[np.bool_]) -> VAETransformer:
         """Return the model to fit to so many rows: a column without a level is no category to it."""

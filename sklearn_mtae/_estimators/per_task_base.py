@@ -162,7 +162,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
             If a task has no label, if a label is infinite, if lengths differ, if `estimator` does not fit the tasks,
             or if there are weights and an estimator takes none.
         """
-        self._validate_params()
+        check_parameters(self)
         columns, names, ndim = _label_columns(y, self)
         (X,) = indexable(X)
         check_consistent_length(X, *columns)
@@ -307,10 +307,6 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
     def _templates(self) -> list[Any]:
         """The estimators as they were given."""
         return list(self.estimator.values()) if isinstance(self.estimator, dict) else [self.estimator]
-
-    def _validate_params(self) -> None:
-        """Check the parameters by their constraints."""
-        check_parameters(self)
 
     def _heads(self, names: list[str]) -> list[Any]:
         """Return each task's estimator, not yet cloned."""

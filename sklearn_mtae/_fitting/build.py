@@ -12,7 +12,6 @@ from torch import nn
 from sklearn_mtae._engine.state import load
 from sklearn_mtae._tables.checks import check_sizes
 from sklearn_mtae._tables.column_likelihoods import UNNAMED, make_likelihood
-from sklearn_mtae._tables.limits import Limits
 from sklearn_mtae._tables.targets import per_task
 from sklearn_mtae.nn.architectures import ARCHITECTURES, IMAGE_ARCHITECTURES, Pretrained, own_dropout
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
@@ -88,11 +87,6 @@ MODELS: dict[str, Callable[[Recipe], Autoencoder]] = {
 def column_likelihood(recipe: Recipe) -> Likelihood:
     """Compose the distribution of the columns."""
     return make_likelihood(recipe.likelihood, recipe.columns.names, recipe.columns.table)
-
-
-def column_limits(recipe: Recipe) -> Limits:
-    """Find between what numbers the columns must lie."""
-    return Limits.of(column_likelihood(recipe), recipe.columns.indicators)
 
 
 def number_likelihood(recipe: Recipe) -> Likelihood:
@@ -232,6 +226,6 @@ def pretrained(recipe: Recipe, source: Fitted, code_params: int) -> nn.Module:
     """Take an encoder over."""
     recipe.columns.check_same(source.recipe.columns)
     known = rebuild(source, DTYPES[source.recipe.dtype])
-    n_outputs = source.n_components * (known.posterior.n_params if isinstance(known, VAE) else 1)
-    parts = n_outputs, source.n_components, recipe.n_components, recipe.freeze_encoder, code_params
+    n_outputs = source.recipe.n_components * (known.posterior.n_params if isinstance(known, VAE) else 1)
+    parts = n_outputs, source.recipe.n_components, recipe.n_components, recipe.freeze_encoder, code_params
     return Pretrained(deepcopy(known.encoder), *parts)

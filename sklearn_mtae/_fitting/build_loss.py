@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sklearn_mtae._tables.task_options import check_similarity, check_task_weights
+from sklearn_mtae._tables.targets import check_similarity, check_task_weights
 from sklearn_mtae.nn.factories import function_of, weighting_maker
 from sklearn_mtae.nn.loss import Loss
 from sklearn_mtae.nn.models import Autoencoder, MultiTaskVAE

@@ -92,11 +92,6 @@ class Fitted:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "cache": {}}
 
-    @property
-    def n_components(self) -> int:
-        """Components that describe the features; a model may have others beyond them."""
-        return self.recipe.n_components
-
     def copy(self) -> "Fitted":
         """Return the same with lists of its own: an estimator's user may change them."""
         return replace(

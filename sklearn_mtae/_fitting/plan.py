@@ -16,11 +16,9 @@ from sklearn_mtae._engine.member import Member
 from sklearn_mtae._engine.net import Net
 from sklearn_mtae._engine.rows import Rows
 from sklearn_mtae._engine.state import dump, load, place
-from sklearn_mtae._tables.checks import check_support
-from sklearn_mtae._tables.limits import Limits, check_totals
+from sklearn_mtae._tables.limits import Limits
 from sklearn_mtae._version import __version__
 from sklearn_mtae.nn.models import Autoencoder, MultiTaskVAE
-from sklearn_mtae.nn.words import short
 
 from .build import build
 from .build_loss import build_loss
@@ -239,14 +237,12 @@ def _prepare_model(k: int, recipe: Recipe, data: Data, fitted: Fitted, fresh: bo
 
 def _check_values(recipe: Recipe, model: Autoencoder, data: Data) -> None:
     """Check features and targets against their likelihoods."""
-    features = recipe.columns
-    option, limits = f"likelihood={short(recipe.likelihood)}", Limits.of(model.likelihood, features.indicators)
-    check_support(data.columns, limits, option, "X", features.expanded_names)
-    check_totals(data.x, data.weight, limits, option, features.expanded_names)
+    limits, names = Limits.of(model.likelihood, recipe.columns.indicators), recipe.columns.expanded_names
+    limits.check(data.x, data.columns, "X", names, "likelihood", recipe.likelihood, data.weight)
     if isinstance(model, MultiTaskVAE):
         assert data.labels is not None
-        option = recipe.task_likelihoods if "task_likelihoods" in recipe.parameters else "categorical"
-        check_support(data.labels, model.task_likelihood, f"task_likelihoods={short(option)}", "y", recipe.task_names)
+        option, limits = recipe.parameters.get("task_likelihoods", "categorical"), Limits.of(model.task_likelihood)
+        limits.check(data.y, data.labels, "y", recipe.task_names, "task_likelihoods", option)
 
 
 def _make_rows(

@@ -12,13 +12,13 @@ from torch import Tensor
 from sklearn_mtae._engine.devices import living_threads, resolve_device
 from sklearn_mtae._engine.state import place
 from sklearn_mtae._tables.blocks import block_rows, blocks, dense, tensor
-from sklearn_mtae._tables.checks import check_support
 from sklearn_mtae._tables.coded_rows import Coded
 from sklearn_mtae._tables.features import read_features
-from sklearn_mtae._tables.limits import Limits, Range, check_size, check_totals, find_range
+from sklearn_mtae._tables.limits import Limits, Range, find_range
 from sklearn_mtae._tables.row_index import Chosen
+from sklearn_mtae.nn.models import Autoencoder
 
-from .build import column_limits, rebuild
+from .build import column_likelihood, rebuild
 from .fitted import Fitted
 
 Function = Callable[[Any, Tensor], Tensor]
@@ -48,9 +48,8 @@ class ModelRunner:
         """Return the columns of X as the model sees them; what `fit` refuses is refused here too."""
         x, columns = self._read(X)
         if columns is not None:
-            option, names = f"likelihood={self.fitted.recipe.likelihood!r}", self.features.expanded_names
-            check_support(columns, self.limits, option, "X", names)
-            check_totals(x, None, self.limits, option, names)
+            option = self.fitted.recipe.likelihood
+            self.limits.check(x, columns, "X", self.features.expanded_names, "likelihood", option)
         return x
 
     def _read(self, X: Any) -> tuple[Any, Range | None]:
@@ -61,16 +60,16 @@ class ModelRunner:
     @property
     def limits(self) -> Limits:
         """Between what numbers the columns must lie."""
-        cache = self.fitted.cache
+        cache, recipe = self.fitted.cache, self.fitted.recipe
         if "limits" not in cache:
-            cache["limits"] = column_limits(self.fitted.recipe)
+            cache["limits"] = Limits.of(column_likelihood(recipe), recipe.columns.indicators)
         return cache["limits"]
 
     def log_densities(self, function: Function, X: Any, **options: Any) -> NDArray:
         """Compute log-densities of rows; minus infinity of those outside the support."""
         x, columns = self._read(X)
         if columns is not None:
-            check_size(columns, self.limits, "X", self.features.expanded_names)
+            self.limits.check_size(columns, "X", self.features.expanded_names)
         # Levels that share a column share its probability.
         shares = x.log_shares() if isinstance(x, Coded) else 0.0
         run = partial(self.apply, function, open_below=True, weighs=True, **options)
@@ -81,10 +80,6 @@ class ModelRunner:
         if inside.any():
             densities[inside] = _at_least(run(Chosen(x, np.flatnonzero(inside))))
         return densities + shares
-
-    def reconstruct(self, x: Any) -> NDArray:
-        """Return the means of the columns of X given the codes of rows; of a category a level."""
-        return self.decode(lambda model, x: model.reconstruct(model.encode(model.fill(x))), x)
 
     def decode(self, function: Function, array: Any, draws: np.random.Generator | None = None, **options: Any) -> Any:
         """Decode to one value for each column of X: of a category a level's code.
@@ -201,6 +196,11 @@ class ModelRunner:
         if cached:
             cache[key] = model
         return model
+
+
+def reconstruct(model: Autoencoder, x: Tensor) -> Tensor:
+    """Return the means of the columns given the codes of rows."""
+    return model.reconstruct(model.encode(model.fill(x)))
 
 
 def _overflown(result: NDArray, dtype: np.dtype, open_below: bool) -> NDArray[np.bool_]:

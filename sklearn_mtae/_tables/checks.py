@@ -25,7 +25,6 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sklearn_mtae.nn.likelihoods import Likelihood
 from sklearn_mtae.nn.words import alike, named, short, suggest
 
 from .blocks import block_rows, blocks
@@ -33,7 +32,6 @@ from .coded_rows import cells_of
 from .containers import check_kind, is_polars, numbers, plain
 from .describe import Columns
 from .frame import PLAIN, Table, is_frame
-from .limits import Limits, Range, check_size
 from .row_index import is_mapped
 from .targets import is_missing, target_columns, task_names
 
@@ -52,14 +50,13 @@ __all__ = [
     "check_out",
     "check_parameters",
     "check_sizes",
-    "check_support",
     "check_targets",
     "check_weights",
     "feature_names",
     "resolve",
     "row_weights",
     "safe_indexing",
-    "stand_in",
+    "stand_in_class",
 ]
 
 check_method_params, safe_indexing, feature_names = _check_method_params, _safe_indexing, _check_feature_names_in
@@ -143,26 +140,12 @@ def check_sizes(sizes: Any, parameter: str) -> tuple[int, ...]:
     return tuple(int(width) for width in widths)
 
 
-def stand_in(owner: str, count: int | None = None, names: NDArray | None = None) -> Any:
-    """Make what scikit-learn's checks learn the columns by, in the name of an estimator that a failure leaves as it is.
-
-    Parameters
-    ----------
-    owner : str
-        Name of the estimator's class, for messages.
-    count, names
-        `n_features_in_` and `feature_names_in_`, where these are known.
-    """
-    stand: Any = _stand_in_class(owner)()
-    if count is not None:
-        stand.n_features_in_ = count
-    if names is not None:
-        stand.feature_names_in_ = names
-    return stand
-
-
 @cache
-def _stand_in_class(owner: str) -> type:
+def stand_in_class(owner: str) -> type:
+    """Make a class of the name of an estimator's, for messages.
+
+    By an object of it scikit-learn's checks learn what the columns are: a failure leaves the estimator as it is.
+    """
     return type(owner, (BaseEstimator,), {})
 
 
@@ -193,13 +176,14 @@ def check_features(
         x = (table or Table.learn(X, [False] * X.shape[1])).encode(X, unknown, weight)
         check_array(cells_of(x), dtype=FLOATS, ensure_all_finite="allow-nan", estimator=estimator)
         return x
-    check = {"dtype": FLOATS, "ensure_all_finite": _finite(X), "accept_sparse": "csr"}
-    with named("X"), _naming_cells("X", lambda: _feature_columns(X)):
+    is_read_in_blocks = is_mapped(X)
+    check = {"dtype": FLOATS, "ensure_all_finite": not is_read_in_blocks and "allow-nan", "accept_sparse": "csr"}
+    with _naming_cells("X", lambda: _feature_columns(X)):
         if hasattr(X, "columns"):
             validate_data(estimator, X, reset=reset, skip_check_array=True)
             return check_array(as_numbers(X), estimator=estimator, input_name="X", **check)
         x = validate_data(estimator, as_numbers(X), reset=reset, **check)
-    return _check_blocks(x, "X", type(estimator).__name__) if is_mapped(X) else x
+    return _check_blocks(x, "X", type(estimator).__name__) if is_read_in_blocks else x
 
 
 def _is_sparse_frame(X: Any) -> bool:
@@ -226,7 +210,7 @@ def as_numbers(X: Any) -> Any:
 
 @contextmanager
 def _naming_cells(array: str, columns: Callable[[], Sequence[tuple[Any, NDArray]]]) -> Iterator[None]:
-    """Let the error of strings that cannot be cast to floats within name the column and the cell, and give the remedy.
+    """Let errors within name the array; that of strings that are no floats the column and the cell too, and a remedy.
 
     `array` is a key of `REMEDIES`, and `columns` gives the names and cells of the columns.
     """
@@ -238,7 +222,8 @@ def _naming_cells(array: str, columns: Callable[[], Sequence[tuple[Any, NDArray]
                 if isinstance(cell, str | bytes) and not _is_number(cell):
                     remedy = REMEDIES[array].format(name=name, cell=short(cell))
                     raise alike(error)(f"{remedy} ({error})") from error
-        raise
+        with named(array):
+            raise
 
 
 def _is_number(cell: str | bytes) -> bool:
@@ -265,13 +250,8 @@ def _label_columns(y: Any) -> list[tuple[Any, NDArray]]:
     return list(zip(task_names(y), target_columns(y), strict=True)) if dimensions in (1, 2) else []
 
 
-def _finite(array: Any) -> str | bool:
-    """Return whether scikit-learn is to look for infinite values; in some layouts it copies an array to do so."""
-    return False if is_mapped(array) else "allow-nan"
-
-
 def _check_blocks(array: NDArray, name: str, estimator: str | None = None) -> NDArray:
-    """Return an array in which scikit-learn finds no infinite value, block by block."""
+    """Return an array in which scikit-learn finds no infinite value, block by block: of all, it may make a copy."""
     for rows in blocks(len(array), block_rows(array[:1].size)):
         assert_all_finite(array[rows], allow_nan=True, estimator_name=estimator, input_name=name)
     return array
@@ -279,7 +259,7 @@ def _check_blocks(array: NDArray, name: str, estimator: str | None = None) -> ND
 
 def check_codes(Z: Any, n_components: int) -> NDArray:
     """Return codes as a float array of shape (n_rows, n_components)."""
-    with named("Z"), _naming_cells("Z", lambda: _feature_columns(Z)):
+    with _naming_cells("Z", lambda: _feature_columns(Z)):
         codes = check_array(as_numbers(plain(Z)), dtype=FLOATS, input_name="Z")
     if codes.shape[1] != n_components:
         raise ValueError(f"Z must have {n_components} columns, one per component. Got {codes.shape[1]} instead.")
@@ -295,13 +275,15 @@ def check_cells(cells: Sequence, table: Table | None) -> Any:
 def check_targets(y: Any, X: NDArray, names: Sequence[str]) -> NDArray:
     """Return y as a float array of shape (n_rows, n_tasks) with NaN where a label is missing."""
     columns = target_columns(y)
-    with named("y"), _naming_cells("y", lambda: _label_columns(y)):
+    is_read_in_blocks = is_mapped(y)
+    with _naming_cells("y", lambda: _label_columns(y)):
         if any(column.dtype.kind not in PLAIN for column in columns):
             owned = zip(columns, names, strict=True)
             y = np.stack([numbers(column, f"task {name!r}") for column, name in owned], axis=1)
-        targets = check_array(y, ensure_2d=False, dtype=FLOATS, ensure_all_finite=_finite(y), input_name="y")
+        finite = not is_read_in_blocks and "allow-nan"
+        targets = check_array(y, ensure_2d=False, dtype=FLOATS, ensure_all_finite=finite, input_name="y")
     check_consistent_length(X, targets)
-    if is_mapped(y):
+    if is_read_in_blocks:
         _check_blocks(targets, "y")
     return targets[:, None] if targets.ndim == 1 else targets
 
@@ -313,28 +295,6 @@ def check_labels(columns: Columns, names: list[str]) -> None:
             f"Every task needs an observed label of non-zero weight. Task {names[task]!r} (column {task} of y) has "
             "none."
         )
-
-
-def check_support(
-    columns: Range | Columns, limits: Limits | Likelihood, parameter: str, array: str, names: Sequence
-) -> None:
-    """Raise an error that names the first column with a value outside its likelihood's support, or too large."""
-    limits = limits if isinstance(limits, Limits) else Limits.of(limits)
-    low, high = limits.low, limits.high
-    for extreme, values, outside in (("min", columns.min, columns.min < low), ("max", columns.max, columns.max > high)):
-        for column in map(int, np.flatnonzero(outside & (columns.min <= columns.max))):
-            value = values[column]
-            needs = _needs(array, low[column], high[column], value)
-            words = "Negative values in data: " if value < 0 <= low[column] else ""  # as scikit-learn puts it
-            raise ValueError(f"{words}{parameter} needs {needs}. Got {extreme} {value:g} in column {names[column]!r}.")
-    check_size(columns, limits, array, names)
-
-
-def _needs(array: str, low: float, high: float, value: float) -> str:
-    """Return in words the interval that a value is not in; one open at 0 begins at the least number above it."""
-    if np.isfinite(high):
-        return f"{low:g} <= {array} <= {high:g}"
-    return f"{array} > 0" if 0 < low < 1e-30 and value <= 0 else f"{array} >= {low:g}"
 
 
 def check_out(out: Any, shape: tuple[int, ...]) -> None:
@@ -362,19 +322,16 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
     if sample_weight is None:
         return None
     with named("sample_weight"):
-        return _check_weights(plain(sample_weight), X, y)
-
-
-def _check_weights(sample_weight: Any, X: NDArray, y: NDArray | None) -> NDArray:
-    if isinstance(sample_weight, np.ndarray):
-        check_kind(sample_weight.ravel(), "sample_weight")
-    if y is not None and len(getattr(sample_weight, "shape", ())) == 2:
-        weight = check_array(sample_weight, dtype=np.float64, ensure_non_negative=True, input_name="sample_weight")
-        if weight.shape != y.shape:
-            raise ValueError(f"sample_weight must have shape ({len(y)},) or {y.shape}. Got {weight.shape} instead.")
-        weight = np.where(np.isnan(y), 0.0, weight)  # what stands where no label is has no say
-    else:
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        sample_weight = plain(sample_weight)
+        if isinstance(sample_weight, np.ndarray):
+            check_kind(sample_weight.ravel(), "sample_weight")
+        if y is not None and len(getattr(sample_weight, "shape", ())) == 2:
+            weight = check_array(sample_weight, dtype=np.float64, ensure_non_negative=True, input_name="sample_weight")
+            if weight.shape != y.shape:
+                raise ValueError(f"sample_weight must have shape ({len(y)},) or {y.shape}. Got {weight.shape} instead.")
+            weight = np.where(np.isnan(y), 0.0, weight)  # what stands where no label is has no say
+        else:
+            weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     check_largest_weight(weight)
     if not weight.any():
         raise ValueError("sample_weight must hold at least one weight that is not zero.")

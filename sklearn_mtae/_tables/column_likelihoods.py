@@ -14,8 +14,7 @@ from sklearn_mtae.nn.traits import unwrapped
 from sklearn_mtae.nn.words import listed, short, suggest, suggest_each
 
 from .frame import Table, frame_kinds, is_frame
-from .levels import Levels
-from .number_strings import warn_of_numbers
+from .levels import Levels, warn_of_numbers
 
 Option = str | Callable[[int], Likelihood]
 

@@ -117,15 +117,17 @@ def check_kind(cells: NDArray, owner: str, refused: dict[tuple, str] = REFUSED) 
             raise ValueError(words[0].upper() + words[1:])
 
 
-def numbers(cells: NDArray, owner: str) -> NDArray:
+def numbers(
+    cells: NDArray, owner: str, refused: dict[tuple, str] = REFUSED, needs: str = "must hold numbers"
+) -> NDArray:
     """Return cells of shape (n,) as numbers, NaN where one is missing; `owner` is whose they are, for the errors."""
     if cells.dtype.kind in "biuf":
         return cells
-    check_kind(cells, owner)
+    check_kind(cells, owner, refused)
     observed = ~is_missing(cells)
     values = np.full(len(cells), NAN)
     try:
         values[observed] = cells[observed].astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise type(error)(f"{owner[0].upper()}{owner[1:]} must hold numbers: {error}") from error
+        raise type(error)(f"{owner[0].upper()}{owner[1:]} {needs}: {error}") from error
     return values

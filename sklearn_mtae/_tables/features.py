@@ -9,7 +9,7 @@ from scipy.sparse import issparse
 
 from sklearn_mtae.nn.words import listed, short
 
-from .checks import check_feature_names, check_features, row_weights, stand_in
+from .checks import check_feature_names, check_features, row_weights, stand_in_class
 from .column_likelihoods import is_per_column, learn_table, make_likelihood, standardized_columns
 from .containers import is_frame, plain
 from .frame import Table
@@ -112,7 +112,7 @@ def learn_features(
     features : Features
         What they are.
     """
-    X, stand = plain(X), stand_in(owner)
+    X, stand = plain(X), stand_in_class(owner)()
     table, weight = None, None
     if is_frame(X) or is_per_column(likelihood):
         check_feature_names(stand, X)
@@ -137,7 +137,10 @@ def read_features(X: Any, owner: str, known: Features, *, unknown: str, sample_w
     """Read X as a model sees it that was fitted to columns which are known."""
     X = plain(X)
     weight = None if known.table is None else row_weights(sample_weight, X)
-    stand = stand_in(owner, known.count, known.given_names)
+    stand = stand_in_class(owner)()
+    stand.n_features_in_ = known.count
+    if known.given_names is not None:
+        stand.feature_names_in_ = known.given_names
     return check_features(stand, X, known.table, reset=False, unknown=unknown, weight=weight)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .coded_rows import Category, Coded
-from .containers import REFUSED, check_kind, is_frame, is_missing
+from .containers import REFUSED, is_frame, numbers
 from .levels import NAN, OBJECT, Levels, learn_levels, spelled, unknown_error, unknown_message
 
 __all__ = ["Table", "frame_kinds", "is_frame"]
@@ -300,18 +300,8 @@ def _round(x: NDArray, dtype: np.dtype) -> NDArray:
 
 def _floats(column: Any, name: Hashable) -> NDArray:
     """Return a column as numbers, shape (n_rows,), NaN where missing."""
-    cells = np.asarray(column)
-    if cells.dtype.kind in PLAIN:
-        return cells
-    missing = is_missing(cells)
-    observed = cells[~missing]
-    check_kind(observed, f"column {name!r}", REFUSED_NUMBERS)
-    x = np.full(len(cells), np.nan)
-    try:
-        x[~missing] = observed.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise type(error)(f"Column {name!r} must hold numbers, or be named 'categorical': {error}") from error
-    return x
+    needs = "must hold numbers, or be named 'categorical'"
+    return numbers(np.asarray(column), f"column {name!r}", REFUSED_NUMBERS, needs)
 
 
 def _block(table: Any, dtype: type[np.floating]) -> NDArray:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from sklearn_mtae.nn.likelihoods import Likelihood
-from sklearn_mtae.nn.words import listed
+from sklearn_mtae.nn.words import listed, short
 
 from .blocks import block_rows, blocks, dense
 from .coded_rows import Coded
@@ -89,6 +89,67 @@ class Limits(NamedTuple):
                 inside[rows] &= _sums_to(total, block[:, own])
         return inside
 
+    def check(
+        self,
+        x: Any,
+        columns: Range | Columns,
+        array: str,
+        names: Sequence,
+        parameter: str,
+        option: Any = None,
+        weight: NDArray | None = None,
+    ) -> None:
+        """Raise an error that names the first column with a value that its likelihood does not take, or too large.
+
+        Or the first row of weight above zero, a group of whose columns misses its total.
+
+        Parameters
+        ----------
+        x : ndarray, CSR array or Coded of shape (n_rows, n_columns)
+            The rows.
+        columns : Range or Columns
+            What is known of their columns.
+        array, names
+            What the rows are called, and their columns.
+        parameter, option
+            What asks for this: a parameter, and its value if it is one of the estimator.
+        weight : ndarray of shape (n_rows,) or None
+            Weights of the rows.
+        """
+        low, high, is_observed = self.low, self.high, columns.min <= columns.max
+        for extreme, values, outside in (
+            ("min", columns.min, columns.min < low),
+            ("max", columns.max, columns.max > high),
+        ):
+            for column in map(int, np.flatnonzero(outside & is_observed)):
+                value, needs = values[column], _interval(array, low[column], high[column], values[column])
+                words = "Negative values in data: " if value < 0 <= low[column] else ""  # as scikit-learn puts it
+                raise ValueError(
+                    f"{words}{_spelled(parameter, option)} needs {needs}. Got {extreme} {value:g} in column "
+                    f"{names[column]!r}."
+                )
+        self.check_size(columns, array, names)
+        for rows in blocks(x.shape[0], block_rows(x.shape[1])) if self.totals else ():
+            block, counts = dense(x[rows]), True if weight is None else weight[rows] > 0
+            for own, total in self.totals:
+                for row in np.flatnonzero(~_sums_to(total, block[:, own]) & counts):
+                    raise ValueError(
+                        f"{_spelled(parameter, option)} needs rows that sum to {total:g} over columns "
+                        f"{listed(names[j] for j in own)}. Got a sum of {np.nansum(block[row, own]):g} in row "
+                        f"{rows.start + row}."
+                    )
+
+    def check_size(self, columns: Range | Columns, array: str, names: Sequence) -> None:
+        """Raise an error that names the first column with a number that overflows when it is squared, or added up."""
+        for extreme, values in (("min", columns.min), ("max", columns.max)):
+            # A column without an observed value has infinite ends the wrong way round.
+            for column in map(int, np.flatnonzero((np.abs(values) > self.largest) & (columns.min <= columns.max))):
+                largest = self.largest[column]
+                raise ValueError(
+                    f"{array} must lie between {-largest:g} and {largest:g}, beyond which sums or squares overflow. "
+                    f"Got {extreme} {values[column]:g} in column {names[column]!r}; give it in another unit."
+                )
+
 
 def _sums_to(total: float, group: NDArray) -> NDArray[np.bool_]:
     """Return which rows of a group of columns can have a total, with any admissible value where one is missing."""
@@ -96,26 +157,12 @@ def _sums_to(total: float, group: NDArray) -> NDArray[np.bool_]:
     return (sums <= total + ROUNDING) & ((sums >= total - ROUNDING) | ~complete)
 
 
-def check_totals(x: Any, weight: NDArray | None, limits: Limits, parameter: str, names: Sequence) -> None:
-    """Raise an error that names the first row of weight above zero, a group of whose columns misses its total."""
-    for rows in blocks(x.shape[0], block_rows(x.shape[1])) if limits.totals else ():
-        block, counts = dense(x[rows]), True if weight is None else weight[rows] > 0
-        for own, total in limits.totals:
-            for row in np.flatnonzero(~_sums_to(total, block[:, own]) & counts):
-                columns, got = listed(names[j] for j in own), np.nansum(block[row, own])
-                raise ValueError(
-                    f"{parameter} needs rows that sum to {total:g} over columns {columns}. Got a sum of {got:g} in row "
-                    f"{rows.start + row}."
-                )
+def _interval(array: str, low: float, high: float, value: float) -> str:
+    """Return in words the interval that a value is not in; one open at 0 begins at the least number above it."""
+    if np.isfinite(high):
+        return f"{low:g} <= {array} <= {high:g}"
+    return f"{array} > 0" if 0 < low < 1e-30 and value <= 0 else f"{array} >= {low:g}"
 
 
-def check_size(columns: Range | Columns, limits: Limits, array: str, names: Sequence) -> None:
-    """Raise an error that names the first column with a number whose square overflows, or whatever is made of it."""
-    for extreme, values in (("min", columns.min), ("max", columns.max)):
-        # A column without an observed value has infinite ends the wrong way round.
-        for column in map(int, np.flatnonzero((np.abs(values) > limits.largest) & (columns.min <= columns.max))):
-            largest = limits.largest[column]
-            raise ValueError(
-                f"{array} must lie between {-largest:g} and {largest:g}, beyond which sums or squares overflow. Got "
-                f"{extreme} {values[column]:g} in column {names[column]!r}; give it in another unit."
-            )
+def _spelled(parameter: str, option: Any) -> str:
+    return parameter if option is None else f"{parameter}={short(option)}"

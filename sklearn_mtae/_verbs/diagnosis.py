@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_mtae._fitting.build_loss import rate_weight
-from sklearn_mtae._fitting.data import Data
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.plan import Plan, count_batch_rows
 from sklearn_mtae._fitting.run import ModelRunner
@@ -218,11 +217,6 @@ def prior_moments(module: VAE, seed: int) -> tuple[NDArray, NDArray]:
     return z.mean(axis=0), z.var(axis=0)
 
 
-def locations(likelihood: Likelihood, params: Tensor, columns: Sequence[int]) -> Tensor:
-    """Return the decoded locations of some columns with a location and a scale, shape (n_rows, n_chosen)."""
-    return params.unflatten(-1, (likelihood.n_columns, likelihood.n_params))[:, columns, 0]
-
-
 def is_related(inputs: NDArray) -> bool:
     """Return whether columns are correlated by more than chance.
 
@@ -234,11 +228,6 @@ def is_related(inputs: NDArray) -> bool:
     n_rows, n_columns = standard.shape
     products = standard @ standard.T if n_rows < n_columns else standard.T @ standard
     return bool(np.linalg.eigvalsh(products)[-1] / n_rows > (1 + np.sqrt(n_columns / n_rows)) ** 2)
-
-
-def some_rows(data: Data) -> NDArray:
-    """Return at most `N_ROWS` of the rows that took part in a fit, spread over them evenly."""
-    return evenly(data.taking_part, N_ROWS)
 
 
 def is_rising(curve: Sequence[float]) -> bool:
@@ -261,7 +250,7 @@ def diagnose(runner: ModelRunner, x: Any) -> Diagnosis:
     mean, std, rates = np.split(encoded, [n_components, 2 * n_components], axis=1)
     codes = Codes(mean, std, rates, *prior_moments(model, fitted.seed))
     with np.errstate(over="ignore", invalid="ignore"):  # of a model that has diverged, variances are infinite
-        return codes.diagnose(fitted.n_components, floored_names(runner, model, x))
+        return codes.diagnose(fitted.recipe.n_components, floored_names(runner, model, x))
 
 
 def floored_names(runner: ModelRunner, model: VAE, x: Any) -> list:
@@ -282,7 +271,8 @@ def at_floor(
         return []
 
     def located(model: VAE, x: Tensor) -> Tensor:
-        return locations(likelihood, decode(model.encode(model.fill(x))), list(floors))
+        params = decode(model.encode(model.fill(x)))
+        return params.unflatten(-1, (likelihood.n_columns, likelihood.n_params))[:, list(floors), 0]
 
     wide = runner.apply(located, x).std(axis=0, dtype=np.float64) > LEAST_SPREAD * np.sqrt(list(floors.values()))
     return [names[column] for column, is_wide in zip(floors, wide, strict=True) if is_wide]
@@ -292,7 +282,7 @@ def warn_of_degenerate(plan: Plan, fitted: Fitted) -> None:
     """Look at what a fit made, and warn of what is wrong with it."""
     # With a cache of its own: the memory of a GPU is given back.
     runner = ModelRunner(replace(fitted, cache={}), plan.recipe.device)
-    rows = some_rows(plan.data)
+    rows = evenly(plan.data.taking_part, N_ROWS)
     findings = diagnose(runner, plan.data.x[rows]).findings()
     excused = _excused(plan, runner, rows) if findings else set()
     for name, message in findings.items():

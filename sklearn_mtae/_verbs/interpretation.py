@@ -61,7 +61,7 @@ def feature_importance(
     if not (isinstance(method, str) and method in IMPORTANCES):
         raise ValueError(f"method must be one of {list(IMPORTANCES)}. Got {short(method)} instead.")
     check_scalar(n_repeats, "n_repeats", Integral, min_val=1)
-    x, n_components = runner.read(X), runner.fitted.n_components
+    x, n_components = runner.read(X), runner.fitted.recipe.n_components
 
     def outputs_of(model: Any, x: Tensor) -> Tensor:
         z = model.encode(model.fill(x))

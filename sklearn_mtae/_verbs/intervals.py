@@ -9,7 +9,6 @@ from sklearn_mtae._fitting.averaging import predict_average, reach
 from sklearn_mtae._fitting.build import number_likelihood
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.run import ModelRunner
-from sklearn_mtae._tables.checks import check_support
 from sklearn_mtae._tables.limits import Limits, find_range
 
 
@@ -42,4 +41,4 @@ def check_labels(fitted: Fitted, targets: NDArray, sample_weight: Any) -> None:
         counted = (weight if weight.ndim == 2 else weight[:, None]) != 0
         targets = np.where(counted, targets, np.nan)
     for option, limits in task_limits(fitted):
-        check_support(find_range(targets), limits, f"task_likelihoods={option!r}", "y", names)
+        limits.check(targets, find_range(targets), "y", names, "task_likelihoods", option)

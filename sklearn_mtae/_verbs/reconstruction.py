@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mtae._fitting.run import ModelRunner
+from sklearn_mtae._fitting.run import ModelRunner, reconstruct
 from sklearn_mtae._tables.blocks import dense
 from sklearn_mtae._tables.describe import describe
-from sklearn_mtae.nn.models import Autoencoder
 
 
 def reconstruction_score(runner: ModelRunner, X: Any) -> float:
@@ -15,10 +14,6 @@ def reconstruction_score(runner: ModelRunner, X: Any) -> float:
 
     Each column has its own unit, in which no square vanishes; one that is too large is infinite.
     """
-
-    def reconstruct(model: Autoencoder, x: Any) -> Any:
-        return model.reconstruct(model.encode(model.fill(x)))
-
     x = runner.read(X)
     columns = describe(x)
     residual, total = (np.zeros(x.shape[1]) for _ in range(2))

@@ -13,9 +13,9 @@ from torch import Tensor
 from sklearn_mtae._engine.devices import living_threads
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.blocks import block_rows, blocks, dense
-from sklearn_mtae._tables.checks import check_cells, check_support
+from sklearn_mtae._tables.checks import check_cells
 from sklearn_mtae._tables.filling import put
-from sklearn_mtae._tables.limits import check_totals, find_range
+from sklearn_mtae._tables.limits import find_range
 from sklearn_mtae.nn.importance import draw
 from sklearn_mtae.nn.models import VAE
 from sklearn_mtae.nn.random import seeded
@@ -94,7 +94,7 @@ def _draw_codes(runner: ModelRunner, model: VAE, n_samples: int, row: Any, x: Te
 def check_conditions(runner: ModelRunner, conditions: Mapping[Any, Any]) -> Any:
     """Return the row of the given cells, NaN elsewhere."""
     features = runner.features
-    names, expanded = list(features.names), features.expanded_names
+    names = list(features.names)
     if not isinstance(conditions, Mapping):
         raise TypeError(f"conditions must be a dict from columns of X to values. Got {short(conditions)} instead.")
     unknown = [name for name in conditions if name not in names]
@@ -105,8 +105,7 @@ def check_conditions(runner: ModelRunner, conditions: Mapping[Any, Any]) -> Any:
         )
     with named("conditions"):
         row = check_cells([conditions.get(name, np.nan) for name in names], features.table)
-    check_support(find_range(row), runner.limits, "conditions", "the column", expanded)
-    check_totals(row, None, runner.limits, "conditions", expanded)
+    runner.limits.check(row, find_range(row), "the column", features.expanded_names, "conditions")
     return row
 
 
