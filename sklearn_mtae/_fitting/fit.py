@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sklearn_mtae._engine.batches import Batches
 from sklearn_mtae._engine.interrupts import Interrupts
@@ -103,7 +104,8 @@ def rebuild_net(recipe: Recipe, fitted: Fitted, device: torch.device) -> Net:
 
 def keep(plan: Plan) -> Fitted:
     """Collect the result of a training, and nothing of its data."""
-    variance = _rank_components(plan)
+    loading = loadings(plan.members[0].model)
+    variance = None if loading is None else _rank_components(plan, loading)
     fitted = replace(plan.so_far(), code_variance=variance)
     fitted.add_epochs(member.history for member in plan.members)
     choose = AVERAGES.get(plan.recipe.targets)
@@ -118,15 +120,12 @@ def keep(plan: Plan) -> Fitted:
     return replace(fitted, cache=own)
 
 
-def _rank_components(plan: Plan) -> NDArray | None:
+def _rank_components(plan: Plan, loading: Tensor) -> NDArray:
     """Return the variance of the codes of a linear decoder; first put its components in order of relevance.
 
     Only where the model and the plan allow it: the moments of an optimiser that goes on belong to their weights.
     """
     module, train = plan.members[0].model, plan.members[0].train
-    loading = loadings(module)
-    if loading is None:
-        return None
     batches = Batches(train, block_rows(max(parameter.shape[0] for parameter in module.parameters())))
     variance = code_variance(module.eval(), ((batch.x, batch.weight) for batch in batches))[: len(loading)]
     if not plan.partial and is_reorderable(module):

@@ -64,14 +64,14 @@ def take_units_over(recipe: Recipe, model: MultiTaskVAE, known: Autoencoder, sou
     model.units.set(known.units.location, known.units.scale)
 
 
-def learn_from_rows(recipe: Recipe, model: Autoencoder, data: Data) -> None:
+def learn_from_rows(recipe: Recipe, model: VAE, data: Data) -> None:
     """Let an embedding and a prior see the rows that they start from."""
     if isinstance(model, MultiTaskVAE) and recipe.embedding is not None:
         n_most = min(N_EMBEDDED, max(1, EMBEDDED_CELLS // recipe.columns.n_expanded))
         rows = torch.from_numpy(dense(data.x[evenly(data.taking_part, n_most)]))
         rows = model.units(rows, torch.float64)
         model.encoder[0].learn(model.likelihood.as_input(rows))  # type: ignore[index]
-    if isinstance(model, VAE) and model.prior.n_learned:
+    if model.prior.n_learned:
         chosen = evenly(data.taking_part, model.prior.n_learned)
         rows = model.units(torch.from_numpy(dense(data.x[chosen])), DTYPES[recipe.dtype])
         # In training, `fill` would corrupt them.
