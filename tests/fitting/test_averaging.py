@@ -135,11 +135,9 @@ def test_what_is_kept_is_a_shorter_training():
     assert list(members[0].keep_at) == [8, 4, 2, 1, 1, 1, 1]
     model = regressor(**own)
     plan = model._plan(X, Y, None)
-    for member in plan.members:
-        plan.net = fitting._train_alone(member, selected_task(model), plan)
+    fitting._train_alone(plan.members, plan, {})
     shorter = regressor(**own, max_iter=4)._plan(X, Y, None)
-    for member in shorter.members:
-        fitting._train_alone(member, selected_task(model), shorter)
+    fitting._train_alone(shorter.members, shorter, {})
     for long, short in zip(plan.members, shorter.members, strict=True):
         assert sorted(long.kept) == [1, 2, 4, 8]
         for name, value in short.model.state_dict().items():
@@ -152,12 +150,6 @@ def test_what_is_kept_is_a_shorter_training():
 
 def close(one, other):
     return all(np.allclose(one[name], other[name], rtol=1e-6, atol=1e-9) for name in other)
-
-
-def selected_task(model):
-    from sklearn_mtae._fitting.callbacks import FitTask  # pyright: ignore[reportAttributeAccessIssue]
-
-    return FitTask(model, None, dict, X, Y, None)
 
 
 @pytest.mark.parametrize("shrunk", [False, True])
