@@ -118,7 +118,8 @@ class Net(NeuralNet):
         """Let the optimiser move few tensors, and take it up where the members have left it."""
         if isinstance(self.module_, Stack):
             self.runs_.models = self.module_
-            self.optimizer_ = self.optimizer(self.module_.parameter_groups(self.runs_.rates))
+            rates = [(run.member.learning_rate, run.member.alpha) for run in self.runs_.runs]
+            self.optimizer_ = self.optimizer(self.module_.parameter_groups(rates))
         else:
             decays = "param_groups" in self.get_params_for("optimizer")
             self.runs_.models = Single(self.module_, self.criterion_, decays)

@@ -90,11 +90,6 @@ class Runs:
         """The losses in use."""
         return [run.member.loss for run in self.runs]
 
-    @property
-    def rates(self) -> list[tuple[float, float]]:
-        """Learning rate and weight decay of each member."""
-        return [(run.member.learning_rate, run.member.alpha) for run in self.runs]
-
     def scales(self, n_steps: float = inf, n_batches: int = 1) -> Scales:
         """Return the weights of the terms after some steps, or at the end; in a stack, each as one number per model."""
         each = []
