@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from sklearn_mtae import AutoencoderTransformer
 from sklearn_mtae.nn.quiet import quiet
-from sklearn_mtae.nn.random import seeded
+from sklearn_mtae.nn.random import Seeded
 from tests.estimators.test_base import linear_coders
 
 PROGRAM = """
@@ -129,7 +129,7 @@ def test_seeded_draws_are_those_of_the_global_generator(mode):
         expected = draws()
         torch.manual_seed(9)
         before = torch.get_rng_state()
-        with seeded(5):
+        with Seeded(5):
             drawn = draws()
         assert torch.equal(torch.get_rng_state(), before)
     for one, other in zip(drawn, expected, strict=True):

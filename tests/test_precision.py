@@ -8,7 +8,7 @@ import torch
 from sklearn.base import clone
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor
-from sklearn_mtae._engine.net import Net
+from sklearn_mtae._engine.single import Pair
 from sklearn_mtae.nn.architectures import ARCHITECTURES
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 from sklearn_mtae.nn.penalties import PENALTIES
@@ -26,11 +26,11 @@ SHARES = np.random.default_rng(0).dirichlet(np.ones(9), size=60)  # admissible t
 def steps(monkeypatch):
     """The results of the training steps, and the precision of each product in them."""
     results, products = [], set()
-    evaluate, linear = Net._evaluate, torch.nn.Linear.forward
+    evaluate, linear = Pair.forward, torch.nn.Linear.forward
 
-    def noted(net, batch, scales):
-        result = evaluate(net, batch, scales)
-        if net.module_.training:
+    def noted(pair, batch, scales):
+        result = evaluate(pair, batch, scales)
+        if pair.model.training:
             results.append(result)
         return result
 
@@ -40,7 +40,7 @@ def steps(monkeypatch):
             products.add(product.dtype)
         return product
 
-    monkeypatch.setattr(Net, "_evaluate", noted)
+    monkeypatch.setattr(Pair, "forward", noted)
     monkeypatch.setattr(torch.nn.Linear, "forward", layer)
     return results, products
 

@@ -2,6 +2,8 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any, Self
 
@@ -48,16 +50,17 @@ class Interrupts:
             self.is_waiting = False
             self._before(number, frame)
 
-    def hold(self) -> None:
-        """Let the first interrupt wait from now on."""
-        self._held = True
-
-    def let_through(self) -> None:
-        """Let interrupts raise from now on, and one that waits at once."""
+    @contextmanager
+    def let_through(self) -> Iterator[None]:
+        """Let interrupts raise in this context, one that waits at once; afterwards, the first one is held."""
         self._held = False
-        if self.is_waiting:
-            self.is_waiting = False
-            raise KeyboardInterrupt
+        try:
+            if self.is_waiting:
+                self.is_waiting = False
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._held = True
 
 
 _current: ContextVar[Interrupts | None] = ContextVar("interrupts", default=None)

@@ -26,6 +26,9 @@ from .runs import Runs
 from .single import Single
 from .stack import Stack
 
+BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+"""What a callback has that wants to see each batch."""
+
 
 class StopTraining(KeyboardInterrupt):
     """Ends the training in good order; a `KeyboardInterrupt` is how skorch's callbacks end a fit."""
@@ -96,6 +99,7 @@ class Net(NeuralNet):
         self.members: Sequence[Member] = members
         self.checkpoint = checkpoint
         self.record_steps = record_steps
+        self.runs_ = Runs(members)
 
     # What skorch sets up.
 
@@ -105,39 +109,32 @@ class Net(NeuralNet):
 
     def torch_compile(self, module: nn.Module, name: str) -> nn.Module:
         """Compile the model where that is asked for; the loss is a handful of sums."""
-        if name != "module":
+        if name != "module" or not self.compile:
             return module
         with quiet("`torch.jit"):  # torch's own compiler uses what torch has deprecated
             return super().torch_compile(module, name)
 
-    def initialize_module(self) -> "Net":
-        """Let the trainings of the members begin."""
-        self.runs_ = Runs(self.members)
-        return super().initialize_module()
-
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> "Net":
         """Let the optimiser move few tensors, and take it up where the members have left it."""
-        decays = "param_groups" in self.get_params_for("optimizer")
-        is_stack = isinstance(self.module_, Stack)
-        self.models_ = self.module_ if is_stack else Single(self.module_, self.criterion_, decays)
-        super().initialize_optimizer()
+        if isinstance(self.module_, Stack):
+            self.runs_.models = self.module_
+            rates = [(run.member.learning_rate, run.member.alpha) for run in self.runs_.runs]
+            self.optimizer_ = self.optimizer(self.module_.parameter_groups(rates))
+        else:
+            decays = "param_groups" in self.get_params_for("optimizer")
+            self.runs_.models = Single(self.module_, self.criterion_, decays)
+            super().initialize_optimizer()
         if not isinstance(self.optimizer_, torch.optim.Optimizer):
             raise TypeError(
                 "net_params must have a class of optimisers for 'optimizer'. Got one that made "
                 f"{short(self.optimizer_)}."
             )
-        self.runs_.begin(self.models_, self.optimizer_)
+        self.runs_.take_up(self.optimizer_)
         return self
 
     def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the tensors that all learnable parameters are parts of."""
-        yield from self.models_.learned.items()
-
-    def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> tuple[tuple, dict[str, Any]]:
-        """Return the arguments of the optimiser; in a stack, each model has its own rates."""
-        if not isinstance(self.models_, Stack):
-            return super().get_params_for_optimizer(prefix, named_parameters)
-        return (self.models_.parameter_groups(self.runs_.rates),), {}
+        yield from self.runs_.models.learned.items()
 
     def get_split_datasets(self, X: Rows, y: None = None, **fit_params: Any) -> tuple[Rows, Rows | None]:
         """Return the rows to train on and those held out."""
@@ -145,7 +142,11 @@ class Net(NeuralNet):
 
     def get_iterator(self, dataset: Rows | None, training: bool = False) -> Batches:
         """Return shuffled batches to train on, ordered ones to validate on."""
-        return self.runs_.batches(self.batch_size, training)
+        runs = self.runs_.runs
+        rows: list[Any] = [run.member.train if training else run.member.valid for run in runs]
+        orders = [run.order for run in runs]
+        given = (rows, orders) if self.runs_.models.is_stack else (rows[0], orders[0])
+        return Batches(given[0], self.batch_size, given[1] if training else None)
 
     # The training.
 
@@ -153,14 +154,13 @@ class Net(NeuralNet):
         """Train; an interrupt by the user leaves the models of the steps done, with a row for each whole epoch."""
         self.interrupted_, self.captured_ = False, None
         try:
-            interrupts().let_through()
-            self._run_epochs(X, **fit_params)
+            with interrupts().let_through():
+                self._run_epochs(X, **fit_params)
         except StopTraining:
             pass
         except KeyboardInterrupt:
             self.interrupted_ = True
         finally:
-            interrupts().hold()
             self._close_captured()
         self.runs_.end(self.interrupted_)
         return self
@@ -173,25 +173,24 @@ class Net(NeuralNet):
         self.n_batches_ = len(self.get_iterator(X, training=True))
         n_done = 0 if self.checkpoint is None else self.checkpoint.restore(self)
         self.looks_back_ = declared(getattr(self.criterion_, "weighting", None), "looks_back")
-        self.watched_ = any(self._watches_batches(callback) for _, callback in self.callbacks_)
+        self.watched_ = any(
+            getattr(type(callback), hook) is not getattr(Callback, hook)
+            for _, callback in self.callbacks_
+            for hook in BATCH_HOOKS
+        )
         self._open_captured()
         with torch.enable_grad():
             super().fit_loop(X, None, self.max_epochs - n_done, **fit_params)
-
-    @staticmethod
-    def _watches_batches(callback: Callback) -> bool:
-        hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-        return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in hooks)
 
     # Steps.
 
     def _step(self, batch: Batch, scales: Scales) -> dict[str, Tensor]:
         """Take a step; return the loss, its terms and what is labelled, as they were before it."""
-        results = []
+        results, models = [], self.runs_.models
 
         def closure() -> Tensor:  # an optimiser of the user's own may call it several times
-            result = self._evaluate(batch, scales)
-            self.models_.set_gradients(result)
+            result = models(batch, scales)
+            models.set_gradients(result)
             results.append(_numbers(result))
             if self.watched_:
                 named = list(self.get_all_learnable_params())
@@ -199,12 +198,12 @@ class Net(NeuralNet):
             return results[-1]["loss"]
 
         self.optimizer_.step(closure)
-        self.models_.constrain()
+        models.constrain()
         return results[0]
 
     def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
         """Take the step that is next."""
-        scales = self._scales(self.step_)
+        scales = self.runs_.scales(self.step_, self.n_batches_)
         self.step_ += 1
         if not self.looks_back_:
             return self._step(batch, scales)
@@ -218,21 +217,14 @@ class Net(NeuralNet):
         after = self.noise_.get_state()
         self.noise_.set_state(noise)
         with torch.no_grad():
-            result = self._evaluate(batch, scales)
+            result = self.runs_.models(batch, scales)
         self.noise_.set_state(after)
         self.criterion_.weighting.after_step(step["tasks"], result.means["tasks"], result.labelled)
 
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
         """Compute the loss of a held-out batch, schedules at their end so that epochs compare."""
         with torch.no_grad():
-            return _numbers(self._evaluate(batch, self._scales()))
-
-    def _evaluate(self, batch: Batch, scales: Scales) -> Result:
-        return self.models_(batch, scales)
-
-    def _scales(self, n_steps: int | None = None) -> Scales:
-        """Return the weights of the terms after some steps, or at the end."""
-        return self.runs_.scales(n_steps, self.n_batches_)
+            return _numbers(self.runs_.models(batch, self.runs_.scales()))
 
     # Epochs.
 
@@ -301,7 +293,8 @@ class Net(NeuralNet):
         """Run the batches of an epoch as steps that the device repeats."""
         scheduled = any(callable(loss.beta) for loss in self.runs_.losses)
         ahead = range(len(batches)) if scheduled else [0]
-        scales = tabulate([self._scales(self.step_ + step) for step in ahead], len(batches), scheduled)
+        steps = [self.runs_.scales(self.step_ + step, self.n_batches_) for step in ahead]
+        scales = tabulate(steps, len(batches), scheduled)
         learned = [parameter.requires_grad for parameter in self.module_.parameters()]
         averages = captured.run(batches.layout(), scales, [learned, self.optimizer_.numbers()])
         self.step_ += len(batches)
@@ -311,7 +304,7 @@ class Net(NeuralNet):
         """Record what an epoch came to, of each member and on average."""
         for name, value in self.runs_.record(averages, training, prefix).items():
             self.history.record(name, value)
-        if not self.runs_.is_stack and self.members[0].error is not None:
+        if not self.runs_.models.is_stack and self.members[0].error is not None:
             raise self.members[0].error
         loss, best = self.history[-1, f"{prefix}_loss"], self.best_.get(prefix, np.inf)
         self.history.record(f"{prefix}_loss_best", loss < best)
@@ -347,9 +340,9 @@ class Net(NeuralNet):
 
     def release(self) -> None:
         """Let go of the training data, and of all that only a training needs."""
-        self.members, self.runs_, self.checkpoint = (), Runs(()), None
+        self.members, self.runs_.runs, self.runs_.best_weights, self.checkpoint = (), [], {}, None
         self.optimizer_.state.clear()
-        for parameter in (*self.models_.learned.values(), *self.module_.parameters()):
+        for parameter in (*self.runs_.models.learned.values(), *self.module_.parameters()):
             parameter.grad = None
         self.callbacks = [callback for callback in self.callbacks if not isinstance(callback, EpochHook)]
         self.callbacks_ = [pair for pair in self.callbacks_ if not isinstance(pair[1], EpochHook)]

@@ -98,25 +98,16 @@ class Rows:
     dtype: torch.dtype
 
     def __post_init__(self) -> None:
+        parts = [self.x] if self.y is None else [self.x, self.y]
+        self.streamed = any(is_mapped(part) and part.nbytes > STREAMED_BYTES for part in parts)
+        """Whether the rows lie in a file too large to be read in any order, or to be put on a GPU."""
+        self.row_bytes = 8 + sum(part.shape[1] * part.dtype.itemsize for part in parts)
+        """Bytes of a row in a buffer: features, targets, and its position."""
         if self.streamed and isinstance(self.index, np.ndarray):
             self.index = np.sort(self.index)  # positions that follow each other are then rows that do
 
     def __len__(self) -> int:
         return len(self.index)
-
-    @property
-    def streamed(self) -> bool:
-        """Whether the rows lie in a file too large to be read in any order, or to be put on a GPU."""
-        return any(is_mapped(part) and part.nbytes > STREAMED_BYTES for part in self._parts)
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of a row in a buffer: features, targets, and its position."""
-        return 8 + sum(part.shape[1] * part.dtype.itemsize for part in self._parts)
-
-    @property
-    def _parts(self) -> list[NDArray]:
-        return [self.x] if self.y is None else [self.x, self.y]
 
     def gather(self, positions: NDArray) -> "Rows":
         """Return rows by their positions in `index`, copied into memory as they are."""

@@ -10,7 +10,6 @@ from torch import Generator, Tensor
 
 from sklearn_mtae.nn.loss import Loss, Scales
 
-from .batches import Batches
 from .member import Member
 from .optimizer import dump_moments, load_moments
 from .single import Single
@@ -44,15 +43,6 @@ class Run:
     misses: int = 0
     done: bool = False
 
-    @classmethod
-    def start(cls, member: Member) -> "Run":
-        """Return a training that begins, or that goes on after the epochs that the member has behind it."""
-        return cls(member, Generator().manual_seed(member.seeds[0]), member.n_epochs - len(member.history))
-
-    def progress(self, n_steps: int, n_batches: int) -> float:
-        """Return the part of the training that is done after some steps; 1 where schedules do not run."""
-        return min(1.0, n_steps / (n_batches * self.n_epochs)) if self.member.scheduled else 1.0
-
     def improves(self) -> bool:
         """Return whether the last epoch has improved on the best held-out loss, and count it."""
         if self.member.valid is None or self.member.error is not None:
@@ -63,15 +53,9 @@ class Run:
         self.best_loss = loss if improved else self.best_loss
         return improved
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the last epoch has been the last one."""
-        stalled = self.member.valid is not None and self.misses == self.member.patience
-        return stalled or len(self.member.history) == self.member.n_epochs or self.member.error is not None
-
 
 class Runs:
-    """The members of a training.
+    """The members of a training, and what computes and moves them.
 
     Parameters
     ----------
@@ -80,17 +64,21 @@ class Runs:
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
-        self.runs = [Run.start(member) for member in members]
+        # A training begins, or goes on after the epochs that the member has behind it.
+        self.runs = [
+            Run(member, Generator().manual_seed(member.seeds[0]), member.n_epochs - len(member.history))
+            for member in members
+        ]
         self.best_weights: dict[str, Tensor] = {}
         """The weights of each member at its best, with the members along the first axis; empty before there are any."""
+        self.models: Single | Stack
 
-    def begin(self, models: Single | Stack, optimizer: Any) -> None:
-        """Let the members be computed and moved by these, the optimiser going on where it was left."""
-        self.models = models
+    def take_up(self, optimizer: Any) -> None:
+        """Let the members be moved by an optimiser, which goes on where it was left."""
         self.optimizer = optimizer
-        self.is_stack = isinstance(models, Stack)
         if self.runs:
-            load_moments(optimizer, models.slices, [run.member.optimizer_state for run in self.runs], self.is_stack)
+            states = [run.member.optimizer_state for run in self.runs]
+            load_moments(optimizer, self.models.slices, states, self.models.is_stack)
 
     @property
     def under_way(self) -> list[tuple[int, Run]]:
@@ -102,28 +90,18 @@ class Runs:
         """The losses in use."""
         return [run.member.loss for run in self.runs]
 
-    @property
-    def rates(self) -> list[tuple[float, float]]:
-        """Learning rate and weight decay of each member."""
-        return [(run.member.learning_rate, run.member.alpha) for run in self.runs]
-
-    def batches(self, batch_size: int, training: bool) -> Batches:
-        """Return shuffled batches to train on, or ordered ones to validate on."""
-        rows: list[Any] = [run.member.train if training else run.member.valid for run in self.runs]
-        orders = [run.order for run in self.runs]
-        given = (rows, orders) if self.is_stack else (rows[0], orders[0])
-        return Batches(given[0], batch_size, given[1] if training else None)
-
-    def scales(self, n_steps: int | None, n_batches: int) -> Scales:
+    def scales(self, n_steps: float = inf, n_batches: int = 1) -> Scales:
         """Return the weights of the terms after some steps, or at the end; in a stack, each as one number per model."""
-        each = [
-            run.member.loss.scales(1.0 if n_steps is None else run.progress(n_steps, n_batches)) for run in self.runs
-        ]
-        return Scales(*zip(*each, strict=True)) if self.is_stack else each[0]  # type: ignore[arg-type]
+        each = []
+        for run in self.runs:
+            # Where schedules do not run over this fit, they stand at their end.
+            progress = min(1.0, n_steps / (n_batches * run.n_epochs)) if run.member.scheduled else 1.0
+            each.append(run.member.loss.scales(progress))
+        return Scales(*zip(*each, strict=True)) if self.models.is_stack else each[0]  # type: ignore[arg-type]
 
     def record(self, averages: dict[str, Tensor], training: bool, prefix: str) -> dict[str, Any]:
         """Write into the members' histories what an epoch came to; return the means over the members."""
-        if not self.is_stack:
+        if not self.models.is_stack:
             averages = {name: average[None] for name, average in averages.items()}
         labelled = averages.pop("labelled", None)
         values = {name: average.tolist() for name, average in averages.items()}
@@ -163,7 +141,9 @@ class Runs:
     def end_epoch(self) -> list[int]:
         """Let go of the members that are at their end; return the positions of the others."""
         for position, run in self.under_way:
-            if run.is_over:
+            member = run.member
+            stalled = member.valid is not None and run.misses == member.patience
+            if stalled or len(member.history) == member.n_epochs or member.error is not None:
                 self._finish(position, run)
         return [position for position, _ in self.under_way]
 
@@ -194,7 +174,7 @@ class Runs:
         self.best_weights = {name: values[left] for name, values in self.best_weights.items()}
 
     def _save_moments(self, position: int) -> None:
-        moments = dump_moments(self.optimizer, self.models.slices, position, self.is_stack)
+        moments = dump_moments(self.optimizer, self.models.slices, position, self.models.is_stack)
         self.runs[position].member.optimizer_state = moments
 
 

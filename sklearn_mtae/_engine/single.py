@@ -1,5 +1,7 @@
 """One model and its loss, computed as they are: what a `Stack` is for several."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -8,13 +10,6 @@ from sklearn_mtae.nn.models import Autoencoder
 
 from .optimizer import Slices, flatten_parameters
 from .rows import Batch
-
-
-def evaluate(model: Autoencoder, loss: Loss, batch: Batch, scales: Scales) -> Result:
-    """Return the result of a batch: the loss of what a model makes of it."""
-    batch = batch.each(loss.views)
-    output = model(batch.x, batch.y, batch.complete, loss.n_draws)
-    return loss(model, output, batch.weight, batch.label_weight, scales)
 
 
 class Pair(nn.Module):
@@ -38,17 +33,15 @@ class Pair(nn.Module):
         self.model.constrain()
         self.loss.constrain()
 
-    def forward(self, batch: dict[str, Tensor], complete: tuple[bool, bool], scales: Scales) -> dict[str, Tensor]:
-        """Return the parts of the `Result` of a batch: its loss, the mean of each term, and what is labelled."""
-        # Here, where all models go through it at once, and not after the step.
-        self.constrain()
-        rows = Batch(batch["x"], batch.get("y"), batch.get("weight"), batch.get("label_weight"), complete)
-        result = evaluate(self.model, self.loss, rows, scales)
-        labelled = {} if result.labelled is None else {"labelled": result.labelled}
-        return {"loss": result.loss, **labelled, **{f"mean:{name}": mean for name, mean in result.means.items()}}
+    def forward(self, batch: Batch, scales: Scales) -> Result:
+        """Return the result of a batch: the loss of what the model makes of it."""
+        if self.loss.compares_views:
+            batch = batch.each(lambda part: torch.cat([part, part]))
+        output = self.model(batch.x, batch.y, batch.complete, self.loss.n_draws)
+        return self.loss(self.model, output, batch.weight, batch.label_weight, scales)
 
 
-class Single:
+class Single(Pair):
     """The only model of a training.
 
     Parameters
@@ -61,10 +54,11 @@ class Single:
         Whether the weights of the hidden layers are to decay.
     """
 
+    is_stack: ClassVar[bool] = False
+
     def __init__(self, model: Autoencoder, loss: Loss, decays: bool) -> None:
-        self.model = model
-        self.loss = loss
-        parameters = {id(p): p for module in (model, loss) for p in module.parameters() if p.requires_grad}
+        super().__init__(model, loss)
+        parameters = {id(p): p for p in self.parameters() if p.requires_grad}
         hidden = {id(p) for p in model.hidden_weights()} if decays else set()
         groups = {
             "decayed": [p for key, p in parameters.items() if key in hidden],
@@ -74,10 +68,6 @@ class Single:
         """What the optimiser moves: all learnable parameters are views of these vectors."""
         self.slices: Slices = {name: [(0, 1, vector)] for name, vector in self.learned.items()}
 
-    def __call__(self, batch: Batch, scales: Scales) -> Result:
-        """Return the result of a batch."""
-        return evaluate(self.model, self.loss, batch, scales)
-
     def set_gradients(self, result: Result) -> None:
         """Let the gradients be those of a result."""
         # In place: a gradient set to None would no longer be a view of the vector's.
@@ -85,11 +75,6 @@ class Single:
             assert vector.grad is not None
             vector.grad.zero_()
         self.loss.backward(result, self.model)
-
-    def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
-        self.model.constrain()
-        self.loss.constrain()
 
     def weights(self) -> dict[str, Tensor]:
         """Return the weights that early stopping goes back to, buffers among them, with an axis for the models."""

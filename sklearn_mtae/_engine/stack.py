@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from itertools import groupby
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -52,6 +52,8 @@ class Stack(nn.Module):
     pairs : sequence of Pair
         The models; they are copied.
     """
+
+    is_stack: ClassVar[bool] = True
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         super().__init__()
@@ -113,18 +115,19 @@ class Stack(nn.Module):
 
         The weights of the terms are each a number, one number per model or a tensor of shape (n_models,).
         """
-        parts = {"x": batch.x, "y": batch.y, "weight": batch.weight, "label_weight": batch.label_weight}
-        tensors = {name: part for name, part in parts.items() if part is not None}
+        tensors = {name: part for name, part in batch._asdict().items() if isinstance(part, Tensor)}
         shared, separate = _split(scales, batch.x)
 
-        def one(state: Sequence[Tensor], tensors: dict[str, Tensor], separate: dict[str, Tensor]) -> dict[str, Tensor]:
+        def one(state: Sequence[Tensor], tensors: dict[str, Tensor], separate: dict[str, Tensor]) -> dict[str, Any]:
             # What `torch.func.functional_call` does, in a tenth of its time.
             for slots, key, position in self.places:
                 slots[key] = state[position]
-            result = self.pair(tensors, batch.complete, Scales(**shared, **separate))
+            # Here, where all models go through it at once, and not after the step.
+            self.pair.constrain()
+            result = self.pair(batch._replace(**tensors), Scales(**shared, **separate))
             for slots, key, position in self.places:
                 check_unchanged(key, slots[key] is state[position])
-            return result
+            return {name: part for name, part in result._asdict().items() if part is not None}
 
         before = [slots[key] for slots, key, _ in self.places]
         constants = [(slots, key, slots[key], slots[key]._version) for slots, key in self.alike]
@@ -137,8 +140,7 @@ class Stack(nn.Module):
                 slots[key] = value
         for slots, key, value, version in constants:
             check_unchanged(key, slots[key] is value and value._version == version)
-        means = {name.removeprefix("mean:"): value for name, value in result.items() if name.startswith("mean:")}
-        return Result(result["loss"], means, result.get("labelled"))
+        return Result(**result)
 
     def set_gradients(self, result: Result) -> None:
         """Let the gradients be those of the results."""

@@ -3,7 +3,9 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from math import ceil
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed, effective_n_jobs
@@ -100,14 +102,15 @@ def _train_alone(
 ) -> Trained:
     """Train an only member, with batches of half the size where the memory does not suffice."""
     n_before = len(member.history)
-    params = {**net_params, "callbacks": [*callbacks, *(net_params.get("callbacks") or [])]}
-
-    def make() -> Net:
-        params.update(max_epochs=member.n_epochs - n_before, batch_size=member.batch_size)
-        return make_net(
-            member.model, member.loss, member.learning_rate, members=[member], checkpoint=checkpoint, **params
-        )
-
+    params = {
+        **net_params,
+        "callbacks": [*callbacks, *(net_params.get("callbacks") or [])],
+        "max_epochs": member.n_epochs - n_before,
+        "batch_size": member.batch_size,
+        "members": [member],
+        "checkpoint": checkpoint,
+    }
+    make = partial(make_net, member.model, member.loss, member.learning_rate, **params)
     net, failure = _fit(make, member.batch_size > 1)
     if net is None:
         give_back(member.train.device)
@@ -191,7 +194,8 @@ def train_stacks(
     interrupted : int or None
         The epoch in which the user interrupted, if at all; models that are not `finished` are then as they were.
     """
-    n_jobs = effective_n_jobs(n_jobs) if all(_is_on_cpu(part) for part in parts) else 1
+    on_cpu = all(part[0].train.device.type == "cpu" for part in parts)
+    n_jobs = effective_n_jobs(n_jobs) if on_cpu else 1
     trained = (_train(part, callbacks) for part in parts) if n_jobs == 1 else _train_apart(parts, n_jobs)
     for part, (reason, interrupted) in zip(parts, trained, strict=True):
         if reason is not None:
@@ -203,19 +207,12 @@ def train_stacks(
     return refused, None
 
 
-def _is_on_cpu(part: list[Member]) -> bool:
-    return part[0].train.device.type == "cpu"
-
-
-def _rates_of(member: Member) -> tuple[float, float]:
-    return member.learning_rate, member.alpha
-
-
 def _parts(group: list[Member], share: int | None) -> Iterator[list[Member]]:
     """Yield as many models at a time as the memory allows, and the cache; those of the same rates beside each other."""
-    ordered = sorted(group, key=_rates_of if share is None else Member.rank)
+    ordered = sorted(group, key=attrgetter("learning_rate", "alpha") if share is None else Member.rank)
     first = group[0] if share is None else ordered[0]
-    in_cache = max(STACK_MODELS, STACK_CELLS // first.n_cells()) if _is_on_cpu(group) else len(group)
+    on_cpu = first.train.device.type == "cpu"
+    in_cache = max(STACK_MODELS, STACK_CELLS // first.n_cells()) if on_cpu else len(group)
     size = max(1, min(STACK_BYTES // first.n_bytes(), in_cache))
     n_parts = ceil(len(ordered) / size)
     if n_parts > 1 and share is not None:

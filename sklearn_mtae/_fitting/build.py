@@ -28,7 +28,7 @@ from sklearn_mtae.nn.factories import (
 from sklearn_mtae.nn.likelihoods import Categorical, Likelihood, Mixed
 from sklearn_mtae.nn.models import VAE, Autoencoder, MultiTaskVAE
 from sklearn_mtae.nn.posteriors import POSTERIORS
-from sklearn_mtae.nn.random import seeded
+from sklearn_mtae.nn.random import Seeded
 from sklearn_mtae.nn.words import short, suggest
 
 from .fitted import Fitted
@@ -40,7 +40,7 @@ LEAST_START = 0.1
 
 def build(recipe: Recipe, seed: int = 0) -> Autoencoder:
     """Compose a model with initial weights, torch's global random state left as it was."""
-    with seeded(seed):
+    with Seeded(seed):
         return MODELS[recipe.model](recipe)
 
 

@@ -15,7 +15,7 @@ from sklearn_mtae._tables.row_index import Chosen
 from sklearn_mtae.nn.importance import Draws, draw
 from sklearn_mtae.nn.models import VAE, Autoencoder
 from sklearn_mtae.nn.posteriors import quasi_normal
-from sklearn_mtae.nn.random import seeded
+from sklearn_mtae.nn.random import Seeded
 
 from .sampling import new_seed
 
@@ -67,7 +67,7 @@ def impute_drawn(runner: ModelRunner, X: Any, n_draws: int, n_importance_samples
     def drawn(rows: Any) -> list[NDArray]:
         return list(runner.decode(several, rows, levels, n_draws=n_most, weighs=True).swapaxes(0, 1))
 
-    with seeded(seed):
+    with Seeded(seed):
         tables = fill_cells(runner, X, drawn, n_draws)
     is_array = runner.features.table is None and isinstance(tables[0], np.ndarray)
     return np.stack(tables) if is_array else tables

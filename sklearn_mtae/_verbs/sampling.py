@@ -18,7 +18,7 @@ from sklearn_mtae._tables.filling import put
 from sklearn_mtae._tables.limits import find_range
 from sklearn_mtae.nn.importance import draw
 from sklearn_mtae.nn.models import VAE
-from sklearn_mtae.nn.random import seeded
+from sklearn_mtae.nn.random import Seeded
 from sklearn_mtae.nn.words import listed, named, short, suggest_each
 
 N_RESAMPLED = 1000
@@ -54,7 +54,7 @@ def sample(
     model = runner.model(torch.float64, torch.device("cpu"))
     row = None if conditions is None else check_conditions(runner, conditions)
     seed, table = new_seed(random_state), runner.features.table
-    with torch.inference_mode(), seeded(seed), living_threads():
+    with torch.inference_mode(), Seeded(seed), living_threads():
         draws = np.random.default_rng(seed)
         drawn = _draw_rows(runner, model, n_samples, row)
         parts = [[x if table is None else table.narrow(x, draws), *rest] for x, *rest in drawn]

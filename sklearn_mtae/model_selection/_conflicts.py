@@ -14,7 +14,7 @@ from sklearn_mtae._engine.net import EpochHook, Net
 from sklearn_mtae._engine.rows import Batch, Rows
 from sklearn_mtae._estimators.multi_task import BaseMultiTaskVAE
 from sklearn_mtae.nn.models import MultiTaskVAE
-from sklearn_mtae.nn.random import draw_from, seeded
+from sklearn_mtae.nn.random import Seeded, draw_from
 from sklearn_mtae.nn.weightings import task_jacobian
 
 MIN_OVERLAP = 0.3
@@ -158,7 +158,7 @@ class Snapshot:
         modes = {part: part.training for part in self.module.modules()}
         source, device = self.module.generator, self.shared[0].device
         try:
-            with seeded(0):
+            with Seeded(0):
                 draw_from(self.module.eval(), Generator(device).manual_seed(0))
                 yield
         finally:

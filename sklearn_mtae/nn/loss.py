@@ -1,6 +1,6 @@
 """The loss: an objective's named terms, weighed into one number."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from numbers import Real
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ class Result(NamedTuple):
     """The number that is minimised."""
     means: dict[str, Tensor]
     """Mean of each term over the rows, before its weight; "tasks", of shape (n_tasks,), over the labels of each."""
-    labelled: Tensor | None
+    labelled: Tensor | None = None
     """Weight of each task's labels in the batch, 1 on average over batches; None unless the weighting is adaptive."""
 
 
@@ -63,8 +63,8 @@ class Loss(nn.Module):
     free_bits : float
         Nats below which the rate of a component, averaged over the batch, is not penalised.
     consistency : float
-        Weight of the disagreement between two predictions of a row. Above 0, a model must be given the batch as `views`
-        returns it.
+        Weight of the disagreement between two predictions of a row. Above 0, a model must be given each row of a
+        batch twice while it is trained: see `compares_views`.
     """
 
     similarity: Tensor | None
@@ -135,39 +135,41 @@ class Loss(nn.Module):
         means = {name: self._mean(term, weight) for name, term in terms.items()}
         if self.per_label is not None:
             means["tasks"] = means["tasks"] * self.per_label
-        if self._compares_views:
+        if self.compares_views:
             means["consistency"] = self._mean(disagreement(model, output), weight)  # type: ignore[arg-type]
         if self.similarity is not None:
             means["similarity"] = head_distance(model.heads.own(), self.similarity)  # type: ignore[union-attr]
-        labelled = self._labelled(output, weight, label_weight)
+        adaptive = self.weighting is not None and self.weighting.adaptive
+        labelled = self._labelled(output, weight, label_weight) if adaptive else None
         minimised = means
         if self.free_bits:
             minimised = {**means, "rate": self._rate_above(self.free_bits, output, weight)}
-        coefficients = self._coefficients(minimised, scales or self.scales())
-        weighted = [
-            self._weigh(mean, labelled) if name == "tasks" else self._scale(mean, coefficients[name])
-            for name, mean in minimised.items()
-        ]
-        return Result(sum(weighted[1:], weighted[0]), means, labelled)
+        return Result(self._weigh(minimised, labelled, scales or self.scales()), means, labelled)
 
     @property
-    def _compares_views(self) -> bool:
+    def compares_views(self) -> bool:
+        """Whether a step should see each row of a batch twice, one half a batch after the other, to compare the two."""
         return self.training and self.consistency > 0
-
-    def views(self, part: Tensor) -> Tensor:
-        """Return a part of a batch as a step should see it: twice, where two predictions of each row are compared."""
-        return torch.cat([part, part]) if self._compares_views else part
 
     def scales(self, progress: float = 1.0) -> Scales:
         """Return the weights of the terms at a progress of the training from 0 to 1."""
         beta = check_weight(ask(self.beta, "beta", progress), progress) if callable(self.beta) else self.beta
         return Scales(self.reconstruction_weight, beta, self.penalty_weight)
 
-    def _coefficients(self, terms: Iterable[str], scales: Scales) -> dict[str, float | Tensor]:
-        """Return the weight of each term except that of the tasks."""
+    def _weigh(self, terms: Mapping[str, Tensor], labelled: Tensor | None, scales: Scales) -> Tensor:
+        """Return the weighted sum of the terms."""
         own = {"penalty": scales.penalty, "similarity": 1.0, "consistency": self.consistency}
-        kinds = {**own, **dict.fromkeys(self.rates, scales.rate)}
-        return {name: kinds.get(name, scales.distortion) * self.own_weights.get(name, 1.0) for name in terms}
+        scale_of = {**own, **dict.fromkeys(self.rates, scales.rate)}
+        weighted = []
+        for name, mean in terms.items():
+            if name == "tasks":
+                weighted.append(self.weighting(mean, labelled))  # type: ignore[misc]
+                continue
+            scale = scale_of.get(name, scales.distortion) * self.own_weights.get(name, 1.0)
+            # The speed of small networks depends on the number of kernels: a product with 1 costs as much as an
+            # activation.
+            weighted.append(mean if not isinstance(scale, Tensor) and scale == 1 else scale * mean)
+        return sum(weighted[1:], weighted[0])
 
     def _rate_above(self, floor: float, output: Output, weight: Tensor | None) -> Tensor:
         """Return the rate, in which a component counts as at least `floor` nats."""
@@ -191,14 +193,8 @@ class Loss(nn.Module):
         if self.weighting is not None:
             self.weighting.constrain()
 
-    def _weigh(self, losses: Tensor, labelled: Tensor | None) -> Tensor:
-        assert self.weighting is not None
-        return self.weighting(losses, labelled)
-
-    def _labelled(self, output: Output, weight: Tensor | None, label_weight: Tensor | None) -> Tensor | None:
-        """Return the weight of each task's labels in the batch, if the weighting is adaptive."""
-        if self.weighting is None or not self.weighting.adaptive:
-            return None
+    def _labelled(self, output: Output, weight: Tensor | None, label_weight: Tensor | None) -> Tensor:
+        """Return the weight of each task's labels in the batch."""
         assert output.y_log_prob is not None
         # All draws of a row have the same label.
         every = output.y_log_prob.new_ones(output.y_log_prob.shape[-2:])
@@ -212,11 +208,6 @@ class Loss(nn.Module):
         if weight is None:
             return term.mean(0)
         return (term * (weight if term.dim() == 1 else weight[:, None])).mean(0)
-
-    @staticmethod
-    def _scale(mean: Tensor, coefficient: float | Tensor) -> Tensor:
-        # The speed of small networks depends on the number of kernels: a product with 1 costs as much as an activation.
-        return mean if not isinstance(coefficient, Tensor) and coefficient == 1 else coefficient * mean
 
 
 def check_terms(terms: Any, output: Output | None) -> dict[str, Tensor]:

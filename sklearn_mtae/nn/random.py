@@ -40,9 +40,13 @@ class Mode(TorchDispatchMode):
 
 
 class Seeded(Mode):
-    """Make operations that would draw from torch's global generators draw from other generators.
+    """Make this thread draw from generators of a seed wherever it would draw from torch's global generators.
 
-    The numbers are those that the global generators would give with this seed.
+    This is for draws that have no other source, such as initial weights. The numbers are those that the global
+    generators would give with this seed; these are neither read nor advanced, whatever other threads draw from them
+    meanwhile. The exception is operations that take no generator in any form (attention with dropout within one
+    kernel): these borrow the global one. Code that seeds torch itself seeds the global generator, and so does not
+    change the draws made here.
 
     Parameters
     ----------
@@ -57,35 +61,26 @@ class Seeded(Mode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        return self._draw(func, args, kwargs) if _draws(func) else func(*args, **kwargs)
-
-    def _draw(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **kwargs)
         made_on = torch.device(kwargs.get("device") or "cpu")
         device = next((arg.device for arg in args if isinstance(arg, Tensor)), made_on)
         if device.type not in SEEDABLE:
             return func(*args, **kwargs)
+        if device not in self.generators:
+            self.generators[device] = Generator(device).manual_seed(self.seed)
+        own = self.generators[device]
         taker, position = _with_generator(func)
         if taker is not None:
             given = args[position] if position < len(args) else kwargs.get("generator")
-            own = self._generator(device) if given is None else given
-            return taker(*args[:position], *args[position + 1 :], **{**kwargs, "generator": own})
+            others = args[:position] + args[position + 1 :]
+            return taker(*others, **{**kwargs, "generator": own if given is None else given})
         if torch.is_inference_mode_enabled():
             # Outside inference mode, operations arrive here in parts, some of which take a generator.
             with torch.inference_mode(False), torch.no_grad(), self:
                 return func(*args, **kwargs)
-        with _as_global(self._generator(device)):
+        with _as_global(own):
             return func(*args, **kwargs)
-
-    def _generator(self, device: torch.device) -> Generator:
-        if device not in self.generators:
-            self.generators[device] = Generator(device).manual_seed(self.seed)
-        return self.generators[device]
-
-
-@cache
-def _draws(func: Any) -> bool:
-    """Return whether an operation draws."""
-    return torch.Tag.nondeterministic_seeded in func.tags
 
 
 @cache
@@ -118,19 +113,6 @@ def _as_global(generator: Generator) -> Iterator[None]:
         generator.set_state(source.get_state())
     finally:
         source.set_state(before)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Make this thread draw from a generator of this seed wherever it would draw from torch's global generators.
-
-    This is for draws that have no other source, such as initial weights. The global generators are neither read nor
-    advanced, whatever other threads draw from them meanwhile. The exception is operations that take no generator in any
-    form (attention with dropout within one kernel): these borrow the global one. Code that seeds torch itself seeds the
-    global generator, and so does not change the draws made here.
-    """
-    with Seeded(seed):
-        yield
 
 
 def draw_from(module: nn.Module, generator: Generator) -> None:

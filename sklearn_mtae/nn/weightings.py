@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .likelihoods import Likelihood
 from .models import MultiTaskVAE
 from .quiet import quiet
-from .random import seeded
+from .random import Seeded
 
 LEAST_SIZE = 1e-8
 """Least value that a loss counts as, where it must be positive."""
@@ -294,7 +294,7 @@ class Aggregation(Weighting):
         rows = ((labelled > 0) & jacobian.any(1)).nonzero()[:, 0]
         if len(rows) > 1 and jacobian.square().sum().isfinite():  # aggregators multiply gradients with each other
             seed = int(torch.randint(2**31, (), generator=model.generator, device=jacobian.device))
-            with seeded(seed):
+            with Seeded(seed):
                 combined = self._combine(jacobian[rows], rows)
             add_to_gradients(shared, combined - jacobian.sum(0))
 

@@ -49,14 +49,14 @@ def test_tells_want_of_memory_from_other_errors(error, expected):
 
 def limit(monkeypatch, n_rows, from_epoch=0):
     """Let no batch of more rows go through, from an epoch on."""
-    evaluate = Net._evaluate
+    step = Net._step
 
-    def limited(net, batch, progress):
+    def limited(net, batch, scales):
         if len(batch.x) > n_rows and len(net.history) > from_epoch:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
-        return evaluate(net, batch, progress)
+        return step(net, batch, scales)
 
-    monkeypatch.setattr(Net, "_evaluate", limited)
+    monkeypatch.setattr(Net, "_step", limited)
 
 
 @pytest.mark.parametrize("from_epoch", [0, 2])

@@ -71,7 +71,7 @@ def test_optimiser_starts_anew_where_its_vectors_changed(estimator, table, alpha
         estimator.set_params(alpha=alpha).partial_fit(X, Y)
     state = estimator._fitted.optimizer_states[0]
     assert {name: part["exp_avg"].size for name, part in state.items()} == {
-        name: vector.numel() for name, vector in estimator.net_.models_.learned.items()
+        name: vector.numel() for name, vector in estimator.net_.runs_.models.learned.items()
     }
 
 

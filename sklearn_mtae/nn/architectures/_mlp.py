@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from ._layers import ACTIVATIONS, Dropout
+from ._layers import nonlinearity
 
 
 def perceptron(
@@ -18,10 +18,7 @@ def perceptron(
     """Return linear layers of the given widths with activations between them, none after the last."""
     layers: list[nn.Module] = []
     for n_inputs, n_outputs in pairwise(widths[:-1]):
-        layers.append(linear(n_inputs, n_outputs))
-        layers += [nn.LayerNorm(n_outputs)] if layer_norm else []
-        layers.append(ACTIVATIONS[activation]())
-        layers += [Dropout(dropout)] if dropout else []
+        layers += [linear(n_inputs, n_outputs), *nonlinearity(n_outputs, activation, dropout, layer_norm)]
     return nn.Sequential(*layers, linear(widths[-2], widths[-1]))
 
 
