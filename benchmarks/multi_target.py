@@ -90,7 +90,7 @@ def ours(**parameters: Any) -> MultiTaskVAERegressor:
 
 def of_settings(*chosen: int) -> MultiTaskVAERegressor:
     """Return our model with some of the settings that its members have by default."""
-    return ours(member_params=[MEMBER_PARAMS[k] for k in chosen], embedding="piecewise_linear")
+    return ours(member_params=[MEMBER_PARAMS["numbers"][k] for k in chosen], embedding="piecewise_linear")
 
 
 OURS: dict[str, Callable[[], Any]] = {

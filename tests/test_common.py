@@ -81,7 +81,7 @@ def test_public_check_estimator(estimator):
     ("check", "estimator"),
     [
         (check_regressors_train, MultiTaskVAERegressor(n_estimators=1)),
-        (check_classifiers_train, MultiTaskVAEClassifier()),
+        (check_classifiers_train, MultiTaskVAEClassifier(n_estimators=1)),
     ],
 )
 def test_single_models_learn_by_default(check, estimator):

@@ -64,7 +64,7 @@ def assert_alike(one, other, rtol=1e-3, atol=1e-3):
         VAETransformer(architecture="conv", beta=0.5),
         MultiTaskVAERegressor(n_estimators=1, task_weighting="uncertainty", sharing="mmoe"),
         MultiTaskVAERegressor(n_estimators=1, task_weighting="dwa", early_stopping=True),
-        MultiTaskVAEClassifier(class_weight="balanced"),
+        MultiTaskVAEClassifier(n_estimators=1, class_weight="balanced"),
     ],
     ids=lambda model: repr(model)[:60],
 )

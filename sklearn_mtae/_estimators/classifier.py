@@ -2,20 +2,19 @@
 
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 
-from sklearn_mtae._fitting.averaging import mean_log_probabilities
 from sklearn_mtae._fitting.plan import Plan
 from sklearn_mtae._tables.classes import warn_of_one_class
 
+from .class_predictions import PredictsClasses
 from .constraints import CLASSES
 from .multi_task import BaseMultiTaskVAE
 
 
-class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
+class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     """Classify rows for several tasks through one latent space that they share (SC-VAE).
 
     One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own gives
@@ -34,12 +33,13 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
     ----------
     n_components : int, default=16
         Number of components of the code.
-    hidden_layer_sizes : array-like of int, default=(512,)
-        Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear.
+    hidden_layer_sizes : array-like of int or "auto", default="auto"
+        Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear. "auto" is
+        `(512,)`, or what `member_params` says.
     activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
         Activation after each hidden layer.
-    dropout : float, default=0.0
-        Probability that a hidden unit is dropped while training.
+    dropout : float or "auto", default="auto"
+        Probability that a hidden unit is dropped while training. "auto" is 0, or what `member_params` says.
     layer_norm : bool, default=False
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
     architecture : {"mlp", "resnet", "conv", "conv1d", "linear_decoder"} or callable, default="mlp"
@@ -77,8 +77,9 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv 1604.03539); or
         less: each task has 4 components of its own, from a small encoder of its own. Or a factory such as
         `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
-    head_hidden_layer_sizes : array-like of int, default=(16,)
-        Widths of the hidden layers of each task's own decoder.
+    head_hidden_layer_sizes : array-like of int or "auto", default="auto"
+        Widths of the hidden layers of each task's own decoder. "auto" is `(16,)`, or what `member_params` says, unless
+        `sharing` needs a hidden layer, as "cross_stitch" does.
     objective : {"elbo", "iwae", "beta_tc", "mmd"} or callable, default="elbo"
         What is maximised: the evidence lower bound; the tighter one of five weighted draws (Burda et al. 2016, arXiv
         1509.00519); the bound with more weight on the components' dependence (Chen et al. 2018, arXiv 1802.04942); or
@@ -119,15 +120,27 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         :class:`sklearn.frozen.FrozenEstimator`.
     freeze_encoder : bool, default=False
         Whether that encoder stays as it is; the linear map is trained in any case.
-    embedding : {"piecewise_linear", "softened"}, callable or None, default=None
+    embedding : {"auto", "piecewise_linear", "softened"}, callable or None, default="auto"
         What the encoder sees of the columns: beside each column where its value lies between 16 of its quantiles
         (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump; the columns with outliers drawn in to
-        within 10 units; None takes them as they are. Or a factory that takes the number of columns.
-    n_estimators : int, default=1
+        within 10 units; None takes them as they are. Or a factory that takes the number of columns. "auto" is None, or
+        what `member_params` says.
+    n_estimators : int or "auto", default="auto"
         Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
-        out one of `1 / validation_fraction` folds. Here a model stops by the rows that it leaves out, where
-        `early_stopping` is set; so each row trains most of them. Codes, and what is made of them, are those of the
-        first model at the end of its training: latent spaces cannot be averaged.
+        out one of `1 / validation_fraction` folds. The rows left out choose: for each task, those models, as they
+        were after those epochs, are averaged whose mean does best on them; so the number of epochs and much else is
+        chosen by the data, and no row is lost to that. Codes, and what is made of them, are those of the first model at
+        the end of its training: latent spaces cannot be averaged. "auto" is 30 for tables of up to 2,000 rows and 9 for
+        up to 20,000; beyond, with more than 2,000 columns, with an `architecture` other than "mlp" and "resnet", with
+        what does not stack, and with `partial_fit`, `warm_start`, `checkpoint`, `encoder` or `net_params`, it is 1.
+    member_params : "auto", list of dict or None, default="auto"
+        Parameters in which the models of an ensemble differ, one dict for each, taken in turn; None for models alike.
+        "auto" says what the other parameters that are "auto" become in an ensemble: all models have
+        `hidden_layer_sizes=(128,)`, `head_hidden_layer_sizes=()` and an `embedding`, "piecewise_linear" for up to 64
+        columns and "softened" for more (None with `hidden_layer_sizes=()`, and with an `architecture` other than "mlp"
+        and "resnet"). They have in turn `dropout=0.3`, `alpha=1` and `learning_rate_init=0.005`; or practically no
+        dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. A parameter that you give has the value that you
+        gave in every model. `member_params_` tells what each has.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and
@@ -142,14 +155,15 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         code's squared norm (Ghosh et al. 2020, arXiv 1903.12436).
     penalty_weight : float, default=0.1
         Weight of the penalty.
-    alpha : float, default=3.0
+    alpha : float or "auto", default="auto"
         Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
         weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
+        "auto" is 3, or what `member_params` says.
     batch_size : int, "auto" or None, default="auto"
         Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
         least 16 and at most 200; None takes all rows.
-    learning_rate_init : float, default=1e-3
-        Step size of the optimiser.
+    learning_rate_init : float or "auto", default="auto"
+        Step size of the optimiser. "auto" is 0.001, or what `member_params` says.
     max_iter : int, default=100
         Number of epochs.
     early_stopping : bool, default=False
@@ -205,6 +219,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         Names of the features, where X had names.
     task_weights_ : ndarray of shape (`n_iter_`, n_tasks)
         Weights of the tasks in each epoch; NaN with an aggregator that has none.
+    member_params_ : list of dict of str to object
+        Of each model, the parameters that were "auto" or in `member_params`, with the values that they became.
     classes_ : ndarray of shape (n_classes,) or list of such arrays
         Classes, sorted; a list with those of each task where y had two dimensions.
     task_names_ : list of str
@@ -230,16 +246,15 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
 
     _parameter_constraints: dict = CLASSES
     _targets_kind = "classes"
-    classes_: NDArray | list[NDArray]
     score = BaseMultiTaskVAE.score
 
     def __init__(
         self,
         n_components=16,
         *,
-        hidden_layer_sizes=(512,),
+        hidden_layer_sizes="auto",
         activation="relu",
-        dropout=0.0,
+        dropout="auto",
         layer_norm=False,
         architecture="mlp",
         image_shape=None,
@@ -249,7 +264,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         posterior="normal",
         prior="normal",
         sharing="hard",
-        head_hidden_layer_sizes=(16,),
+        head_hidden_layer_sizes="auto",
         objective="elbo",
         beta="auto",
         free_bits=0.0,
@@ -260,15 +275,16 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         class_weight=None,
         encoder=None,
         freeze_encoder=False,
-        embedding=None,
-        n_estimators=1,
+        embedding="auto",
+        n_estimators="auto",
+        member_params="auto",
         scaling="auto",
         corruption=None,
         penalty=None,
         penalty_weight=0.1,
-        alpha=3.0,
+        alpha="auto",
         batch_size="auto",
-        learning_rate_init=1e-3,
+        learning_rate_init="auto",
         max_iter=100,
         early_stopping=False,
         validation_fraction=0.1,
@@ -308,6 +324,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         self.freeze_encoder = freeze_encoder
         self.embedding = embedding
         self.n_estimators = n_estimators
+        self.member_params = member_params
         self.scaling = scaling
         self.corruption = corruption
         self.penalty = penalty
@@ -386,54 +403,6 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         """
         return self._fit(X, y, sample_weight, partial=True, classes=classes)
 
-    def predict(self, X: ArrayLike) -> NDArray:
-        """Predict the class of each task: the most probable one at the posterior mean.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Classes; objects where the tasks' labels are of different types.
-        """
-        return self._as_targets(mean_log_probabilities(self._runner, X).argmax(-1))
-
-    def predict_log_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
-        """Predict the logarithms of the class probabilities at the posterior mean.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes) or list of such arrays
-            Log-probabilities in the order of `classes_`; a list with those of each task where y had two dimensions.
-        """
-        logs = mean_log_probabilities(self._runner, X)
-        columns = [logs[:, task, : len(classes)] for task, classes in enumerate(self._classes)]
-        return columns if isinstance(self.classes_, list) else columns[0]
-
-    def predict_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
-        """Predict the class probabilities at the posterior mean.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes) or list of such arrays
-            Probabilities in the order of `classes_`; a list with those of each task where y had two dimensions.
-        """
-        logs = self.predict_log_proba(X)
-        return [np.exp(column) for column in logs] if isinstance(logs, list) else np.exp(logs)
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
@@ -443,8 +412,3 @@ class MultiTaskVAEClassifier(ClassifierMixin, BaseMultiTaskVAE):
         super()._look_back(plan)
         if plan is None or plan.fitted.n_iter == 0:
             warn_of_one_class(self._classes, self.task_names_)
-
-    @property
-    def _classes(self) -> list[NDArray]:
-        """Classes of each task."""
-        return self.classes_ if isinstance(self.classes_, list) else [self.classes_]

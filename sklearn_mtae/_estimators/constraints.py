@@ -61,8 +61,10 @@ VARIATIONAL: dict = {
 """Of models whose code is a distribution."""
 MULTI_TASK: dict = {
     **VARIATIONAL,
+    "hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
+    "dropout": [*BASE["dropout"], StrOptions({"auto"})],
     "sharing": [StrOptions(set(SHARINGS)), callable],
-    "head_hidden_layer_sizes": ["array-like"],
+    "head_hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
     "reconstruction_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
     "beta": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", *SCHEDULES}), callable],
     "task_weighting": [StrOptions(set(WEIGHTINGS)), "array-like", dict, callable],
@@ -70,21 +72,16 @@ MULTI_TASK: dict = {
     "consistency": [Interval(Real, 0, None, closed="left")],
     "encoder": [HasMethods(["fit", "transform"]), None],
     "freeze_encoder": ["boolean"],
-    "embedding": [StrOptions(set(EMBEDDINGS)), callable, None],
-    "n_estimators": [Interval(Integral, 1, None, closed="left")],
+    "embedding": [StrOptions({"auto", *EMBEDDINGS}), callable, None],
+    "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "member_params": ["array-like", StrOptions({"auto"}), None],
+    "alpha": [*BASE["alpha"], StrOptions({"auto"})],
+    "learning_rate_init": [*BASE["learning_rate_init"], StrOptions({"auto"})],
 }
 """Of models with tasks."""
 NUMBERS: dict = {
     **MULTI_TASK,
-    "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-    "member_params": ["array-like", StrOptions({"auto"}), None],
-    "hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
-    "dropout": [*MULTI_TASK["dropout"], StrOptions({"auto"})],
-    "head_hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
-    "embedding": [StrOptions({"auto", *EMBEDDINGS}), callable, None],
-    "alpha": [*MULTI_TASK["alpha"], StrOptions({"auto"})],
     "task_likelihoods": [StrOptions({"auto", *TASK_LIKELIHOODS}), callable, dict, list, tuple],
-    "learning_rate_init": [*MULTI_TASK["learning_rate_init"], StrOptions({"auto"})],
 }
 """Of tasks that are numbers."""
 CLASSES: dict = {

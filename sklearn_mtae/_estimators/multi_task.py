@@ -1,12 +1,16 @@
 """What the multi-task estimators share: tasks, their weights and relations, and an encoder to start from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import Tags
+from sklearn.base import clone
+from sklearn.utils import Tags, check_scalar
+from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mtae._fitting.ensemble import given_settings
 from sklearn_mtae._tables.checks import check_targets
 from sklearn_mtae._tables.classes import decode
 from sklearn_mtae._tables.containers import plain
@@ -14,6 +18,7 @@ from sklearn_mtae._tables.targets import check_order, target_columns, task_names
 from sklearn_mtae._verbs.intervals import check_labels
 from sklearn_mtae.metrics import accuracy_score, r2_score
 from sklearn_mtae.metrics._columnwise import Labels
+from sklearn_mtae.nn.words import named
 
 from .constraints import MULTI_TASK
 from .variational import BaseVAE
@@ -28,6 +33,10 @@ class BaseMultiTaskVAE(BaseVAE):
     _parameter_constraints: dict = MULTI_TASK
     _model_kind = "multi-task"
 
+    n_estimators: int | str
+    member_params: Sequence[Mapping[str, Any]] | str | None
+    early_stopping: bool
+    member_params_: list[dict[str, Any]]
     task_names_: list[str]
     task_weights_: NDArray
 
@@ -141,6 +150,24 @@ class BaseMultiTaskVAE(BaseVAE):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        for own in given_settings(self.member_params, self.get_params(deep=False)):
+            with named("member_params"):
+                clone(self).set_params(**own, member_params=None)._validate_params()
+
+    def _check_coverage(self, coverage: float, verb: str) -> None:
+        """Raise an error where a coverage is none, or no row was held out to learn from what it takes."""
+        check_scalar(coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither")
+        if np.isnan(coverage):
+            raise ValueError("coverage must be a number between 0 and 1. Got NaN.")
+        check_is_fitted(self)
+        if not self._fitted.average.scores:
+            raise ValueError(
+                f"{verb} needs rows that were held out from a model: n_estimators > 1 or early_stopping=True. "
+                f"Got n_estimators={self.n_estimators!r}, early_stopping={self.early_stopping!r}."
+            )
 
     def _named(self, y: Any) -> Labels:
         """Return the columns of targets to be scored by the names of their tasks."""

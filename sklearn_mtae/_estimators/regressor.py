@@ -1,18 +1,13 @@
 """The multi-task VAE for numbers."""
 
-from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import RegressorMixin, clone
-from sklearn.utils import check_scalar
+from sklearn.base import RegressorMixin
 
-from sklearn_mtae._fitting.averaging import predict_average
-from sklearn_mtae._fitting.ensemble import given_settings
+from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae._verbs.intervals import predict_interval
-from sklearn_mtae.nn.words import named
 
 from .constraints import NUMBERS
 from .multi_task import BaseMultiTaskVAE
@@ -132,7 +127,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         what `member_params` says.
     n_estimators : int or "auto", default="auto"
         Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
-        out one of `1 / validation_fraction` folds. Here the rows left out choose: for each task, those models, as they
+        out one of `1 / validation_fraction` folds. The rows left out choose: for each task, those models, as they
         were after those epochs, are averaged whose mean does best on them; so the number of epochs and much else is
         chosen by the data, and no row is lost to that. Codes, and what is made of them, are those of the first model at
         the end of its training: latent spaces cannot be averaged. "auto" is 30 for tables of up to 2,000 rows and 9 for
@@ -143,10 +138,10 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         "auto" says what the other parameters that are "auto" become in an ensemble: all models have
         `hidden_layer_sizes=(128,)`, `head_hidden_layer_sizes=()` and an `embedding`, "piecewise_linear" for up to 64
         columns and "softened" for more (None with `hidden_layer_sizes=()`, and with an `architecture` other than "mlp"
-        and "resnet"). They have in turn `dropout=0.3`, `alpha=1` and `learning_rate_init=0.005`; practically no
-        dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`; or the first again with `task_likelihoods="laplace"`,
-        where the others have "gaussian". A parameter that you give has the value that you gave in every model.
-        `member_params_` tells what each has.
+        and "resnet"). They have in turn `dropout=0.3`, `alpha=1` and `learning_rate_init=0.005`; or practically no
+        dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. Here each third model is as the first with
+        `task_likelihoods="laplace"`, where the others have "gaussian". A parameter that you give has the value that you
+        gave in every model. `member_params_` tells what each has.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and
@@ -250,10 +245,6 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
 
     _parameter_constraints: dict = NUMBERS
 
-    n_estimators: int | str
-    member_params: Sequence[Mapping[str, Any]] | str | None
-    early_stopping: bool
-    member_params_: list[dict[str, Any]]
     score = BaseMultiTaskVAE.score
     _targets_kind = "numbers"
 
@@ -408,16 +399,9 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         ValueError
             If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
         """
-        check_scalar(coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither")
-        if np.isnan(coverage):
-            raise ValueError("coverage must be a number between 0 and 1. Got NaN.")
+        self._check_coverage(coverage, "predict_interval")
         runner = self._runner
         x = runner.read(X)
-        if not self._fitted.average.scores:
-            raise ValueError(
-                "predict_interval needs rows that were held out from a model: n_estimators > 1 or early_stopping=True. "
-                f"Got n_estimators={self.n_estimators!r}, early_stopping={self.early_stopping!r}."
-            )
         lower, upper = predict_interval(runner, x, coverage)
         return self._in_precision(lower, x), self._in_precision(upper, x)
 
@@ -426,9 +410,3 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         tasks = self._fitted.recipe.tasks
         assert tasks is not None
         return self._as_targets(columns.astype(np.result_type(x.dtype, tasks.dtype), copy=False))
-
-    def _validate_params(self) -> None:
-        super()._validate_params()
-        for own in given_settings(self.member_params, self.get_params(deep=False)):
-            with named("member_params"):
-                clone(self).set_params(**own, member_params=None)._validate_params()

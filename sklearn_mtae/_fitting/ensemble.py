@@ -47,12 +47,16 @@ SINGLE: dict[str, Any] = {
 _SHAPE = {"hidden_layer_sizes": (128,), "head_hidden_layer_sizes": ()}
 _REGULAR = {**_SHAPE, "dropout": 0.3, "alpha": 1.0, "learning_rate_init": 5e-3}
 # Nothing is dropped by the second, whose layers of dropout are there to make one stack with the first.
-MEMBER_PARAMS: tuple[dict[str, Any], ...] = (
-    _REGULAR,
-    {**_SHAPE, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2},
-    {**_REGULAR, "task_likelihoods": "laplace"},
-)
-"""What "auto" stands for in members of the default ensemble: regularised or not, squares or absolute values."""
+MEMBER_PARAMS: dict[str | None, tuple[dict[str, Any], ...]] = {
+    "numbers": (
+        _REGULAR,
+        {**_SHAPE, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2},
+        {**_REGULAR, "task_likelihoods": "laplace"},
+    ),
+    "classes": (_REGULAR, {**_SHAPE, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2}),
+}
+"""What "auto" stands for in members of the default ensemble, by the kind of the targets: regularised or not, and of
+numbers squares or absolute values."""
 
 
 def count_members(recipe: Recipe, data: Data, partial: bool) -> int:
@@ -102,7 +106,7 @@ def _settings_to_try(recipe: Recipe) -> list[dict[str, Any]]:
     embedding = "piecewise_linear" if recipe.columns.n_expanded <= NARROW else "softened"
     # An embedding would bend a model that is asked to be linear.
     is_bent = recipe.architecture in TABLES and (is_auto(recipe.hidden_layer_sizes) or len(recipe.hidden_layer_sizes))
-    tried = [{**settings, "embedding": embedding if is_bent else None} for settings in MEMBER_PARAMS]
+    tried = [{**settings, "embedding": embedding if is_bent else None} for settings in MEMBER_PARAMS[recipe.targets]]
     # The default members have linear heads.
     unfit = {"head_hidden_layer_sizes"} if declared(resolve(recipe.sharing, SHARINGS), "needs_hidden") else set()
     return [{n: v for n, v in own.items() if is_auto(recipe.parameters[n]) and n not in unfit} for own in tried]

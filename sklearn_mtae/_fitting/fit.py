@@ -20,7 +20,7 @@ from sklearn_mtae._tables.blocks import block_rows
 from sklearn_mtae.nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
 from sklearn_mtae.nn.words import short
 
-from .averaging import AVERAGES
+from .averaging import choose
 from .build import rebuild
 from .build_loss import build_loss
 from .fitted import Fitted
@@ -108,8 +108,7 @@ def keep(plan: Plan) -> Fitted:
     variance = None if loading is None else _rank_components(plan, loading)
     fitted = replace(plan.so_far(), code_variance=variance)
     fitted.add_epochs(member.history for member in plan.members)
-    choose = AVERAGES.get(plan.recipe.targets)
-    if choose is not None and not plan.partial and any(len(own.held_out) for own in plan.members):
+    if plan.recipe.targets is not None and not plan.partial and any(len(own.held_out) for own in plan.members):
         fitted.average = choose(plan, fitted)
     if plan.net is None or len(plan.members) > 1:
         return fitted

@@ -30,9 +30,14 @@ class Average:
         Weights of all states, the members' last first; what is left is the weight of the labels' mean. None is an
         average in which all members count alike.
     scores : list of ndarray
-        Of each task, sorted, how many predictive standard deviations its labels are away from held-out predictions.
+        Of each task, sorted, how far its labels are from held-out predictions: numbers in predictive standard
+        deviations, classes by minus the log of their probability.
     inflation : ndarray of shape (n_tasks,) or float
         What the standard deviations of each task are multiplied by.
+    base_rates : list of ndarray
+        Of each task of classes, the shares of the classes among the labels.
+    sharpness : ndarray of shape (n_tasks,) or None
+        What the logs of the class probabilities of each task are multiplied by; None is 1.
     """
 
     label_means: NDArray | float = 0.0
@@ -41,6 +46,8 @@ class Average:
     weights: NDArray | None = None
     scores: list[NDArray] = field(default_factory=list)
     inflation: NDArray | float = 1.0
+    base_rates: list[NDArray] = field(default_factory=list)
+    sharpness: NDArray | None = None
 
 
 @dataclass(eq=False)
@@ -152,6 +159,6 @@ class Fitted:
                 found["task_weights_"] = self.task_weights
             if tasks.classes is not None:
                 found["classes_"] = tasks.classes[0] if tasks.n_dimensions == 1 else tasks.classes
-        if self.recipe.targets == "numbers":
+        if self.recipe.targets is not None:
             found["member_params_"] = [dict(own) for own in self.settings]
         return {**found, "_fitted": self}

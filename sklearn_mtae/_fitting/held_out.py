@@ -48,7 +48,7 @@ class HeldOut:
         self.weight[np.isnan(self.y)] = 0.0
 
     def collect(self, function: Callable[[int, NDArray], NDArray], wanted: NDArray | None = None) -> NDArray:
-        """Apply a function to each row with each candidate: shape (n_candidates, n_rows, n_tasks).
+        """Apply a function to each row with each candidate: shape (n_candidates, n_rows, n_tasks, ...).
 
         It is the mean over those members of the candidate that were not trained on the row, and zero where there are
         none, and for candidates that are not `wanted`.
@@ -56,21 +56,24 @@ class HeldOut:
         Parameters
         ----------
         function : callable
-            From a state and rows to an array of shape (n_rows, n_tasks).
+            From a state and rows to an array of shape (n_rows, n_tasks, ...).
         wanted : ndarray of bool of shape (n_candidates,) or None
             Which candidates to look at; None is all of them.
         """
-        results = np.zeros((len(self.candidates), *self.y.shape))
+        results: NDArray | None = None
         known: dict[int, NDArray] = {}
         for c, states in enumerate(self.candidates):
             if wanted is not None and not wanted[c]:
                 continue
-            counts = np.zeros((len(self.y), 1))
+            counts = np.zeros(len(self.y))
             for k, state in states.items():
                 if self.x[k].shape[0]:
                     if state not in known:
                         known[state] = function(state, self.x[k])
+                    if results is None:
+                        results = np.zeros((len(self.candidates), len(self.y), *known[state].shape[1:]))
                     results[c, self.positions[k]] += known[state]
                     counts[self.positions[k]] += 1
-            results[c] /= np.maximum(counts, 1)
-        return results
+            if results is not None:
+                results[c] /= np.maximum(counts, 1).reshape(-1, *[1] * (results.ndim - 2))
+        return np.zeros((len(self.candidates), *self.y.shape)) if results is None else results

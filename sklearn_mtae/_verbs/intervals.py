@@ -1,13 +1,15 @@
-"""Intervals of targets, and between what numbers targets lie."""
+"""Intervals of targets, sets of classes, and between what numbers targets lie."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_mtae._fitting.averaging import predict_average, reach
+from sklearn_mtae._fitting.averaging import reach
 from sklearn_mtae._fitting.build import number_likelihood
+from sklearn_mtae._fitting.class_average import average_log_probabilities
 from sklearn_mtae._fitting.fitted import Fitted
+from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.limits import Limits, find_range
 
@@ -21,6 +23,11 @@ def predict_interval(runner: ModelRunner, x: Any, coverage: float) -> tuple[NDAr
     low, high = np.min([own.low for own in limits], axis=0), np.max([own.high for own in limits], axis=0)
     lower, upper = np.clip([mean - std * n_deviations, mean + std * n_deviations], low, high)
     return lower, upper
+
+
+def predict_set(runner: ModelRunner, x: Any, coverage: float) -> NDArray:
+    """Predict the sets of classes that hold a part of the labels: which are in, shape (n_rows, n_tasks, n_classes)."""
+    return average_log_probabilities(runner, x) >= -reach(runner.fitted, coverage)[:, None]
 
 
 def task_limits(fitted: Fitted) -> list[tuple[Any, Limits]]:

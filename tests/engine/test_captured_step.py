@@ -99,7 +99,7 @@ def test_missing_labels_and_weights(weight, n_rows):
 
 def test_classes_that_weigh():
     y = np.where(np.isnan(Y), np.nan, np.nanmedian(Y, axis=0) < Y)
-    assert_as_taken(MultiTaskVAEClassifier(**SMALL, class_weight="balanced"), X[:60], y[:60])
+    assert_as_taken(MultiTaskVAEClassifier(**SMALL, n_estimators=1, class_weight="balanced"), X[:60], y[:60])
 
 
 OPTIONS = options(autoencoder, variational, regressor)

@@ -178,7 +178,7 @@ def test_weights_of_rows_and_of_labels(stacks, ndim):
 def test_classes_that_weigh(stacks):
     y = np.where(np.isnan(Y), np.nan, np.nanmedian(Y, axis=0) < Y)
     estimators = [
-        MultiTaskVAEClassifier(**SMALL, posterior=Noiseless, class_weight=weight, random_state=k)
+        MultiTaskVAEClassifier(**SMALL, n_estimators=1, posterior=Noiseless, class_weight=weight, random_state=k)
         for k, weight in enumerate(["balanced", [{0: 2, 1: 1}] * 3])
     ]
     assert_as_alone([(estimator, X, y, None) for estimator in estimators])

@@ -21,7 +21,7 @@ WARNING = "Task 'one' has one class, 'same', which is predicted for every row"
 
 
 def model(**parameters):
-    small = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
+    small = {"n_components": 2, "hidden_layer_sizes": (8,), "n_estimators": 1, "max_iter": 2, "random_state": 0}
     return MultiTaskVAEClassifier(**{**small, **parameters})
 
 

@@ -157,8 +157,8 @@ def close(one, other):
 def test_predictions_are_weighted(early_stopping, shrunk, monkeypatch):
     if shrunk:  # half of it the labels' mean, which is the last candidate
 
-        def halves(errors, folds, weight):
-            weights = select(errors[:-1], folds, weight) / 2
+        def halves(errors, folds, weight, loss):
+            weights = select(errors[:-1], folds, weight, loss) / 2
             return np.append(weights, 0.5)
 
         monkeypatch.setattr(averaging, "select", halves)

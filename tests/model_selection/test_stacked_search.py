@@ -65,12 +65,12 @@ def errors(estimator, X, y):
 
 @pytest.fixture
 def single_fits(monkeypatch):
-    """The estimators that are fitted one by one."""
+    """The plans of the fits that are made one by one."""
     fitted = []
 
-    def counted(plan, task):
-        fitted.append(task.estimator)
-        return fitting.fit(plan, task)
+    def counted(plan, hooks):
+        fitted.append(plan)
+        return fitting.fit(plan, hooks)
 
     monkeypatch.setattr("sklearn_mtae._estimators.base.fit", counted)
     return fitted
@@ -266,8 +266,11 @@ def test_random_candidates():
     [
         (regressor(), Y),
         (regressor(n_estimators=2), np.where(RNG.random(Y.shape) < 0.2, np.nan, Y)),
-        (MultiTaskVAEClassifier(2, **SMALL, posterior=Noiseless), y > 0),
-        (MultiTaskVAEClassifier(2, **SMALL, posterior=Noiseless), np.array(["a", "b"])[(Y > 0).astype(int)]),
+        (MultiTaskVAEClassifier(2, n_estimators=1, **SMALL, posterior=Noiseless), y > 0),
+        (
+            MultiTaskVAEClassifier(2, n_estimators=1, **SMALL, posterior=Noiseless),
+            np.array(["a", "b"])[(Y > 0).astype(int)],
+        ),
     ],
 )
 def test_tasks(estimator, targets):
@@ -326,7 +329,7 @@ def test_all_candidates_fail():
 @pytest.mark.filterwarnings("error")
 def test_classes_that_are_missing_need_a_splitter():
     classes = np.where(RNG.random(Y.shape) < 0.2, np.nan, Y > 0)
-    search = StackedGridSearchCV(MultiTaskVAEClassifier(2, **SMALL), {"alpha": [0.1, 1.0]}, cv=3)
+    search = StackedGridSearchCV(MultiTaskVAEClassifier(2, n_estimators=1, **SMALL), {"alpha": [0.1, 1.0]}, cv=3)
     for y in (classes, classes[:, 0], np.where(np.isnan(classes), None, np.where(Y > 0, "yes", "no"))):
         with pytest.raises(ValueError, match=r"need cv=TaskKFold\(3\). Got cv=3"):
             search.fit(X, y)

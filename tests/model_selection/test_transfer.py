@@ -128,7 +128,9 @@ def test_classifier(table):
     size[1::4] = np.nan
     frame = pd.DataFrame({"grade": grade, "size": size})
     weight = {"grade": "balanced", "size": {0: 1.0, 1: 3.0, 2: 1.0}}
-    model = MultiTaskVAEClassifier(2, hidden_layer_sizes=(6,), max_iter=3, class_weight=weight, random_state=0)
+    model = MultiTaskVAEClassifier(
+        2, hidden_layer_sizes=(6,), n_estimators=1, max_iter=3, class_weight=weight, random_state=0
+    )
     options = {
         "cv": 2,
         "baseline": make_pipeline(StandardScaler(), LogisticRegression()),
@@ -239,7 +241,12 @@ def rare(table):
 def test_a_class_with_two_labels(rare, scoring):
     X, Y = rare
     model = MultiTaskVAEClassifier(
-        2, hidden_layer_sizes=(4,), max_iter=1, class_weight={"kind": {"rare": 3}, "plain": None}, random_state=0
+        2,
+        hidden_layer_sizes=(4,),
+        n_estimators=1,
+        max_iter=1,
+        class_weight={"kind": {"rare": 3}, "plain": None},
+        random_state=0,
     )
     splits = [(np.arange(20, 60), np.arange(20)), (np.r_[:3, 4:40], np.r_[3, 40:60])]  # one label to train, and none
     options = {"cv": splits, "scoring": scoring, "baseline": GaussianNB(), "random_state": 0}

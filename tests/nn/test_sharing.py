@@ -233,7 +233,9 @@ def test_many_tasks(regressor, table):
 def test_classes(sharing, table):
     X, Y = table
     kinds = np.column_stack([Y[:, 0] > 0, np.digitize(Y[:, 1], [-20, 30])])
-    model = MultiTaskVAEClassifier(2, hidden_layer_sizes=(8,), sharing=sharing, max_iter=60, learning_rate_init=0.01)
+    model = MultiTaskVAEClassifier(
+        2, hidden_layer_sizes=(8,), sharing=sharing, n_estimators=1, max_iter=60, learning_rate_init=0.01
+    )
     model.set_params(random_state=0).fit(X, kinds)
     assert [p.shape for p in model.predict_proba(X)] == [(60, 2), (60, 3)]
     assert model.score(X, kinds) > 0.8

@@ -46,7 +46,9 @@ def test_classes_and_mixed_kinds(name, table):
     labels = np.where(Y > 0, "up", "down").astype(object)
     labels[::2, 0] = None
     settings = {"n_components": 2, "hidden_layer_sizes": (16,), "max_iter": 8, "random_state": 0}
-    classifier = MultiTaskVAEClassifier(**settings, task_weighting=name, learning_rate_init=0.05).fit(X, labels)
+    classifier = MultiTaskVAEClassifier(**settings, n_estimators=1, task_weighting=name, learning_rate_init=0.05).fit(
+        X, labels
+    )
     assert classifier.score(X, labels) > 0.7
     kinds = ["gaussian", "poisson", "bernoulli"]
     targets = np.column_stack([Y[:, 0], np.abs(Y[:, 1]).round(), Y[:, 2] > 0])

@@ -283,7 +283,9 @@ def test_codes_that_nothing_draws_to_the_prior_are_reported_and_not_warned_of(ir
 
 def test_classifier():
     X, y = load_iris(return_X_y=True)
-    model, messages = fit_and_catch(MultiTaskVAEClassifier(hidden_layer_sizes=(8,), max_iter=3, random_state=0), X, y)
+    model, messages = fit_and_catch(
+        MultiTaskVAEClassifier(hidden_layer_sizes=(8,), n_estimators=1, max_iter=3, random_state=0), X, y
+    )
     assert not messages
     assert model.diagnose(X).at_floor == []
 

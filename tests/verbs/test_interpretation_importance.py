@@ -105,7 +105,7 @@ def test_feature_of_each_regression_is_found(tasks, method, sharing):
 def test_feature_of_each_classification_is_found(tasks, method):
     X, Y = tasks
     labels = np.column_stack([np.digitize(Y[:, 0], [2, 12]), Y[:, 1] > 0])
-    model = MultiTaskVAEClassifier(3, hidden_layer_sizes=(32,), max_iter=30, random_state=0)
+    model = MultiTaskVAEClassifier(3, hidden_layer_sizes=(32,), n_estimators=1, max_iter=30, random_state=0)
     model.set_params(learning_rate_init=4e-3).fit(X, labels)
     importance = model.feature_importance(X, method=method, random_state=0)
     assert importance.tasks.argmax(axis=1).tolist() == [1, 4]
@@ -117,7 +117,9 @@ def test_importance_to_classes_is_the_length_of_the_change(tasks):
     X, Y = tasks
     labels = np.digitize(Y[:, 0], [2, 12])
     # Smooth: a step of the finite difference must not cross a kink.
-    model = MultiTaskVAEClassifier(2, hidden_layer_sizes=(8,), activation="tanh", max_iter=20, random_state=0)
+    model = MultiTaskVAEClassifier(
+        2, hidden_layer_sizes=(8,), activation="tanh", n_estimators=1, max_iter=20, random_state=0
+    )
     model.fit(X, labels)
     order, p = np.random.RandomState(0).permutation(len(X)), model.predict_proba(X)
     shuffled = X.copy()

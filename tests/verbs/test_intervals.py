@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sklearn_mtae import MultiTaskVAERegressor
-from sklearn_mtae._fitting.averaging import predict_average, reach
+from sklearn_mtae._fitting.averaging import reach
+from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")

@@ -1,0 +1,110 @@
+"""What an estimator says of classes: the most probable one, probabilities, and sets that hold part of the labels."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sklearn_mtae._fitting.class_average import average_log_probabilities
+from sklearn_mtae._verbs.intervals import predict_set
+
+from .multi_task import BaseMultiTaskVAE
+
+
+class PredictsClasses(BaseMultiTaskVAE):
+    """Base of the estimators whose tasks are classes."""
+
+    classes_: NDArray | list[NDArray]
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Predict the class of each task: the most probable one.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Classes; objects where the tasks' labels are of different types.
+        """
+        return self._as_targets(self._log_probabilities(X).argmax(-1))
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
+        """Predict the logarithms of the class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or list of such arrays
+            Log-probabilities in the order of `classes_`; a list with those of each task where y had two dimensions.
+        """
+        return self._by_task(self._log_probabilities(X))
+
+    def predict_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
+        """Predict the class probabilities: those at the posterior means, averaged over the members by their weights.
+
+        Where rows were held out, the averages are made sharper or flatter as is right for them (temperature scaling,
+        Guo et al. 2017, arXiv 1706.04599).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or list of such arrays
+            Probabilities in the order of `classes_`; a list with those of each task where y had two dimensions.
+        """
+        logs = self.predict_log_proba(X)
+        return [np.exp(column) for column in logs] if isinstance(logs, list) else np.exp(logs)
+
+    def predict_set(self, X: ArrayLike, coverage: float = 0.9) -> NDArray[np.bool_] | list[NDArray[np.bool_]]:
+        """Predict sets of classes that hold a given part of the labels of each task.
+
+        Cross-conformal prediction (Vovk 2015, doi 10.1007/s10472-013-9368-4): those classes are in the set that are at
+        least as probable as that part of the labels of held-out rows were, by members that were not trained on them
+        (Sadinle et al. 2019, arXiv 1609.00451). The part is one over all rows, not one for each class. A set is empty
+        where no class is that probable.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        coverage : float, default=0.9
+            Part of the labels that is to lie within the sets.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_samples, n_classes) or list of such arrays
+            Which classes are in the set, in the order of `classes_`; a list with those of each task where y had two
+            dimensions.
+
+        Raises
+        ------
+        ValueError
+            If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
+        """
+        self._check_coverage(coverage, "predict_set")
+        runner = self._runner
+        return self._by_task(predict_set(runner, runner.read(X), coverage))
+
+    def _log_probabilities(self, X: Any) -> NDArray:
+        runner = self._runner
+        return average_log_probabilities(runner, runner.read(X))
+
+    def _by_task(self, array: NDArray) -> Any:
+        """Return what there is of the classes, task by task where y had two dimensions."""
+        columns = [array[:, task, : len(classes)] for task, classes in enumerate(self._classes)]
+        return columns if isinstance(self.classes_, list) else columns[0]
+
+    @property
+    def _classes(self) -> list[NDArray]:
+        """Classes of each task."""
+        return self.classes_ if isinstance(self.classes_, list) else [self.classes_]

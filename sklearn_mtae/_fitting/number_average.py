@@ -1,0 +1,115 @@
+"""Averages of predicted numbers: a mixture of the members' distributions and the labels' own."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_mtae.nn.models import MultiTaskVAE
+from sklearn_mtae.nn.posteriors import quasi_normal
+
+from .data import Data
+from .fitted import Average, Fitted
+from .held_out import HeldOut
+from .run import ModelRunner
+
+N_DRAWS = 64
+"""Quasi-random draws of the code for a standard deviation."""
+LEAST_DEVIATION = 1e-10
+"""Standard deviation of a prediction at least, in the task's unit: that of a count of which none is expected is 0."""
+
+
+class NumberAverage:
+    """How numbers are averaged and judged: by the mean over folds of the root mean squared error.
+
+    Roots, not squares: a fold with an outlier then counts no more than the others.
+
+    Parameters
+    ----------
+    data : Data
+        What `fit` was called with.
+    fitted : Fitted
+        What the training has come to.
+    """
+
+    def __init__(self, data: Data, fitted: Fitted) -> None:
+        labels = data.labels
+        assert labels is not None
+        self.fitted = fitted
+        self.varies = (labels.max > labels.min) | (labels.n_observed == 1)  # one label says nothing of others
+        """Whether a task has anything to predict: labels that are all the same are predicted by what they are."""
+        self.start = Average(labels.mean, np.where(self.varies, labels.deviation, 0.0))
+
+    @staticmethod
+    def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
+        """Return what is averaged: the mean of each task at the posterior mean."""
+        return model.predict(model.encode(model.fill(x)))
+
+    def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
+        """Return by how much candidates miss labels, the labels' mean last, shape (n_candidates + 1, n_rows)."""
+        constant = np.full((1, len(y)), np.broadcast_to(self.start.label_means, len(self.varies))[task])
+        return (np.concatenate([outputs[:, :, task], constant]) - y) / task_units(self.fitted)[task]
+
+    @staticmethod
+    def loss(averages: NDArray, shares: NDArray) -> NDArray:
+        """Return the loss of averages of misses; the columns of `shares` are the folds' weights of rows."""
+        return np.sqrt(averages**2 @ shares).mean(axis=1)
+
+    def calibrate(
+        self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, means: NDArray
+    ) -> Average:
+        """Learn how far labels are from predictions of models that were not trained on their rows."""
+        stds = held_out.collect(partial(run, deviation(self.fitted), n_draws=N_DRAWS), (weights != 0).any(axis=1))
+        mean, std = mix(average, task_units(self.fitted), weights, means, stds)
+        away, counted = np.abs(held_out.y - mean), held_out.weight > 0
+        scores = [np.sort(own[is_counted]) for own, is_counted in zip((away / std).T, counted.T, strict=True)]
+        inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in scores])
+        return replace(average, scores=scores, inflation=inflation)
+
+
+def task_units(fitted: Fitted) -> NDArray:
+    """Return the units of the tasks, shape (n_tasks,): the squares of small numbers would underflow in others."""
+    return fitted.states[0]["task_units.scale"]
+
+
+def mean_of(average: Average, weights: NDArray, means: NDArray) -> NDArray:
+    """Return the mean of a mixture, what is left of the weights being the labels' mean's."""
+    return np.einsum("kt,knt->nt", weights, means) + (1 - weights.sum(axis=0)) * average.label_means
+
+
+def mix(average: Average, units: NDArray, weights: NDArray, means: NDArray, stds: NDArray) -> tuple[NDArray, NDArray]:
+    """Return mean and standard deviation of a mixture, what is left of the weights being the labels' own."""
+    mean, left = mean_of(average, weights, means), 1 - weights.sum(axis=0)
+    stds, away, label_away = stds / units, (means - mean) / units, (average.label_means - mean) / units
+    square = np.einsum("kt,knt->nt", weights, stds**2 + away**2)
+    square += left * ((average.label_deviations / units) ** 2 + label_away**2)
+    return mean, units * np.sqrt(np.maximum(square, LEAST_DEVIATION**2))
+
+
+def predict_average(runner: ModelRunner, x: Any, return_std: bool) -> tuple[NDArray, NDArray | None]:
+    """Return means of rows, shape (n_rows, n_tasks), and where asked for deviations, not inflated yet."""
+    fitted, average = runner.fitted, runner.fitted.average
+    n_states, n_tasks = len(fitted.states), len(fitted.recipe.task_names)
+    weights = np.full((n_states, n_tasks), 1 / n_states) if average.weights is None else average.weights
+    used = np.flatnonzero((weights != 0).any(axis=1))
+    shape = len(used), x.shape[0], n_tasks  # none counts where no candidate is better than the labels' mean
+    run = partial(runner.apply, dtype=np.float64)
+    means = np.reshape([run(NumberAverage.output, x, state=k) for k in used], shape)
+    if not return_std:
+        return mean_of(average, weights[used], means), None
+    stds = np.reshape([run(deviation(fitted), x, n_draws=N_DRAWS, state=k) for k in used], shape)
+    return mix(average, task_units(fitted), weights[used], means, stds)
+
+
+def deviation(fitted: Fitted) -> Any:
+    """Make the function that computes a model's own standard deviation of each task."""
+    seed = fitted.seed
+
+    def std(model: MultiTaskVAE, x: Tensor) -> Tensor:
+        return model.predict_std(x, quasi_normal(model.fill(x), N_DRAWS, model.prior.n_components, seed))
+
+    return std
