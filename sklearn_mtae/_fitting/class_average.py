@@ -104,17 +104,15 @@ def best_sharpness(logs: NDArray, codes: NDArray, weight: NDArray) -> float:
 
 def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
     """Return the logs of the averaged probabilities, shape (n_rows, n_tasks, most classes of a task)."""
-    average, n_members = runner.fitted.average, len(runner.fitted.states)
-    n_tasks = len(runner.fitted.recipe.task_names)
-    weights = np.full((n_members, n_tasks), 1 / n_members) if average.weights is None else average.weights
-    used = np.flatnonzero((weights != 0).any(axis=1))
+    average = runner.fitted.average
+    counted, weights = runner.fitted.counted_states()
     # Minus infinity is that of classes that other tasks have.
-    logs = [runner.apply(_log_probabilities, x, state=k, open_below=True) for k in used]
-    if average.weights is None and n_members == 1:
+    logs = [runner.apply(_log_probabilities, x, state=k, open_below=True) for k in counted]
+    if average.weights is None and len(logs) == 1:
         mean = logs[0]
     else:
         with np.errstate(divide="ignore"):
-            parts = [own + np.log(weights[k])[:, None] for own, k in zip(logs, used, strict=True)]
+            parts = [own + np.log(weight)[:, None] for own, weight in zip(logs, weights, strict=True)]
             if average.base_rates:
                 left = np.log(1 - weights.sum(axis=0).clip(0, 1))[:, None] + np.log(_padded(average.base_rates))
                 parts.append(np.broadcast_to(left, (x.shape[0], *left.shape)))

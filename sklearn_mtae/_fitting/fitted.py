@@ -120,6 +120,14 @@ class Fitted:
         n_members = len(self.states)
         return self.states[state] if state < n_members else self.average.earlier[state - n_members][1]
 
+    def counted_states(self) -> tuple[NDArray, NDArray]:
+        """Return the positions of the states that count, and their weights, shape (n_counted, n_tasks)."""
+        n_states, weights = len(self.states), self.average.weights
+        if weights is None:
+            weights = np.full((n_states, len(self.recipe.task_names)), 1 / n_states)
+        counted = np.flatnonzero((weights != 0).any(axis=1))
+        return counted, weights[counted]
+
     def add_epochs(self, histories: Iterable[Sequence[dict[str, Any]]]) -> None:
         """Add to the curves what epochs came to, given the rows of each model: the means over those that it trained."""
         weights = [] if self.task_weights is None else [self.task_weights]

@@ -93,16 +93,14 @@ def mix(average: Average, units: NDArray, weights: NDArray, means: NDArray, stds
 def predict_average(runner: ModelRunner, x: Any, return_std: bool) -> tuple[NDArray, NDArray | None]:
     """Return means of rows, shape (n_rows, n_tasks), and where asked for deviations, not inflated yet."""
     fitted, average = runner.fitted, runner.fitted.average
-    n_states, n_tasks = len(fitted.states), len(fitted.recipe.task_names)
-    weights = np.full((n_states, n_tasks), 1 / n_states) if average.weights is None else average.weights
-    used = np.flatnonzero((weights != 0).any(axis=1))
-    shape = len(used), x.shape[0], n_tasks  # none counts where no candidate is better than the labels' mean
+    counted, weights = fitted.counted_states()
+    shape = len(counted), x.shape[0], weights.shape[1]  # none counts where no candidate is better than the labels' mean
     run = partial(runner.apply, dtype=np.float64)
-    means = np.reshape([run(NumberAverage.output, x, state=k) for k in used], shape)
+    means = np.reshape([run(NumberAverage.output, x, state=k) for k in counted], shape)
     if not return_std:
-        return mean_of(average, weights[used], means), None
-    stds = np.reshape([run(deviation(fitted), x, n_draws=N_DRAWS, state=k) for k in used], shape)
-    return mix(average, task_units(fitted), weights[used], means, stds)
+        return mean_of(average, weights, means), None
+    stds = np.reshape([run(deviation(fitted), x, n_draws=N_DRAWS, state=k) for k in counted], shape)
+    return mix(average, task_units(fitted), weights, means, stds)
 
 
 def deviation(fitted: Fitted) -> Any:
