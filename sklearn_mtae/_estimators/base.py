@@ -308,25 +308,25 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return Recipe(type(self).__name__, self._model_kind, self._targets_kind, parameters)
 
     @with_callbacks
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, classes: Any = None) -> Self:
-        """Train; a fit that fails, or that is interrupted before there is a model, leaves the estimator as it was."""
+    def _fit(self, *arrays: Any, partial: bool = False, classes: Any = None) -> Self:
+        """Train on X, y, weights, groups; a fit that fails before there is a model leaves the estimator as it was."""
         # Fits that are shared know of no classes.
         shared = self._shared
         if shared is not None and classes is None and not (partial or (self.warm_start and hasattr(self, "_fitted"))):
             if shared.is_planning:
-                shared.add(self._recipe(), self._plan, X, y, sample_weight)
+                shared.add(self._recipe(), self._plan, *arrays)
                 return self
-            found = shared.find(self._recipe(), X, y, sample_weight)
+            found = shared.find(self._recipe(), *arrays)
             if found is not None:
                 self._take(found)._look_back(None)
                 return self
         with Interrupts() as interrupts, living_threads():
-            plan = self._plan(X, y, sample_weight, partial, classes)
+            plan = self._plan(*arrays, partial=partial, classes=classes)
             task = None
             if getattr(self, "_skl_callbacks", None):
                 # Members may be trained as one, in parts, or one after the other.
                 n_epochs = plan.members[0].n_epochs if len(plan.members) == 1 else None
-                task = FitTask(self, n_epochs, lambda: plan.so_far().attributes(), X, y, sample_weight)
+                task = FitTask(self, n_epochs, lambda: plan.so_far().attributes(), *arrays[:3])
             self._take(fit(plan, {} if task is None else {"begin": task.begin_epoch, "end": task.end_epoch}))
             # Warnings come after the new state: they may be errors.
             if task is not None:
@@ -336,13 +336,11 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
                 warn_of_interrupt(plan, interrupts)
         return self
 
-    def _plan(
-        self, X: Any, y: Any = None, sample_weight: Any = None, partial: bool = False, classes: Any = None
-    ) -> Plan:
+    def _plan(self, *arrays: Any, partial: bool = False, classes: Any = None) -> Plan:
         """Check the call of a fit, and make all ready for the first step."""
         self._validate_params()
         last = self._fitted if (partial or self.warm_start) and hasattr(self, "_fitted") else None
-        return plan(self._recipe(), X, y, sample_weight, last=last, partial=partial, classes=classes)
+        return plan(self._recipe(), *arrays, last=last, partial=partial, classes=classes)
 
     def _take(self, fitted: Fitted) -> Self:
         """Become what a fit has made."""

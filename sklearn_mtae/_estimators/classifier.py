@@ -170,6 +170,13 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
     validation_fraction : float, default=0.1
         Part of the rows to hold out for early stopping.
+    cv : int, splitter, iterable or None, default=None
+        The folds that are held out: by the members of an ensemble in turn, to choose and to calibrate, and by a single
+        model to stop early by, which holds out the last one. None are folds dealt at random, each with its share of the
+        labels of each task and `validation_fraction` of the rows; an int is so many of them. With `groups`, these keep
+        groups whole. A splitter gives them from X, y and `groups` of `fit`, an iterable holds pairs of arrays of
+        positions. Where they are no partition of the rows, as those of `TimeSeriesSplit` or `ShuffleSplit`, they choose
+        and calibrate, and the models are then trained once more, on all rows, for as many epochs as were chosen.
     n_iter_no_change : int, default=10
         Epochs without an improvement by `tol` after which early stopping stops.
     tol : float, default=1e-4
@@ -288,6 +295,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         max_iter=100,
         early_stopping=False,
         validation_fraction=0.1,
+        cv=None,
         n_iter_no_change=10,
         tol=1e-4,
         warm_start=False,
@@ -335,6 +343,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.cv = cv
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start
@@ -345,7 +354,15 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         self.checkpoint = checkpoint
         self.net_params = net_params
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, classes: Any = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        *,
+        classes: Any = None,
+    ) -> Self:
         """Learn the classes and the columns' units, and train the network.
 
         Of a task whose labels are all of one class that class is predicted for every row; a warning names the task.
@@ -358,6 +375,9 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
             Labels; NaN, None or pandas.NA where one is missing.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
             Weights of the rows, or of the labels alone: distortion and rate then weigh all rows alike.
+        groups : array-like of shape (n_samples,) or None, default=None
+            Which rows belong together, such as the visits of a patient: where rows are held out, whole groups are, so
+            that what is learned from them holds for new groups. See `cv`.
         classes : array-like of shape (n_classes,), list of array-like, or None, default=None
             All classes that there are, one array for each task where y has two dimensions; by default, those of the
             labels. A class without a label has an output too, which is trained to be improbable.
@@ -373,7 +393,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
             If a parameter, a shape or a value is not admissible, if a task has no label, or if the loss does not stay
             finite.
         """
-        return self._fit(X, y, sample_weight, classes=classes)
+        return self._fit(X, y, sample_weight, groups, classes=classes)
 
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, classes: Any = None, sample_weight: ArrayLike | None = None

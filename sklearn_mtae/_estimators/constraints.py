@@ -77,6 +77,7 @@ MULTI_TASK: dict = {
     "member_params": ["array-like", StrOptions({"auto"}), None],
     "alpha": [*BASE["alpha"], StrOptions({"auto"})],
     "learning_rate_init": [*BASE["learning_rate_init"], StrOptions({"auto"})],
+    "cv": ["cv_object"],
 }
 """Of models with tasks."""
 NUMBERS: dict = {

@@ -11,9 +11,12 @@ from sklearn.utils import Tags, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mtae._fitting.ensemble import given_settings
+from sklearn_mtae._fitting.folds import is_dealt_at_random
+from sklearn_mtae._fitting.plan import Plan
 from sklearn_mtae._tables.checks import check_targets
 from sklearn_mtae._tables.classes import decode
 from sklearn_mtae._tables.containers import plain
+from sklearn_mtae._tables.near_repeats import warn_of_near_repeats
 from sklearn_mtae._tables.targets import check_order, target_columns, task_names
 from sklearn_mtae._verbs.intervals import check_labels
 from sklearn_mtae.metrics import accuracy_score, r2_score
@@ -40,7 +43,13 @@ class BaseMultiTaskVAE(BaseVAE):
     task_names_: list[str]
     task_weights_: NDArray
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Learn the columns' units and train the network.
 
         Parameters
@@ -51,6 +60,9 @@ class BaseMultiTaskVAE(BaseVAE):
             Targets; NaN, None or pandas.NA where a label is missing.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
             Weights of the rows, or of the labels alone: distortion and rate then weigh all rows alike.
+        groups : array-like of shape (n_samples,) or None, default=None
+            Which rows belong together, such as the visits of a patient: where rows are held out, whole groups are, so
+            that what is learned from them holds for new groups. See `cv`.
 
         Returns
         -------
@@ -65,7 +77,7 @@ class BaseMultiTaskVAE(BaseVAE):
         ImportError
             If `task_weighting` needs torchjd, which is not installed.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, groups)
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
@@ -156,6 +168,11 @@ class BaseMultiTaskVAE(BaseVAE):
         for own in given_settings(self.member_params, self.get_params(deep=False)):
             with named("member_params"):
                 clone(self).set_params(**own, member_params=None)._validate_params()
+
+    def _look_back(self, plan: Plan | None) -> None:
+        super()._look_back(plan)
+        if plan is not None and is_dealt_at_random(plan.recipe, plan.data, plan.splits):
+            warn_of_near_repeats(plan.data.x)
 
     def _check_coverage(self, coverage: float, verb: str) -> None:
         """Raise an error where a coverage is none, or no row was held out to learn from what it takes."""

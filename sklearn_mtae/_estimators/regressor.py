@@ -171,6 +171,13 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
     validation_fraction : float, default=0.1
         Part of the rows to hold out for early stopping.
+    cv : int, splitter, iterable or None, default=None
+        The folds that are held out: by the members of an ensemble in turn, to choose and to calibrate, and by a single
+        model to stop early by, which holds out the last one. None are folds dealt at random, each with its share of the
+        labels of each task and `validation_fraction` of the rows; an int is so many of them. With `groups`, these keep
+        groups whole. A splitter gives them from X, y and `groups` of `fit`, an iterable holds pairs of arrays of
+        positions. Where they are no partition of the rows, as those of `TimeSeriesSplit` or `ShuffleSplit`, they choose
+        and calibrate, and the models are then trained once more, on all rows, for as many epochs as were chosen.
     n_iter_no_change : int, default=10
         Epochs without an improvement by `tol` after which early stopping stops.
     tol : float, default=1e-4
@@ -288,6 +295,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         max_iter=100,
         early_stopping=False,
         validation_fraction=0.1,
+        cv=None,
         n_iter_no_change=10,
         tol=1e-4,
         warm_start=False,
@@ -335,6 +343,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.cv = cv
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start

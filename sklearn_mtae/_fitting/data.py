@@ -11,6 +11,8 @@ from sklearn_mtae._tables.checks import check_labels, check_weights
 from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.describe import Columns, describe
 from sklearn_mtae._tables.features import learn_features, read_features
+from sklearn_mtae._tables.given_folds import read_folds
+from sklearn_mtae._tables.groups import read_groups
 from sklearn_mtae._tables.read_targets import TARGETS, label_weights
 from sklearn_mtae._tables.row_index import AllRows
 
@@ -33,6 +35,10 @@ class Data(NamedTuple):
     """Those of the targets."""
     label_weight: NDArray | None = None
     """Weights of the labels, shape (n_samples, n_tasks)."""
+    groups: NDArray | None = None
+    """Which group each row belongs to, shape (n_samples,)."""
+    folds: list[tuple[NDArray, NDArray]] | None = None
+    """The rows to train on and those to leave out of each fold, where they are given."""
 
     @property
     def label_share(self) -> NDArray | None:
@@ -55,7 +61,13 @@ class Data(NamedTuple):
 
 
 def read_data(
-    recipe: Recipe, X: Any, y: Any, sample_weight: Any, last: Recipe | None = None, classes: Any = None
+    recipe: Recipe,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    last: Recipe | None = None,
+    classes: Any = None,
+    groups: Any = None,
 ) -> tuple[Data, Recipe]:
     """Check what `fit` is called with, and learn what the columns are.
 
@@ -69,6 +81,8 @@ def read_data(
         That of the fit which goes on: the columns are what they were.
     classes : object
         Classes that are given; None are those of the labels.
+    groups : object
+        The group of each row, if any.
 
     Returns
     -------
@@ -92,7 +106,9 @@ def read_data(
     row_weight = weight if weight is not None and weight.ndim == 1 else None
     own = label_weights(targets, tasks, weight, recipe.parameters.get("class_weight"))
     recipe = replace(recipe, columns=features, tasks=tasks)
-    return Data(x, targets, row_weight, describe(x, row_weight), labels, own), recipe
+    groups = None if groups is None else read_groups(groups, x)
+    folds = read_folds(recipe.parameters.get("cv"), X, y, groups, x.shape[0])
+    return Data(x, targets, row_weight, describe(x, row_weight), labels, own, groups, folds), recipe
 
 
 def _read_columns(recipe: Recipe, X: Any, sample_weight: Any, last: Recipe | None) -> tuple[Any, Any]:

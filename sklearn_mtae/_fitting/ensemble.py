@@ -1,15 +1,13 @@
-"""Which members an ensemble has: how many, how they differ, and which rows each holds out."""
+"""Which members an ensemble has: how many, and how they differ."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from sklearn_mtae._tables.checks import resolve
-from sklearn_mtae._tables.row_index import AllRows
 from sklearn_mtae.nn.objectives import OBJECTIVES
 from sklearn_mtae.nn.posteriors import POSTERIORS
 from sklearn_mtae.nn.priors import PRIORS
@@ -19,6 +17,7 @@ from sklearn_mtae.nn.weightings import WEIGHTINGS
 from sklearn_mtae.nn.words import listed, short, suggest_each
 
 from .data import Data
+from .folds import count_folds
 from .parameters import copied, is_auto
 from .recipe import Recipe
 
@@ -32,7 +31,17 @@ TABLES = {"mlp", "resnet"}
 """Architectures of which an ensemble is the default."""
 NARROW = 64
 """Columns up to which the default ensemble has bins for each."""
-FIXED = {"n_estimators", "member_params", "likelihood", "random_state", "device", "dtype", "warm_start", "checkpoint"}
+FIXED = {
+    "n_estimators",
+    "member_params",
+    "likelihood",
+    "random_state",
+    "device",
+    "dtype",
+    "warm_start",
+    "checkpoint",
+    "cv",
+}
 """Parameters in which members cannot differ."""
 SINGLE: dict[str, Any] = {
     "hidden_layer_sizes": (512,),
@@ -68,7 +77,10 @@ def count_members(recipe: Recipe, data: Data, partial: bool) -> int:
     n_rows, n_columns = data.x.shape
     if must_be_one or recipe.encoder is not None or n_columns > WIDE or recipe.architecture not in TABLES:
         return 1
-    return next((n for limit, n in N_DEFAULT.items() if n_rows <= limit), 1) if _stacks(recipe) else 1
+    n_members = next((n for limit, n in N_DEFAULT.items() if n_rows <= limit), 1) if _stacks(recipe) else 1
+    if n_members == 1 or recipe.parameters.get("cv") is None:
+        return n_members
+    return max(n_members, len(_settings_to_try(recipe)) * count_folds(recipe, data))
 
 
 def _stacks(recipe: Recipe) -> bool:
@@ -133,40 +145,3 @@ def given_settings(member_params: Any, known: Mapping[str, Any]) -> Sequence[Map
 def kept_epochs(max_iter: int) -> list[int]:
     """Return the epochs after which what a member has become is remembered, to choose among."""
     return [ceil(max_iter / 2**j) for j in range(N_EPOCHS_KEPT)]
-
-
-def split_rows(
-    k: int, data: Data, recipe: Recipe, settings: Sequence[dict[str, Any]], seed: int, partial: bool
-) -> tuple[NDArray | AllRows, NDArray]:
-    """Return the rows that a member is trained on, and those held out from it.
-
-    Each member of an ensemble holds out another fold of the rows, whether it stops early by them or not; when all
-    folds have been held out, the rows are dealt anew. Each fold has its share of the labels of each task. Members of
-    different settings hold out the same folds. A model by itself holds out rows to stop early by.
-    """
-    index = data.taking_part
-    n_folds = min(max(2, round(1 / recipe.validation_fraction)), len(index))
-    is_single = len(settings) == 1 or n_folds == 1
-    if partial or (is_single and not recipe.early_stopping):
-        return index, index[:0]
-    if is_single:
-        return _split_once(index, recipe, seed)
-    assert data.y is not None
-    deal, fold = divmod(sum(own is settings[k] for own in settings[:k]), n_folds)
-    order = np.random.default_rng([seed, deal]).permutation(index)
-    labelled = ~np.isnan(data.y[order]) if data.label_weight is None else data.label_weight[order] > 0
-    rarest_last = labelled[:, np.argsort(-labelled.sum(axis=0), kind="stable")]
-    order = order[np.lexsort(rarest_last.T)]
-    held_out = np.arange(len(order)) % n_folds == fold
-    return order[~held_out], order[held_out]
-
-
-def _split_once(index: NDArray | AllRows, recipe: Recipe, seed: int) -> tuple[NDArray, NDArray]:
-    n_valid = ceil(recipe.validation_fraction * len(index))
-    if n_valid >= len(index):
-        raise ValueError(
-            f"early_stopping=True holds out validation_fraction={recipe.validation_fraction} of the rows and needs "
-            f"one more to train on. Got {len(index)} rows."
-        )
-    index = np.random.default_rng(seed).permutation(index)
-    return index[n_valid:], index[:n_valid]

@@ -20,6 +20,7 @@ from sklearn_mtae._tables.blocks import block_rows
 from sklearn_mtae.nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
 from sklearn_mtae.nn.words import short
 
+from .all_rows import is_interrupted, on_all_rows, take_over, trains_twice
 from .averaging import choose
 from .build import rebuild
 from .build_loss import build_loss
@@ -39,16 +40,27 @@ def fit(plan: Plan, hooks: Mapping[str, Any]) -> Fitted:
         What is called with the net at the "begin" and the "end" of each epoch, if anything.
     """
     try:
-        alone = {"": plan.members} if len(plan.members) == 1 else _train_stack(plan, hooks)
-        for reason, members in alone.items():
-            if reason:
-                words = f"{len(members)} members are trained one after the other: {reason.removesuffix('.')}."
-                warnings.warn(words, stacklevel=2)
-            _train_alone(members, plan, hooks)
-        return keep(plan)
+        _train(plan, hooks)
+        fitted = keep(plan)
+        if is_interrupted(plan) or not trains_twice(plan):
+            return fitted
+        again = on_all_rows(plan, fitted)
+        _train(again, hooks)
+        plan.interrupted = again.interrupted
+        return take_over(plan, fitted, again, keep(again))
     finally:
         if plan.checkpoint is not None:
             plan.checkpoint.release()
+
+
+def _train(plan: Plan, hooks: Mapping[str, Any]) -> None:
+    """Train the models of a plan."""
+    alone = {"": plan.members} if len(plan.members) == 1 else _train_stack(plan, hooks)
+    for reason, members in alone.items():
+        if reason:
+            words = f"{len(members)} members are trained one after the other: {reason.removesuffix('.')}."
+            warnings.warn(words, stacklevel=3)
+        _train_alone(members, plan, hooks)
 
 
 def _train_stack(plan: Plan, hooks: Mapping[str, Any]) -> dict[str, list[Member]]:

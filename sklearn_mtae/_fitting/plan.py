@@ -1,7 +1,7 @@
 """What a fit is made of before its first step: the models, their rows and their seeds."""
 
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pickle import PicklingError
 from typing import Any
 
@@ -23,8 +23,9 @@ from sklearn_mtae.nn.models import VAE, Autoencoder, MultiTaskVAE
 from .build import build
 from .build_loss import build_loss
 from .data import Data, read_data
-from .ensemble import count_members, kept_epochs, member_settings, split_rows
+from .ensemble import count_members, kept_epochs, member_settings
 from .fitted import Fitted
+from .folds import Split, split_rows
 from .identity import identity
 from .parameters import is_auto
 from .recipe import DTYPES, PRODUCTS, Recipe
@@ -61,6 +62,10 @@ class Plan:
         The models to train.
     partial : bool
         Whether it is a `partial_fit`.
+    splits : list of (index, ndarray of int)
+        Of each model, the rows to train on and those that are left out.
+    fresh : bool
+        Whether the models are new.
     checkpoint : Checkpoint or None
         Where the training is written.
     net : Net or None
@@ -74,6 +79,8 @@ class Plan:
     fitted: Fitted
     members: list[Member]
     partial: bool
+    splits: list[Split] = field(default_factory=list)
+    fresh: bool = True
     checkpoint: Checkpoint | None = None
     net: Net | None = None
     interrupted: int | None = None
@@ -94,6 +101,7 @@ def plan(
     X: Any,
     y: Any = None,
     sample_weight: Any = None,
+    groups: Any = None,
     *,
     last: Fitted | None = None,
     partial: bool = False,
@@ -105,7 +113,7 @@ def plan(
     ----------
     recipe : Recipe
         What is asked for.
-    X, y, sample_weight
+    X, y, sample_weight, groups
         As `fit` got them.
     last : Fitted or None
         What is taken up, where the fit goes on from another; it is left as it is.
@@ -114,18 +122,18 @@ def plan(
     classes : object
         Classes that are given.
     """
-    device = resolve_device(recipe.device, strict=True)
-    data, recipe = read_data(recipe, X, y, sample_weight, None if last is None else last.recipe, classes)
+    resolve_device(recipe.device, strict=True)
+    data, recipe = read_data(recipe, X, y, sample_weight, None if last is None else last.recipe, classes, groups)
     n_members = count_members(recipe, data, partial) if last is None else len(last.states)
     settings = member_settings(recipe, n_members)
     fitted = _start(recipe, settings) if last is None else _take_up(recipe, settings, last, partial)
     checkpoint = None
     if recipe.checkpoint is not None and not partial:
         checkpoint = _open_checkpoint(recipe, data, fitted, last)
-    plan = Plan(recipe, data, fitted, [], partial, checkpoint)
+    plan = Plan(recipe, data, fitted, [], partial, fresh=last is None, checkpoint=checkpoint)
     try:
-        label_share = None if data.y is None else data.label_share
-        plan.members = [_make_member(plan, k, last is None, label_share, device) for k in range(n_members)]
+        plan.splits = split_rows(data, recipe, settings, fitted.seed, partial)
+        plan.members = make_members(plan)
     except BaseException:
         if checkpoint is not None:
             checkpoint.release()
@@ -173,7 +181,7 @@ def _identify(recipe: Recipe, data: Data, last: Fitted | None) -> str:
     features, tasks = recipe.columns, recipe.tasks
     learned = [features.given_names, features.table, tasks and tasks.names, tasks and tasks.classes]
     left = [] if last is None else [last.states, last.loss_states]
-    rows = [data.x, data.y, data.weight, data.label_weight]
+    rows = [data.x, data.y, data.weight, data.label_weight, data.groups, data.folds]
     return identity(__version__, recipe.owner, _identify_each(parameters), learned, left, rows)
 
 
@@ -190,12 +198,19 @@ def _identify_each(parameters: dict[str, Any]) -> dict[str, str]:
     return texts
 
 
-def _make_member(plan: Plan, k: int, fresh: bool, label_share: NDArray | None, device: torch.device) -> Member:
+def make_members(plan: Plan) -> list[Member]:
+    """Make the models of a plan, as they are before the first step."""
+    device = resolve_device(plan.recipe.device, strict=True)
+    label_share = None if plan.data.y is None else plan.data.label_share
+    return [_make_member(plan, k, label_share, device) for k in range(len(plan.splits))]
+
+
+def _make_member(plan: Plan, k: int, label_share: NDArray | None, device: torch.device) -> Member:
     """Return a model with all that its training is made of; the first is that of an estimator with one."""
     recipe, fitted, partial = plan.recipe, plan.fitted, plan.partial
     own = recipe.of_member(fitted.settings[k])
     shaped = recipe.of_member({**fitted.recipe.parameters, **fitted.settings[k]})
-    model = _prepare_model(k, shaped, plan.data, fitted, fresh)
+    model = _prepare_model(k, shaped, plan.data, fitted, plan.fresh)
     train, valid, held_out = _make_rows(plan, k, own, model, device)
     model = place(model, device)
     # For the rows' order, the draws and the validation's draws; others where a fit goes on.
@@ -249,12 +264,9 @@ def _check_values(recipe: Recipe, model: Autoencoder, data: Data) -> None:
 def _make_rows(
     plan: Plan, k: int, recipe: Recipe, model: Autoencoder, device: torch.device
 ) -> tuple[Rows, Rows | None, NDArray]:
-    """Return the rows to train a model on, those to stop by, and the index of what is held out from it.
-
-    Rows of weight zero are in none of them.
-    """
+    """Return the rows to train a model on, those to stop by, and the index of what is held out from it."""
     data, n_rows = plan.data, plan.data.x.shape[0]
-    index, held_out = split_rows(k, data, recipe, plan.fitted.settings, plan.fitted.seed, plan.partial)
+    index, held_out = plan.splits[k]
     weight = data.weight
     if weight is not None and len(held_out):
         # Each part has an average weight of 1: a loss in nats per row, whoever is in it.

@@ -12,6 +12,7 @@ from sklearn_mtae._engine.contents import Contents
 from sklearn_mtae._engine.member import Member
 from sklearn_mtae._engine.together import Refused, stacks_of, train_stacks
 
+from .all_rows import trains_twice
 from .fit import keep
 from .fitted import Fitted
 from .plan import Plan
@@ -66,7 +67,11 @@ class SharedFits:
             return
         # Candidates are given the same rows: one copy of them will do.
         own = (self._arrays.setdefault(joblib.hash(array), array) for array in arrays)
-        self.plans[key] = plan(*own)
+        made = plan(*own)
+        if trains_twice(made):
+            self._refuse("cv has folds that are no partition of the rows, so that models are trained twice")
+            return
+        self.plans[key] = made
 
     def find(self, recipe: Recipe, *arrays: Any) -> Fitted | None:
         """Look up the result of an equal fit, None where there is none; an error that it ended with is raised."""

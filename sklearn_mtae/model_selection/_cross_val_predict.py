@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn import get_config
 from sklearn.base import clone
-from sklearn.model_selection import KFold, check_cv
+from sklearn.model_selection import GroupKFold, KFold, check_cv
 from sklearn.utils import check_consistent_length, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
@@ -55,7 +55,8 @@ def cross_val_predict(
     y : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Labels; NaN, None or pandas.NA where one is missing.
     groups : array-like of shape (n_samples,), default=None
-        Groups of the rows, for a `cv` that keeps them together, such as :class:`sklearn.model_selection.GroupKFold`.
+        Groups of the rows, for a `cv` that keeps them together: a number of folds does, and
+        :class:`sklearn.model_selection.GroupKFold`.
     cv : int, splitter, iterable or None, default=None
         Folds, of which each row must be in one test part: a number of folds of :class:`TaskKFold`, which is 5 by
         default; without y, of :class:`sklearn.model_selection.KFold`.
@@ -81,8 +82,8 @@ def cross_val_predict(
     Raises
     ------
     ValueError
-        If the test parts are no partition of the rows, if a task has fewer labels than there are folds, if there are
-        groups and nothing that splits by them, or if a training part lacks a class that a decision function needs.
+        If the test parts are no partition of the rows, if a task has fewer labels than there are folds, or if a
+        training part lacks a class that a decision function needs.
 
     See Also
     --------
@@ -129,10 +130,10 @@ def _splitter(cv: Any, y: Any, groups: Any) -> Any:
     """Make the splitter of the rows."""
     if cv is not None and not isinstance(cv, Integral):
         return check_cv(cv)
-    if groups is not None:
-        raise ValueError(f"groups needs a cv that splits by them, such as GroupKFold(5). Got cv={cv!r}.")
     n_splits = 5 if cv is None else int(cv)
-    return KFold(n_splits) if y is None else TaskKFold(n_splits)
+    if y is not None:
+        return TaskKFold(n_splits)
+    return KFold(n_splits) if groups is None else GroupKFold(n_splits)
 
 
 def _routed(estimator: Any, cv: Any, groups: Any, params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

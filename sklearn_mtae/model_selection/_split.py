@@ -1,6 +1,5 @@
 """Cross-validation of tables of targets, in which each task has labels for some rows only."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
 from numbers import Integral
@@ -12,6 +11,7 @@ from scipy.sparse import csc_array, csr_array
 from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.utils import check_random_state
 
+from sklearn_mtae._tables.groups import deal_groups, read_groups
 from sklearn_mtae._tables.targets import is_missing, target_columns, task_names
 
 # Rows of each part that are considered for one swap: more find hardly better ones.
@@ -19,7 +19,7 @@ CANDIDATES = 16
 
 
 class TaskKFold(BaseCrossValidator):
-    """K folds, each with labels of every task and class in proportion.
+    """K folds, each with labels of every task and class in proportion, and groups as wholes where they are given.
 
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, doi 10.1007/978-3-642-23808-6_10): the rows of the
     rarest label are dealt first, each to the fold that lacks most labels of that kind. Pairs of rows are then swapped
@@ -29,6 +29,9 @@ class TaskKFold(BaseCrossValidator):
     A task is dealt by class where its labels are not continuous (strings, integers, or floats that are integers) and
     a class has `n_splits` labels on average; otherwise by whether a row has a label. A class with fewer labels than
     folds is absent from some.
+
+    With `groups`, rows of a group are in the same fold: large groups are dealt first, each to the fold that it brings
+    closest to proportion.
 
     Parameters
     ----------
@@ -42,7 +45,8 @@ class TaskKFold(BaseCrossValidator):
     Raises
     ------
     ValueError
-        If a parameter is not admissible; when split, if y is None or if a task has fewer labels than there are folds.
+        If a parameter is not admissible; when split, if y is None, if a task has fewer labels than there are folds, or
+        if there are fewer groups.
 
     See Also
     --------
@@ -62,6 +66,8 @@ class TaskKFold(BaseCrossValidator):
     [ 2  6 10] [2 1]
     [ 3  7 11] [2 1]
     """
+
+    __metadata_request__split = {"groups": True}
 
     def __init__(
         self, n_splits: int = 5, *, shuffle: bool = False, random_state: int | np.random.RandomState | None = None
@@ -92,10 +98,10 @@ class TaskKFold(BaseCrossValidator):
         return self.n_splits
 
     def _iter_test_masks(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[NDArray[np.bool_]]:
-        _warn_of_groups(self, groups)
         labelled = _labelled(y, self.n_splits, f"one for each of the n_splits={self.n_splits} folds")
         rng = check_random_state(self.random_state) if self.shuffle else None
-        parts = _deal(_kinds(y, labelled, self.n_splits), np.full(self.n_splits, 1 / self.n_splits), rng)
+        kinds, shares = _kinds(y, labelled, self.n_splits), np.full(self.n_splits, 1 / self.n_splits)
+        parts = _deal(kinds, shares, rng) if groups is None else _deal_groups(kinds, groups, shares, rng)
         for fold in range(self.n_splits):
             yield parts == fold
 
@@ -104,7 +110,8 @@ class TaskShuffleSplit(BaseShuffleSplit):
     """Random train and test parts, each with labels of every task and class in proportion.
 
     Rows in random order are dealt as :class:`TaskKFold` deals them, to parts of the given sizes. A task is dealt by
-    class where its labels are not continuous and each part's share of a class is one label or more on average.
+    class where its labels are not continuous and each part's share of a class is one label or more on average. With
+    `groups`, rows of a group are in the same part, and sizes are met as nearly as whole groups allow.
 
     Parameters
     ----------
@@ -138,8 +145,9 @@ class TaskShuffleSplit(BaseShuffleSplit):
     array([12,  8])
     """
 
+    __metadata_request__split = {"groups": True}
+
     def _iter_indices(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[NDArray, NDArray]]:
-        _warn_of_groups(self, groups)
         # scikit-learn checks the sizes where it draws.
         n_train, n_test = map(len, next(super()._iter_indices(X)))
         labelled = _labelled(y, 2, "one for the train and one for the test part")
@@ -148,19 +156,11 @@ class TaskShuffleSplit(BaseShuffleSplit):
         kinds = _kinds(y, labelled, n_rows / min(n_train, n_test))
         rng = check_random_state(self.random_state)
         for _ in range(self.n_splits):
-            parts = _deal(kinds, sizes[sizes > 0] / n_rows, rng)
+            shares = sizes[sizes > 0] / n_rows
+            parts = _deal(kinds, shares, rng) if groups is None else _deal_groups(kinds, groups, shares, rng)
             train, test = (rng.permutation(np.flatnonzero(parts == part)) for part in (0, 1))
             _check_parts(y, labelled, {"train": train, "test": test})
             yield train, test
-
-
-def _warn_of_groups(splitter: Any, groups: Any) -> None:
-    if groups is not None:
-        warnings.warn(
-            f"The groups parameter is ignored by {type(splitter).__name__}: rows of a group are dealt like any others. "
-            "GroupKFold keeps them together.",
-            stacklevel=4,
-        )
 
 
 def _labelled(y: Any, n_needed: int, reason: str) -> list[NDArray[np.bool_]]:
@@ -226,6 +226,17 @@ def _deal(kinds: csr_array, shares: NDArray, rng: np.random.RandomState | None) 
     parts = np.empty(n_rows, dtype=np.intp)
     parts[order] = _swap_rows(_deal_rarest_first(kinds[order], shares), kinds[order], shares)
     return parts
+
+
+def _deal_groups(kinds: csr_array, groups: Any, shares: NDArray, rng: np.random.RandomState | None) -> NDArray[np.intp]:
+    """Return for each row the part that its group is dealt to."""
+    group_of = read_groups(groups, kinds)
+    n_groups = int(group_of.max()) + 1
+    if n_groups < len(shares):
+        raise ValueError(f"groups must hold one group for each of {len(shares)} parts at least. Got {n_groups}.")
+    members = csr_array((np.ones(len(group_of)), (group_of, np.arange(len(group_of)))))
+    counts = np.column_stack([members.sum(axis=1), (members @ kinds).toarray()])
+    return deal_groups(counts, shares, rng)[group_of]
 
 
 def _deal_rarest_first(kinds: csr_array, shares: NDArray) -> NDArray[np.intp]:

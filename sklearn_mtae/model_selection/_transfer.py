@@ -45,6 +45,7 @@ def transfer_report(
     Y: ArrayLike,
     *,
     cv: Any = None,
+    groups: ArrayLike | None = None,
     baseline: Any = None,
     pooled: Any = None,
     models: Sequence[str] = ("alone", "pooled", "joint"),
@@ -86,6 +87,8 @@ def transfer_report(
     cv : int, splitter, iterable or None, default=None
         Splits: an int is so many shuffled folds of :class:`TaskKFold`; None is ten splits of
         :class:`TaskShuffleSplit` with a fifth of the rows for testing.
+    groups : array-like of shape (n_samples,) or None, default=None
+        Which rows belong together: passed to the splits, and to the fits of `estimator`.
     baseline : estimator, dict of str to estimator, or None, default=None
         Estimator of one task, or one for each by its name.
     pooled : estimator or None, default=None
@@ -142,15 +145,15 @@ def transfer_report(
     pandas = _pandas()
     scoring = _check(estimator, X, Y, scoring)
     _check_models(models, pooled)
-    X, Y = indexable(X, Y)
-    splits = _splits(cv, X, Y, random_state)
+    X, Y, groups = indexable(X, Y, groups)
+    splits = _splits(cv, X, Y, groups, random_state)
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=len(splits) + 1).tolist()
     tables = {"joint": estimator}
     if "pooled" in models:
         tables["pooled"] = _pooled(estimator, scoring) if pooled is None else pooled
     if baseline is not None:
         tables["baseline"] = _kind(estimator).per_task(baseline)
-    jobs = list(_jobs(estimator, tables, X, Y, splits, seeds, scoring))
+    jobs = list(_jobs(estimator, tables, X, Y, groups, splits, seeds, scoring))
     probe = delayed(measure_transfer)(_seeded(estimator, seeds[-1]), X, Y)
     transfer, *results = Parallel(n_jobs=n_jobs)([probe, *(job for *_, job in jobs)])
     scores = {name: np.full((len(splits), len(task_names(Y))), np.nan) for name in ["alone", *tables]}
@@ -244,7 +247,7 @@ def _check_models(models: Sequence[str], pooled: Any) -> None:
         raise ValueError(f"pooled is given, but is not among models. Got {list(models)}.")
 
 
-def _splits(cv: Any, X: Any, Y: Any, random_state: Any) -> list[tuple[NDArray, NDArray]]:
+def _splits(cv: Any, X: Any, Y: Any, groups: Any, random_state: Any) -> list[tuple[NDArray, NDArray]]:
     """Return the rows of each training and test part."""
     if cv is None:
         cv = TaskShuffleSplit(10, test_size=0.2, random_state=random_state)
@@ -252,7 +255,7 @@ def _splits(cv: Any, X: Any, Y: Any, random_state: Any) -> list[tuple[NDArray, N
         cv = TaskKFold(int(cv), shuffle=True, random_state=random_state)
     labelled = _labelled(Y, 2, "one for a train and one for a test part")
     rows = np.arange(len(labelled[0]))
-    splits = [(rows[train], rows[test]) for train, test in check_cv(cv).split(X, Y)]
+    splits = [(rows[train], rows[test]) for train, test in check_cv(cv).split(X, Y, groups)]
     for train, _ in splits:
         _check_parts(Y, labelled, {"train": train})
     return splits
@@ -281,29 +284,39 @@ def _seeded(estimator: Any, seed: int) -> Any:
 
 
 def _jobs(
-    estimator: Any, tables: dict[str, Any], X: Any, Y: Any, splits: list, seeds: list[int], scoring: str
+    estimator: Any, tables: dict[str, Any], X: Any, Y: Any, groups: Any, splits: list, seeds: list[int], scoring: str
 ) -> Iterator[tuple[str, int, int | slice, Any]]:
     """Yield the name of a model, the position of a split, those of the tasks that are scored, and the call for it."""
     for split, (parts, seed) in enumerate(zip(splits, seeds[:-1], strict=True)):
         for name, model in tables.items():
-            yield name, split, slice(None), delayed(_score_all)(_seeded(model, seed), X, Y, parts, scoring)
+            yield name, split, slice(None), delayed(_score_all)(_seeded(model, seed), X, Y, groups, parts, scoring)
         for task in range(len(task_names(Y))):
-            yield "alone", split, task, delayed(_score_alone)(_seeded(estimator, seed), X, Y, task, parts, scoring)
+            yield (
+                "alone",
+                split,
+                task,
+                delayed(_score_alone)(_seeded(estimator, seed), X, Y, groups, task, parts, scoring),
+            )
 
 
 def _score_all(
-    model: Any, X: Any, Y: Any, parts: tuple[NDArray, NDArray], scoring: str
+    model: Any, X: Any, Y: Any, groups: Any, parts: tuple[NDArray, NDArray], scoring: str
 ) -> tuple[NDArray, dict[str, str]]:
     """Fit a model to all tasks; return the score of each, and why tasks have none."""
     train, test = parts
     names, columns = task_names(Y), target_columns(Y)
-    model.fit(safe_indexing(X, train), safe_indexing(Y, train), **_classes(model, names, columns))
+    model.fit(
+        safe_indexing(X, train),
+        safe_indexing(Y, train),
+        **_classes(model, names, columns),
+        **_groups(model, groups, train),
+    )
     truths = {name: column[test] for name, column in zip(names, columns, strict=True)}
     return _score(model, safe_indexing(X, test), truths, scoring)
 
 
 def _score_alone(
-    model: Any, X: Any, Y: Any, task: int, parts: tuple[NDArray, NDArray], scoring: str
+    model: Any, X: Any, Y: Any, groups: Any, task: int, parts: tuple[NDArray, NDArray], scoring: str
 ) -> tuple[float, dict[str, str]]:
     """Fit a model to one task, on the rows that have its label; return its score, and why it has none."""
     names, column = task_names(Y), target_columns(Y)[task]
@@ -312,7 +325,8 @@ def _score_alone(
     # A series, so that errors name the task.
     y = _pandas().Series(observed_labels(column[train])[1], name=names[task])
     model.set_params(**_own_options(model, names, task, every))
-    model.fit(safe_indexing(X, train), y, **_classes(model, names[task : task + 1], [column], single=True))
+    classes = _classes(model, names[task : task + 1], [column], single=True)
+    model.fit(safe_indexing(X, train), y, **classes, **_groups(model, groups, train))
     if not len(test):
         return float("nan"), {names[task]: "it has no label"}
     scores, unscored = _score(model, safe_indexing(X, test), {names[task]: column[test]}, scoring)
@@ -325,6 +339,13 @@ def _classes(model: Any, names: list[str], columns: list[NDArray], single: bool 
         return {}
     classes = find_classes(columns, names, None, 2)
     return {"classes": classes[0] if single else classes}
+
+
+def _groups(model: Any, groups: Any, rows: NDArray) -> dict[str, Any]:
+    """Return the groups of some rows for an estimator that holds groups out."""
+    if groups is None or not isinstance(model, MultiTaskVAERegressor | MultiTaskVAEClassifier):
+        return {}
+    return {"groups": safe_indexing(groups, rows)}
 
 
 def _score(model: Any, X: Any, truths: dict[str, NDArray], scoring: str) -> tuple[NDArray, dict[str, str]]:

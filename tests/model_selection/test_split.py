@@ -217,3 +217,42 @@ def test_large_tables_take_seconds(splitter):
     for _, test in splitter.split(y, y):
         check_proportion(y, test)
     assert perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_folds_keep_groups_whole_and_tasks_in_proportion(shuffle):
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(60), rng.integers(1, 9, size=60))
+    y = np.where(rng.random((len(groups), 3)) < [0.2, 0.5, 0.8], GAP, rng.normal(size=(len(groups), 3)))
+    splitter = TaskKFold(5, shuffle=shuffle, random_state=0 if shuffle else None)
+    tests = [test for _, test in splitter.split(y, y, groups)]
+    assert sorted(np.concatenate(tests)) == list(range(len(groups)))
+    assert sum(len(np.unique(groups[test])) for test in tests) == 60
+    shares = np.array([[len(test) / len(y), *(~np.isnan(y[test])).sum(0) / (~np.isnan(y)).sum(0)] for test in tests])
+    # A group of 8 rows is a thirtieth of the table.
+    np.testing.assert_allclose(shares, 0.2, atol=0.05)
+
+
+def test_random_parts_keep_groups_whole():
+    groups = np.repeat(np.array(list("abcdefghij")), 6)
+    y = np.random.default_rng(0).normal(size=(60, 2))
+    parts = list(TaskShuffleSplit(4, test_size=0.3, random_state=0).split(y, y, groups))
+    for train, test in parts:
+        assert not set(groups[train]) & set(groups[test])
+        assert len(test) == 18
+    assert len({tuple(sorted(test)) for _, test in parts}) > 1
+
+
+def test_groups_are_routed_through_searches():
+    groups = np.arange(40) % 4
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    search = GridSearchCV(Ridge(), {"alpha": [1.0]}, cv=TaskKFold(4)).fit(X, X, groups=groups)
+    expected = [Ridge().fit(X[groups != g], X[groups != g]).score(X[groups == g], X[groups == g]) for g in range(4)]
+    found = [search.cv_results_[f"split{fold}_test_score"][0] for fold in range(4)]
+    np.testing.assert_allclose(sorted(found), sorted(expected))
+
+
+def test_too_few_groups_are_an_error():
+    y = np.arange(12.0)
+    with pytest.raises(ValueError, match=r"groups must hold one group for each of 3 parts at least\. Got 2"):
+        list(TaskKFold(3).split(y, y, np.arange(12) % 2))

@@ -1,0 +1,59 @@
+"""Groups of rows that belong together, such as the visits of a patient: read, and dealt to parts as wholes."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import column_or_1d
+
+from .containers import plain
+from .targets import is_missing
+
+
+def read_groups(groups: Any, x: Any) -> NDArray[np.intp]:
+    """Return the position of each row's group among all groups, shape (n_rows,).
+
+    Raises
+    ------
+    ValueError
+        If there is not one group for each row, or if one is missing.
+    """
+    groups = column_or_1d(plain(groups))
+    if len(groups) != x.shape[0]:
+        raise ValueError(f"groups must have a value for every row. Got {len(groups)} for {x.shape[0]} rows.")
+    missing = is_missing(groups)
+    if missing.any():
+        raise ValueError(
+            f"groups must have a value for every row. Got {missing.sum()} missing ones, the first in row "
+            f"{int(missing.argmax())}."
+        )
+    known: dict[Any, int] = {}
+    return np.array([known.setdefault(group, len(known)) for group in groups.tolist()], dtype=np.intp)
+
+
+def deal_groups(counts: NDArray, shares: NDArray, rng: Any = None) -> NDArray[np.intp]:
+    """Return for each group the part that it is dealt to, parts having given shares of what is counted.
+
+    Large groups are dealt first, each to the part with which the counts come closest to proportion (as
+    :class:`~sklearn.model_selection.StratifiedGroupKFold` does).
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_groups, n_kinds)
+        What each group has, of rows or of labels.
+    shares : ndarray of shape (n_parts,)
+        Share of each part; they add up to 1.
+    rng : Generator, RandomState or None
+        Source of the order of groups of a size; None is that of the table.
+    """
+    order = np.arange(len(counts)) if rng is None else rng.permutation(len(counts))
+    totals = np.maximum(counts.sum(axis=0), 1)
+    parts_of = np.empty(len(counts), dtype=np.intp)
+    relative = counts / totals
+    excess = -np.outer(shares, np.ones(counts.shape[1]))
+    for group in order[np.argsort(-relative[order].sum(axis=1), kind="stable")]:
+        # By how much the sum of squared differences from proportion grows, in each part.
+        part = int(((relative[group] + 2 * excess) @ relative[group]).argmin())
+        parts_of[group] = part
+        excess[part] += relative[group]
+    return parts_of
