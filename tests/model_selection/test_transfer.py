@@ -186,9 +186,26 @@ def test_an_error_of_zero_has_no_gain():
 def test_default_splits(table):
     X, Y = table
     expected = list(TaskShuffleSplit(10, test_size=0.2, random_state=3).split(X, Y))
-    for (train, test), (own_train, own_test) in zip(transfer._splits(None, X, Y, 3), expected, strict=True):
+    for (train, test), (own_train, own_test) in zip(transfer._splits(None, X, Y, None, 3), expected, strict=True):
         np.testing.assert_array_equal(train, own_train)
         np.testing.assert_array_equal(test, own_test)
+
+
+def test_groups_reach_the_splits_and_the_fits(small, table, monkeypatch):
+    X, Y = table
+    groups, fitted = np.arange(60) // 6, []
+    own = MultiTaskVAERegressor.fit
+
+    def fit(self, X, y, sample_weight=None, groups=None):
+        fitted.append(groups)
+        return own(self, X, y, sample_weight, groups)
+
+    monkeypatch.setattr(MultiTaskVAERegressor, "fit", fit)
+    transfer_report(small, X, Y, cv=2, groups=groups, models=("alone", "joint"), random_state=0)
+    of_splits = [set(own) for own in fitted if own is not None]
+    parts = [set(groups[train]) for train, _ in TaskKFold(2, shuffle=True, random_state=0).split(X, Y, groups)]
+    assert all(len(own) == 5 for own in parts)
+    assert [of_splits.count(own) for own in parts] == [1 + Y.shape[1]] * 2
 
 
 def test_reproducible_by_random_state_and_in_parallel(small, gaps):
