@@ -46,6 +46,8 @@ class Member:
         Seeds of the order of the rows, of the draws while training and of those while validating.
     learning_rate, alpha : float
         Step size of the optimiser and weight decay of the hidden layers.
+    annealing : float
+        Part of the step size that is gone by the end: it falls by as much in each epoch.
     patience, tol : int, float
         Epochs without an improvement of the held-out loss by `tol` after which the training stops.
     scheduled : bool
@@ -69,6 +71,7 @@ class Member:
     alpha: float
     patience: int
     tol: float
+    annealing: float = 0.0
     scheduled: bool = True
     optimizer_state: State = field(default_factory=dict)
     held_out: NDArray = field(default_factory=lambda: np.empty(0, dtype=int))
@@ -86,6 +89,11 @@ class Member:
         """Whether the model has been trained, to its end unless it was interrupted."""
         self.interrupted = False
         """Whether the user interrupted its training."""
+
+    @property
+    def rates(self) -> tuple[float, float, float]:
+        """Learning rate, weight decay, and the part of the learning rate that goes away in each epoch."""
+        return self.learning_rate, self.alpha, self.annealing / self.n_epochs
 
     @property
     def n_batches(self) -> int:
@@ -153,7 +161,7 @@ class Member:
 
     def rank(self) -> tuple:
         """Return a key by which members of one kind are in the same order, whatever order they come in."""
-        numbers = self.learning_rate, self.alpha, self.n_epochs, self.patience, self.tol, self.seeds
+        numbers = self.rates, self.n_epochs, self.patience, self.tol, self.seeds
         scales = tuple(self.loss.scales(progress) for progress in (0.0, 0.5, 1.0))
         return *numbers, scales, b"".join(digest(tensor_bytes(value)) for _, value in named_tensors(self.pair))
 

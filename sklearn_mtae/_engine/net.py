@@ -118,12 +118,14 @@ class Net(NeuralNet):
         """Let the optimiser move few tensors, and take it up where the members have left it."""
         if isinstance(self.module_, Stack):
             self.runs_.models = self.module_
-            rates = [(run.member.learning_rate, run.member.alpha) for run in self.runs_.runs]
+            rates = [run.member.rates for run in self.runs_.runs]
             self.optimizer_ = self.optimizer(self.module_.parameter_groups(rates))
         else:
             decays = "param_groups" in self.get_params_for("optimizer")
             self.runs_.models = Single(self.module_, self.criterion_, decays)
             super().initialize_optimizer()
+            for group in self.optimizer_.param_groups if self.members and self.members[0].annealing else ():
+                group |= {"first_lr": group["lr"], "annealing": self.members[0].rates[-1]}
         if not isinstance(self.optimizer_, torch.optim.Optimizer):
             raise TypeError(
                 "net_params must have a class of optimisers for 'optimizer'. Got one that made "
@@ -239,12 +241,21 @@ class Net(NeuralNet):
         # The same draws for each validation, so that epochs differ by their weights alone.
         noise = self.noise_ if training else Generator(self.device).manual_seed(self.members[0].seeds[2])
         draw_from(self.module_, noise)
+        if training:
+            self._anneal()
         if training and self.captured_ is not None:
             averages = self._repeat(self.captured_, batches)
         else:
             averages = self._run_batches(batches, training, prefix, step_fn, **fit_params)
         self._record_epoch(averages, training, prefix)
         self.history.record(prefix + "_batch_count", len(batches))
+
+    def _anneal(self) -> None:
+        """Let the step sizes be those of the epoch that begins."""
+        n_done = len(self.runs_.under_way[0][1].member.history)
+        for group in self.optimizer_.param_groups:
+            if group.get("annealing"):
+                group["lr"] = group["first_lr"] * (1 - group["annealing"] * n_done)
 
     def _run_batches(
         self, iterator: Any, training: bool, prefix: str, step_fn: Callable[..., dict], **fit_params: Any

@@ -7,7 +7,7 @@ and standardised by units in float64.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,11 @@ from sklearn_mtae.nn.models import Standardizer
 
 STREAMED_BYTES = 2**28
 """Bytes of a memory-mapped array above which its rows are shuffled in blocks: 256 MiB."""
+
+
+def is_streamed(part: Any) -> bool:
+    """Return whether an array lies in a file too large to be read in any order, or to be put on a GPU."""
+    return is_mapped(part) and part.nbytes > STREAMED_BYTES
 
 
 class Batch(NamedTuple):
@@ -99,7 +104,7 @@ class Rows:
 
     def __post_init__(self) -> None:
         parts = [self.x] if self.y is None else [self.x, self.y]
-        self.streamed = any(is_mapped(part) and part.nbytes > STREAMED_BYTES for part in parts)
+        self.streamed = any(map(is_streamed, parts))
         """Whether the rows lie in a file too large to be read in any order, or to be put on a GPU."""
         self.row_bytes = 8 + sum(part.shape[1] * part.dtype.itemsize for part in parts)
         """Bytes of a row in a buffer: features, targets, and its position."""

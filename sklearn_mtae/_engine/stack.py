@@ -88,25 +88,27 @@ class Stack(nn.Module):
         for parameter in self.learned.values():
             parameter.grad = torch.zeros_like(parameter)
 
-    def parameter_groups(self, rates: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
+    def parameter_groups(self, rates: Sequence[tuple[float, float, float]]) -> list[dict[str, Any]]:
         """Return the groups of an optimiser: models beside each other are one group where their rates are the same.
 
         Parameters
         ----------
         rates : sequence of tuple of float
-            Learning rate and weight decay of each model.
+            Learning rate, weight decay and annealing per epoch of each model.
         """
         groups = []
         self.slices: Slices = {name: [] for name in self.learned}
         for decays in (True, False):
             names = [name for name in self.learned if (name in self.decayed) == decays]
             first = 0
-            for (rate, decay), same in groupby((rate, decay if decays else 0.0) for rate, decay in rates):
+            own = ((rate, decay if decays else 0.0, annealing) for rate, decay, annealing in rates)
+            for (rate, decay, annealing), same in groupby(own):
                 last = first + len(list(same))
                 parts = [slice_models(self.learned[name], first, last) for name in names]
                 for name, part in zip(names, parts, strict=True):
                     self.slices[name].append((first, last, part))
-                groups += [{"params": parts, "lr": rate, "weight_decay": decay}] if parts else []
+                group = {"params": parts, "lr": rate, "weight_decay": decay, "first_lr": rate, "annealing": annealing}
+                groups += [group] if parts else []
                 first = last
         return groups
 

@@ -209,7 +209,7 @@ def train_stacks(
 
 def _parts(group: list[Member], share: int | None) -> Iterator[list[Member]]:
     """Yield as many models at a time as the memory allows, and the cache; those of the same rates beside each other."""
-    ordered = sorted(group, key=attrgetter("learning_rate", "alpha") if share is None else Member.rank)
+    ordered = sorted(group, key=attrgetter("rates") if share is None else Member.rank)
     first = group[0] if share is None else ordered[0]
     on_cpu = first.train.device.type == "cpu"
     in_cache = max(STACK_MODELS, STACK_CELLS // first.n_cells()) if on_cpu else len(group)

@@ -77,6 +77,8 @@ MULTI_TASK: dict = {
     "member_params": ["array-like", StrOptions({"auto"}), None],
     "alpha": [*BASE["alpha"], StrOptions({"auto"})],
     "learning_rate_init": [*BASE["learning_rate_init"], StrOptions({"auto"})],
+    "max_iter": [*BASE["max_iter"], StrOptions({"auto"})],
+    "learning_rate_decay": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
     "cv": ["cv_object"],
 }
 """Of models with tasks."""

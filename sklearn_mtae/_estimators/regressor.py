@@ -130,15 +130,19 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         out one of `1 / validation_fraction` folds. The rows left out choose: for each task, those models, as they
         were after those epochs, are averaged whose mean does best on them; so the number of epochs and much else is
         chosen by the data, and no row is lost to that. Codes, and what is made of them, are those of the first model at
-        the end of its training: latent spaces cannot be averaged. "auto" is 30 for tables of up to 2,000 rows and 9 for
-        up to 20,000; beyond, with more than 2,000 columns, with an `architecture` other than "mlp" and "resnet", with
-        what does not stack, and with `partial_fit`, `warm_start`, `checkpoint`, `encoder` or `net_params`, it is 1.
+        the end of its training: latent spaces cannot be averaged. "auto" is 30 for tables of up to 1,000 rows
+        and falls with the power 0.7 of the rows, to 3 at least, as many of each setting of `member_params`; with `cv`
+        it is one for each fold and setting at least. With more than 2,000 columns, with rows in a large file, with an
+        `architecture` other than "mlp" and "resnet", with what does not stack, and with `partial_fit`, `warm_start`,
+        `checkpoint`, `encoder` or `net_params`, it is 1.
     member_params : "auto", list of dict or None, default="auto"
         Parameters in which the models of an ensemble differ, one dict for each, taken in turn; None for models alike.
-        "auto" says what the other parameters that are "auto" become in an ensemble: all models have
-        `hidden_layer_sizes=(128,)`, `head_hidden_layer_sizes=()` and an `embedding`, "piecewise_linear" for up to 64
+        "auto" says what the other parameters that are "auto" become in an ensemble: all models have 128 hidden units,
+        more with the power 0.15 of the rows beyond 1,000 and half as many in a second layer from 4,000 rows,
+        `head_hidden_layer_sizes=()` and an `embedding`, "piecewise_linear" for up to 64
         columns and "softened" for more (None with `hidden_layer_sizes=()`, and with an `architecture` other than "mlp"
-        and "resnet"). They have in turn `dropout=0.3`, `alpha=1` and `learning_rate_init=0.005`; or practically no
+        and "resnet"). They have in turn `dropout=0.3`, `alpha=1`, both falling with the root of the rows beyond
+        1,000, and `learning_rate_init=0.005`; or practically no
         dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. Here each third model is as the first with
         `task_likelihoods="laplace"`, where the others have "gaussian". A parameter that you give has the value that you
         gave in every model. `member_params_` tells what each has.
@@ -159,14 +163,18 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     alpha : float or "auto", default="auto"
         Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
         weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
-        "auto" is 3, or what `member_params` says.
+        "auto" is 3, less in proportion to the rows beyond 1,000, or what `member_params` says.
     batch_size : int, "auto" or None, default="auto"
         Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
         least 16 and at most 200; None takes all rows.
     learning_rate_init : float or "auto", default="auto"
-        Step size of the optimiser. "auto" is 0.001, or what `member_params` says.
-    max_iter : int, default=100
-        Number of epochs.
+        Step size of the optimiser. "auto" is 0.001, with the power 0.25 of the rows beyond 1,000, or what
+        `member_params` says.
+    learning_rate_decay : float or "auto", default="auto"
+        Part of the step size that is gone by the last epoch; it falls by the same amount in each. "auto" is 0 for up to
+        1,000 rows, and beyond 1 - 1000 / n_samples.
+    max_iter : int or "auto", default="auto"
+        Number of epochs. "auto" is 100 for up to 1,000 rows, and falls with the power 0.6 of the rows, to 8 at least.
     early_stopping : bool, default=False
         Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
     validation_fraction : float, default=0.1
@@ -292,7 +300,8 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         alpha="auto",
         batch_size="auto",
         learning_rate_init="auto",
-        max_iter=100,
+        learning_rate_decay="auto",
+        max_iter="auto",
         early_stopping=False,
         validation_fraction=0.1,
         cv=None,
@@ -340,6 +349,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         self.alpha = alpha
         self.batch_size = batch_size
         self.learning_rate_init = learning_rate_init
+        self.learning_rate_decay = learning_rate_decay
         self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

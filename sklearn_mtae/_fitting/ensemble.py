@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from sklearn_mtae._engine.rows import is_streamed
 from sklearn_mtae._tables.checks import resolve
 from sklearn_mtae.nn.objectives import OBJECTIVES
 from sklearn_mtae.nn.posteriors import POSTERIORS
@@ -16,6 +17,7 @@ from sklearn_mtae.nn.traits import declared
 from sklearn_mtae.nn.weightings import WEIGHTINGS
 from sklearn_mtae.nn.words import listed, short, suggest_each
 
+from .adapt import member_params, n_members, single_settings
 from .data import Data
 from .folds import count_folds
 from .parameters import copied, is_auto
@@ -23,10 +25,9 @@ from .recipe import Recipe
 
 N_EPOCHS_KEPT = 7
 """Epochs of a member to choose among: the last one, half of them, a quarter of them ..."""
-N_DEFAULT = {2_000: 30, 20_000: 9}
-"""Members of the default ensemble for tables of up to so many rows; beyond, a single model is the default."""
 WIDE = 2_000
-"""Columns beyond which it is too: what 30 members have been after seven epochs each takes 400 MB there."""
+"""Columns beyond which a single model is the default: what 30 members have been after seven epochs each takes 400 MB
+there."""
 TABLES = {"mlp", "resnet"}
 """Architectures of which an ensemble is the default."""
 NARROW = 64
@@ -43,29 +44,6 @@ FIXED = {
     "cv",
 }
 """Parameters in which members cannot differ."""
-SINGLE: dict[str, Any] = {
-    "hidden_layer_sizes": (512,),
-    "dropout": 0.0,
-    "task_likelihoods": "gaussian",
-    "head_hidden_layer_sizes": (16,),
-    "embedding": None,
-    "alpha": 3.0,
-    "learning_rate_init": 1e-3,
-}
-"""What "auto" stands for in a model that is not a member of the default ensemble."""
-_SHAPE = {"hidden_layer_sizes": (128,), "head_hidden_layer_sizes": ()}
-_REGULAR = {**_SHAPE, "dropout": 0.3, "alpha": 1.0, "learning_rate_init": 5e-3}
-# Nothing is dropped by the second, whose layers of dropout are there to make one stack with the first.
-MEMBER_PARAMS: dict[str | None, tuple[dict[str, Any], ...]] = {
-    "numbers": (
-        _REGULAR,
-        {**_SHAPE, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2},
-        {**_REGULAR, "task_likelihoods": "laplace"},
-    ),
-    "classes": (_REGULAR, {**_SHAPE, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2}),
-}
-"""What "auto" stands for in members of the default ensemble, by the kind of the targets: regularised or not, and of
-numbers squares or absolute values."""
 
 
 def count_members(recipe: Recipe, data: Data, partial: bool) -> int:
@@ -75,12 +53,14 @@ def count_members(recipe: Recipe, data: Data, partial: bool) -> int:
         return wanted
     must_be_one = partial or recipe.warm_start or recipe.checkpoint is not None or recipe.net_params
     n_rows, n_columns = data.x.shape
-    if must_be_one or recipe.encoder is not None or n_columns > WIDE or recipe.architecture not in TABLES:
+    streamed = any(is_streamed(part) for part in (data.x, data.y))
+    if must_be_one or recipe.encoder is not None or n_columns > WIDE or recipe.architecture not in TABLES or streamed:
         return 1
-    n_members = next((n for limit, n in N_DEFAULT.items() if n_rows <= limit), 1) if _stacks(recipe) else 1
-    if n_members == 1 or recipe.parameters.get("cv") is None:
-        return n_members
-    return max(n_members, len(_settings_to_try(recipe)) * count_folds(recipe, data))
+    if not _stacks(recipe):
+        return 1
+    n_settings = len(_settings_to_try(recipe, n_rows))
+    n_default = n_members(n_rows, n_settings)
+    return n_default if recipe.parameters.get("cv") is None else max(n_default, n_settings * count_folds(recipe, data))
 
 
 def _stacks(recipe: Recipe) -> bool:
@@ -97,19 +77,20 @@ def _stacks(recipe: Recipe) -> bool:
     return all(declared(part, "stackable") for part in made)
 
 
-def member_settings(recipe: Recipe, n_members: int) -> list[dict[str, Any]]:
+def member_settings(recipe: Recipe, n_models: int, n_rows: int = 1) -> list[dict[str, Any]]:
     """Return for each model the parameters in which it differs from the estimator, none of them "auto"."""
-    settings = _settings_to_try(recipe) if n_members > 1 and "member_params" in recipe.parameters else [{}]
-    automatic = {name: "auto" for name in SINGLE if is_auto(recipe.parameters.get(name))}
+    settings = _settings_to_try(recipe, n_rows) if n_models > 1 and "member_params" in recipe.parameters else [{}]
+    single = single_settings(n_rows)
+    automatic = {name: "auto" for name in single if is_auto(recipe.parameters.get(name))}
     resolved = [
         # Copies, which the user cannot change any more.
-        {name: SINGLE[name] if name in SINGLE and is_auto(v) else copied(v) for name, v in {**automatic, **own}.items()}
+        {name: single[name] if name in single and is_auto(v) else copied(v) for name, v in {**automatic, **own}.items()}
         for own in settings
     ]
-    return [resolved[k % len(resolved)] for k in range(n_members)]
+    return [resolved[k % len(resolved)] for k in range(n_models)]
 
 
-def _settings_to_try(recipe: Recipe) -> list[dict[str, Any]]:
+def _settings_to_try(recipe: Recipe, n_rows: int) -> list[dict[str, Any]]:
     """Return the settings that members have in turn."""
     if recipe.member_params is None:
         return [{}]
@@ -118,19 +99,20 @@ def _settings_to_try(recipe: Recipe) -> list[dict[str, Any]]:
     embedding = "piecewise_linear" if recipe.columns.n_expanded <= NARROW else "softened"
     # An embedding would bend a model that is asked to be linear.
     is_bent = recipe.architecture in TABLES and (is_auto(recipe.hidden_layer_sizes) or len(recipe.hidden_layer_sizes))
-    tried = [{**settings, "embedding": embedding if is_bent else None} for settings in MEMBER_PARAMS[recipe.targets]]
+    known = member_params(recipe.targets, n_rows)
+    tried = [{**settings, "embedding": embedding if is_bent else None} for settings in known]
     # The default members have linear heads.
     unfit = {"head_hidden_layer_sizes"} if declared(resolve(recipe.sharing, SHARINGS), "needs_hidden") else set()
     return [{n: v for n, v in own.items() if is_auto(recipe.parameters[n]) and n not in unfit} for own in tried]
 
 
-def given_settings(member_params: Any, known: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def given_settings(given: Any, known: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Check the settings of members that were given: none of a parameter that is not known, or cannot differ."""
-    if member_params is None or isinstance(member_params, str):
+    if given is None or isinstance(given, str):
         return []
-    if not isinstance(member_params, list | tuple | np.ndarray):
-        raise TypeError(f"member_params must be a list of dicts of parameters. Got {short(member_params)} instead.")
-    for own in member_params:
+    if not isinstance(given, list | tuple | np.ndarray):
+        raise TypeError(f"member_params must be a list of dicts of parameters. Got {short(given)} instead.")
+    for own in given:
         if not isinstance(own, Mapping):
             raise ValueError(f"member_params must hold dicts of parameters. Got {short(own)} instead.")
         fixed, unknown = FIXED & set(own), [name for name in own if name not in known]
@@ -139,7 +121,7 @@ def given_settings(member_params: Any, known: Mapping[str, Any]) -> Sequence[Map
         if unknown:
             hint = suggest_each(unknown, set(known) - FIXED)
             raise ValueError(f"member_params must hold parameters of the estimator. Got {listed(unknown)}.{hint}")
-    return list(member_params)
+    return list(given)
 
 
 def kept_epochs(max_iter: int) -> list[int]:

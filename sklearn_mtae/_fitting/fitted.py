@@ -62,6 +62,8 @@ class Fitted:
         Of each member of an ensemble, or of the one model, the parameters in which it differs from the estimator.
     seed : int
         Seed of the fit.
+    n_rows : int
+        Rows of the first fit, by which "auto" goes.
     states, loss_states : list of dict
         Parameters and buffers of each model and of its loss.
     optimizer_states : list of dict
@@ -83,6 +85,7 @@ class Fitted:
     recipe: Recipe
     settings: list[dict[str, Any]]
     seed: int
+    n_rows: int = 1
     states: list[dict[str, NDArray]] = field(default_factory=list)
     loss_states: list[dict[str, NDArray]] = field(default_factory=list)
     optimizer_states: list[State] = field(default_factory=list)

@@ -125,8 +125,9 @@ def plan(
     resolve_device(recipe.device, strict=True)
     data, recipe = read_data(recipe, X, y, sample_weight, None if last is None else last.recipe, classes, groups)
     n_members = count_members(recipe, data, partial) if last is None else len(last.states)
-    settings = member_settings(recipe, n_members)
-    fitted = _start(recipe, settings) if last is None else _take_up(recipe, settings, last, partial)
+    n_rows = data.x.shape[0] if last is None else last.n_rows
+    settings = member_settings(recipe, n_members, n_rows)
+    fitted = _start(recipe, settings, n_rows) if last is None else _take_up(recipe, settings, last, partial)
     checkpoint = None
     if recipe.checkpoint is not None and not partial:
         checkpoint = _open_checkpoint(recipe, data, fitted, last)
@@ -141,10 +142,10 @@ def plan(
     return plan
 
 
-def _start(recipe: Recipe, settings: list[dict[str, Any]]) -> Fitted:
+def _start(recipe: Recipe, settings: list[dict[str, Any]], n_rows: int) -> Fitted:
     seed = int(check_random_state(recipe.random_state).randint(np.iinfo(np.int32).max))
     nothing: list[dict] = [{} for _ in settings]
-    return Fitted(recipe.of_shape(), settings, seed, loss_states=nothing, optimizer_states=nothing)
+    return Fitted(recipe.of_shape(), settings, seed, n_rows, loss_states=nothing, optimizer_states=nothing)
 
 
 def _take_up(recipe: Recipe, settings: list[dict[str, Any]], last: Fitted, partial: bool) -> Fitted:
@@ -160,7 +161,7 @@ def _take_up(recipe: Recipe, settings: list[dict[str, Any]], last: Fitted, parti
     taken_up = deepcopy({name: getattr(last, name) for name in GOES_ON})
     if not partial:
         taken_up["optimizer_states"] = [{} for _ in settings]
-    return Fitted(recipe.of_shape(), settings, last.seed, **taken_up)
+    return Fitted(recipe.of_shape(), settings, last.seed, last.n_rows, **taken_up)
 
 
 def _open_checkpoint(recipe: Recipe, data: Data, fitted: Fitted, last: Fitted | None) -> Checkpoint:
@@ -226,6 +227,7 @@ def _make_member(plan: Plan, k: int, label_share: NDArray | None, device: torch.
         seeds=tuple(seeds.generate_state(3).tolist()),
         learning_rate=own.learning_rate_init,
         alpha=own.alpha,
+        annealing=0.0 if partial else own.parameters.get("learning_rate_decay", 0.0),
         patience=own.n_iter_no_change,
         tol=own.tol,
         scheduled=not partial,

@@ -13,6 +13,8 @@ from torch import Generator, Tensor, nn
 from sklearn_mtae._engine.net import EpochHook, Net
 from sklearn_mtae._engine.rows import Batch, Rows
 from sklearn_mtae._estimators.multi_task import BaseMultiTaskVAE
+from sklearn_mtae._fitting.ensemble import member_settings
+from sklearn_mtae._tables.targets import target_columns
 from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.random import Seeded, draw_from
 from sklearn_mtae.nn.weightings import task_jacobian
@@ -56,7 +58,8 @@ def measure_transfer(estimator: BaseMultiTaskVAE, X: Any, Y: Any) -> Transfer:
     X, Y
         Features and targets.
     """
-    probe = Probe(estimator.max_iter)
+    recipe = estimator._recipe()
+    probe = Probe(recipe.of_member(member_settings(recipe, 1, len(target_columns(Y)[0]))[0]).max_iter)
     observed(estimator, probe).fit(X, Y)
     return Transfer(*map(np.mean, zip(*probe.measured, strict=True), (0, 0)))
 

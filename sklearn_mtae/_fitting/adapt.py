@@ -1,0 +1,75 @@
+"""What "auto" stands for, by the number of rows.
+
+Up to `FULL_ROWS` rows, many members are trained for long: steps cost little there, and the rows left out say which of
+them were too many. From there on, epochs, members, dropout and decay fall as powers of the number of rows, and layers
+grow: a fit of ten thousand rows takes about as long as one of a thousand, and one of a million as long per row as one
+of a hundred thousand.
+"""
+
+from typing import Any
+
+FULL_ROWS = 1_000
+"""Rows up to which nothing depends on their number."""
+DEEP_ROWS = 4_000
+"""Rows from which members have a second hidden layer."""
+MOST_EPOCHS, LEAST_EPOCHS = 100, 8
+MOST_MEMBERS, LEAST_MEMBERS = 30, 3
+LARGEST_BATCH = 200
+"""Rows of a batch of the default up to twenty times `FULL_ROWS`."""
+
+
+def share(n_rows: int) -> float:
+    """Return the part of the full effort for each row that a table is worth."""
+    return min(1.0, FULL_ROWS / n_rows)
+
+
+def n_epochs(n_rows: int) -> int:
+    """Return how many epochs a table is trained for."""
+    return max(LEAST_EPOCHS, round(MOST_EPOCHS * share(n_rows) ** 0.6))
+
+
+def n_members(n_rows: int, n_settings: int) -> int:
+    """Return how many members a default ensemble has: as many of each setting."""
+    wanted = max(LEAST_MEMBERS, MOST_MEMBERS * share(n_rows) ** 0.7)
+    return n_settings * max(1, round(wanted / n_settings))
+
+
+def single_settings(n_rows: int) -> dict[str, Any]:
+    """Return what "auto" stands for in a model that is not a member of the default ensemble."""
+    part = share(n_rows)
+    return {
+        "hidden_layer_sizes": (512,),
+        "dropout": 0.0,
+        "task_likelihoods": "gaussian",
+        "head_hidden_layer_sizes": (16,),
+        "embedding": None,
+        "alpha": _rounded(3.0 * part),
+        "learning_rate_init": _rounded(1e-3 * part**-0.25),
+        "learning_rate_decay": _rounded(1 - part),
+        "max_iter": n_epochs(n_rows),
+    }
+
+
+def member_params(targets: str | None, n_rows: int) -> tuple[dict[str, Any], ...]:
+    """Return what "auto" stands for in members of the default ensemble, which have it in turn.
+
+    They are regularised or not, and of numbers they fit squares or absolute values.
+    """
+    part = share(n_rows)
+    width = 16 * round(8 * part**-0.15)
+    shape = {
+        "hidden_layer_sizes": (width,) if n_rows < DEEP_ROWS else (width, width // 2),
+        "head_hidden_layer_sizes": (),
+        "learning_rate_decay": _rounded(1 - part),
+        "max_iter": n_epochs(n_rows),
+    }
+    regular = {**shape, "dropout": _rounded(0.3 * part**0.5), "alpha": _rounded(part**0.5), "learning_rate_init": 5e-3}
+    # Nothing is dropped by this one, whose layers of dropout are there to make one stack with the others.
+    free = {**shape, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2}
+    settings = {"numbers": (regular, free, {**regular, "task_likelihoods": "laplace"}), "classes": (regular, free)}
+    return settings[targets or "numbers"]
+
+
+def _rounded(number: float) -> float:
+    """Return a number with two digits."""
+    return float(f"{number:.2g}")
