@@ -47,13 +47,12 @@ SINGLE: dict[str, Any] = {
 _SHAPE = {"hidden_layer_sizes": (128,), "head_hidden_layer_sizes": ()}
 _REGULAR = {**_SHAPE, "dropout": 0.3, "alpha": 1.0, "learning_rate_init": 5e-3}
 # Nothing is dropped by the second, whose layers of dropout are there to make one stack with the first.
+_FREE = {**_SHAPE, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2}
+_OF_NUMBERS = (_REGULAR, _FREE, {**_REGULAR, "task_likelihoods": "laplace"})
 MEMBER_PARAMS: dict[str | None, tuple[dict[str, Any], ...]] = {
-    "numbers": (
-        _REGULAR,
-        {**_SHAPE, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2},
-        {**_REGULAR, "task_likelihoods": "laplace"},
-    ),
-    "classes": (_REGULAR, {**_SHAPE, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2}),
+    "numbers": _OF_NUMBERS,
+    "classes": (_REGULAR, _FREE),
+    "mixed": _OF_NUMBERS,
 }
 """What "auto" stands for in members of the default ensemble, by the kind of the targets: regularised or not, and of
 numbers squares or absolute values."""
