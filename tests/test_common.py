@@ -34,7 +34,7 @@ IMPUTER = {"estimator": VAETransformer(2, hidden_layer_sizes=(8,), max_iter=3), 
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 10, "learning_rate_init": 0.02}
 OWN = {
     VAEImputer: IMPUTER,
-    MultiTaskVAE: {"n_estimators": 1, **QUICK},
+    MultiTaskVAE: {"n_estimators": 1, **QUICK, "max_iter": 2},
     MultiTaskVAERegressor: {"n_estimators": 1, **QUICK},
     MultiTaskVAEClassifier: {"batch_size": None, **QUICK},
 }
@@ -53,7 +53,7 @@ STRICT = {"xfail_strict": True} if "xfail_strict" in signature(parametrize_with_
 # As they are by default but for what takes long: epochs, members of the ensemble, the imputer's model.
 FEW = {
     VAEImputer: IMPUTER,
-    MultiTaskVAE: {"n_estimators": 3, "max_iter": 5},
+    MultiTaskVAE: {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (16,)},
     MultiTaskVAERegressor: {"n_estimators": 3, "max_iter": 10},
     MultiTaskVAEClassifier: {"max_iter": 20},
 }
