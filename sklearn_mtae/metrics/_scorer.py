@@ -118,6 +118,8 @@ def respond(estimator: Any, X: Any, metric: Metric, n_tasks: int) -> tuple[Any, 
     prediction = getattr(estimator, metric.response_method)(X)
     if metric.response_method == "predict":
         return prediction, {}
+    if isinstance(prediction, Mapping):
+        return _in_order(estimator, prediction)
     return probabilities(prediction, n_tasks), {"labels": labels_of(_known_classes(estimator, n_tasks), n_tasks)}
 
 
@@ -127,15 +129,23 @@ def _by_kind(estimator: Any, X: Any, n_tasks: int) -> tuple[list[NDArray], dict[
     kinds = getattr(_last(estimator), "task_kinds_", {})
     predicted, probable, classes = target_columns(estimator.predict(X)), {}, {}
     if hasattr(estimator, "predict_proba"):
-        found, known = estimator.predict_proba(X), _known_classes(estimator, n_tasks)
+        found = estimator.predict_proba(X)
         if isinstance(found, Mapping):
             probable, classes = found, estimator.classes_
         else:
             probable = dict(zip(names, probabilities(found, n_tasks), strict=True))
-            classes = dict(zip(names, labels_of(known, n_tasks), strict=True))
+            classes = dict(zip(names, labels_of(_known_classes(estimator, n_tasks), n_tasks), strict=True))
     means = zip(names, predicted, strict=True)
     parts = [np.asarray(probable[name]) if name in probable else mean for name, mean in means]
     return parts, {"labels": list(map(classes.get, names)), "likelihoods": list(map(kinds.get, names))}
+
+
+def _in_order(estimator: Any, by_name: Mapping[str, Any]) -> tuple[list[NDArray], dict[str, Any]]:
+    """Return the probabilities of all tasks, those of numbers without a column, and the classes that they are of."""
+    names, known = list(_last(estimator).task_names_), estimator.classes_
+    nothing = np.empty((len(next(iter(by_name.values()))), 0))
+    parts = [np.asarray(by_name.get(name, nothing)) for name in names]
+    return parts, {"labels": labels_of([known.get(name, []) for name in names], len(names))}
 
 
 def _last(estimator: Any) -> Any:
