@@ -50,7 +50,7 @@ def made(seed: int, data_dir: Path) -> Table:
     """Make a table of related tasks."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(N_TRAIN + N_TEST, 12))
-    units = np.tanh(X @ rng.normal(size=(12, 3)) * 2 / np.sqrt(12))
+    units = np.tanh(X @ rng.normal(size=(12, 3)) * 6 / np.sqrt(12))
     signal = units @ (rng.normal(size=3)[:, None] + 0.7 * rng.normal(size=(3, len(TASKS))))
     signal /= signal.std(axis=0)
     noisy = signal + 0.5 * rng.normal(size=signal.shape)

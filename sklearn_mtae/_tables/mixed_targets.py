@@ -230,6 +230,7 @@ def _classes(came: Any, column: NDArray, name: str) -> NDArray:
 def _column(task: int, y: Any, kind: Any, classes: NDArray) -> Numbers | Levels:
     """Learn what a column of a frame is to be turned back into."""
     if not _is_categorical(kind):
+        numbers(np.asarray(y.iloc[:, task]), f"task {y.columns[task]!r}")  # the error speaks of y
         return Table.learn(y.iloc[:, [task]], [False]).columns[0]
     dtype, levels, name = y.dtypes.iloc[task], classes.tolist(), y.columns[task]
     if not hasattr(dtype, "categories"):

@@ -74,9 +74,9 @@ def cross_val_predict(
     -------
     ndarray, sparse array, DataFrame, or list or dict of them
         What the method returns for all rows, in their order: for probabilities of several tasks a list with an array
-        for each, or a dict by task. Columns of classes are those of all labels of a task in y, sorted, whichever a fold has; the
-        probability of a class that a training part lacks is 0, its logarithm the least number there is, and a warning
-        says so.
+        for each, or a dict by task. Columns of classes are those of all labels of a task in y, sorted, whichever a
+        fold has; the probability of a class that a training part lacks is 0, its logarithm the least number there is,
+        and a warning says so.
 
     Raises
     ------
