@@ -1,6 +1,6 @@
 """Are numbers, counts and classes learned together as well as apart, and better than one by one?
 
-Run `python -m benchmarks.mixed_tasks [--seeds 3] [--data-dir DIR]`.
+Run `python -m benchmarks.mixed_tasks [--seeds 3] [--tables made water] [--data-dir DIR]`.
 
 Two tables of three numbers, two counts, a binary and a 4-class target, 40 % of the training labels missing. "made": 12
 normal features; all tasks depend on the same three `tanh` units of a projection, in their own ways, and have noise.
@@ -72,6 +72,9 @@ def water(seed: int, data_dir: Path) -> Table:
     order = np.random.default_rng(seed).permutation(len(X))
     train, test = order[:N_TRAIN], order[N_TRAIN:]
     return X[train], Y.iloc[train].reset_index(drop=True), X[test], Y.iloc[test].reset_index(drop=True)
+
+
+TABLES = {"made": made, "water": water}
 
 
 def hide(Y: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -163,18 +166,19 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--data-dir", type=Path, default=Path("../shared/data"))
     arguments = parser.parse_args()
     print(describe_machine())
     print_row(WIDTHS, ("table", "model", *TASKS, "mean"))
-    for read in (made, water):
-        found = []
+    for table in arguments.tables:
+        read, found = TABLES[table], []
         for seed in range(arguments.seeds):
             X, Y, X_test, Y_test = read(seed, arguments.data_dir)
             found.append(run((X, hide(Y, seed), X_test, Y_test)))
         for model in found[0]:
             means = [float(np.mean([own[model][name] for own in found])) for name in TASKS]
-            print_row(WIDTHS, (read.__name__, model, *(f"{mean:.3f}" for mean in means), f"{np.mean(means):.3f}"))
+            print_row(WIDTHS, (table, model, *(f"{mean:.3f}" for mean in means), f"{np.mean(means):.3f}"))
 
 
 if __name__ == "__main__":
