@@ -163,7 +163,7 @@ class PredictsMixed(BaseMultiTaskVAE):
         x, truths = runner.read(X), self._named(plain(y))
         self._check_numbers(truths, sample_weight)
         means, logs = self._means(x)[0], self._log_probabilities(x)
-        known = [own if is_class else None for own, is_class in zip(tasks.classes or (), tasks.of_classes, strict=True)]
+        known = [own if is_class else None for own, is_class in zip(tasks.classes, tasks.of_classes, strict=True)]
         parts = [means[:, task] if own is None else np.exp(logs[:, task, : len(own)]) for task, own in enumerate(known)]
         return d2_score(truths, parts, labels=known, likelihoods=tasks.kinds, sample_weight=sample_weight)
 

@@ -101,8 +101,12 @@ def mixed_likelihood(recipe: Recipe) -> Likelihood:
     """Compose the distribution of targets of several kinds."""
     tasks = recipe.tasks
     assert isinstance(tasks, MixedTasks)
-    others = per_task(recipe.task_likelihoods, tasks.names, "task_likelihoods", default=UNNAMED)
-    options = [other if kind == NUMBER else kind for kind, other in zip(tasks.kinds, others, strict=True)]
+    others = recipe.task_likelihoods
+    if not (isinstance(others, str) or callable(others)):
+        raise ValueError(
+            f"task_likelihoods in member_params must be one for all tasks of numbers. Got {short(others)} instead."
+        )
+    options = [others if isinstance(kind, str) and kind == NUMBER else kind for kind in tasks.kinds]
     return _side_by_side(recipe, options, partial(Categorical, n_classes=[len(own) for own in tasks.by_name.values()]))
 
 

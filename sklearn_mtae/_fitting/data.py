@@ -1,5 +1,6 @@
 """A checked call of `fit`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -93,7 +94,7 @@ def read_data(
         check_labels(labels, tasks.names)
     row_weight = weight if weight is not None and weight.ndim == 1 else None
     own = label_weights(targets, tasks, weight, recipe.parameters.get("class_weight"))
-    if isinstance(tasks, MixedTasks) and tasks.given:
+    if isinstance(tasks, MixedTasks) and isinstance(likelihoods, Mapping | list | tuple):
         # The tasks know their exceptions; to all others applies what does where there are none.
         recipe = replace(recipe, parameters={**recipe.parameters, "task_likelihoods": "auto"})
     recipe = replace(recipe, columns=features, tasks=tasks)

@@ -38,6 +38,7 @@ class MixedTasks(Tasks):
         What the columns of a data frame are; None for an array.
     """
 
+    classes: list[NDArray] = field(default_factory=list)
     kinds: list[Any] = field(default_factory=list)
     given: dict[str, Any] = field(default_factory=dict)
     table: Table | None = None
@@ -50,7 +51,7 @@ class MixedTasks(Tasks):
     @property
     def by_name(self) -> dict[str, NDArray]:
         """The classes of those tasks, by name."""
-        parts = zip(self.names, self.of_classes, self.classes or (), strict=True)
+        parts = zip(self.names, self.of_classes, self.classes, strict=True)
         return {name: own for name, is_class, own in parts if is_class}
 
     def means(self, columns: NDArray, like: Any) -> Any:
@@ -79,7 +80,7 @@ class MixedTasks(Tasks):
         """Return what there is of the classes of each task, given an array of shape (n_rows, n_tasks, n_classes)."""
         parts = {
             name: array[:, task, : len(own)]
-            for task, (name, own) in enumerate(zip(self.names, self.classes or (), strict=True))
+            for task, (name, own) in enumerate(zip(self.names, self.classes, strict=True))
             if self.of_classes[task]
         }
         if self.table is None:
@@ -93,7 +94,7 @@ class MixedTasks(Tasks):
     def _restored(self, columns: NDArray, table: Table | None, like: Any = None) -> Any:
         if table is not None:
             return table.decode(columns, index=like.index if is_frame(like) else None)
-        is_class, classes = self.of_classes, self.classes or []
+        is_class, classes = self.of_classes, self.classes
         if not is_class.any():
             return self.shaped(columns)
         if is_class.all():
@@ -104,7 +105,7 @@ class MixedTasks(Tasks):
         return cells
 
 
-def framed(columns: NDArray, names: Sequence, like: Any) -> Any:
+def framed(columns: NDArray, names: Sequence | NDArray, like: Any) -> Any:
     """Return columns as a data frame, with the index of `like` where that is one."""
     import pandas as pd
 
@@ -149,7 +150,7 @@ def encoded(columns: Sequence[NDArray], tasks: MixedTasks) -> NDArray:
     targets = np.empty((len(columns[0]), len(columns)), dtype=tasks.dtype)
     for task, (column, name) in enumerate(zip(columns, tasks.names, strict=True)):
         if tasks.of_classes[task]:
-            targets[:, task] = encode([column], [(tasks.classes or [])[task]], [name])[:, 0]
+            targets[:, task] = encode([column], [tasks.classes[task]], [name])[:, 0]
             continue
         targets[:, task] = numbers(column, f"task {name!r}")
         if np.isinf(targets[:, task]).any():

@@ -116,7 +116,7 @@ def _of_shares(truth: NDArray, prediction: NDArray, *, sample_weight: NDArray | 
     return 1 - loss(prediction) / loss(np.average(truth, weights=sample_weight))
 
 
-def _of_classes(truth: NDArray, probabilities: NDArray, weight: NDArray | None, labels: Sequence) -> float:
+def _of_classes(truth: NDArray, probabilities: NDArray, weight: NDArray | None, labels: Sequence | NDArray) -> float:
     if probabilities.shape[1] != len(labels):
         raise ValueError(
             f"y_pred must have a column for each class. Got {probabilities.shape[1]} for {short(list(labels))}."

@@ -134,6 +134,9 @@ def test_exceptions_leave_other_tasks_to_the_members():
     """Tasks that are not named are as without exceptions: with absolute values in each third member."""
     model = make(n_estimators=3, max_iter=1).fit(X, Y)
     assert [own["task_likelihoods"] for own in model.member_params_] == ["gaussian", "gaussian", "laplace"]
+    assert make(task_likelihoods={}, n_estimators=3, max_iter=1).fit(X, Y).member_params_ == model.member_params_
+    with pytest.raises(ValueError, match="must be one for all tasks of numbers"):
+        make(n_estimators=2, member_params=[{"task_likelihoods": {"town": "poisson"}}]).fit(X, Y)
     one = make(task_likelihoods="laplace").fit(X, Y)
     assert one.task_kinds_["price"] == "number"
     from sklearn_mtae.nn.likelihoods import Categorical, Laplace
