@@ -245,15 +245,16 @@ class MultiTaskVAE(PredictsMixed):
     >>> from sklearn.datasets import load_iris
     >>> from sklearn_mtae import MultiTaskVAE
     >>> X, kind = load_iris(return_X_y=True, as_frame=True)
-    >>> Y = pd.DataFrame({"width": X.pop("petal width (cm)"), "setosa": kind == 0, "kind": kind.map("abc".__getitem__)})
+    >>> species = pd.Categorical.from_codes(kind, ["setosa", "versicolor", "virginica"])
+    >>> Y = pd.DataFrame({"width": X.pop("petal width (cm)"), "setosa": kind == 0, "kind": species})
     >>> Y.loc[::3, "kind"] = None  # every third label is missing
     >>> model = MultiTaskVAE(n_components=2, n_estimators=1, random_state=0).fit(X, Y)
     >>> model.task_kinds_
     {'width': 'number', 'setosa': 'categorical', 'kind': 'categorical'}
     >>> model.predict(X).dtypes.astype(str).to_dict()
-    {'width': 'float64', 'setosa': 'bool', 'kind': 'object'}
+    {'width': 'float64', 'setosa': 'bool', 'kind': 'category'}
     >>> list(model.predict_proba(X)["kind"].columns)
-    ['a', 'b', 'c']
+    ['setosa', 'versicolor', 'virginica']
     """
 
     _parameter_constraints: dict = NUMBERS
