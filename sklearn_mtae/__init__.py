@@ -3,6 +3,7 @@
 from ._estimators.autoencoder import AutoencoderTransformer
 from ._estimators.classifier import MultiTaskVAEClassifier
 from ._estimators.imputer import VAEImputer
+from ._estimators.mixed import MultiTaskVAE
 from ._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from ._estimators.regressor import MultiTaskVAERegressor
 from ._estimators.vae import VAETransformer
@@ -14,6 +15,7 @@ __all__ = [
     "AutoencoderTransformer",
     "DegenerateModelWarning",
     "Diagnosis",
+    "MultiTaskVAE",
     "MultiTaskVAEClassifier",
     "MultiTaskVAERegressor",
     "PerTaskClassifier",

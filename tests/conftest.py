@@ -5,6 +5,7 @@ import pytest
 
 from sklearn_mtae import (
     AutoencoderTransformer,
+    MultiTaskVAE,
     MultiTaskVAEClassifier,
     MultiTaskVAERegressor,
     VAEImputer,
@@ -15,7 +16,14 @@ REGRESSOR = partial(MultiTaskVAERegressor, n_estimators=1)
 """A single model: what an ensemble adds has tests of its own."""
 REGRESSOR.__name__ = "MultiTaskVAERegressor"  # type: ignore[attr-defined]
 ESTIMATORS = [AutoencoderTransformer, VAETransformer, REGRESSOR]
-EVERY = [AutoencoderTransformer, VAETransformer, MultiTaskVAERegressor, MultiTaskVAEClassifier, VAEImputer]
+EVERY = [
+    AutoencoderTransformer,
+    VAETransformer,
+    MultiTaskVAERegressor,
+    MultiTaskVAEClassifier,
+    MultiTaskVAE,
+    VAEImputer,
+]
 
 
 @pytest.fixture(params=ESTIMATORS, ids=lambda estimator: estimator.__name__)

@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import (
 
 from sklearn_mtae import (
     AutoencoderTransformer,
+    MultiTaskVAE,
     MultiTaskVAEClassifier,
     MultiTaskVAERegressor,
     VAEImputer,
@@ -23,6 +24,7 @@ WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 REASONS = {
     "AutoencoderTransformer": "shuffled mini-batches: a row of weight 2 is in one batch, two equal rows are in two",
     "VAETransformer": "each row draws a code of its own: a row of weight 2 draws one, two equal rows draw two",
+    "MultiTaskVAE": "each row draws a code of its own: a row of weight 2 draws one, two equal rows draw two",
     "MultiTaskVAEClassifier": "each row draws a code of its own: a row of weight 2 draws one, two equal rows draw two",
     "MultiTaskVAERegressor": "each row draws a code of its own: a row of weight 2 draws one, two equal rows draw two",
 }
@@ -32,6 +34,7 @@ IMPUTER = {"estimator": VAETransformer(2, hidden_layer_sizes=(8,), max_iter=3), 
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 10, "learning_rate_init": 0.02}
 OWN = {
     VAEImputer: IMPUTER,
+    MultiTaskVAE: {"n_estimators": 1, **QUICK, "max_iter": 2},
     MultiTaskVAERegressor: {"n_estimators": 1, **QUICK},
     MultiTaskVAEClassifier: {"batch_size": None, **QUICK},
 }
@@ -50,6 +53,7 @@ STRICT = {"xfail_strict": True} if "xfail_strict" in signature(parametrize_with_
 # As they are by default but for what takes long: epochs, members of the ensemble, the imputer's model.
 FEW = {
     VAEImputer: IMPUTER,
+    MultiTaskVAE: {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (16,)},
     MultiTaskVAERegressor: {"n_estimators": 3, "max_iter": 10},
     MultiTaskVAEClassifier: {"max_iter": 20},
 }

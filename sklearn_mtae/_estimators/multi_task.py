@@ -125,8 +125,8 @@ class BaseMultiTaskVAE(BaseVAE):
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features)
             Features, in X's own units.
-        y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Targets or classes, in y's own units and shape.
+        y : ndarray of shape (n_samples,) or (n_samples, n_tasks), or DataFrame
+            Targets or classes, in y's own units and shape; with y's dtypes, where :class:`MultiTaskVAE` had a frame.
         """
         X, codes = self._sample(n_samples, random_state, conditions)
         return X, self._as_targets(codes)

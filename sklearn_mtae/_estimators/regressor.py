@@ -71,10 +71,10 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         p(z): standard normal; a mixture of ten normals; a mixture of the posteriors of fifty learned rows (VampPrior,
         Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory `(n_components, n_columns)`.
     task_likelihoods : str, callable, dict or list, default="auto"
-        Distribution of a target, given the code: one for all tasks, a dict by the tasks' names ("gaussian" for those
-        left out), or a list by position. Each is a name as for `likelihood`, but for "multinomial" and "categorical",
-        or a factory. Predicted is its mean, for "bernoulli" a probability. "auto" is "gaussian", or what
-        `member_params` says.
+        Distribution of a target, given the code: one for all tasks, a dict by the tasks' names, or a list by position.
+        Each is a name as for `likelihood`, but for "multinomial" and "categorical", or a factory. Predicted is its
+        mean, for "bernoulli" a probability. "auto" is "gaussian", or what `member_params` says. Here the tasks that a
+        dict leaves out are "gaussian".
     sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"
         What the tasks share beyond the code: nothing; experts that each task mixes by a gate (Ma et al. 2018, doi
         10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv 1604.03539); or

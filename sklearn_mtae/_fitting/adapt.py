@@ -66,8 +66,8 @@ def member_params(targets: str | None, n_rows: int) -> tuple[dict[str, Any], ...
     regular = {**shape, "dropout": _rounded(0.3 * part**0.5), "alpha": _rounded(part**0.5), "learning_rate_init": 5e-3}
     # Nothing is dropped by this one, whose layers of dropout are there to make one stack with the others.
     free = {**shape, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2}
-    settings = {"numbers": (regular, free, {**regular, "task_likelihoods": "laplace"}), "classes": (regular, free)}
-    return settings[targets or "numbers"]
+    of_numbers = (regular, free, {**regular, "task_likelihoods": "laplace"})
+    return {"numbers": of_numbers, "classes": (regular, free), "mixed": of_numbers}[targets or "numbers"]
 
 
 def _rounded(number: float) -> float:

@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from sklearn_mtae._engine.member import Member
 
 from .class_average import ClassAverage
+from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
+from .mixed_average import MixedAverage, mixed_average
 from .number_average import NumberAverage
 from .plan import Plan
 from .run import ModelRunner
 
-Kind = NumberAverage | ClassAverage
+Kind = NumberAverage | ClassAverage | MixedAverage
 N_PICKS = 25
 """Candidates that are picked for an average, one after the other, each as often as it helps."""
 
@@ -75,7 +77,8 @@ def _select(held_out: HeldOut, outputs: NDArray, kind: Kind) -> NDArray:
         counted = weight > 0
         if counted.sum() >= 2:
             misses = kind.misses(outputs[:, counted], labels[counted], task)
-            weights[:, task] = select(misses, held_out.folds[counted], weight[counted], kind.loss)[:-1]
+            loss = kind.loss_of(task) if isinstance(kind, MixedAverage) else kind.loss
+            weights[:, task] = select(misses, held_out.folds[counted], weight[counted], loss)[:-1]
     return weights
 
 
@@ -131,10 +134,13 @@ def _keep_chosen(average: Average, candidates: Sequence[dict[int, int]], weights
     return replace(average, weights=spread[used], earlier=earlier)
 
 
-def reach(fitted: Fitted, coverage: float) -> NDArray:
-    """Return how many standard deviations hold a part of the labels of each task."""
-    reaches = []
-    for name, scores in zip(fitted.recipe.task_names, fitted.average.scores, strict=True):
+def reach(fitted: Fitted, coverage: float, wanted: NDArray[np.bool_] | None = None) -> NDArray:
+    """Return how many standard deviations hold a part of the labels of each task; NaN of those not `wanted`."""
+    reaches, names = [], fitted.recipe.task_names
+    for task, (name, scores) in enumerate(zip(names, fitted.average.scores, strict=True)):
+        if wanted is not None and not wanted[task]:
+            reaches.append(np.nan)
+            continue
         rank = ceil(round((len(scores) + 1) * coverage, 9))  # 28 / 29 * 29 is 28, not a digit more
         if rank > len(scores):
             raise ValueError(
@@ -145,5 +151,9 @@ def reach(fitted: Fitted, coverage: float) -> NDArray:
     return np.array(reaches)
 
 
-AVERAGES: dict[str | None, type[Kind]] = {"numbers": NumberAverage, "classes": ClassAverage}
+AVERAGES: dict[str | None, Callable[[Data, Fitted], Kind]] = {
+    "numbers": NumberAverage,
+    "classes": ClassAverage,
+    "mixed": mixed_average,
+}
 """How members are averaged, by the kind of the targets."""

@@ -1,6 +1,6 @@
 """From a recipe to a model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -11,7 +11,8 @@ from torch import nn
 
 from sklearn_mtae._engine.state import load
 from sklearn_mtae._tables.checks import check_sizes
-from sklearn_mtae._tables.column_likelihoods import UNNAMED, make_likelihood
+from sklearn_mtae._tables.column_likelihoods import CATEGORICAL, UNNAMED, make_likelihood
+from sklearn_mtae._tables.mixed_targets import NUMBER, MixedTasks
 from sklearn_mtae._tables.targets import per_task
 from sklearn_mtae.nn.architectures import ARCHITECTURES, IMAGE_ARCHITECTURES, Pretrained, own_dropout
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
@@ -93,14 +94,35 @@ def number_likelihood(recipe: Recipe) -> Likelihood:
     """Compose the distribution of targets that are numbers."""
     names = recipe.task_names
     options = per_task(recipe.task_likelihoods, names, "task_likelihoods", default=UNNAMED)
+    return _side_by_side(recipe, options)
+
+
+def mixed_likelihood(recipe: Recipe) -> Likelihood:
+    """Compose the distribution of targets of several kinds."""
+    tasks = recipe.tasks
+    assert isinstance(tasks, MixedTasks)
+    others = recipe.task_likelihoods
+    if not (isinstance(others, str) or callable(others)):
+        raise ValueError(
+            f"task_likelihoods in member_params must be one for all tasks of numbers. Got {short(others)} instead."
+        )
+    options = [others if isinstance(kind, str) and kind == NUMBER else kind for kind in tasks.kinds]
+    return _side_by_side(recipe, options, partial(Categorical, n_classes=[len(own) for own in tasks.by_name.values()]))
+
+
+def _side_by_side(
+    recipe: Recipe, options: Sequence[Any], classes: Callable[[int], Likelihood] | None = None
+) -> Likelihood:
+    """Compose the distribution of tasks by the option of each; `classes` is that of those that are categorical."""
+    names, known = recipe.task_names, {} if classes is None else {CATEGORICAL: classes}
     for name, option in zip(names, options, strict=True):
-        if not callable(option) and not (isinstance(option, str) and option in TASK_LIKELIHOODS):
+        if not callable(option) and not (isinstance(option, str) and option in {*known, *TASK_LIKELIHOODS}):
             hint = suggest(option, TASK_LIKELIHOODS) if isinstance(option, str) else ""
             raise ValueError(
                 f"task_likelihoods must hold names out of {sorted(TASK_LIKELIHOODS)} or factories. Got "
                 f"{short(option)} for task {name!r}.{hint}"
             )
-    factories = [likelihood_maker(option, "task_likelihoods") for option in options]
+    factories = [known.get(option) or likelihood_maker(option, "task_likelihoods") for option in options]
     likelihood = factories[0](len(names)) if len(set(factories)) == 1 else Mixed(factories)
     if likelihood.joint:
         raise ValueError(
@@ -120,8 +142,15 @@ def class_likelihood(recipe: Recipe) -> Likelihood:
 TASK_MAKERS: dict[str | None, Callable[[Recipe], Likelihood]] = {
     "numbers": number_likelihood,
     "classes": class_likelihood,
+    "mixed": mixed_likelihood,
 }
 """What composes the distribution of the targets, by their kind."""
+
+
+def given_likelihoods(recipe: Recipe) -> Any:
+    """Return the likelihoods of the tasks as they were given, for messages."""
+    given = recipe.tasks.given if isinstance(recipe.tasks, MixedTasks) else {}
+    return given or recipe.parameters.get("task_likelihoods", CATEGORICAL)
 
 
 def variational_parts(recipe: Recipe, n_extra: int = 0) -> dict[str, Any]:

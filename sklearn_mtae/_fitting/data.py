@@ -1,5 +1,6 @@
 """A checked call of `fit`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from sklearn_mtae._tables.describe import Columns, describe
 from sklearn_mtae._tables.features import learn_features, read_features
 from sklearn_mtae._tables.given_folds import read_folds
 from sklearn_mtae._tables.groups import read_groups
+from sklearn_mtae._tables.mixed_targets import MixedTasks
 from sklearn_mtae._tables.read_targets import TARGETS, label_weights
 from sklearn_mtae._tables.row_index import AllRows
 
@@ -98,13 +100,17 @@ def read_data(
         weight = check_weights(sample_weight, x)
         return Data(x, None, weight, describe(x, weight)), replace(recipe, columns=features)
     y = plain(y)
-    targets, tasks = TARGETS[recipe.targets](y, x, None if last is None else last.tasks, classes)
+    likelihoods = recipe.parameters.get("task_likelihoods")
+    targets, tasks = TARGETS[recipe.targets](y, x, None if last is None else last.tasks, classes, likelihoods)
     weight = check_weights(sample_weight, x, targets)
     labels = describe(targets, weight)
     if last is None:
         check_labels(labels, tasks.names)
     row_weight = weight if weight is not None and weight.ndim == 1 else None
     own = label_weights(targets, tasks, weight, recipe.parameters.get("class_weight"))
+    if isinstance(tasks, MixedTasks) and isinstance(likelihoods, Mapping | list | tuple):
+        # The tasks know their exceptions; to all others applies what does where there are none.
+        recipe = replace(recipe, parameters={**recipe.parameters, "task_likelihoods": "auto"})
     recipe = replace(recipe, columns=features, tasks=tasks)
     groups = None if groups is None else read_groups(groups, x)
     folds = read_folds(recipe.parameters.get("cv"), X, y, groups, x.shape[0])

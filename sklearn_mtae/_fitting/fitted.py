@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sklearn_mtae._engine.optimizer import State
 from sklearn_mtae._engine.stack import mean_row
+from sklearn_mtae._tables.mixed_targets import MixedTasks
 
 from .recipe import Recipe
 
@@ -168,7 +169,10 @@ class Fitted:
             found["task_names_"] = tasks.names
             if self.task_weights is not None:
                 found["task_weights_"] = self.task_weights
-            if tasks.classes is not None:
+            if isinstance(tasks, MixedTasks):
+                found["task_kinds_"] = dict(zip(tasks.names, tasks.kinds, strict=True))
+                found["classes_"] = tasks.by_name
+            elif tasks.classes is not None:
                 found["classes_"] = tasks.classes[0] if tasks.n_dimensions == 1 else tasks.classes
         if self.recipe.targets is not None:
             found["member_params_"] = [dict(own) for own in self.settings]

@@ -20,7 +20,7 @@ from sklearn_mtae._tables.limits import Limits
 from sklearn_mtae._version import __version__
 from sklearn_mtae.nn.models import VAE, Autoencoder, MultiTaskVAE
 
-from .build import build
+from .build import build, given_likelihoods
 from .build_loss import build_loss
 from .data import Data, read_data
 from .ensemble import count_members, kept_epochs, member_settings
@@ -180,7 +180,7 @@ def _identify(recipe: Recipe, data: Data, last: Fitted | None) -> str:
     own = recipe.net_params or {}
     parameters["net_params"] = {name: own[name] for name in own if name.split("__")[0] != "callbacks"}
     features, tasks = recipe.columns, recipe.tasks
-    learned = [features.given_names, features.table, tasks and tasks.names, tasks and tasks.classes]
+    learned = [features.given_names, features.table, tasks and vars(tasks)]
     left = [] if last is None else [last.states, last.loss_states]
     rows = [data.x, data.y, data.weight, data.label_weight, data.groups, data.folds]
     return identity(__version__, recipe.owner, _identify_each(parameters), learned, left, rows)
@@ -259,7 +259,7 @@ def _check_values(recipe: Recipe, model: Autoencoder, data: Data) -> None:
     limits.check(data.x, data.columns, "X", names, "likelihood", recipe.likelihood, data.weight)
     if isinstance(model, MultiTaskVAE):
         assert data.labels is not None
-        option, limits = recipe.parameters.get("task_likelihoods", "categorical"), Limits.of(model.task_likelihood)
+        limits, option = Limits.of(model.task_likelihood), given_likelihoods(recipe)
         limits.check(data.y, data.labels, "y", recipe.task_names, "task_likelihoods", option)
 
 

@@ -68,8 +68,8 @@ REMEDIES = {
     "X": "Column {name!r} of X must hold numbers. It holds {cell}: if that is a category, name the column "
     "'categorical' in likelihood, as in likelihood={{{name!r}: 'categorical'}}; if it stands for a missing cell, write "
     "NaN.",
-    "y": "Task {name!r} of y must hold numbers. It holds {cell}: if that is a class, take MultiTaskVAEClassifier; if "
-    "it stands for a missing label, write NaN.",
+    "y": "Task {name!r} of y must hold numbers. It holds {cell}: if that is a class, take MultiTaskVAEClassifier, "
+    "or MultiTaskVAE for numbers beside classes; if it stands for a missing label, write NaN.",
     "Z": "Column {name!r} of Z must hold numbers. It holds {cell}.",
 }
 """What an error says of a cell that is no number, and what to do about it."""

@@ -87,7 +87,8 @@ def encode(columns: Sequence[NDArray], classes: Sequence[NDArray], names: Sequen
                 f"Labels must be among the classes of their task. Task {names[task]!r} has {listed(unknown)}; its "
                 f"classes are {listed(own.tolist())}."
             )
-        codes[observed, task] = np.searchsorted(own, labels)
+        order = np.argsort(own)  # those of an ordered category are not sorted
+        codes[observed, task] = order[np.searchsorted(own, labels, sorter=order)]
     return codes
 
 

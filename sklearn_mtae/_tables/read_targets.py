@@ -11,10 +11,13 @@ from sklearn_mtae.nn.words import short
 
 from .checks import check_targets
 from .classes import class_weights, encode, find_classes
+from .mixed_targets import read_mixed
 from .targets import Tasks, n_dimensions, target_columns, task_names
 
 
-def read_numbers(y: Any, x: Any, known: Tasks | None = None, classes: None = None) -> tuple[NDArray, Tasks]:
+def read_numbers(
+    y: Any, x: Any, known: Tasks | None = None, classes: None = None, likelihoods: Any = None
+) -> tuple[NDArray, Tasks]:
     """Read targets that are numbers: floats of shape (n_rows, n_tasks), NaN without a label, and what the tasks are."""
     names = task_names(y)
     targets = check_targets(y, x, names)
@@ -23,7 +26,9 @@ def read_numbers(y: Any, x: Any, known: Tasks | None = None, classes: None = Non
     return targets, known or Tasks(names, n_dimensions(y), targets.dtype.name)
 
 
-def read_classes(y: Any, x: Any, known: Tasks | None = None, classes: Any = None) -> tuple[NDArray, Tasks]:
+def read_classes(
+    y: Any, x: Any, known: Tasks | None = None, classes: Any = None, likelihoods: None = None
+) -> tuple[NDArray, Tasks]:
     """Read targets that are classes: their positions among those that are given, or that there are."""
     columns, names = target_columns(y), task_names(y)
     check_consistent_length(x, columns[0])
@@ -64,5 +69,9 @@ def label_weights(targets: NDArray, tasks: Tasks, weight: NDArray | None, class_
     return by_class if own is None else by_class * own
 
 
-TARGETS: dict[str, Callable[..., tuple[NDArray, Tasks]]] = {"numbers": read_numbers, "classes": read_classes}
+TARGETS: dict[str, Callable[..., tuple[NDArray, Tasks]]] = {
+    "numbers": read_numbers,
+    "classes": read_classes,
+    "mixed": read_mixed,
+}
 """What reads targets, by their kind."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_mtae._fitting.averaging import reach
-from sklearn_mtae._fitting.build import number_likelihood
+from sklearn_mtae._fitting.build import TASK_MAKERS, given_likelihoods
 from sklearn_mtae._fitting.class_average import average_log_probabilities
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.number_average import predict_average
@@ -14,9 +14,14 @@ from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.limits import Limits, find_range
 
 
-def predict_interval(runner: ModelRunner, x: Any, coverage: float) -> tuple[NDArray, NDArray]:
-    """Predict the ends of the intervals that hold a part of the labels, each of shape (n_rows, n_tasks)."""
-    n_deviations = reach(runner.fitted, coverage)
+def predict_interval(
+    runner: ModelRunner, x: Any, coverage: float, wanted: NDArray[np.bool_] | None = None
+) -> tuple[NDArray, NDArray]:
+    """Predict the ends of the intervals that hold a part of the labels, each of shape (n_rows, n_tasks).
+
+    They are NaN of tasks that are not `wanted`.
+    """
+    n_deviations = reach(runner.fitted, coverage, wanted)
     mean, std = predict_average(runner, x, return_std=True)
     assert std is not None
     limits = [own for _, own in task_limits(runner.fitted)]
@@ -25,16 +30,20 @@ def predict_interval(runner: ModelRunner, x: Any, coverage: float) -> tuple[NDAr
     return lower, upper
 
 
-def predict_set(runner: ModelRunner, x: Any, coverage: float) -> NDArray:
-    """Predict the sets of classes that hold a part of the labels: which are in, shape (n_rows, n_tasks, n_classes)."""
-    return average_log_probabilities(runner, x) >= -reach(runner.fitted, coverage)[:, None]
+def predict_set(runner: ModelRunner, x: Any, coverage: float, wanted: NDArray[np.bool_] | None = None) -> NDArray:
+    """Predict the sets of classes that hold a part of the labels: which are in, shape (n_rows, n_tasks, n_classes).
+
+    They are empty of tasks that are not `wanted`.
+    """
+    return average_log_probabilities(runner, x) >= -reach(runner.fitted, coverage, wanted)[:, None]
 
 
 def task_limits(fitted: Fitted) -> list[tuple[Any, Limits]]:
     """List the likelihoods of the tasks that members have, and between what numbers each has the labels lie."""
     if "task_limits" not in fitted.cache:
         recipes = {id(own): fitted.recipe.of_member(own) for own in fitted.settings}.values()
-        fitted.cache["task_limits"] = [(own.task_likelihoods, Limits.of(number_likelihood(own))) for own in recipes]
+        make = TASK_MAKERS[fitted.recipe.targets]
+        fitted.cache["task_limits"] = [(given_likelihoods(own), Limits.of(make(own))) for own in recipes]
     return fitted.cache["task_limits"]
 
 

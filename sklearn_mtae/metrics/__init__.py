@@ -1,5 +1,6 @@
 """Scores over tables of targets that leave missing labels out."""
 
+from ._deviance import d2_score
 from ._scorer import make_task_scorer
 from ._scores import METRICS as METRICS
 from ._scores import (
@@ -16,6 +17,7 @@ from ._scores import (
 __all__ = [
     "accuracy_score",
     "balanced_accuracy_score",
+    "d2_score",
     "log_loss",
     "make_task_scorer",
     "mean_absolute_error",

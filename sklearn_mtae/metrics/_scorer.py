@@ -1,11 +1,11 @@
 """Scorers of tables with missing labels, for searches and cross-validation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
@@ -21,7 +21,7 @@ def make_task_scorer(metric: str | Callable[..., float], task: str | int | None 
 
     Parameters
     ----------
-    metric : {"r2", "rmse", "mae", "rrmse", "accuracy", "balanced_accuracy", "log_loss", "roc_auc"} or callable
+    metric : {"r2", "rmse", "mae", "rrmse", "accuracy", "balanced_accuracy", "log_loss", "roc_auc", "d2"} or callable
         Name in `METRICS`, whose errors count negative, one of its functions, or a function of `y_true`, `y_pred`,
         `multioutput` and, where there are weights, `sample_weight`, of which greater is better.
     task : str, int or None, default=None
@@ -77,6 +77,9 @@ class _TaskScorer:
             y, prediction = truths[position], predictions[position]
             truths, names = [y], [names[position]]
             options = {name: _of_task(value, position) for name, value in options.items()}
+            if metric.by_kind:  # one task, in a list as several are
+                prediction = [prediction]
+                options |= {name: [options[name]] for name in ("labels", "likelihoods")}
         if metric in METRICS.values():  # our own name the tasks
             y = Labels(dict(zip(names, truths, strict=True)))
         score = metric.function(y, prediction, multioutput="uniform_average", **options)
@@ -110,10 +113,45 @@ class _TaskScorer:
 
 def respond(estimator: Any, X: Any, metric: Metric, n_tasks: int) -> tuple[Any, dict[str, Any]]:
     """Return an estimator's output that a metric scores, and the options that go with it."""
+    if metric.by_kind:
+        return _by_kind(estimator, X, n_tasks)
     prediction = getattr(estimator, metric.response_method)(X)
     if metric.response_method == "predict":
         return prediction, {}
+    if isinstance(prediction, Mapping):
+        return _in_order(estimator, prediction)
     return probabilities(prediction, n_tasks), {"labels": labels_of(_known_classes(estimator, n_tasks), n_tasks)}
+
+
+def _by_kind(estimator: Any, X: Any, n_tasks: int) -> tuple[list[NDArray], dict[str, Any]]:
+    """Return the means of tasks of numbers and the probabilities of those of classes, and what these are of."""
+    names = list(getattr(_last(estimator), "task_names_", range(n_tasks)))
+    kinds = getattr(_last(estimator), "task_kinds_", {})
+    predicted, probable, classes = target_columns(estimator.predict(X)), {}, {}
+    if hasattr(estimator, "predict_proba"):
+        found = estimator.predict_proba(X)
+        if isinstance(found, Mapping):
+            probable, classes = found, estimator.classes_
+        else:
+            probable = dict(zip(names, probabilities(found, n_tasks), strict=True))
+            classes = dict(zip(names, labels_of(_known_classes(estimator, n_tasks), n_tasks), strict=True))
+    means = zip(names, predicted, strict=True)
+    parts = [np.asarray(probable[name]) if name in probable else mean for name, mean in means]
+    return parts, {"labels": list(map(classes.get, names)), "likelihoods": list(map(kinds.get, names))}
+
+
+def _in_order(estimator: Any, by_name: Mapping[str, Any]) -> tuple[list[NDArray], dict[str, Any]]:
+    """Return the probabilities of all tasks, those of numbers without a column, and the classes that they are of."""
+    names, known = list(_last(estimator).task_names_), estimator.classes_
+    nothing = np.empty((len(next(iter(by_name.values()))), 0))
+    parts = [np.asarray(by_name.get(name, nothing)) for name in names]
+    return parts, {"labels": labels_of([known.get(name, []) for name in names], len(names))}
+
+
+def _last(estimator: Any) -> Any:
+    while isinstance(estimator, Pipeline):
+        estimator = estimator[-1]
+    return estimator
 
 
 def _known_classes(estimator: Any, n_tasks: int) -> Sequence | None:
@@ -132,10 +170,8 @@ def _of_task(option: Any, position: int) -> Any:
 
 
 def _names(estimator: Any, y: Any) -> list[str]:
-    while isinstance(estimator, Pipeline):
-        estimator = estimator[-1]
     names = task_names(y)
-    known = list(getattr(estimator, "task_names_", names))
+    known = list(getattr(_last(estimator), "task_names_", names))
     check_order(y, known)
     named = hasattr(y, "columns") or getattr(y, "name", None) is not None
     return names if named or len(known) != len(names) else known

@@ -23,6 +23,7 @@ from ._columnwise import (
     relative_error,
     score_tasks,
 )
+from ._deviance import d2_score
 
 
 def r2_score(
@@ -319,6 +320,8 @@ class Metric(NamedTuple):
     function: Callable[..., Any]
     response_method: Literal["predict", "predict_proba"]
     greater_is_better: bool
+    by_kind: bool = False
+    """Whether of tasks of classes it scores probabilities, where there are any."""
 
 
 METRICS = {
@@ -330,5 +333,6 @@ METRICS = {
     "balanced_accuracy": Metric(balanced_accuracy_score, "predict", True),
     "log_loss": Metric(log_loss, "predict_proba", False),
     "roc_auc": Metric(roc_auc_score, "predict_proba", True),
+    "d2": Metric(d2_score, "predict", True, by_kind=True),
 }
 """Scores by name."""

@@ -73,11 +73,11 @@ def cross_val_predict(
 
     Returns
     -------
-    ndarray, sparse array, or list of ndarray
+    ndarray, sparse array, DataFrame, or list or dict of them
         What the method returns for all rows, in their order: for probabilities of several tasks a list with an array
-        for each. Columns of classes are those of all labels of a task in y, sorted, whichever a fold has; the
-        probability of a class that a training part lacks is 0, its logarithm the least number there is, and a warning
-        says so.
+        for each, or a dict by task. Columns of classes are those of all labels of a task in y, sorted, whichever a
+        fold has; the probability of a class that a training part lacks is 0, its logarithm the least number there is,
+        and a warning says so.
 
     Raises
     ------
@@ -115,6 +115,9 @@ def cross_val_predict(
     jobs = (delayed(_fold)(clone(estimator), X, y, train, test, fit_params, method) for train, test in splits)
     results = Parallel(n_jobs=n_jobs, verbose=verbose, pre_dispatch=pre_dispatch)(jobs)
     parts = [prediction for prediction, _ in results]
+    if isinstance(parts[0], Mapping):
+        _align_by_name(parts, [classes for _, classes in results])
+        return {name: _join([part[name] for part in parts], order) for name in parts[0]}
     if method in BY_CLASS and y is not None:
         parts = _align(parts, [classes for _, classes in results], y, method)
     if isinstance(parts[0], list):
@@ -164,6 +167,10 @@ def _join(parts: Sequence[Any], order: NDArray) -> Any:
     """Return the parts in the order of the rows."""
     if sparse.issparse(parts[0]):
         return sparse.vstack(parts, format="csr")[order]
+    if hasattr(parts[0], "iloc"):
+        import pandas as pd
+
+        return pd.concat(parts).iloc[order]
     return np.concatenate(parts)[order]
 
 
@@ -181,6 +188,22 @@ def _align(parts: list[Any], classes: list[Any], y: Any, method: str) -> list[An
         for fold, own in zip(predictions, known, strict=True):
             fold[task] = _place(np.asarray(fold[task]), own[task], every, name, method)
     return predictions if by_task else [part for (part,) in predictions]
+
+
+def _align_by_name(parts: list[dict[str, Any]], classes: list[dict[str, NDArray]]) -> None:
+    """Give what is predicted of classes, by name of the task, a column for each class that some fold knows."""
+    for name in parts[0]:
+        known = [own[name] for own in classes]
+        if all(np.array_equal(known[0], own) for own in known):
+            continue
+        every = np.unique(np.concatenate(known))
+        _warn_of_absent(name, every, known)
+        for part, own in zip(parts, known, strict=True):
+            values = np.asarray(part[name])
+            placed = np.zeros((len(values), len(every)), dtype=values.dtype)
+            placed[:, np.searchsorted(every, own)] = values
+            is_frame = hasattr(part[name], "iloc")
+            part[name] = type(part[name])(placed, part[name].index, every) if is_frame else placed
 
 
 def _warn_of_absent(name: str, every: NDArray, known: Sequence[NDArray]) -> None:

@@ -22,12 +22,15 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_mtae._estimators.autoencoder import AutoencoderTransformer
 from sklearn_mtae._estimators.classifier import MultiTaskVAEClassifier
+from sklearn_mtae._estimators.mixed import MultiTaskVAE
+from sklearn_mtae._estimators.multi_task import BaseMultiTaskVAE
 from sklearn_mtae._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from sklearn_mtae._estimators.regressor import MultiTaskVAERegressor
 from sklearn_mtae._fitting.ensemble import member_settings
 from sklearn_mtae._tables.checks import safe_indexing
 from sklearn_mtae._tables.classes import find_classes, is_by_class, observed_labels
 from sklearn_mtae._tables.column_likelihoods import UNNAMED
+from sklearn_mtae._tables.mixed_targets import given_kinds
 from sklearn_mtae._tables.targets import per_task, target_columns, task_names
 from sklearn_mtae.metrics import METRICS
 from sklearn_mtae.metrics._columnwise import Labels
@@ -35,12 +38,13 @@ from sklearn_mtae.metrics._scorer import respond
 from sklearn_mtae.nn.words import short, suggest
 
 from ._conflicts import measure_transfer
+from ._mixed_heads import MixedHeads
 from ._split import TaskKFold, TaskShuffleSplit, _check_parts, _labelled
 from ._transfer_report import TransferReport, make_report, without_scores
 
 
 def transfer_report(
-    estimator: MultiTaskVAERegressor | MultiTaskVAEClassifier,
+    estimator: MultiTaskVAERegressor | MultiTaskVAEClassifier | MultiTaskVAE,
     X: ArrayLike,
     Y: ArrayLike,
     *,
@@ -77,7 +81,7 @@ def transfer_report(
 
     Parameters
     ----------
-    estimator : MultiTaskVAERegressor or MultiTaskVAEClassifier
+    estimator : MultiTaskVAERegressor, MultiTaskVAEClassifier or MultiTaskVAE
         Estimator, clones of which are fitted. Alone, a task has its own of the options that are given by task, and
         `task_weighting="equal"` where weights were given.
     X : array-like of shape (n_samples, n_features)
@@ -100,8 +104,9 @@ def transfer_report(
     models : sequence of {"alone", "pooled", "joint"}, default=("alone", "pooled", "joint")
         Models to compare. "alone" and "joint", of which the gain is made, must be among them.
     scoring : str or None, default=None
-        Name in `sklearn_mtae.metrics.METRICS`; None is "rmse", in y's units, or "accuracy" for classes. A split in
-        which a task has too few test labels for it has no score, and a warning says which.
+        Name in `sklearn_mtae.metrics.METRICS`; None is "rmse", in y's units, "accuracy" for classes, or "d2" where an
+        estimator takes both. A split in which a task has too few test labels for it has no score, and a warning says
+        which.
     n_jobs : int or None, default=None
         Number of fits at a time; None is 1, -1 all processors.
     random_state : int, RandomState instance or None, default=None
@@ -152,7 +157,7 @@ def transfer_report(
     if "pooled" in models:
         tables["pooled"] = _pooled(estimator, scoring) if pooled is None else pooled
     if baseline is not None:
-        tables["baseline"] = _kind(estimator).per_task(baseline)
+        tables["baseline"] = _kind(estimator).per_task(estimator, baseline)
     jobs = list(_jobs(estimator, tables, X, Y, groups, splits, seeds, scoring))
     probe = delayed(measure_transfer)(_seeded(estimator, seeds[-1]), X, Y)
     transfer, *results = Parallel(n_jobs=n_jobs)([probe, *(job for *_, job in jobs)])
@@ -180,14 +185,16 @@ def _pandas() -> ModuleType:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What goes with regressors, and what with classifiers."""
+    """What goes with an estimator, by the kind of its tasks."""
 
     scoring: str
-    per_task: Callable[..., Any]
-    head: Callable[[str], Any]
+    per_task: Callable[[Any, Any], Any]
+    """From the estimator and what is given for each task to an estimator of all."""
+    heads: Callable[[Any, str], Any]
+    """From the estimator and the method whose output is scored to the heads of an autoencoder."""
 
 
-def _svr(response_method: str) -> Any:
+def _svr() -> Any:
     return TransformedTargetRegressor(make_pipeline(StandardScaler(), SVR()), transformer=StandardScaler())
 
 
@@ -210,9 +217,26 @@ class _Folds:
         return min(3, np.unique(y, return_counts=True)[1].min())
 
 
+def _mixed_heads(estimator: Any, of_numbers: Any, of_classes: Any) -> MixedHeads:
+    return MixedHeads(of_numbers, of_classes, estimator.task_likelihoods)
+
+
 KINDS = {
-    MultiTaskVAERegressor: _Kind("rmse", PerTaskRegressor, _svr),
-    MultiTaskVAEClassifier: _Kind("accuracy", PerTaskClassifier, _svc),
+    MultiTaskVAERegressor: _Kind(
+        "rmse",
+        lambda estimator, given: PerTaskRegressor(given),
+        lambda estimator, method: PerTaskRegressor(_svr()),
+    ),
+    MultiTaskVAEClassifier: _Kind(
+        "accuracy",
+        lambda estimator, given: PerTaskClassifier(given),
+        lambda estimator, method: PerTaskClassifier(_svc(method)),
+    ),
+    MultiTaskVAE: _Kind(
+        "d2",
+        lambda estimator, given: _mixed_heads(estimator, given, given),
+        lambda estimator, method: _mixed_heads(estimator, _svr(), _svc("predict_proba")),
+    ),
 }
 
 
@@ -269,7 +293,7 @@ def _pooled(estimator: Any, scoring: str) -> Pipeline:
     names = AutoencoderTransformer().get_params(deep=False).keys() - kept
     given = {**estimator.get_params(deep=False), **member_settings(estimator._recipe(), 1)[0]}
     common = {name: value for name, value in given.items() if name in names}
-    heads = kind.per_task(kind.head(METRICS[scoring].response_method))
+    heads = kind.heads(estimator, METRICS[scoring].response_method)
     return Pipeline([("encoder", AutoencoderTransformer(**common)), ("pertask", heads)])
 
 
@@ -324,6 +348,8 @@ def _score_alone(
     train, test = (rows[has_label[rows]] for rows in parts)
     # A series, so that errors name the task.
     y = _pandas().Series(observed_labels(column[train])[1], name=names[task])
+    if isinstance(model, MultiTaskVAE):  # what a task is lies in its dtype
+        y = Y.iloc[train, [task]] if hasattr(Y, "iloc") else y.to_frame()
     model.set_params(**_own_options(model, names, task, every))
     classes = _classes(model, names[task : task + 1], [column], single=True)
     model.fit(safe_indexing(X, train), y, **classes, **_groups(model, groups, train))
@@ -343,7 +369,7 @@ def _classes(model: Any, names: list[str], columns: list[NDArray], single: bool 
 
 def _groups(model: Any, groups: Any, rows: NDArray) -> dict[str, Any]:
     """Return the groups of some rows for an estimator that holds groups out."""
-    if groups is None or not isinstance(model, MultiTaskVAERegressor | MultiTaskVAEClassifier):
+    if groups is None or not isinstance(model, BaseMultiTaskVAE):
         return {}
     return {"groups": safe_indexing(groups, rows)}
 
@@ -360,7 +386,11 @@ def _own_options(model: Any, names: list[str], task: int, labels: NDArray) -> di
     own: dict[str, Any] = {"task_similarity": None}
     if isinstance(model.task_weighting, Mapping) or np.ndim(model.task_weighting) == 1:
         own["task_weighting"] = "equal"
-    if hasattr(model, "task_likelihoods"):
+    if isinstance(model, MultiTaskVAE):
+        given = given_kinds(model.task_likelihoods, names)
+        if given:
+            own["task_likelihoods"] = {name: kind for name, kind in given.items() if name == names[task]} or "auto"
+    elif hasattr(model, "task_likelihoods"):
         own["task_likelihoods"] = per_task(model.task_likelihoods, names, "task_likelihoods", default=UNNAMED)[task]
     if hasattr(model, "class_weight"):
         own["class_weight"] = _own_class_weight(model.class_weight, names, task, labels)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Generator, Tensor, distributions, nn
 
-from .likelihoods import Categorical, Likelihood
+from .likelihoods import Categorical, Likelihood, Mixed
 from .posteriors import NormalPosterior, Posterior
 from .priors import Density, Prior
 from .sharing import Heads
@@ -338,10 +338,19 @@ class MultiTaskVAE(VAE):
         return self.task_units.inverse(self.targets(z).mean)
 
     def task_outputs(self, z: Tensor) -> Tensor:
-        """Predict each task at each code: its mean, or its class probabilities, shape (n_rows, n_tasks, n_outputs)."""
+        """Predict each task at each code: its mean, or its class probabilities, shape (n_rows, n_tasks, n_outputs).
+
+        Of a task with fewer outputs than others the last ones are zero.
+        """
         if isinstance(self.task_likelihood, Categorical):
             return self.predict_log_proba(z).exp()
-        return self.task_likelihood.distribution(self.heads(z)).mean.unsqueeze(-1)
+        means = self.task_likelihood.distribution(self.heads(z)).mean.unsqueeze(-1)
+        of_classes = self.task_likelihood.of_classes if isinstance(self.task_likelihood, Mixed) else [False]
+        if not any(of_classes):
+            return means
+        is_class = torch.tensor(of_classes, device=z.device)[:, None]
+        # A task of numbers has one class, whose probability of 1 leaves its mean.
+        return self.predict_log_proba(z).exp() * torch.where(is_class, 1.0, means)
 
     def predict_log_proba(self, z: Tensor) -> Tensor:
         """Return the log-probability of each class of each task, shape (..., n_rows, n_tasks, n_classes)."""

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -383,3 +384,29 @@ def test_positive_numbers_start_from_the_mean_and_refuse_zero(name):
     assert torch.isfinite(seen).all()
     likelihood.learn(torch.tensor([1.0, 0.0, 3.0]))  # a column without a value
     assert torch.isfinite(likelihood.log_location).all()
+
+
+def test_moments_of_classes_are_those_of_their_positions():
+    torch.manual_seed(0)
+    likelihood = Categorical(2, [2, 3])
+    params = torch.randn(5, 6, dtype=torch.float64)
+    found = likelihood.distribution(params)
+    p = params.unflatten(-1, (2, 3)).clone()
+    p[:, 0, 2] = -INF
+    p = p.softmax(-1).numpy()
+    mean = p @ np.arange(3)
+    np.testing.assert_allclose(found.mean, mean)
+    np.testing.assert_allclose(found.variance, p @ np.arange(3) ** 2 - mean**2)
+
+
+def test_numbers_beside_classes_have_one_class_that_is_certain():
+    classes = partial(Categorical, n_classes=[3, 2])
+    mixed = Mixed([LIKELIHOODS["gaussian"], classes, LIKELIHOODS["gaussian"], classes])
+    assert mixed.of_classes == [False, True, False, True]
+    params = torch.randn(4, 5, 12, dtype=torch.float64)
+    log_p = mixed.logits(params).log_softmax(-1)
+    assert log_p.shape == (4, 5, 4, 3)
+    own = params.unflatten(-1, (4, 3))[..., [1, 3], :]
+    torch.testing.assert_close(log_p[..., [1, 3], :], classes(2).logits(own.flatten(-2)).log_softmax(-1))
+    assert (log_p[..., [0, 2], 0] == 0).all()
+    assert (log_p[..., [0, 2], 1:] == -INF).all()

@@ -165,6 +165,27 @@ class NegativeBinomial(Counts):
         return ways + x * logits - (x + size) * F.softplus(logits)
 
 
+class Positions(distributions.Categorical):
+    """Categorical distributions whose moments are those of the classes' positions.
+
+    A table of targets of several kinds has one array of means and one of variances.
+    """
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean positions, shape (...)."""
+        return (self.probs * self._positions).sum(-1)
+
+    @property
+    def variance(self) -> Tensor:
+        """Variances of the positions, shape (...)."""
+        return (self.probs * (self._positions - self.mean.unsqueeze(-1)).square()).sum(-1)
+
+    @property
+    def _positions(self) -> Tensor:
+        return torch.arange(self.probs.shape[-1], dtype=self.probs.dtype, device=self.probs.device)
+
+
 class Categorical(Likelihood):
     """Categorical distribution over the classes of each column; the decoder gives one logit per class.
 
@@ -196,9 +217,9 @@ class Categorical(Likelihood):
         logits = params.unflatten(-1, (self.n_columns, self.n_params))
         return logits.masked_fill(self.absent, -float("inf")) if self.uneven else logits
 
-    def distribution(self, params: Tensor) -> distributions.Categorical:
+    def distribution(self, params: Tensor) -> Positions:
         """Return the categorical distribution of each cell."""
-        return distributions.Categorical(logits=self.logits(params), validate_args=False)
+        return Positions(logits=self.logits(params), validate_args=False)
 
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
         """Return the mean of the two divergences KL(p, q) and KL(q, p) between the predictions of each cell."""

@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, distributions, nn
+from torch.nn import functional as F
 
 from ._base import Likelihood
+from ._discrete import Categorical
 
 
 class SideBySide(NamedTuple):
@@ -60,6 +62,12 @@ class Mixed(Likelihood):
         self.register_buffer("order", chosen.argsort(), persistent=False)
         self.in_order = bool((chosen == torch.arange(self.n_columns)).all())
 
+    @property
+    def of_classes(self) -> list[bool]:
+        """Which columns are classes."""
+        classes = {column for family, own in self.parts() if isinstance(family, Categorical) for column in own}
+        return [column in classes for column in range(self.n_columns)]
+
     def parts(self) -> Iterator[tuple[Likelihood, list[int]]]:
         """Yield each family within, and its columns."""
         yield from zip(self.families, self.columns, strict=True)  # type: ignore[misc]
@@ -85,6 +93,22 @@ class Mixed(Likelihood):
     def distribution(self, params: Tensor) -> SideBySide:  # type: ignore[override]
         """Return the distributions of all columns."""
         return SideBySide([family.distribution(own) for family, own in self._each(params)], self._gather)
+
+    def logits(self, params: Tensor) -> Tensor:
+        """Return the logits of the classes of each column, shape (..., n_columns, most classes of a column).
+
+        Minus infinity is that of an absent class; a column of numbers has one class, which is certain.
+        """
+        parts = [
+            family.logits(own)
+            if isinstance(family, Categorical)
+            else own.new_zeros(*own.shape[:-1], family.n_columns, 1)
+            for family, own in self._each(params)
+        ]
+        width = max(own.shape[-1] for own in parts)
+        parts = [F.pad(own, (0, width - own.shape[-1]), value=-float("inf")) for own in parts]
+        joined = torch.cat(parts, dim=-2)
+        return joined if self.in_order else joined[..., self.order, :]
 
     def log_prob(self, params: Tensor, x: Tensor, complete: bool = False) -> Tensor:
         """Return log p(x given params) of each cell, shape (..., n_columns): zero where `x` is NaN."""

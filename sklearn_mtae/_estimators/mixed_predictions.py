@@ -1,0 +1,217 @@
+"""What an estimator says of tasks of several kinds: means of numbers, classes, and how sure it is of both."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
+from sklearn.utils.metaestimators import available_if
+
+from sklearn_mtae._fitting.class_average import average_log_probabilities
+from sklearn_mtae._fitting.mixed_average import tasks_of
+from sklearn_mtae._fitting.number_average import predict_average
+from sklearn_mtae._fitting.plan import Plan
+from sklearn_mtae._tables.classes import warn_of_one_class
+from sklearn_mtae._tables.containers import numbers, plain
+from sklearn_mtae._tables.mixed_targets import MixedTasks
+from sklearn_mtae._verbs.intervals import check_labels, predict_interval, predict_set
+from sklearn_mtae.metrics import d2_score
+
+from .multi_task import BaseMultiTaskVAE
+
+
+def _may_have_classes(estimator: Any) -> bool:
+    """Say whether a task may be classes: before a fit any may."""
+    return not hasattr(estimator, "_fitted") or bool(estimator.classes_)
+
+
+class PredictsMixed(BaseMultiTaskVAE):
+    """Base of the estimators whose tasks are of several kinds."""
+
+    classes_: dict[str, NDArray]
+    task_kinds_: dict[str, Any]
+
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
+        """Predict each task: the mean of a number, the most probable class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        return_std : bool, default=False
+            Whether to return predictive standard deviations of the numbers too.
+
+        Returns
+        -------
+        predicted : DataFrame or ndarray of shape (n_samples, n_tasks), or ndarray of shape (n_samples,)
+            A data frame with Y's columns and dtypes, and the index of X, where Y was one; but columns of whole numbers
+            are floats, as means are. Otherwise an array, of objects where the tasks are of several kinds.
+        std : DataFrame or ndarray of the same shape
+            Standard deviations, with `return_std`, as :meth:`MultiTaskVAERegressor.predict` has them; NaN of classes.
+        """
+        runner, tasks = self._runner, self._tasks
+        x = runner.read(X)
+        mean, std = self._means(x, return_std)
+        columns = np.where(tasks.of_classes, self._log_probabilities(x).argmax(-1), mean)
+        predicted = tasks.means(self._in_precision(columns, x), X)
+        return predicted if std is None else (predicted, tasks.floats(self._in_precision(std, x), X))
+
+    @available_if(_may_have_classes)
+    def predict_proba(self, X: ArrayLike) -> dict[str, Any]:
+        """Predict the class probabilities of the tasks that are classes.
+
+        They are averaged and made as sharp as is right, as :meth:`MultiTaskVAEClassifier.predict_proba` does.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        dict of str to DataFrame or ndarray of shape (n_samples, n_classes)
+            Probabilities by task, in the order of `classes_`: data frames with the classes as columns where Y was a
+            data frame, otherwise arrays.
+        """
+        return self._tasks.by_class(np.exp(self._log_probabilities(self._runner.read(X))), X)
+
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[Any, Any]:
+        """Predict intervals that hold a given part of the labels of each task of numbers.
+
+        They are those of :meth:`MultiTaskVAERegressor.predict_interval`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        coverage : float, default=0.9
+            Part of the labels that is to lie within the intervals.
+
+        Returns
+        -------
+        lower : DataFrame or ndarray of shape (n_samples, n_tasks), or ndarray of shape (n_samples,)
+            Lower ends of the intervals, floats; NaN of classes.
+        upper : DataFrame or ndarray of the same shape
+            Upper ends.
+
+        Raises
+        ------
+        ValueError
+            If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
+        """
+        self._check_coverage(coverage, "predict_interval")
+        runner, tasks = self._runner, self._tasks
+        x = runner.read(X)
+        lower, upper = predict_interval(runner, x, coverage, ~tasks.of_classes)
+        return tasks.floats(self._in_precision(lower, x), X), tasks.floats(self._in_precision(upper, x), X)
+
+    @available_if(_may_have_classes)
+    def predict_set(self, X: ArrayLike, coverage: float = 0.9) -> dict[str, Any]:
+        """Predict sets of classes that hold a given part of the labels of each task that is classes.
+
+        They are those of :meth:`MultiTaskVAEClassifier.predict_set`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        coverage : float, default=0.9
+            Part of the labels that is to lie within the sets.
+
+        Returns
+        -------
+        dict of str to DataFrame or ndarray of bool of shape (n_samples, n_classes)
+            Which classes are in the set, by task, as `predict_proba` returns probabilities.
+
+        Raises
+        ------
+        ValueError
+            If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
+        """
+        self._check_coverage(coverage, "predict_set")
+        runner, tasks = self._runner, self._tasks
+        return tasks.by_class(predict_set(runner, runner.read(X), coverage, tasks.of_classes), X)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean over tasks of the part of the deviance that is explained, missing labels left out.
+
+        That of numbers is R2, of classes D2 of the log loss, and of numbers whose likelihood is "poisson",
+        "negative_binomial", "gamma" or "bernoulli" D2 of a deviance that goes with it: see
+        :func:`sklearn_mtae.metrics.d2_score`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Targets; NaN, None or pandas.NA where a label is missing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of the rows or of the labels.
+
+        Returns
+        -------
+        float
+            Mean over the tasks that have two labels, and of other tasks than R2's two different ones; a warning names
+            the others.
+
+        Raises
+        ------
+        ValueError
+            If a label is one that `fit` refuses, such as a negative count.
+        """
+        runner, tasks = self._runner, self._tasks
+        x, truths = runner.read(X), self._named(plain(y))
+        self._check_numbers(truths, sample_weight)
+        means, logs = self._means(x)[0], self._log_probabilities(x)
+        known = [own if is_class else None for own, is_class in zip(tasks.classes, tasks.of_classes, strict=True)]
+        parts = [means[:, task] if own is None else np.exp(logs[:, task, : len(own)]) for task, own in enumerate(known)]
+        return d2_score(truths, parts, labels=known, likelihoods=tasks.kinds, sample_weight=sample_weight)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    @property
+    def _tasks(self) -> MixedTasks:
+        return tasks_of(self._runner.fitted)
+
+    def _means(self, x: Any, return_std: bool = False) -> tuple[NDArray, NDArray | None]:
+        """Return means, and where asked for deviations, of all tasks; anything of those that are classes."""
+        tasks = self._tasks
+        if tasks.of_classes.all():
+            nothing = np.full((x.shape[0], len(tasks.names)), np.nan)
+            return nothing, nothing if return_std else None
+        mean, std = predict_average(self._runner, x, return_std)
+        return mean, None if std is None else std * self._fitted.average.inflation
+
+    def _log_probabilities(self, x: Any) -> NDArray:
+        """Return the logs of the class probabilities of all tasks; anything of those that are numbers."""
+        tasks = self._tasks
+        if not tasks.of_classes.any():
+            return np.zeros((x.shape[0], len(tasks.names), 1))
+        return average_log_probabilities(self._runner, x)
+
+    def _check_numbers(self, truths: Any, sample_weight: Any) -> None:
+        """Raise an error where a label of numbers is one that `fit` refuses."""
+        tasks = self._tasks
+        if list(truths) != tasks.names:
+            return  # the score says what is wrong
+        nothing = np.full(len(next(iter(truths.values()))), np.nan)
+        columns = [
+            nothing if is_class else numbers(column, f"task {name!r}")
+            for (name, column), is_class in zip(truths.items(), tasks.of_classes, strict=True)
+        ]
+        check_labels(self._fitted, np.stack(columns, axis=1).astype(np.float64), sample_weight)
+
+    def _in_precision(self, columns: NDArray, x: Any) -> NDArray:
+        """Return targets in the wider one of the precisions of rows and of the targets of `fit`."""
+        return columns.astype(np.result_type(x.dtype, self._tasks.dtype), copy=False)
+
+    def _as_targets(self, columns: NDArray) -> Any:
+        return self._tasks.cells(columns)
+
+    def _look_back(self, plan: Plan | None) -> None:
+        super()._look_back(plan)
+        if plan is None or plan.fitted.n_iter == 0:
+            warn_of_one_class(list(self.classes_.values()), list(self.classes_))
