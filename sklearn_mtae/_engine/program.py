@@ -36,8 +36,8 @@ class Program:
         for step in steps:
             for made in step.results:
                 slots.setdefault(id(made), Slot(len(slots)))
-        if id(result) not in slots:
-            raise ValueError("what is made of rows does not depend on them")
+        if id(result) not in slots or any(id(own) in slots for step in steps for own in tensors(step.kwargs)):
+            raise ValueError("what is made of rows does not follow from them by torch's operations on tensors")
         self.n_slots, self.result = len(slots), slots[id(result)].position
 
         def stand_in(tensor: Tensor) -> Any:
@@ -47,7 +47,7 @@ class Program:
             (
                 step.function._op,
                 moved(step.args, stand_in),
-                moved(step.kwargs, stand_in),
+                step.kwargs,
                 [slots[id(made)].position for made in step.results],
             )
             for step in steps
@@ -57,13 +57,17 @@ class Program:
         """Run the program on rows."""
         values: list[Any] = [x, *[None] * (self.n_slots - 1)]
         for function, args, kwargs, places in self.steps:
-            made = function(*_filled(args, values), **{name: _filled(part, values) for name, part in kwargs.items()})
-            if len(places) == 1 and isinstance(made, Tensor):
+            made = function(*[_filled(own, values) if type(own) in NESTS else own for own in args], **kwargs)
+            if type(made) is Tensor:
                 values[places[0]] = made
             else:
                 for place, tensor in zip(places, tensors(made), strict=True):
                     values[place] = tensor
         return values[self.result]
+
+
+NESTS = (Slot, list, tuple)
+"""Types of arguments that are, or may hold, slots."""
 
 
 def _filled(tree: Any, values: Sequence[Any]) -> Any:

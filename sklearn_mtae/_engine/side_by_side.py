@@ -21,8 +21,12 @@ Function = Callable[[Any, Tensor], Tensor]
 SIZES = tuple(LANES * 2**power for power in range(7))
 """How many rows are computed at once; fewer are filled up. Products of a multiple of `LANES` rows and columns treat all
 rows alike: what is made of a row has the same bits, even in float32, whatever rows come with it."""
-CELLS = 2**19
-"""Cells of a layer of all models that are computed at once, at most: 2 MB in float32, about a core's cache."""
+CELLS = 2**22
+"""Cells of a layer of all models that are computed at once, at most: 16 MB in float32."""
+
+
+class DoesNotStackError(Exception):
+    """What is asked of models cannot be asked of all of them at once."""
 
 
 class SideBySide:
@@ -53,8 +57,14 @@ class SideBySide:
         if program is None:
             # The model's parameters are replaced while a program is written: by one thread at a time.
             with self._writing:
-                program = self.programs[key] = Program(partial(self.compute, function), x)
+                program = self.programs[key] = self._write(function, x)
         return program(x)
+
+    def _write(self, function: Function, x: Tensor) -> Program:
+        try:
+            return Program(partial(self.compute, function), x)
+        except ValueError as error:
+            raise DoesNotStackError(str(error)) from error
 
     def compute(self, function: Function, x: Tensor) -> Tensor:
         """Compute it, without a program."""
@@ -62,8 +72,11 @@ class SideBySide:
         def one(state: dict[str, Tensor]) -> Tensor:
             return functional_call(self.asked, state, (function, x))
 
-        with AllRowsAlike():
-            return vmap(one, randomness="same")(self.stacked)
+        try:
+            with AllRowsAlike():
+                return vmap(one, randomness="same")(self.stacked)
+        except (RuntimeError, NotImplementedError) as error:  # what `vmap` says where it cannot
+            raise DoesNotStackError(str(error)) from error
 
 
 class AllRowsAlike(WithinStack):

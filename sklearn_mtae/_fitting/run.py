@@ -198,19 +198,19 @@ class ModelRunner:
     def _of_several(
         self, function: Function, array: Any, states: tuple[int, ...], n_draws: int, cached: bool, precise: bool
     ) -> Iterator[tuple[slice, NDArray]]:
-        """Yield blocks of rows and what a function of several models makes of them, of which one product is made."""
+        """Yield blocks of rows and what a function of several models makes of them, side by side where they stack."""
         models = self._several(states, torch.float64 if precise else DTYPES[self.fitted.recipe.dtype], cached)
-        if models is None:
-            for rows in blocks(array.shape[0], block_rows(n_draws * max(array.shape[1], len(states)))):
-                block, options = dense(array[rows]), {"n_draws": n_draws, "cached": cached}
-                each = (self.results(function, block, state=k, **options) for k in states)
-                yield rows, np.stack([np.concatenate([part for _, part in own]) for own in each], axis=1)
+        if models is not None and models.take(function, array.shape[1], array.dtype, cached):
+            for rows, size in filled_blocks(array.shape[0], n_draws * models.width):
+                with torch.inference_mode(), threads_for(models.n_products * size):
+                    block = fill_up(tensor(dense(array[rows])), size)
+                    result = models(function, block, recorded=cached)[: rows.stop - rows.start].cpu().numpy()
+                yield rows, result
             return
-        for rows, size in filled_blocks(array.shape[0], n_draws * models.width):
-            with torch.inference_mode(), threads_for(models.n_products * size):
-                block = fill_up(tensor(dense(array[rows])), size)
-                result = models(function, block, recorded=cached)[: rows.stop - rows.start].cpu().numpy()
-            yield rows, result
+        for rows in blocks(array.shape[0], block_rows(n_draws * max(array.shape[1], len(states)))):
+            options = {"n_draws": n_draws, "cached": cached, "precise": precise}
+            each = (self.results(function, dense(array[rows]), state=k, **options) for k in states)
+            yield rows, np.stack([np.concatenate([part for _, part in own]) for own in each], axis=1)
 
     def _several(self, states: tuple[int, ...], dtype: torch.dtype, cached: bool) -> Several | None:
         """Return states side by side, in a precision; None where they do not stack."""

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_mtae._engine.contents import computation, named_tensors
-from sklearn_mtae._engine.side_by_side import Function, SideBySide, stacks
+from sklearn_mtae._engine.devices import threads_for
+from sklearn_mtae._engine.linear import LANES
+from sklearn_mtae._engine.side_by_side import DoesNotStackError, Function, SideBySide, stacks
 from sklearn_mtae._engine.state import place
 
 from .build import rebuild
@@ -43,10 +45,26 @@ class Several:
         self.models = [models for _, models in kinds]
         self.order = np.argsort([position for positions, _ in kinds for position in positions])
         self.dtype, self.device = dtype, device
+        self._taken: dict[tuple, bool] = {}
         self.width = sum(len(positions) * models.width for positions, models in kinds)
         """Cells of the widest layer of all models, for each row."""
         self.n_products = max(models.n_products for models in self.models)
         """Numbers that the largest product of one model multiplies and adds up, for each row."""
+
+    def take(self, function: Function, n_columns: int, dtype: Any, recorded: bool = True) -> bool:
+        """Return whether they can be asked that of rows all at once."""
+        if (function, dtype) not in self._taken:
+            x = torch.from_numpy(np.zeros((LANES, n_columns), dtype=dtype))
+            self._taken[function, dtype] = self._try(function, x, recorded)
+        return self._taken[function, dtype]
+
+    def _try(self, function: Function, x: Tensor, recorded: bool) -> bool:
+        try:
+            with torch.inference_mode(), threads_for(0):
+                self(function, x, recorded)
+        except DoesNotStackError:
+            return False
+        return True
 
     def __call__(self, function: Function, x: Tensor, recorded: bool = True) -> Tensor:
         """Return what a function makes of rows in their own units with each state, shape (n_rows, n_states, ...)."""
@@ -79,9 +97,6 @@ def several(fitted: Fitted, states: Sequence[int], dtype: torch.dtype, device: t
 
 def _put(model: nn.Module, tensors: Sequence[dict[str, Tensor]]) -> SideBySide:
     """Put models of a kind side by side, given the parameters and buffers of each."""
-    stacked = {}
-    for name, value in named_tensors(model):
-        values = torch.stack([own[name] for own in tensors]).to(value)
-        if (values != values[:1]).any():
-            stacked[name] = values
-    return SideBySide(model, stacked)
+    values = {name: torch.stack([own[name] for own in tensors]).to(value) for name, value in named_tensors(model)}
+    differing = {name: own for name, own in values.items() if (own != own[:1]).any()}
+    return SideBySide(model, differing or values)
