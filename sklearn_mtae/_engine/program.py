@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from .captured_step_cpu import Operation, Tape, moved, storage, tensors
+from .captured_step_cpu import Operation, Tape, moved, quickest_function, storage, tensors
 
 
 class Slot(NamedTuple):
@@ -39,25 +39,16 @@ class Program:
         if id(result) not in slots or any(id(own) in slots for step in steps for own in tensors(step.kwargs)):
             raise ValueError("what is made of rows does not follow from them by torch's operations on tensors")
         self.n_slots, self.result = len(slots), slots[id(result)].position
-
-        def stand_in(tensor: Tensor) -> Any:
-            return slots.get(id(tensor), tensor)
-
-        self.steps = [
-            (
-                step.function._op,
-                moved(step.args, stand_in),
-                step.kwargs,
-                [slots[id(made)].position for made in step.results],
-            )
-            for step in steps
-        ]
+        self.steps = [_call(step, slots) for step in steps]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Run the program on rows."""
         values: list[Any] = [x, *[None] * (self.n_slots - 1)]
-        for function, args, kwargs, places in self.steps:
-            made = function(*[_filled(own, values) if type(own) in NESTS else own for own in args], **kwargs)
+        for function, args, varying, kwargs, places in self.steps:
+            given = args.copy()
+            for position, part in varying:
+                given[position] = values[part.position] if type(part) is Slot else _filled(part, values)
+            made = function(*given, **kwargs)
             if type(made) is Tensor:
                 values[places[0]] = made
             else:
@@ -66,8 +57,12 @@ class Program:
         return values[self.result]
 
 
-NESTS = (Slot, list, tuple)
-"""Types of arguments that are, or may hold, slots."""
+def _call(step: Operation, slots: dict[int, Slot]) -> tuple[Any, list[Any], list[tuple[int, Any]], dict, list[int]]:
+    """Return the function of a step, its arguments, which of them vary and how, and the slots of what it makes."""
+    args: list[Any] = list(moved(step.args, lambda tensor: slots.get(id(tensor), tensor)))
+    varying = [(position, part) for position, part in enumerate(args) if type(part) in (Slot, list, tuple)]
+    places = [slots[id(made)].position for made in step.results]
+    return quickest_function(step.function, step.args, step.kwargs), args, varying, step.kwargs, places
 
 
 def _filled(tree: Any, values: Sequence[Any]) -> Any:

@@ -18,9 +18,9 @@ from .stack import WithinStack
 
 Function = Callable[[Any, Tensor], Tensor]
 """From a model and rows to something of each row; equal functions do the same."""
-SIZES = tuple(LANES * 2**power for power in range(7))
-"""How many rows are computed at once; fewer are filled up. Products of a multiple of `LANES` rows and columns treat all
-rows alike: what is made of a row has the same bits, even in float32, whatever rows come with it."""
+SIZES = tuple(8 * 2**power for power in range(8))
+"""How many rows are computed at once; fewer are filled up. Products of a multiple of eight rows and of `LANES` columns
+treat all rows alike: what is made of a row has the same bits, even in float32, whatever rows come with it."""
 CELLS = 2**22
 """Cells of a layer of all models that are computed at once, at most: 16 MB in float32."""
 
@@ -90,11 +90,13 @@ class AllRowsAlike(WithinStack):
 
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    n_outputs = weight.shape[0]
-    missing = -n_outputs % LANES
-    if missing:
-        weight = F.pad(weight, (0, 0, 0, missing))
-        bias = None if bias is None else F.pad(bias, (0, missing))
+    n_outputs, n_inputs = weight.shape
+    more, inner = -n_outputs % LANES, max(0, LANES - n_inputs)
+    if more or inner:
+        weight = F.pad(weight, (0, inner, 0, more))
+        bias = None if bias is None else F.pad(bias, (0, more))
+    if inner:
+        input = F.pad(input, (0, inner))
     return linear(input, weight, bias)[..., :n_outputs]
 
 
@@ -128,7 +130,7 @@ def filled_blocks(n_rows: int, width: int) -> Iterator[tuple[slice, int]]:
     """
     start = 0
     while start < n_rows:
-        most = max(LANES, min(n_rows - start, CELLS // width))
+        most = max(SIZES[0], min(n_rows - start, CELLS // width))
         size = max(size for size in SIZES if size <= most)
         yield slice(start, min(start + size, n_rows)), size
         start += size

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from sklearn_mtae._engine.contents import computation, named_tensors
 from sklearn_mtae._engine.devices import threads_for
-from sklearn_mtae._engine.linear import LANES
-from sklearn_mtae._engine.side_by_side import DoesNotStackError, Function, SideBySide, stacks
+from sklearn_mtae._engine.side_by_side import SIZES, DoesNotStackError, Function, SideBySide, stacks
 from sklearn_mtae._engine.state import place
 
 from .build import rebuild
@@ -54,7 +53,7 @@ class Several:
     def take(self, function: Function, n_columns: int, dtype: Any, recorded: bool = True) -> bool:
         """Return whether they can be asked that of rows all at once."""
         if (function, dtype) not in self._taken:
-            x = torch.from_numpy(np.zeros((LANES, n_columns), dtype=dtype))
+            x = torch.from_numpy(np.zeros((SIZES[0], n_columns), dtype=dtype))
             self._taken[function, dtype] = self._try(function, x, recorded)
         return self._taken[function, dtype]
 

@@ -58,7 +58,7 @@ def test_a_row_has_the_same_bits_whatever_rows_come_with_it():
 
 
 def test_two_threads_at_once():
-    together, rows = side_by_side(models()), [torch.randn(16 * (1 + k % 3), 7) for k in range(40)]
+    together, rows = side_by_side(models()), [torch.randn(8 * (1 + k % 3), 7) for k in range(40)]
 
     def run(x):
         with torch.inference_mode():
