@@ -307,8 +307,8 @@ def tensors(tree: Any) -> list[Tensor]:
     return [tensor for part in parts for tensor in tensors(part)]
 
 
-def moved(tree: Any, move: Callable[[Tensor], Tensor]) -> Any:
-    """Return a nest of tuples, lists and dicts with other tensors in it."""
+def moved(tree: Any, move: Callable[[Tensor], Any]) -> Any:
+    """Return a nest of tuples, lists and dicts with other tensors in it, or what stands for them."""
     if isinstance(tree, Tensor):
         return move(tree)
     if isinstance(tree, dict):

@@ -81,5 +81,6 @@ class HeldOut:
 
     def _states_of(self, member: int, wanted: NDArray | None) -> list[int]:
         """Return the states of a member that candidates which are wanted have."""
-        chosen = self.candidates if wanted is None else [self.candidates[c] for c in np.flatnonzero(wanted)]
+        asked = [True] * len(self.candidates) if wanted is None else wanted
+        chosen = (states for states, is_asked in zip(self.candidates, asked, strict=True) if is_asked)
         return list(dict.fromkeys(states[member] for states in chosen if member in states))
