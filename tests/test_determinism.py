@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 from torch.nn import functional as F
 
-from sklearn_mtae import AutoencoderTransformer
+from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor
 from sklearn_mtae.nn.quiet import quiet
 from sklearn_mtae.nn.random import Seeded
 from tests.estimators.test_base import linear_coders
@@ -40,6 +40,25 @@ def of_a_fresh_process():
     program = [sys.executable, "-c", PROGRAM, str(torch.get_num_threads()), str(MEMBERS)]
     run = subprocess.run(program, check=True, capture_output=True, text=True)
     return dict(line.split() for line in run.stdout.splitlines())
+
+
+@pytest.mark.parametrize("n_threads", [2, 4])
+def test_the_bits_do_not_depend_on_the_number_of_threads(n_threads):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(900, 30))
+    Y, before = X[:, :3] ** 2 + rng.normal(size=(900, 3)), torch.get_num_threads()
+    model = MultiTaskVAERegressor(n_estimators=4, max_iter=2, random_state=0)
+
+    def predictions(number):
+        torch.set_num_threads(number)
+        try:
+            mean, std = clone(model).fit(X, Y).predict(X, return_std=True)
+            assert torch.get_num_threads() == number
+        finally:
+            torch.set_num_threads(before)
+        return mean.tobytes() + std.tobytes()
+
+    assert predictions(n_threads) == predictions(1)
 
 
 @pytest.mark.slow

@@ -1,18 +1,30 @@
 """Which device and threads a fit runs on, and what an error says of its memory."""
 
+import ctypes
 import os
 import re
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from multiprocessing import current_process
+from typing import Any
 
 import torch
+from torch import nn
 
 from sklearn_mtae.nn.words import suggest
 
+LARGE_PRODUCT = 2**24
+"""Numbers to multiply and add up from which a product of matrices runs on several threads: it takes some 300
+microseconds on one. torch's threads spin while they wait for each other and for what comes next. Beside another busy
+process they wait for a processor, which takes milliseconds, after each operation that they share."""
+
 _PROCESS = os.getpid()
 """The process that has imported this; one that is forked from it finds its number here."""
+_here = threading.local()
+"""How many threads torch was given in this thread, while that is another number."""
 
 
 def resolve_device(name: str, *, strict: bool) -> torch.device:
@@ -63,28 +75,78 @@ def _absent(name: str, present: dict[str, int]) -> ValueError:
 
 
 @contextmanager
-def living_threads() -> Iterator[None]:
-    """Let torch work with threads that there are: in a process that was forked, with one.
+def threads_for(n_products: int) -> Iterator[None]:
+    """Let torch work with one thread, or with as many as it was given where that pays and these live.
+
+    Whatever has been set before is so again afterwards, and other threads of the process see nothing of it.
 
     A fork copies the thread that forks and no other. torch's pool is then one of names alone, for which it would wait
-    forever.
+    forever: in a process that was forked, it works with one thread.
+
+    Parameters
+    ----------
+    n_products : int
+        Numbers that are multiplied and added up in the largest product of a model's matrices: see `LARGE_PRODUCT`.
     """
-    n_threads = torch.get_num_threads()
-    if os.getpid() == _PROCESS or n_threads == 1:
+    before, outermost = torch.get_num_threads(), not hasattr(_here, "given")
+    given = before if outermost else _here.given
+    n_threads = given if n_products >= LARGE_PRODUCT else 1
+    if n_threads > 1 and os.getpid() != _PROCESS:
+        _warn_of_fork()
+        n_threads = 1
+    _here.given = given
+    undo = _set_threads(n_threads) if n_threads != before else None
+    try:
         yield
-        return
+    finally:
+        if outermost:
+            del _here.given
+        if undo is not None:
+            undo()
+
+
+def _warn_of_fork() -> None:
     warnings.warn(
         "This process was forked from one in which torch may have started threads. A fork does not copy them, and "
         "torch would wait for them forever: it works with one thread here. Call torch.set_num_threads(1) in the "
         "worker, or start workers afresh (joblib's 'loky', multiprocessing's 'spawn').",
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
-    torch.set_num_threads(1)
+
+
+def _set_threads(number: int) -> Callable[[], Any]:
+    """Let operations of this thread run on so many threads; return what undoes it.
+
+    `torch.set_num_threads` would set it for threads that begin meanwhile too, for good.
+    """
+    before = torch.get_num_threads()
+    pools = _pools()
+    if pools is None:
+        torch.set_num_threads(number)
+        return partial(torch.set_num_threads, before)
+    set_openmp, set_mkl = pools
+    set_openmp(number)
+    own = set_mkl(number)
+
+    def undo() -> None:
+        set_openmp(before)
+        set_mkl(own)
+
+    return undo
+
+
+@cache
+def _pools() -> tuple[Callable[[int], Any], Callable[[int], Any]] | None:
+    """Return what sets the threads of OpenMP, and of MKL where torch has it, for the thread that calls it.
+
+    None where they are not found through torch, as on Windows.
+    """
+    torchs = ctypes.CDLL(torch._C.__file__)
     try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
+        return torchs.omp_set_num_threads, getattr(torchs, "MKL_Set_Num_Threads_Local", int)
+    except AttributeError:
+        return None
 
 
 def worker_number() -> int:
@@ -103,3 +165,8 @@ def give_back(device: torch.device) -> None:
     """Give the memory of a device back that nothing uses any more."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def largest_product(model: nn.Module, n_rows: int) -> int:
+    """Return how many numbers the largest product of a model's matrices with so many rows multiplies and adds up."""
+    return n_rows * max((parameter.numel() for parameter in model.parameters() if parameter.dim() > 1), default=0)

@@ -18,6 +18,7 @@ from sklearn_mtae.nn.words import short
 from .batches import Batches, add_product, along
 from .captured_step import LEAST_STEPS, RECORDERS, CapturedStep, is_known, is_recordable, parts_of, tabulate
 from .checkpoint import Checkpoint
+from .devices import largest_product, threads_for
 from .interrupts import interrupts
 from .member import Member
 from .optimizer import VectorAdamW
@@ -156,7 +157,8 @@ class Net(NeuralNet):
         """Train; an interrupt by the user leaves the models of the steps done, with a row for each whole epoch."""
         self.interrupted_, self.captured_ = False, None
         try:
-            with interrupts().let_through():
+            n_products = largest_product(self.members[0].model, self.batch_size)
+            with interrupts().let_through(), threads_for(n_products):
                 self._run_epochs(X, **fit_params)
         except StopTraining:
             pass

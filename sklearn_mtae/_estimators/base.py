@@ -10,7 +10,7 @@ from sklearn.utils import Bunch, Tags
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mtae._engine.devices import living_threads, resolve_device
+from sklearn_mtae._engine.devices import resolve_device, threads_for
 from sklearn_mtae._engine.interrupts import Interrupts
 from sklearn_mtae._engine.net import Net
 from sklearn_mtae._fitting.callbacks import CallbackSupportMixin, FitTask, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
@@ -320,7 +320,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             if found is not None:
                 self._take(found)._look_back(None)
                 return self
-        with Interrupts() as interrupts, living_threads():
+        with Interrupts() as interrupts, threads_for(0):
             plan = self._plan(*arrays, partial=partial, classes=classes)
             task = None
             if getattr(self, "_skl_callbacks", None):

@@ -29,6 +29,8 @@ from .run import ModelRunner
 Kind = NumberAverage | ClassAverage | MixedAverage
 N_PICKS = 25
 """Candidates that are picked for an average, one after the other, each as often as it helps."""
+LEAST_PICKS = 3
+"""Picks of a candidate below which it is left out again: what it adds is noise, and it takes as long as any other."""
 
 
 def choose(plan: Plan, fitted: Fitted) -> Average:
@@ -49,8 +51,8 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     return _keep_chosen(average, candidates, weights, len(plan.members))
 
 
-def _run_once(runner: ModelRunner, function: Any, state: int, x: Any, **options: Any) -> NDArray:
-    return runner.apply(function, x, state=state, dtype=np.float64, cached=False, **options)
+def _run_once(runner: ModelRunner, function: Any, states: Sequence[int], x: Any, **options: Any) -> NDArray:
+    return runner.apply(function, x, states=tuple(states), dtype=np.float64, cached=False, **options)
 
 
 def _candidates(members: Sequence[Member], settings: Sequence[dict[str, Any]]) -> list[dict[int, int]]:
@@ -91,7 +93,8 @@ def select(
     """Return the weights of candidates in an average that does best on held-out rows.
 
     Greedy selection with replacement (Caruana et al. 2004, doi 10.1145/1015330.1015432): to what has been picked, the
-    candidate is added with which the loss is least.
+    candidate is added with which the loss is least. Those picked less than `LEAST_PICKS` times are left out in the end,
+    unless all are.
 
     Parameters
     ----------
@@ -120,7 +123,9 @@ def select(
         best = int(loss((total + misses) / n_picked, shares).argmin())
         picks[best] += 1
         total += misses[best]
-    return picks / N_PICKS
+    often = np.where(picks < LEAST_PICKS, 0.0, picks)
+    picks = often if often.any() else picks
+    return picks / picks.sum()
 
 
 def _keep_chosen(average: Average, candidates: Sequence[dict[int, int]], weights: NDArray, n_members: int) -> Average:

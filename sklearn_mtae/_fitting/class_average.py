@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -106,17 +107,23 @@ def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
     """Return the logs of the averaged probabilities, shape (n_rows, n_tasks, most classes of a task)."""
     average = runner.fitted.average
     counted, weights = runner.fitted.counted_states()
-    # Minus infinity is that of classes that other tasks have.
-    logs = [runner.apply(_log_probabilities, x, state=k, open_below=True) for k in counted]
-    if average.weights is None and len(logs) == 1:
-        mean = logs[0]
-    else:
+
+    def mixed(logs: NDArray) -> NDArray:
         with np.errstate(divide="ignore"):
-            parts = [own + np.log(weight)[:, None] for own, weight in zip(logs, weights, strict=True)]
+            parts = logs.swapaxes(0, 1) + np.log(weights)[:, None, :, None]
             if average.base_rates:
                 left = np.log(1 - weights.sum(axis=0).clip(0, 1))[:, None] + np.log(_padded(average.base_rates))
-                parts.append(np.broadcast_to(left, (x.shape[0], *left.shape)))
-        mean = logsumexp(parts, axis=0).astype(x.dtype, copy=False)
+                parts = np.concatenate([parts, np.broadcast_to(left, (1, *parts.shape[1:]))])
+        return logsumexp(parts, axis=0)
+
+    # Minus infinity is that of classes that other tasks have.
+    run = partial(runner.apply, _log_probabilities, x, open_below=True)
+    if average.weights is None and len(counted) == 1:
+        mean = run(state=counted[0])
+    elif len(counted) == 0:
+        mean = mixed(np.zeros((x.shape[0], 0, len(average.base_rates), _padded(average.base_rates).shape[1])))
+    else:
+        mean = run(states=tuple(counted.tolist()), finish=mixed)
     if average.sharpness is None:
         return mean
     return log_softmax(average.sharpness[:, None] * mean, axis=-1).astype(x.dtype, copy=False)

@@ -113,11 +113,14 @@ class Fitted:
             cache={},
         )
 
+    def setting_of(self, state: int) -> dict[str, Any]:
+        """Look up the parameters in which a member, or what it was after an earlier epoch, differs."""
+        n_members = len(self.states)
+        return self.settings[state if state < n_members else self.average.earlier[state - n_members][0]]
+
     def recipe_of(self, state: int) -> Recipe:
         """Look up the recipe of a member, or of an earlier state of a member."""
-        n_members = len(self.states)
-        member = state if state < n_members else self.average.earlier[state - n_members][0]
-        return self.recipe.of_member(self.settings[member])
+        return self.recipe.of_member(self.setting_of(state))
 
     def state_of(self, state: int) -> dict[str, NDArray]:
         """Return the parameters and buffers of a member, or of what it was after an earlier epoch."""

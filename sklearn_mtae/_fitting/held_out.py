@@ -47,7 +47,7 @@ class HeldOut:
             self.weight *= data.label_weight[rows]
         self.weight[np.isnan(self.y)] = 0.0
 
-    def collect(self, function: Callable[[int, NDArray], NDArray], wanted: NDArray | None = None) -> NDArray:
+    def collect(self, function: Callable[[Sequence[int], NDArray], NDArray], wanted: NDArray | None = None) -> NDArray:
         """Apply a function to each row with each candidate: shape (n_candidates, n_rows, n_tasks, ...).
 
         It is the mean over those members of the candidate that were not trained on the row, and zero where there are
@@ -56,7 +56,7 @@ class HeldOut:
         Parameters
         ----------
         function : callable
-            From a state and rows to an array of shape (n_rows, n_tasks, ...).
+            From states and rows to an array of shape (n_rows, n_states, n_tasks, ...).
         wanted : ndarray of bool of shape (n_candidates,) or None
             Which candidates to look at; None is all of them.
         """
@@ -69,7 +69,8 @@ class HeldOut:
             for k, state in states.items():
                 if self.x[k].shape[0]:
                     if state not in known:
-                        known[state] = function(state, self.x[k])
+                        own = self._states_of(k, wanted)
+                        known.update(zip(own, np.moveaxis(function(own, self.x[k]), 1, 0), strict=True))
                     if results is None:
                         results = np.zeros((len(self.candidates), len(self.y), *known[state].shape[1:]))
                     results[c, self.positions[k]] += known[state]
@@ -77,3 +78,9 @@ class HeldOut:
             if results is not None:
                 results[c] /= np.maximum(counts, 1).reshape(-1, *[1] * (results.ndim - 2))
         return np.zeros((len(self.candidates), *self.y.shape)) if results is None else results
+
+    def _states_of(self, member: int, wanted: NDArray | None) -> list[int]:
+        """Return the states of a member that candidates which are wanted have."""
+        asked = [True] * len(self.candidates) if wanted is None else wanted
+        chosen = (states for states, is_asked in zip(self.candidates, asked, strict=True) if is_asked)
+        return list(dict.fromkeys(states[member] for states in chosen if member in states))

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -63,7 +64,7 @@ class NumberAverage:
         self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, means: NDArray
     ) -> Average:
         """Learn how far labels are from predictions of models that were not trained on their rows."""
-        stds = held_out.collect(partial(run, deviation(self.fitted), n_draws=N_DRAWS), (weights != 0).any(axis=1))
+        stds = held_out.collect(partial(run, Deviation(self.fitted.seed), n_draws=N_DRAWS), (weights != 0).any(axis=1))
         mean, std = mix(average, task_units(self.fitted), weights, means, stds)
         away, counted = np.abs(held_out.y - mean), held_out.weight > 0
         scores = [np.sort(own[is_counted]) for own, is_counted in zip((away / std).T, counted.T, strict=True)]
@@ -94,20 +95,37 @@ def predict_average(runner: ModelRunner, x: Any, return_std: bool) -> tuple[NDAr
     """Return means of rows, shape (n_rows, n_tasks), and where asked for deviations, not inflated yet."""
     fitted, average = runner.fitted, runner.fitted.average
     counted, weights = fitted.counted_states()
-    shape = len(counted), x.shape[0], weights.shape[1]  # none counts where no candidate is better than the labels' mean
-    run = partial(runner.apply, dtype=np.float64)
-    means = np.reshape([run(NumberAverage.output, x, state=k) for k in counted], shape)
+    if len(counted) == 0:  # no candidate is better than the labels' mean
+        none = np.zeros((0, x.shape[0], weights.shape[1]))
+        mean, std = mix(average, task_units(fitted), weights, none, none)
+        return mean, std if return_std else None
+    run = partial(runner.apply, array=x, states=tuple(counted.tolist()), dtype=np.float64)
     if not return_std:
-        return mean_of(average, weights, means), None
-    stds = np.reshape([run(deviation(fitted), x, n_draws=N_DRAWS, state=k) for k in counted], shape)
-    return mix(average, task_units(fitted), weights, means, stds)
+        return run(NumberAverage.output, finish=lambda own: mean_of(average, weights, own.swapaxes(0, 1))), None
+
+    def mixed(own: NDArray) -> NDArray:
+        means, stds = own.transpose(2, 1, 0, 3)
+        return np.stack(mix(average, task_units(fitted), weights, means, stds), axis=1)
+
+    both = run(Spread(fitted.seed), n_draws=N_DRAWS, finish=mixed)
+    return both[:, 0], both[:, 1]
 
 
-def deviation(fitted: Fitted) -> Any:
-    """Make the function that computes a model's own standard deviation of each task."""
-    seed = fitted.seed
+class Deviation(NamedTuple):
+    """The function that computes a model's own standard deviation of each task."""
 
-    def std(model: MultiTaskVAE, x: Tensor) -> Tensor:
-        return model.predict_std(x, quasi_normal(model.fill(x), N_DRAWS, model.prior.n_components, seed))
+    seed: int
 
-    return std
+    def __call__(self, model: MultiTaskVAE, x: Tensor) -> Tensor:
+        """Return it, shape (n_rows, n_tasks)."""
+        return model.predict_std(x, quasi_normal(model.fill(x), N_DRAWS, model.prior.n_components, self.seed))
+
+
+class Spread(NamedTuple):
+    """The function that computes a model's mean and standard deviation of each task."""
+
+    seed: int
+
+    def __call__(self, model: MultiTaskVAE, x: Tensor) -> Tensor:
+        """Return both, shape (n_rows, 2, n_tasks)."""
+        return torch.stack([NumberAverage.output(model, x), Deviation(self.seed)(model, x)], dim=-2)

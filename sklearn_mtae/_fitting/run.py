@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_mtae._engine.devices import living_threads, resolve_device
+from sklearn_mtae._engine.devices import largest_product, resolve_device, threads_for
+from sklearn_mtae._engine.side_by_side import fill_up, filled_blocks
 from sklearn_mtae._engine.state import place
 from sklearn_mtae._tables.blocks import block_rows, blocks, dense, tensor
 from sklearn_mtae._tables.coded_rows import Coded
@@ -20,6 +21,8 @@ from sklearn_mtae.nn.models import Autoencoder
 
 from .build import column_likelihood, rebuild
 from .fitted import Fitted
+from .recipe import DTYPES
+from .several import Several, several
 
 Function = Callable[[Any, Tensor], Tensor]
 """From a model and standardised rows to something of each row."""
@@ -136,16 +139,17 @@ class ModelRunner:
         self, function: Function, array: Any, rows: slice, result: NDArray, failed: NDArray, **options: Any
     ) -> NDArray:
         """Return a block's results, those of rows that failed computed in float64 where they were not."""
-        if array.dtype == np.float64:
+        if array.dtype == np.float64 and options.get("states") is None:
             return result
         result = result.astype(np.float64)
-        again = self.results(function, dense(array[rows])[failed].astype(np.float64), **options)
+        again = self.results(function, dense(array[rows])[failed].astype(np.float64), **{**options, "precise": True})
         result[failed] = np.concatenate([part for _, part in again])
         return result
 
     def too_far(self, row: NDArray, name: str, *, standardize: bool = True, state: int = 0, **options: Any) -> str:
         """Say in an error's words that a row leads to no finite result."""
         names, units = range(len(row)), np.ones(len(row))
+        state = (options.get("states") or (state,))[0]
         if standardize:
             names, units = self.features.expanded_names, self.fitted.state_of(state)["units.scale"]
         with np.errstate(over="ignore"):
@@ -163,32 +167,70 @@ class ModelRunner:
         standardize: bool = True,
         n_draws: int = 1,
         state: int = 0,
+        states: tuple[int, ...] | None = None,
         weighs: bool = False,
         cached: bool = True,
+        precise: bool = False,
     ) -> Iterator[tuple[slice, NDArray]]:
         """Yield blocks of rows and what a function of a model makes of them, in the array's own precision.
 
         `n_draws` is how many copies of each row the function makes; the blocks shrink by it. `state` is which of
-        several models is run. `weighs` says that the function needs the digits of log-densities: where float32 has
-        them not, it runs in float64. `cached` says whether the model is kept for the next call.
+        several models is run; of `states` all are, in the precision that they were trained in unless the results are
+        to be `precise`, and the results of a row lie along the second axis. `weighs` says that the function needs the
+        digits of log-densities: where float32 has them not, it runs in float64. `cached` says whether the model is
+        kept for the next call.
         """
-        precise = array.dtype == np.float64 or (weighs and self.limits.cancel)
+        if states is not None:
+            yield from self._of_several(function, array, states, n_draws, cached, precise)
+            return
+        precise = precise or array.dtype == np.float64 or (weighs and self.limits.cancel)
         model = self.model(torch.float64 if precise else torch.float32, state=state, cached=cached)
         device = model.units.location.device
         # The widest layer bounds the memory, not the array; a quarter of it still keeps the processor busy.
         width = max(array.shape[1], self.features.n_expanded, max(p.shape[0] for p in model.parameters()) // 4)
         for rows in blocks(array.shape[0], block_rows(n_draws * width)):
-            with torch.inference_mode(), living_threads():
+            with torch.inference_mode(), threads_for(largest_product(model, n_draws * (rows.stop - rows.start))):
                 block = tensor(dense(array[rows])).to(device)
                 block = model.units(block, torch.float64 if precise else None) if standardize else block
                 result = function(model, block).cpu().numpy()
             yield rows, result
 
+    def _of_several(
+        self, function: Function, array: Any, states: tuple[int, ...], n_draws: int, cached: bool, precise: bool
+    ) -> Iterator[tuple[slice, NDArray]]:
+        """Yield blocks of rows and what a function of several models makes of them, side by side where they stack."""
+        models = self._several(states, torch.float64 if precise else DTYPES[self.fitted.recipe.dtype], cached)
+        if models is not None and models.take(function, array.shape[1], array.dtype, cached):
+            for rows, size in filled_blocks(array.shape[0], n_draws * models.width):
+                with torch.inference_mode(), threads_for(models.n_products * size):
+                    block = fill_up(tensor(dense(array[rows])), size)
+                    result = models(function, block, recorded=cached)[: rows.stop - rows.start].cpu().numpy()
+                yield rows, result
+            return
+        for rows in blocks(array.shape[0], block_rows(n_draws * max(array.shape[1], len(states)))):
+            options = {"n_draws": n_draws, "cached": cached, "precise": precise}
+            each = (self.results(function, dense(array[rows]), state=k, **options) for k in states)
+            yield rows, np.stack([np.concatenate([part for _, part in own]) for own in each], axis=1)
+
+    def _several(self, states: tuple[int, ...], dtype: torch.dtype, cached: bool) -> Several | None:
+        """Return states side by side, in a precision; None where they do not stack."""
+        device = self._device(dtype)
+        key, cache = f"{states}: {dtype} on {device}", self.fitted.cache
+        if key in cache:
+            return cache[key]
+        models = several(self.fitted, states, dtype, device)
+        if cached:
+            cache[key] = models
+        return models
+
+    def _device(self, dtype: torch.dtype) -> torch.device:
+        """Return where models of a precision run."""
+        device = resolve_device(self.device, strict=False)
+        return torch.device("cpu") if device.type == "mps" and dtype == torch.float64 else device
+
     def model(self, dtype: torch.dtype, device: torch.device | None = None, state: int = 0, cached: bool = True) -> Any:
         """Return a fitted model in a precision, ready to infer with."""
-        device = device or resolve_device(self.device, strict=False)
-        if device.type == "mps" and dtype == torch.float64:
-            device = torch.device("cpu")
+        device = device or self._device(dtype)
         key, cache = f"{state}: {dtype} on {device}", self.fitted.cache
         if key in cache:
             return cache[key]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state, check_scalar
 from torch import Tensor
 
-from sklearn_mtae._engine.devices import living_threads
+from sklearn_mtae._engine.devices import largest_product, threads_for
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.blocks import block_rows, blocks, dense
 from sklearn_mtae._tables.checks import check_cells
@@ -54,7 +54,8 @@ def sample(
     model = runner.model(torch.float64, torch.device("cpu"))
     row = None if conditions is None else check_conditions(runner, conditions)
     seed, table = new_seed(random_state), runner.features.table
-    with torch.inference_mode(), Seeded(seed), living_threads():
+    n_products = largest_product(model, min(n_samples, block_rows(runner.features.n_expanded)))
+    with torch.inference_mode(), Seeded(seed), threads_for(n_products):
         draws = np.random.default_rng(seed)
         drawn = _draw_rows(runner, model, n_samples, row)
         parts = [[x if table is None else table.narrow(x, draws), *rest] for x, *rest in drawn]

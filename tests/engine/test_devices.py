@@ -1,11 +1,15 @@
 """Devices: which one a process takes, and batches that are too large for it."""
 
+import re
+import sys
+import threading
+
 import numpy as np
 import pytest
 import torch
 
 from sklearn_mtae import AutoencoderTransformer
-from sklearn_mtae._engine.devices import is_out_of_memory, resolve_device
+from sklearn_mtae._engine.devices import LARGE_PRODUCT, is_out_of_memory, largest_product, resolve_device, threads_for
 from sklearn_mtae._engine.net import Net
 
 X = np.random.default_rng(0).standard_normal((96, 4))
@@ -85,3 +89,70 @@ def test_memory_is_given_back_after_fit():
     model.transform(X)
     model._fitted.cache.clear()
     assert torch.cuda.memory_allocated() <= before
+
+
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def mkl_threads():
+    found = re.search(r"mkl_get_max_threads\(\) : (\d+)", torch.__config__.parallel_info())
+    return torch.get_num_threads() if found is None else int(found.group(1))
+
+
+def n_threads():
+    return torch.get_num_threads(), mkl_threads()
+
+
+def test_small_products_run_on_one_thread_and_large_ones_on_those_given(three_threads):
+    with threads_for(0):
+        assert n_threads() == (1, 1)
+        with threads_for(LARGE_PRODUCT):
+            assert n_threads() == (3, 3)
+        assert n_threads() == (1, 1)
+    assert n_threads() == (3, 3)
+    with pytest.raises(KeyError), threads_for(0):
+        raise KeyError
+    assert n_threads() == (3, 3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="OpenMP is not found through torch there")
+def test_other_threads_see_nothing_of_it(three_threads):
+    seen, started, ready = [], threading.Event(), threading.Event()
+
+    def look():
+        seen.append(torch.get_num_threads())
+        started.set()
+        assert ready.wait(60)
+        seen.append(torch.get_num_threads())
+
+    older = threading.Thread(target=look)
+    older.start()
+    assert started.wait(60)
+    with threads_for(0):
+        newer = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        newer.start()
+        newer.join()
+        ready.set()
+        older.join()
+    last = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    last.start()
+    last.join()
+    assert seen == [3, 3, 3, 3]
+
+
+def test_where_openmp_is_not_found_torch_itself_is_told(three_threads, monkeypatch):
+    monkeypatch.setattr("sklearn_mtae._engine.devices._pools", lambda: None)
+    with threads_for(0):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
+
+
+def test_the_largest_product_is_that_of_the_largest_matrix():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Linear(5, 2), torch.nn.LayerNorm(100))
+    assert largest_product(model, 10) == 150
+    assert largest_product(torch.nn.ReLU(), 10) == 0

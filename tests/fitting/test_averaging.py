@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor
 from sklearn_mtae._fitting import averaging, ensemble
 from sklearn_mtae._fitting import fit as fitting
-from sklearn_mtae._fitting.averaging import N_PICKS, select
+from sklearn_mtae._fitting.averaging import LEAST_PICKS, N_PICKS, select
 from sklearn_mtae.nn.embeddings import EMBEDDINGS, PiecewiseLinear
 from tests.stacks import Noiseless
 
@@ -41,9 +41,10 @@ def test_selection_is_greedy():
     weights = select(candidates - labels, folds, weight)
     picked = []
     for _ in range(N_PICKS):
-        errors = [mean_error(np.mean([*picked, own], axis=0), labels, folds, weight) for own in candidates]
-        picked.append(candidates[int(np.argmin(errors))])
-    np.testing.assert_allclose(weights @ candidates, np.mean(picked, axis=0))
+        errors = [mean_error(candidates[[*picked, k]].mean(axis=0), labels, folds, weight) for k in range(5)]
+        picked.append(int(np.argmin(errors)))
+    often = [k for k in picked if picked.count(k) >= LEAST_PICKS]
+    np.testing.assert_allclose(weights @ candidates, candidates[often].mean(axis=0))
     assert weights.sum() == pytest.approx(1)
     alone = [mean_error(own, labels, folds, weight) for own in candidates]
     assert mean_error(weights @ candidates, labels, folds, weight) <= min(alone)
@@ -178,12 +179,12 @@ def test_predictions_are_weighted(early_stopping, shrunk, monkeypatch):
     )
     expected = np.einsum("kt,knt->nt", model._fitted.average.weights, means) + left * label_means
     mean, std = model.predict(X, return_std=True)
-    np.testing.assert_allclose(mean, expected, rtol=1e-6)
+    np.testing.assert_allclose(mean, expected, rtol=1e-5)
     np.testing.assert_allclose(model.predict(X), mean)
     second = np.einsum("kt,knt->nt", model._fitted.average.weights, stds**2 + means**2) + left * (
         label_variances + label_means**2
     )
-    np.testing.assert_allclose(std, model._fitted.average.inflation * np.sqrt(second - expected**2), rtol=1e-5)
+    np.testing.assert_allclose(std, model._fitted.average.inflation * np.sqrt(second - expected**2), rtol=1e-4)
 
 
 def test_chosen_by_rows_that_were_held_out():

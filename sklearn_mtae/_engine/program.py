@@ -1,0 +1,87 @@
+"""A function of rows as a list of torch's operations: written down once, then run on other rows, in any thread."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from .captured_step_cpu import Operation, Tape, moved, quickest_function, storage, tensors
+
+
+class Slot(NamedTuple):
+    """What stands for a tensor that a run of a program makes."""
+
+    position: int
+
+
+class Program:
+    """What a function does to rows, without the Python and the `vmap` that lead to it.
+
+    Each run makes tensors of its own, and what does not depend on the rows is computed once: several threads may run
+    it at once.
+
+    Parameters
+    ----------
+    function : callable
+        From rows to a tensor. What it does must be the same operations whatever the numbers are.
+    x : Tensor
+        Rows; the program takes others of their shape and type.
+    """
+
+    def __init__(self, function: Callable[[Tensor], Tensor], x: Tensor) -> None:
+        with Tape() as tape:
+            result = function(x)
+        steps = _of_rows(tape.operations, x)
+        slots = {id(x): Slot(0)}
+        for step in steps:
+            for made in step.results:
+                slots.setdefault(id(made), Slot(len(slots)))
+        if id(result) not in slots or any(id(own) in slots for step in steps for own in tensors(step.kwargs)):
+            raise ValueError("what is made of rows does not follow from them by torch's operations on tensors")
+        self.n_slots, self.result = len(slots), slots[id(result)].position
+        self.steps = [_call(step, slots) for step in steps]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Run the program on rows."""
+        values: list[Any] = [x, *[None] * (self.n_slots - 1)]
+        for function, args, varying, kwargs, places in self.steps:
+            given = args.copy()
+            for position, part in varying:
+                given[position] = values[part.position] if type(part) is Slot else _filled(part, values)
+            made = function(*given, **kwargs)
+            if type(made) is Tensor:
+                values[places[0]] = made
+            else:
+                for place, tensor in zip(places, tensors(made), strict=True):
+                    values[place] = tensor
+        return values[self.result]
+
+
+def _call(step: Operation, slots: dict[int, Slot]) -> tuple[Any, list[Any], list[tuple[int, Any]], dict, list[int]]:
+    """Return the function of a step, its arguments, which of them vary and how, and the slots of what it makes."""
+    args: list[Any] = list(moved(step.args, lambda tensor: slots.get(id(tensor), tensor)))
+    varying = [(position, part) for position, part in enumerate(args) if type(part) in (Slot, list, tuple)]
+    places = [slots[id(made)].position for made in step.results]
+    return quickest_function(step.function, step.args, step.kwargs), args, varying, step.kwargs, places
+
+
+def _filled(tree: Any, values: Sequence[Any]) -> Any:
+    """Return a nest of tuples and lists with tensors in their slots."""
+    if type(tree) is Slot:
+        return values[tree.position]
+    return [_filled(part, values) for part in tree] if isinstance(tree, (tuple, list)) else tree
+
+
+def _of_rows(operations: Sequence[Operation], x: Tensor) -> list[Operation]:
+    """Return the operations that read what is made of rows, and those that make what the former write to."""
+    moving, before = {storage(x)}, 0
+    while len(moving) > before:
+        before = len(moving)
+        for own in operations:
+            if not moving.isdisjoint({*map(storage, own.inputs), *own.made}):
+                moving |= {*own.made, *map(storage, own.written)}
+    steps = [own for own in operations if not moving.isdisjoint({*map(storage, own.inputs), *own.made})]
+    made = {key for own in steps for key in own.made}
+    if not made | {storage(x)} >= moving:
+        raise ValueError("a module writes to what is not made of the rows")
+    return steps
