@@ -167,10 +167,14 @@ class Net(NeuralNet):
 
     def _run_epochs(self, X: Rows, **fit_params: Any) -> None:
         """Prepare the training, or take it up where it was left, and run its epochs."""
-        self.noise_ = Generator(self.device).manual_seed(self.members[0].seeds[1])
+        first = self.members[0]
+        self.noise_ = Generator(self.device).manual_seed(first.seeds[1])
         self.best_: dict[str, float] = {}
-        self.step_ = 0
         self.n_batches_ = len(self.get_iterator(X, training=True))
+        self.step_ = 0
+        if first.pause is not None:
+            self.noise_.set_state(first.pause.noise)
+            self.step_ = len(first.history) * self.n_batches_
         n_done = 0 if self.checkpoint is None else self.checkpoint.restore(self)
         self.looks_back_ = declared(getattr(self.criterion_, "weighting", None), "looks_back")
         self.watched_ = any(
@@ -328,7 +332,7 @@ class Net(NeuralNet):
 
     def _end_epoch(self) -> None:
         """Go on with the members that are not at their end, and stop when none is left."""
-        left = self.runs_.end_epoch()
+        left = self.runs_.end_epoch(self.noise_)
         if not left:
             raise StopTraining
         if 2 * len(left) <= len(self.runs_.runs):
