@@ -1,7 +1,6 @@
 """Members while they are trained: how far each has come, what it was at its best, and when it is to stop."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -162,29 +161,27 @@ class Runs:
             self._finish(position, run)
 
     def _finish(self, position: int, run: Run) -> None:
-        """Let a member be what its training has made of it."""
+        """Let a member be what its training has made of it: the best, where there are rows to tell."""
+        run.done = True
         if not run.member.scheduled:  # a part of a fit that goes on
             self._save_moments(position)
         run.member.pause = None
-        self._let_go(position, run)
-        run.member.finished = run.member.error is None
-
-    def _pause(self, position: int, run: Run, noise: Generator) -> None:
-        """Remember where the training of a member stands, and let it be what that has made of it so far."""
-        member = run.member
-        self._save_moments(position)
-        self.models.write(position, member.pair, {})
-        weights = deepcopy(member.pair.state_dict())
-        best = {name: value[position].clone() for name, value in self.best_weights.items()}
-        member.pause = Pause(weights, run.order.get_state(), noise.get_state(), run.best_loss, run.misses, best)
-        self._let_go(position, run)
-
-    def _let_go(self, position: int, run: Run) -> None:
-        """Let a member be the best that its training has made of it, where there are rows to tell, and end that."""
-        run.done = True
         if run.member.error is None:
             self.models.write(position, run.member.pair, self.best_weights if run.best_loss < inf else {})
             run.member.check_weights()
+            run.member.finished = run.member.error is None
+
+    def _pause(self, position: int, run: Run, noise: Generator) -> None:
+        """Remember where the training of a member stands, and let it be the best that it has been so far."""
+        run.done, member = True, run.member
+        self._save_moments(position)
+        self.models.write(position, member.pair, {})
+        weights = {name: value.clone() for name, value in member.pair.state_dict().items()}
+        best = {name: value[position].clone() for name, value in self.best_weights.items()}
+        member.pause = Pause(weights, run.order.get_state(), noise.get_state(), run.best_loss, run.misses, best)
+        if best:
+            self.models.write(position, member.pair, self.best_weights)
+        member.check_weights()
 
     def select(self, left: list[int]) -> None:
         """Go on with some of the members of a stack."""

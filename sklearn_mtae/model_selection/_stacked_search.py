@@ -163,19 +163,14 @@ class StackedSearch:
         try:
             for candidate in candidates:
                 self._shared.begin_candidate()
-                for train, _ in splits:
-                    # What fails here is said when the candidate is evaluated.
-                    with suppress(Exception):
-                        self._plan_fit(candidate, X, y, train, routed.estimator.fit)
+                # What fails here is said when the candidate is evaluated.
+                with suppress(Exception):
+                    first = self._part_to_plan(candidate)
+                    for train, _ in splits if first is not None else []:
+                        with suppress(Exception):
+                            _plan_fit(clone(first), X, y, train, routed.estimator.fit)
         finally:
             self._shared.is_planning = False
-
-    def _plan_fit(self, candidate: dict[str, Any], X: Any, y: Any, train: Any, params: dict[str, Any]) -> None:
-        """Plan the fit of a candidate to the rows of a fold."""
-        first = self._part_to_plan(candidate)
-        if first is not None:
-            own = check_method_params(X, taken_by(first, params), indices=train)
-            first.fit(safe_indexing(X, train), None if y is None else safe_indexing(y, train), **own)
 
     def _part_to_plan(self, candidate: dict[str, Any]) -> Any:
         """Return the part of a candidate that is to be trained with others, None where there is none."""
@@ -198,6 +193,12 @@ class StackedSearch:
             "refitted.",
             stacklevel=4,
         )
+
+
+def _plan_fit(first: Any, X: Any, y: Any, train: Any, params: dict[str, Any]) -> None:
+    """Plan the fit of a part of a candidate to the rows of a fold."""
+    own = check_method_params(X, taken_by(first, params), indices=train)
+    first.fit(safe_indexing(X, train), None if y is None else safe_indexing(y, train), **own)
 
 
 class StackedGridSearchCV(StackedSearch, GridSearchCV):
