@@ -82,6 +82,8 @@ class Member:
         Index of the rows that the model is not trained on.
     keep_at : sequence of int
         Epochs after which what the model has become is remembered.
+    name : str
+        What it is among the members of its fit, if these are several.
     pause_at : int or None
         Epoch after which the training pauses, to be looked at, and to be gone on with.
     """
@@ -101,6 +103,7 @@ class Member:
     optimizer_state: State = field(default_factory=dict)
     held_out: NDArray = field(default_factory=lambda: np.empty(0, dtype=int))
     keep_at: Sequence[int] = ()
+    name: str = ""
     pause_at: int | None = None
 
     def __post_init__(self) -> None:
@@ -214,3 +217,8 @@ class Member:
         cells = 6 * sum(p.numel() for p in parameters) + 4 * width * min(self.batch_size, len(self.train))
         resident = 0 if self.train.resident is None else self.train.resident.x.numel()
         return parameters[0].element_size() * (cells + resident)
+
+
+def name_of(members: Sequence[Member], number: int) -> str:
+    """Say which part of a fit some members are: the stack of that number, where they are several."""
+    return members[0].name if len(members) == 1 else f"stack {number} of {len(members)} members"

@@ -19,7 +19,7 @@ from .batches import Batches, add_product, along
 from .captured_step import LEAST_STEPS, RECORDERS, CapturedStep, is_known, is_recordable, parts_of, tabulate
 from .checkpoint import Checkpoint
 from .interrupts import interrupts
-from .member import Member
+from .member import Member, name_of
 from .optimizer import VectorAdamW
 from .rows import Batch, Rows
 from .runs import Runs
@@ -59,14 +59,29 @@ class EpochHook(Callback):
 
 
 class EpochLog(Callback):
-    """Print one line an epoch: the loss, its terms and the loss on held-out rows."""
+    """Print one line an epoch: whose it is, the loss, its terms and the loss on held-out rows.
+
+    Parameters
+    ----------
+    owner : str
+        Whose members are trained.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.n_nets = 0
+
+    def on_train_begin(self, net: "Net", *args: Any, **kwargs: Any) -> None:
+        """Note whose epochs follow."""
+        self.n_nets += 1
+        self.name = ", ".join(filter(None, [self.owner, name_of(net.members, self.n_nets)]))
 
     def on_epoch_end(self, net: "Net", **kwargs: Any) -> None:
         """Print the line."""
         row = net.history[-1]
         terms = [f"{name} {np.sum(value):.5g}" for name, value in row["train_terms"].items()]
         held_out = [f"validation {row['valid_loss']:.5g}"] if "valid_loss" in row else []
-        print(", ".join([f"Epoch {row['epoch']}: loss {row['train_loss']:.5g}", *terms, *held_out]))
+        print(f"[{self.name}]", ", ".join([f"Epoch {row['epoch']}: loss {row['train_loss']:.5g}", *terms, *held_out]))
 
 
 class Net(NeuralNet):

@@ -52,7 +52,7 @@ def train(
     *,
     begin: Callable[[Net], Any] | None = None,
     end: Callable[[Net], bool] | None = None,
-    verbose: bool = False,
+    log: str = "",
     net_params: Mapping[str, Any] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
@@ -66,8 +66,8 @@ def train(
         The members.
     begin, end : callable or None, default=None
         Called before and after each epoch with the net; training ends where the second one returns True.
-    verbose : bool, default=False
-        Whether a line is printed for each epoch.
+    log : str, default=""
+        Whose lines are printed, one for each epoch; none are, where it is empty.
     net_params : mapping or None, default=None
         Further parameters of the net of an only member, such as its optimiser and callbacks.
     checkpoint : Checkpoint or None, default=None
@@ -79,7 +79,7 @@ def train(
         If the user, or a callback, has ended the training of an only member before there was a model.
     """
     hook = [EpochHook(begin or _do_nothing, end or _do_nothing)] if begin or end else []  # type: ignore[list-item]
-    callbacks = [*hook, *([EpochLog()] if verbose else [])]
+    callbacks = [*hook, *([EpochLog(log)] if log else [])]
     if len(members) == 1:
         return _train_alone(members[0], callbacks, net_params or {}, checkpoint)
     refused, parts = stacks_of(members)

@@ -324,10 +324,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             plan = self._plan(X, y, sample_weight, partial, classes)
             task = None
             if getattr(self, "_skl_callbacks", None):
-                # Members may be trained as one, in parts, or one after the other.
-                n_epochs = plan.members[0].n_epochs if len(plan.members) == 1 else None
-                task = FitTask(self, n_epochs, lambda: plan.so_far().attributes(), X, y, sample_weight)
-            self._take(fit(plan, {} if task is None else {"begin": task.begin_epoch, "end": task.end_epoch}))
+                task = FitTask(self, plan, X, y, sample_weight)
+            hooks = {} if task is None else {"begin": task.begin_epoch, "end": task.end_epoch}
+            self._take(fit(plan, hooks, None if task is None else task.begin_average))
             # Warnings come after the new state: they may be errors.
             if task is not None:
                 task.end()

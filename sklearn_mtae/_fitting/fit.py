@@ -1,7 +1,7 @@
 """The training of what is planned, and what a fit keeps of it."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from .plan import Plan
 from .recipe import DTYPES, Recipe
 
 
-def fit(plan: Plan, hooks: Mapping[str, Any]) -> Fitted:
+def fit(plan: Plan, hooks: Mapping[str, Any], before_average: Callable[[], None] | None = None) -> Fitted:
     """Train the models of a plan, several as one where that can be; return what they have come to, without their data.
 
     Parameters
@@ -37,6 +37,8 @@ def fit(plan: Plan, hooks: Mapping[str, Any]) -> Fitted:
         What is to be trained.
     hooks : mapping
         What is called with the net at the "begin" and the "end" of each epoch, if anything.
+    before_average : callable or None, default=None
+        Called when all members are trained and are to be averaged.
     """
     try:
         alone = {"": plan.members} if len(plan.members) == 1 else _train_stack(plan, hooks)
@@ -45,6 +47,8 @@ def fit(plan: Plan, hooks: Mapping[str, Any]) -> Fitted:
                 words = f"{len(members)} members are trained one after the other: {reason.removesuffix('.')}."
                 warnings.warn(words, stacklevel=2)
             _train_alone(members, plan, hooks)
+        if before_average is not None and plan.has_average:
+            before_average()
         return keep(plan)
     finally:
         if plan.checkpoint is not None:
@@ -57,7 +61,7 @@ def _train_stack(plan: Plan, hooks: Mapping[str, Any]) -> dict[str, list[Member]
         net_params_of(plan.recipe, member.alpha)  # raises the errors of parameters that contradict each other
     if plan.recipe.net_params:
         return {"net_params are those of a net over one model": plan.members}
-    trained = train(plan.members, **hooks, verbose=bool(plan.recipe.verbose))
+    trained = train(plan.members, **hooks, log=_log(plan))
     errors = [member.error for member in plan.members if member.error is not None]
     if errors:
         raise errors[0]
@@ -69,11 +73,16 @@ def _train_stack(plan: Plan, hooks: Mapping[str, Any]) -> dict[str, list[Member]
 def _train_alone(members: Sequence[Member], plan: Plan, hooks: Mapping[str, Any]) -> None:
     """Train models one after the other."""
     for member in members:
-        params, verbose = net_params_of(plan.recipe, member.alpha), bool(plan.recipe.verbose)
-        trained = train([member], **hooks, verbose=verbose, net_params=params, checkpoint=plan.checkpoint)
+        params = net_params_of(plan.recipe, member.alpha)
+        trained = train([member], **hooks, log=_log(plan), net_params=params, checkpoint=plan.checkpoint)
         plan.net, plan.interrupted = trained.net, trained.interrupted
         if plan.interrupted is not None and not all(other.history for other in plan.members):
             raise KeyboardInterrupt
+
+
+def _log(plan: Plan) -> str:
+    """Return whose lines are printed, if any are to be."""
+    return plan.recipe.owner if plan.recipe.verbose else ""
 
 
 def net_params_of(recipe: Recipe, alpha: float) -> dict[str, Any]:
@@ -108,7 +117,7 @@ def keep(plan: Plan) -> Fitted:
     variance = None if loading is None else _rank_components(plan, loading)
     fitted = replace(plan.so_far(), code_variance=variance)
     fitted.add_epochs(member.history for member in plan.members)
-    if plan.recipe.targets is not None and not plan.partial and any(len(own.held_out) for own in plan.members):
+    if plan.has_average:
         fitted.average = choose(plan, fitted)
     if plan.net is None or len(plan.members) > 1:
         return fitted

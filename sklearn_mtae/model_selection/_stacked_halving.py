@@ -144,15 +144,16 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
     A candidate runs towards the epochs of the last iteration from the start: what is scheduled over a fit, such as
     `beta`, is so over these, and one that reaches the last iteration is the model that a fit of so many epochs gives,
     but for the draws of models that draw while they train. In a pipeline, the steps behind the encoder are fitted to
-    its codes at each iteration. Fits that cannot be stacked are done anew at each iteration, as in scikit-learn, with a
-    warning that says why. What is under way stays in memory: weights and moments of all candidates and folds.
+    its codes at each iteration. Of several scores, candidates are dropped by the one that `refit` names; a rule for
+    `refit` is not asked, as in scikit-learn. Fits that cannot be stacked are done anew at each iteration, as there, with
+    a warning that says why. What is under way stays in memory: weights and moments of all candidates and folds.
 
     Parameters
     ----------
     estimator : estimator
         An estimator of this package, or a pipeline or other meta-estimator that fits one.
     param_grid : dict or list of dict
-        Values of each parameter, by name; the resource is none of them.
+        Values of each parameter, by name.
     factor : int or float, default=3
         One in how many candidates goes on to the next iteration, in which it has `factor` times as many epochs.
     resource : str, default="max_iter"
@@ -167,20 +168,22 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
         Whether candidates are dropped without more epochs at first, where `max_resources` would not suffice to go on
         until fewer than `factor` are left.
     cv : int, cross-validation generator or iterable, default=5
-        The folds.
+        The folds; None is five.
     scoring : str, callable, list, tuple or dict, default=None
         As in scikit-learn's search; None is the estimator's own `score`.
     refit : bool, str or callable, default=True
-        Whether the best candidate is fitted to all rows. Of several scores, the one by which candidates are dropped.
+        Whether the best candidate is fitted to all rows, or by which score or rule it is found.
     error_score : "raise" or float, default=nan
         Score of a candidate in a fold where its fit fails; "raise" raises the error.
     return_train_score : bool, default=True
         Whether to score the training rows too.
     random_state : int, RandomState instance or None, default=None
-        Seed of the rows, where these are the resource.
+        Seed of what is drawn. Here rows, where these are the resource.
     n_jobs : int, default=None
         Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
-        steps, and the scores. None is 1 outside of a `joblib.parallel_config`. Results do not depend on it.
+        steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
+        Processes take seconds to start, once, and then make more of the processors than these threads do, where there
+        are several stacks. Results do not depend on it.
     verbose : int, default=0
         How much is printed.
 
@@ -298,7 +301,7 @@ class StackedHalvingRandomSearchCV(StackedHalving, HalvingRandomSearchCV):
     estimator : estimator
         An estimator of this package, or a pipeline or other meta-estimator that fits one.
     param_distributions : dict or list of dict
-        Distributions or lists of values of each parameter, by name; the resource is none of them.
+        Distributions or lists of values of each parameter, by name.
     n_candidates : int or "exhaust", default="exhaust"
         Candidates of the first iteration. "exhaust" is as many as let the last iteration use all of `max_resources`.
     factor : int or float, default=3
@@ -315,20 +318,22 @@ class StackedHalvingRandomSearchCV(StackedHalving, HalvingRandomSearchCV):
         Whether candidates are dropped without more epochs at first, where `max_resources` would not suffice to go on
         until fewer than `factor` are left.
     cv : int, cross-validation generator or iterable, default=5
-        The folds.
+        The folds; None is five.
     scoring : str, callable, list, tuple or dict, default=None
         As in scikit-learn's search; None is the estimator's own `score`.
     refit : bool, str or callable, default=True
-        Whether the best candidate is fitted to all rows. Of several scores, the one by which candidates are dropped.
+        Whether the best candidate is fitted to all rows, or by which score or rule it is found.
     error_score : "raise" or float, default=nan
         Score of a candidate in a fold where its fit fails; "raise" raises the error.
     return_train_score : bool, default=True
         Whether to score the training rows too.
     random_state : int, RandomState instance or None, default=None
-        Seed of the candidates, and of the rows, where these are the resource.
+        Seed of what is drawn. Here candidates, and rows where these are the resource.
     n_jobs : int, default=None
         Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
-        steps, and the scores. None is 1 outside of a `joblib.parallel_config`. Results do not depend on it.
+        steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
+        Processes take seconds to start, once, and then make more of the processors than these threads do, where there
+        are several stacks. Results do not depend on it.
     verbose : int, default=0
         How much is printed.
 

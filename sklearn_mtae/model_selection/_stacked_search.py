@@ -318,7 +318,7 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     pre_dispatch : int or str, default="2*n_jobs"
         How many jobs are dispatched at a time.
     random_state : int, RandomState instance or None, default=None
-        Seed of the candidates.
+        Seed of what is drawn. Here candidates.
     error_score : "raise" or float, default=nan
         Score of a candidate in a fold where its fit fails; "raise" raises the error.
     return_train_score : bool, default=False

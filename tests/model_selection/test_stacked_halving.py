@@ -259,7 +259,7 @@ def test_resources_that_are_none(estimator, resource, message):
 
 def test_interrupt_leaves_the_iterations_that_are_done(monkeypatch):
     grid = {"code__hidden_layer_sizes": [(8,), (4,)], "code__alpha": [0, 3]}
-    options = {"cv": 2, "factor": 1.5, "max_resources": 3, "min_resources": 2}
+    options = {"cv": 2, "factor": 1.5, "max_resources": 4, "min_resources": 2}
     whole = StackedHalvingGridSearchCV(pipeline(), grid, **options).fit(X, y)
     assert whole.n_candidates_[:2] == [4, 3]
 
