@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 
 from sklearn_mtae._estimators.base import BaseAutoencoder
 from sklearn_mtae._fitting.shared_fits import SharedFits
-from sklearn_mtae._tables.checks import HalvingGridSearchCV, HalvingRandomSearchCV
+from sklearn_mtae._tables.checks import HalvingGridSearchCV, HalvingRandomSearchCV  # pyright: ignore[reportAttributeAccessIssue]
 
 SEARCHES = GridSearchCV, RandomizedSearchCV, HalvingGridSearchCV, HalvingRandomSearchCV
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_mtae._tables.checks import HalvingGridSearchCV, HalvingRandomSearchCV
+from sklearn_mtae._tables.checks import HalvingGridSearchCV, HalvingRandomSearchCV  # pyright: ignore[reportAttributeAccessIssue]
 
 from ._shared_parts import epochs_name
 from ._stacked_search import SameSplits, StackedSearch
@@ -28,6 +28,7 @@ class StackedHalving(StackedSearch):
     aggressive_elimination: bool
     multimetric_: bool
     n_resources_: list[int]
+    best_index_: int
     cv_results_: dict[str, Any]
     _select_best_index: Callable[..., int]
 
@@ -145,8 +146,8 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
     `beta`, is so over these, and one that reaches the last iteration is the model that a fit of so many epochs gives,
     but for the draws of models that draw while they train. In a pipeline, the steps behind the encoder are fitted to
     its codes at each iteration. Of several scores, candidates are dropped by the one that `refit` names; a rule for
-    `refit` is not asked, as in scikit-learn. Fits that cannot be stacked are done anew at each iteration, as there, with
-    a warning that says why. What is under way stays in memory: weights and moments of all candidates and folds.
+    `refit` is not asked, as in scikit-learn. Fits that cannot be stacked are done anew at each iteration, as there, and
+    a warning says why. What is under way stays in memory: weights and moments of all candidates and folds.
 
     Parameters
     ----------
@@ -273,7 +274,7 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
         verbose: int = 0,
     ) -> None:
         super().__init__(
-            estimator,
+            estimator,  # type: ignore[call-arg]
             param_grid,
             factor=factor,
             resource=resource,
@@ -417,7 +418,7 @@ class StackedHalvingRandomSearchCV(StackedHalving, HalvingRandomSearchCV):
         verbose: int = 0,
     ) -> None:
         super().__init__(
-            estimator,
+            estimator,  # type: ignore[call-arg]
             param_distributions,
             n_candidates=n_candidates,
             factor=factor,
