@@ -30,7 +30,6 @@ class StackedHalving(StackedSearch):
     n_resources_: list[int]
     best_index_: int
     cv_results_: dict[str, Any]
-    _select_best_index: Callable[..., int]
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
         """Evaluate all candidates after some epochs, those ahead after more, and fit the best one to all rows.
@@ -116,6 +115,12 @@ class StackedHalving(StackedSearch):
         self._shared.n_epochs = min(int(self.factor ** (last - 1) * self.min_resources_), self.max_resources_)
         self.n_required_iterations_, self.n_possible_iterations_ = n_required, n_possible
 
+    @staticmethod
+    def _select_best_index(refit: Any, refit_metric: Any, results: dict[str, Any]) -> int:
+        """Return the position of the best candidate of the last iteration, or what a rule of the user's says."""
+        kind = GridSearchCV if callable(refit) else HalvingGridSearchCV
+        return kind._select_best_index(refit, refit_metric, results)
+
     def _part_to_plan(self, candidate: dict[str, Any]) -> Any:
         """Return the part of a candidate that is to be trained with others, for all the epochs that it may get."""
         if self.resource == ROWS:
@@ -145,8 +150,8 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
     A candidate runs towards the epochs of the last iteration from the start: what is scheduled over a fit, such as
     `beta`, is so over these, and one that reaches the last iteration is the model that a fit of so many epochs gives,
     but for the draws of models that draw while they train. In a pipeline, the steps behind the encoder are fitted to
-    its codes at each iteration. Of several scores, candidates are dropped by the one that `refit` names; a rule for
-    `refit` is not asked, as in scikit-learn. Fits that cannot be stacked are done anew at each iteration, as there, and
+    its codes at each iteration. Of several scores, candidates are dropped by the one that `refit` names. A function
+    given as `refit` sees the results of all iterations, and may choose one of fewer epochs. Fits that cannot be stacked are done anew at each iteration, as there, and
     a warning says why. What is under way stays in memory: weights and moments of all candidates and folds.
 
     Parameters

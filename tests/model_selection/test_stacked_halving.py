@@ -195,6 +195,14 @@ def test_random_candidates():
         assert_same_halving(stacked, HalvingRandomSearchCV(pipeline(), draws, n_candidates=n, **options).fit(X, y))
 
 
+def test_a_rule_chooses_among_all_iterations():
+    options = {"factor": 2, "cv": 2, "resource": "max_iter", "max_resources": 2}
+    rule = StackedHalvingGridSearchCV(pipeline(), GRID, refit=lambda results: 1, **options).fit(X, y)
+    assert rule.best_params_ == {**rule.cv_results_["params"][1], "code__max_iter": 1}
+    assert rule.best_score_ == rule.cv_results_["mean_test_score"][1]
+    assert rule.best_estimator_["code"].n_iter_ == 1
+
+
 def test_several_scores():
     options = {"factor": 2, "cv": 2, "resource": "max_iter", "max_resources": 4}
     one = StackedHalvingGridSearchCV(pipeline(), GRID, scoring=error, **options).fit(X, y)
