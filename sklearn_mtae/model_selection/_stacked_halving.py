@@ -151,8 +151,9 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
     `beta`, is so over these, and one that reaches the last iteration is the model that a fit of so many epochs gives,
     but for the draws of models that draw while they train. In a pipeline, the steps behind the encoder are fitted to
     its codes at each iteration. Of several scores, candidates are dropped by the one that `refit` names. A function
-    given as `refit` sees the results of all iterations, and may choose one of fewer epochs. Fits that cannot be stacked are done anew at each iteration, as there, and
-    a warning says why. What is under way stays in memory: weights and moments of all candidates and folds.
+    given as `refit` sees the results of all iterations, and may choose one of fewer epochs. Fits that cannot be stacked
+    are done anew at each iteration, as there, and a warning says why. What is under way stays in memory: weights and
+    moments of all candidates and folds.
 
     Parameters
     ----------
