@@ -129,9 +129,7 @@ def test_labels_that_are_missing():
     assert_same_halving(*both(model, {"alpha": [0.1, 1.0, 3.0]}, X, classes, cv=TaskKFold(3)))
 
 
-@pytest.mark.parametrize(
-    "parameters", [{"posterior": "normal"}, {"posterior": "normal", "dropout": 0.2}, {"n_estimators": 2}], ids=str
-)
+@pytest.mark.parametrize("parameters", [{"posterior": "normal"}, {"posterior": "normal", "dropout": 0.2}], ids=str)
 def test_the_same_bits_as_a_full_search_where_nothing_is_dropped(parameters):
     """Draws go on too; scikit-learn puts the candidates of an iteration in the order of their scores."""
     model = regressor(**{"max_iter": 8, "dtype": "float32", **parameters})
