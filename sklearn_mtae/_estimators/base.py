@@ -325,8 +325,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             task = None
             if getattr(self, "_skl_callbacks", None):
                 task = FitTask(self, plan, X, y, sample_weight)
-            hooks = {} if task is None else {"begin": task.begin_epoch, "end": task.end_epoch}
-            self._take(fit(plan, hooks, None if task is None else task.begin_average))
+            self._take(fit(plan, {} if task is None else task.hooks))
             # Warnings come after the new state: they may be errors.
             if task is not None:
                 task.end()

@@ -58,6 +58,11 @@ class FitTask:
         self.context = estimator._init_callback_context(max_subtasks=n_subtasks)  # type: ignore[attr-defined]
         self._begin(self.context)
 
+    @property
+    def hooks(self) -> dict[str, Callable]:
+        """What the training calls."""
+        return {"begin": self.begin_epoch, "end": self.end_epoch, "average": self.begin_average}
+
     def begin_epoch(self, net: Any) -> None:
         """Tell of an epoch that begins."""
         if self.has_parts and net is not self.net:

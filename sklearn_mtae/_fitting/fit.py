@@ -1,7 +1,7 @@
 """The training of what is planned, and what a fit keeps of it."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from .plan import Plan
 from .recipe import DTYPES, Recipe
 
 
-def fit(plan: Plan, hooks: Mapping[str, Any], before_average: Callable[[], None] | None = None) -> Fitted:
+def fit(plan: Plan, hooks: Mapping[str, Any]) -> Fitted:
     """Train the models of a plan, several as one where that can be; return what they have come to, without their data.
 
     Parameters
@@ -36,10 +36,11 @@ def fit(plan: Plan, hooks: Mapping[str, Any], before_average: Callable[[], None]
     plan : Plan
         What is to be trained.
     hooks : mapping
-        What is called with the net at the "begin" and the "end" of each epoch, if anything.
-    before_average : callable or None, default=None
-        Called when all members are trained and are to be averaged.
+        What is called with the net at the "begin" and the "end" of each epoch, and with nothing when all members are
+        trained and are to be averaged ("average"), if anything.
     """
+    hooks = dict(hooks)
+    before_average = hooks.pop("average", None)
     try:
         alone = {"": plan.members} if len(plan.members) == 1 else _train_stack(plan, hooks)
         for reason, members in alone.items():
