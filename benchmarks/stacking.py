@@ -1,7 +1,7 @@
-"""How much faster are models that are trained side by side: a stacked search, and an ensemble?
+"""How much faster are models that are trained side by side: a stacked search, by halving too, and an ensemble?
 
-Run `python -m benchmarks.stacking [--pairs 3] [--device auto] [--only search,ensemble] [--smoke]`, on a machine that is
-otherwise idle.
+Run `python -m benchmarks.stacking [--pairs 3] [--device auto] [--only search,halving,ensemble] [--smoke]`, on a machine
+that is otherwise idle.
 
 The search: 18 candidates (`alpha`, `learning_rate_init`, `reconstruction_weight`) in 5 folds, `StackedGridSearchCV`
 against `GridSearchCV(n_jobs=2)` of the same multi-task model, whole searches in turn, refit and scores included. The
@@ -9,6 +9,10 @@ ratio is theirs over ours: more is better for us. On a GPU the other side is `Gr
 other on the same GPU. The best scores of both are printed; what they may differ by is the draws of the models. Data
 are the diabetes table of scikit-learn (442 x 10, the target and two made of it and of noise), and 2,000 x 50 random
 numbers with three noisy targets.
+
+The search by halving: `StackedHalvingGridSearchCV` of the same candidates, 18 after 6 epochs, 6 after 18 and 2 after
+54, against the same `GridSearchCV`. The scores are those that the latter gives to both choices: by how much the
+candidate that halving chooses falls behind the best.
 
 The ensemble: 16 members, whole fits, against one member with the same rows and epochs, on 500 x 30.
 """
@@ -25,7 +29,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.model_selection import GridSearchCV, KFold
 
 from sklearn_mtae import MultiTaskVAERegressor
-from sklearn_mtae.model_selection import StackedGridSearchCV
+from sklearn_mtae.model_selection import StackedGridSearchCV, StackedHalvingGridSearchCV
 
 from ._harness import Comparison, compare, describe_machine, print_row, resolve_device
 
@@ -45,6 +49,7 @@ class Table(NamedTuple):
     Y: NDArray
     n_hidden: int
     bar: str
+    halving_bar: str
 
     def __str__(self) -> str:
         return f"{len(self.X):,} x {self.X.shape[1]}, hidden {self.n_hidden}"
@@ -54,15 +59,15 @@ def diabetes() -> Table:
     """Return the diabetes table with two more targets, which are made of it."""
     X, y = load_diabetes(return_X_y=True)
     noise = np.random.default_rng(0).standard_normal((len(y), 2))
-    return Table(X, np.column_stack([y, np.sqrt(y) + noise[:, 0], 20 * X[:, 2] + noise[:, 1]]), 32, ">= 6")
+    return Table(X, np.column_stack([y, np.sqrt(y) + noise[:, 0], 20 * X[:, 2] + noise[:, 1]]), 32, ">= 6", ">= 9")
 
 
-def random_table(n_rows: int, n_columns: int, n_hidden: int, bar: str) -> Table:
+def random_table(n_rows: int, n_columns: int, n_hidden: int, bar: str, halving_bar: str = "") -> Table:
     """Return random rows and three noisy functions of them."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n_rows, n_columns))
     Y = np.tanh(X @ rng.standard_normal((n_columns, 3))) + 0.5 * rng.standard_normal((n_rows, 3))
-    return Table(X, Y, n_hidden, bar)
+    return Table(X, Y, n_hidden, bar, halving_bar)
 
 
 def model(table: Table, n_epochs: int, device: str, **options: Any) -> MultiTaskVAERegressor:
@@ -77,19 +82,32 @@ def model(table: Table, n_epochs: int, device: str, **options: Any) -> MultiTask
     )
 
 
-def search_question(table: Table, n_epochs: int, device: str, n_pairs: int) -> tuple[str, ...]:
-    """Compare the searches."""
+def search_question(table: Table, n_epochs: int, device: str, n_pairs: int, halving: bool) -> tuple[str, ...]:
+    """Compare a search with scikit-learn's full one."""
     n_jobs = 2 if resolve_device(device).type == "cpu" else 1
     folds = KFold(5, shuffle=True, random_state=0)
-    best: dict[str, float] = {}
+    searches: dict[str, Any] = {}
 
-    def run(kind: Callable[..., Any], **options: Any) -> None:
-        search = kind(model(table, n_epochs, device), GRID, cv=folds, **options).fit(table.X, table.Y)
-        best[kind.__name__] = search.best_score_
+    def run(name: str, kind: Callable[..., Any], **options: Any) -> None:
+        search = kind(model(table, n_epochs, device), GRID, cv=folds, **options)
+        searches[name] = search.fit(table.X, table.Y)
 
-    comparison = compare(partial(run, StackedGridSearchCV), partial(run, GridSearchCV, n_jobs=n_jobs), n_pairs)
-    scores = f"{best['StackedGridSearchCV']:.4f}, {best['GridSearchCV']:.4f}"
-    return row(f"stacked search / n_jobs={n_jobs}, {table}", comparison, str(comparison.rate_ratio), table.bar, scores)
+    if halving:
+        ours = partial(run, "ours", StackedHalvingGridSearchCV, return_train_score=False)
+    else:
+        ours = partial(run, "ours", StackedGridSearchCV)
+    comparison = compare(ours, partial(run, "other", GridSearchCV, n_jobs=n_jobs), n_pairs)
+    best = score_of(searches["ours"].best_params_, searches["other"]) if halving else searches["ours"].best_score_
+    question = f"{'by halving' if halving else 'stacked search'} / n_jobs={n_jobs}, {table}"
+    scores = f"{best:.4f}, {searches['other'].best_score_:.4f}"
+    bar = table.halving_bar if halving else table.bar
+    return row(question, comparison, str(comparison.rate_ratio), bar, scores)
+
+
+def score_of(candidate: dict[str, Any], search: Any) -> float:
+    """Return the score that a search gives to a candidate, whatever its epochs."""
+    candidate = {name: value for name, value in candidate.items() if name != "max_iter"}
+    return search.cv_results_["mean_test_score"][search.cv_results_["params"].index(candidate)]
 
 
 def ensemble_question(table: Table, n_epochs: int, device: str, n_pairs: int) -> tuple[str, ...]:
@@ -111,9 +129,10 @@ def row(question: str, comparison: Comparison, ratio: str, bar: str, scores: str
 def rows(only: list[str], device: str, n_pairs: int, smoke: bool) -> Iterator[tuple[str, ...]]:
     """Answer the questions, one after the other."""
     n_epochs = 2 if smoke else 60
-    if "search" in only:
-        for table in (diabetes(), random_table(200 if smoke else 2_000, 50, 128, ">= 3")):
-            yield search_question(table, n_epochs, device, n_pairs)
+    for question in ("search", "halving"):
+        for table in (diabetes(), random_table(200 if smoke else 2_000, 50, 128, ">= 3", ">= 3.5")):
+            if question in only:
+                yield search_question(table, n_epochs, device, n_pairs, question == "halving")
     if "ensemble" in only:
         yield ensemble_question(random_table(500, 30, 64, "<= 4"), n_epochs, device, n_pairs)
 
@@ -124,7 +143,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3, help="alternating pairs")
     parser.add_argument("--device", default="auto", help="where torch trains")
     parser.add_argument("--threads", type=int, help="threads of torch; its own choice by default")
-    parser.add_argument("--only", default="search,ensemble", help="the questions to ask")
+    parser.add_argument("--only", default="search,halving,ensemble", help="the questions to ask")
     parser.add_argument("--smoke", action="store_true", help="few epochs and rows: measures nothing")
     arguments = parser.parse_args()
     if arguments.threads:

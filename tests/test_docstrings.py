@@ -28,6 +28,7 @@ from tests.conftest import EVERY
 
 CLASSES = [*EVERY, sklearn_mtae.PerTaskRegressor, sklearn_mtae.PerTaskClassifier, model_selection.TaskKFold]
 CLASSES += [model_selection.StackedGridSearchCV, model_selection.StackedRandomizedSearchCV]
+CLASSES += [model_selection.StackedHalvingGridSearchCV, model_selection.StackedHalvingRandomSearchCV]
 CLASSES += [model_selection.TaskShuffleSplit, model_selection.TransferReport]
 CLASSES += [getattr(inspection, name) for name in inspection.__all__]
 FUNCTIONS = [sklearn_mtae.stack_tasks, model_selection.transfer_report]

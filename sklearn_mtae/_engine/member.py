@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sklearn_mtae.nn.loss import Loss
 from sklearn_mtae.nn.models import Autoencoder
@@ -18,12 +20,36 @@ from .rows import Rows
 from .single import Pair
 from .state import dump
 
-OUTCOME = ("history", "kept", "error", "finished", "interrupted", "optimizer_state")
+OUTCOME = ("history", "kept", "error", "finished", "interrupted", "optimizer_state", "pause")
 """Attributes of a member that its training in a stack changes, beside its modules."""
 SCALED = ("beta", "reconstruction_weight", "penalty_weight")
 """Attributes of a loss of which a stack gives each model its own."""
 DRAWING = ("generator",)
 """Attributes of a model's modules that a training sets."""
+
+
+@dataclass
+class Pause:
+    """Where a training stands that is to go on: with the optimiser's state, all that its next step depends on.
+
+    Parameters
+    ----------
+    weights : dict
+        State of the model and its loss, which may meanwhile be what they were at their best.
+    order, noise : Tensor
+        States of the sources of the rows' order and of the draws.
+    best_loss, misses : float, int
+        The best held-out loss so far, and how many epochs in turn have not improved on it.
+    best_weights : dict of str to Tensor
+        The weights at the best held-out loss, if there are rows to tell.
+    """
+
+    weights: dict[str, Any]
+    order: Tensor
+    noise: Tensor
+    best_loss: float
+    misses: int
+    best_weights: dict[str, Tensor]
 
 
 @dataclass
@@ -58,6 +84,10 @@ class Member:
         Index of the rows that the model is not trained on.
     keep_at : sequence of int
         Epochs after which what the model has become is remembered.
+    name : str
+        What it is among the members of its fit, if these are several.
+    pause_at : int or None
+        Epoch after which the training pauses, to be looked at, and to be gone on with.
     """
 
     model: Autoencoder
@@ -76,6 +106,8 @@ class Member:
     optimizer_state: State = field(default_factory=dict)
     held_out: NDArray = field(default_factory=lambda: np.empty(0, dtype=int))
     keep_at: Sequence[int] = ()
+    name: str = ""
+    pause_at: int | None = None
 
     def __post_init__(self) -> None:
         self.pair = Pair(self.model, self.loss)
@@ -89,6 +121,8 @@ class Member:
         """Whether the model has been trained, to its end unless it was interrupted."""
         self.interrupted = False
         """Whether the user interrupted its training."""
+        self.pause: Pause | None = None
+        """Where its training stands while it pauses."""
 
     @property
     def rates(self) -> tuple[float, float, float]:
@@ -99,6 +133,16 @@ class Member:
     def n_batches(self) -> int:
         """Steps per epoch."""
         return -(-len(self.train) // self.batch_size)
+
+    @property
+    def has_come_to_rest(self) -> bool:
+        """Whether the training is at its end, or where it is to pause."""
+        return self.finished or (self.pause is not None and len(self.history) == self.pause_at)
+
+    def resume(self) -> None:
+        """Be again what the training had made of it before it paused."""
+        if self.pause is not None:
+            self.pair.load_state_dict(self.pause.weights)
 
     def outcome(self) -> dict[str, Any]:
         """Return the result of its training; before that, what it starts from."""
@@ -159,8 +203,12 @@ class Member:
         batches = (self.train.dtype, self.train.device, self.n_batches, self.batch_size)
         return (computation(self.pair, apart), data, *batches, *sizes)
 
+    @cached_property
     def rank(self) -> tuple:
-        """Return a key by which members of one kind are in the same order, whatever order they come in."""
+        """A key by which members of one kind are in the same order, whatever order they come in.
+
+        It is that of the first call: a training that goes on after a pause keeps the order.
+        """
         numbers = self.rates, self.n_epochs, self.patience, self.tol, self.seeds
         scales = tuple(self.loss.scales(progress) for progress in (0.0, 0.5, 1.0))
         return *numbers, scales, b"".join(digest(tensor_bytes(value)) for _, value in named_tensors(self.pair))
@@ -177,3 +225,8 @@ class Member:
         cells = 6 * sum(p.numel() for p in parameters) + 4 * width * min(self.batch_size, len(self.train))
         resident = 0 if self.train.resident is None else self.train.resident.x.numel()
         return parameters[0].element_size() * (cells + resident)
+
+
+def name_of(members: Sequence[Member], number: int) -> str:
+    """Say which part of a fit some members are: the stack of that number, where they are several."""
+    return members[0].name if len(members) == 1 else f"stack {number} of {len(members)} members"

@@ -20,7 +20,7 @@ from .captured_step import LEAST_STEPS, RECORDERS, CapturedStep, is_known, is_re
 from .checkpoint import Checkpoint
 from .devices import largest_product, threads_for
 from .interrupts import interrupts
-from .member import Member
+from .member import Member, name_of
 from .optimizer import VectorAdamW
 from .rows import Batch, Rows
 from .runs import Runs
@@ -60,14 +60,29 @@ class EpochHook(Callback):
 
 
 class EpochLog(Callback):
-    """Print one line an epoch: the loss, its terms and the loss on held-out rows."""
+    """Print one line an epoch: whose it is, the loss, its terms and the loss on held-out rows.
+
+    Parameters
+    ----------
+    owner : str
+        Whose members are trained.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.n_nets = 0
+
+    def on_train_begin(self, net: "Net", *args: Any, **kwargs: Any) -> None:
+        """Note whose epochs follow."""
+        self.n_nets += 1
+        self.name = ", ".join(filter(None, [self.owner, name_of(net.members, self.n_nets)]))
 
     def on_epoch_end(self, net: "Net", **kwargs: Any) -> None:
         """Print the line."""
         row = net.history[-1]
         terms = [f"{name} {np.sum(value):.5g}" for name, value in row["train_terms"].items()]
         held_out = [f"validation {row['valid_loss']:.5g}"] if "valid_loss" in row else []
-        print(", ".join([f"Epoch {row['epoch']}: loss {row['train_loss']:.5g}", *terms, *held_out]))
+        print(f"[{self.name}]", ", ".join([f"Epoch {row['epoch']}: loss {row['train_loss']:.5g}", *terms, *held_out]))
 
 
 class Net(NeuralNet):
@@ -171,10 +186,14 @@ class Net(NeuralNet):
 
     def _run_epochs(self, X: Rows, **fit_params: Any) -> None:
         """Prepare the training, or take it up where it was left, and run its epochs."""
-        self.noise_ = Generator(self.device).manual_seed(self.members[0].seeds[1])
+        first = self.members[0]
+        self.noise_ = Generator(self.device).manual_seed(first.seeds[1])
         self.best_: dict[str, float] = {}
-        self.step_ = 0
         self.n_batches_ = len(self.get_iterator(X, training=True))
+        self.step_ = 0
+        if first.pause is not None:
+            self.noise_.set_state(first.pause.noise)
+            self.step_ = len(first.history) * self.n_batches_
         n_done = 0 if self.checkpoint is None else self.checkpoint.restore(self)
         self.looks_back_ = declared(getattr(self.criterion_, "weighting", None), "looks_back")
         self.watched_ = any(
@@ -341,7 +360,7 @@ class Net(NeuralNet):
 
     def _end_epoch(self) -> None:
         """Go on with the members that are not at their end, and stop when none is left."""
-        left = self.runs_.end_epoch()
+        left = self.runs_.end_epoch(self.noise_)
         if not left:
             raise StopTraining
         if 2 * len(left) <= len(self.runs_.runs):

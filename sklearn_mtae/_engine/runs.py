@@ -6,11 +6,12 @@ from math import inf
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Generator, Tensor
 
 from sklearn_mtae.nn.loss import Loss, Scales
 
-from .member import Member
+from .member import Member, Pause
 from .optimizer import dump_moments, load_moments
 from .single import Single
 from .stack import Stack, mean_row
@@ -64,12 +65,9 @@ class Runs:
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
-        # A training begins, or goes on after the epochs that the member has behind it.
-        self.runs = [
-            Run(member, Generator().manual_seed(member.seeds[0]), member.n_epochs - len(member.history))
-            for member in members
-        ]
-        self.best_weights: dict[str, Tensor] = {}
+        self.runs = [_take_up(member) for member in members]
+        best = [{} if member.pause is None else member.pause.best_weights for member in members]
+        self.best_weights = {name: torch.stack([own[name] for own in best]) for name in best[0]} if best else {}
         """The weights of each member at its best, with the members along the first axis; empty before there are any."""
         self.models: Single | Stack
 
@@ -138,13 +136,21 @@ class Runs:
                 self.models.write(position, run.member.pair, {})
                 run.member.save_state()
 
-    def end_epoch(self) -> list[int]:
-        """Let go of the members that are at their end; return the positions of the others."""
+    def end_epoch(self, noise: Generator) -> list[int]:
+        """Let go of the members that are at their end, or that pause; return the positions of the others.
+
+        Parameters
+        ----------
+        noise : Generator
+            Source of the draws.
+        """
         for position, run in self.under_way:
             member = run.member
             stalled = member.valid is not None and run.misses == member.patience
             if stalled or len(member.history) == member.n_epochs or member.error is not None:
                 self._finish(position, run)
+            elif len(member.history) == member.pause_at:
+                self._pause(position, run, noise)
         return [position for position, _ in self.under_way]
 
     def end(self, interrupted: bool) -> None:
@@ -159,10 +165,23 @@ class Runs:
         run.done = True
         if not run.member.scheduled:  # a part of a fit that goes on
             self._save_moments(position)
+        run.member.pause = None
         if run.member.error is None:
             self.models.write(position, run.member.pair, self.best_weights if run.best_loss < inf else {})
             run.member.check_weights()
             run.member.finished = run.member.error is None
+
+    def _pause(self, position: int, run: Run, noise: Generator) -> None:
+        """Remember where the training of a member stands, and let it be the best that it has been so far."""
+        run.done, member = True, run.member
+        self._save_moments(position)
+        self.models.write(position, member.pair, {})
+        weights = {name: value.clone() for name, value in member.pair.state_dict().items()}
+        best = {name: value[position].clone() for name, value in self.best_weights.items()}
+        member.pause = Pause(weights, run.order.get_state(), noise.get_state(), run.best_loss, run.misses, best)
+        if best:
+            self.models.write(position, member.pair, self.best_weights)
+        member.check_weights()
 
     def select(self, left: list[int]) -> None:
         """Go on with some of the members of a stack."""
@@ -176,6 +195,14 @@ class Runs:
     def _save_moments(self, position: int) -> None:
         moments = dump_moments(self.optimizer, self.models.slices, position, self.models.is_stack)
         self.runs[position].member.optimizer_state = moments
+
+
+def _take_up(member: Member) -> Run:
+    """Return the training of a member: it begins, or goes on after the epochs that the member has behind it."""
+    order, pause = Generator().manual_seed(member.seeds[0]), member.pause
+    if pause is None:
+        return Run(member, order, member.n_epochs - len(member.history))
+    return Run(member, order.set_state(pause.order), member.n_epochs, pause.best_loss, pause.misses)
 
 
 def _not_finite(member: Member, means: dict[str, Any], prefix: str) -> ValueError:

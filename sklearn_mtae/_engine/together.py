@@ -52,7 +52,7 @@ def train(
     *,
     begin: Callable[[Net], Any] | None = None,
     end: Callable[[Net], bool] | None = None,
-    verbose: bool = False,
+    log: str = "",
     net_params: Mapping[str, Any] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
@@ -66,8 +66,8 @@ def train(
         The members.
     begin, end : callable or None, default=None
         Called before and after each epoch with the net; training ends where the second one returns True.
-    verbose : bool, default=False
-        Whether a line is printed for each epoch.
+    log : str, default=""
+        Whose lines are printed, one for each epoch; none are, where it is empty.
     net_params : mapping or None, default=None
         Further parameters of the net of an only member, such as its optimiser and callbacks.
     checkpoint : Checkpoint or None, default=None
@@ -79,7 +79,7 @@ def train(
         If the user, or a callback, has ended the training of an only member before there was a model.
     """
     hook = [EpochHook(begin or _do_nothing, end or _do_nothing)] if begin or end else []  # type: ignore[list-item]
-    callbacks = [*hook, *([EpochLog()] if verbose else [])]
+    callbacks = [*hook, *([EpochLog(log)] if log else [])]
     if len(members) == 1:
         return _train_alone(members[0], callbacks, net_params or {}, checkpoint)
     refused, parts = stacks_of(members)
@@ -199,7 +199,7 @@ def train_stacks(
     trained = (_train(part, callbacks) for part in parts) if n_jobs == 1 else _train_apart(parts, n_jobs)
     for part, (reason, interrupted) in zip(parts, trained, strict=True):
         if reason is not None:
-            refused.setdefault(reason, []).extend(member for member in part if not member.finished)
+            refused.setdefault(reason, []).extend(member for member in part if not member.has_come_to_rest)
         if interrupted is not None:
             when = f" in epoch {interrupted}" if interrupted else ""
             warnings.warn(f"Training interrupted by user{when}.", stacklevel=2)
@@ -209,7 +209,7 @@ def train_stacks(
 
 def _parts(group: list[Member], share: int | None) -> Iterator[list[Member]]:
     """Yield as many models at a time as the memory allows, and the cache; those of the same rates beside each other."""
-    ordered = sorted(group, key=attrgetter("rates") if share is None else Member.rank)
+    ordered = sorted(group, key=attrgetter("rates" if share is None else "rank"))
     first = group[0] if share is None else ordered[0]
     on_cpu = first.train.device.type == "cpu"
     in_cache = max(STACK_MODELS, STACK_CELLS // first.n_cells()) if on_cpu else len(group)
@@ -244,17 +244,17 @@ def _outcomes(members: list[Member]) -> tuple[Answer, list[dict[str, Any]]]:
 def _train(members: list[Member], callbacks: Sequence[Any]) -> Answer:
     """Train a stack, in halves where the memory does not suffice."""
     before = [deepcopy(member.outcome()) for member in members]
-    reason = None
+    reason, n_before = None, len(members[0].history)
     try:
         net, _ = _fit(lambda: _make_stack_net(members, callbacks))
         if net is not None:
-            return None, len(net.history) if net.interrupted_ else None
+            return None, n_before + len(net.history) if net.interrupted_ else None
     except Exception as error:
         reason = str(error).partition("\n")[0] or repr(error)
     give_back(members[0].train.device)
-    left = [member for member in members if not member.finished]
+    left = [member for member in members if not member.has_come_to_rest]
     for member, outcome in zip(members, before, strict=True):
-        if not member.finished:
+        if not member.has_come_to_rest:
             member.adopt(outcome)
     if reason is not None or len(left) == 1:
         return reason or "the memory does not suffice", None
@@ -267,6 +267,8 @@ def _train(members: list[Member], callbacks: Sequence[Any]) -> Answer:
 
 def _make_stack_net(members: list[Member], callbacks: Sequence[Any]) -> Net:
     """Return the net of a stack; it is not initialised yet."""
+    for member in members:
+        member.resume()
     return Net(
         Stack([member.pair for member in members]),
         nn.Identity(),

@@ -324,10 +324,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             plan = self._plan(*arrays, partial=partial, classes=classes)
             task = None
             if getattr(self, "_skl_callbacks", None):
-                # Members may be trained as one, in parts, or one after the other.
-                n_epochs = plan.members[0].n_epochs if len(plan.members) == 1 else None
-                task = FitTask(self, n_epochs, lambda: plan.so_far().attributes(), *arrays[:3])
-            self._take(fit(plan, {} if task is None else {"begin": task.begin_epoch, "end": task.end_epoch}))
+                task = FitTask(self, plan, *arrays[:3])
+            self._take(fit(plan, {} if task is None else task.hooks))
             # Warnings come after the new state: they may be errors.
             if task is not None:
                 task.end()

@@ -5,6 +5,11 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from sklearn_mtae._engine.member import name_of
+from sklearn_mtae._engine.together import stacks_of
+
+from .plan import Plan
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks  # type: ignore[attr-defined]
 except ImportError:
@@ -23,47 +28,78 @@ __all__ = ["CallbackSupportMixin", "FitTask", "with_callbacks"]
 class FitTask:
     """One fit, seen by the estimator's callbacks.
 
+    The subtasks of a fit of one model are its epochs. Those of a fit of several are its parts, one after the other:
+    stacks of members, members that are trained alone, and their average; the epochs are the parts' subtasks.
+
     Parameters
     ----------
     estimator : estimator
         The estimator that is fitted; it has callbacks.
-    n_epochs : int or None
-        Epochs it is to run; None if that is not known.
-    fitted_attributes : callable
-        Returns the attributes of an estimator fitted as far as the training has come.
+    plan : Plan
+        What is fitted.
     X, y, sample_weight
         As `fit` got them. Where there is no `y`, callbacks that score get `X`.
     """
 
-    def __init__(
-        self,
-        estimator: BaseEstimator,
-        n_epochs: int | None,
-        fitted_attributes: Callable[[], dict[str, Any]],
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-    ) -> None:
+    def __init__(self, estimator: BaseEstimator, plan: Plan, X: Any, y: Any, sample_weight: Any) -> None:
         self.estimator = estimator
         self.told = {
             "estimator": estimator,
             "X": X,
             "y": X if y is None else y,
             "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
-            "reconstruction_attributes": fitted_attributes,
+            "reconstruction_attributes": lambda: plan.so_far().attributes(),
         }
-        self.context = estimator._init_callback_context(max_subtasks=n_epochs)  # type: ignore[attr-defined]
-        self.context.call_on_fit_task_begin(**{**self.told, "reconstruction_attributes": None})
+        self.has_parts = len(plan.members) > 1
+        self.n_parts = 0
+        self.net: Any = None
+        self.part: Any = None
+        n_subtasks = _count_parts(plan) if self.has_parts else plan.members[0].n_epochs
+        self.context = estimator._init_callback_context(max_subtasks=n_subtasks)  # type: ignore[attr-defined]
+        self._begin(self.context)
+
+    @property
+    def hooks(self) -> dict[str, Callable]:
+        """What the training calls."""
+        return {"begin": self.begin_epoch, "end": self.end_epoch, "average": self.begin_average}
 
     def begin_epoch(self, net: Any) -> None:
         """Tell of an epoch that begins."""
-        self.epoch = self.context.subcontext(task_name="epoch")
+        if self.has_parts and net is not self.net:
+            self.net = net
+            self._begin_part(name_of(net.members, self.n_parts + 1), max(own.n_epochs for own in net.members))
+        self.epoch = (self.part or self.context).subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(**self.told)
 
     def end_epoch(self, net: Any) -> bool:
         """Tell of an epoch that is done; return whether a callback asks to stop."""
         return self.epoch.call_on_fit_task_end(**self.told)
 
+    def begin_average(self) -> None:
+        """Tell that members begin to be averaged; how long that takes is not known."""
+        if self.has_parts:
+            self._begin_part("average", None)
+
     def end(self) -> None:
         """Tell of the end of the fit."""
+        self._end_part()
         self.context.call_on_fit_task_end(**self.told)
+
+    def _begin(self, context: Any) -> None:
+        context.call_on_fit_task_begin(**{**self.told, "reconstruction_attributes": None})
+
+    def _begin_part(self, name: str, n_epochs: int | None) -> None:
+        self._end_part()
+        self.n_parts += 1
+        self.part = self.context.subcontext(task_name=name, max_subtasks=n_epochs)
+        self._begin(self.part)
+
+    def _end_part(self) -> None:
+        if self.part is not None:
+            self.part.call_on_fit_task_end(**self.told)
+
+
+def _count_parts(plan: Plan) -> int:
+    """Say in how many parts several members are fitted."""
+    refused, stacks = ({"": plan.members}, []) if plan.recipe.net_params else stacks_of(plan.members)
+    return len(stacks) + sum(len(members) for members in refused.values()) + plan.has_average

@@ -37,10 +37,15 @@ def fit(plan: Plan, hooks: Mapping[str, Any]) -> Fitted:
     plan : Plan
         What is to be trained.
     hooks : mapping
-        What is called with the net at the "begin" and the "end" of each epoch, if anything.
+        What is called with the net at the "begin" and the "end" of each epoch, and with nothing when all members are
+        trained and are to be averaged ("average"), if anything.
     """
+    hooks = dict(hooks)
+    before_average = hooks.pop("average", None)
     try:
         _train(plan, hooks)
+        if before_average is not None and plan.has_average:
+            before_average()
         fitted = keep(plan)
         if is_interrupted(plan) or not trains_twice(plan):
             return fitted
@@ -69,7 +74,7 @@ def _train_stack(plan: Plan, hooks: Mapping[str, Any]) -> dict[str, list[Member]
         net_params_of(plan.recipe, member.alpha)  # raises the errors of parameters that contradict each other
     if plan.recipe.net_params:
         return {"net_params are those of a net over one model": plan.members}
-    trained = train(plan.members, **hooks, verbose=bool(plan.recipe.verbose))
+    trained = train(plan.members, **hooks, log=_log(plan))
     errors = [member.error for member in plan.members if member.error is not None]
     if errors:
         raise errors[0]
@@ -81,11 +86,16 @@ def _train_stack(plan: Plan, hooks: Mapping[str, Any]) -> dict[str, list[Member]
 def _train_alone(members: Sequence[Member], plan: Plan, hooks: Mapping[str, Any]) -> None:
     """Train models one after the other."""
     for member in members:
-        params, verbose = net_params_of(plan.recipe, member.alpha), bool(plan.recipe.verbose)
-        trained = train([member], **hooks, verbose=verbose, net_params=params, checkpoint=plan.checkpoint)
+        params = net_params_of(plan.recipe, member.alpha)
+        trained = train([member], **hooks, log=_log(plan), net_params=params, checkpoint=plan.checkpoint)
         plan.net, plan.interrupted = trained.net, trained.interrupted
         if plan.interrupted is not None and not all(other.history for other in plan.members):
             raise KeyboardInterrupt
+
+
+def _log(plan: Plan) -> str:
+    """Return whose lines are printed, if any are to be."""
+    return plan.recipe.owner if plan.recipe.verbose else ""
 
 
 def net_params_of(recipe: Recipe, alpha: float) -> dict[str, Any]:
@@ -120,7 +130,7 @@ def keep(plan: Plan) -> Fitted:
     variance = None if loading is None else _rank_components(plan, loading)
     fitted = replace(plan.so_far(), code_variance=variance)
     fitted.add_epochs(member.history for member in plan.members)
-    if plan.recipe.targets is not None and not plan.partial and any(len(own.held_out) for own in plan.members):
+    if plan.has_average:
         fitted.average = choose(plan, fitted)
     if plan.net is None or len(plan.members) > 1:
         return fitted

@@ -85,6 +85,11 @@ class Plan:
     net: Net | None = None
     interrupted: int | None = None
 
+    @property
+    def has_average(self) -> bool:
+        """Whether its members are averaged, or its one model calibrated, by rows that are held out."""
+        return self.recipe.targets is not None and not self.partial and any(len(own.held_out) for own in self.members)
+
     def so_far(self) -> Fitted:
         """Collect the result of the training so far."""
         return replace(
@@ -234,6 +239,7 @@ def _make_member(plan: Plan, k: int, label_share: NDArray | None, device: torch.
         optimizer_state=fitted.optimizer_states[k],
         held_out=held_out,
         keep_at=kept_epochs(own.max_iter) if is_chosen else (),
+        name=f"member {k + 1} of {len(fitted.settings)}" if len(fitted.settings) > 1 else "",
     )
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
+from time import perf_counter
 from typing import Any, Self
 
 import joblib
@@ -42,6 +44,14 @@ class SharedFits:
         """How many plans were asked for."""
         self.refused: dict[str, int] = {}
         """How many fits are left to be done one by one, by the reason why."""
+        self.pause_at: int | None = None
+        """Epoch after which trainings pause: their results are those of fits of so many epochs."""
+        self.n_epochs: int | None = None
+        """Epochs of the plans of such trainings."""
+        self.trained: set[str] = set()
+        """Fingerprints of all fits that have come to a result, also of those that are not wanted any more."""
+        self.seconds = 0.0
+        """How long the training has taken."""
         self._arrays: dict[str, Any] = {}
         self._steps: dict[str, Any] = {}
 
@@ -50,6 +60,10 @@ class SharedFits:
 
     def __reduce__(self) -> tuple:
         return SharedFits, (), {"is_over": True}
+
+    def begin(self) -> None:
+        """Plan from now on; candidates of an earlier time count no more, but what their fits have come to does."""
+        self.is_planning, self.wanted, self.refused = True, [], {}
 
     def begin_candidate(self) -> None:
         """Count the fits that follow for another candidate."""
@@ -75,7 +89,11 @@ class SharedFits:
 
     def find(self, recipe: Recipe, *arrays: Any) -> Fitted | None:
         """Look up the result of an equal fit, None where there is none; an error that it ended with is raised."""
-        found = self.outcomes.get(fingerprint(recipe, *arrays)) if self.outcomes else None
+        if not self.outcomes:
+            return None
+        if recipe.max_iter == self.pause_at:
+            recipe = replace(recipe, parameters={**recipe.parameters, "max_iter": self.n_epochs})
+        found = self.outcomes.get(fingerprint(recipe, *arrays))
         if isinstance(found, Exception):
             raise found
         return None if found is None else found.copy()
@@ -99,20 +117,39 @@ class SharedFits:
         return fit
 
     def train(self, n_jobs: int | None = 1) -> bool:
-        """Train all plans; return whether the user interrupted. `n_jobs` is how many processes stacks are dealt to."""
-        plans = {key: plan for key, plan in self.plans.items() if not plan.recipe.net_params}
-        for key in self.plans.keys() - plans.keys():
+        """Train all plans that are wanted; return whether the user interrupted.
+
+        Those that have paused go on, those that are not wanted any more are let go of.
+
+        Parameters
+        ----------
+        n_jobs : int or None, default=1
+            How many processes stacks are dealt to.
+        """
+        wanted = set().union(*self.wanted)
+        self.plans = {key: plan for key, plan in self.plans.items() if key in wanted}
+        for plan in self.plans.values():
+            for member in plan.members:
+                member.pause_at = self.pause_at
+        under_way = {key: plan for key, plan in self.plans.items() if not _is_over(plan)}
+        over = wanted - under_way.keys()
+        self.outcomes = {key: outcome for key, outcome in self.outcomes.items() if key in over}
+        plans = {key: plan for key, plan in under_way.items() if not plan.recipe.net_params}
+        for key in under_way.keys() - plans.keys():
             self._refuse("net_params are those of a net over one model", len(self.plans[key].members))
         # An ensemble makes stacks of its own, those of its own fit, and remembers more than single models do.
         ensembles = [key for key, plan in plans.items() if len(plan.members) > 1]
         singles = [key for key in plans if key not in set(ensembles)]
         at_once = effective_n_jobs(n_jobs)
+        start = perf_counter()
         groups = [singles, *(ensembles[first : first + at_once] for first in range(0, len(ensembles), at_once))]
-        return any(self._train_group({key: plans[key] for key in group}, n_jobs) for group in groups if group)
+        interrupted = any(self._train_group({key: plans[key] for key in group}, n_jobs) for group in groups if group)
+        self.seconds += perf_counter() - start
+        return interrupted
 
     def _train_group(self, plans: dict[str, Plan], n_jobs: int | None) -> bool:
         """Train some of the plans; return whether the user interrupted."""
-        refused, stacks = _stacks([plan.members for plan in plans.values()])
+        refused, stacks = _stacks(list(plans.values()))
         refused, interrupted = train_stacks(stacks, refused, n_jobs=n_jobs)
         for reason, left in refused.items():
             self._refuse(reason, len(left))
@@ -120,10 +157,12 @@ class SharedFits:
             errors = [member.error for member in plan.members if member.error is not None]
             if errors:
                 self.outcomes[key] = errors[0]
-            elif all(member.finished and not member.interrupted for member in plan.members):
+            elif all(member.has_come_to_rest and not member.interrupted for member in plan.members):
                 self.outcomes[key] = keep(plan)
-            for member in plan.members:
-                member.kept = {}
+            if all(member.pause is None for member in plan.members):
+                for member in plan.members:
+                    member.kept = {}
+        self.trained |= self.outcomes.keys()
         return interrupted is not None
 
     def _refuse(self, reason: str, n_fits: int = 1) -> None:
@@ -131,8 +170,8 @@ class SharedFits:
 
     @property
     def n_trained(self) -> int:
-        """Number of fits that have come to an end."""
-        return len(self.outcomes)
+        """Number of fits that have come to a result."""
+        return len(self.trained)
 
     def finished(self) -> list[bool]:
         """Say for each candidate whether all of its fits are done, if they end in a result or in an error."""
@@ -145,21 +184,28 @@ class SharedFits:
             own.clear()
 
 
-def _stacks(fits: list[list[Member]]) -> tuple[Refused, list[list[Member]]]:
+def _stacks(plans: list[Plan]) -> tuple[Refused, list[list[Member]]]:
     """Return the models that do not stack, by the reason why, and the stacks of the others.
 
     Where single models make several stacks, two processes have as much to do each.
     """
-    if all(len(members) == 1 for members in fits):
-        return stacks_of([member for members in fits for member in members], share=2)
+    if all(len(plan.members) == 1 for plan in plans):
+        return stacks_of([plan.members[0] for plan in plans], share=2)
     refused: Refused = {}
     stacks: list[list[Member]] = []
-    for members in fits:
-        left, own = stacks_of(members)
+    for plan in plans:
+        left, own = stacks_of([member for member in plan.members if not member.has_come_to_rest])
         stacks += own
         for reason, some in left.items():
             refused.setdefault(reason, []).extend(some)
     return refused, stacks
+
+
+def _is_over(plan: Plan) -> bool:
+    """Say whether there is nothing left to train, for now or at all."""
+    return any(member.error is not None for member in plan.members) or all(
+        member.has_come_to_rest for member in plan.members
+    )
 
 
 def fingerprint(recipe: Recipe, *arrays: Any) -> str:

@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
+
+# Public where `sklearn.experimental.enable_halving_search_cv` says so, which is for the user to import, or not.
+from sklearn.model_selection._search_successive_halving import HalvingGridSearchCV, HalvingRandomSearchCV
 from sklearn.utils import (
     _param_validation,
     _safe_indexing,
@@ -36,6 +39,8 @@ from .row_index import is_mapped
 from .targets import is_missing, target_columns, task_names
 
 __all__ = [
+    "HalvingGridSearchCV",
+    "HalvingRandomSearchCV",
     "HasMethods",
     "Interval",
     "StrOptions",

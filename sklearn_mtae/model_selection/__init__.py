@@ -2,11 +2,14 @@
 
 from ._cross_val_predict import cross_val_predict
 from ._split import TaskKFold, TaskShuffleSplit
+from ._stacked_halving import StackedHalvingGridSearchCV, StackedHalvingRandomSearchCV
 from ._stacked_search import StackedGridSearchCV, StackedRandomizedSearchCV
 from ._transfer import TransferReport, transfer_report
 
 __all__ = [
     "StackedGridSearchCV",
+    "StackedHalvingGridSearchCV",
+    "StackedHalvingRandomSearchCV",
     "StackedRandomizedSearchCV",
     "TaskKFold",
     "TaskShuffleSplit",

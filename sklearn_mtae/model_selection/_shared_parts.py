@@ -12,6 +12,9 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 
 from sklearn_mtae._estimators.base import BaseAutoencoder
 from sklearn_mtae._fitting.shared_fits import SharedFits
+from sklearn_mtae._tables.checks import HalvingGridSearchCV, HalvingRandomSearchCV  # pyright: ignore[reportAttributeAccessIssue]
+
+SEARCHES = GridSearchCV, RandomizedSearchCV, HalvingGridSearchCV, HalvingRandomSearchCV
 
 
 def estimators_in(value: Any, fitted: bool = False) -> Iterator[Any]:
@@ -31,9 +34,7 @@ def first_part(estimator: Any) -> Any:
     None where there is no such estimator. A search within makes its own fits.
     """
     within = list(estimators_in(estimator))
-    if not any(isinstance(own, BaseAutoencoder) for own in within) or any(
-        isinstance(own, GridSearchCV | RandomizedSearchCV) for own in within
-    ):
+    if not any(isinstance(own, BaseAutoencoder) for own in within) or any(isinstance(own, SEARCHES) for own in within):
         return None
     if not isinstance(estimator, Pipeline):
         return estimator
@@ -42,6 +43,14 @@ def first_part(estimator: Any) -> Any:
         if end is not None:
             return Pipeline([*estimator.steps[:position], (name, end)], memory=estimator.memory)
     return None
+
+
+def epochs_name(estimator: Any) -> str | None:
+    """Return the name of the parameter with the epochs of the first estimator of this package, None without one."""
+    within = list(estimators_in(first_part(estimator)))
+    first = next((own for own in within if isinstance(own, BaseAutoencoder)), None)
+    named = {"": estimator, **{f"{name}__": value for name, value in estimator.get_params().items()}}
+    return next((f"{name}max_iter" for name, value in named.items() if first is not None and value is first), None)
 
 
 def share(estimator: Any, shared: SharedFits | None) -> Any:

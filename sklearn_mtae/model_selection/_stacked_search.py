@@ -3,9 +3,8 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import partial
+from itertools import compress
 from numbers import Integral
-from time import perf_counter
 from typing import Any, Self
 
 from joblib import parallel_config
@@ -31,6 +30,8 @@ class SameSplits:
         The splitter.
     """
 
+    shuffle = False  # tells scikit-learn that its folds stay the same
+
     def __init__(self, cv: Any) -> None:
         self.cv = cv
         self.splits: list | None = None
@@ -48,8 +49,12 @@ class SameSplits:
         return getattr(self.cv, name)
 
 
+class SearchOver(Exception):
+    """Ends a search of several rounds that the user has interrupted."""
+
+
 class StackedSearch:
-    """What the two searches share."""
+    """What the searches share."""
 
     estimator: Any
     cv: Any
@@ -95,6 +100,7 @@ class StackedSearch:
         self._called = X, y, params
         self._shared = shared
         self._copies: list[Any] = []
+        self._is_begun = False
         self._backend = get_active_backend()[0]
         try:
             # Workers in processes of their own would not find what has been trained here.
@@ -104,61 +110,71 @@ class StackedSearch:
             share([self.estimator, getattr(self, "best_estimator_", None), *self._copies], None)
             self.estimator, self.cv, self.refit = estimator, cv, refit
             shared.end()
-            del self._called, self._shared, self._backend, self._copies
+            del self._called, self._shared, self._backend, self._copies, self._is_begun
         return self
 
     def _run_search(self, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None) -> None:
         own = {} if callback_ctx is None else {"callback_ctx": callback_ctx}  # new in scikit-learn 1.9
 
-        def evaluate(given: Iterable[dict[str, Any]], **context: Any) -> None:
-            self._evaluate(list(given), partial(evaluate_candidates, **context))
+        def evaluate(given: Iterable[dict[str, Any]], *args: Any, **context: Any) -> dict[str, Any]:
+            return self._evaluate(list(given), evaluate_candidates, *args, **context)
 
-        super()._run_search(evaluate, **own)  # type: ignore[misc]
+        with suppress(SearchOver):
+            super()._run_search(evaluate, **own)  # type: ignore[misc]
         self._shared.end()  # the refit shares nothing
 
-    def _evaluate(self, candidates: list[dict[str, Any]], evaluate_candidates: Callable[..., Any]) -> None:
+    def _evaluate(
+        self,
+        candidates: list[dict[str, Any]],
+        evaluate_candidates: Callable[..., Any],
+        cv: Any = None,
+        more_results: dict[str, list] | None = None,
+        **context: Any,
+    ) -> dict[str, Any]:
         """Train all fits that the candidates ask for, then let them be evaluated as usual."""
         shared = self._shared
         candidates = [
             {name: shared_copy(value, shared) for name, value in candidate.items()} for candidate in candidates
         ]
         self._copies += [value for candidate in candidates for value in candidate.values()]
-        self._plan(candidates)
-        start = perf_counter()
+        self._plan(candidates, cv or self.cv)
         with parallel_config(backend=self._backend):
             interrupted = shared.train(self.n_jobs)
-        self.n_stacked_, self.stack_time_ = shared.n_trained, perf_counter() - start
+        self.n_stacked_, self.stack_time_ = shared.n_trained, shared.seconds
         self._report(shared)
         if interrupted:
             done = shared.finished()
-            candidates = [candidate for candidate, is_done in zip(candidates, done, strict=True) if is_done]
-            self._end_early(len(candidates), len(done))
-        evaluate_candidates(candidates)
+            self._end_early(sum(done), len(done))
+            candidates = list(compress(candidates, done))
+            more_results = {name: list(compress(values, done)) for name, values in (more_results or {}).items()}
+        results = evaluate_candidates(candidates, cv, more_results, **context) if candidates else {}
+        if interrupted:
+            raise SearchOver
+        self._is_begun = True
+        return results
 
-    def _plan(self, candidates: list[dict[str, Any]]) -> None:
+    def _plan(self, candidates: list[dict[str, Any]], cv: Any) -> None:
         """Plan the fits of the candidates in each fold, the steps before them fitted once for equal ones."""
         X, y, params = self._called
         X, y = indexable(X, y)
         routed = self._get_routed_params_for_fit(check_method_params(X, params))
-        splits = list(self.cv.split(X, y, **routed.splitter.split))
-        self._shared.is_planning = True
+        splits = list(cv.split(X, y, **routed.splitter.split))
+        self._shared.begin()
         try:
             for candidate in candidates:
                 self._shared.begin_candidate()
-                for train, _ in splits:
-                    # What fails here is said when the candidate is evaluated.
-                    with suppress(Exception):
-                        self._plan_fit(candidate, X, y, train, routed.estimator.fit)
+                # What fails here is said when the candidate is evaluated.
+                with suppress(Exception):
+                    first = self._part_to_plan(candidate)
+                    for train, _ in splits if first is not None else []:
+                        with suppress(Exception):
+                            _plan_fit(clone(first), X, y, train, routed.estimator.fit)
         finally:
             self._shared.is_planning = False
 
-    def _plan_fit(self, candidate: dict[str, Any], X: Any, y: Any, train: Any, params: dict[str, Any]) -> None:
-        """Plan the fit of a candidate to the rows of a fold."""
-        estimator = clone(self.estimator).set_params(**clone(candidate, safe=False))
-        first = first_part(estimator)
-        if first is not None:
-            own = check_method_params(X, taken_by(first, params), indices=train)
-            first.fit(safe_indexing(X, train), None if y is None else safe_indexing(y, train), **own)
+    def _part_to_plan(self, candidate: dict[str, Any]) -> Any:
+        """Return the part of a candidate that is to be trained with others, None where there is none."""
+        return first_part(clone(self.estimator).set_params(**clone(candidate, safe=False)))
 
     def _report(self, shared: SharedFits) -> None:
         """Warn of fits that are not part of a stack."""
@@ -169,7 +185,7 @@ class StackedSearch:
 
     def _end_early(self, n_done: int, n_candidates: int) -> None:
         """Say what is left of an interrupted search."""
-        if n_done == 0:
+        if n_done == 0 and not self._is_begun:
             raise KeyboardInterrupt
         self.refit = False
         warnings.warn(
@@ -177,6 +193,12 @@ class StackedSearch:
             "refitted.",
             stacklevel=4,
         )
+
+
+def _plan_fit(first: Any, X: Any, y: Any, train: Any, params: dict[str, Any]) -> None:
+    """Plan the fit of a part of a candidate to the rows of a fold."""
+    own = check_method_params(X, taken_by(first, params), indices=train)
+    first.fit(safe_indexing(X, train), None if y is None else safe_indexing(y, train), **own)
 
 
 class StackedGridSearchCV(StackedSearch, GridSearchCV):
@@ -296,7 +318,7 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     pre_dispatch : int or str, default="2*n_jobs"
         How many jobs are dispatched at a time.
     random_state : int, RandomState instance or None, default=None
-        Seed of the candidates.
+        Seed of what is drawn. Here candidates.
     error_score : "raise" or float, default=nan
         Score of a candidate in a fold where its fit fails; "raise" raises the error.
     return_train_score : bool, default=False

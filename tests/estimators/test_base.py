@@ -241,7 +241,7 @@ def test_verbose_prints_a_line_an_epoch(estimator, table, capsys):
     estimator.set_params(verbose=1, early_stopping=True).fit(*table)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
-    assert lines[0].startswith("Epoch 1: loss ")
+    assert lines[0].startswith(f"[{type(estimator).__name__}] Epoch 1: loss ")
     assert "distortion" in lines[0]
     assert "validation" in lines[0]
     capsys.readouterr()

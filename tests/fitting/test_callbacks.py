@@ -6,6 +6,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_mtae import MultiTaskVAERegressor
+
 callback = pytest.importorskip("sklearn.callback")
 
 
@@ -64,3 +66,43 @@ def test_progress_bar_and_scoring_monitor(estimator, table, capsys):
     monitor = callback.ScoringMonitor(scoring="r2")
     estimator.set_callbacks(callback.ProgressBar(), monitor).fit(*table)
     assert "100%" in capsys.readouterr().out
+
+
+class Parts(Recorder):
+    """Keep how the tasks of a fit lie within each other."""
+
+    def __init__(self):
+        super().__init__()
+        self.tasks = []
+
+    def on_fit_task_begin(self, estimator, context):
+        inside = [] if context.parent is None else [context.parent.task_name]
+        self.tasks.append((*inside, context.task_name, context.max_subtasks))
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"member_params": None}, [("stack 1 of 3 members", 2, 2)]),
+        (
+            {"member_params": [{"hidden_layer_sizes": (4,)}, {"hidden_layer_sizes": (3,)}]},
+            [("stack 1 of 2 members", 2, 2), ("member 2 of 3", 2, 2)],
+        ),
+        (
+            {"net_params": {"optimizer__eps": 1e-7}},
+            [(f"member {k} of 3", 2, 2) for k in (1, 2, 3)],
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.* members are trained one after the other")
+def test_the_parts_of_an_ensemble_are_told(options, parts):
+    """Each has its epochs within it, and the fit says beforehand how many parts there are."""
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    parameters = {"hidden_layer_sizes": (4,), "max_iter": 2, "n_estimators": 3, "random_state": 0}
+    recorder = Parts()
+    MultiTaskVAERegressor(2, **{**parameters, **options}).set_callbacks(recorder).fit(X, X[:, :2])
+    told = [("fit", len(parts) + 1)]
+    for name, n_epochs, n_run in parts:
+        told += [("fit", name, n_epochs), *[(name, "epoch", 0)] * n_run]
+    assert recorder.tasks == [*told, ("fit", "average", None)]
+    assert recorder.begun == 0

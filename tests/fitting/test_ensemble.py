@@ -276,9 +276,20 @@ def test_interrupt_before_all_members_have_begun(monkeypatch):
 def test_epochs_are_printed(capsys):
     model = regressor(verbose=1, early_stopping=True).fit(X, Y)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["Epoch 1", "Epoch 2", "Epoch 3"]
+    whose = "[MultiTaskVAERegressor, stack 1 of 3 members] "
+    assert [line.split(":")[0] for line in lines] == [f"{whose}Epoch {epoch}" for epoch in (1, 2, 3)]
     assert f"loss {model.loss_curve_[0]:.5g}, " in lines[0]
     assert f"validation {-model.validation_scores_[-1]:.5g}" in lines[-1]
+
+
+@pytest.mark.filterwarnings("ignore:2 members are trained one after the other")
+def test_whose_epochs_are_printed(capsys):
+    """Of two architectures, one stack and one member alone; of members that do not stack, each alone."""
+    shapes = [{"hidden_layer_sizes": (size,)} for size in (4, 3, 4)]
+    regressor(verbose=1, max_iter=1, n_estimators=3, member_params=shapes).fit(X, Y)
+    regressor(verbose=1, max_iter=1, n_estimators=2, net_params={"optimizer__eps": 1e-7}).fit(X, Y)
+    names = [line.partition("]")[0].partition(", ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["stack 1 of 2 members", "member 2 of 3", "member 1 of 2", "member 2 of 2"]
 
 
 def test_each_epoch_is_told():
