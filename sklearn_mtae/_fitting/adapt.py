@@ -10,7 +10,7 @@ from typing import Any
 
 FULL_ROWS = 1_000
 """Rows up to which nothing depends on their number."""
-DEEP_ROWS = 4_000
+DEEP_ROWS = 2_000
 """Rows from which members have a second hidden layer."""
 MOST_EPOCHS, LEAST_EPOCHS = 100, 8
 MOST_MEMBERS, LEAST_MEMBERS = 30, 3

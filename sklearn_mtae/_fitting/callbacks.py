@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn_mtae._engine.member import name_of
 from sklearn_mtae._engine.together import stacks_of
 
+from .all_rows import trains_twice
 from .plan import Plan
 
 try:
@@ -29,7 +30,8 @@ class FitTask:
     """One fit, seen by the estimator's callbacks.
 
     The subtasks of a fit of one model are its epochs. Those of a fit of several are its parts, one after the other:
-    stacks of members, members that are trained alone, and their average; the epochs are the parts' subtasks.
+    stacks of members, members that are trained alone, and their average; the epochs are the parts' subtasks. Those of a
+    fit that is repeated on all rows are parts too.
 
     Parameters
     ----------
@@ -50,7 +52,7 @@ class FitTask:
             "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
             "reconstruction_attributes": lambda: plan.so_far().attributes(),
         }
-        self.has_parts = len(plan.members) > 1
+        self.has_parts = len(plan.members) > 1 or trains_twice(plan)
         self.n_parts = 0
         self.net: Any = None
         self.part: Any = None
@@ -102,4 +104,5 @@ class FitTask:
 def _count_parts(plan: Plan) -> int:
     """Say in how many parts several members are fitted."""
     refused, stacks = ({"": plan.members}, []) if plan.recipe.net_params else stacks_of(plan.members)
-    return len(stacks) + sum(len(members) for members in refused.values()) + plan.has_average
+    n_trained = len(stacks) + sum(len(members) for members in refused.values())
+    return n_trained * (1 + trains_twice(plan)) + plan.has_average

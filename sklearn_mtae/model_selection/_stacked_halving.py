@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GridSearchCV
 
+from sklearn_mtae._fitting.adapt import n_epochs
+from sklearn_mtae._fitting.parameters import is_auto
 from sklearn_mtae._tables.checks import HalvingGridSearchCV, HalvingRandomSearchCV  # pyright: ignore[reportAttributeAccessIssue]
 
 from ._shared_parts import epochs_name
@@ -66,7 +68,7 @@ class StackedHalving(StackedSearch):
             del self.cv_results_["mean_test_score"]
         return self
 
-    def _check_input_parameters(self, *args: Any, **params: Any) -> None:
+    def _check_input_parameters(self, X: Any, y: Any, split_params: Any) -> None:
         """Find the parameter that is the resource, and how much of it there is."""
         if self.resource != ROWS:
             name = epochs_name(self.estimator)
@@ -75,8 +77,11 @@ class StackedHalving(StackedSearch):
                 raise ValueError(f"resource must be {known}. Got {self.resource!r}.")
             self.resource = name
             if isinstance(self.max_resources, str):
-                self.max_resources = self.estimator.get_params()[name]
-        super()._check_input_parameters(*args, **params)  # type: ignore[misc]
+                n_most = self.estimator.get_params()[name]
+                self.max_resources = (
+                    n_epochs(X.shape[0] if hasattr(X, "shape") else len(X)) if is_auto(n_most) else n_most
+                )
+        super()._check_input_parameters(X, y, split_params)  # type: ignore[misc]
 
     def _evaluate(
         self,

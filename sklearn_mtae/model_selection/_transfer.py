@@ -1,7 +1,7 @@
 """Whether it helps tasks to be learned together."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from types import ModuleType
@@ -23,15 +23,12 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_mtae._estimators.autoencoder import AutoencoderTransformer
 from sklearn_mtae._estimators.classifier import MultiTaskVAEClassifier
 from sklearn_mtae._estimators.mixed import MultiTaskVAE
-from sklearn_mtae._estimators.multi_task import BaseMultiTaskVAE
 from sklearn_mtae._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from sklearn_mtae._estimators.regressor import MultiTaskVAERegressor
 from sklearn_mtae._fitting.ensemble import member_settings
 from sklearn_mtae._tables.checks import safe_indexing
-from sklearn_mtae._tables.classes import find_classes, is_by_class, observed_labels
-from sklearn_mtae._tables.column_likelihoods import UNNAMED
-from sklearn_mtae._tables.mixed_targets import given_kinds
-from sklearn_mtae._tables.targets import per_task, target_columns, task_names
+from sklearn_mtae._tables.classes import observed_labels
+from sklearn_mtae._tables.targets import target_columns, task_names
 from sklearn_mtae.metrics import METRICS
 from sklearn_mtae.metrics._columnwise import Labels
 from sklearn_mtae.metrics._scorer import respond
@@ -40,6 +37,7 @@ from sklearn_mtae.nn.words import short, suggest
 from ._conflicts import measure_transfer
 from ._mixed_heads import MixedHeads
 from ._split import TaskKFold, TaskShuffleSplit, _check_parts, _labelled
+from ._transfer_options import given_classes, given_groups, own_options
 from ._transfer_report import TransferReport, make_report, without_scores
 
 
@@ -332,8 +330,8 @@ def _score_all(
     model.fit(
         safe_indexing(X, train),
         safe_indexing(Y, train),
-        **_classes(model, names, columns),
-        **_groups(model, groups, train),
+        **given_classes(model, names, columns),
+        **given_groups(model, groups, train),
     )
     truths = {name: column[test] for name, column in zip(names, columns, strict=True)}
     return _score(model, safe_indexing(X, test), truths, scoring)
@@ -350,28 +348,13 @@ def _score_alone(
     y = _pandas().Series(observed_labels(column[train])[1], name=names[task])
     if isinstance(model, MultiTaskVAE):  # what a task is lies in its dtype
         y = Y.iloc[train, [task]] if hasattr(Y, "iloc") else y.to_frame()
-    model.set_params(**_own_options(model, names, task, every))
-    classes = _classes(model, names[task : task + 1], [column], single=True)
-    model.fit(safe_indexing(X, train), y, **classes, **_groups(model, groups, train))
+    model.set_params(**own_options(model, names, task, every))
+    classes = given_classes(model, names[task : task + 1], [column], single=True)
+    model.fit(safe_indexing(X, train), y, **classes, **given_groups(model, groups, train))
     if not len(test):
         return float("nan"), {names[task]: "it has no label"}
     scores, unscored = _score(model, safe_indexing(X, test), {names[task]: column[test]}, scoring)
     return scores[0], unscored
-
-
-def _classes(model: Any, names: list[str], columns: list[NDArray], single: bool = False) -> dict[str, Any]:
-    """Return the classes of all labels for our own classifier: those that a training part lacks have an output too."""
-    if not isinstance(model, MultiTaskVAEClassifier):
-        return {}
-    classes = find_classes(columns, names, None, 2)
-    return {"classes": classes[0] if single else classes}
-
-
-def _groups(model: Any, groups: Any, rows: NDArray) -> dict[str, Any]:
-    """Return the groups of some rows for an estimator that holds groups out."""
-    if groups is None or not isinstance(model, BaseMultiTaskVAE):
-        return {}
-    return {"groups": safe_indexing(groups, rows)}
 
 
 def _score(model: Any, X: Any, truths: dict[str, NDArray], scoring: str) -> tuple[NDArray, dict[str, str]]:
@@ -379,27 +362,3 @@ def _score(model: Any, X: Any, truths: dict[str, NDArray], scoring: str) -> tupl
     prediction, options = respond(model, X, metric, len(labels))
     scores = metric.function(labels, prediction, multioutput="raw_values", **options)
     return scores, labels.unscored or {}
-
-
-def _own_options(model: Any, names: list[str], task: int, labels: NDArray) -> dict[str, Any]:
-    """Select from the options that are given by task those of a single task."""
-    own: dict[str, Any] = {"task_similarity": None}
-    if isinstance(model.task_weighting, Mapping) or np.ndim(model.task_weighting) == 1:
-        own["task_weighting"] = "equal"
-    if isinstance(model, MultiTaskVAE):
-        given = given_kinds(model.task_likelihoods, names)
-        if given:
-            own["task_likelihoods"] = {name: kind for name, kind in given.items() if name == names[task]} or "auto"
-    elif hasattr(model, "task_likelihoods"):
-        own["task_likelihoods"] = per_task(model.task_likelihoods, names, "task_likelihoods", default=UNNAMED)[task]
-    if hasattr(model, "class_weight"):
-        own["class_weight"] = _own_class_weight(model.class_weight, names, task, labels)
-    return own
-
-
-def _own_class_weight(option: Any, names: list[str], task: int, labels: NDArray) -> Any:
-    own = option if is_by_class(option) else per_task(option, names, "class_weight")[task]
-    if not isinstance(own, Mapping):
-        return own
-    classes = set(labels.tolist())
-    return {label: weight for label, weight in own.items() if label in classes}

@@ -9,8 +9,9 @@ import torch
 from sklearn.base import clone
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor
-from sklearn_mtae._fitting import averaging, ensemble
+from sklearn_mtae._fitting import adapt, averaging
 from sklearn_mtae._fitting import fit as fitting
+from sklearn_mtae._fitting.adapt import single_settings
 from sklearn_mtae._fitting.averaging import LEAST_PICKS, N_PICKS, select
 from sklearn_mtae.nn.embeddings import EMBEDDINGS, PiecewiseLinear
 from tests.stacks import Noiseless
@@ -293,9 +294,11 @@ def test_default_members(tmp_path, monkeypatch):
         MultiTaskVAERegressor(**own, net_params={"optimizer__eps": 1e-7}).fit(X, Y),
     ):
         assert len(single._fitted.states) == 1
-        assert single.member_params_ == [ensemble.SINGLE]
-    for limits, n_members in (({59: 30, 60: 9}, 9), ({59: 30}, 1)):
-        monkeypatch.setattr(ensemble, "N_DEFAULT", limits)
+        automatic = single_settings(60)
+        del automatic["max_iter"]  # which is given
+        assert single.member_params_ == [automatic]
+    for n_full, n_members in ((60, 30), (15, 12), (1, 3)):
+        monkeypatch.setattr(adapt, "FULL_ROWS", n_full)
         assert len(MultiTaskVAERegressor(**own).fit(X, Y)._fitted.states) == n_members
 
 

@@ -106,3 +106,17 @@ def test_the_parts_of_an_ensemble_are_told(options, parts):
         told += [("fit", name, n_epochs), *[(name, "epoch", 0)] * n_run]
     assert recorder.tasks == [*told, ("fit", "average", None)]
     assert recorder.begun == 0
+
+
+def test_a_fit_that_is_repeated_on_all_rows_has_more_parts():
+    X, recorder = np.random.default_rng(0).normal(size=(40, 3)), Parts()
+    folds = [(np.arange(20), np.arange(20, 40))]
+    model = MultiTaskVAERegressor(2, hidden_layer_sizes=(4,), max_iter=2, n_estimators=3, member_params=None, cv=folds)
+    model.set_callbacks(recorder).fit(X, X[:, :2])
+    assert recorder.tasks[0] == ("fit", 3)
+    assert [task[1].split()[0] for task in recorder.tasks if task[0] == "fit" and len(task) == 3] == [
+        "stack",
+        "average",
+        "stack",
+    ]
+    assert recorder.begun == 0

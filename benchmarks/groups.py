@@ -1,0 +1,76 @@
+"""Do intervals hold the labels of new groups, where rows belong to groups?
+
+Run `python -m benchmarks.groups [--seeds 5]`.
+
+Two targets of six features: linear with two sines, a part that belongs to the group (deviation 1), and noise of .3. Four
+of the features are those of the group but for a twentieth, two are the rows' own. Training tables have 20 groups of 10
+rows, 40 of 5 and 200 of 1; scores are on 500 new groups of one row: the part of the labels within intervals of 90 %, and
+the root mean squared error, beside the better of a forest and a ridge regression, both tuned by `GroupKFold`.
+"""
+
+import argparse
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold
+
+from sklearn_mtae import MultiTaskVAERegressor
+
+from ._harness import describe_machine, print_row
+
+SHAPES = ((20, 10), (40, 5), (200, 1))
+N_NEW = 500
+WIDTHS = (12, 6, 14, 14, 12, 12, 12, 12)
+PEERS = (
+    (RandomForestRegressor(300, random_state=0), {"max_features": [0.5, 1.0], "min_samples_leaf": [1, 3, 10]}),
+    (Ridge(), {"alpha": [0.1, 1.0, 10.0, 100.0]}),
+)
+
+
+def make_table(n_groups: int, n_rows: int, weights: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """Make rows of groups."""
+    own, effect = (np.repeat(rng.normal(size=(n_groups, width)), n_rows, axis=0) for width in (4, 2))
+    X = np.column_stack([own + 0.05 * rng.normal(size=own.shape), rng.normal(size=(len(own), 2))])
+    return X, X @ weights / 2 + np.sin(X[:, :2]) + effect + 0.3 * rng.normal(size=effect.shape)
+
+
+def run(n_groups: int, n_rows: int, seed: int) -> tuple[float, ...]:
+    """Return coverage and error without groups and with them, and the errors of the peers."""
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(6, 2))
+    (X, Y), (X_new, Y_new) = make_table(n_groups, n_rows, weights, rng), make_table(N_NEW, 1, weights, rng)
+    groups, found = np.repeat(np.arange(n_groups), n_rows), []
+
+    def error(model: object) -> float:
+        return float(np.sqrt(np.mean((model.predict(X_new) - Y_new) ** 2)))  # type: ignore[attr-defined]
+
+    for given in (None, groups):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Most rows have near repeats")
+            model = MultiTaskVAERegressor(random_state=0).fit(X, Y, groups=given)
+        lower, upper = model.predict_interval(X_new)
+        found += [float(((lower <= Y_new) & (Y_new <= upper)).mean()), error(model)]
+    folds = list(GroupKFold(5).split(X, Y, groups))
+    return *found, *(error(GridSearchCV(model, grid, cv=folds).fit(X, Y)) for model, grid in PEERS)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    arguments = parser.parse_args()
+    print(describe_machine())
+    print_row(WIDTHS, ("groups", "seed", "held, rows", "held, groups", "error, rows", "groups", "forest", "ridge"))
+    for n_groups, n_rows in SHAPES:
+        found = [run(n_groups, n_rows, seed) for seed in range(arguments.seeds)]
+        for seed, own in [*enumerate(found), ("mean", np.mean(found, axis=0))]:
+            held, errors = (own[0], own[2]), (own[1], *own[3:])
+            cells = (*(f"{value:.3f}" for value in held), *(f"{value:.3f}" for value in errors))
+            print_row(WIDTHS, (f"{n_groups} x {n_rows}", seed, *cells))
+
+
+if __name__ == "__main__":
+    main()
