@@ -72,6 +72,8 @@ ADMISSIBLE = {
     "class_weight": {"None", "{}"},
     "consistency": WEIGHT,
     "corruption": {"None"},
+    "cv": {"None"},
+    "learning_rate_decay": {"0"},
     "dropout": {"0"},
     "embedding": {"None"},
     "encoder": {"None"},

@@ -149,14 +149,16 @@ def test_predictions_have_the_wider_precision_of_x_and_y(x_dtype, y_dtype, setti
 @pytest.mark.parametrize("settings", [SINGLE, {**TINY, "n_estimators": 3}], ids=["single", "ensemble"])
 def test_targets_keep_their_digits_beside_float32_features(settings):
     X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
-    shifted, plain = 1_700_000_000 + np.arange(40), np.arange(40)
+    plain = X[:, 0].argsort().argsort()
+    shifted = 1_700_000_000 + plain
+    settings = {**settings, "max_iter": 20, "learning_rate_init": 0.03}
     far, near = (MultiTaskVAERegressor(2, **settings).fit(X, y) for y in (shifted, plain))
     assert len(np.unique(far.predict(X))) == 40
     np.testing.assert_allclose(far.predict(X) - 1_700_000_000, near.predict(X), atol=1e-4)
     np.testing.assert_allclose(far.predict(X, return_std=True)[1], near.predict(X, return_std=True)[1], rtol=1e-5)
     assert far.score(X, shifted) == pytest.approx(near.score(X, plain), abs=1e-5)
     assert far.score(X, shifted) == pytest.approx(r2_score(shifted, far.predict(X)), abs=1e-12)
-    if settings is not SINGLE:
+    if settings["n_estimators"] > 1:
         for own, other in zip(far.predict_interval(X, 0.5), near.predict_interval(X, 0.5), strict=True):
             np.testing.assert_allclose(own - 1_700_000_000, other, atol=1e-4)
 

@@ -28,6 +28,7 @@ GIVEN = {
     "head_hidden_layer_sizes": (16,),
     "embedding": None,
     "alpha": 3.0,
+    "learning_rate_decay": 0.0,
     "learning_rate_init": 1e-3,
 }
 """What the regressor's parameters are in a single model."""

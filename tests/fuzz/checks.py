@@ -264,6 +264,11 @@ def predict_classes(fitted: Fitted, X: Any, value: Any) -> Complaints:
             yield f"task {task} has classes {own} that no row has"
 
 
+def has_classes(model: Any) -> bool:
+    """Return whether an estimator predicts classes alone."""
+    return isinstance(getattr(model, "classes_", {}), list | np.ndarray)
+
+
 def _classes(fitted: Fitted) -> list[np.ndarray]:
     own = fitted.model.classes_
     return own if isinstance(own, list) else [own]
@@ -306,7 +311,7 @@ def sample(fitted: Fitted, X: Any, value: Any) -> Complaints:
             yield f"dtype of column {j} is {rows.dtypes.iloc[j]}, not {fitted.table.X.dtypes.iloc[j]}"
     if y is not None:
         yield from finite(y)
-        if hasattr(fitted.model, "classes_"):
+        if has_classes(fitted.model):
             yield from predict_classes(fitted, rows, y)
         else:
             yield from within(fitted, y)

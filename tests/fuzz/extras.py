@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from .cells import cells_of, differences, take
-from .checks import Fitted, close, finite, same_bits
+from .checks import Fitted, close, finite, has_classes, same_bits
 from .draws import Rng
 
 __all__ = ["EXTRAS"]
@@ -69,7 +69,7 @@ def part_of_the_rows(fitted: Fitted, given: Arguments, rng: Rng) -> Iterator[str
     X = given["X"]
     rows = np.sort(rng.choice(fitted.table.shape[0], size=(fitted.table.shape[0] + 1) // 2, replace=False))
     verbs = ("transform", "predict_proba", "score_samples", "impute")
-    verbs += () if hasattr(fitted.model, "classes_") else ("predict",)
+    verbs += () if has_classes(fitted.model) else ("predict",)
     whole, part = answers(fitted.model, X, *verbs), answers(fitted.model, take(X, rows), *verbs)
     for (verb, all_rows), (_, some) in zip(whole, part, strict=True):
         several = all_rows if isinstance(all_rows, list) else [all_rows]

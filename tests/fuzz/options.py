@@ -116,8 +116,9 @@ def _search(draws: Draws, name: str, table: Table, targets: Targets) -> Plan:
     plan.params.setdefault("dtype", "float64")
     plan.params |= {"n_estimators": 1} if "n_estimators" in plan.params else {}
     params = {"estimator": plan.make(), "cv": KFold(2), "refit": chance(rng, 0.9)}
-    if "Randomized" in name:
-        params |= {"param_distributions": grid, "n_iter": 2, "random_state": 0}
+    if "Random" in name:
+        params |= {"param_distributions": grid, "random_state": 0}
+        params |= {"n_candidates": 2} if "Halving" in name else {"n_iter": 2}
     else:
         params["param_grid"] = grid
     whole = table.shape[0] >= 8 and targets.y is None and not {"encoder", "early_stopping"} & plan.params.keys()

@@ -18,7 +18,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from .cells import cells_of
-from .checks import VERBS, Fitted
+from .checks import VERBS, Fitted, has_classes
 from .draws import Draws, Rng
 from .extras import EXTRAS, stacked
 from .options import SEARCHES, draw_estimator, draw_name, is_large_count, kinds_of_targets
@@ -219,7 +219,7 @@ class Trial:
 def _verbs_of(fitted: Fitted, later: bool) -> list[str]:
     """Return the verbs that an estimator has."""
     model, name = fitted.model, fitted.plan.name
-    targets = None if fitted.targets.y is None else "classes" if hasattr(model, "classes_") else "numbers"
+    targets = None if fitted.targets.y is None else "classes" if has_classes(model) else "numbers"
     unfit = {"predict": targets is not None, "predict numbers": targets != "numbers"}
     unfit |= {"predict classes": targets != "classes", "imputer transform": name != "VAEImputer"}
     unfit |= {"transform": name == "VAEImputer", "score": later, "sample": later}
