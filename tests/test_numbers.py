@@ -153,7 +153,7 @@ def test_targets_keep_their_digits_beside_float32_features(settings):
     shifted = 1_700_000_000 + plain
     settings = {**settings, "max_iter": 20, "learning_rate_init": 0.03}
     far, near = (MultiTaskVAERegressor(2, **settings).fit(X, y) for y in (shifted, plain))
-    assert len(np.unique(far.predict(X))) == 40
+    assert len(np.unique(far.predict(X))) == len(np.unique(near.predict(X))) > 20
     np.testing.assert_allclose(far.predict(X) - 1_700_000_000, near.predict(X), atol=1e-4)
     np.testing.assert_allclose(far.predict(X, return_std=True)[1], near.predict(X, return_std=True)[1], rtol=1e-5)
     assert far.score(X, shifted) == pytest.approx(near.score(X, plain), abs=1e-5)

@@ -20,11 +20,11 @@ def read_folds(cv: Any, X: Any, y: Any, groups: Any, n_rows: int) -> list[tuple[
     """
     if cv is None or isinstance(cv, Integral):
         return None
-    given: Iterable = cv.split(X, y, groups) if hasattr(cv, "split") else cv
+    given: Iterable = cv.split(X, y, groups) if hasattr(cv, "get_n_splits") else cv
     try:
         folds = [(_as_index(train), _as_index(held_out)) for train, held_out in given]
     except (TypeError, ValueError) as error:
-        if hasattr(cv, "split"):
+        if hasattr(cv, "get_n_splits"):
             raise
         raise ValueError(f"cv must hold pairs of the rows to train on and to leave out. Got {short(cv)}.") from error
     if not folds:
