@@ -40,7 +40,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from sklearn_mtae import MultiTaskVAERegressor, PerTaskRegressor
-from sklearn_mtae._fitting.ensemble import MEMBER_PARAMS
+from sklearn_mtae._fitting.adapt import member_params
 
 from ._harness import describe_machine, print_row
 from ._mulan import N_TARGETS, folds, load
@@ -90,7 +90,8 @@ def ours(**parameters: Any) -> MultiTaskVAERegressor:
 
 def of_settings(*chosen: int) -> MultiTaskVAERegressor:
     """Return our model with some of the settings that its members have by default."""
-    return ours(member_params=[MEMBER_PARAMS["numbers"][k] for k in chosen], embedding="piecewise_linear")
+    known = member_params("numbers", 1)
+    return ours(member_params=[known[k] for k in chosen], embedding="piecewise_linear")
 
 
 OURS: dict[str, Callable[[], Any]] = {

@@ -138,7 +138,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     member_params : "auto", list of dict or None, default="auto"
         Parameters in which the models of an ensemble differ, one dict for each, taken in turn; None for models alike.
         "auto" says what the other parameters that are "auto" become in an ensemble: all models have 128 hidden units,
-        more with the power 0.15 of the rows beyond 1,000 and half as many in a second layer from 2,000 rows,
+        with the power 0.15 of the rows beyond 1,000 up to 256, and half as many in a second layer from 2,000 rows,
         `head_hidden_layer_sizes=()` and an `embedding`, "piecewise_linear" for up to 64
         columns and "softened" for more (None with `hidden_layer_sizes=()`, and with an `architecture` other than "mlp"
         and "resnet"). They have in turn `dropout=0.3`, `alpha=1`, both falling with the root of the rows beyond

@@ -56,7 +56,7 @@ def member_params(targets: str | None, n_rows: int) -> tuple[dict[str, Any], ...
     They are regularised or not, and of numbers they fit squares or absolute values.
     """
     part = share(n_rows)
-    width = 16 * round(8 * part**-0.15)
+    width = 16 * min(16, round(8 * part**-0.15))
     shape = {
         "hidden_layer_sizes": (width,) if n_rows < DEEP_ROWS else (width, width // 2),
         "head_hidden_layer_sizes": (),
