@@ -127,24 +127,24 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         what `member_params` says.
     n_estimators : int or "auto", default="auto"
         Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
-        out one of `1 / validation_fraction` folds. The rows left out choose: for each task, those models, as they
-        were after those epochs, are averaged whose mean does best on them; so the number of epochs and much else is
-        chosen by the data, and no row is lost to that. Codes, and what is made of them, are those of the first model at
-        the end of its training: latent spaces cannot be averaged. "auto" is 30 for tables of up to 1,000 rows
-        and falls with the power 0.7 of the rows, to 3 at least, as many of each setting of `member_params`; with `cv`
-        it is one for each fold and setting at least. With more than 2,000 columns, with rows in a large file, with an
+        out one of `1 / validation_fraction` folds. The rows left out choose: for each task, those models, as they were
+        after those epochs, are averaged whose mean does best on them; so the number of epochs and much else is chosen
+        by the data, and no row is lost to that. Codes, and what is made of them, are those of the first model at the
+        end of its training: latent spaces cannot be averaged. "auto" is 30 for tables of up to 1,000 rows and falls
+        with the power 0.7 of the rows, to 3 at least, as many of each setting of `member_params`; with `cv` it is one
+        for each fold and setting at least. With more than 2,000 columns, with rows in a large file, with an
         `architecture` other than "mlp" and "resnet", with what does not stack, and with `partial_fit`, `warm_start`,
         `checkpoint`, `encoder` or `net_params`, it is 1.
     member_params : "auto", list of dict or None, default="auto"
         Parameters in which the models of an ensemble differ, one dict for each, taken in turn; None for models alike.
         "auto" says what the other parameters that are "auto" become in an ensemble: all models have 128 hidden units,
         with the power 0.15 of the rows beyond 1,000 up to 256, and half as many in a second layer from 2,000 rows,
-        `head_hidden_layer_sizes=()` and an `embedding`, "piecewise_linear" for up to 64
-        columns and "softened" for more (None with `hidden_layer_sizes=()`, and with an `architecture` other than "mlp"
-        and "resnet"). They have in turn `dropout=0.3`, `alpha=1`, both falling with the root of the rows beyond
-        1,000, and `learning_rate_init=0.005`; or practically no
-        dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. A parameter that you give has the value that you
-        gave in every model. `member_params_` tells what each has.
+        `head_hidden_layer_sizes=()` and an `embedding`, "piecewise_linear" for up to 64 columns and "softened" for more
+        (None with `hidden_layer_sizes=()`, and with an `architecture` other than "mlp" and "resnet"). They have in turn
+        `dropout=0.3`, `alpha=1`, both falling with the root of the rows beyond 1,000, and `learning_rate_init=0.005`;
+        or practically no dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. Here all are as the first with 256
+        hidden units and `dropout=0.5`, which falls as that of the others. A parameter that you give has the value that
+        you gave in every model. `member_params_` tells what each has.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and

@@ -53,7 +53,8 @@ def single_settings(n_rows: int) -> dict[str, Any]:
 def member_params(targets: str | None, n_rows: int) -> tuple[dict[str, Any], ...]:
     """Return what "auto" stands for in members of the default ensemble, which have it in turn.
 
-    They are regularised or not, and of numbers they fit squares or absolute values.
+    Of numbers they are regularised or not, and fit squares or absolute values. Labels of classes say less each: all
+    members are regularised more.
     """
     part = share(n_rows)
     width = 16 * min(16, round(8 * part**-0.15))
@@ -66,8 +67,10 @@ def member_params(targets: str | None, n_rows: int) -> tuple[dict[str, Any], ...
     regular = {**shape, "dropout": _rounded(0.3 * part**0.5), "alpha": _rounded(part**0.5), "learning_rate_init": 5e-3}
     # Nothing is dropped by this one, whose layers of dropout are there to make one stack with the others.
     free = {**shape, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2}
+    wide = (256,) if n_rows < DEEP_ROWS else (256, 128)
+    of_classes = ({**regular, "hidden_layer_sizes": wide, "dropout": _rounded(0.5 * part**0.5)},)
     of_numbers = (regular, free, {**regular, "task_likelihoods": "laplace"})
-    return {"numbers": of_numbers, "classes": (regular, free), "mixed": of_numbers}[targets or "numbers"]
+    return {"numbers": of_numbers, "classes": of_classes, "mixed": of_numbers}[targets or "numbers"]
 
 
 def _rounded(number: float) -> float:

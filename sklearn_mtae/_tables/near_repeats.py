@@ -43,7 +43,8 @@ def has_near_repeats(x: Any) -> bool:
     Parameters
     ----------
     x : ndarray, CSR array or coded rows of shape (n_rows, n_columns)
-        The rows, NaN where a cell is missing. Columns of whole numbers, or of few values, are left out.
+        The rows, NaN where a cell is missing. Columns of whole numbers, of few values, or with one value in most
+        rows, are left out.
     """
     x = _standardized(dense(x[: min(N_ROWS, x.shape[0])]).astype(np.float64))
     n_near = min(LARGEST_GROUP, len(x) // 5)
@@ -64,7 +65,7 @@ def has_near_repeats(x: Any) -> bool:
 def _standardized(x: NDArray) -> NDArray:
     """Return the first columns that hold measured numbers, in standard deviations; missing cells are 0."""
     candidates = np.flatnonzero((np.isfinite(x) & (x != np.round(x))).any(axis=0))
-    x = x[:, [column for column in candidates if len(np.unique(x[:, column])) > N_LEVELS][:N_COLUMNS]]
+    x = x[:, [column for column in candidates if _is_measured(x[:, column])][:N_COLUMNS]]
     observed = ~np.isnan(x)
     largest = np.abs(np.where(observed, x, 0.0)).max(axis=0, initial=1e-300)
     x = x / largest  # squares of large numbers would overflow
@@ -72,3 +73,9 @@ def _standardized(x: NDArray) -> NDArray:
     x = np.where(observed, x - np.where(observed, x, 0.0).sum(axis=0) / counts, 0.0)
     scale = np.sqrt((x**2).sum(axis=0) / counts)
     return x[:, scale > 0] / scale[scale > 0]
+
+
+def _is_measured(column: NDArray) -> bool:
+    """Return whether a column has many values, and none in most of its rows, as absent words have."""
+    _, counts = np.unique(column, return_counts=True)
+    return len(counts) > N_LEVELS and 2 * counts.max() <= len(column)

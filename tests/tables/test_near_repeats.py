@@ -42,6 +42,11 @@ def test_what_cannot_be_told_is_left_alone():
         assert not has_near_repeats(x)
 
 
+def test_words_that_most_texts_lack_say_nothing():
+    counts = RNG.poisson(0.05, size=(400, 200))
+    assert not has_near_repeats(counts / np.maximum(1, np.sqrt((counts**2).sum(axis=1, keepdims=True))))
+
+
 def test_missing_cells_and_small_numbers_do_not_hide_them():
     x = visits(40, 5, 0.02) * 1e-200
     x[RNG.random(x.shape) < 0.02] = np.nan
