@@ -3,7 +3,7 @@
 Up to `FULL_ROWS` rows, many members are trained for long: steps cost little there, and the rows left out say which of
 them were too many. From there on, epochs, members, dropout and decay fall as powers of the number of rows, and layers
 grow: a fit of ten thousand rows takes about as long as one of a thousand, and one of a million as long per row as one
-of a hundred thousand.
+of fifty thousand.
 """
 
 from typing import Any
@@ -12,10 +12,14 @@ FULL_ROWS = 1_000
 """Rows up to which nothing depends on their number."""
 DEEP_ROWS = 2_000
 """Rows from which members have a second hidden layer."""
-MOST_EPOCHS, LEAST_EPOCHS = 100, 8
-MOST_MEMBERS, LEAST_MEMBERS = 30, 3
-LARGEST_BATCH = 200
-"""Rows of a batch of the default up to twenty times `FULL_ROWS`."""
+MOST_EPOCHS, LEAST_EPOCHS = 100, 6
+MOST_MEMBERS, LEAST_MEMBERS = 30, 2
+MANY_ROWS = 20_000
+"""Rows from which members are no longer regularised so differently that a third setting would pay."""
+NARROW = 64
+"""Columns up to which each has bins."""
+BINNED_CELLS = 640_000
+"""Cells of a table up to which columns have bins: many rows tell a network as much by themselves, at less cost."""
 
 
 def share(n_rows: int) -> float:
@@ -25,13 +29,18 @@ def share(n_rows: int) -> float:
 
 def n_epochs(n_rows: int) -> int:
     """Return how many epochs a table is trained for."""
-    return max(LEAST_EPOCHS, round(MOST_EPOCHS * share(n_rows) ** 0.6))
+    return max(LEAST_EPOCHS, round(MOST_EPOCHS * share(n_rows) ** 0.7))
 
 
 def n_members(n_rows: int, n_settings: int) -> int:
     """Return how many members a default ensemble has: as many of each setting."""
     wanted = max(LEAST_MEMBERS, MOST_MEMBERS * share(n_rows) ** 0.7)
     return n_settings * max(1, round(wanted / n_settings))
+
+
+def embedding_of(n_rows: int, n_columns: int) -> str:
+    """Return what the members of a default ensemble see of the columns."""
+    return "piecewise_linear" if n_columns <= NARROW and n_rows * n_columns <= BINNED_CELLS else "softened"
 
 
 def single_settings(n_rows: int) -> dict[str, Any]:
@@ -69,7 +78,7 @@ def member_params(targets: str | None, n_rows: int) -> tuple[dict[str, Any], ...
     free = {**shape, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2}
     wide = (256,) if n_rows < DEEP_ROWS else (256, 128)
     of_classes = ({**regular, "hidden_layer_sizes": wide, "dropout": _rounded(0.5 * part**0.5)},)
-    of_numbers = (regular, free, {**regular, "task_likelihoods": "laplace"})
+    of_numbers = (regular, free, {**regular, "task_likelihoods": "laplace"})[: 3 if n_rows < MANY_ROWS else 2]
     return {"numbers": of_numbers, "classes": of_classes, "mixed": of_numbers}[targets or "numbers"]
 
 

@@ -17,7 +17,7 @@ from sklearn_mtae.nn.traits import declared
 from sklearn_mtae.nn.weightings import WEIGHTINGS
 from sklearn_mtae.nn.words import listed, short, suggest_each
 
-from .adapt import member_params, n_members, single_settings
+from .adapt import embedding_of, member_params, n_members, single_settings
 from .data import Data
 from .folds import count_folds
 from .parameters import copied, is_auto
@@ -30,8 +30,6 @@ WIDE = 2_000
 there."""
 TABLES = {"mlp", "resnet"}
 """Architectures of which an ensemble is the default."""
-NARROW = 64
-"""Columns up to which the default ensemble has bins for each."""
 FIXED = {
     "n_estimators",
     "member_params",
@@ -96,7 +94,7 @@ def _settings_to_try(recipe: Recipe, n_rows: int) -> list[dict[str, Any]]:
         return [{}]
     if not is_auto(recipe.member_params):
         return [dict(own) for own in recipe.member_params] or [{}]
-    embedding = "piecewise_linear" if recipe.columns.n_expanded <= NARROW else "softened"
+    embedding = embedding_of(n_rows, recipe.columns.n_expanded)
     # An embedding would bend a model that is asked to be linear.
     is_bent = recipe.architecture in TABLES and (is_auto(recipe.hidden_layer_sizes) or len(recipe.hidden_layer_sizes))
     known = member_params(recipe.targets, n_rows)

@@ -18,13 +18,14 @@ def test_nothing_depends_on_the_rows_of_small_tables():
 
 
 def test_effort_per_row_falls_steadily_to_an_end():
-    efforts = np.array([n_epochs(n) * n_members(n, 3) for n in SIZES], dtype=float)
+    n_settings = [len(member_params("numbers", n)) for n in SIZES]
+    members = np.array([n_members(n, own) for n, own in zip(SIZES, n_settings, strict=True)])
+    efforts = members * np.array([n_epochs(n) for n in SIZES])
     assert (np.diff(efforts) <= 0).all()
     # From one size to the next, which is larger by 3.5 %, nothing falls by more than one member of each setting.
-    members = np.array([n_members(n, 3) for n in SIZES])
     assert np.diff(members).min() >= -3
     assert np.diff([n_epochs(n) for n in SIZES]).min() >= -3
-    assert efforts[-1] == efforts[SIZES >= 100_000][0] == 24
+    assert efforts[-1] == efforts[SIZES >= 100_000][0] == 12
 
 
 @pytest.mark.parametrize(("targets", "n_settings"), [("numbers", 3), ("classes", 1), ("mixed", 3)])
