@@ -147,7 +147,7 @@ class MultiTaskVAE(PredictsMixed):
         "softened" for more (None with `hidden_layer_sizes=()`, and with an `architecture` other than "mlp" and
         "resnet"). They have in turn `dropout=0.3`, `alpha=1`, both falling with the root of the rows beyond 1,000, and
         `learning_rate_init=0.005`; or practically no dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. Here each
-        third model of a table of less than 20,000 rows is as the first with `task_likelihoods="laplace"`, where the
+        third model of a table of less than 30,000 rows is as the first with `task_likelihoods="laplace"`, where the
         others have "gaussian". A parameter that you give has the value that you gave in every model. `member_params_`
         tells what each has.
     scaling : {"auto", "standard", "bounded"}, default="auto"

@@ -14,7 +14,7 @@ DEEP_ROWS = 2_000
 """Rows from which members have a second hidden layer."""
 MOST_EPOCHS, LEAST_EPOCHS = 100, 6
 MOST_MEMBERS, LEAST_MEMBERS = 30, 2
-MANY_ROWS = 20_000
+MANY_ROWS = 30_000
 """Rows from which members are no longer regularised so differently that a third setting would pay."""
 NARROW = 64
 """Columns up to which each has bins."""
