@@ -55,7 +55,7 @@ FEW = {
     VAEImputer: IMPUTER,
     MultiTaskVAE: {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (16,)},
     MultiTaskVAERegressor: {"n_estimators": 3, "max_iter": 10},
-    MultiTaskVAEClassifier: {"max_iter": 20},
+    MultiTaskVAEClassifier: {"max_iter": 20, "n_estimators": 3},
 }
 CHECKED = [estimator(**FEW.get(estimator, {})) for estimator in EVERY]
 
