@@ -36,7 +36,7 @@ OWN = {
     VAEImputer: IMPUTER,
     MultiTaskVAE: {"n_estimators": 1, **QUICK, "max_iter": 2},
     MultiTaskVAERegressor: {"n_estimators": 1, **QUICK},
-    MultiTaskVAEClassifier: {"batch_size": None, **QUICK},
+    MultiTaskVAEClassifier: {"batch_size": None, "n_estimators": 3, **QUICK},
 }
 """What makes a model quick to fit; one of the checks asks the classifier for a thousand epochs."""
 
