@@ -214,7 +214,8 @@ def predict_numbers(fitted: Fitted, X: Any, value: Any) -> Complaints:
     yield from shape(value, (_n_rows(X), *np.shape(fitted.targets.y)[1:]))
     yield from finite(value)
     if not fitted.plan.name.startswith("PerTask"):
-        yield from precision(value, X, fitted.targets.y)
+        if not is_frame(value):  # whose columns have dtypes of their own
+            yield from precision(value, X, fitted.targets.y)
         yield from within(fitted, value)
 
 
@@ -232,8 +233,8 @@ def with_std(fitted: Fitted, X: Any, value: Any) -> Complaints:
     yield from finite(value[1])
     if np.shape(value[0]) != np.shape(value[1]):
         yield f"shapes {np.shape(value[0])} and {np.shape(value[1])}"
-    if (value[1] < 0).any():
-        yield f"negative: {value[1].min()}"
+    if (np.asarray(value[1], dtype=float) < 0).any():
+        yield "negative ones"
 
 
 def code_std(fitted: Fitted, X: Any, value: Any) -> Complaints:
@@ -248,7 +249,7 @@ def interval(fitted: Fitted, X: Any, value: Any) -> Complaints:
     """The ends of an interval are in order, and in the support of the task."""
     for end in value:
         yield from predict_numbers(fitted, X, end)
-    if (value[0] > value[1]).any():
+    if (np.asarray(value[0]) > np.asarray(value[1])).any():
         yield "a lower end above the upper one"
 
 
