@@ -56,6 +56,11 @@ def is_missing(column: NDArray) -> NDArray[np.bool_]:
     )
 
 
+def n_rows(X: Any) -> int:
+    """Count the rows of a container."""
+    return X.shape[0] if hasattr(X, "shape") else len(X)
+
+
 def plain(array: Any) -> Any:
     """Convert a container to one that can be read: a frame, a series, a sparse array or a numpy array.
 

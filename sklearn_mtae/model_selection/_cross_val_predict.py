@@ -17,6 +17,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_mtae._tables.checks import check_method_params, safe_indexing
 from sklearn_mtae._tables.classes import observed_labels
+from sklearn_mtae._tables.containers import n_rows
 from sklearn_mtae._tables.targets import target_columns, task_names
 
 from ._split import TaskKFold
@@ -108,7 +109,7 @@ def cross_val_predict(
     splits = list(cv.split(X, y, **split_params))
     tests = np.concatenate([test for _, test in splits])
     order = np.argsort(tests)
-    if not np.array_equal(tests[order], np.arange(_n_rows(X))):
+    if not np.array_equal(tests[order], np.arange(n_rows(X))):
         raise ValueError(
             "cv must have each row in one test part. For repeated or random parts there is cross_validate."
         )
@@ -123,10 +124,6 @@ def cross_val_predict(
     if isinstance(parts[0], list):
         return [_join(task, order) for task in zip(*parts, strict=True)]
     return _join(parts, order)
-
-
-def _n_rows(X: Any) -> int:
-    return X.shape[0] if hasattr(X, "shape") else len(X)
 
 
 def _splitter(cv: Any, y: Any, groups: Any) -> Any:
