@@ -104,9 +104,7 @@ def _deal(data: Data, n_folds: int, seed: int, deal: int) -> list[Split]:
         fold = np.arange(len(order)) % n_folds
     else:
         groups = np.unique(data.groups[order], return_inverse=True)[1]
-        counts = np.zeros((groups.max() + 1, labelled.shape[1] + 1))
-        np.add.at(counts, groups, np.column_stack([np.ones(len(order)), labelled]))
-        fold = deal_groups(counts, np.full(n_folds, 1 / n_folds), rng)[groups]
+        fold = deal_groups(groups, labelled, np.full(n_folds, 1 / n_folds), rng)
     return [(order[fold != own], order[fold == own]) for own in range(n_folds)]
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
 from sklearn.utils import column_or_1d
 
 from .containers import plain
@@ -31,21 +32,26 @@ def read_groups(groups: Any, x: Any) -> NDArray[np.intp]:
     return np.array([known.setdefault(group, len(known)) for group in groups.tolist()], dtype=np.intp)
 
 
-def deal_groups(counts: NDArray, shares: NDArray, rng: Any = None) -> NDArray[np.intp]:
-    """Return for each group the part that it is dealt to, parts having given shares of what is counted.
+def deal_groups(groups: NDArray[np.intp], kinds: Any, shares: NDArray, rng: Any = None) -> NDArray[np.intp]:
+    """Return for each row the part that its group is dealt to, parts having given shares of rows and of every kind.
 
     Large groups are dealt first, each to the part with which the counts come closest to proportion (as
     :class:`~sklearn.model_selection.StratifiedGroupKFold` does).
 
     Parameters
     ----------
-    counts : ndarray of shape (n_groups, n_kinds)
-        What each group has, of rows or of labels.
+    groups : ndarray of int of shape (n_rows,)
+        Position of each row's group among all.
+    kinds : ndarray or sparse array of shape (n_rows, n_kinds)
+        1 where a row has a kind of label.
     shares : ndarray of shape (n_parts,)
         Share of each part; they add up to 1.
     rng : Generator, RandomState or None
         Source of the order of groups of a size; None is that of the table.
     """
+    members = csr_array((np.ones(len(groups)), (groups, np.arange(len(groups)))))
+    labels = members @ kinds
+    counts = np.column_stack([members.sum(axis=1), labels.toarray() if issparse(labels) else labels])
     order = np.arange(len(counts)) if rng is None else rng.permutation(len(counts))
     totals = np.maximum(counts.sum(axis=0), 1)
     parts_of = np.empty(len(counts), dtype=np.intp)
@@ -56,4 +62,4 @@ def deal_groups(counts: NDArray, shares: NDArray, rng: Any = None) -> NDArray[np
         part = int(((relative[group] + 2 * excess) @ relative[group]).argmin())
         parts_of[group] = part
         excess[part] += relative[group]
-    return parts_of
+    return parts_of[groups]

@@ -100,8 +100,8 @@ class TaskKFold(BaseCrossValidator):
     def _iter_test_masks(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[NDArray[np.bool_]]:
         labelled = _labelled(y, self.n_splits, f"one for each of the n_splits={self.n_splits} folds")
         rng = check_random_state(self.random_state) if self.shuffle else None
-        kinds, shares = _kinds(y, labelled, self.n_splits), np.full(self.n_splits, 1 / self.n_splits)
-        parts = _deal(kinds, shares, rng) if groups is None else _deal_groups(kinds, groups, shares, rng)
+        kinds = _kinds(y, labelled, self.n_splits)
+        parts = _deal(kinds, _read_groups(groups, kinds, self.n_splits), np.full(self.n_splits, 1 / self.n_splits), rng)
         for fold in range(self.n_splits):
             yield parts == fold
 
@@ -154,10 +154,10 @@ class TaskShuffleSplit(BaseShuffleSplit):
         n_rows = len(labelled[0])
         sizes = np.array([n_train, n_test, n_rows - n_train - n_test])
         kinds = _kinds(y, labelled, n_rows / min(n_train, n_test))
-        rng = check_random_state(self.random_state)
+        shares, rng = sizes[sizes > 0] / n_rows, check_random_state(self.random_state)
+        groups = _read_groups(groups, kinds, len(shares))
         for _ in range(self.n_splits):
-            shares = sizes[sizes > 0] / n_rows
-            parts = _deal(kinds, shares, rng) if groups is None else _deal_groups(kinds, groups, shares, rng)
+            parts = _deal(kinds, groups, shares, rng)
             train, test = (rng.permutation(np.flatnonzero(parts == part)) for part in (0, 1))
             _check_parts(y, labelled, {"train": train, "test": test})
             yield train, test
@@ -209,34 +209,40 @@ def _classes(labels: NDArray, min_class_size: float) -> list[NDArray[np.bool_]]:
     return [codes == code for code in range(len(classes))]
 
 
-def _deal(kinds: csr_array, shares: NDArray, rng: np.random.RandomState | None) -> NDArray[np.intp]:
+def _read_groups(groups: Any, kinds: csr_array, n_parts: int) -> NDArray[np.intp] | None:
+    """Return the position of each row's group, None without groups; there must be one for each part."""
+    if groups is None:
+        return None
+    positions = read_groups(groups, kinds)
+    n_groups = int(positions.max()) + 1
+    if n_groups < n_parts:
+        raise ValueError(f"groups must hold one group for each of {n_parts} parts at least. Got {n_groups}.")
+    return positions
+
+
+def _deal(
+    kinds: csr_array, groups: NDArray[np.intp] | None, shares: NDArray, rng: np.random.RandomState | None
+) -> NDArray[np.intp]:
     """Return for each row the part it is dealt to, parts having given shares of the rows and of every kind of label.
 
     Parameters
     ----------
     kinds : sparse array of shape (n_rows, n_kinds)
         1 where a row has a kind of label; each row has one at least.
+    groups : ndarray of int of shape (n_rows,) or None
+        Position of each row's group among all, where groups are dealt as wholes.
     shares : ndarray of shape (n_parts,)
         Share of each part; they sum to 1.
     rng : RandomState or None
         Source of the order in which rows are dealt, or None for that of the table.
     """
+    if groups is not None:
+        return deal_groups(groups, kinds, shares, rng)
     n_rows = kinds.shape[0]
     order = np.arange(n_rows) if rng is None else rng.permutation(n_rows)
     parts = np.empty(n_rows, dtype=np.intp)
     parts[order] = _swap_rows(_deal_rarest_first(kinds[order], shares), kinds[order], shares)
     return parts
-
-
-def _deal_groups(kinds: csr_array, groups: Any, shares: NDArray, rng: np.random.RandomState | None) -> NDArray[np.intp]:
-    """Return for each row the part that its group is dealt to."""
-    group_of = read_groups(groups, kinds)
-    n_groups = int(group_of.max()) + 1
-    if n_groups < len(shares):
-        raise ValueError(f"groups must hold one group for each of {len(shares)} parts at least. Got {n_groups}.")
-    members = csr_array((np.ones(len(group_of)), (group_of, np.arange(len(group_of)))))
-    counts = np.column_stack([members.sum(axis=1), (members @ kinds).toarray()])
-    return deal_groups(counts, shares, rng)[group_of]
 
 
 def _deal_rarest_first(kinds: csr_array, shares: NDArray) -> NDArray[np.intp]:

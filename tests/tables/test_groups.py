@@ -31,7 +31,11 @@ def test_dealing_is_nearly_as_even_as_can_be():
     rng = np.random.default_rng(0)
     for _ in range(20):
         counts = rng.integers(1, 9, size=(7, 2)).astype(float)
-        parts = deal_groups(counts, np.array([0.5, 0.5]), rng)
+        groups = np.repeat(np.arange(7), counts[:, 0].astype(int))
+        of_rows = (counts[:, 1] / counts[:, 0])[groups, None]
+        dealt = deal_groups(groups, of_rows, np.array([0.5, 0.5]), rng)
+        parts = dealt[np.searchsorted(groups, np.arange(7))]
+        np.testing.assert_array_equal(parts[groups], dealt)
 
         def loss(parts, counts=counts):
             held = np.stack([counts[np.asarray(parts) == part].sum(axis=0) for part in range(2)]) / counts.sum(axis=0)
