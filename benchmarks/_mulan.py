@@ -19,15 +19,15 @@ class Columns(NamedTuple):
     Y: NDArray
 
 
-def load(folder: Path, name: str) -> Columns:
-    """Return a set from its ARFF file."""
+def load(folder: Path, name: str, n_targets: int | None = None) -> Columns:
+    """Return a set from its ARFF file; None is as many targets as `N_TARGETS` says."""
     text = (folder / f"{name}.arff").read_text(errors="replace")
     header, body = re.split(r"(?mi)^@data\s*$", re.sub(r"(?m)^\s*%.*$", "", text))
     kinds = re.findall(r"(?mi)^@attribute\s+.*?(?:\{(.*)\}|(?:numeric|real|integer))\s*$", header)
     levels = [[level.strip(" '\"") for level in kind.split(",")] if kind else None for kind in kinds]
     cells = np.array([read_row(line, len(levels)) for line in body.splitlines() if line.strip()])
     columns = [numbers(column, own) for column, own in zip(cells.T, levels, strict=True)]
-    n_targets = N_TARGETS[name]
+    n_targets = N_TARGETS[name] if n_targets is None else n_targets
     return Columns(np.hstack(columns[:-n_targets]), np.hstack(columns[-n_targets:]))
 
 

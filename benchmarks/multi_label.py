@@ -34,20 +34,13 @@ from sklearn_mtae import MultiTaskVAEClassifier
 from sklearn_mtae.model_selection import TaskShuffleSplit
 
 from ._harness import describe_machine, print_row
+from ._mulan import load
 
 N_LABELS = {"emotions": 6, "yeast": 14}
 N_MOLECULES = 2_000
 N_BINS = 15
 LEAST = 1e-6
 WIDTHS = (10, 10, 10, 10, 12, 10)
-
-
-def read_mulan(path: Path, n_labels: int) -> tuple[NDArray, NDArray]:
-    """Read a table whose last columns are labels."""
-    lines = path.read_text().splitlines()
-    start = next(k for k, line in enumerate(lines) if line.lower().startswith("@data"))
-    rows = np.array([line.split(",") for line in lines[start + 1 :] if line.strip()], dtype=float)
-    return rows[:, :-n_labels], rows[:, -n_labels:]
 
 
 def read_molecules(path: Path) -> tuple[NDArray, NDArray]:
@@ -66,7 +59,7 @@ def read(name: str, data_dir: Path) -> tuple[NDArray, NDArray]:
     """Read a set: features, and labels that are 0, 1 or missing."""
     if name == "tox21":
         return read_molecules(data_dir / "tox21" / "tox21.csv")
-    return read_mulan(data_dir / "multilabel" / f"{name}.arff", N_LABELS[name])
+    return load(data_dir / "multilabel", name, N_LABELS[name])
 
 
 def catboost() -> Any:

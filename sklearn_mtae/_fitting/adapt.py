@@ -66,9 +66,8 @@ def member_params(targets: str | None, n_rows: int) -> tuple[dict[str, Any], ...
     members are regularised more.
     """
     part = share(n_rows)
-    width = 16 * min(16, round(8 * part**-0.15))
     shape = {
-        "hidden_layer_sizes": (width,) if n_rows < DEEP_ROWS else (width, width // 2),
+        "hidden_layer_sizes": _layers(16 * min(16, round(8 * part**-0.15)), n_rows),
         "head_hidden_layer_sizes": (),
         "learning_rate_decay": _rounded(1 - part),
         "max_iter": n_epochs(n_rows),
@@ -76,10 +75,14 @@ def member_params(targets: str | None, n_rows: int) -> tuple[dict[str, Any], ...
     regular = {**shape, "dropout": _rounded(0.3 * part**0.5), "alpha": _rounded(part**0.5), "learning_rate_init": 5e-3}
     # Nothing is dropped by this one, whose layers of dropout are there to make one stack with the others.
     free = {**shape, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2}
-    wide = (256,) if n_rows < DEEP_ROWS else (256, 128)
-    of_classes = ({**regular, "hidden_layer_sizes": wide, "dropout": _rounded(0.5 * part**0.5)},)
+    of_classes = ({**regular, "hidden_layer_sizes": _layers(256, n_rows), "dropout": _rounded(0.5 * part**0.5)},)
     of_numbers = (regular, free, {**regular, "task_likelihoods": "laplace"})[: 3 if n_rows < MANY_ROWS else 2]
     return {"numbers": of_numbers, "classes": of_classes, "mixed": of_numbers}[targets or "numbers"]
+
+
+def _layers(width: int, n_rows: int) -> tuple[int, ...]:
+    """Return the widths of the hidden layers, given the first."""
+    return (width,) if n_rows < DEEP_ROWS else (width, width // 2)
 
 
 def _rounded(number: float) -> float:

@@ -20,7 +20,7 @@ from sklearn_mtae._tables.blocks import block_rows
 from sklearn_mtae.nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
 from sklearn_mtae.nn.words import short
 
-from .all_rows import is_interrupted, on_all_rows, take_over, trains_twice
+from .all_rows import chosen_epochs, is_interrupted, on_all_rows, take_over, trains_twice
 from .averaging import choose
 from .build import rebuild
 from .build_loss import build_loss
@@ -49,10 +49,11 @@ def fit(plan: Plan, hooks: Mapping[str, Any]) -> Fitted:
         fitted = keep(plan)
         if is_interrupted(plan) or not trains_twice(plan):
             return fitted
-        again = on_all_rows(plan, fitted)
+        chosen = chosen_epochs(plan, fitted)
+        again = on_all_rows(plan, chosen)
         _train(again, hooks)
         plan.interrupted = again.interrupted
-        return take_over(plan, fitted, again, keep(again))
+        return take_over(fitted, chosen, again, keep(again))
     finally:
         if plan.checkpoint is not None:
             plan.checkpoint.release()
