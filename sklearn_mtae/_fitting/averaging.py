@@ -1,9 +1,10 @@
 """Averages of members, chosen and calibrated by the rows that each of them was not trained on.
 
 A candidate is a setting of the parameters and an epoch; what it predicts for a row is the mean over the members of that
-setting, as they were after that epoch, that were not trained on the row. For each task an average of candidates, the
-mean of the labels (of classes their base rates) among them, is chosen by `select`; so how long to train and how much to
-regularise is up to the data, and no row is lost to validation.
+setting, as they were after that epoch, that were not trained on the row. Baselines are candidates too: of numbers ridge
+regressions and the mean of the labels, of classes the base rates. For each task an average of candidates is chosen by
+`select`; so how long to train, how much to regularise and whether to be linear is up to the data, and no row is lost to
+validation.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,17 +39,20 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     kind = AVERAGES[plan.recipe.targets](plan.data, fitted)
     earlier = [(k, state) for k, member in enumerate(plan.members) for state in member.kept.values()]
     average = replace(kind.start, earlier=earlier)
-    run = partial(_run_once, ModelRunner(replace(fitted, average=average), plan.recipe.device))
+    runner = ModelRunner(replace(fitted, average=average), plan.recipe.device)
+    run = partial(_run_once, runner)
     candidates = _candidates(plan.members, fitted.settings)
     held_out = HeldOut(plan, candidates)
     outputs = held_out.collect(partial(run, kind.output))
-    single = len(plan.members) == 1
-    weights = np.ones((len(outputs), outputs.shape[2])) if single else _select(held_out, outputs, kind)
-    weights = np.where(kind.varies, weights, 0.0)
+    outputs = np.concatenate([outputs, kind.baselines(plan, held_out, runner)])
+    n, single = len(candidates), len(plan.members) == 1
+    weights = np.eye(len(outputs))[:, [0] * outputs.shape[2]] if single else _select(held_out, outputs, n, kind)
+    # The last one is a constant.
+    weights = np.where(kind.varies, weights, np.eye(len(outputs))[:, -1:])
     average = kind.calibrate(held_out, run, average, weights, outputs)
     if single and kind.varies.all():
         return replace(average, earlier=[])
-    return _keep_chosen(average, candidates, weights, len(plan.members))
+    return _keep_chosen(average, candidates, weights[:n], len(plan.members))
 
 
 def _run_once(runner: ModelRunner, function: Any, states: Sequence[int], x: Any, **options: Any) -> NDArray:
@@ -72,15 +76,16 @@ def _candidates(members: Sequence[Member], settings: Sequence[dict[str, Any]]) -
     ]
 
 
-def _select(held_out: HeldOut, outputs: NDArray, kind: Kind) -> NDArray:
-    """Return the weights of the candidates, shape (n_candidates, n_tasks); what is left is the constant's."""
-    weights = np.full((len(outputs), outputs.shape[2]), 1 / len(outputs))
+def _select(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind) -> NDArray:
+    """Return the weights of the candidates, and then of the baselines: shape (n_outputs, n_tasks)."""
+    weights = np.zeros((len(outputs), outputs.shape[2]))
+    weights[:n_candidates] = 1 / n_candidates
     for task, (labels, weight) in enumerate(zip(held_out.y.T, held_out.weight.T, strict=True)):
         counted = weight > 0
         if counted.sum() >= 2:
             misses = kind.misses(outputs[:, counted], labels[counted], task)
             loss = kind.loss_of(task) if isinstance(kind, MixedAverage) else kind.loss
-            weights[:, task] = select(misses, held_out.folds[counted], weight[counted], loss)[:-1]
+            weights[:, task] = select(misses, held_out.folds[counted], weight[counted], loss)
     return weights
 
 

@@ -16,6 +16,7 @@ from sklearn_mtae.nn.models import MultiTaskVAE
 from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
+from .plan import Plan
 from .run import ModelRunner
 
 LEAST_PROBABILITY = 1e-300
@@ -54,11 +55,15 @@ class ClassAverage:
         """Return what is averaged: the class probabilities of each task at the posterior mean."""
         return _log_probabilities(model, x).exp()
 
+    def baselines(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
+        """Predict the rows that were left out by the base rates, shape (1, n_rows, n_tasks, n_classes)."""
+        rates = padded(self.start.base_rates)
+        return np.broadcast_to(rates, (1, len(held_out.y), *rates.shape))
+
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
-        """Return the probability of the labels, the base rates' last, shape (n_candidates + 1, n_rows)."""
+        """Return the probability of the labels, shape (n_outputs, n_rows)."""
         codes = y.astype(int)
-        of_candidates = outputs[:, np.arange(len(codes)), task, codes]
-        return np.concatenate([of_candidates, self.start.base_rates[task][codes][None]])
+        return outputs[:, np.arange(len(codes)), task, codes]
 
     @staticmethod
     def loss(averages: NDArray, shares: NDArray) -> NDArray:
@@ -74,8 +79,7 @@ class ClassAverage:
         for task, rates in enumerate(average.base_rates):
             weight = held_out.weight[:, task]
             counted, codes = weight > 0, held_out.y[weight > 0, task].astype(int)
-            probabilities = mixed[counted, task, : len(rates)] + (1 - weights[:, task].sum()) * rates
-            logs = np.log(np.maximum(probabilities, LEAST_PROBABILITY))
+            logs = np.log(np.maximum(mixed[counted, task, : len(rates)], LEAST_PROBABILITY))
             sharpness[task] = best_sharpness(logs, codes, weight[counted])
             logs = log_softmax(sharpness[task] * logs, axis=1)
             scores.append(np.sort(-logs[np.arange(len(codes)), codes]))
@@ -112,7 +116,7 @@ def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
         with np.errstate(divide="ignore"):
             parts = logs.swapaxes(0, 1) + np.log(weights)[:, None, :, None]
             if average.base_rates:
-                left = np.log(1 - weights.sum(axis=0).clip(0, 1))[:, None] + np.log(_padded(average.base_rates))
+                left = np.log(1 - weights.sum(axis=0).clip(0, 1))[:, None] + np.log(padded(average.base_rates))
                 parts = np.concatenate([parts, np.broadcast_to(left, (1, *parts.shape[1:]))])
         return logsumexp(parts, axis=0)
 
@@ -121,7 +125,7 @@ def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
     if average.weights is None and len(counted) == 1:
         mean = run(state=counted[0])
     elif len(counted) == 0:
-        mean = mixed(np.zeros((x.shape[0], 0, len(average.base_rates), _padded(average.base_rates).shape[1])))
+        mean = mixed(np.zeros((x.shape[0], 0, len(average.base_rates), padded(average.base_rates).shape[1])))
     else:
         mean = run(states=tuple(counted.tolist()), finish=mixed)
     if average.sharpness is None:
@@ -133,7 +137,7 @@ def _log_probabilities(model: MultiTaskVAE, x: Tensor) -> Tensor:
     return model.predict_log_proba(model.encode(model.fill(x)))
 
 
-def _padded(rates: Sequence[NDArray]) -> NDArray:
+def padded(rates: Sequence[NDArray]) -> NDArray:
     """Return the base rates as one array, with zeros for classes that other tasks have."""
     rows = np.zeros((len(rates), max(map(len, rates))))
     for row, own in zip(rows, rates, strict=True):

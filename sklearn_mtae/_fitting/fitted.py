@@ -21,15 +21,17 @@ class Average:
 
     Parameters
     ----------
-    label_means : ndarray of shape (n_tasks,)
-        Means of the labels.
-    label_deviations : ndarray of shape (n_tasks,)
-        Their standard deviations; zero of a task whose labels are all the same.
+    intercepts : ndarray of shape (n_tasks,)
+        What the baseline of each task is where all columns are at their locations; without slopes the labels' mean.
+    slopes : ndarray of shape (n_columns, n_tasks) or None
+        Slopes of the baselines, ridge regressions of the tasks on the columns. None are the labels' means.
+    deviations : ndarray of shape (n_tasks,)
+        Standard deviations of the labels around the baselines; zero of a task whose labels are all the same.
     earlier : list of (int, dict)
         States of members after earlier epochs: which member, and the state.
     weights : ndarray of shape (n_states, n_tasks) or None
-        Weights of all states, the members' last first; what is left is the weight of the labels' mean. None is an
-        average in which all members count alike.
+        Weights of all states, the members' last first; what is left is the weight of the baseline. None is an average
+        in which all members count alike.
     scores : list of ndarray
         Of each task, sorted, how far its labels are from held-out predictions: numbers in predictive standard
         deviations, classes by minus the log of their probability.
@@ -41,8 +43,9 @@ class Average:
         What the logs of the class probabilities of each task are multiplied by; None is 1.
     """
 
-    label_means: NDArray | float = 0.0
-    label_deviations: NDArray | float = 0.0
+    intercepts: NDArray | float = 0.0
+    slopes: NDArray | None = None
+    deviations: NDArray | float = 0.0
     earlier: list[tuple[int, dict[str, NDArray]]] = field(default_factory=list)
     weights: NDArray | None = None
     scores: list[NDArray] = field(default_factory=list)

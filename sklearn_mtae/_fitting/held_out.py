@@ -29,7 +29,8 @@ class HeldOut:
         data, self.candidates = plan.data, candidates
         assert data.y is not None
         index = [evenly(np.asarray(member.held_out), N_HELD_OUT) for member in plan.members]
-        rows = np.unique(np.concatenate(index))
+        self.rows = rows = np.unique(np.concatenate(index))
+        """Index of the rows."""
         self.x = [data.x[own] for own in index]
         self.y = data.y[rows]
         """Labels, shape (n_rows, n_tasks)."""

@@ -18,6 +18,8 @@ from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
 from .number_average import NumberAverage
+from .plan import Plan
+from .run import ModelRunner
 
 
 def mixed_average(data: Data, fitted: Fitted) -> "NumberAverage | ClassAverage | MixedAverage":
@@ -64,8 +66,14 @@ class MixedAverage:
         means, probabilities = model.predict(z).unsqueeze(-1), model.predict_log_proba(z).exp()
         return torch.cat([means, probabilities.to(means.dtype)], dim=-1)
 
+    def baselines(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
+        """Predict the rows that were left out by the baselines of both kinds of tasks."""
+        of_numbers = self.numbers.baselines(plan, held_out, runner)[..., None]
+        of_classes = self.classes.baselines(plan, held_out, runner)
+        return np.concatenate([of_numbers, np.broadcast_to(of_classes, (len(of_numbers), *of_classes.shape[1:]))], -1)
+
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
-        """Return what the average of the task's kind is judged by, shape (n_candidates + 1, n_rows)."""
+        """Return what the average of the task's kind is judged by, shape (n_outputs, n_rows)."""
         if self.of_classes[task]:
             return self.classes.misses(outputs[..., 1:], y, task)
         return self.numbers.misses(outputs[..., 0], y, task)
@@ -78,11 +86,11 @@ class MixedAverage:
         self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
     ) -> Average:
         """Learn of rows that the members were not trained on, of each task what is learned of its kind."""
-        own = np.where(self.of_classes, 0.0, weights)
+        own = np.where(self.of_classes, np.eye(len(weights))[:, -1:], weights)
         of_numbers = self.numbers.calibrate(held_out, run, average, own, outputs[..., 0])
         labelled = copy(held_out)
         labelled.weight = np.where(self.of_classes, held_out.weight, 0.0)
-        of_classes = self.classes.calibrate(labelled, run, average, weights, outputs[..., 1:])
+        of_classes = self.classes.calibrate(labelled, run, of_numbers, weights, outputs[..., 1:])
         scores = zip(self.of_classes, of_numbers.scores, of_classes.scores, strict=True)
         return replace(
             of_classes,

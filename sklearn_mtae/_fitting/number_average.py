@@ -13,9 +13,11 @@ from torch import Tensor
 from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.posteriors import quasi_normal
 
+from .baseline import Columns, Ridges
 from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
+from .plan import Plan
 from .run import ModelRunner
 
 N_DRAWS = 64
@@ -43,17 +45,29 @@ class NumberAverage:
         self.fitted = fitted
         self.varies = (labels.max > labels.min) | (labels.n_observed == 1)  # one label says nothing of others
         """Whether a task has anything to predict: labels that are all the same are predicted by what they are."""
-        self.start = Average(labels.mean, np.where(self.varies, labels.deviation, 0.0))
+        self.units = task_units(fitted)
+        means = np.broadcast_to(labels.mean, len(self.varies))
+        self.start = Average(means, deviations=np.where(self.varies, labels.deviation, 0.0))
 
     @staticmethod
     def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
         """Return what is averaged: the mean of each task at the posterior mean."""
         return model.predict(model.encode(model.fill(x)))
 
+    def baselines(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
+        """Predict the rows that were left out by what members must beat, shape (n_baselines, n_rows, n_tasks).
+
+        These are ridge regressions that were not fitted to them, where there is a choice, and last the labels' means.
+        """
+        means = np.broadcast_to(self.start.intercepts, (1, *held_out.y.shape))
+        if len(plan.members) == 1:
+            return means
+        self.ridges = Ridges(runner, plan.data, means[0, 0], self.units)
+        return np.concatenate([self.ridges.held_out(plan, held_out), means])
+
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
-        """Return by how much candidates miss labels, the labels' mean last, shape (n_candidates + 1, n_rows)."""
-        constant = np.full((1, len(y)), np.broadcast_to(self.start.label_means, len(self.varies))[task])
-        return (np.concatenate([outputs[:, :, task], constant]) - y) / task_units(self.fitted)[task]
+        """Return by how much labels are missed, shape (n_outputs, n_rows)."""
+        return (outputs[:, :, task] - y) / self.units[task]
 
     @staticmethod
     def loss(averages: NDArray, shares: NDArray) -> NDArray:
@@ -61,15 +75,41 @@ class NumberAverage:
         return np.sqrt(averages**2 @ shares).mean(axis=1)
 
     def calibrate(
-        self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, means: NDArray
+        self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
     ) -> Average:
-        """Learn how far labels are from predictions of models that were not trained on their rows."""
+        """Settle the baselines, and learn how far labels are from predictions of models not trained on their rows."""
+        n = len(held_out.candidates)
+        average, rest = self._settle(held_out, average, weights[n:], outputs[n:])
+        weights, outputs = weights[:n], outputs[:n]
         stds = held_out.collect(partial(run, Deviation(self.fitted.seed), n_draws=N_DRAWS), (weights != 0).any(axis=1))
-        mean, std = mix(average, task_units(self.fitted), weights, means, stds)
+        mean, std = mix(average, self.units, weights, moments(weights, outputs, stds, self.units), rest)
         away, counted = np.abs(held_out.y - mean), held_out.weight > 0
         scores = [np.sort(own[is_counted]) for own, is_counted in zip((away / std).T, counted.T, strict=True)]
         inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in scores])
         return replace(average, scores=scores, inflation=inflation)
+
+    def _settle(
+        self, held_out: HeldOut, average: Average, weights: NDArray, baselines: NDArray
+    ) -> tuple[Average, NDArray]:
+        """Make one baseline of those with a weight, for each task; return its predictions of the left-out rows too."""
+        total = weights.sum(axis=0)
+        shares = np.divide(
+            weights, total, out=np.repeat(np.eye(len(weights))[:, -1:], len(total), axis=1), where=total > 0
+        )
+        linear = shares[-1] < 1
+        if not linear.any():
+            return average, baselines[-1]
+        slopes, intercepts = self.ridges.fit_all()
+        rest = np.einsum("kt,knt->nt", shares, baselines)
+        weight = np.where(held_out.weight.any(axis=0), held_out.weight, 1.0)
+        away = np.where(held_out.weight > 0, (held_out.y - rest) / self.units, 0.0)
+        around = self.units * np.sqrt(np.average(away**2, weights=weight, axis=0))
+        return replace(
+            average,
+            intercepts=average.intercepts + self.units * np.einsum("kt,kt->t", shares[:-1], intercepts),
+            slopes=np.einsum("kt,kct->ct", shares[:-1], slopes),
+            deviations=np.where(linear, around, average.deviations),
+        ), rest
 
 
 def task_units(fitted: Fitted) -> NDArray:
@@ -77,17 +117,25 @@ def task_units(fitted: Fitted) -> NDArray:
     return fitted.states[0]["task_units.scale"]
 
 
-def mean_of(average: Average, weights: NDArray, means: NDArray) -> NDArray:
-    """Return the mean of a mixture, what is left of the weights being the labels' mean's."""
-    return np.einsum("kt,knt->nt", weights, means) + (1 - weights.sum(axis=0)) * average.label_means
+def moments(weights: NDArray, means: NDArray, stds: NDArray, units: NDArray) -> NDArray:
+    """Return of a mixture of members the weighted sum of the means, and that of squares around their own mean.
+
+    The latter in the units of the tasks; the shape is (2, n_rows, n_tasks).
+    """
+    total = np.einsum("kt,knt->nt", weights, means)
+    away = (means - total / np.maximum(weights.sum(axis=0), np.finfo(float).tiny)) / units
+    return np.stack([total, np.einsum("kt,knt->nt", weights, (stds / units) ** 2 + away**2)])
 
 
-def mix(average: Average, units: NDArray, weights: NDArray, means: NDArray, stds: NDArray) -> tuple[NDArray, NDArray]:
-    """Return mean and standard deviation of a mixture, what is left of the weights being the labels' own."""
-    mean, left = mean_of(average, weights, means), 1 - weights.sum(axis=0)
-    stds, away, label_away = stds / units, (means - mean) / units, (average.label_means - mean) / units
-    square = np.einsum("kt,knt->nt", weights, stds**2 + away**2)
-    square += left * ((average.label_deviations / units) ** 2 + label_away**2)
+def mix(
+    average: Average, units: NDArray, weights: NDArray, of_members: NDArray, rest: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Return mean and standard deviation of a mixture, given its members' moments and what the baselines predict."""
+    (total, square), part = of_members, weights.sum(axis=0)
+    mean, left = total + (1 - part) * rest, 1 - part
+    own = total / np.where(part > 0, part, 1.0)
+    square = square + part * ((own - mean) / units) ** 2
+    square += left * ((average.deviations / units) ** 2 + ((rest - mean) / units) ** 2)
     return mean, units * np.sqrt(np.maximum(square, LEAST_DEVIATION**2))
 
 
@@ -95,20 +143,30 @@ def predict_average(runner: ModelRunner, x: Any, return_std: bool) -> tuple[NDAr
     """Return means of rows, shape (n_rows, n_tasks), and where asked for deviations, not inflated yet."""
     fitted, average = runner.fitted, runner.fitted.average
     counted, weights = fitted.counted_states()
-    if len(counted) == 0:  # no candidate is better than the labels' mean
-        none = np.zeros((0, x.shape[0], weights.shape[1]))
-        mean, std = mix(average, task_units(fitted), weights, none, none)
-        return mean, std if return_std else None
+    units, rest = task_units(fitted), _predict_baselines(runner, x)
     run = partial(runner.apply, array=x, states=tuple(counted.tolist()), dtype=np.float64)
-    if not return_std:
-        return run(NumberAverage.output, finish=lambda own: mean_of(average, weights, own.swapaxes(0, 1))), None
+    if len(counted) == 0:  # no candidate is better than the baseline
+        of_members = np.zeros((2, x.shape[0], weights.shape[1]))
+    elif return_std:
 
-    def mixed(own: NDArray) -> NDArray:
-        means, stds = own.transpose(2, 1, 0, 3)
-        return np.stack(mix(average, task_units(fitted), weights, means, stds), axis=1)
+        def own_moments(own: NDArray) -> NDArray:
+            means, stds = own.transpose(2, 1, 0, 3)
+            return moments(weights, means, stds, units).swapaxes(0, 1)
 
-    both = run(Spread(fitted.seed), n_draws=N_DRAWS, finish=mixed)
-    return both[:, 0], both[:, 1]
+        of_members = run(Spread(fitted.seed), n_draws=N_DRAWS, finish=own_moments).swapaxes(0, 1)
+    else:
+        total = run(NumberAverage.output, finish=lambda own: np.einsum("kt,nkt->nt", weights, own))
+        return total + (1 - weights.sum(axis=0)) * rest, None
+    mean, std = mix(average, units, weights, of_members, rest)
+    return mean, std if return_std else None
+
+
+def _predict_baselines(runner: ModelRunner, x: Any) -> NDArray:
+    """Return what the baselines of the tasks predict for rows."""
+    average = runner.fitted.average
+    if average.slopes is None:
+        return np.asarray(average.intercepts)
+    return average.intercepts + task_units(runner.fitted) * runner.apply(Columns(average.slopes), x, dtype=np.float64)
 
 
 class Deviation(NamedTuple):

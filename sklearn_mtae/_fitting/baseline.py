@@ -1,0 +1,139 @@
+"""What members must beat to count: ridge regressions of the targets on the columns, and the means of the labels.
+
+Networks learn what is linear slowly, and with few rows they learn it badly. Ridge regressions of several penalties are
+candidates of an average like any other, and stay in it with the weight that the rows left out give them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_mtae._engine.devices import threads_for
+from sklearn_mtae._tables.row_index import Chosen, evenly
+from sklearn_mtae.nn.embeddings import soften
+from sklearn_mtae.nn.models import MultiTaskVAE
+
+from .data import Data
+from .held_out import HeldOut
+from .plan import Plan
+from .run import ModelRunner
+
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Penalties of squared slopes, per unit of weight and in the units of the columns. An infinite one is the mean."""
+MOST_ROWS = 50_000
+"""Rows at most that a regression learns from, evenly spaced."""
+
+
+class Columns(NamedTuple):
+    """The function that computes what regressions see of rows, or what given slopes make of it.
+
+    These are the columns as the encoder gets them, with outliers drawn in.
+    """
+
+    slopes: NDArray | None = None
+    """Slopes of the tasks, shape (n_columns, n_tasks)."""
+
+    def __call__(self, model: MultiTaskVAE, x: Tensor) -> Tensor:
+        """Return it, shape (n_rows, n_columns) or (n_rows, n_tasks)."""
+        columns = soften(model.fill(x))
+        return columns if self.slopes is None else columns @ torch.from_numpy(self.slopes).to(columns)
+
+
+class Ridges:
+    """Ridge regressions of all tasks, with each of the penalties.
+
+    Parameters
+    ----------
+    runner : ModelRunner
+        Runs the models, the first of which knows the units of the columns.
+    data : Data
+        What `fit` was called with.
+    means, units : ndarray of shape (n_tasks,)
+        What is 0 of a task, and what is 1.
+    """
+
+    def __init__(self, runner: ModelRunner, data: Data, means: NDArray, units: NDArray) -> None:
+        assert data.y is not None
+        self.runner, self.data, self.y = runner, data, data.y
+        self.means, self.units = means, units
+
+    def fit(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+        """Return slopes, shape (n_penalties, n_columns, n_tasks), and intercepts, in the units of the tasks."""
+        rows = evenly(rows, MOST_ROWS)
+        y = (self.y[rows] - self.means) / self.units
+        weight = np.ones(y.shape) if self.data.weight is None else np.tile(self.data.weight[rows], (y.shape[1], 1)).T
+        if self.data.label_weight is not None:
+            weight = weight * self.data.label_weight[rows]
+        return ridge(self.columns(rows), y, np.where(np.isnan(y), 0.0, weight))
+
+    def fit_all(self) -> tuple[NDArray, NDArray]:
+        """Return the slopes and intercepts of all rows that take part."""
+        return self.fit(np.asarray(self.data.taking_part))
+
+    def columns(self, rows: NDArray) -> NDArray:
+        """Return what regressions see of rows."""
+        return self.runner.apply(Columns(), Chosen(self.data.x, rows), dtype=np.float64)
+
+    def held_out(self, plan: Plan, held_out: HeldOut) -> NDArray:
+        """Predict rows by regressions that were not fitted to them, shape (n_penalties, n_rows, n_tasks)."""
+        predicted = np.zeros((len(PENALTIES), *held_out.y.shape))
+        counts = np.zeros(len(held_out.y))
+        # Members of different settings have the same splits.
+        first = {id(split): k for k, split in reversed(list(enumerate(plan.splits)))}
+        for k in sorted(first.values()):
+            at = held_out.positions[k]
+            if len(at):
+                slopes, intercepts = self.fit(np.asarray(plan.splits[k][0]))
+                predicted[:, at] += self.columns(held_out.rows[at]) @ slopes + intercepts[:, None]
+                counts[at] += 1
+        return self.means + self.units * predicted / np.maximum(counts, 1)[:, None]
+
+
+def ridge(x: NDArray, y: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+    """Return the slopes and intercepts of ridge regressions of targets on columns, with each of the penalties.
+
+    They minimise `sum of weight * (y - x @ slope - intercept)^2 + sum of weight * penalty * sum of slope^2`. A target
+    without a label has neither slopes nor an intercept.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_rows, n_columns)
+        Columns.
+    y, weight : ndarray of shape (n_rows, n_tasks)
+        Labels, and what they weigh; what weighs nothing may be NaN.
+
+    Returns
+    -------
+    slopes : ndarray of shape (n_penalties, n_columns, n_tasks)
+        Slopes.
+    intercepts : ndarray of shape (n_penalties, n_tasks)
+        Intercepts.
+    """
+    slopes, intercepts = (np.zeros((len(PENALTIES), *shape, y.shape[1])) for shape in ((x.shape[1],), ()))
+    patterns, pattern_of = np.unique(weight, axis=1, return_inverse=True)
+    for pattern, own in enumerate(patterns.T):
+        if own.any():
+            tasks = np.flatnonzero(pattern_of == pattern)
+            known = own > 0
+            found = _ridge(*(torch.from_numpy(part) for part in (x[known], y[np.ix_(known, tasks)], own[known])))
+            slopes[:, :, tasks], intercepts[:, tasks] = (part.numpy() for part in found)
+    return slopes, intercepts
+
+
+def _ridge(x: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the slopes and intercepts of targets that have the same weights."""
+    share = weight / weight.sum()
+    x_mean, y_mean = share @ x, share @ y
+    root = share.sqrt()[:, None]
+    x, y = (x - x_mean) * root, (y - y_mean) * root
+    with threads_for(x.numel() * min(x.shape)):
+        turn = torch.linalg.svd(x, full_matrices=False)[2].T if len(x) < x.shape[1] else None
+        x = x if turn is None else x @ turn  # as many columns as rows tell apart
+        gram, product = x.T @ x, x.T @ y
+        penalties = torch.tensor(PENALTIES, dtype=x.dtype)[:, None, None] * torch.eye(len(gram), dtype=x.dtype)
+        slopes = torch.cholesky_solve(product.expand(len(PENALTIES), -1, -1), torch.linalg.cholesky(gram + penalties))
+        slopes = slopes if turn is None else turn @ slopes
+    return slopes, y_mean - x_mean @ slopes
