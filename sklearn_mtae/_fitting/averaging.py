@@ -47,8 +47,8 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     outputs = np.concatenate([outputs, kind.baselines(plan, held_out, runner)])
     n, single = len(candidates), len(plan.members) == 1
     weights = np.eye(len(outputs))[:, [0] * outputs.shape[2]] if single else _select(held_out, outputs, n, kind)
-    # The last one is a constant.
-    weights = np.where(kind.varies, weights, np.eye(len(outputs))[:, -1:])
+    # The first baseline is a constant.
+    weights = np.where(kind.varies, weights, np.eye(len(outputs))[:, [n]])
     average = kind.calibrate(held_out, run, average, weights, outputs)
     if single and kind.varies.all():
         return replace(average, earlier=[])

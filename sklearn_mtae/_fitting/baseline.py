@@ -4,7 +4,7 @@ Networks learn what is linear slowly, and with few rows they learn it badly. Rid
 candidates of an average like any other, and stay in it with the weight that the rows left out give them.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from sklearn_mtae._tables.row_index import Chosen, evenly
 from sklearn_mtae.nn.embeddings import soften
 from sklearn_mtae.nn.models import MultiTaskVAE
 
+from .build import task_limits
 from .data import Data
+from .fitted import Baseline, Fitted
 from .held_out import HeldOut
 from .plan import Plan
 from .run import ModelRunner
@@ -42,8 +44,8 @@ class Columns(NamedTuple):
         return columns if self.slopes is None else columns @ torch.from_numpy(self.slopes).to(columns)
 
 
-class Ridges:
-    """Ridge regressions of all tasks, with each of the penalties.
+class Baselines:
+    """The means of the labels, and ridge regressions of the tasks that may be any number, with each of the penalties.
 
     Parameters
     ----------
@@ -51,45 +53,84 @@ class Ridges:
         Runs the models, the first of which knows the units of the columns.
     data : Data
         What `fit` was called with.
-    means, units : ndarray of shape (n_tasks,)
-        What is 0 of a task, and what is 1.
+    start : Baseline
+        The means of the labels.
+    units : ndarray of shape (n_tasks,)
+        What is 1 of a task.
     """
 
-    def __init__(self, runner: ModelRunner, data: Data, means: NDArray, units: NDArray) -> None:
+    def __init__(self, runner: ModelRunner, data: Data, start: Baseline, units: NDArray) -> None:
         assert data.y is not None
         self.runner, self.data, self.y = runner, data, data.y
-        self.means, self.units = means, units
+        self.start, self.units = start, units
+        limits = [own for _, own in task_limits(runner.fitted)]
+        self.is_unbounded = np.all([np.isinf(own.low) & np.isinf(own.high) for own in limits], axis=0)
 
-    def fit(self, rows: NDArray) -> tuple[NDArray, NDArray]:
-        """Return slopes, shape (n_penalties, n_columns, n_tasks), and intercepts, in the units of the tasks."""
-        rows = evenly(rows, MOST_ROWS)
-        y = (self.y[rows] - self.means) / self.units
-        weight = np.ones(y.shape) if self.data.weight is None else np.tile(self.data.weight[rows], (y.shape[1], 1)).T
-        if self.data.label_weight is not None:
-            weight = weight * self.data.label_weight[rows]
-        return ridge(self.columns(rows), y, np.where(np.isnan(y), 0.0, weight))
-
-    def fit_all(self) -> tuple[NDArray, NDArray]:
-        """Return the slopes and intercepts of all rows that take part."""
-        return self.fit(np.asarray(self.data.taking_part))
-
-    def columns(self, rows: NDArray) -> NDArray:
-        """Return what regressions see of rows."""
-        return self.runner.apply(Columns(), Chosen(self.data.x, rows), dtype=np.float64)
-
-    def held_out(self, plan: Plan, held_out: HeldOut) -> NDArray:
-        """Predict rows by regressions that were not fitted to them, shape (n_penalties, n_rows, n_tasks)."""
-        predicted = np.zeros((len(PENALTIES), *held_out.y.shape))
+    def predict(self, plan: Plan, held_out: HeldOut) -> NDArray:
+        """Predict rows by what was not fitted to them, shape (n_baselines, n_rows, n_tasks)."""
+        total = np.zeros((len(PENALTIES), *held_out.y.shape))
         counts = np.zeros(len(held_out.y))
         # Members of different settings have the same splits.
         first = {id(split): k for k, split in reversed(list(enumerate(plan.splits)))}
         for k in sorted(first.values()):
             at = held_out.positions[k]
             if len(at):
-                slopes, intercepts = self.fit(np.asarray(plan.splits[k][0]))
-                predicted[:, at] += self.columns(held_out.rows[at]) @ slopes + intercepts[:, None]
+                slopes, intercepts = self._fit(np.asarray(plan.splits[k][0]))
+                total[:, at] += self._columns(held_out.rows[at]) @ slopes + intercepts[:, None]
                 counts[at] += 1
-        return self.means + self.units * predicted / np.maximum(counts, 1)[:, None]
+        of_ridges = self.start.intercepts + self.units * total / np.maximum(counts, 1)[:, None]
+        return np.concatenate([np.broadcast_to(self.start.intercepts, (1, *held_out.y.shape)), of_ridges])
+
+    def settle(self, shares: NDArray, held_out: HeldOut, rest: NDArray) -> Baseline:
+        """Return the baseline of each task, fitted to all rows.
+
+        Parameters
+        ----------
+        shares : ndarray of shape (n_baselines, n_tasks)
+            How much of it is the mean, and each of the regressions.
+        held_out : HeldOut
+            Rows that were left out.
+        rest : ndarray of shape (n_rows, n_tasks)
+            What is predicted for them so.
+        """
+        is_linear = shares[0] < 1
+        if not is_linear.any():
+            return self.start
+        slopes, intercepts = self._fit(np.asarray(self.data.taking_part))
+        weight = np.where(held_out.weight.any(axis=0), held_out.weight, 1.0)
+        away = np.where(held_out.weight > 0, (held_out.y - rest) / self.units, 0.0)
+        around = self.units * np.sqrt(np.average(away**2, weights=weight, axis=0))
+        return Baseline(
+            self.start.intercepts + self.units * np.einsum("kt,kt->t", shares[1:], intercepts),
+            np.where(is_linear, around, self.start.deviations),
+            np.einsum("kt,kct->ct", shares[1:], slopes),
+        )
+
+    def _fit(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+        """Return slopes, shape (n_penalties, n_columns, n_tasks), and intercepts, in the units of the tasks."""
+        rows = evenly(rows, MOST_ROWS)
+        y = (self.y[rows] - self.start.intercepts) / self.units
+        weight = np.ones(y.shape) if self.data.weight is None else np.tile(self.data.weight[rows], (y.shape[1], 1)).T
+        if self.data.label_weight is not None:
+            weight = weight * self.data.label_weight[rows]
+        return ridge(self._columns(rows), y, np.where(np.isnan(y) | ~self.is_unbounded, 0.0, weight))
+
+    def _columns(self, rows: NDArray) -> NDArray:
+        """Return what regressions see of rows."""
+        return self.runner.apply(Columns(), Chosen(self.data.x, rows), dtype=np.float64)
+
+
+def predict_baseline(runner: ModelRunner, x: Any) -> NDArray:
+    """Return what the baselines of the tasks are for rows, shape (n_rows, n_tasks) or (n_tasks,)."""
+    baseline = runner.fitted.average.baseline
+    if baseline.slopes is None:
+        return np.asarray(baseline.intercepts)
+    return baseline.intercepts + task_units(runner.fitted) * runner.apply(Columns(baseline.slopes), x, dtype=np.float64)
+
+
+def task_units(fitted: Fitted) -> NDArray:
+    """Return the units of the tasks, shape (n_tasks,): the squares of small numbers would underflow in others."""
+    return fitted.states[0]["task_units.scale"]
 
 
 def ridge(x: NDArray, y: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:

@@ -12,6 +12,7 @@ from torch import nn
 from sklearn_mtae._engine.state import load
 from sklearn_mtae._tables.checks import check_sizes
 from sklearn_mtae._tables.column_likelihoods import CATEGORICAL, UNNAMED, make_likelihood
+from sklearn_mtae._tables.limits import Limits
 from sklearn_mtae._tables.mixed_targets import NUMBER, MixedTasks
 from sklearn_mtae._tables.targets import per_task
 from sklearn_mtae.nn.architectures import ARCHITECTURES, IMAGE_ARCHITECTURES, Pretrained, own_dropout
@@ -258,3 +259,12 @@ def pretrained(recipe: Recipe, source: Fitted, code_params: int) -> nn.Module:
     n_outputs = source.recipe.n_components * (known.posterior.n_params if isinstance(known, VAE) else 1)
     parts = n_outputs, source.recipe.n_components, recipe.n_components, recipe.freeze_encoder, code_params
     return Pretrained(deepcopy(known.encoder), *parts)
+
+
+def task_limits(fitted: Fitted) -> list[tuple[Any, Limits]]:
+    """List the likelihoods of the tasks that members have, and between what numbers each has the labels lie."""
+    if "task_limits" not in fitted.cache:
+        recipes = {id(own): fitted.recipe.of_member(own) for own in fitted.settings}.values()
+        make = TASK_MAKERS[fitted.recipe.targets]
+        fitted.cache["task_limits"] = [(given_likelihoods(own), Limits.of(make(own))) for own in recipes]
+    return fitted.cache["task_limits"]

@@ -16,17 +16,32 @@ from .recipe import Recipe
 
 
 @dataclass(eq=False)
+class Baseline:
+    """Linear functions of the columns, one for each task, that have what is left of the members' weights.
+
+    Parameters
+    ----------
+    intercepts : ndarray of shape (n_tasks,)
+        What a task is where all columns are at their locations; without slopes the labels' mean.
+    deviations : ndarray of shape (n_tasks,)
+        Standard deviations of the labels around the functions; zero of a task whose labels are all the same.
+    slopes : ndarray of shape (n_columns, n_tasks) or None
+        Slopes, in the units of the columns and of the tasks. None are zeros.
+    """
+
+    intercepts: NDArray | float = 0.0
+    deviations: NDArray | float = 0.0
+    slopes: NDArray | None = None
+
+
+@dataclass(eq=False)
 class Average:
     """How the members of an ensemble are averaged, and how sure their average is.
 
     Parameters
     ----------
-    intercepts : ndarray of shape (n_tasks,)
-        What the baseline of each task is where all columns are at their locations; without slopes the labels' mean.
-    slopes : ndarray of shape (n_columns, n_tasks) or None
-        Slopes of the baselines, ridge regressions of the tasks on the columns. None are the labels' means.
-    deviations : ndarray of shape (n_tasks,)
-        Standard deviations of the labels around the baselines; zero of a task whose labels are all the same.
+    baseline : Baseline
+        What counts beside members that predict numbers.
     earlier : list of (int, dict)
         States of members after earlier epochs: which member, and the state.
     weights : ndarray of shape (n_states, n_tasks) or None
@@ -43,9 +58,7 @@ class Average:
         What the logs of the class probabilities of each task are multiplied by; None is 1.
     """
 
-    intercepts: NDArray | float = 0.0
-    slopes: NDArray | None = None
-    deviations: NDArray | float = 0.0
+    baseline: Baseline = field(default_factory=Baseline)
     earlier: list[tuple[int, dict[str, NDArray]]] = field(default_factory=list)
     weights: NDArray | None = None
     scores: list[NDArray] = field(default_factory=list)

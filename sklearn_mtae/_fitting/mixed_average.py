@@ -86,7 +86,7 @@ class MixedAverage:
         self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
     ) -> Average:
         """Learn of rows that the members were not trained on, of each task what is learned of its kind."""
-        own = np.where(self.of_classes, np.eye(len(weights))[:, -1:], weights)
+        own = np.where(self.of_classes, np.eye(len(weights))[:, [len(held_out.candidates)]], weights)
         of_numbers = self.numbers.calibrate(held_out, run, average, own, outputs[..., 0])
         labelled = copy(held_out)
         labelled.weight = np.where(self.of_classes, held_out.weight, 0.0)

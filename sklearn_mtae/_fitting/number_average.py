@@ -13,9 +13,9 @@ from torch import Tensor
 from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.posteriors import quasi_normal
 
-from .baseline import Columns, Ridges
+from .baseline import Baselines, predict_baseline, task_units
 from .data import Data
-from .fitted import Average, Fitted
+from .fitted import Average, Baseline, Fitted
 from .held_out import HeldOut
 from .plan import Plan
 from .run import ModelRunner
@@ -47,7 +47,7 @@ class NumberAverage:
         """Whether a task has anything to predict: labels that are all the same are predicted by what they are."""
         self.units = task_units(fitted)
         means = np.broadcast_to(labels.mean, len(self.varies))
-        self.start = Average(means, deviations=np.where(self.varies, labels.deviation, 0.0))
+        self.start = Average(Baseline(means, np.where(self.varies, labels.deviation, 0.0)))
 
     @staticmethod
     def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
@@ -57,13 +57,12 @@ class NumberAverage:
     def baselines(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
         """Predict the rows that were left out by what members must beat, shape (n_baselines, n_rows, n_tasks).
 
-        These are ridge regressions that were not fitted to them, where there is a choice, and last the labels' means.
+        The first are the labels' means, the only ones where there is no choice.
         """
-        means = np.broadcast_to(self.start.intercepts, (1, *held_out.y.shape))
         if len(plan.members) == 1:
-            return means
-        self.ridges = Ridges(runner, plan.data, means[0, 0], self.units)
-        return np.concatenate([self.ridges.held_out(plan, held_out), means])
+            return np.broadcast_to(self.start.baseline.intercepts, (1, *held_out.y.shape))
+        self.known = Baselines(runner, plan.data, self.start.baseline, self.units)
+        return self.known.predict(plan, held_out)
 
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
         """Return by how much labels are missed, shape (n_outputs, n_rows)."""
@@ -79,7 +78,10 @@ class NumberAverage:
     ) -> Average:
         """Settle the baselines, and learn how far labels are from predictions of models not trained on their rows."""
         n = len(held_out.candidates)
-        average, rest = self._settle(held_out, average, weights[n:], outputs[n:])
+        shares = shares_of(weights[n:])
+        rest = np.einsum("kt,knt->nt", shares, outputs[n:])
+        if len(shares) > 1:
+            average = replace(average, baseline=self.known.settle(shares, held_out, rest))
         weights, outputs = weights[:n], outputs[:n]
         stds = held_out.collect(partial(run, Deviation(self.fitted.seed), n_draws=N_DRAWS), (weights != 0).any(axis=1))
         mean, std = mix(average, self.units, weights, moments(weights, outputs, stds, self.units), rest)
@@ -88,33 +90,11 @@ class NumberAverage:
         inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in scores])
         return replace(average, scores=scores, inflation=inflation)
 
-    def _settle(
-        self, held_out: HeldOut, average: Average, weights: NDArray, baselines: NDArray
-    ) -> tuple[Average, NDArray]:
-        """Make one baseline of those with a weight, for each task; return its predictions of the left-out rows too."""
-        total = weights.sum(axis=0)
-        shares = np.divide(
-            weights, total, out=np.repeat(np.eye(len(weights))[:, -1:], len(total), axis=1), where=total > 0
-        )
-        linear = shares[-1] < 1
-        if not linear.any():
-            return average, baselines[-1]
-        slopes, intercepts = self.ridges.fit_all()
-        rest = np.einsum("kt,knt->nt", shares, baselines)
-        weight = np.where(held_out.weight.any(axis=0), held_out.weight, 1.0)
-        away = np.where(held_out.weight > 0, (held_out.y - rest) / self.units, 0.0)
-        around = self.units * np.sqrt(np.average(away**2, weights=weight, axis=0))
-        return replace(
-            average,
-            intercepts=average.intercepts + self.units * np.einsum("kt,kt->t", shares[:-1], intercepts),
-            slopes=np.einsum("kt,kct->ct", shares[:-1], slopes),
-            deviations=np.where(linear, around, average.deviations),
-        ), rest
 
-
-def task_units(fitted: Fitted) -> NDArray:
-    """Return the units of the tasks, shape (n_tasks,): the squares of small numbers would underflow in others."""
-    return fitted.states[0]["task_units.scale"]
+def shares_of(weights: NDArray) -> NDArray:
+    """Return weights of each task that add up to 1, shape (n_baselines, n_tasks); without any the first one is all."""
+    total = weights.sum(axis=0)
+    return np.where(total > 0, weights / np.where(total > 0, total, 1.0), np.eye(len(weights))[:, :1])
 
 
 def moments(weights: NDArray, means: NDArray, stds: NDArray, units: NDArray) -> NDArray:
@@ -135,7 +115,7 @@ def mix(
     mean, left = total + (1 - part) * rest, 1 - part
     own = total / np.where(part > 0, part, 1.0)
     square = square + part * ((own - mean) / units) ** 2
-    square += left * ((average.deviations / units) ** 2 + ((rest - mean) / units) ** 2)
+    square += left * ((average.baseline.deviations / units) ** 2 + ((rest - mean) / units) ** 2)
     return mean, units * np.sqrt(np.maximum(square, LEAST_DEVIATION**2))
 
 
@@ -143,7 +123,7 @@ def predict_average(runner: ModelRunner, x: Any, return_std: bool) -> tuple[NDAr
     """Return means of rows, shape (n_rows, n_tasks), and where asked for deviations, not inflated yet."""
     fitted, average = runner.fitted, runner.fitted.average
     counted, weights = fitted.counted_states()
-    units, rest = task_units(fitted), _predict_baselines(runner, x)
+    units, rest = task_units(fitted), predict_baseline(runner, x)
     run = partial(runner.apply, array=x, states=tuple(counted.tolist()), dtype=np.float64)
     if len(counted) == 0:  # no candidate is better than the baseline
         of_members = np.zeros((2, x.shape[0], weights.shape[1]))
@@ -159,14 +139,6 @@ def predict_average(runner: ModelRunner, x: Any, return_std: bool) -> tuple[NDAr
         return total + (1 - weights.sum(axis=0)) * rest, None
     mean, std = mix(average, units, weights, of_members, rest)
     return mean, std if return_std else None
-
-
-def _predict_baselines(runner: ModelRunner, x: Any) -> NDArray:
-    """Return what the baselines of the tasks predict for rows."""
-    average = runner.fitted.average
-    if average.slopes is None:
-        return np.asarray(average.intercepts)
-    return average.intercepts + task_units(runner.fitted) * runner.apply(Columns(average.slopes), x, dtype=np.float64)
 
 
 class Deviation(NamedTuple):

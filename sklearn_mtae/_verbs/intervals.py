@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_mtae._fitting.averaging import reach
-from sklearn_mtae._fitting.build import TASK_MAKERS, given_likelihoods
+from sklearn_mtae._fitting.build import task_limits
 from sklearn_mtae._fitting.class_average import average_log_probabilities
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae._fitting.run import ModelRunner
-from sklearn_mtae._tables.limits import Limits, find_range
+from sklearn_mtae._tables.limits import find_range
 
 
 def predict_interval(
@@ -36,15 +36,6 @@ def predict_set(runner: ModelRunner, x: Any, coverage: float, wanted: NDArray[np
     They are empty of tasks that are not `wanted`.
     """
     return average_log_probabilities(runner, x) >= -reach(runner.fitted, coverage, wanted)[:, None]
-
-
-def task_limits(fitted: Fitted) -> list[tuple[Any, Limits]]:
-    """List the likelihoods of the tasks that members have, and between what numbers each has the labels lie."""
-    if "task_limits" not in fitted.cache:
-        recipes = {id(own): fitted.recipe.of_member(own) for own in fitted.settings}.values()
-        make = TASK_MAKERS[fitted.recipe.targets]
-        fitted.cache["task_limits"] = [(given_likelihoods(own), Limits.of(make(own))) for own in recipes]
-    return fitted.cache["task_limits"]
 
 
 def check_labels(fitted: Fitted, targets: NDArray, sample_weight: Any) -> None:

@@ -118,5 +118,5 @@ def test_modules_of_users_are_run_one_by_one():
     x = torch.from_numpy(X)
     with torch.inference_mode():
         means = [own.predict(own.encode(own.units(x))).numpy() for own in each]
-    left = (1 - weights.sum(axis=0)) * model._fitted.average.intercepts
+    left = (1 - weights.sum(axis=0)) * model._fitted.average.baseline.intercepts
     np.testing.assert_allclose(model.predict(X), np.einsum("kt,knt->nt", weights, np.stack(means)) + left)
