@@ -133,12 +133,13 @@ class MultiTaskVAE(PredictsMixed):
         Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
         out one of `1 / validation_fraction` folds. The rows left out choose: for each task, those models, as they were
         after those epochs, are averaged whose mean does best on them; so the number of epochs and much else is chosen
-        by the data, and no row is lost to that. Codes, and what is made of them, are those of the first model at the
-        end of its training: latent spaces cannot be averaged. "auto" is 30 for tables of up to 1,000 rows and falls
-        with the power 0.7 of the rows, to 2 at least, as many of each setting of `member_params`; with `cv` it is one
-        for each fold and setting at least. With more than 2,000 columns, with rows in a large file, with an
-        `architecture` other than "mlp" and "resnet", with what does not stack, and with `partial_fit`, `warm_start`,
-        `checkpoint`, `encoder` or `net_params`, it is 1.
+        by the data, and no row is lost to that. The labels' mean (of classes their base rates) and, of numbers that may
+        be negative, ridge regressions on the columns are candidates too. Codes, and what is made of them, are those of
+        the first model at the end of its training: latent spaces cannot be averaged. "auto" is 30 for tables of up to
+        1,000 rows and falls with the power 0.7 of the rows, to 2 at least, as many of each setting of `member_params`;
+        with `cv` it is one for each fold and setting at least. With more than 2,000 columns, with rows in a large file,
+        with an `architecture` other than "mlp" and "resnet", with what does not stack, and with `partial_fit`,
+        `warm_start`, `checkpoint`, `encoder` or `net_params`, it is 1.
     member_params : "auto", list of dict or None, default="auto"
         Parameters in which the models of an ensemble differ, one dict for each, taken in turn; None for models alike.
         "auto" says what the other parameters that are "auto" become in an ensemble: all models have 128 hidden units,
