@@ -60,6 +60,27 @@ def catboost() -> BaseEstimator:
     return CatBoostRegressor(loss_function="MultiRMSE", random_seed=0, verbose=False, allow_writing_files=False)
 
 
+def xgboost() -> BaseEstimator:
+    """Return XGBoost with trees whose leaves hold a number for each target."""
+    from xgboost import XGBRegressor
+
+    return XGBRegressor(multi_strategy="multi_output_tree", tree_method="hist", n_jobs=1, random_state=0)
+
+
+def real_mlp() -> BaseEstimator:
+    """Return RealMLP with its tuned defaults (Holzmüller et al. 2024, arXiv 2407.04491)."""
+    from pytabkit import RealMLP_TD_Regressor
+
+    return filled(RealMLP_TD_Regressor(device="cpu", n_threads=1, random_state=0, verbosity=0))
+
+
+def tabm() -> BaseEstimator:
+    """Return TabM with its defaults (Gorishniy et al. 2025, arXiv 2410.24210)."""
+    from pytabkit import TabM_D_Regressor
+
+    return filled(TabM_D_Regressor(device="cpu", n_threads=1, random_state=0, verbosity=0))
+
+
 class StandardTargets(BaseEstimator):
     """A model that is trained on targets in standard units.
 
@@ -111,10 +132,17 @@ MODELS: dict[str, Callable[[], Any]] = {
     "extra_trees": lambda: filled(ExtraTreesRegressor(random_state=0)),
     "boosting": lambda: MultiOutputRegressor(HistGradientBoostingRegressor(random_state=0)),
     "catboost": catboost,
+    "xgboost": xgboost,
+    "real_mlp": real_mlp,
+    "tabm": tabm,
     "ridge": lambda: filled(RidgeCV(np.logspace(-2, 5, 15), alpha_per_target=True)),
     "svr": lambda: filled(StandardTargets(MultiOutputRegressor(SVR()))),
     "mlp": lambda: filled(StandardTargets(MLPRegressor(max_iter=1000, early_stopping=False, random_state=0))),
 }
+
+
+OPTIONAL = {"catboost", "xgboost", "real_mlp", "tabm"}
+"""Models of packages that are installed for this study only: catboost, xgboost and pytabkit."""
 
 
 def run_fold(name: str, X: NDArray, Y: NDArray, train: NDArray, test: NDArray, labelled: float) -> dict[str, Any]:
@@ -200,7 +228,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True, help="folder of the ARFF files")
     parser.add_argument("--sets", default=",".join(N_TARGETS))
     parser.add_argument(
-        "--models", default=",".join(("ours", *(name for name in MODELS if name not in {*OURS, "catboost"})))
+        "--models", default=",".join(("ours", *(name for name in MODELS if name not in {*OURS, *OPTIONAL})))
     )
     parser.add_argument("--labelled", type=float, default=1.0, help="part of the training rows that have labels")
     parser.add_argument("--folds", type=int, default=N_FOLDS, help="run the first so many of the ten folds")
