@@ -2,22 +2,25 @@
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 from torch import Tensor
 
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 from sklearn_mtae.nn.models import MultiTaskVAE
 
-from .class_average import ClassAverage
+from .class_average import LEAST_PROBABILITY, ClassAverage, average_log_probabilities
 from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
-from .number_average import NumberAverage
+from .number_average import N_DRAWS, NumberAverage, Spread, mean_of, mix, predict_average, task_units
+from .run import ModelRunner
 
 
 def mixed_average(data: Data, fitted: Fitted) -> "NumberAverage | ClassAverage | MixedAverage":
@@ -89,3 +92,64 @@ class MixedAverage:
             scores=[theirs if is_class else ours for is_class, ours, theirs in scores],
             inflation=np.where(self.of_classes, 1.0, of_numbers.inflation),
         )
+
+
+class Predictions(NamedTuple):
+    """What is predicted of all tasks: of those of one kind what is asked for, of the others anything."""
+
+    means: NDArray
+    """Means of numbers, shape (n_rows, n_tasks)."""
+    stds: NDArray | None
+    """Their standard deviations, where asked for."""
+    log_probabilities: NDArray
+    """Logs of class probabilities, shape (n_rows, n_tasks, most classes of a task)."""
+
+
+@dataclass(frozen=True)  # a named tuple would be equal to other functions of a seed
+class SpreadAndClasses:
+    """The function that computes a model's mean, standard deviation and class probabilities of each task."""
+
+    seed: int
+
+    def __call__(self, model: MultiTaskVAE, x: Tensor) -> Tensor:
+        """Return them, shape (n_rows, n_tasks, 2 + n_classes)."""
+        outputs = MixedAverage.output(model, x)
+        both = Spread(self.seed)(model, x).movedim(-2, -1)
+        return torch.cat([both.to(outputs.dtype), outputs[..., 1:]], dim=-1)
+
+
+def predict_tasks(runner: ModelRunner, x: Any, return_std: bool = False) -> Predictions:
+    """Predict tasks of all kinds, running the members once."""
+    fitted, of_classes = runner.fitted, tasks_of(runner.fitted).of_classes
+    if not of_classes.any():
+        means, stds = predict_average(runner, x, return_std)
+        stds = None if stds is None else stds * fitted.average.inflation
+        return Predictions(means, stds, np.zeros((*means.shape, 1)))
+    if of_classes.all():
+        nothing = np.full((x.shape[0], len(of_classes)), np.nan)
+        return Predictions(nothing, nothing if return_std else None, average_log_probabilities(runner, x))
+    counted, weights = fitted.counted_states()
+    mixed = partial(_mixed, fitted, weights, return_std)
+    if len(counted) == 0:  # no member is better than the labels' mean and the base rates
+        n_classes = max(map(len, fitted.average.base_rates))
+        columns = mixed(np.zeros((x.shape[0], 0, len(of_classes), 1 + return_std + n_classes)))
+    else:
+        function = SpreadAndClasses(fitted.seed) if return_std else MixedAverage.output
+        options = {"n_draws": N_DRAWS if return_std else 1, "states": tuple(counted.tolist())}
+        columns = runner.apply(function, x, dtype=np.float64, finish=mixed, **options)
+    return Predictions(columns[..., 0], columns[..., 1] if return_std else None, columns[..., 1 + return_std :])
+
+
+def _mixed(fitted: Fitted, weights: NDArray, has_stds: bool, outputs: NDArray) -> NDArray:
+    """Mix what states make of rows, shape (n_rows, n_states, n_tasks, ...): numbers, then logs of probabilities."""
+    average, units, own = fitted.average, task_units(fitted), outputs.astype(np.float64, copy=False).swapaxes(0, 1)
+    numbers: list[NDArray] = [mean_of(average, weights, own[..., 0])]
+    if has_stds:
+        means, stds = mix(average, units, weights, own[..., 0], own[..., 1])
+        numbers = [means, stds * average.inflation]
+    probabilities = np.einsum("kt,kntc->ntc", weights, own[..., len(numbers) :])
+    for task, rates in enumerate(average.base_rates):
+        probabilities[:, task, : len(rates)] += (1 - weights[:, task].sum()) * rates
+    logs = np.log(np.maximum(probabilities, LEAST_PROBABILITY))
+    sharpness = 1.0 if average.sharpness is None else average.sharpness[:, None]
+    return np.concatenate([np.stack(numbers, axis=-1), log_softmax(sharpness * logs, axis=-1)], axis=-1)
