@@ -1,6 +1,6 @@
 """The multi-task VAE for tasks of all kinds."""
 
-from .constraints import NUMBERS
+from .constraints import MIXED
 from .mixed_predictions import PredictsMixed
 
 
@@ -118,6 +118,10 @@ class MultiTaskVAE(PredictsMixed):
         Weight of the disagreement between two predictions of a row, by two draws of corruption, dropout and code (Laine
         and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no label, and helps where few rows
         have one. Works best with a `corruption` that leaves labels true. A step takes twice as long.
+    class_weight : "balanced", dict or None, default=None
+        Weights of the classes: "balanced" weighs them inversely to their labels; a dict by class for all tasks that are
+        classes; or a dict of these by the tasks' names, None for those left out. A task's weights average 1 over its
+        labels.
     encoder : fitted estimator of this package or None, default=None
         An autoencoder whose encoder is the start of this one, followed by a linear map to the posterior; features keep
         the units that they have there, and `hidden_layer_sizes` shapes the decoder alone. In a grid search, wrap it in
@@ -272,7 +276,7 @@ class MultiTaskVAE(PredictsMixed):
     ['setosa', 'versicolor', 'virginica']
     """
 
-    _parameter_constraints: dict = NUMBERS
+    _parameter_constraints: dict = MIXED
 
     _targets_kind = "mixed"
 
@@ -301,6 +305,7 @@ class MultiTaskVAE(PredictsMixed):
         task_weighting="equal",
         task_similarity=None,
         consistency=0.0,
+        class_weight=None,
         encoder=None,
         freeze_encoder=False,
         embedding="auto",
@@ -350,6 +355,7 @@ class MultiTaskVAE(PredictsMixed):
         self.task_weighting = task_weighting
         self.task_similarity = task_similarity
         self.consistency = consistency
+        self.class_weight = class_weight
         self.encoder = encoder
         self.freeze_encoder = freeze_encoder
         self.embedding = embedding

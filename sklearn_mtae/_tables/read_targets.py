@@ -1,6 +1,6 @@
 """The targets: what is learned of y's columns before a fit, and y as a model sees it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ from sklearn.utils import check_consistent_length
 from sklearn_mtae.nn.words import short
 
 from .checks import check_targets
-from .classes import class_weights, encode, find_classes
-from .mixed_targets import read_mixed
+from .classes import class_weights, encode, find_classes, is_by_class
+from .mixed_targets import MixedTasks, read_mixed
 from .targets import Tasks, n_dimensions, target_columns, task_names
 
 
@@ -60,13 +60,28 @@ def label_weights(targets: NDArray, tasks: Tasks, weight: NDArray | None, class_
     weight : ndarray or None
         Weights of rows, shape (n_rows,), or of labels, shape (n_rows, n_tasks).
     class_weight : object
-        The classifier's parameter `class_weight`.
+        The parameter `class_weight`.
     """
     own = weight if weight is not None and weight.ndim == 2 else None
     if class_weight is None or tasks.classes is None:
         return own
-    by_class = class_weights(class_weight, targets, tasks.classes, tasks.names, weight)
+    if isinstance(tasks, MixedTasks):
+        by_class = _mixed_weights(targets, tasks, weight, class_weight)
+    else:
+        by_class = class_weights(class_weight, targets, tasks.classes, tasks.names, weight)
     return by_class if own is None else by_class * own
+
+
+def _mixed_weights(targets: NDArray, tasks: MixedTasks, weight: NDArray | None, option: Any) -> NDArray:
+    """Return weights by class of the tasks that are classes, 1 for the labels of all others."""
+    own, weights = tasks.of_classes, (~np.isnan(targets)).astype(np.float64)
+    names = list(tasks.by_name)
+    if own.any():
+        if isinstance(option, Mapping) and not is_by_class(option):
+            option = {name: None for name in names if name not in map(str, option)} | option
+        weight = weight[:, own] if weight is not None and weight.ndim == 2 else weight
+        weights[:, own] = class_weights(option, targets[:, own], list(tasks.by_name.values()), names, weight)
+    return weights
 
 
 TARGETS: dict[str, Callable[..., tuple[NDArray, Tasks]]] = {
