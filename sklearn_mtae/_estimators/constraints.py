@@ -92,5 +92,5 @@ CLASSES: dict = {
     "class_weight": [dict, list, tuple, str, None],
 }
 """Of tasks that are classes."""
-MIXED: dict = {**NUMBERS, "class_weight": [dict, StrOptions({"balanced"}), None]}
+MIXED: dict = {**NUMBERS, "class_weight": CLASSES["class_weight"]}
 """Of tasks of all kinds."""

@@ -118,10 +118,10 @@ class MultiTaskVAE(PredictsMixed):
         Weight of the disagreement between two predictions of a row, by two draws of corruption, dropout and code (Laine
         and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no label, and helps where few rows
         have one. Works best with a `corruption` that leaves labels true. A step takes twice as long.
-    class_weight : "balanced", dict or None, default=None
-        Weights of the classes: "balanced" weighs them inversely to their labels; a dict by class for all tasks that are
-        classes; or a dict of these by the tasks' names, None for those left out. A task's weights average 1 over its
-        labels.
+    class_weight : "balanced", dict, list or None, default=None
+        Weights of the classes: "balanced" weighs them inversely to their labels; a dict by class; a list with one of
+        these per task, or a dict of them by the tasks' names. A task's weights average 1 over its labels. Here tasks of
+        numbers have None, and a dict may leave tasks out.
     encoder : fitted estimator of this package or None, default=None
         An autoencoder whose encoder is the start of this one, followed by a linear map to the posterior; features keep
         the units that they have there, and `hidden_layer_sizes` shapes the decoder alone. In a grid search, wrap it in

@@ -1,18 +1,18 @@
 """The targets: what is learned of y's columns before a fit, and y as a model sees it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length
 
-from sklearn_mtae.nn.words import short
+from sklearn_mtae.nn.words import listed, short
 
 from .checks import check_targets
 from .classes import class_weights, encode, find_classes, is_by_class
 from .mixed_targets import MixedTasks, read_mixed
-from .targets import Tasks, n_dimensions, target_columns, task_names
+from .targets import Tasks, n_dimensions, per_task, target_columns, task_names
 
 
 def read_numbers(
@@ -75,12 +75,18 @@ def label_weights(targets: NDArray, tasks: Tasks, weight: NDArray | None, class_
 def _mixed_weights(targets: NDArray, tasks: MixedTasks, weight: NDArray | None, option: Any) -> NDArray:
     """Return weights by class of the tasks that are classes, 1 for the labels of all others."""
     own, weights = tasks.of_classes, (~np.isnan(targets)).astype(np.float64)
-    names = list(tasks.by_name)
+    if not (is_by_class(option) or isinstance(option, str)):
+        each = per_task(option, tasks.names, "class_weight", default={})
+        numbers = [name for name, one, is_class in zip(tasks.names, each, own, strict=True) if one and not is_class]
+        if numbers:
+            raise ValueError(
+                f"class_weight must be of tasks that are classes. Got it for {listed(numbers)}, of numbers."
+            )
+        option = [one for one, is_class in zip(each, own, strict=True) if is_class]
     if own.any():
-        if isinstance(option, Mapping) and not is_by_class(option):
-            option = {name: None for name in names if name not in map(str, option)} | option
         weight = weight[:, own] if weight is not None and weight.ndim == 2 else weight
-        weights[:, own] = class_weights(option, targets[:, own], list(tasks.by_name.values()), names, weight)
+        names, classes = list(tasks.by_name), list(tasks.by_name.values())
+        weights[:, own] = class_weights(option, targets[:, own], classes, names, weight)
     return weights
 
 

@@ -11,7 +11,7 @@ from sklearn_mtae._estimators.mixed import MultiTaskVAE
 from sklearn_mtae._estimators.multi_task import BaseMultiTaskVAE
 from sklearn_mtae._tables.checks import safe_indexing
 from sklearn_mtae._tables.classes import find_classes, is_by_class
-from sklearn_mtae._tables.column_likelihoods import LEFT_OUT, UNNAMED
+from sklearn_mtae._tables.column_likelihoods import UNNAMED
 from sklearn_mtae._tables.mixed_targets import given_kinds
 from sklearn_mtae._tables.targets import per_task
 
@@ -48,8 +48,8 @@ def own_options(model: Any, names: list[str], task: int, labels: NDArray) -> dic
 
 
 def _own_class_weight(option: Any, names: list[str], task: int, labels: NDArray) -> Any:
-    own = option if is_by_class(option) else per_task(option, names, "class_weight", default=LEFT_OUT)[task]
+    own = option if is_by_class(option) else per_task(option, names, "class_weight", default={})[task]
     if not isinstance(own, Mapping):
-        return None if own is LEFT_OUT else own
+        return own
     classes = set(labels.tolist())
     return {label: weight for label, weight in own.items() if label in classes}

@@ -151,6 +151,7 @@ def test_exceptions_leave_other_tasks_to_the_members():
     [
         "balanced",
         {"sick": {True: 3.0}, "town": "balanced"},
+        [None, None, {True: 3.0}, None, "balanced"],
         {True: 3.0, "Bonn": 2.0},
     ],
     ids=str,
@@ -158,7 +159,8 @@ def test_exceptions_leave_other_tasks_to_the_members():
 def test_weights_of_classes_are_weights_of_labels(option):
     weight, classes = Y.notna().to_numpy(dtype=float), list(CLASSES)
     for task, name in enumerate(Y):
-        own = option if not isinstance(option, dict) or True in option else option.get(name)
+        by_task = dict(zip(Y, option, strict=True)) if isinstance(option, list) else option
+        own = by_task.get(name) if isinstance(by_task, dict) and True not in by_task else by_task
         known = Y[name].notna().to_numpy()
         if name in classes and own is not None:
             labels = Y[name][known].astype(object).to_numpy()
@@ -171,7 +173,7 @@ def test_weights_of_classes_are_weights_of_labels(option):
     for name in classes:
         np.testing.assert_allclose(by_class[name], by_label[name], rtol=1e-5)
     assert make(class_weight="balanced", max_iter=1).fit(X, Y[["price", "visits"]]).n_iter_ == 1
-    with pytest.raises(ValueError, match=r"class_weight names unknown tasks \['visits'\]"):
+    with pytest.raises(ValueError, match=r"class_weight must be of tasks that are classes. Got it for \['visits'\]"):
         make(class_weight={"visits": "balanced"}).fit(X, Y)
 
 
