@@ -306,8 +306,8 @@ class Aggregation(Weighting):
         scale = len(rows) if self.averages else 1
         # Nash-MTL solves a small problem at each step, of which an approximate solution is good enough, and divides by
         # weights that may tend to zero.
-        notes = "You are solving a parameterized problem that is not DPP", "Solution may be inaccurate", "divide by zero"
-        with quiet(*notes):
+        notes = "You are solving a parameterized problem that is not DPP", "Solution may be inaccurate"
+        with quiet(*notes, "divide by zero"):
             if not weighs(aggregator):
                 return scale * aggregator(jacobian)
             weights = scale * aggregator.weighting(jacobian).to(jacobian)  # type: ignore[operator]
