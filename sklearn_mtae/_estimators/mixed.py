@@ -27,7 +27,9 @@ class MultiTaskVAE(PredictsMixed):
       "negative_binomial" where they vary more.
 
     `task_kinds_` says what each has become. All categories of a dtype are classes, in its order, whether they have a
-    label or not; so are both truth values of a boolean. Where all tasks are numbers, or all are classes, the model is
+    label or not; so are both truth values of a boolean. Frames are pandas'; one of polars gives the tasks their names
+    and is otherwise an array, as are the predictions: pass `Y.to_pandas()` for frames, and for categories without a
+    label. Where all tasks are numbers, or all are classes, the model is
     that of :class:`MultiTaskVAERegressor` or :class:`MultiTaskVAEClassifier`.
 
     Parameters

@@ -43,8 +43,8 @@ class PredictsMixed(BaseMultiTaskVAE):
         Returns
         -------
         predicted : DataFrame or ndarray of shape (n_samples, n_tasks), or ndarray of shape (n_samples,)
-            A data frame with Y's columns and dtypes, and the index of X, where Y was one; but columns of whole numbers
-            are floats, as means are. Otherwise an array, of objects where the tasks are of several kinds.
+            A data frame with Y's columns and dtypes, and the index of X, where Y was one of pandas; but columns of
+            whole numbers are floats, as means are. Otherwise an array, of objects where the tasks are of several kinds.
         std : DataFrame or ndarray of the same shape
             Standard deviations, with `return_std`, as :meth:`MultiTaskVAERegressor.predict` has them; NaN of classes.
         """

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -117,6 +118,16 @@ def test_arrays_of_objects():
     assert isinstance(model.predict_proba(X.to_numpy())["y3"], np.ndarray)
     assert model.classes_["y3"].tolist() == sorted(COMPLETE["size"].unique())
     assert model.sample(2, random_state=0)[1].shape == (2, 5)
+
+
+def test_a_frame_of_polars_is_an_array_with_names():
+    frame = pl.from_pandas(COMPLETE[["price", "sick", "town"]].reset_index(drop=True))
+    model = make(max_iter=1, task_likelihoods={"price": "laplace"}).fit(X, frame)
+    assert model.task_kinds_ == {"price": "laplace", "sick": "categorical", "town": "categorical"}
+    predicted = model.predict(X)
+    assert isinstance(predicted, np.ndarray)
+    assert [type(cell) for cell in predicted[0]] == [float, bool, str]
+    assert all(isinstance(own, np.ndarray) for own in model.predict_proba(X).values())
 
 
 def test_what_is_not_there_is_not_asked_for():
