@@ -92,3 +92,5 @@ CLASSES: dict = {
     "class_weight": [dict, list, tuple, str, None],
 }
 """Of tasks that are classes."""
+MIXED: dict = {**NUMBERS, "class_weight": CLASSES["class_weight"]}
+"""Of tasks of all kinds."""

@@ -1,6 +1,6 @@
 """The multi-task VAE for tasks of all kinds."""
 
-from .constraints import NUMBERS
+from .constraints import MIXED
 from .mixed_predictions import PredictsMixed
 
 
@@ -27,7 +27,9 @@ class MultiTaskVAE(PredictsMixed):
       "negative_binomial" where they vary more.
 
     `task_kinds_` says what each has become. All categories of a dtype are classes, in its order, whether they have a
-    label or not; so are both truth values of a boolean. Where all tasks are numbers, or all are classes, the model is
+    label or not; so are both truth values of a boolean. Frames are pandas'; one of polars gives the tasks their names
+    and is otherwise an array, as are the predictions: pass `Y.to_pandas()` for frames, and for categories without a
+    label. Where all tasks are numbers, or all are classes, the model is
     that of :class:`MultiTaskVAERegressor` or :class:`MultiTaskVAEClassifier`.
 
     Parameters
@@ -118,6 +120,10 @@ class MultiTaskVAE(PredictsMixed):
         Weight of the disagreement between two predictions of a row, by two draws of corruption, dropout and code (Laine
         and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no label, and helps where few rows
         have one. Works best with a `corruption` that leaves labels true. A step takes twice as long.
+    class_weight : "balanced", dict, list or None, default=None
+        Weights of the classes: "balanced" weighs them inversely to their labels; a dict by class; a list with one of
+        these per task, or a dict of them by the tasks' names. A task's weights average 1 over its labels. Here tasks of
+        numbers have None, and a dict may leave tasks out.
     encoder : fitted estimator of this package or None, default=None
         An autoencoder whose encoder is the start of this one, followed by a linear map to the posterior; features keep
         the units that they have there, and `hidden_layer_sizes` shapes the decoder alone. In a grid search, wrap it in
@@ -273,7 +279,7 @@ class MultiTaskVAE(PredictsMixed):
     ['setosa', 'versicolor', 'virginica']
     """
 
-    _parameter_constraints: dict = NUMBERS
+    _parameter_constraints: dict = MIXED
 
     _targets_kind = "mixed"
 
@@ -302,6 +308,7 @@ class MultiTaskVAE(PredictsMixed):
         task_weighting="equal",
         task_similarity=None,
         consistency=0.0,
+        class_weight=None,
         encoder=None,
         freeze_encoder=False,
         embedding="auto",
@@ -351,6 +358,7 @@ class MultiTaskVAE(PredictsMixed):
         self.task_weighting = task_weighting
         self.task_similarity = task_similarity
         self.consistency = consistency
+        self.class_weight = class_weight
         self.encoder = encoder
         self.freeze_encoder = freeze_encoder
         self.embedding = embedding

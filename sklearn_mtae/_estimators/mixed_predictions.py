@@ -8,8 +8,7 @@ from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_mtae._fitting.class_average import average_log_probabilities
-from sklearn_mtae._fitting.mixed_average import tasks_of
-from sklearn_mtae._fitting.number_average import predict_average
+from sklearn_mtae._fitting.mixed_average import predict_tasks, tasks_of
 from sklearn_mtae._fitting.plan import Plan
 from sklearn_mtae._tables.classes import warn_of_one_class
 from sklearn_mtae._tables.containers import numbers, plain
@@ -44,15 +43,15 @@ class PredictsMixed(BaseMultiTaskVAE):
         Returns
         -------
         predicted : DataFrame or ndarray of shape (n_samples, n_tasks), or ndarray of shape (n_samples,)
-            A data frame with Y's columns and dtypes, and the index of X, where Y was one; but columns of whole numbers
-            are floats, as means are. Otherwise an array, of objects where the tasks are of several kinds.
+            A data frame with Y's columns and dtypes, and the index of X, where Y was one of pandas; but columns of
+            whole numbers are floats, as means are. Otherwise an array, of objects where the tasks are of several kinds.
         std : DataFrame or ndarray of the same shape
             Standard deviations, with `return_std`, as :meth:`MultiTaskVAERegressor.predict` has them; NaN of classes.
         """
         runner, tasks = self._runner, self._tasks
         x = runner.read(X)
-        mean, std = self._means(x, return_std)
-        columns = np.where(tasks.of_classes, self._log_probabilities(x).argmax(-1), mean)
+        mean, std, logs = predict_tasks(runner, x, return_std)
+        columns = np.where(tasks.of_classes, logs.argmax(-1), mean)
         predicted = tasks.means(self._in_precision(columns, x), X)
         return predicted if std is None else (predicted, tasks.floats(self._in_precision(std, x), X))
 
@@ -73,7 +72,8 @@ class PredictsMixed(BaseMultiTaskVAE):
             Probabilities by task, in the order of `classes_`: data frames with the classes as columns where Y was a
             data frame, otherwise arrays.
         """
-        return self._tasks.by_class(np.exp(self._log_probabilities(self._runner.read(X))), X)
+        runner = self._runner
+        return self._tasks.by_class(np.exp(average_log_probabilities(runner, runner.read(X))), X)
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[Any, Any]:
         """Predict intervals that hold a given part of the labels of each task of numbers.
@@ -162,7 +162,7 @@ class PredictsMixed(BaseMultiTaskVAE):
         runner, tasks = self._runner, self._tasks
         x, truths = runner.read(X), self._named(plain(y))
         self._check_numbers(truths, sample_weight)
-        means, logs = self._means(x)[0], self._log_probabilities(x)
+        means, _, logs = predict_tasks(runner, x)
         known = [own if is_class else None for own, is_class in zip(tasks.classes, tasks.of_classes, strict=True)]
         parts = [means[:, task] if own is None else np.exp(logs[:, task, : len(own)]) for task, own in enumerate(known)]
         return d2_score(truths, parts, labels=known, likelihoods=tasks.kinds, sample_weight=sample_weight)
@@ -175,22 +175,6 @@ class PredictsMixed(BaseMultiTaskVAE):
     @property
     def _tasks(self) -> MixedTasks:
         return tasks_of(self._runner.fitted)
-
-    def _means(self, x: Any, return_std: bool = False) -> tuple[NDArray, NDArray | None]:
-        """Return means, and where asked for deviations, of all tasks; anything of those that are classes."""
-        tasks = self._tasks
-        if tasks.of_classes.all():
-            nothing = np.full((x.shape[0], len(tasks.names)), np.nan)
-            return nothing, nothing if return_std else None
-        mean, std = predict_average(self._runner, x, return_std)
-        return mean, None if std is None else std * self._fitted.average.inflation
-
-    def _log_probabilities(self, x: Any) -> NDArray:
-        """Return the logs of the class probabilities of all tasks; anything of those that are numbers."""
-        tasks = self._tasks
-        if not tasks.of_classes.any():
-            return np.zeros((x.shape[0], len(tasks.names), 1))
-        return average_log_probabilities(self._runner, x)
 
     def _check_numbers(self, truths: Any, sample_weight: Any) -> None:
         """Raise an error where a label of numbers is one that `fit` refuses."""

@@ -112,25 +112,31 @@ def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
     average = runner.fitted.average
     counted, weights = runner.fitted.counted_states()
 
-    def mixed(logs: NDArray) -> NDArray:
+    def of_members(logs: NDArray) -> NDArray:
         with np.errstate(divide="ignore"):
-            parts = logs.swapaxes(0, 1) + np.log(weights)[:, None, :, None]
-            if average.base_rates:
-                left = np.log(1 - weights.sum(axis=0).clip(0, 1))[:, None] + np.log(padded(average.base_rates))
-                parts = np.concatenate([parts, np.broadcast_to(left, (1, *parts.shape[1:]))])
-        return logsumexp(parts, axis=0)
+            return logsumexp(logs.swapaxes(0, 1) + np.log(weights)[:, None, :, None], axis=0)
 
     # Minus infinity is that of classes that other tasks have.
     run = partial(runner.apply, _log_probabilities, x, open_below=True)
     if average.weights is None and len(counted) == 1:
-        mean = run(state=counted[0])
+        logs = run(state=counted[0])
     elif len(counted) == 0:
-        mean = mixed(np.zeros((x.shape[0], 0, len(average.base_rates), padded(average.base_rates).shape[1])))
+        logs = np.full((x.shape[0], *padded(average.base_rates).shape), -np.inf)
     else:
-        mean = run(states=tuple(counted.tolist()), finish=mixed)
+        logs = run(states=tuple(counted.tolist()), finish=of_members)
+    return settle_probabilities(runner, x, logs)
+
+
+def settle_probabilities(runner: ModelRunner, x: Any, logs: NDArray) -> NDArray:
+    """Return logs of probabilities, given the logs of what the members add to them: with baselines, as sharp as is right."""
+    average, weights = runner.fitted.average, runner.fitted.counted_states()[1]
+    if average.base_rates and average.weights is not None:
+        left = 1 - weights.sum(axis=0)
+        with np.errstate(divide="ignore"):
+            logs = np.logaddexp(logs, np.log(left.clip(0, 1))[:, None] + np.log(padded(average.base_rates)))
     if average.sharpness is None:
-        return mean
-    return log_softmax(average.sharpness[:, None] * mean, axis=-1).astype(x.dtype, copy=False)
+        return logs
+    return log_softmax(average.sharpness[:, None] * logs, axis=-1).astype(x.dtype, copy=False)
 
 
 def _log_probabilities(model: MultiTaskVAE, x: Tensor) -> Tensor:

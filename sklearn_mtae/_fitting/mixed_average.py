@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,11 +14,12 @@ from torch import Tensor
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 from sklearn_mtae.nn.models import MultiTaskVAE
 
-from .class_average import ClassAverage
+from .baseline import task_units
+from .class_average import LEAST_PROBABILITY, ClassAverage, average_log_probabilities, settle_probabilities
 from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
-from .number_average import NumberAverage
+from .number_average import N_DRAWS, NumberAverage, Spread, moments, predict_average, settle_numbers
 from .plan import Plan
 from .run import ModelRunner
 
@@ -97,3 +99,64 @@ class MixedAverage:
             scores=[theirs if is_class else ours for is_class, ours, theirs in scores],
             inflation=np.where(self.of_classes, 1.0, of_numbers.inflation),
         )
+
+
+class Predictions(NamedTuple):
+    """What is predicted of all tasks: of those of one kind what is asked for, of the others anything."""
+
+    means: NDArray
+    """Means of numbers, shape (n_rows, n_tasks)."""
+    stds: NDArray | None
+    """Their standard deviations, where asked for."""
+    log_probabilities: NDArray
+    """Logs of class probabilities, shape (n_rows, n_tasks, most classes of a task)."""
+
+
+@dataclass(frozen=True)  # a named tuple would be equal to other functions of a seed
+class SpreadAndClasses:
+    """The function that computes a model's mean, standard deviation and class probabilities of each task."""
+
+    seed: int
+
+    def __call__(self, model: MultiTaskVAE, x: Tensor) -> Tensor:
+        """Return them, shape (n_rows, n_tasks, 2 + n_classes)."""
+        outputs = MixedAverage.output(model, x)
+        both = Spread(self.seed)(model, x).movedim(-2, -1)
+        return torch.cat([both.to(outputs.dtype), outputs[..., 1:]], dim=-1)
+
+
+def predict_tasks(runner: ModelRunner, x: Any, return_std: bool = False) -> Predictions:
+    """Predict tasks of all kinds, running the members once."""
+    fitted, of_classes = runner.fitted, tasks_of(runner.fitted).of_classes
+    if not of_classes.any():
+        means, stds = predict_average(runner, x, return_std)
+        stds = None if stds is None else stds * fitted.average.inflation
+        return Predictions(means, stds, np.zeros((*means.shape, 1)))
+    if of_classes.all():
+        nothing = np.full((x.shape[0], len(of_classes)), np.nan)
+        return Predictions(nothing, nothing if return_std else None, average_log_probabilities(runner, x))
+    counted, weights = fitted.counted_states()
+    n_numbers = 1 + return_std
+    if len(counted) == 0:  # no member is better than the baselines
+        n_classes = max(map(len, fitted.average.base_rates))
+        columns = np.zeros((x.shape[0], len(of_classes), n_numbers + n_classes))
+    else:
+        function = SpreadAndClasses(fitted.seed) if return_std else MixedAverage.output
+        options = {"n_draws": N_DRAWS if return_std else 1, "states": tuple(counted.tolist())}
+        finish = partial(_mixed, fitted, weights, return_std)
+        columns = runner.apply(function, x, dtype=np.float64, finish=finish, **options)
+    means, stds = settle_numbers(runner, x, np.moveaxis(columns[..., :n_numbers], -1, 0))
+    logs = np.log(np.maximum(columns[..., n_numbers:], LEAST_PROBABILITY))
+    stds = None if stds is None else stds * fitted.average.inflation
+    return Predictions(means, stds, settle_probabilities(runner, x, logs))
+
+
+def _mixed(fitted: Fitted, weights: NDArray, has_stds: bool, outputs: NDArray) -> NDArray:
+    """Mix what members make of rows, shape (n_rows, n_tasks, ...): what numbers come to, then probabilities."""
+    own = outputs.astype(np.float64, copy=False).swapaxes(0, 1)
+    if has_stds:
+        numbers = moments(weights, own[..., 0], own[..., 1], task_units(fitted))
+    else:
+        numbers = np.einsum("kt,knt->nt", weights, own[..., 0])[None]
+    probabilities = np.einsum("kt,kntc->ntc", weights, own[..., len(numbers) :])
+    return np.concatenate([np.moveaxis(numbers, 0, -1), probabilities], axis=-1)

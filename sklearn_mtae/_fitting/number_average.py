@@ -121,24 +121,29 @@ def mix(
 
 def predict_average(runner: ModelRunner, x: Any, return_std: bool) -> tuple[NDArray, NDArray | None]:
     """Return means of rows, shape (n_rows, n_tasks), and where asked for deviations, not inflated yet."""
-    fitted, average = runner.fitted, runner.fitted.average
+    fitted, units = runner.fitted, task_units(runner.fitted)
     counted, weights = fitted.counted_states()
-    units, rest = task_units(fitted), predict_baseline(runner, x)
     run = partial(runner.apply, array=x, states=tuple(counted.tolist()), dtype=np.float64)
+
+    def own_moments(own: NDArray) -> NDArray:
+        means, stds = own.transpose(2, 1, 0, 3)
+        return moments(weights, means, stds, units).swapaxes(0, 1)
+
     if len(counted) == 0:  # no candidate is better than the baseline
-        of_members = np.zeros((2, x.shape[0], weights.shape[1]))
+        of_members = np.zeros((1 + return_std, x.shape[0], weights.shape[1]))
     elif return_std:
-
-        def own_moments(own: NDArray) -> NDArray:
-            means, stds = own.transpose(2, 1, 0, 3)
-            return moments(weights, means, stds, units).swapaxes(0, 1)
-
         of_members = run(Spread(fitted.seed), n_draws=N_DRAWS, finish=own_moments).swapaxes(0, 1)
     else:
-        total = run(NumberAverage.output, finish=lambda own: np.einsum("kt,nkt->nt", weights, own))
-        return total + (1 - weights.sum(axis=0)) * rest, None
-    mean, std = mix(average, units, weights, of_members, rest)
-    return mean, std if return_std else None
+        of_members = run(NumberAverage.output, finish=lambda own: np.einsum("kt,nkt->nt", weights, own))[None]
+    return settle_numbers(runner, x, of_members)
+
+
+def settle_numbers(runner: ModelRunner, x: Any, of_members: NDArray) -> tuple[NDArray, NDArray | None]:
+    """Return means and deviations, given the members' moments; without deviations, given their sum alone."""
+    weights, rest = runner.fitted.counted_states()[1], predict_baseline(runner, x)
+    if len(of_members) == 1:
+        return of_members[0] + (1 - weights.sum(axis=0)) * rest, None
+    return mix(runner.fitted.average, task_units(runner.fitted), weights, of_members, rest)
 
 
 class Deviation(NamedTuple):

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length
 
-from sklearn_mtae.nn.words import short
+from sklearn_mtae.nn.words import listed, short
 
 from .checks import check_targets
-from .classes import class_weights, encode, find_classes
-from .mixed_targets import read_mixed
-from .targets import Tasks, n_dimensions, target_columns, task_names
+from .classes import class_weights, encode, find_classes, is_by_class
+from .mixed_targets import MixedTasks, read_mixed
+from .targets import Tasks, n_dimensions, per_task, target_columns, task_names
 
 
 def read_numbers(
@@ -60,13 +60,34 @@ def label_weights(targets: NDArray, tasks: Tasks, weight: NDArray | None, class_
     weight : ndarray or None
         Weights of rows, shape (n_rows,), or of labels, shape (n_rows, n_tasks).
     class_weight : object
-        The classifier's parameter `class_weight`.
+        The parameter `class_weight`.
     """
     own = weight if weight is not None and weight.ndim == 2 else None
     if class_weight is None or tasks.classes is None:
         return own
-    by_class = class_weights(class_weight, targets, tasks.classes, tasks.names, weight)
+    if isinstance(tasks, MixedTasks):
+        by_class = _mixed_weights(targets, tasks, weight, class_weight)
+    else:
+        by_class = class_weights(class_weight, targets, tasks.classes, tasks.names, weight)
     return by_class if own is None else by_class * own
+
+
+def _mixed_weights(targets: NDArray, tasks: MixedTasks, weight: NDArray | None, option: Any) -> NDArray:
+    """Return weights by class of the tasks that are classes, 1 for the labels of all others."""
+    own, weights = tasks.of_classes, (~np.isnan(targets)).astype(np.float64)
+    if not (is_by_class(option) or isinstance(option, str)):
+        each = per_task(option, tasks.names, "class_weight", default={})
+        numbers = [name for name, one, is_class in zip(tasks.names, each, own, strict=True) if one and not is_class]
+        if numbers:
+            raise ValueError(
+                f"class_weight must be of tasks that are classes. Got it for {listed(numbers)}, of numbers."
+            )
+        option = [one for one, is_class in zip(each, own, strict=True) if is_class]
+    if own.any():
+        weight = weight[:, own] if weight is not None and weight.ndim == 2 else weight
+        names, classes = list(tasks.by_name), list(tasks.by_name.values())
+        weights[:, own] = class_weights(option, targets[:, own], classes, names, weight)
+    return weights
 
 
 TARGETS: dict[str, Callable[..., tuple[NDArray, Tasks]]] = {

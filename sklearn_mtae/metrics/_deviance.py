@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import xlog1py
 from sklearn import metrics as complete
 
 from sklearn_mtae._tables.targets import target_columns
@@ -13,8 +14,8 @@ from sklearn_mtae.nn.words import short
 
 from ._columnwise import Average, Undefined, of_numbers, score_tasks
 
-LEAST_MEAN = np.finfo(np.float64).tiny
-"""Mean of a count at least, whose logarithm is taken."""
+MEANS = 1e-200, 1e200
+"""Between what a predicted mean lies, in units of the labels' mean: its logarithm is taken."""
 LEAST_PROBABILITY = np.finfo(np.float64).eps
 """Probability of a class at least, as in scikit-learn's log loss."""
 
@@ -103,9 +104,35 @@ def _check_differ(truth: NDArray) -> None:
 _r2 = of_numbers(complete.r2_score)
 
 
-def _tweedie(truth: NDArray, prediction: NDArray, *, sample_weight: NDArray | None, power: float) -> float:
-    means = np.maximum(prediction, LEAST_MEAN)
-    return complete.d2_tweedie_score(truth, means, sample_weight=sample_weight, power=power)
+def _of_counts(distance: NDArray, mean: NDArray) -> NDArray:
+    """Return the unit deviance of Poisson, of the distances of labels from a mean in units of it."""
+    return mean * (xlog1py(1 + distance, distance) - distance)
+
+
+def _of_positive(distance: NDArray, mean: NDArray) -> NDArray:
+    """Return the unit deviance of gamma."""
+    return distance - np.log1p(distance)
+
+
+def _explained(
+    truth: NDArray, prediction: NDArray, *, sample_weight: NDArray | None, unit: Callable[..., NDArray], positive: bool
+) -> float:
+    """Return the explained part, of distances: of labels far from zero and close to each other logs would cancel."""
+    if (truth < 0).any() or (positive and (truth == 0).any()):
+        raise ValueError(f"y_true must be {'> 0' if positive else '>= 0'} for such a likelihood. Got {truth.min():g}.")
+
+    center = np.average(truth, weights=sample_weight)
+    truth = truth / center
+
+    def deviance(mean: NDArray | float) -> float:
+        mean = np.clip(mean, *MEANS)
+        return float(np.average(unit((truth - mean) / mean, mean), weights=sample_weight))
+
+    constant = deviance(1.0)
+    if constant <= 0:
+        raise Undefined("its labels are the same but for rounding")
+    with np.errstate(over="ignore"):
+        return 1 - deviance(prediction / center) / constant
 
 
 def _of_shares(truth: NDArray, prediction: NDArray, *, sample_weight: NDArray | None) -> float:
@@ -132,9 +159,9 @@ def _of_classes(truth: NDArray, probabilities: NDArray, weight: NDArray | None, 
 
 
 DEVIANCES: dict[str, Callable[..., float]] = {
-    "poisson": partial(_tweedie, power=1),
-    "negative_binomial": partial(_tweedie, power=1),
-    "gamma": partial(_tweedie, power=2),
+    "poisson": partial(_explained, unit=_of_counts, positive=False),
+    "negative_binomial": partial(_explained, unit=_of_counts, positive=False),
+    "gamma": partial(_explained, unit=_of_positive, positive=True),
     "bernoulli": _of_shares,
 }
 """The part that is explained of the deviance that goes with a likelihood."""

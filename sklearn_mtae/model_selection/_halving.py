@@ -4,6 +4,7 @@ from collections.abc import Callable
 from math import floor, log
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GridSearchCV
 
@@ -118,11 +119,19 @@ class StackedHalving(StackedSearch):
         self._shared.n_epochs = min(int(self.factor ** (last - 1) * self.min_resources_), self.max_resources_)
         self.n_required_iterations_, self.n_possible_iterations_ = n_required, n_possible
 
-    @staticmethod
-    def _select_best_index(refit: Any, refit_metric: Any, results: dict[str, Any]) -> int:
-        """Return the position of the best candidate of the last iteration, or what a rule of the user's says."""
-        kind = GridSearchCV if callable(refit) else HalvingGridSearchCV
-        return kind._select_best_index(refit, refit_metric, results)
+    def _select_best_index(self, refit: Any, refit_metric: Any, results: dict[str, Any]) -> int:
+        """Return the position of the best candidate, or what a rule of the user's says.
+
+        It is the best one of all iterations where these differ by epochs: more of them may be too many.
+        """
+        if callable(refit):
+            return GridSearchCV._select_best_index(refit, refit_metric, results)
+        scores = results["mean_test_score"]
+        if self.resource == ROWS or np.isnan(scores).all():
+            return HalvingGridSearchCV._select_best_index(refit, refit_metric, results)
+        best = np.flatnonzero(scores == np.nanmax(scores))
+        # Of equal ones that with the most epochs: early stopping has ended both, and rows may be more for the refit.
+        return int(best[np.argmax(np.asarray(results["iter"])[best])])
 
     def _part_to_plan(self, candidate: dict[str, Any]) -> Any:
         """Return the part of a candidate that is to be trained with others, for all the epochs that it may get."""

@@ -21,10 +21,15 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
     A candidate runs towards the epochs of the last iteration from the start: what is scheduled over a fit, such as
     `beta`, is so over these, and one that reaches the last iteration is the model that a fit of so many epochs gives,
     but for the draws of models that draw while they train. In a pipeline, the steps behind the encoder are fitted to
-    its codes at each iteration. Of several scores, candidates are dropped by the one that `refit` names. A function
-    given as `refit` sees the results of all iterations, and may choose one of fewer epochs. Fits that cannot be stacked
-    are done anew at each iteration, as there, and a warning says why. What is under way stays in memory: weights and
-    moments of all candidates and folds.
+    its codes at each iteration. Of several scores, candidates are dropped by the one that `refit` names. Fits that
+    cannot be stacked are done anew at each iteration, as there, and a warning says why. What is under way stays in
+    memory: weights and moments of all candidates and folds.
+
+    Chosen is the best candidate of all iterations, with the epochs that it had there; of equal ones that with the most.
+    scikit-learn chooses among those of the last iteration, but more epochs are not better for each candidate: one with
+    a large step size may be at its best after a few, and one with a small step size that is behind by then is dropped.
+    A function given as `refit` sees the results of all iterations and may choose otherwise. Where rows are the
+    resource, the last iteration has the choice, as there.
 
     Parameters
     ----------
@@ -81,9 +86,9 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
         Scores of the candidates of all iterations, as scikit-learn's halving searches have them: "iter" and
         "n_resources" say when. `mean_fit_time` leaves out what is trained in stacks: see `stack_time_`.
     best_estimator_ : estimator
-        The best candidate of the last iteration, fitted to all rows, with `refit`.
+        The best candidate of all iterations, fitted to all rows for its epochs, with `refit`.
     best_params_ : dict
-        Its parameters, the resource among them.
+        Its parameters, its epochs among them.
     best_score_ : float
         Its mean score over the folds.
     best_index_ : int
@@ -122,8 +127,8 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
     >>> search = StackedHalvingGridSearchCV(model, grid, cv=4).fit(X, Y)
     >>> search.n_candidates_, search.n_resources_
     ([9, 3, 1], [2, 6, 18])
-    >>> search.best_params_["max_iter"]
-    18
+    >>> search.best_params_["max_iter"] in search.n_resources_
+    True
     """
 
     _parameter_constraints: dict = {
@@ -231,9 +236,9 @@ class StackedHalvingRandomSearchCV(StackedHalving, HalvingRandomSearchCV):
         Scores of the candidates of all iterations, as scikit-learn's halving searches have them: "iter" and
         "n_resources" say when. `mean_fit_time` leaves out what is trained in stacks: see `stack_time_`.
     best_estimator_ : estimator
-        The best candidate of the last iteration, fitted to all rows, with `refit`.
+        The best candidate of all iterations, fitted to all rows for its epochs, with `refit`.
     best_params_ : dict
-        Its parameters, the resource among them.
+        Its parameters, its epochs among them.
     best_score_ : float
         Its mean score over the folds.
     best_index_ : int

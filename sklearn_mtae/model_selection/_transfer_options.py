@@ -48,7 +48,7 @@ def own_options(model: Any, names: list[str], task: int, labels: NDArray) -> dic
 
 
 def _own_class_weight(option: Any, names: list[str], task: int, labels: NDArray) -> Any:
-    own = option if is_by_class(option) else per_task(option, names, "class_weight")[task]
+    own = option if is_by_class(option) else per_task(option, names, "class_weight", default={})[task]
     if not isinstance(own, Mapping):
         return own
     classes = set(labels.tolist())

@@ -304,8 +304,10 @@ class Aggregation(Weighting):
             self.aggregators[len(rows)] = self.make(len(rows))
         aggregator = self.aggregators[len(rows)].to(jacobian.device)
         scale = len(rows) if self.averages else 1
-        # Nash-MTL solves a small problem at each step, and an approximate solution is good enough.
-        with quiet("You are solving a parameterized problem that is not DPP", "Solution may be inaccurate"):
+        # Nash-MTL solves a small problem at each step, of which an approximate solution is good enough, and divides by
+        # weights that may tend to zero.
+        notes = "You are solving a parameterized problem that is not DPP", "Solution may be inaccurate"
+        with quiet(*notes, "divide by zero"):
             if not weighs(aggregator):
                 return scale * aggregator(jacobian)
             weights = scale * aggregator.weighting(jacobian).to(jacobian)  # type: ignore[operator]

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -11,6 +12,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 
 from sklearn_mtae import MultiTaskVAE
 from sklearn_mtae.metrics import d2_score, make_task_scorer
@@ -118,6 +120,16 @@ def test_arrays_of_objects():
     assert model.sample(2, random_state=0)[1].shape == (2, 5)
 
 
+def test_a_frame_of_polars_is_an_array_with_names():
+    frame = pl.from_pandas(COMPLETE[["price", "sick", "town"]].reset_index(drop=True))
+    model = make(max_iter=1, task_likelihoods={"price": "laplace"}).fit(X, frame)
+    assert model.task_kinds_ == {"price": "laplace", "sick": "categorical", "town": "categorical"}
+    predicted = model.predict(X)
+    assert isinstance(predicted, np.ndarray)
+    assert [type(cell) for cell in predicted[0]] == [float, bool, str]
+    assert all(isinstance(own, np.ndarray) for own in model.predict_proba(X).values())
+
+
 def test_what_is_not_there_is_not_asked_for():
     model = make(task_likelihoods="auto")
     with pytest.raises(NotFittedError):
@@ -143,6 +155,37 @@ def test_exceptions_leave_other_tasks_to_the_members():
 
     families = [(type(family), columns) for family, columns in one.module_.task_likelihood.parts()]
     assert families == [(Laplace, [0, 1]), (Categorical, [2, 3, 4])]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "balanced",
+        {"sick": {True: 3.0}, "town": "balanced"},
+        [None, None, {True: 3.0}, None, "balanced"],
+        {True: 3.0, "Bonn": 2.0},
+    ],
+    ids=str,
+)
+def test_weights_of_classes_are_weights_of_labels(option):
+    weight, classes = Y.notna().to_numpy(dtype=float), list(CLASSES)
+    for task, name in enumerate(Y):
+        by_task = dict(zip(Y, option, strict=True)) if isinstance(option, list) else option
+        own = by_task.get(name) if isinstance(by_task, dict) and True not in by_task else by_task
+        known = Y[name].notna().to_numpy()
+        if name in classes and own is not None:
+            labels = Y[name][known].astype(object).to_numpy()
+            choice = {label: own.get(label, 1) for label in CLASSES[name]} if isinstance(own, dict) else own
+            by_label = compute_sample_weight(choice, labels)
+            weight[known, task] = by_label / by_label.mean()
+    options = {"max_iter": 1, "hidden_layer_sizes": (4,)}
+    by_class = make(**options, class_weight=option).fit(X, Y).predict_proba(X)
+    by_label = make(**options).fit(X, Y, sample_weight=weight).predict_proba(X)
+    for name in classes:
+        np.testing.assert_allclose(by_class[name], by_label[name], rtol=1e-5)
+    assert make(class_weight="balanced", max_iter=1).fit(X, Y[["price", "visits"]]).n_iter_ == 1
+    with pytest.raises(ValueError, match=r"class_weight must be of tasks that are classes. Got it for \['visits'\]"):
+        make(class_weight={"visits": "balanced"}).fit(X, Y)
 
 
 def test_parts_and_a_warm_start():
@@ -194,7 +237,8 @@ def test_a_report_on_what_sharing_helps():
 
     y = Y[["price", "visits", "size"]]
     baseline = {"price": DummyRegressor(), "visits": DummyRegressor(), "size": DummyClassifier(strategy="prior")}
-    report = transfer_report(make(max_iter=1), X, y, cv=2, baseline=baseline, random_state=0)
+    model = make(max_iter=1, class_weight={"size": "balanced"})
+    report = transfer_report(model, X, y, cv=2, baseline=baseline, random_state=0)
     assert report.scoring == "d2"
     assert np.isfinite(report.gains).all()
     # A constant of the training rows explains nothing of others.

@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import log_softmax
+from sklearn.metrics import d2_log_loss_score, r2_score
 
 from sklearn_mtae import MultiTaskVAE, MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae._fitting.averaging import select
 from sklearn_mtae._fitting.class_average import ClassAverage
 from sklearn_mtae._fitting.held_out import HeldOut
 from sklearn_mtae._fitting.mixed_average import MixedAverage
+from sklearn_mtae._fitting.number_average import predict_average
+from sklearn_mtae._fitting.run import ModelRunner
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 
@@ -107,3 +110,24 @@ def test_scores_are_those_of_each_kind(seen):
     for task in (1, 3):
         assert len(average.scores[task]) == (held_out.weight[:, task] > 0).sum()
         assert average.inflation[task] == pytest.approx(np.sqrt(np.mean(average.scores[task] ** 2)))
+
+
+@pytest.mark.parametrize("options", [{}, {"n_estimators": 1, "early_stopping": True}], ids=str)
+def test_one_pass_says_what_each_kind_says(options, monkeypatch):
+    model = MultiTaskVAE(**{**SMALL, **options}).fit(X, MIXED)
+    runner, passes, apply = model._runner, [], ModelRunner.apply
+    means, stds = predict_average(runner, X, return_std=True)
+    proba, inflation = model.predict_proba(X), np.broadcast_to(runner.fitted.average.inflation, 4)
+    monkeypatch.setattr(ModelRunner, "apply", lambda *args, **given: passes.append(given) or apply(*args, **given))
+    predicted, (again, std) = model.predict(X), model.predict(X, return_std=True)
+    np.testing.assert_allclose(predicted[["a", "b"]], means[:, [1, 3]], rtol=1e-5)
+    np.testing.assert_allclose(again[["a", "b"]], means[:, [1, 3]], rtol=1e-5)
+    np.testing.assert_allclose(std[["a", "b"]], (stds * inflation)[:, [1, 3]], rtol=1e-4)
+    parts = [r2_score(NUMBERS[name].dropna(), predicted[name][NUMBERS[name].notna()]) for name in NUMBERS]
+    for name in CLASSES:
+        known = CLASSES[name].notna()
+        assert (predicted[name] == proba[name].idxmax(axis=1)).all()
+        assert (again[name] == predicted[name]).all()
+        parts.append(d2_log_loss_score(CLASSES[name][known].astype(str), proba[name][known]))
+    assert model.score(X, MIXED) == pytest.approx(np.mean(parts))
+    assert len(passes) == 3

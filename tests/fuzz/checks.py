@@ -16,7 +16,7 @@ from .options import Plan, outside, supports, words_of
 from .tables import Table
 from .targets import Targets
 
-__all__ = ["VERBS", "Fitted", "close", "same_bits"]
+__all__ = ["VERBS", "Check", "Complaints", "Fitted", "close", "finite", "same_bits", "shape"]
 
 Complaints = Iterator[str]
 

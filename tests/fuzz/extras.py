@@ -22,7 +22,8 @@ Arguments = dict[str, Any]
 def answers(model: Any, X: Any, *verbs: str) -> list[tuple[str, Any]]:
     """Return what a fitted estimator says of rows, by verb."""
     verbs = verbs or ("transform", "predict", "predict_proba", "score_samples", "impute")
-    return [(verb, getattr(model, verb)(X)) for verb in verbs if hasattr(model, verb)]
+    found = [(verb, getattr(model, verb)(X)) for verb in verbs if hasattr(model, verb)]
+    return [(verb, list(value.values()) if isinstance(value, dict) else value) for verb, value in found]
 
 
 def differ(model: Any, other: Any, X: Any) -> Iterator[str]:

@@ -32,7 +32,7 @@ from sklearn_mtae.nn.sharing import MixtureOfExperts
 from .cells import as_numbers, cells_of, is_frame
 from .draws import Draws, Rng, chance, pick
 from .tables import Table
-from .targets import Targets
+from .targets import CATEGORICAL, Targets
 
 __all__ = [
     "ESTIMATORS",
@@ -88,13 +88,15 @@ def searched(draws: Draws) -> str:
 
 
 def kinds_of_targets(draws: Draws, name: str) -> str | None:
-    """Return whether an estimator predicts "numbers", "classes", or nothing (None)."""
+    """Return whether an estimator predicts "numbers", "classes", "mixed" tasks, or nothing (None)."""
     if name in SEARCHES:
         name = searched(draws)
     kind = PUBLIC[name]
     made = kind(Ridge() if name.endswith("Regressor") else GaussianNB()) if name.startswith("PerTask") else kind()
     if is_classifier(made):
         return "classes"
+    if hasattr(made, "predict_interval") and hasattr(made, "predict_set"):
+        return "mixed"
     return "numbers" if is_regressor(made) or get_tags(made).target_tags.required else None
 
 
@@ -249,6 +251,8 @@ def _likelihood(rng: Rng, plan: Plan, table: Table, targets: Targets) -> Any:
 def _task_likelihoods(rng: Rng, plan: Plan, table: Table, targets: Targets) -> Any:
     labels = targets.labels
     assert labels is not None
+    if targets.is_mixed:
+        return _kinds(rng, targets)
     y = np.array([[np.nan if v is None else float(v) for v in row] for row in labels])
     own = [n for n in sorted(LIKELIHOODS) if not LIKELIHOODS[n](1).joint]
     each = [pick(rng, [n for n in own if fits(n, y[:, [t]], [0])]) for t in range(y.shape[1])]
@@ -258,6 +262,25 @@ def _task_likelihoods(rng: Rng, plan: Plan, table: Table, targets: Targets) -> A
         plan.excuses.append("any likelihood of tasks")
         return pick(rng, sorted(LIKELIHOODS))
     return each if chance(rng, 0.5) else pick(rng, [n for n in own if fits(n, y, list(range(y.shape[1])))])
+
+
+def _kinds(rng: Rng, targets: Targets) -> Any:
+    """Return a likelihood for some of the tasks of several kinds, by name."""
+    if chance(rng, 0.4):
+        return LEFT_OUT
+    assert targets.labels is not None
+    given, own = {}, [n for n in sorted(LIKELIHOODS) if not LIKELIHOODS[n](1).joint]
+    for name, known, labels in zip(targets.names, targets.levels("auto"), targets.labels.T, strict=True):
+        observed = [v for v in labels if v is not None]
+        if known is not None:
+            continue
+        y = np.array(observed, dtype=float)[:, None]
+        options = [n for n in own if n != CATEGORICAL and fits(n, y, [0])]
+        whole = all(float(v).is_integer() for v in observed)
+        options += [CATEGORICAL] * 3 if whole and 0 < len(set(observed)) < 7 else []
+        if chance(rng, 0.6):
+            given[name] = pick(rng, options)
+    return given or LEFT_OUT
 
 
 def _task_weighting(rng: Rng, plan: Plan, table: Table, targets: Targets) -> Any:

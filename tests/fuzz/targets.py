@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .cells import is_number
 from .columns import REAL, numbers
 from .draws import Draws, Rng, chance, pick
 
-__all__ = ["Targets", "draw_targets", "draw_weights"]
+__all__ = ["CATEGORICAL", "Targets", "draw_targets", "draw_weights"]
+
+CATEGORICAL = "categorical"
 
 NUMBER_KINDS = {**REAL, "counts": 1, "unit": 1, "binary": 1, "positive": 1, "ids": 0.2, "tiny": 0.1, "huge": 0.1}
 CLASSES: list[list[Any]] = [
@@ -35,6 +38,33 @@ class Targets:
     labels: np.ndarray | None
     kind: str
     excuses: list[str] = field(default_factory=list)
+    is_mixed: bool = False
+    """Whether tasks may be of several kinds."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the tasks as their estimator knows them."""
+        if isinstance(self.y, pd.DataFrame):
+            return list(self.y.columns)
+        return [getattr(self.y, "name", None) or "y0"] if self.n_tasks == 1 else [f"y{t}" for t in range(self.n_tasks)]
+
+    def levels(self, likelihoods: Any) -> list[list[Any] | None]:
+        """Return the classes of each task of several kinds, None of numbers, given the option of that name."""
+        assert self.labels is not None
+        found: list[list[Any] | None] = []
+        for task, name in enumerate(self.names):
+            labels = [v for v in self.labels[:, task] if v is not None]
+            column = self.y.iloc[:, task] if isinstance(self.y, pd.DataFrame) else self.y
+            given = likelihoods.get(name) if isinstance(likelihoods, dict) else None
+            if isinstance(getattr(column, "dtype", None), pd.CategoricalDtype):
+                found.append(column.dtype.categories.tolist() if given in (None, CATEGORICAL) else None)
+            elif any(isinstance(v, bool | np.bool_) for v in labels) and given in (None, CATEGORICAL):
+                found.append([False, True])
+            elif given == CATEGORICAL or not all(map(is_number, labels)):
+                found.append(sorted(set(labels)))
+            else:
+                found.append(None)
+        return found
 
     @property
     def n_tasks(self) -> int:
@@ -43,13 +73,13 @@ class Targets:
 
 
 def draw_targets(draws: Draws, n_rows: int, kinds: str | None) -> Targets:
-    """Draw targets: "numbers", "classes", or None of them."""
+    """Draw targets: "numbers", "classes", "mixed" ones, or None of them."""
     if kinds is None:
         return Targets(None, None, "none")
     rng = draws.of("targets")
     n_tasks = pick(rng, {1: 2, 2: 4, 3: 3, 5: 0.5})
     excuses: list[str] = []
-    draw = {"numbers": _numbers, "classes": _classes}
+    draw = {"numbers": _numbers, "classes": _classes, "mixed": _numbers_or_classes}
     columns = [draw[kinds](rng, n_rows, excuses) for _ in range(n_tasks)]
     labels = np.empty((n_rows, n_tasks), dtype=object)
     for task, column in enumerate(columns):
@@ -57,8 +87,8 @@ def draw_targets(draws: Draws, n_rows: int, kinds: str | None) -> Targets:
     labels[_unlabelled(rng, labels.shape)] = None
     if (labels == None).all(axis=0).any():  # noqa: E711
         excuses.append("a task without a label")
-    y, kind = _held(rng, labels, kinds, excuses)
-    return Targets(y, labels, kind, excuses)
+    y, kind = (_held_mixed if kinds == "mixed" else _held)(rng, labels, kinds, excuses)
+    return Targets(y, labels, kind, excuses, kinds == "mixed")
 
 
 def _numbers(rng: Rng, n_rows: int, excuses: list[str]) -> list[Any]:
@@ -75,6 +105,41 @@ def _classes(rng: Rng, n_rows: int, excuses: list[str]) -> list[Any]:
         excuses.append("numbers that are no classes")
         return rng.normal(size=n_rows).tolist()
     return labels
+
+
+def _numbers_or_classes(rng: Rng, n_rows: int, excuses: list[str]) -> list[Any]:
+    """Return numbers, counts, or classes, which are no floats."""
+    kind = pick(rng, {"numbers": 3, "counts": 2, "classes": 5})
+    if kind == "counts":
+        return rng.poisson(pick(rng, [0.5, 4.0]), n_rows).tolist()
+    return _numbers(rng, n_rows, excuses) if kind == "numbers" else _levels(rng, n_rows)
+
+
+def _levels(rng: Rng, n_rows: int) -> list[Any]:
+    own = pick(rng, [classes for classes in CLASSES if not isinstance(classes[0], float)])
+    return [own[min(int(rng.geometric(0.5)) - 1, len(own) - 1)] for _ in range(n_rows)]
+
+
+def _held_mixed(rng: Rng, labels: np.ndarray, kinds: str, excuses: list[str]) -> tuple[Any, str]:
+    """Return labels as a frame, some of its columns categories, or as an array of objects."""
+    if chance(rng, 0.25):
+        missing = pick(rng, [None, np.nan, pd.NA])
+        y = np.where(labels == None, missing, labels)  # noqa: E711
+        return (y[:, 0], "flat objects") if labels.shape[1] == 1 and chance(rng, 0.5) else (y, "objects")
+    frame = pd.DataFrame(labels, columns=[f"task {t}" for t in range(labels.shape[1])])
+    frame = frame.convert_dtypes() if chance(rng, 0.4) else frame.infer_objects()
+    for name in frame.columns:
+        column = frame[name].dropna()
+        if column.nunique() > 6 or not column.size or not chance(rng, 0.5):
+            continue
+        own = sorted(set(column.tolist()))
+        if chance(rng, 0.3):  # one that has no label
+            own.append("more" if isinstance(own[0], str) else max(own) + 1)
+        dtype = pd.CategoricalDtype([own[j] for j in rng.permutation(len(own))], ordered=chance(rng, 0.5))
+        frame[name] = frame[name].astype(dtype)
+    if labels.shape[1] == 1 and chance(rng, 0.5):
+        return frame.iloc[:, 0], "series"
+    return frame, "frame"
 
 
 def _unlabelled(rng: Rng, shape: tuple[int, int]) -> np.ndarray:

@@ -18,9 +18,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from .cells import cells_of
-from .checks import VERBS, Fitted, has_classes
+from .checks import VERBS, Check, Fitted, has_classes
 from .draws import Draws, Rng
 from .extras import EXTRAS, stacked
+from .mixed import MIXED_VERBS
 from .options import SEARCHES, draw_estimator, draw_name, is_large_count, kinds_of_targets
 from .tables import UNKNOWN, Table, draw_later, draw_table
 from .targets import draw_targets, draw_weights
@@ -32,6 +33,9 @@ SECONDS = 180
 """Seconds of the processor that a trial may take: a busy machine is no finding."""
 N_VERBS, N_LATER, N_EXTRAS = 4, 3, 2
 """How many verbs a trial asks of the rows of the fit, how many of later rows, and how many invariants beside them."""
+
+CALIBRATED = "predict_interval", "predict_set"
+"""Verbs that need labels which were held out."""
 
 SHOWN = 3
 """Complaints of one invariant that are kept of a trial."""
@@ -175,7 +179,7 @@ class Trial:
 
     def _verb(self, fitted: Fitted, label: str, table: Table) -> None:
         """Ask one thing of rows."""
-        method, kwargs, check = VERBS[label]
+        method, kwargs, check = _verbs(fitted)[label]
         rows = () if method == "sample" else (table.X,)
         rows += (self.targets.y,) if method == "score" and self.targets.y is not None else ()
         where = label if table is self.table else f"{label} of later rows"
@@ -185,7 +189,7 @@ class Trial:
         large = sound and is_large_count(fitted.likelihood or "gaussian", table.X)
         excuses = [*self.excuses, *table.excuses, *(["outside of the support"] if outside else [])]
         excuses += ["a large count"] if large else []
-        self._judge(call, [*excuses, "few labels"] if label == "predict_interval" else excuses)
+        self._judge(call, [*excuses, "few labels"] if label in CALIBRATED else excuses)
         if not call.failed and outside and label not in ("score_samples", "score"):
             self._find(where, "rows outside of the support are refused", f"{table.kind}: {label} answered")
         elif not call.failed:
@@ -216,17 +220,23 @@ class Trial:
         self.tracebacks.append("".join(shown))
 
 
+def _verbs(fitted: Fitted) -> dict[str, tuple[str, dict[str, Any], Check]]:
+    """Return what estimators of such targets are asked."""
+    return {**VERBS, **MIXED_VERBS} if fitted.targets.is_mixed else VERBS
+
+
 def _verbs_of(fitted: Fitted, later: bool) -> list[str]:
     """Return the verbs that an estimator has."""
     model, name = fitted.model, fitted.plan.name
     targets = None if fitted.targets.y is None else "classes" if has_classes(model) else "numbers"
+    targets = "mixed" if fitted.targets.is_mixed else targets
     unfit = {"predict": targets is not None, "predict numbers": targets != "numbers"}
     unfit |= {"predict classes": targets != "classes", "imputer transform": name != "VAEImputer"}
     unfit |= {"transform": name == "VAEImputer", "score": later, "sample": later}
     own = fitted.plan.params
-    unfit["predict_interval"] = own.get("n_estimators", 1) == 1 and not own.get("early_stopping", False)
+    unfit |= dict.fromkeys(CALIBRATED, own.get("n_estimators", 1) == 1 and not own.get("early_stopping", False))
     found = []
-    for label, (method, kwargs, _) in VERBS.items():
+    for label, (method, kwargs, _) in _verbs(fitted).items():
         if hasattr(model, method) and not unfit.get(label, False):
             known = signature(getattr(model, method)).parameters
             found += [label] if kwargs.keys() <= known.keys() else []

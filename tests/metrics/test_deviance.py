@@ -41,6 +41,22 @@ def test_each_kind_has_its_deviance(weight):
     np.testing.assert_allclose(found, expected)
 
 
+@pytest.mark.parametrize("kind", ["poisson", "gamma"])
+def test_the_deviance_of_labels_far_from_zero_is_their_squared_error(kind):
+    """Which it is to first order: where labels differ in the ninth digit, the rest is out of sight."""
+    truth = 1.7e9 + np.array([0.0, 1.0, 2.0, 5.0, 6.0])
+    prediction = truth + np.array([0.5, 1.0, -1.0, 0.0, 1.0])
+    expected = complete.r2_score(truth, prediction)
+    assert d2_score(truth, prediction, likelihoods=[kind]) == pytest.approx(expected, rel=1e-6)
+    assert d2_score(truth / 1e300, prediction / 1e300, likelihoods=[kind]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_no_mean_is_beyond_a_logarithm():
+    assert np.isfinite(d2_score([0.0, 1.0, 2.0], [0.0, 0.0, 1e300], likelihoods=["poisson"]))
+    with pytest.raises(ValueError, match=r"y_true must be > 0 .* Got 0"):
+        d2_score([0.0, 1.0], [1.0, 1.0], likelihoods=["gamma"])
+
+
 def test_missing_labels_are_left_out():
     truth = pd.DataFrame({"c": COUNTS.astype(float), "k": LABELS.astype(object)})
     truth.iloc[::3, 0], truth.iloc[1::3, 1] = np.nan, None

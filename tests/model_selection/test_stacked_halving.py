@@ -56,6 +56,21 @@ ATTRIBUTES = (
 )
 
 
+class PlainGrid(HalvingGridSearchCV):
+    """scikit-learn's search, but for its choice: of all iterations, not of the last one alone."""
+
+    @staticmethod
+    def _select_best_index(refit, refit_metric, results):
+        scores, iterations = results["mean_test_score"], results["iter"]
+        return max(np.flatnonzero(~np.isnan(scores)), key=lambda i: (scores[i], iterations[i]))
+
+
+class PlainRandom(HalvingRandomSearchCV):
+    """The same with random candidates."""
+
+    _select_best_index = PlainGrid.__dict__["_select_best_index"]
+
+
 def again(value):
     return pickle.loads(pickle.dumps(value))
 
@@ -73,9 +88,10 @@ def both(estimator, grid, *call, fit=None, **options):
     call, options = call or (X, y), {"cv": 2, "factor": 2, **options}
     resource = {"resource": "code__max_iter" if "code" in estimator.get_params() else "max_iter", "max_resources": 4}
     one_process = {**resource, **options, "n_jobs": None}
-    plain = HalvingGridSearchCV(estimator, grid, **one_process).fit(*call, **(fit or {}))
+    of_rows = options.get("resource") == "n_samples"
+    plain = (HalvingGridSearchCV if of_rows else PlainGrid)(estimator, grid, **one_process).fit(*call, **(fit or {}))
     stacked = StackedHalvingGridSearchCV(clone(estimator), grid, **options)
-    if options.get("resource") != "n_samples":
+    if not of_rows:
         stacked.estimator.set_params(**{resource["resource"]: 4})
     before = stacked.get_params()
     stacked.fit(*call, **(fit or {}))
@@ -191,7 +207,21 @@ def test_random_candidates():
     options = {"factor": 2, "cv": 2, "random_state": 0, "resource": "code__max_iter", "max_resources": 4}
     for n in ("exhaust", 3):
         stacked = StackedHalvingRandomSearchCV(pipeline(), draws, n_candidates=n, **options).fit(X, y)
-        assert_same_halving(stacked, HalvingRandomSearchCV(pipeline(), draws, n_candidates=n, **options).fit(X, y))
+        assert_same_halving(stacked, PlainRandom(pipeline(), draws, n_candidates=n, **options).fit(X, y))
+
+
+@pytest.mark.parametrize(("best", "n_epochs"), [(2, 2), (4, 4), (None, 4)])
+def test_the_best_of_all_iterations_is_chosen_and_the_last_of_equal_ones(best, n_epochs):
+    def near(estimator, X, y):
+        return 0.0 if best is None else -abs(estimator["code"].n_iter_ - best)
+
+    options = {"factor": 2, "cv": 2, "resource": "code__max_iter", "max_resources": 4}
+    search = StackedHalvingGridSearchCV(pipeline(), GRID, scoring=near, **options).fit(X, y)
+    assert search.n_resources_ == [1, 2, 4]
+    assert search.best_params_["code__max_iter"] == n_epochs
+    assert search.best_estimator_["code"].n_iter_ == n_epochs
+    assert search.best_score_ == 0
+    assert search.cv_results_["n_resources"][search.best_index_] == n_epochs
 
 
 def test_a_rule_chooses_among_all_iterations():
@@ -241,7 +271,7 @@ def test_what_takes_the_place_of_the_encoder():
     search.set_params(
         param_grid={"code": [autoencoder()], "scale": [AutoencoderTransformer(4, **SMALL), "passthrough"]}
     )
-    plain = HalvingGridSearchCV(pipeline(), cv=2, factor=2, resource="code__max_iter", max_resources=2, param_grid={})
+    plain = PlainGrid(pipeline(), cv=2, factor=2, resource="code__max_iter", max_resources=2, param_grid={})
     plain.set_params(param_grid=search.param_grid)
     for results in (search.fit(X, y), plain.fit(X, y)):
         results.cv_results_["params"] = results.best_params_ = str(results.cv_results_["params"])
