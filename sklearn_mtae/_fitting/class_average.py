@@ -1,4 +1,4 @@
-"""Averages of class probabilities: of the members and the base rates, and as sharp as is right for other rows."""
+"""Averages of class probabilities: of the members, a kernel and the base rates, and as sharp as is right for other rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,11 +11,14 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 from torch import Tensor
 
+from sklearn_mtae._tables.row_index import Chosen, evenly
 from sklearn_mtae.nn.models import MultiTaskVAE
 
 from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
+from .kernel import Kernel, KernelLearner, kernel_inputs, n_centres
+from .plan import Plan
 from .run import ModelRunner
 
 LEAST_PROBABILITY = 1e-300
@@ -46,8 +49,9 @@ class ClassAverage:
         """Whether there is anything to choose for a task."""
         weight = 1.0 if data.weight is None else data.weight[:, None]
         weight = weight * (np.ones(data.y.shape) if data.label_weight is None else data.label_weight)
-        n_classes = [len(classes) for classes in tasks.classes]
-        self.start = Average(base_rates=list(map(base_rates, data.y.T, weight.T, n_classes)))
+        self.y, self.weight = data.y, np.where(np.isnan(data.y), 0.0, weight)
+        self.n_classes = [len(classes) for classes in tasks.classes]
+        self.start = Average(base_rates=list(map(base_rates, data.y.T, weight.T, self.n_classes)))
 
     @staticmethod
     def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
@@ -64,6 +68,27 @@ class ClassAverage:
     def loss(averages: NDArray, shares: NDArray) -> NDArray:
         """Return the loss of averages of probabilities; the columns of `shares` are the folds' weights of rows."""
         return -(np.log(np.maximum(averages, LEAST_PROBABILITY)) @ shares).mean(axis=1)
+
+    def kernel(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> tuple[Kernel, NDArray]:
+        """Fit a kernel; return it, and what is averaged of rows that were left out, by kernels that left them out.
+
+        A row is left out with the first of the members that leave it out.
+        """
+        run = partial(runner.apply, dtype=np.float64, cached=False)
+        centres = evenly(plan.data.taking_part, n_centres(self.weight))
+        y, weight, n_most = self.y[centres], self.weight[centres], max(self.n_classes)
+        learner = KernelLearner(run(kernel_inputs, Chosen(plan.data.x, centres)), y, weight, n_most)
+
+        def fit(chosen: NDArray[np.bool_]) -> Kernel:
+            return learner.fit(chosen, _padded(list(map(base_rates, y[chosen].T, weight[chosen].T, self.n_classes))))
+
+        outputs, is_done = np.zeros((*held_out.y.shape, n_most)), np.zeros(len(held_out.y), dtype=bool)
+        for k in held_out.candidates[0]:
+            own = ~is_done[held_out.positions[k]]
+            if own.any():
+                kernel, rows = fit(np.isin(centres, plan.splits[k][0])), held_out.positions[k][own]
+                outputs[rows], is_done[rows] = run(kernel, held_out.x[k][own], n_draws=kernel.n_copies), True
+        return fit(np.ones(len(centres), dtype=bool)), outputs
 
     def calibrate(
         self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
@@ -105,14 +130,15 @@ def best_sharpness(logs: NDArray, codes: NDArray, weight: NDArray) -> float:
 
 def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
     """Return the logs of the averaged probabilities, shape (n_rows, n_tasks, most classes of a task)."""
-    average = runner.fitted.average
+    average, kernel = runner.fitted.average, runner.fitted.average.kernel
     counted, weights = runner.fitted.counted_states()
+    of_kernel = 0.0 if kernel is None else kernel.weights
 
     def mixed(logs: NDArray) -> NDArray:
         with np.errstate(divide="ignore"):
             parts = logs.swapaxes(0, 1) + np.log(weights)[:, None, :, None]
             if average.base_rates:
-                left = np.log(1 - weights.sum(axis=0).clip(0, 1))[:, None] + np.log(_padded(average.base_rates))
+                left = np.log((1 - weights.sum(axis=0) - of_kernel).clip(0, 1))[:, None] + np.log(_padded(average.base_rates))
                 parts = np.concatenate([parts, np.broadcast_to(left, (1, *parts.shape[1:]))])
         return logsumexp(parts, axis=0)
 
@@ -124,6 +150,10 @@ def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
         mean = mixed(np.zeros((x.shape[0], 0, len(average.base_rates), _padded(average.base_rates).shape[1])))
     else:
         mean = run(states=tuple(counted.tolist()), finish=mixed)
+    if kernel is not None:
+        shares = kernel.weights[:, None] * runner.apply(kernel, x, n_draws=kernel.n_copies)
+        with np.errstate(divide="ignore"):
+            mean = np.logaddexp(mean, np.log(shares))
     if average.sharpness is None:
         return mean
     return log_softmax(average.sharpness[:, None] * mean, axis=-1).astype(x.dtype, copy=False)

@@ -17,7 +17,10 @@ from .class_average import ClassAverage
 from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
+from .kernel import Kernel
 from .number_average import NumberAverage
+from .plan import Plan
+from .run import ModelRunner
 
 
 def mixed_average(data: Data, fitted: Fitted) -> "NumberAverage | ClassAverage | MixedAverage":
@@ -74,12 +77,20 @@ class MixedAverage:
         """Return what an average of a task is judged by."""
         return self.classes.loss if self.of_classes[task] else self.numbers.loss
 
+    def kernel(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> tuple[Kernel, NDArray]:
+        """Fit a kernel, as those of classes do; for tasks of numbers it is the mean of the labels."""
+        kernel, probabilities = self.classes.kernel(plan, held_out, runner)
+        kernel = replace(kernel, weights=np.where(self.of_classes, kernel.weights, 0.0))
+        means = np.broadcast_to(self.start.label_means, held_out.y.shape)
+        return kernel, np.concatenate([means[..., None], probabilities], axis=-1)
+
     def calibrate(
         self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
     ) -> Average:
         """Learn of rows that the members were not trained on, of each task what is learned of its kind."""
-        own = np.where(self.of_classes, 0.0, weights)
-        of_numbers = self.numbers.calibrate(held_out, run, average, own, outputs[..., 0])
+        n_networks = len(held_out.candidates)
+        own = np.where(self.of_classes, 0.0, weights)[:n_networks]
+        of_numbers = self.numbers.calibrate(held_out, run, average, own, outputs[:n_networks, ..., 0])
         labelled = copy(held_out)
         labelled.weight = np.where(self.of_classes, held_out.weight, 0.0)
         of_classes = self.classes.calibrate(labelled, run, average, weights, outputs[..., 1:])
