@@ -1,9 +1,10 @@
 """Averages of members, chosen and calibrated by the rows that each of them was not trained on.
 
 A candidate is a setting of the parameters and an epoch; what it predicts for a row is the mean over the members of that
-setting, as they were after that epoch, that were not trained on the row. Of classes a kernel, fitted without the row, is
-one more. For each task an average of candidates, the mean of the labels (of classes their base rates) among them, is
-chosen by `select`; so how long to train and how much to regularise is up to the data, and no row is lost to validation.
+setting, as they were after that epoch, that were not trained on the row. Of classes there is one more, a kernel that has
+not seen the row. For each task an average of candidates, the mean of the labels (of classes their base rates) among
+them, is chosen by `select`; so how long to train and how much to regularise is up to the data, and no row is lost to
+validation.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,19 +47,17 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     outputs = held_out.collect(partial(run, kind.output))
     single = len(plan.members) == 1
     kernel = None
-    if not single and not isinstance(kind, NumberAverage) and has_kernel(plan.recipe):
-        kernel, of_kernel = kind.kernel(plan, held_out, runner)
-        outputs = np.concatenate([outputs, of_kernel[None]])
+    if not single and has_kernel(plan.recipe) and not isinstance(kind, NumberAverage):
+        kernel, own = kind.kernel(plan, held_out, runner)
+        outputs = np.concatenate([outputs, own[None]])
     weights = np.ones((len(outputs), outputs.shape[2])) if single else _select(held_out, outputs, kind)
     weights = np.where(kind.varies, weights, 0.0)
     average = kind.calibrate(held_out, run, average, weights, outputs)
     if single and kind.varies.all():
         return replace(average, earlier=[])
-    if kernel is not None:
-        *weights, of_kernel = weights
-        kernel = replace(kernel, weights=of_kernel * (kernel.weights > 0))
-        average = replace(average, kernel=kernel if kernel.weights.any() else None)
-    return _keep_chosen(average, candidates, np.array(weights), len(plan.members))
+    if kernel is not None and (weights[-1] * kernel.weights).any():
+        average = replace(average, kernel=replace(kernel, weights=weights[-1] * kernel.weights))
+    return _keep_chosen(average, candidates, weights[: len(candidates)], len(plan.members))
 
 
 def _run_once(runner: ModelRunner, function: Any, states: Sequence[int], x: Any, **options: Any) -> NDArray:

@@ -1,4 +1,4 @@
-"""Averages of class probabilities: of the members, a kernel and the base rates, and as sharp as is right for other rows."""
+"""Averages of class probabilities, of the members, a kernel and the base rates: as sharp as is right for other rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -138,8 +138,9 @@ def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
         with np.errstate(divide="ignore"):
             parts = logs.swapaxes(0, 1) + np.log(weights)[:, None, :, None]
             if average.base_rates:
-                left = np.log((1 - weights.sum(axis=0) - of_kernel).clip(0, 1))[:, None] + np.log(_padded(average.base_rates))
-                parts = np.concatenate([parts, np.broadcast_to(left, (1, *parts.shape[1:]))])
+                left = (1 - weights.sum(axis=0) - of_kernel).clip(0, 1)
+                logs_left = np.log(left)[:, None] + np.log(_padded(average.base_rates))
+                parts = np.concatenate([parts, np.broadcast_to(logs_left, (1, *parts.shape[1:]))])
         return logsumexp(parts, axis=0)
 
     # Minus infinity is that of classes that other tasks have.

@@ -29,8 +29,8 @@ class Average:
     earlier : list of (int, dict)
         States of members after earlier epochs: which member, and the state.
     weights : ndarray of shape (n_states, n_tasks) or None
-        Weights of all states, the members' last first; what is left is the weight of the labels' mean, or base rates. None is an
-        average in which all members count alike.
+        Weights of all states, the members' last first; what is left is the weight of the labels' mean, or of their base
+        rates. None is an average in which all members count alike.
     scores : list of ndarray
         Of each task, sorted, how far its labels are from held-out predictions: numbers in predictive standard
         deviations, classes by minus the log of their probability.

@@ -13,8 +13,8 @@ from sklearn_mtae.nn.models import Autoencoder
 MOST_CENTRES = 2_000
 """Rows at most that it learns from: the time that it takes grows with their cube."""
 MOST_SYSTEMS = 10
-"""Systems of equations that may have so many rows; more have fewer, and take as long. Tasks with labels of the same rows
-share one."""
+"""Systems of equations that may have so many rows; more of them have fewer, and take as long. Tasks that have labels of
+the same rows share one."""
 LOCALITY = 2.0
 """Closeness of two rows is `exp(-LOCALITY * squared distance / total variance)`."""
 RIDGE = 1.0
