@@ -1,8 +1,8 @@
 """Averages of members, chosen and calibrated by the rows that each of them was not trained on.
 
 A candidate is a setting of the parameters and an epoch; what it predicts for a row is the mean over the members of that
-setting, as they were after that epoch, that were not trained on the row. Of classes there is one more, a kernel that has
-not seen the row. For each task an average of candidates, the mean of the labels (of classes their base rates) among
+setting, as they were after that epoch, that were not trained on the row. Of classes there is one more, a kernel that
+has not seen the row. For each task an average of candidates, the mean of the labels (of classes their base rates) among
 them, is chosen by `select`; so how long to train and how much to regularise is up to the data, and no row is lost to
 validation.
 """

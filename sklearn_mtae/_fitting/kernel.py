@@ -84,22 +84,22 @@ class KernelLearner:
         self.centres = centres
         self.variance = float(centres.var(axis=0).sum()) or 1.0
         rows = torch.from_numpy(centres)
-        self.near = closeness(rows, rows, self.variance)
+        self.near = closeness(rows, rows, self.variance).numpy()
         self.weight = weight
         self.is_label = (labels[:, :, None] == np.arange(n_classes)).astype(float)
 
     def fit(self, chosen: NDArray[np.bool_], rates: NDArray) -> Kernel:
         """Return the kernel of the rows that are chosen, given the base rates among them."""
         weight, is_label = self.weight[chosen], self.is_label[chosen]
-        near = self.near[chosen][:, chosen]
+        near = self.near[np.ix_(chosen, chosen)]
         coefficients = np.zeros(is_label.shape)
         patterns, of_task = np.unique(weight, axis=1, return_inverse=True)
         for k, own in enumerate(patterns.T):
             counted, tasks = np.flatnonzero(own), np.flatnonzero(of_task.ravel() == k)
             if len(counted):
                 away = (is_label - rates)[np.ix_(counted, tasks)]
-                ridge = torch.from_numpy(RIDGE * own[counted].mean() / own[counted]).diag()
-                factor = torch.linalg.cholesky(near[counted][:, counted] + ridge)
+                ridge = np.diag(RIDGE * own[counted].mean() / own[counted])
+                factor = torch.linalg.cholesky(torch.from_numpy(near[np.ix_(counted, counted)] + ridge))
                 solved = torch.cholesky_solve(torch.from_numpy(away).flatten(1), factor)
                 coefficients[np.ix_(counted, tasks)] = solved.numpy().reshape(away.shape)
         weights = np.ones(len(rates))
