@@ -49,8 +49,8 @@ class PredictsClasses(BaseMultiTaskVAE):
     def predict_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
         """Predict the class probabilities: those at the posterior means, averaged over the members by their weights.
 
-        Where rows were held out, the averages are made sharper or flatter as is right for them (temperature scaling,
-        Guo et al. 2017, arXiv 1706.04599).
+        Beside default members a kernel may count: see `member_params`. Where rows were held out, the averages are made
+        sharper or flatter as is right for them (temperature scaling, Guo et al. 2017, arXiv 1706.04599).
 
         Parameters
         ----------

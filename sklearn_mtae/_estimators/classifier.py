@@ -145,7 +145,9 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         "resnet"). They have in turn `dropout=0.3`, `alpha=1`, both falling with the root of the rows beyond 1,000, and
         `learning_rate_init=0.005`; or practically no dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. Here all
         are as the first with 256 hidden units and `dropout=0.5`, which falls as that of the others. A parameter that
-        you give has the value that you gave in every model. `member_params_` tells what each has.
+        you give has the value that you gave in every model. `member_params_` tells what each has. Here one more model
+        can be chosen beside the default ones, but for `hidden_layer_sizes=()` and other architectures: kernel ridge
+        regression on the classes of up to 2,000 rows, which finds what rows near by have in common.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and

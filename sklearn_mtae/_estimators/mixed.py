@@ -156,7 +156,8 @@ class MultiTaskVAE(PredictsMixed):
         `learning_rate_init=0.005`; or practically no dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. Here each
         third model of a table of less than 30,000 rows is as the first with `task_likelihoods="laplace"`, where the
         others have "gaussian". A parameter that you give has the value that you gave in every model. `member_params_`
-        tells what each has.
+        tells what each has. Here one more model can be chosen for tasks of classes beside the default ones, but for
+        `hidden_layer_sizes=()` and other architectures: kernel ridge regression on the classes of up to 2,000 rows.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and

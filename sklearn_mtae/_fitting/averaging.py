@@ -2,9 +2,9 @@
 
 A candidate is a setting of the parameters and an epoch; what it predicts for a row is the mean over the members of that
 setting, as they were after that epoch, that were not trained on the row. Baselines are candidates too: of numbers ridge
-regressions and the mean of the labels, of classes the base rates. For each task an average of candidates is chosen by
-`select`; so how long to train, how much to regularise and whether to be linear is up to the data, and no row is lost to
-validation.
+regressions and the mean of the labels, of classes a kernel and the base rates. For each task an average of candidates
+is chosen by `select`; so how long to train, how much to regularise and whether to be linear is up to the data, and no
+row is lost to validation.
 """
 
 from collections.abc import Callable, Sequence

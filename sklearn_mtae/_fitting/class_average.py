@@ -1,4 +1,4 @@
-"""Averages of class probabilities: of the members and the base rates, and as sharp as is right for other rows."""
+"""Averages of class probabilities, of the members, a kernel and the base rates: as sharp as is right for other rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,11 +11,14 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 from torch import Tensor
 
+from sklearn_mtae._tables.row_index import Chosen, evenly
 from sklearn_mtae.nn.models import MultiTaskVAE
 
 from .data import Data
+from .ensemble import has_kernel
 from .fitted import Average, Fitted
 from .held_out import HeldOut
+from .kernel import Kernel, KernelLearner, kernel_inputs, n_centres
 from .plan import Plan
 from .run import ModelRunner
 
@@ -47,8 +50,10 @@ class ClassAverage:
         """Whether there is anything to choose for a task."""
         weight = 1.0 if data.weight is None else data.weight[:, None]
         weight = weight * (np.ones(data.y.shape) if data.label_weight is None else data.label_weight)
-        n_classes = [len(classes) for classes in tasks.classes]
-        self.start = Average(base_rates=list(map(base_rates, data.y.T, weight.T, n_classes)))
+        self.y, self.weight = data.y, np.where(np.isnan(data.y), 0.0, weight)
+        self.n_classes = [len(classes) for classes in tasks.classes]
+        self.start = Average(base_rates=list(map(base_rates, data.y.T, weight.T, self.n_classes)))
+        self.known: Kernel | None = None
 
     @staticmethod
     def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
@@ -56,9 +61,37 @@ class ClassAverage:
         return _log_probabilities(model, x).exp()
 
     def baselines(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
-        """Predict the rows that were left out by the base rates, shape (1, n_rows, n_tasks, n_classes)."""
+        """Predict the rows that were left out by what members must beat, shape (n_baselines, n_rows, ...).
+
+        These are the base rates and, beside the default members, a kernel.
+        """
         rates = padded(self.start.base_rates)
-        return np.broadcast_to(rates, (1, len(held_out.y), *rates.shape))
+        of_rates = np.broadcast_to(rates, (1, len(held_out.y), *rates.shape))
+        if len(plan.members) == 1 or not has_kernel(plan.recipe):
+            return of_rates
+        self.known, outputs = self._kernel(plan, held_out, runner)
+        return np.concatenate([of_rates, outputs[None]])
+
+    def _kernel(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> tuple[Kernel, NDArray]:
+        """Fit a kernel; return it, and what is averaged of rows that were left out, by kernels that left them out.
+
+        A row is left out with the first of the members that leave it out.
+        """
+        run = partial(runner.apply, dtype=np.float64, cached=False)
+        centres = evenly(plan.data.taking_part, n_centres(self.weight))
+        y, weight, n_most = self.y[centres], self.weight[centres], max(self.n_classes)
+        learner = KernelLearner(run(kernel_inputs, Chosen(plan.data.x, centres)), y, weight, n_most)
+
+        def fit(chosen: NDArray[np.bool_]) -> Kernel:
+            return learner.fit(chosen, padded(list(map(base_rates, y[chosen].T, weight[chosen].T, self.n_classes))))
+
+        outputs, is_done = np.zeros((*held_out.y.shape, n_most)), np.zeros(len(held_out.y), dtype=bool)
+        for k in held_out.candidates[0]:
+            own = ~is_done[held_out.positions[k]]
+            if own.any():
+                kernel, rows = fit(np.isin(centres, plan.splits[k][0])), held_out.positions[k][own]
+                outputs[rows], is_done[rows] = run(kernel, held_out.x[k][own], n_draws=kernel.n_copies), True
+        return fit(np.ones(len(centres), dtype=bool)), outputs
 
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
         """Return the probability of the labels, shape (n_outputs, n_rows)."""
@@ -83,7 +116,11 @@ class ClassAverage:
             sharpness[task] = best_sharpness(logs, codes, weight[counted])
             logs = log_softmax(sharpness[task] * logs, axis=1)
             scores.append(np.sort(-logs[np.arange(len(codes)), codes]))
-        return replace(average, sharpness=sharpness, scores=scores)
+        average = replace(average, sharpness=sharpness, scores=scores)
+        of_kernel = None if self.known is None else weights[len(held_out.candidates) + 1]
+        if self.known is None or of_kernel is None or not of_kernel.any():
+            return average
+        return replace(average, kernel=replace(self.known, weights=of_kernel))
 
 
 def base_rates(y: NDArray, weight: NDArray, n_classes: int) -> NDArray:
@@ -128,11 +165,14 @@ def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
 
 
 def settle_probabilities(runner: ModelRunner, x: Any, logs: NDArray) -> NDArray:
-    """Return logs of probabilities, given the logs of what the members add to them: with baselines, as sharp as is right."""
-    average, weights = runner.fitted.average, runner.fitted.counted_states()[1]
-    if average.base_rates and average.weights is not None:
-        left = 1 - weights.sum(axis=0)
-        with np.errstate(divide="ignore"):
+    """Return logs of probabilities, given those of what the members add to them: the baselines' share is added."""
+    average, left = runner.fitted.average, 1 - runner.fitted.counted_states()[1].sum(axis=0)
+    with np.errstate(divide="ignore"):
+        if average.kernel is not None:
+            left = left - average.kernel.weights
+            shares = runner.apply(average.kernel, x, n_draws=average.kernel.n_copies)
+            logs = np.logaddexp(logs, np.log(average.kernel.weights[:, None] * shares))
+        if average.base_rates and average.weights is not None:
             logs = np.logaddexp(logs, np.log(left.clip(0, 1))[:, None] + np.log(padded(average.base_rates)))
     if average.sharpness is None:
         return logs

@@ -94,14 +94,23 @@ def _settings_to_try(recipe: Recipe, n_rows: int) -> list[dict[str, Any]]:
         return [{}]
     if not is_auto(recipe.member_params):
         return [dict(own) for own in recipe.member_params] or [{}]
-    embedding = embedding_of(n_rows, recipe.columns.n_expanded)
-    # An embedding would bend a model that is asked to be linear.
-    is_bent = recipe.architecture in TABLES and (is_auto(recipe.hidden_layer_sizes) or len(recipe.hidden_layer_sizes))
+    embedding, is_bent = embedding_of(n_rows, recipe.columns.n_expanded), _is_bent(recipe)
     known = member_params(recipe.targets, n_rows)
     tried = [{**settings, "embedding": embedding if is_bent else None} for settings in known]
     # The default members have linear heads.
     unfit = {"head_hidden_layer_sizes"} if declared(resolve(recipe.sharing, SHARINGS), "needs_hidden") else set()
     return [{n: v for n, v in own.items() if is_auto(recipe.parameters[n]) and n not in unfit} for own in tried]
+
+
+def has_kernel(recipe: Recipe) -> bool:
+    """Say whether a kernel counts beside the members of an ensemble: beside the default ones."""
+    return is_auto(recipe.parameters.get("member_params")) and _is_bent(recipe)
+
+
+def _is_bent(recipe: Recipe) -> bool:
+    """Say whether rows are a table, and the model is not asked to be linear: an embedding or a kernel would bend it."""
+    sizes = recipe.hidden_layer_sizes
+    return recipe.architecture in TABLES and (is_auto(sizes) or len(sizes) > 0)
 
 
 def given_settings(given: Any, known: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -12,6 +12,7 @@ from sklearn_mtae._engine.optimizer import State
 from sklearn_mtae._engine.stack import mean_row
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 
+from .kernel import Kernel
 from .recipe import Recipe
 
 
@@ -45,7 +46,7 @@ class Average:
     earlier : list of (int, dict)
         States of members after earlier epochs: which member, and the state.
     weights : ndarray of shape (n_states, n_tasks) or None
-        Weights of all states, the members' last first; what is left is the weight of the baseline. None is an average
+        Weights of all states, the members' last first; what is left is the weight of the baselines. None is an average
         in which all members count alike.
     scores : list of ndarray
         Of each task, sorted, how far its labels are from held-out predictions: numbers in predictive standard
@@ -56,6 +57,8 @@ class Average:
         Of each task of classes, the shares of the classes among the labels.
     sharpness : ndarray of shape (n_tasks,) or None
         What the logs of the class probabilities of each task are multiplied by; None is 1.
+    kernel : Kernel or None
+        What counts beside the states of members that predict classes, with weights of its own.
     """
 
     baseline: Baseline = field(default_factory=Baseline)
@@ -65,6 +68,7 @@ class Average:
     inflation: NDArray | float = 1.0
     base_rates: list[NDArray] = field(default_factory=list)
     sharpness: NDArray | None = None
+    kernel: Kernel | None = None
 
 
 @dataclass(eq=False)

@@ -72,7 +72,9 @@ class MixedAverage:
         """Predict the rows that were left out by the baselines of both kinds of tasks."""
         of_numbers = self.numbers.baselines(plan, held_out, runner)[..., None]
         of_classes = self.classes.baselines(plan, held_out, runner)
-        return np.concatenate([of_numbers, np.broadcast_to(of_classes, (len(of_numbers), *of_classes.shape[1:]))], -1)
+        # The kind that has fewer of them has its constant again.
+        n = max(len(of_numbers), len(of_classes))
+        return np.concatenate([_lengthened(of_numbers, n), _lengthened(of_classes, n)], axis=-1)
 
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
         """Return what the average of the task's kind is judged by, shape (n_outputs, n_rows)."""
@@ -88,17 +90,25 @@ class MixedAverage:
         self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
     ) -> Average:
         """Learn of rows that the members were not trained on, of each task what is learned of its kind."""
-        own = np.where(self.of_classes, np.eye(len(weights))[:, [len(held_out.candidates)]], weights)
+        constant = np.eye(len(weights))[:, [len(held_out.candidates)]]
+        own = np.where(self.of_classes, constant, weights)
         of_numbers = self.numbers.calibrate(held_out, run, average, own, outputs[..., 0])
         labelled = copy(held_out)
         labelled.weight = np.where(self.of_classes, held_out.weight, 0.0)
-        of_classes = self.classes.calibrate(labelled, run, of_numbers, weights, outputs[..., 1:])
+        of_classes = self.classes.calibrate(
+            labelled, run, of_numbers, np.where(self.of_classes, weights, constant), outputs[..., 1:]
+        )
         scores = zip(self.of_classes, of_numbers.scores, of_classes.scores, strict=True)
         return replace(
             of_classes,
             scores=[theirs if is_class else ours for is_class, ours, theirs in scores],
             inflation=np.where(self.of_classes, 1.0, of_numbers.inflation),
         )
+
+
+def _lengthened(baselines: NDArray, n: int) -> NDArray:
+    """Return so many baselines, the first of them again at the end where there are fewer."""
+    return np.concatenate([baselines, np.repeat(baselines[:1], n - len(baselines), axis=0)])
 
 
 class Predictions(NamedTuple):
