@@ -130,4 +130,4 @@ def test_one_pass_says_what_each_kind_says(options, monkeypatch):
         assert (again[name] == predicted[name]).all()
         parts.append(d2_log_loss_score(CLASSES[name][known].astype(str), proba[name][known]))
     assert model.score(X, MIXED) == pytest.approx(np.mean(parts))
-    assert len(passes) == 3
+    assert sum("states" in given for given in passes) == 3  # the others are of baselines
