@@ -223,7 +223,7 @@ class Member:
         parameters = list(self.model.parameters())
         width = sum(p.shape[0] for p in parameters if p.dim()) + 2 * self.train.x.shape[1]
         cells = 6 * sum(p.numel() for p in parameters) + 4 * width * min(self.batch_size, len(self.train))
-        resident = 0 if self.train.resident is None else self.train.resident.x.numel()
+        resident = len(self.train) * self.train.x.shape[1] if self.train.stays else 0
         return parameters[0].element_size() * (cells + resident)
 
 

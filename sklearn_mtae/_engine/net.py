@@ -372,6 +372,8 @@ class Net(NeuralNet):
 
     def release(self) -> None:
         """Let go of the training data, and of all that only a training needs."""
+        for member in self.members:
+            member.train.release()
         self.members, self.runs_.runs, self.runs_.best_weights, self.checkpoint = (), [], {}, None
         self.optimizer_.state.clear()
         for parameter in (*self.runs_.models.learned.values(), *self.module_.parameters()):

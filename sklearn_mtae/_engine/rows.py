@@ -1,7 +1,7 @@
 """The rows of a fit: read where they lie, standardised, and sent to the device.
 
-Nothing here reads an array whole. Rows are gathered block by block from wherever they lie (memory, a memmap, a device)
-and standardised by units in float64.
+Rows are gathered block by block from wherever they lie (memory, a memmap, a device) and standardised by units in
+float64. Nothing here copies an array whole, unless the copy stays for a training.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from torch import Tensor
 
-from sklearn_mtae._tables.blocks import BLOCK_CELLS, block_rows, blocks, dense
+from sklearn_mtae._tables.blocks import block_rows, blocks, dense
 from sklearn_mtae._tables.coded_rows import Coded
 from sklearn_mtae._tables.row_index import AllRows, is_mapped
 from sklearn_mtae.nn.models import Standardizer
 
 STREAMED_BYTES = 2**28
 """Bytes of a memory-mapped array above which its rows are shuffled in blocks: 256 MiB."""
+RESIDENT_CELLS = 2**26
+"""Cells of a table up to which a CPU keeps its rows as a training reads them: 256 MiB in float32."""
 
 
 def is_streamed(part: Any) -> bool:
@@ -65,7 +67,7 @@ class Batch(NamedTuple):
 
 @dataclass
 class Rows:
-    """The rows of one fit, as a data set: arrays that are never copied whole, and which of their rows take part.
+    """The rows of one fit, as a data set: arrays, and which of their rows take part.
 
     Parameters
     ----------
@@ -89,6 +91,8 @@ class Rows:
         Where batches go.
     dtype : torch.dtype
         Precision of the batches.
+    is_buffer : bool
+        Whether they are a part of a file that is read once, batch by batch.
     """
 
     x: NDArray
@@ -101,6 +105,7 @@ class Rows:
     label_weight: NDArray | None
     device: torch.device
     dtype: torch.dtype
+    is_buffer: bool = False
 
     def __post_init__(self) -> None:
         parts = [self.x] if self.y is None else [self.x, self.y]
@@ -121,16 +126,26 @@ class Rows:
             None if part is None else part[index] for part in (self.y, self.weight, self.label_weight)
         )
         index_of_copies = AllRows(len(index))
-        return replace(self, x=self.x[index], y=y, weight=weight, label_weight=label_weight, index=index_of_copies)
+        return replace(
+            self, x=self.x[index], y=y, weight=weight, label_weight=label_weight, index=index_of_copies, is_buffer=True
+        )
+
+    @property
+    def stays(self) -> bool:
+        """Whether all rows are kept where they are trained on, standardised: on a GPU, or unless the table is large."""
+        # Sparse rows are made dense batch by batch, wherever the batches go; so are categories, but for small tables.
+        small = len(self.index) * self.x.shape[1] <= RESIDENT_CELLS and not self.is_buffer
+        wide = isinstance(self.x, Coded) and self.x.nbytes > STREAMED_BYTES
+        return not (issparse(self.x) or wide or self.streamed or (self.device.type == "cpu" and not small))
 
     @cached_property
     def resident(self) -> Batch | None:
-        """All rows, standardised, where they stay on the device: on a GPU, or of a small table. Otherwise None."""
-        # Sparse rows are made dense batch by batch, wherever the batches go; so are categories, but for small tables.
-        small = len(self.index) * self.x.shape[1] <= BLOCK_CELLS
-        wide = isinstance(self.x, Coded) and self.x.nbytes > STREAMED_BYTES
-        on_host = issparse(self.x) or wide or self.streamed or (self.device.type == "cpu" and not small)
-        return None if on_host else self._gather(self.index[np.arange(len(self))])
+        """All rows, standardised, where they are kept. Otherwise None."""
+        return self._gather(self.index[np.arange(len(self))]) if self.stays else None
+
+    def release(self) -> None:
+        """Let go of the rows that are kept; they are read again where they are asked for."""
+        vars(self).pop("resident", None)
 
     def read(self, positions: Tensor) -> Batch:
         """Return rows by their positions in `index`."""

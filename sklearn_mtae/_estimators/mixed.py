@@ -142,7 +142,7 @@ class MultiTaskVAE(PredictsMixed):
         by the data, and no row is lost to that. The labels' mean (of classes their base rates) and, of numbers that may
         be negative, ridge regressions on the columns are candidates too. Codes, and what is made of them, are those of
         the first model at the end of its training: latent spaces cannot be averaged. "auto" is 30 for tables of up to
-        1,000 rows and falls with the power 0.7 of the rows, to 2 at least, as many of each setting of `member_params`;
+        1,000 rows and falls with the power 1.2 of the rows, to 2 at least, as many of each setting of `member_params`;
         with `cv` it is one for each fold and setting at least. With more than 2,000 columns, with rows in a large file,
         with an `architecture` other than "mlp" and "resnet", with what does not stack, and with `partial_fit`,
         `warm_start`, `checkpoint`, `encoder` or `net_params`, it is 1.
@@ -150,12 +150,14 @@ class MultiTaskVAE(PredictsMixed):
         Parameters in which the models of an ensemble differ, one dict for each, taken in turn; None for models alike.
         "auto" says what the other parameters that are "auto" become in an ensemble: all models have 128 hidden units,
         with the power 0.15 of the rows beyond 1,000 up to 256, and half as many in a second layer from 2,000 rows,
-        `head_hidden_layer_sizes=()` and an `embedding`, "piecewise_linear" for up to 64 columns and 640,000 cells and
-        "softened" for more (None with `hidden_layer_sizes=()`, and with an `architecture` other than "mlp" and
-        "resnet"). They have in turn `dropout=0.3`, `alpha=1`, both falling with the root of the rows beyond 1,000, and
-        `learning_rate_init=0.005`; or practically no dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. Here each
-        third model of a table of less than 30,000 rows is as the first with `task_likelihoods="laplace"`, where the
-        others have "gaussian". A parameter that you give has the value that you gave in every model. `member_params_`
+        `head_hidden_layer_sizes=()`, `max_iter=100`, which falls in proportion to the rows beyond 1,000, to 9 at least,
+        and an `embedding`, "piecewise_linear" for up to 64 columns and "softened" for more (None with
+        `hidden_layer_sizes=()`, and with an `architecture` other than "mlp" and "resnet"). They have in turn
+        `dropout=0.3`, `alpha=1`, both falling with the root of the rows beyond 1,000, and `learning_rate_init=0.005`;
+        or practically no dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. Here each third model of a table of
+        less than 10,000 rows is as the first with `task_likelihoods="laplace"`, where the others have "gaussian"; of
+        larger ones, the first of two has the "softened" embedding. Beyond 1,000 rows `batch_size` is a hundredth of the
+        rows, from 125 to 200. A parameter that you give has the value that you gave in every model. `member_params_`
         tells what each has. Here one more model can be chosen for tasks of classes beside the default ones, but for
         `hidden_layer_sizes=()` and other architectures: kernel ridge regression on the classes of up to 2,000 rows.
     scaling : {"auto", "standard", "bounded"}, default="auto"
@@ -178,7 +180,7 @@ class MultiTaskVAE(PredictsMixed):
         "auto" is 3, less in proportion to the rows beyond 1,000, or what `member_params` says.
     batch_size : int, "auto" or None, default="auto"
         Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
-        least 16 and at most 200; None takes all rows.
+        least 16 and at most 200, or what `member_params` says; None takes all rows.
     learning_rate_init : float or "auto", default="auto"
         Step size of the optimiser. "auto" is 0.001, with the power 0.25 of the rows beyond 1,000, or what
         `member_params` says.
@@ -186,7 +188,8 @@ class MultiTaskVAE(PredictsMixed):
         Part of the step size that is gone by the last epoch; it falls by the same amount in each. "auto" is 0 for up to
         1,000 rows, and beyond 1 - 1000 / n_samples.
     max_iter : int or "auto", default="auto"
-        Number of epochs. "auto" is 100 for up to 1,000 rows, and falls with the power 0.7 of the rows, to 6 at least.
+        Number of epochs. "auto" is 100 for up to 1,000 rows, and falls with the power 0.7 of the rows, to 6 at least,
+        or what `member_params` says.
     early_stopping : bool, default=False
         Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
     validation_fraction : float, default=0.1
@@ -211,7 +214,7 @@ class MultiTaskVAE(PredictsMixed):
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows and all draws.
     verbose : bool or int, default=False
-        Whether to print a line per epoch.
+        Whether to print a line per epoch, and of an ensemble what "auto" became and what the rows left out chose.
     checkpoint : str, PathLike or None, default=None
         File that the training is written to after each epoch, and that is removed at its end. A `fit` of equal
         parameters and data that finds it goes on from there, to the result of one that was never interrupted; but the

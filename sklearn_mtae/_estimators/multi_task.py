@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.utils import Tags, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mtae._fitting.account import account
 from sklearn_mtae._fitting.ensemble import given_settings
 from sklearn_mtae._fitting.folds import is_dealt_at_random
 from sklearn_mtae._fitting.plan import Plan
@@ -158,6 +159,19 @@ class BaseMultiTaskVAE(BaseVAE):
             check_labels(self._fitted, check_targets(y, np.asarray(predicted), task_names(y)), sample_weight)
         return SCORES[self._targets_kind](self._named(y), predicted, sample_weight=sample_weight)
 
+    def describe(self) -> str:
+        """Tell what "auto" became, and what the rows left out chose.
+
+        Returns
+        -------
+        str
+            A line of the models that were made: how many, for how many rows, with which parameters, of those that were
+            "auto" or in `member_params`; where a single model stands for an ensemble, why. Then, of an ensemble, a line
+            for each task: which settings count, as they were after which epochs, by which weight.
+        """
+        check_is_fitted(self)
+        return account(self._fitted)
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
@@ -181,9 +195,10 @@ class BaseMultiTaskVAE(BaseVAE):
             raise ValueError("coverage must be a number between 0 and 1. Got NaN.")
         check_is_fitted(self)
         if not self._fitted.average.scores:
+            why = f" (one, since {self._fitted.alone})" if self._fitted.alone else ""
             raise ValueError(
                 f"{verb} needs rows that were held out from a model: n_estimators > 1 or early_stopping=True. "
-                f"Got n_estimators={self.n_estimators!r}, early_stopping={self.early_stopping!r}."
+                f"Got n_estimators={self.n_estimators!r}{why}, early_stopping={self.early_stopping!r}."
             )
 
     def _named(self, y: Any) -> Labels:

@@ -60,7 +60,8 @@ def take_over(fitted: Fitted, chosen: Chosen, again: Plan, result: Fitted) -> Fi
 
     states = [state_after(k, epoch) for k, epoch in enumerate(chosen.last)]
     average = replace(fitted.average, earlier=[(k, state_after(k, epoch)) for k, epoch in chosen.earlier])
-    return replace(result, states=states, average=average, validation_scores=fitted.validation_scores)
+    scores = fitted.validation_scores
+    return replace(result, states=states, average=average, epochs=fitted.epochs, validation_scores=scores)
 
 
 def _last_epoch(history: list[dict]) -> int:

@@ -17,7 +17,7 @@ from sklearn_mtae.nn.traits import declared
 from sklearn_mtae.nn.weightings import WEIGHTINGS
 from sklearn_mtae.nn.words import listed, short, suggest_each
 
-from .adapt import embedding_of, member_params, n_members, single_settings
+from .adapt import member_params, n_members, single_settings
 from .data import Data
 from .folds import count_folds
 from .parameters import copied, is_auto
@@ -49,16 +49,30 @@ def count_members(recipe: Recipe, data: Data, partial: bool) -> int:
     wanted = recipe.parameters.get("n_estimators", 1)
     if not is_auto(wanted):
         return wanted
-    must_be_one = partial or recipe.warm_start or recipe.checkpoint is not None or recipe.net_params
-    n_rows, n_columns = data.x.shape
-    streamed = any(is_streamed(part) for part in (data.x, data.y))
-    if must_be_one or recipe.encoder is not None or n_columns > WIDE or recipe.architecture not in TABLES or streamed:
+    if why_alone(recipe, data, partial):
         return 1
-    if not _stacks(recipe):
-        return 1
+    n_rows = data.x.shape[0]
     n_settings = len(_settings_to_try(recipe, n_rows))
     n_default = n_members(n_rows, n_settings)
     return n_default if recipe.parameters.get("cv") is None else max(n_default, n_settings * count_folds(recipe, data))
+
+
+def why_alone(recipe: Recipe, data: Data, partial: bool) -> str:
+    """Say why a single model stands for an ensemble that is "auto", if it does."""
+    if not is_auto(recipe.parameters.get("n_estimators", 1)):
+        return ""
+    reasons = {
+        "partial_fit trains one": partial,
+        "warm_start goes on from one": recipe.warm_start,
+        "checkpoint holds one": recipe.checkpoint is not None,
+        "net_params are those of one": bool(recipe.net_params),
+        "encoder is that of one": recipe.encoder is not None,
+        f"there are more than {WIDE} columns": data.x.shape[1] > WIDE,
+        "the architecture is none of tables": recipe.architecture not in TABLES,
+        "the rows lie in a large file": any(is_streamed(part) for part in (data.x, data.y)),
+    }
+    found = next((reason for reason, holds in reasons.items() if holds), "")
+    return found or ("" if _stacks(recipe) else "its options do not stack")
 
 
 def _stacks(recipe: Recipe) -> bool:
@@ -94,9 +108,8 @@ def _settings_to_try(recipe: Recipe, n_rows: int) -> list[dict[str, Any]]:
         return [{}]
     if not is_auto(recipe.member_params):
         return [dict(own) for own in recipe.member_params] or [{}]
-    embedding, is_bent = embedding_of(n_rows, recipe.columns.n_expanded), _is_bent(recipe)
-    known = member_params(recipe.targets, n_rows)
-    tried = [{**settings, "embedding": embedding if is_bent else None} for settings in known]
+    known = member_params(recipe.targets, n_rows, recipe.columns.n_expanded)
+    tried = known if _is_bent(recipe) else [{**own, "embedding": None} for own in known]
     # The default members have linear heads.
     unfit = {"head_hidden_layer_sizes"} if declared(resolve(recipe.sharing, SHARINGS), "needs_hidden") else set()
     return [{n: v for n, v in own.items() if is_auto(recipe.parameters[n]) and n not in unfit} for own in tried]

@@ -20,6 +20,7 @@ from sklearn_mtae._tables.blocks import block_rows
 from sklearn_mtae.nn.loadings import code_variance, is_reorderable, loadings, relevance, reorder
 from sklearn_mtae.nn.words import short
 
+from .account import models_counted, models_made
 from .all_rows import chosen_epochs, is_interrupted, on_all_rows, take_over, trains_twice
 from .averaging import choose
 from .build import rebuild
@@ -42,11 +43,16 @@ def fit(plan: Plan, hooks: Mapping[str, Any]) -> Fitted:
     """
     hooks = dict(hooks)
     before_average = hooks.pop("average", None)
+    tells = bool(_log(plan)) and len(plan.members) > 1
+    if tells:
+        print(f"[{plan.recipe.owner}] {models_made(plan.fitted)}")
     try:
         _train(plan, hooks)
         if before_average is not None and plan.has_average:
             before_average()
         fitted = keep(plan)
+        if tells and fitted.average.weights is not None:
+            print(f"[{plan.recipe.owner}] {models_counted(fitted)}")
         if is_interrupted(plan) or not trains_twice(plan):
             return fitted
         chosen = chosen_epochs(plan, fitted)
@@ -133,6 +139,8 @@ def keep(plan: Plan) -> Fitted:
     fitted.add_epochs(member.history for member in plan.members)
     if plan.has_average:
         fitted.average = choose(plan, fitted)
+    chosen = chosen_epochs(plan, fitted)
+    fitted.epochs = [*chosen.last, *(epoch for _, epoch in chosen.earlier)]
     if plan.net is None or len(plan.members) > 1:
         return fitted
     if plan.checkpoint is not None and not plan.net.interrupted_:

@@ -85,8 +85,12 @@ class Fitted:
         Seed of the fit.
     n_rows : int
         Rows of the first fit, by which "auto" goes.
+    alone : str
+        Why the fit has one model where "auto" is otherwise an ensemble, if it has.
     states, loss_states : list of dict
         Parameters and buffers of each model and of its loss.
+    epochs : list of int
+        The epoch after which each state was what it is, those of the members' last states first.
     optimizer_states : list of dict
         Where the optimiser of each model was left, after a `partial_fit`.
     n_iter : int
@@ -107,8 +111,10 @@ class Fitted:
     settings: list[dict[str, Any]]
     seed: int
     n_rows: int = 1
+    alone: str = ""
     states: list[dict[str, NDArray]] = field(default_factory=list)
     loss_states: list[dict[str, NDArray]] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
     optimizer_states: list[State] = field(default_factory=list)
     n_iter: int = 0
     loss_curve: list[float] = field(default_factory=list)

@@ -23,7 +23,7 @@ from sklearn_mtae.nn.models import VAE, Autoencoder, MultiTaskVAE
 from .build import build, given_likelihoods
 from .build_loss import build_loss
 from .data import Data, read_data
-from .ensemble import count_members, kept_epochs, member_settings
+from .ensemble import count_members, kept_epochs, member_settings, why_alone
 from .fitted import Fitted
 from .folds import Split, split_rows
 from .identity import identity
@@ -132,7 +132,9 @@ def plan(
     n_members = count_members(recipe, data, partial) if last is None else len(last.states)
     n_rows = data.x.shape[0] if last is None else last.n_rows
     settings = member_settings(recipe, n_members, n_rows)
+    alone = why_alone(recipe, data, partial) if last is None else last.alone
     fitted = _start(recipe, settings, n_rows) if last is None else _take_up(recipe, settings, last, partial)
+    fitted.alone = alone
     checkpoint = None
     if recipe.checkpoint is not None and not partial:
         checkpoint = _open_checkpoint(recipe, data, fitted, last)

@@ -275,7 +275,9 @@ def test_interrupt_before_all_members_have_begun(monkeypatch):
 
 def test_epochs_are_printed(capsys):
     model = regressor(verbose=1, early_stopping=True).fit(X, Y)
-    lines = capsys.readouterr().out.splitlines()
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("[MultiTaskVAERegressor] 3 models for ")
+    assert last.startswith("[MultiTaskVAERegressor] rows left out chose ")
     whose = "[MultiTaskVAERegressor, stack 1 of 3 members] "
     assert [line.split(":")[0] for line in lines] == [f"{whose}Epoch {epoch}" for epoch in (1, 2, 3)]
     assert f"loss {model.loss_curve_[0]:.5g}, " in lines[0]
@@ -288,7 +290,9 @@ def test_whose_epochs_are_printed(capsys):
     shapes = [{"hidden_layer_sizes": (size,)} for size in (4, 3, 4)]
     regressor(verbose=1, max_iter=1, n_estimators=3, member_params=shapes).fit(X, Y)
     regressor(verbose=1, max_iter=1, n_estimators=2, net_params={"optimizer__eps": 1e-7}).fit(X, Y)
-    names = [line.partition("]")[0].partition(", ")[2] for line in capsys.readouterr().out.splitlines()]
+    names = [
+        line.partition("]")[0].partition(", ")[2] for line in capsys.readouterr().out.splitlines() if "Epoch" in line
+    ]
     assert names == ["stack 1 of 2 members", "member 2 of 3", "member 1 of 2", "member 2 of 2"]
 
 

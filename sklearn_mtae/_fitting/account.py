@@ -1,0 +1,67 @@
+"""What a fit says of itself: which models it made, and which of them count, as they were after which epochs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_mtae.nn.words import short
+
+from .fitted import Fitted
+
+
+def models_made(fitted: Fitted) -> str:
+    """Return in a line how many models there are, why, and the parameters that were "auto" or that they differ in."""
+    distinct, n_models = _distinct(fitted.settings), len(fitted.settings)
+    why = f", since {fitted.alone}" if fitted.alone else ""
+    models = f"{n_models} model{'s' if n_models > 1 else ''} for {fitted.n_rows} rows{why}"
+    common = {name: v for name, v in distinct[0].items() if all(own.get(name) == v for own in distinct)}
+    parts = [models, _listed(common)]
+    if len(distinct) > 1:
+        own = [{name: value for name, value in setting.items() if name not in common} for setting in distinct]
+        parts.append("in turn " + "; ".join(f"({k}) {_listed(setting)}" for k, setting in enumerate(own, start=1)))
+    return ": ".join([parts[0], ", ".join(part for part in parts[1:] if part)]).removesuffix(": ")
+
+
+def models_counted(fitted: Fitted) -> str:
+    """Return in a line which settings count after which epochs, on average over the tasks."""
+    shares = {text: float(own.mean()) for text, own in _shares(fitted).items()}
+    return f"rows left out chose {_weighed(shares)}"
+
+
+def account(fitted: Fitted) -> str:
+    """Return both, the latter for each task."""
+    lines = [models_made(fitted)]
+    if fitted.average.weights is not None:
+        shares = _shares(fitted)
+        for position, task in enumerate(fitted.recipe.task_names):
+            lines.append(f"{task}: {_weighed({text: float(own[position]) for text, own in shares.items()})}")
+    return "\n".join(lines)
+
+
+def _distinct(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the settings that members have in turn, each once."""
+    return [own for k, own in enumerate(settings) if own not in settings[:k]]
+
+
+def _listed(setting: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={short(value)}" for name, value in setting.items())
+
+
+def _shares(fitted: Fitted) -> dict[str, NDArray]:
+    """Return the weights of the tasks of each setting and epoch, and of the labels' mean or base rates."""
+    weights, distinct = fitted.average.weights, _distinct(fitted.settings)
+    assert weights is not None
+    several, found = len(distinct) > 1, {}
+    for state in np.flatnonzero((weights != 0).any(axis=1)).tolist():
+        whose = f"({distinct.index(fitted.setting_of(state)) + 1}) " if several else ""
+        text = f"{whose}after epoch {fitted.epochs[state]}"
+        found[text] = found.get(text, 0.0) + weights[state]
+    return {**found, "the labels' own mean or rates": 1 - weights.sum(axis=0)}
+
+
+def _weighed(shares: dict[str, float]) -> str:
+    """Return what counts for at least a hundredth, the most first."""
+    ordered = sorted(shares.items(), key=lambda own: -own[1])
+    return ", ".join(f"{text} by {share:.2f}" for text, share in ordered if share >= 0.005)
