@@ -50,7 +50,7 @@ def _listed(setting: dict[str, Any]) -> str:
 
 
 def _shares(fitted: Fitted) -> dict[str, NDArray]:
-    """Return the weights of the tasks of each setting and epoch, and of the labels' mean or base rates."""
+    """Return the weights of the tasks of each setting and epoch, and of the baselines."""
     weights, distinct = fitted.average.weights, _distinct(fitted.settings)
     assert weights is not None
     several, found = len(distinct) > 1, {}
@@ -58,7 +58,11 @@ def _shares(fitted: Fitted) -> dict[str, NDArray]:
         whose = f"({distinct.index(fitted.setting_of(state)) + 1}) " if several else ""
         text = f"{whose}after epoch {fitted.epochs[state]}"
         found[text] = found.get(text, 0.0) + weights[state]
-    return {**found, "the labels' own mean or rates": 1 - weights.sum(axis=0)}
+    left, kernel = 1 - weights.sum(axis=0), fitted.average.kernel
+    if kernel is not None:
+        found["a kernel"], left = kernel.weights, left - kernel.weights
+    linear = fitted.average.baseline.slopes is not None
+    return {**found, "ridge regression and the labels' mean" if linear else "the labels' own mean or rates": left}
 
 
 def _weighed(shares: dict[str, float]) -> str:
