@@ -11,7 +11,6 @@ from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
 from .captured_step import is_known, is_recordable, parts_of
-from .devices import largest_product
 from .linear import LANES, linear
 from .program import Program
 from .stack import WithinStack
@@ -43,10 +42,6 @@ class SideBySide:
     def __init__(self, model: nn.Module, stacked: Mapping[str, Tensor]) -> None:
         self.asked = _Asked(model)
         self.stacked = {f"model.{name}": value for name, value in stacked.items()}
-        self.width = max(value.shape[0] for value in model.parameters())
-        """Cells of the widest layer of one model, for each row."""
-        self.n_products = largest_product(model, 1)
-        """Numbers that the largest product of one model multiplies and adds up, for each row."""
         self.programs: dict[tuple, Program] = {}
         self._writing = threading.Lock()
 

@@ -11,6 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 from torch import Tensor
 
+from sklearn_mtae.nn.means import at_means
 from sklearn_mtae.nn.models import MultiTaskVAE
 
 from .data import Data
@@ -50,6 +51,7 @@ class ClassAverage:
         self.start = Average(base_rates=list(map(base_rates, data.y.T, weight.T, n_classes)))
 
     @staticmethod
+    @at_means
     def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
         """Return what is averaged: the class probabilities of each task at the posterior mean."""
         return _log_probabilities(model, x).exp()
@@ -129,6 +131,7 @@ def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
     return log_softmax(average.sharpness[:, None] * mean, axis=-1).astype(x.dtype, copy=False)
 
 
+@at_means
 def _log_probabilities(model: MultiTaskVAE, x: Tensor) -> Tensor:
     return model.predict_log_proba(model.encode(model.fill(x)))
 

@@ -8,12 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_mtae._engine.contents import computation, named_tensors
-from sklearn_mtae._engine.devices import threads_for
+from sklearn_mtae._engine.devices import largest_product, threads_for
 from sklearn_mtae._engine.side_by_side import SIZES, DoesNotStackError, Function, SideBySide, stacks
 from sklearn_mtae._engine.state import place
+from sklearn_mtae.nn.means import for_means
 
 from .build import rebuild
 from .fitted import Fitted
+
+
+Tensors = dict[str, Tensor]
 
 
 class InUnits(NamedTuple):
@@ -38,17 +42,25 @@ class Several:
         Precision that they compute in.
     device : torch.device
         Where they lie.
+    width : int
+        Cells of the widest layer of all models, for each row.
+    n_products : int
+        Numbers that the largest product of one model multiplies and adds up, for each row.
     """
 
-    def __init__(self, kinds: Sequence[tuple[list[int], SideBySide]], dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        kinds: Sequence[tuple[list[int], SideBySide]],
+        dtype: torch.dtype,
+        device: torch.device,
+        width: int,
+        n_products: int,
+    ) -> None:
         self.models = [models for _, models in kinds]
         self.order = np.argsort([position for positions, _ in kinds for position in positions])
         self.dtype, self.device = dtype, device
         self._taken: dict[tuple, bool] = {}
-        self.width = sum(len(positions) * models.width for positions, models in kinds)
-        """Cells of the widest layer of all models, for each row."""
-        self.n_products = max(models.n_products for models in self.models)
-        """Numbers that the largest product of one model multiplies and adds up, for each row."""
+        self.width, self.n_products = width, n_products
 
     def take(self, function: Function, n_columns: int, dtype: Any, recorded: bool = True) -> bool:
         """Return whether they can be asked that of rows all at once."""
@@ -72,30 +84,53 @@ class Several:
         return torch.cat([run(models, asked, x) for models in self.models])[self.order].movedim(0, 1)
 
 
-def several(fitted: Fitted, states: Sequence[int], dtype: torch.dtype, device: torch.device) -> Several | None:
-    """Put states side by side; return None where that cannot be done, or a single one is none to put beside."""
+def several(
+    fitted: Fitted, states: Sequence[int], dtype: torch.dtype, device: torch.device, at_means: bool = False
+) -> Several | None:
+    """Put states side by side; return None where that cannot be done, or a single one is none to put beside.
+
+    `at_means` says that they are to predict at posterior means, and are asked for nothing else.
+    """
     if len(states) == 1:
         return None
-    kinds: dict[Any, tuple[nn.Module, list[int], list[dict[str, Tensor]]]] = {}
-    prototypes: dict[int, tuple[Any, nn.Module]] = {}
+    settings: dict[int, list[int]] = {}
     for position, state in enumerate(states):
-        setting = id(fitted.setting_of(state))
-        if setting not in prototypes:
-            model = place(rebuild(fitted, dtype, state), device).eval().requires_grad_(False)
-            if not stacks([model]):
-                return None
-            prototypes[setting] = computation(model, {}), model
-        kind, model = prototypes[setting]
-        _, positions, tensors = kinds.setdefault(kind, (model, [], []))
-        positions.append(position)
-        saved = fitted.state_of(state)
-        tensors.append({n: torch.as_tensor(saved[n]) if n in saved else v for n, v in named_tensors(model)})
-    put = [(positions, _put(model, tensors)) for model, positions, tensors in kinds.values()]
-    return Several(put, dtype, device)
+        settings.setdefault(id(fitted.setting_of(state)), []).append(position)
+    kinds: dict[Any, tuple[nn.Module, list[list[int]], list[Tensors]]] = {}
+    width = n_products = 0
+    for positions in settings.values():
+        own = [states[position] for position in positions]
+        model = place(rebuild(fitted, dtype, own[0]), device).eval().requires_grad_(False)
+        if not stacks([model]):
+            return None
+        width += len(own) * max(value.shape[0] for value in model.parameters())
+        n_products = max(n_products, largest_product(model, 1))
+        model, values = _reduced(model, _values(fitted, model, own)) if at_means else (model, _values(fitted, model, own))
+        _, places, stacked = kinds.setdefault(computation(model, {}), (model, [], []))
+        places.append(positions)
+        stacked.append(values)
+    put = [(sum(places, []), _put(model, stacked)) for model, places, stacked in kinds.values()]
+    return Several(put, dtype, device, width, n_products)
 
 
-def _put(model: nn.Module, tensors: Sequence[dict[str, Tensor]]) -> SideBySide:
-    """Put models of a kind side by side, given the parameters and buffers of each."""
-    values = {name: torch.stack([own[name] for own in tensors]).to(value) for name, value in named_tensors(model)}
+def _values(fitted: Fitted, model: nn.Module, states: Sequence[int]) -> Tensors:
+    """Return the parameters and buffers of states of a model's kind, the states along the first axis."""
+    saved = [fitted.state_of(state) for state in states]
+    return {
+        name: torch.stack([torch.as_tensor(own[name]) if name in own else value for own in saved]).to(value)
+        for name, value in named_tensors(model)
+    }
+
+
+def _reduced(model: nn.Module, values: Tensors) -> tuple[nn.Module, Tensors]:
+    """Reduce models of a kind to what predicts at posterior means."""
+    with torch.inference_mode():
+        reduced = SideBySide(model, values).compute(lambda own, _: dict(named_tensors(for_means(own))), None)
+        return for_means(model), reduced
+
+
+def _put(model: nn.Module, stacked: Sequence[Tensors]) -> SideBySide:
+    """Put models of a kind side by side, given the parameters and buffers of some of them at a time."""
+    values = {name: torch.cat([own[name] for own in stacked]) for name in stacked[0]}
     differing = {name: own for name, own in values.items() if (own != own[:1]).any()}
     return SideBySide(model, differing or values)
