@@ -20,8 +20,8 @@ Function = Callable[[Any, Tensor], Tensor]
 SIZES = tuple(8 * 2**power for power in range(8))
 """How many rows are computed at once; fewer are filled up. Products of a multiple of eight rows and of `LANES` columns
 treat all rows alike: what is made of a row has the same bits, even in float32, whatever rows come with it."""
-CELLS = 2**22
-"""Cells of a layer of all models that are computed at once, at most: 16 MB in float32."""
+CELLS = 2**21
+"""Cells of a layer of all models that are computed at once, at most: 8 MB in float32."""
 
 
 class DoesNotStackError(Exception):

@@ -212,9 +212,7 @@ class ModelRunner:
             each = (self.results(function, dense(array[rows]), state=k, **options) for k in states)
             yield rows, np.stack([np.concatenate([part for _, part in own]) for own in each], axis=1)
 
-    def _several(
-        self, states: tuple[int, ...], dtype: torch.dtype, function: Function, cached: bool
-    ) -> Several | None:
+    def _several(self, states: tuple[int, ...], dtype: torch.dtype, function: Function, cached: bool) -> Several | None:
         """Return states side by side, in a precision, to be asked something; None where they do not stack."""
         device, at_means = self._device(dtype), getattr(function, "at_means", False)
         key, cache = f"{states}: {dtype} on {device}{', at means' * at_means}", self.fitted.cache

@@ -17,9 +17,6 @@ from .build import rebuild
 from .fitted import Fitted
 
 
-Tensors = dict[str, Tensor]
-
-
 class InUnits(NamedTuple):
     """A function of a model and standardised rows, as one of rows as they are."""
 
@@ -57,7 +54,8 @@ class Several:
         n_products: int,
     ) -> None:
         self.models = [models for _, models in kinds]
-        self.order = np.argsort([position for positions, _ in kinds for position in positions])
+        order = np.argsort([position for positions, _ in kinds for position in positions])
+        self.order = torch.from_numpy(order).to(device)
         self.dtype, self.device = dtype, device
         self._taken: dict[tuple, bool] = {}
         self.width, self.n_products = width, n_products
@@ -84,6 +82,17 @@ class Several:
         return torch.cat([run(models, asked, x) for models in self.models])[self.order].movedim(0, 1)
 
 
+class Group(NamedTuple):
+    """States of one setting."""
+
+    positions: list[int]
+    """Where they are among all."""
+    model: nn.Module
+    """What computes them."""
+    values: dict[str, Tensor]
+    """Their parameters and buffers, the states along the first axis."""
+
+
 def several(
     fitted: Fitted, states: Sequence[int], dtype: torch.dtype, device: torch.device, at_means: bool = False
 ) -> Several | None:
@@ -96,24 +105,21 @@ def several(
     settings: dict[int, list[int]] = {}
     for position, state in enumerate(states):
         settings.setdefault(id(fitted.setting_of(state)), []).append(position)
-    kinds: dict[Any, tuple[nn.Module, list[list[int]], list[Tensors]]] = {}
+    kinds: dict[Any, list[Group]] = {}
     width = n_products = 0
     for positions in settings.values():
-        own = [states[position] for position in positions]
-        model = place(rebuild(fitted, dtype, own[0]), device).eval().requires_grad_(False)
+        model = place(rebuild(fitted, dtype, states[positions[0]]), device).eval().requires_grad_(False)
         if not stacks([model]):
             return None
-        width += len(own) * max(value.shape[0] for value in model.parameters())
+        width += len(positions) * max(value.shape[0] for value in model.parameters())
         n_products = max(n_products, largest_product(model, 1))
-        model, values = _reduced(model, _values(fitted, model, own)) if at_means else (model, _values(fitted, model, own))
-        _, places, stacked = kinds.setdefault(computation(model, {}), (model, [], []))
-        places.append(positions)
-        stacked.append(values)
-    put = [(sum(places, []), _put(model, stacked)) for model, places, stacked in kinds.values()]
-    return Several(put, dtype, device, width, n_products)
+        group = Group(positions, model, _values(fitted, model, [states[position] for position in positions]))
+        group = _reduced(group) if at_means else group
+        kinds.setdefault(computation(group.model, {}), []).append(group)
+    return Several(list(map(_put, kinds.values())), dtype, device, width, n_products)
 
 
-def _values(fitted: Fitted, model: nn.Module, states: Sequence[int]) -> Tensors:
+def _values(fitted: Fitted, model: nn.Module, states: Sequence[int]) -> dict[str, Tensor]:
     """Return the parameters and buffers of states of a model's kind, the states along the first axis."""
     saved = [fitted.state_of(state) for state in states]
     return {
@@ -122,15 +128,22 @@ def _values(fitted: Fitted, model: nn.Module, states: Sequence[int]) -> Tensors:
     }
 
 
-def _reduced(model: nn.Module, values: Tensors) -> tuple[nn.Module, Tensors]:
-    """Reduce models of a kind to what predicts at posterior means."""
+def _reduced(group: Group) -> Group:
+    """Reduce models to what predicts at posterior means."""
     with torch.inference_mode():
-        reduced = SideBySide(model, values).compute(lambda own, _: dict(named_tensors(for_means(own))), None)
-        return for_means(model), reduced
+        return group._replace(
+            model=for_means(group.model), values=SideBySide(group.model, group.values).compute(_reduced_values, None)
+        )
 
 
-def _put(model: nn.Module, stacked: Sequence[Tensors]) -> SideBySide:
-    """Put models of a kind side by side, given the parameters and buffers of some of them at a time."""
-    values = {name: torch.cat([own[name] for own in stacked]) for name in stacked[0]}
+def _reduced_values(model: Any, _: None) -> dict[str, Tensor]:
+    """Return the parameters and buffers of what a model is reduced to."""
+    return dict(named_tensors(for_means(model)))
+
+
+def _put(groups: Sequence[Group]) -> tuple[list[int], SideBySide]:
+    """Put models of a kind side by side; return their positions too."""
+    values = {name: torch.cat([group.values[name] for group in groups]) for name in groups[0].values}
     differing = {name: own for name, own in values.items() if (own != own[:1]).any()}
-    return SideBySide(model, differing or values)
+    positions = [position for group in groups for position in group.positions]
+    return positions, SideBySide(groups[0].model, differing or values)
