@@ -87,7 +87,7 @@ class Group(NamedTuple):
 
     positions: list[int]
     """Where they are among all."""
-    model: nn.Module
+    model: Any
     """What computes them."""
     values: dict[str, Tensor]
     """Their parameters and buffers, the states along the first axis."""
@@ -131,13 +131,12 @@ def _values(fitted: Fitted, model: nn.Module, states: Sequence[int]) -> dict[str
 def _reduced(group: Group) -> Group:
     """Reduce models to what predicts at posterior means."""
     with torch.inference_mode():
-        return group._replace(
-            model=for_means(group.model), values=SideBySide(group.model, group.values).compute(_reduced_values, None)
-        )
+        values: Any = SideBySide(group.model, group.values).compute(_reduced_values, torch.empty(0))
+        return group._replace(model=for_means(group.model), values=values)
 
 
-def _reduced_values(model: Any, _: None) -> dict[str, Tensor]:
-    """Return the parameters and buffers of what a model is reduced to."""
+def _reduced_values(model: Any, x: Tensor) -> Any:
+    """Return the parameters and buffers of what a model is reduced to, whatever the rows are."""
     return dict(named_tensors(for_means(model)))
 
 

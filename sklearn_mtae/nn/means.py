@@ -50,46 +50,36 @@ def for_means(model: MultiTaskVAE) -> MultiTaskVAE:
     """
     parts: dict[str, Any] = {"decoder": nn.Identity(), "prior": nn.Identity()}
     parts["task_likelihood"] = model.task_likelihood.for_means()
-    encoder = model.encoder
-    last = _end(encoder, -1)
+    layers = _in_a_row(model.encoder)
+    last = layers[-1]
     means = model.posterior.mean_layer(last.weight, last.bias) if _is_linear(last) else None
     folded = None if means is None else model.heads.after(*means)
     if folded is not None:
         weight, bias, parts["heads"] = folded
-        encoder, parts["posterior"] = _replaced(encoder, -1, Product(weight, bias)), PointPosterior()
-    return _copied(model, encoder=_tabulated(encoder), **parts)
+        layers[-1], parts["posterior"] = Product(weight, bias), PointPosterior()
+    return _copied(model, encoder=nn.Sequential(*_tabulated(layers)), **parts)
 
 
-def _tabulated(encoder: nn.Module) -> nn.Module:
-    """Return an encoder, tabulated as far as it is linear in an embedding."""
-    if not (type(encoder) is nn.Sequential and type(encoder[0]) is PiecewiseLinear):
-        return encoder
-    embedding, network = encoder
-    first = _end(network, 0)
-    if not _is_linear(first) or first.weight.device.type != "cpu":
-        return encoder
-    return _replaced(network, 0, Tabulated(embedding, embedding.tabulate(first.weight, first.bias)))
+def _in_a_row(network: nn.Module) -> list[nn.Module]:
+    """Return the layers that a network runs one after the other."""
+    if type(network) is not nn.Sequential:
+        return [network]
+    return [layer for part in network for layer in _in_a_row(part)]
+
+
+def _tabulated(layers: list[nn.Module]) -> list[nn.Module]:
+    """Return layers in a row, the first two as a table where these are an embedding and linear."""
+    if len(layers) < 2 or type(layers[0]) is not PiecewiseLinear or not _is_linear(layers[1]):
+        return layers
+    embedding, first = layers[0], layers[1]
+    if first.weight.device.type != "cpu":  # elsewhere a product is faster
+        return layers
+    return [Tabulated(embedding, embedding.tabulate(first.weight, first.bias)), *layers[2:]]
 
 
 def _is_linear(layer: nn.Module) -> TypeGuard[Product]:
     """Return whether a layer is linear and has a bias."""
     return type(layer) in (nn.Linear, Product) and layer.bias is not None
-
-
-def _end(network: nn.Module, position: int) -> nn.Module:
-    """Return the first or the last layer of layers in a row."""
-    while type(network) is nn.Sequential and len(network):
-        network = network[position]
-    return network
-
-
-def _replaced(network: nn.Module, position: int, layer: nn.Module) -> nn.Module:
-    """Return layers in a row with another one in the place of the first or the last."""
-    if type(network) is not nn.Sequential:
-        return layer
-    layers = list(network)
-    layers[position] = _replaced(layers[position], position, layer)
-    return nn.Sequential(*layers)
 
 
 def _copied(model: MultiTaskVAE, **parts: nn.Module) -> MultiTaskVAE:

@@ -114,7 +114,11 @@ class Heads(nn.Module):
         own, shape = first.weight.flatten(0, 1), first.bias.shape
         if own.shape[0] > 2 * own.shape[1]:
             return None
-        return own @ weight, own @ bias + first.bias.flatten(), LaterLayers(self.layers[1:], shape)
+        return (
+            own @ weight,
+            own @ bias + first.bias.flatten(),
+            LaterLayers(nn.Sequential(*list(self.layers)[1:]), shape),
+        )
 
     def networks(self) -> list[nn.Module]:
         """Return the networks that the heads are made of."""
