@@ -2,9 +2,10 @@
 
 Run `python -m benchmarks.predict_speed [--pairs 7] [--smoke]`.
 
-All are fitted to the diabetes table with their defaults (the trees are 500 extra trees, on one thread). A question is
-asked of ours and of the other in turn, and the ratio is a median over such pairs, with the smallest and the largest
-beside it: what else the machine does falls on both. Times are those of the processor; all have one thread. The bars are printed, never asserted.
+All are fitted to the diabetes table with their defaults (the trees are 500 extra trees). A question is asked of ours
+and of the other in turn, and the ratio is a median over such pairs, with the smallest and the largest beside it: what
+else the machine does falls on both. Times are those of the processor; all have one thread. The bars are printed,
+never asserted.
 """
 
 import argparse

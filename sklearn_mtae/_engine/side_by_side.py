@@ -20,8 +20,9 @@ Function = Callable[[Any, Tensor], Tensor]
 SIZES = tuple(8 * 2**power for power in range(8))
 """How many rows are computed at once; fewer are filled up. Products of a multiple of eight rows and of `LANES` columns
 treat all rows alike: what is made of a row has the same bits, even in float32, whatever rows come with it."""
-CELLS = 2**21
-"""Cells of a layer of all models that are computed at once, at most: 8 MB in float32."""
+CELLS = 2**20
+"""Cells of a layer of all models that are computed at once, at most: 4 MB in float32. Of larger blocks, memory may go
+back to the system and be cleared again for each, which takes longer than the products."""
 
 
 class DoesNotStackError(Exception):
