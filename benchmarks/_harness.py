@@ -61,23 +61,28 @@ class Comparison:
         return 1e3 * float(np.median(self.ours)) / n_units, 1e3 * float(np.median(self.other)) / n_units
 
 
-def compare(ours: Callable[[], Any], other: Callable[[], Any], n_pairs: int = MIN_PAIRS) -> Comparison:
+def compare(
+    ours: Callable[[], Any],
+    other: Callable[[], Any],
+    n_pairs: int = MIN_PAIRS,
+    clock: Callable[[], float] = perf_counter,
+) -> Comparison:
     """Run two sides in turn (ours, other, ours, other, ...) after one warm-up of each.
 
     What drifts on the machine, its clock or its other work, then falls on both sides of a pair alike.
     """
-    _seconds(ours), _seconds(other)
-    pairs = np.array([(_seconds(ours), _seconds(other)) for _ in range(n_pairs)])
+    _seconds(ours, clock), _seconds(other, clock)
+    pairs = np.array([(_seconds(ours, clock), _seconds(other, clock)) for _ in range(n_pairs)])
     return Comparison(pairs[:, 0], pairs[:, 1])
 
 
-def _seconds(run: Callable[[], Any]) -> float:
+def _seconds(run: Callable[[], Any], clock: Callable[[], float]) -> float:
     gc.collect()
     _synchronize()
-    start = perf_counter()
+    start = clock()
     run()
     _synchronize()
-    return perf_counter() - start
+    return clock() - start
 
 
 def _synchronize() -> None:

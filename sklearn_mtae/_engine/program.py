@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from .captured_step_cpu import Operation, Tape, moved, quickest_function, storage, tensors
+from .captured_step_cpu import Operation, Tape, lies_alike, moved, quickest_function, storage, tensors
 
 
 class Slot(NamedTuple):
@@ -31,20 +31,18 @@ class Program:
     def __init__(self, function: Callable[[Tensor], Tensor], x: Tensor) -> None:
         with Tape() as tape:
             result = function(x)
-        steps = _of_rows(tape.operations, x)
-        slots = {id(x): Slot(0)}
-        for step in steps:
-            for made in step.results:
-                slots.setdefault(id(made), Slot(len(slots)))
+        steps = _needed(_of_rows(tape.operations, x), result)
+        slots, steps = _slots(steps, x)
         if id(result) not in slots or any(id(own) in slots for step in steps for own in tensors(step.kwargs)):
             raise ValueError("what is made of rows does not follow from them by torch's operations on tensors")
         self.n_slots, self.result = len(slots), slots[id(result)].position
-        self.steps = [_call(step, slots) for step in steps]
+        ending = _ending(steps, slots, {self.result})
+        self.steps = [(*_call(step, slots), own) for step, own in zip(steps, ending, strict=True)]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Run the program on rows."""
         values: list[Any] = [x, *[None] * (self.n_slots - 1)]
-        for function, args, varying, kwargs, places in self.steps:
+        for function, args, varying, kwargs, places, ending in self.steps:
             given = args.copy()
             for position, part in varying:
                 given[position] = values[part.position] if type(part) is Slot else _filled(part, values)
@@ -54,7 +52,38 @@ class Program:
             else:
                 for place, tensor in zip(places, tensors(made), strict=True):
                     values[place] = tensor
+            for slot in ending:  # its memory, which is in the cache, is then given to the next steps
+                values[slot] = None
         return values[self.result]
+
+
+def _needed(steps: Sequence[Operation], result: Tensor) -> list[Operation]:
+    """Return the steps without those that nothing comes of."""
+    needed, kept = {storage(result)}, []
+    for step in reversed(steps):
+        if not needed.isdisjoint(map(storage, [*step.results, *step.written])):
+            needed.update(map(storage, step.inputs))
+            kept.append(step)
+    return kept[::-1]
+
+
+def _slots(steps: Sequence[Operation], x: Tensor) -> tuple[dict[int, Slot], list[Operation]]:
+    """Return the slots of tensors by their ids, and the steps without those that return a tensor as it is."""
+    slots, kept = {id(x): Slot(0)}, []
+    for step in steps:
+        known = [own for own in step.inputs if id(own) in slots]
+        same = [own for own in known if step.is_view and all(lies_alike(own, made) for made in step.results)]
+        if not same:
+            kept.append(step)
+        for made in step.results:
+            slots.setdefault(id(made), slots[id(same[0])] if same else Slot(len(slots)))
+    return slots, kept
+
+
+def _ending(steps: Sequence[Operation], slots: dict[int, Slot], kept: set[int]) -> list[list[int]]:
+    """Return the slots that are not used any more after each step, without those to be kept."""
+    last = {slots[id(own)].position: k for k, step in enumerate(steps) for own in step.inputs if id(own) in slots}
+    return [[slot for slot, at in last.items() if at == k and slot not in kept] for k in range(len(steps))]
 
 
 def _call(step: Operation, slots: dict[int, Slot]) -> tuple[Any, list[Any], list[tuple[int, Any]], dict, list[int]]:

@@ -11,7 +11,6 @@ from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
 from .captured_step import is_known, is_recordable, parts_of
-from .devices import largest_product
 from .linear import LANES, linear
 from .program import Program
 from .stack import WithinStack
@@ -21,8 +20,9 @@ Function = Callable[[Any, Tensor], Tensor]
 SIZES = tuple(8 * 2**power for power in range(8))
 """How many rows are computed at once; fewer are filled up. Products of a multiple of eight rows and of `LANES` columns
 treat all rows alike: what is made of a row has the same bits, even in float32, whatever rows come with it."""
-CELLS = 2**22
-"""Cells of a layer of all models that are computed at once, at most: 16 MB in float32."""
+CELLS = 2**20
+"""Cells of a layer of all models that are computed at once, at most: 4 MB in float32. Of larger blocks, memory may go
+back to the system and be cleared again for each, which takes longer than the products."""
 
 
 class DoesNotStackError(Exception):
@@ -43,10 +43,6 @@ class SideBySide:
     def __init__(self, model: nn.Module, stacked: Mapping[str, Tensor]) -> None:
         self.asked = _Asked(model)
         self.stacked = {f"model.{name}": value for name, value in stacked.items()}
-        self.width = max(value.shape[0] for value in model.parameters())
-        """Cells of the widest layer of one model, for each row."""
-        self.n_products = largest_product(model, 1)
-        """Numbers that the largest product of one model multiplies and adds up, for each row."""
         self.programs: dict[tuple, Program] = {}
         self._writing = threading.Lock()
 

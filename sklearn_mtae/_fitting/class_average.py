@@ -12,6 +12,7 @@ from scipy.special import log_softmax, logsumexp
 from torch import Tensor
 
 from sklearn_mtae._tables.row_index import Chosen, evenly
+from sklearn_mtae.nn.means import at_means
 from sklearn_mtae.nn.models import MultiTaskVAE
 
 from .data import Data
@@ -56,6 +57,7 @@ class ClassAverage:
         self.known: Kernel | None = None
 
     @staticmethod
+    @at_means
     def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
         """Return what is averaged: the class probabilities of each task at the posterior mean."""
         return _log_probabilities(model, x).exp()
@@ -179,6 +181,7 @@ def settle_probabilities(runner: ModelRunner, x: Any, logs: NDArray) -> NDArray:
     return log_softmax(average.sharpness[:, None] * logs, axis=-1).astype(x.dtype, copy=False)
 
 
+@at_means
 def _log_probabilities(model: MultiTaskVAE, x: Tensor) -> Tensor:
     return model.predict_log_proba(model.encode(model.fill(x)))
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_mtae._tables.mixed_targets import MixedTasks
+from sklearn_mtae.nn.means import at_means
 from sklearn_mtae.nn.models import MultiTaskVAE
 
 from .baseline import task_units
@@ -62,6 +63,7 @@ class MixedAverage:
         self.start = replace(self.numbers.start, base_rates=self.classes.start.base_rates)
 
     @staticmethod
+    @at_means
     def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
         """Return what is averaged: the mean of each task at the posterior mean, then its class probabilities."""
         z = model.encode(model.fill(x))

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sklearn_mtae.nn.means import at_means
 from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.posteriors import quasi_normal
 
@@ -50,6 +51,7 @@ class NumberAverage:
         self.start = Average(Baseline(means, np.where(self.varies, labels.deviation, 0.0)))
 
     @staticmethod
+    @at_means
     def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
         """Return what is averaged: the mean of each task at the posterior mean."""
         return model.predict(model.encode(model.fill(x)))

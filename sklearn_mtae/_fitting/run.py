@@ -199,7 +199,7 @@ class ModelRunner:
         self, function: Function, array: Any, states: tuple[int, ...], n_draws: int, cached: bool, precise: bool
     ) -> Iterator[tuple[slice, NDArray]]:
         """Yield blocks of rows and what a function of several models makes of them, side by side where they stack."""
-        models = self._several(states, torch.float64 if precise else DTYPES[self.fitted.recipe.dtype], cached)
+        models = self._several(states, torch.float64 if precise else DTYPES[self.fitted.recipe.dtype], function, cached)
         if models is not None and models.take(function, array.shape[1], array.dtype, cached):
             for rows, size in filled_blocks(array.shape[0], n_draws * models.width):
                 with torch.inference_mode(), threads_for(models.n_products * size):
@@ -212,13 +212,13 @@ class ModelRunner:
             each = (self.results(function, dense(array[rows]), state=k, **options) for k in states)
             yield rows, np.stack([np.concatenate([part for _, part in own]) for own in each], axis=1)
 
-    def _several(self, states: tuple[int, ...], dtype: torch.dtype, cached: bool) -> Several | None:
-        """Return states side by side, in a precision; None where they do not stack."""
-        device = self._device(dtype)
-        key, cache = f"{states}: {dtype} on {device}", self.fitted.cache
+    def _several(self, states: tuple[int, ...], dtype: torch.dtype, function: Function, cached: bool) -> Several | None:
+        """Return states side by side, in a precision, to be asked something; None where they do not stack."""
+        device, at_means = self._device(dtype), getattr(function, "at_means", False)
+        key, cache = f"{states}: {dtype} on {device}{', at means' * at_means}", self.fitted.cache
         if key in cache:
             return cache[key]
-        models = several(self.fitted, states, dtype, device)
+        models = several(self.fitted, states, dtype, device, at_means)
         if cached:
             cache[key] = models
         return models

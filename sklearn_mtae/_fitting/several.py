@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_mtae._engine.contents import computation, named_tensors
-from sklearn_mtae._engine.devices import threads_for
+from sklearn_mtae._engine.devices import largest_product, threads_for
 from sklearn_mtae._engine.side_by_side import SIZES, DoesNotStackError, Function, SideBySide, stacks
 from sklearn_mtae._engine.state import place
+from sklearn_mtae.nn.means import for_means
 
 from .build import rebuild
 from .fitted import Fitted
@@ -38,17 +39,26 @@ class Several:
         Precision that they compute in.
     device : torch.device
         Where they lie.
+    width : int
+        Cells of the widest layer of all models, for each row.
+    n_products : int
+        Numbers that the largest product of one model multiplies and adds up, for each row.
     """
 
-    def __init__(self, kinds: Sequence[tuple[list[int], SideBySide]], dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        kinds: Sequence[tuple[list[int], SideBySide]],
+        dtype: torch.dtype,
+        device: torch.device,
+        width: int,
+        n_products: int,
+    ) -> None:
         self.models = [models for _, models in kinds]
-        self.order = np.argsort([position for positions, _ in kinds for position in positions])
+        order = np.argsort([position for positions, _ in kinds for position in positions])
+        self.order = torch.from_numpy(order).to(device)
         self.dtype, self.device = dtype, device
         self._taken: dict[tuple, bool] = {}
-        self.width = sum(len(positions) * models.width for positions, models in kinds)
-        """Cells of the widest layer of all models, for each row."""
-        self.n_products = max(models.n_products for models in self.models)
-        """Numbers that the largest product of one model multiplies and adds up, for each row."""
+        self.width, self.n_products = width, n_products
 
     def take(self, function: Function, n_columns: int, dtype: Any, recorded: bool = True) -> bool:
         """Return whether they can be asked that of rows all at once."""
@@ -72,30 +82,67 @@ class Several:
         return torch.cat([run(models, asked, x) for models in self.models])[self.order].movedim(0, 1)
 
 
-def several(fitted: Fitted, states: Sequence[int], dtype: torch.dtype, device: torch.device) -> Several | None:
-    """Put states side by side; return None where that cannot be done, or a single one is none to put beside."""
+class Group(NamedTuple):
+    """States of one setting."""
+
+    positions: list[int]
+    """Where they are among all."""
+    model: Any
+    """What computes them."""
+    values: dict[str, Tensor]
+    """Their parameters and buffers, the states along the first axis."""
+
+
+def several(
+    fitted: Fitted, states: Sequence[int], dtype: torch.dtype, device: torch.device, at_means: bool = False
+) -> Several | None:
+    """Put states side by side; return None where that cannot be done, or a single one is none to put beside.
+
+    `at_means` says that they are to predict at posterior means, and are asked for nothing else.
+    """
     if len(states) == 1:
         return None
-    kinds: dict[Any, tuple[nn.Module, list[int], list[dict[str, Tensor]]]] = {}
-    prototypes: dict[int, tuple[Any, nn.Module]] = {}
+    settings: dict[int, list[int]] = {}
     for position, state in enumerate(states):
-        setting = id(fitted.setting_of(state))
-        if setting not in prototypes:
-            model = place(rebuild(fitted, dtype, state), device).eval().requires_grad_(False)
-            if not stacks([model]):
-                return None
-            prototypes[setting] = computation(model, {}), model
-        kind, model = prototypes[setting]
-        _, positions, tensors = kinds.setdefault(kind, (model, [], []))
-        positions.append(position)
-        saved = fitted.state_of(state)
-        tensors.append({n: torch.as_tensor(saved[n]) if n in saved else v for n, v in named_tensors(model)})
-    put = [(positions, _put(model, tensors)) for model, positions, tensors in kinds.values()]
-    return Several(put, dtype, device)
+        settings.setdefault(id(fitted.setting_of(state)), []).append(position)
+    kinds: dict[Any, list[Group]] = {}
+    width = n_products = 0
+    for positions in settings.values():
+        model = place(rebuild(fitted, dtype, states[positions[0]]), device).eval().requires_grad_(False)
+        if not stacks([model]):
+            return None
+        width += len(positions) * max(value.shape[0] for value in model.parameters())
+        n_products = max(n_products, largest_product(model, 1))
+        group = Group(positions, model, _values(fitted, model, [states[position] for position in positions]))
+        group = _reduced(group) if at_means else group
+        kinds.setdefault(computation(group.model, {}), []).append(group)
+    return Several(list(map(_put, kinds.values())), dtype, device, width, n_products)
 
 
-def _put(model: nn.Module, tensors: Sequence[dict[str, Tensor]]) -> SideBySide:
-    """Put models of a kind side by side, given the parameters and buffers of each."""
-    values = {name: torch.stack([own[name] for own in tensors]).to(value) for name, value in named_tensors(model)}
+def _values(fitted: Fitted, model: nn.Module, states: Sequence[int]) -> dict[str, Tensor]:
+    """Return the parameters and buffers of states of a model's kind, the states along the first axis."""
+    saved = [fitted.state_of(state) for state in states]
+    return {
+        name: torch.stack([torch.as_tensor(own[name]) if name in own else value for own in saved]).to(value)
+        for name, value in named_tensors(model)
+    }
+
+
+def _reduced(group: Group) -> Group:
+    """Reduce models to what predicts at posterior means."""
+    with torch.inference_mode():
+        values: Any = SideBySide(group.model, group.values).compute(_reduced_values, torch.empty(0))
+        return group._replace(model=for_means(group.model), values=values)
+
+
+def _reduced_values(model: Any, x: Tensor) -> Any:
+    """Return the parameters and buffers of what a model is reduced to, whatever the rows are."""
+    return dict(named_tensors(for_means(model)))
+
+
+def _put(groups: Sequence[Group]) -> tuple[list[int], SideBySide]:
+    """Put models of a kind side by side; return their positions too."""
+    values = {name: torch.cat([group.values[name] for group in groups]) for name in groups[0].values}
     differing = {name: own for name, own in values.items() if (own != own[:1]).any()}
-    return SideBySide(model, differing or values)
+    positions = [position for group in groups for position in group.positions]
+    return positions, SideBySide(groups[0].model, differing or values)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 SOFT_LIMIT = 10.0
 """Units that no softened value exceeds: `x / sqrt(1 + (x / SOFT_LIMIT)^2)`."""
@@ -54,6 +55,30 @@ class PiecewiseLinear(nn.Module):
         """Map (..., n_columns) to (..., n_outputs): the columns, then the bins of each."""
         place = ((x.unsqueeze(-1) - self.lower) * self.per_width).clamp(0, 1) - self.offset
         return torch.cat([soften(x), place.flatten(-2)], dim=-1)
+
+    def tabulate(self, weight: Tensor, bias: Tensor) -> Tensor:
+        """Return what `entries` are entries of, for a linear layer after the embedding, shape (n_entries, n_outputs).
+
+        The layer's outputs at each edge of a column's bins, column by column; the weights of the columns; the bias.
+        """
+        n_columns, n_bins = self.lower.shape
+        of_columns, of_bins = weight.double().T.split([n_columns, n_columns * n_bins])
+        steps = of_bins.unflatten(0, (n_columns, n_bins))
+        at_edges = F.pad(steps.cumsum(1), (0, 0, 1, 0)).flatten(0, 1)
+        below = bias.double() - (self.offset.double().unsqueeze(-1) * steps).sum((0, 1))
+        return torch.cat([at_edges, of_columns, below[None]]).to(weight.dtype)
+
+    def entries(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which entries of a table make up the layer's outputs, and their weights: (n_rows, n_summed) each."""
+        n_columns, n_bins = self.lower.shape
+        level = ((x.unsqueeze(-1) - self.lower) * self.per_width).clamp(0, 1).sum(-1)
+        edge = level.floor()
+        above = level - edge
+        # The entry after a column's last edge is another's, with the weight 0. A level that is no number has no edge.
+        first = edge.int().clamp(0, n_bins) + torch.arange(n_columns, dtype=torch.int32, device=x.device) * (n_bins + 1)
+        rest = torch.arange(n_columns * (n_bins + 1), n_columns * (n_bins + 2) + 1, dtype=torch.int32, device=x.device)
+        index = torch.cat([first, first + 1, rest.expand(len(x), -1)], dim=1)
+        return index, torch.cat([1 - above, above, soften(x), torch.ones_like(x[:, :1])], dim=1)
 
 
 class Softened(nn.Module):

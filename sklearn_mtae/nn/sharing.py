@@ -96,6 +96,30 @@ class Heads(nn.Module):
         """
         return code
 
+    def after(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, nn.Module] | None:
+        """Return one linear layer for the one that makes codes and the first of the heads, and the rest of the heads.
+
+        None where heads do more with codes than that, or where the product of the two is larger than both.
+
+        Parameters
+        ----------
+        weight : Tensor of shape (n_components, n_inputs)
+            Weights of the layer that makes codes.
+        bias : Tensor of shape (n_components,)
+            Its biases.
+        """
+        if type(self) is not Heads:
+            return None
+        first: Any = self.layers[0]
+        own, shape = first.weight.flatten(0, 1), first.bias.shape
+        if own.shape[0] > 2 * own.shape[1]:
+            return None
+        return (
+            own @ weight,
+            own @ bias + first.bias.flatten(),
+            LaterLayers(nn.Sequential(*list(self.layers)[1:]), shape),
+        )
+
     def networks(self) -> list[nn.Module]:
         """Return the networks that the heads are made of."""
         return [self.layers]
@@ -108,6 +132,33 @@ class Heads(nn.Module):
     def own(self) -> list[nn.Parameter]:
         """Return the parameters that are each task's own, the tasks along the first axis."""
         return own_parameters(self.layers)
+
+
+class LaterLayers(nn.Module):
+    """Heads whose first layer is a part of the encoder.
+
+    Parameters
+    ----------
+    layers : Sequential
+        The layers after it.
+    shape : tuple of int
+        Number of tasks and outputs of each after the first layer.
+    """
+
+    n_extra: int = 0
+
+    def __init__(self, layers: nn.Sequential, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layers = layers
+        self.shape = tuple(shape)
+
+    def extend(self, code: Tensor, x: Tensor) -> Tensor:
+        """Return what the encoder gives."""
+        return code
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map outputs of the first layer (..., n_rows, n_tasks * n_outputs) to those of the last."""
+        return self.layers(z.unflatten(-1, self.shape)).flatten(-2)
 
 
 class MixtureOfExperts(Heads):

@@ -33,6 +33,12 @@ def test_what_does_not_depend_on_the_rows_is_computed_once():
     assert len(program.steps) == 1
 
 
+def test_what_nothing_comes_of_is_left_out():
+    program = Program(lambda x: (x.sigmoid(), x.view(6, 3).exp().mul_(2))[1], X)
+    assert len(program.steps) == 2
+    torch.testing.assert_close(program(OTHERS), 2 * OTHERS.exp(), rtol=0, atol=0)
+
+
 def test_a_function_that_makes_nothing_of_rows_has_no_program():
     with pytest.raises(ValueError, match="does not follow"):
         Program(lambda x: WEIGHT * 2, X)

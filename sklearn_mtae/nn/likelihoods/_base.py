@@ -103,6 +103,10 @@ class Likelihood(nn.Module):
         """
         return params
 
+    def for_means(self) -> "Likelihood":
+        """Return a family that has the same means and classes, of which nothing else is asked."""
+        return self
+
     def constrain(self) -> None:
         """Put parameters that a step of the optimiser has moved out of their range back into it."""
 

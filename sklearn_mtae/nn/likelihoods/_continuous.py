@@ -1,7 +1,7 @@
 """Families with a location and a scale."""
 
 from math import lgamma, log, pi
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, distributions, nn
@@ -52,6 +52,10 @@ class LocationScale(Likelihood):
         """Return the scale of each cell."""
         return (self.log_variance / 2).exp().expand(params.shape)
 
+    def for_means(self) -> "Location":
+        """Return the locations alone."""
+        return Location(self.n_columns)
+
     def precision(self) -> Tensor:
         """Return the inverse of the squared scale of each column, shape (n_columns,)."""
         return (-self.log_variance.detach()).exp().expand(self.n_columns)
@@ -64,6 +68,25 @@ class LocationScale(Likelihood):
         training would not come back.
         """
         clamp(self.raw_log_variance, low=log(self.variance_floor) / self.gain)
+
+
+class Location(Likelihood):
+    """What is left of families with a location and a scale where means alone are asked for: the decoder gives them.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    """
+
+    class Means(NamedTuple):
+        """Distributions of which the means are known."""
+
+        mean: Tensor
+
+    def distribution(self, params: Tensor) -> Any:
+        """Return the means of all cells."""
+        return self.Means(params)
 
 
 class Gaussian(LocationScale):

@@ -1,6 +1,7 @@
 """Columns of several families."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -67,6 +68,12 @@ class Mixed(Likelihood):
         """Which columns are classes."""
         classes = {column for family, own in self.parts() if isinstance(family, Categorical) for column in own}
         return [column in classes for column in range(self.n_columns)]
+
+    def for_means(self) -> "Mixed":
+        """Return families that have the same means and classes."""
+        other = copy(self)
+        other._modules = {"families": nn.ModuleList(family.for_means() for family in self.families)}  # type: ignore[operator]
+        return other
 
     def parts(self) -> Iterator[tuple[Likelihood, list[int]]]:
         """Yield each family within, and its columns."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ._flow import FlowNormal, FlowPosterior, Splines
-from ._normal import DiagonalNormal, NormalPosterior, Posterior, normal_log_prob, quasi_normal
+from ._normal import DiagonalNormal, NormalPosterior, PointPosterior, Posterior, normal_log_prob, quasi_normal
 
 __all__ = [
     "POSTERIORS",
@@ -11,6 +11,7 @@ __all__ = [
     "FlowNormal",
     "FlowPosterior",
     "NormalPosterior",
+    "PointPosterior",
     "Posterior",
     "Splines",
     "normal_log_prob",

@@ -124,6 +124,18 @@ class NormalPosterior(nn.Module):
         # A clamp whose backward pass takes one operation instead of four.
         return DiagonalNormal(mean, nn.functional.hardtanh(log_variance, -self.bound, self.bound))
 
+    def mean_layer(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return what of an encoder's last layer the means are made by; None where they are no outputs of it.
+
+        Parameters
+        ----------
+        weight : Tensor of shape (n_params * n_components, n_inputs)
+            The layer's weights.
+        bias : Tensor of shape (n_params * n_components,)
+            Its biases.
+        """
+        return (weight.chunk(2)[0], bias.chunk(2)[0]) if type(self) is NormalPosterior else None
+
     def noise(self, q: Any, generator: Generator | None, n_draws: int = 1) -> Tensor:
         """Return the standard normal draws that `rsample` takes.
 
@@ -143,6 +155,19 @@ class NormalPosterior(nn.Module):
         """
         like = q.mean if n_draws == 1 else q.mean.expand(n_draws, *q.mean.shape)
         return torch.empty_like(like).normal_(generator=generator)
+
+
+class PointPosterior(nn.Module):
+    """What is left of a posterior of which the encoder gives the mean alone."""
+
+    class Point(NamedTuple):
+        """Posteriors of which the means are known."""
+
+        mean: Tensor
+
+    def forward(self, code: Tensor) -> Point:
+        """Return the posterior for means of any shape."""
+        return self.Point(code)
 
 
 def quasi_normal(x: Tensor, n_draws: int, n_components: int, seed: int) -> Tensor:

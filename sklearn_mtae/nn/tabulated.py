@@ -1,0 +1,61 @@
+"""A piecewise linear embedding and the linear layer after it as one table, of which a row needs few entries."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .embeddings import PiecewiseLinear
+
+
+class Tabulated(nn.Module):
+    """A linear layer of a piecewise linear embedding, whose values at the quantiles are tabulated.
+
+    What a column adds to an output is piecewise linear in it: between two quantiles, it is interpolated. A product with
+    a matrix goes through all bins of a column; this reads two entries.
+
+    Parameters
+    ----------
+    embedding : PiecewiseLinear
+        The embedding.
+    table : Tensor of shape (n_entries, n_outputs)
+        What `embedding.tabulate` makes of the layer.
+    """
+
+    table: Tensor
+
+    def __init__(self, embedding: PiecewiseLinear, table: Tensor) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.register_buffer("table", table)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n_rows, n_columns) to (n_rows, n_outputs)."""
+        return WeightedSum.apply(*self.embedding.entries(x), self.table)
+
+
+class WeightedSum(torch.autograd.Function):
+    """Weighted sums of entries of a table, which `torch.func.vmap` takes of several tables at once."""
+
+    @staticmethod
+    def forward(index: Tensor, weight: Tensor, table: Tensor) -> Tensor:
+        """Sum entries with weights, both of shape (n_rows, n_summed); return (n_rows, n_outputs)."""
+        return F.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        """Keep nothing: a table is made once training is over."""
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, index: Tensor, weight: Tensor, table: Tensor) -> tuple[Tensor, int]:
+        """Return the sums of all models, which lie along the first axis."""
+        n = info.batch_size
+        index, weight, table = (
+            value.expand(n, *value.shape) if axis is None else value.movedim(axis, 0)
+            for value, axis in zip((index, weight, table), in_dims, strict=True)
+        )
+        first = torch.arange(n, dtype=index.dtype, device=index.device) * table.shape[1]
+        bags = (index + first[:, None, None]).flatten(0, 1)
+        sums = F.embedding_bag(bags, table.flatten(0, 1), per_sample_weights=weight.flatten(0, 1), mode="sum")
+        return sums.unflatten(0, (n, -1)), 0
