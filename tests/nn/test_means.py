@@ -40,6 +40,10 @@ def make(task=Gaussian, architecture="mlp", hidden=(12,), embedding="piecewise_l
     return model.double().eval().requires_grad_(False)
 
 
+def number_and_count(_):
+    return Mixed([Gaussian, Poisson])
+
+
 def predict(model):
     return model.predict(model.encode(model.fill(X)))
 
@@ -55,9 +59,9 @@ def predict(model):
         {"head_hidden": (16,)},
         {"sharing": "mmoe"},
         {"sharing": "private"},
-        {"task": lambda _: Mixed([Gaussian, Poisson])},
+        {"task": number_and_count},
     ],
-    ids=str,
+    ids=lambda options: ", ".join(f"{name}={getattr(own, '__name__', own)}" for name, own in options.items()),
 )
 def test_predictions_are_those_of_the_whole_model(options):
     model = make(**options)
