@@ -6,7 +6,7 @@ from itertools import cycle, product
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sklearn_mtae._fitting.build_loss import build_loss
 from sklearn_mtae._fitting.plan import count_batch_rows
@@ -78,7 +78,7 @@ class LossCurveDisplay:
         loss: Sequence[float],
         terms: Mapping[str, Sequence[float]] | None = None,
         validation_loss: Sequence[float] | None = None,
-        weights: Mapping[str, float | Sequence[float]] | None = None,
+        weights: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         self.loss = loss
         self.terms = terms
@@ -185,7 +185,7 @@ class LossCurveDisplay:
         return axes
 
     def _draw(
-        self, axes: Any, name: str, curve: Sequence[float], style: dict[str, Any], options: dict[str, Any]
+        self, axes: Any, name: str, curve: Sequence[float] | NDArray, style: dict[str, Any], options: dict[str, Any]
     ) -> None:
         marker = "o" if len(curve) == 1 else ""  # one epoch makes no line
         (self.lines_[name],) = axes.plot(range(1, len(curve) + 1), curve, **{"marker": marker, **style, **options})
