@@ -9,13 +9,10 @@ import style
 import torch
 from matplotlib import pyplot as plt
 from sklearn.datasets import load_digits, load_wine
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import train_test_split
 from sklearn.svm import SVC
 
 from sklearn_mtae import MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae.metrics import r2_score
 
 style.use()
 torch.set_num_threads(1)
@@ -38,7 +35,7 @@ def draw_codes(axes):
 
 
 def draw_digits(axes):
-    """Draw new digits: for each class two, those of which a classifier is the surest among five hundred drawn."""
+    """Draw new digits, in the order of the classes that a classifier tells; none is left out."""
     vae = VAETransformer(likelihood="continuous_bernoulli", prior="vamp", max_iter=120, random_state=0)
     vae.fit(X_train / 16)
     prior = vae.module_.prior.given(vae.module_.infer)
@@ -62,7 +59,10 @@ def complete_digits(axes):
     style.images(axes, rows, (8, 8), 5)
     for left in range(5):
         axes.plot([9 * left, 9 * left + 8], [13, 13], color=style.ORANGE, linewidth=1.2)
-    axes.set(title="32 targets from one model", xlabel="above: true; below: lower half predicted,\nhalf of the labels missing")
+    axes.set(
+        title="32 targets from one model",
+        xlabel="above: true; below: lower half predicted,\nhalf of the labels missing",
+    )
 
 
 def draw_intervals(axes):
@@ -80,7 +80,14 @@ def draw_intervals(axes):
     axes.vlines(measured, low[:, place], high[:, place], color=style.BLUE, alpha=0.35, linewidth=1.5)
     axes.scatter(measured, mean[:, place], s=10, color=style.BLUE)
     axes.set(title="how far off it may be", xlabel="flavanoids, measured", ylabel="predicted")
-    axes.text(0.03, 0.97, f"90 % intervals\nhold {inside.mean():.0%} of new wines", transform=axes.transAxes, va="top", fontsize=8)
+    axes.text(
+        0.03,
+        0.97,
+        f"90 % intervals\nhold {inside.mean():.0%} of new wines",
+        transform=axes.transAxes,
+        va="top",
+        fontsize=8,
+    )
 
 
 if __name__ == "__main__":
