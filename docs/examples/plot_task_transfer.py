@@ -65,21 +65,21 @@ display = TaskTransferDisplay.from_report(report)
 plt.show()
 
 # %%
-# The four related tasks lose between a seventh and a third of their error when all are learned together, and no interval
-# holds 0. The error of humidity grows by half. So the advice is to share the four, and to train humidity alone. The joint
-# model is ahead of the support vector machines even for humidity: a baseline alone would not have told that it is better
-# off by itself.
+# The four related tasks lose between a seventh and a third of their error when all are learned together, and no
+# interval holds 0. The error of humidity grows by half. So the advice is to share the four, and to train humidity
+# alone. The joint model is ahead of the support vector machines even for humidity: a baseline alone would not have told
+# that it is better off by itself.
 #
-# The pictures on the right tell why. Power, heat and current depend mostly on the load: their gradients agree, and a step
-# for one of them lowers the losses of the others. Noise depends mostly on the wear, and has less to do with them; heat
-# and noise are nearly uncorrelated, since the wear raises the one and lowers the other, and their cosine and affinity are
-# near 0. Noise gains nevertheless: what it needs of the readings, the others have learned too. Humidity has no part in
-# anything: its row and column are near 0. Affinities describe single steps, gains what becomes of a whole training. The
-# advice is made of the gains alone; take the pictures as its explanation.
+# The pictures on the right tell why. Power, heat and current depend mostly on the load: their gradients agree, and a
+# step for one of them lowers the losses of the others. Noise depends mostly on the wear, and has less to do with them;
+# heat and noise are nearly uncorrelated, since the wear raises the one and lowers the other, and their cosine and
+# affinity are near 0. Noise gains nevertheless: what it needs of the readings, the others have learned too. Humidity
+# has no part in anything: its row and column are near 0. Affinities describe single steps, gains what becomes of a
+# whole training. The advice is made of the gains alone; take the pictures as its explanation.
 #
 # The fewer rows two tasks have in common, the less their gradients can agree, whatever the tasks. Where they share less
-# than 30 % of their labelled rows the cosine is therefore left out, and affinities are noisy: single cells may be below 0
-# for tasks that gain.
+# than 30 % of their labelled rows the cosine is therefore left out, and affinities are noisy: single cells may be below
+# 0 for tasks that gain.
 
 # %%
 # Doing as advised

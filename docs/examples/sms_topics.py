@@ -85,7 +85,7 @@ for number, (ax, topic) in enumerate(zip(left.subplots(2, 3).ravel(), order, str
 left.supxlabel("share of the words in %", fontsize="medium")
 
 plane = clone(vae).set_params(n_components=2).fit(X)
-ax = LatentDisplay.from_estimator(plane, X, kind, ax=right.subplots()).ax_
+ax = LatentDisplay.from_estimator(plane, X, kind, components=(0, 1), ax=right.subplots()).ax_
 for number, topic in enumerate(order):
     place = np.median(plane.transform(X)[clusters.labels_ == topic], axis=0)
     ax.annotate(number, place, ha="center", va="center", bbox={"boxstyle": "circle", "facecolor": "white"})
