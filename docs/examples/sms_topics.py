@@ -77,7 +77,7 @@ figure = plt.figure(figsize=(12, 6.4), layout="constrained")
 left, right = figure.subfigures(1, 2, width_ratios=[1.25, 1])
 for number, (ax, topic) in enumerate(zip(left.subplots(2, 3).ravel(), order, strict=True)):
     top = np.argsort(-shares[topic] * np.log(shares[topic] / overall))[:9]
-    ax.barh(range(9), 100 * shares[topic, top], color="#E69F00" if spam[topic] > 0.5 else "#0072B2", alpha=0.6)
+    ax.barh(range(9), 100 * shares[topic, top], color="#D55E00" if spam[topic] > 0.5 else "#0072B2", alpha=0.6)
     ax.vlines(100 * overall[top], np.arange(9) - 0.4, np.arange(9) + 0.4, color="black", linewidth=1.5)
     ax.set_yticks(range(9), words[top])
     ax.invert_yaxis()

@@ -40,12 +40,12 @@ def draw_digits(axes):
     vae.fit(X_train / 16)
     prior = vae.module_.prior.given(vae.module_.infer)
     with torch.no_grad():
-        codes = prior.sample(40, torch.Generator().manual_seed(1)).numpy()
+        codes = prior.sample(36, torch.Generator().manual_seed(1)).numpy()
     drawn = vae.inverse_transform(codes)
     order = np.argsort(SVC(C=10).fit(X_train / 16, digit_train).predict(drawn), kind="stable")
-    style.images(axes, drawn[order], (8, 8), 8)
-    axes.set_title("40 new digits from a VAE")
-    axes.set_xlabel("in the order of their classes; none left out")
+    style.images(axes, drawn[order], (8, 8), 6)
+    axes.set_title("36 new digits")
+    axes.set_xlabel("drawn from a VAE, none left out")
 
 
 def complete_digits(axes):
@@ -53,16 +53,15 @@ def complete_digits(axes):
     upper, lower = X_train[:, :32], X_train[:, 32:]
     labels = np.where(np.random.default_rng(0).random(lower.shape) < 0.5, np.nan, lower)
     model = MultiTaskVAERegressor(random_state=0).fit(upper, labels)
-    shown = [np.flatnonzero(digit_test == kind)[1] for kind in (0, 2, 3, 6, 8)]
+    shown = [np.flatnonzero(digit_test == kind)[1] for kind in (0, 2, 3, 4, 5, 6, 7, 8)]
     guess = model.predict(X_test[shown, :32])
-    rows = np.vstack([X_test[shown], np.hstack([X_test[shown, :32], guess])])
-    style.images(axes, rows, (8, 8), 5)
-    for left in range(5):
-        axes.plot([9 * left, 9 * left + 8], [13, 13], color=style.ORANGE, linewidth=1.2)
-    axes.set(
-        title="32 targets from one model",
-        xlabel="above: true; below: lower half predicted,\nhalf of the labels missing",
-    )
+    completed = np.hstack([X_test[shown, :32], guess])
+    rows = np.vstack([X_test[shown[:4]], completed[:4], X_test[shown[4:]], completed[4:]])
+    style.images(axes, rows, (8, 8), 4)
+    for left in range(4):
+        for top in (9, 27):
+            axes.plot([9 * left, 9 * left + 8], [top + 4, top + 4], color=style.ORANGE, linewidth=1.5)
+    axes.set(title="32 targets, one model", xlabel="lower half predicted, true above it")
 
 
 def draw_intervals(axes):
@@ -79,11 +78,11 @@ def draw_intervals(axes):
     axes.axline((1, 1), slope=1, color=style.PALE, zorder=0)
     axes.vlines(measured, low[:, place], high[:, place], color=style.BLUE, alpha=0.35, linewidth=1.5)
     axes.scatter(measured, mean[:, place], s=10, color=style.BLUE)
-    axes.set(title="how far off it may be", xlabel="flavanoids, measured", ylabel="predicted")
+    axes.set(title="How far off it may be", ylim=(0, 5.2), xlabel="flavanoids, measured", ylabel="predicted")
     axes.text(
         0.03,
         0.97,
-        f"90 % intervals\nhold {inside.mean():.0%} of new wines",
+        f"90 % intervals\nhold {100 * inside.mean():.0f} % of new wines",
         transform=axes.transAxes,
         va="top",
         fontsize=8,
@@ -91,7 +90,7 @@ def draw_intervals(axes):
 
 
 if __name__ == "__main__":
-    figure, axes = plt.subplots(1, 4, figsize=(11, 3.1), width_ratios=[1.15, 1.35, 1, 1.05])
+    figure, axes = plt.subplots(1, 4, figsize=(11, 3), width_ratios=[1.08, 1, 1, 1.08])
     for draw, panel in zip((draw_codes, draw_digits, complete_digits, draw_intervals), axes, strict=True):
         draw(panel)
     style.save(figure, "front.png")
