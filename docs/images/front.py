@@ -1,4 +1,4 @@
-"""The figure of the front page: codes of digits, drawn digits, completed digits, and intervals of several targets."""
+"""The figure of the front page: codes of digits, drawn digits, completed digits, and prediction intervals."""
 
 import matplotlib as mpl
 
