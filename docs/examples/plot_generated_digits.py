@@ -93,7 +93,7 @@ quantiles = norm.ppf(np.linspace(0.03, 0.97, 12))
 decoded = plane.inverse_transform([[right, up] for up in quantiles[::-1] for right in quantiles])
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
-LatentDisplay.from_estimator(plane, X_test, digit_test, ax=axes[0])
+LatentDisplay.from_estimator(plane, X_test, digit_test, components=(0, 1), ax=axes[0])
 tiles = np.pad(decoded.reshape(12, 12, 8, 8), [(0, 0), (0, 0), (1, 1), (1, 1)])
 axes[1].imshow(tiles.swapaxes(1, 2).reshape(120, 120), cmap="gray_r")
 axes[1].set(xticks=[], yticks=[], xlabel="component 0", ylabel="component 1")

@@ -89,7 +89,8 @@ for name, result in results.items():
 # Lines are means of the two runs, the bands reach from one to the other.
 
 ticks = range(len(shares))
-colours = {model: f"C{i}" for i, model in enumerate([*models, *featured, *private])}
+palette = ["#7f7f7f", "#E69F00", "#0072B2", "#56B4E9", "#009E73"]  # the same model has the same colour in all examples
+colours = dict(zip([*models, *featured, *private], palette, strict=True))
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained", sharey=True)
 for ax, (name, result) in zip(axes, results.items(), strict=True):
     for model, runs in zip(tables[name][-1], result.swapaxes(0, 1), strict=True):

@@ -1,5 +1,5 @@
 """
-A mixed table with gaps: filled in, and drawn anew
+Missing values and synthetic rows in a mixed table
 ==================================================
 
 Numbers, counts, categories and a skewed amount of money in one table, a fifth of the cells missing. One
@@ -78,7 +78,15 @@ for job_missing, name in enumerate(["job known", "job missing too"]):
     widths = (high / low)[gap & (missing[:, 1] == job_missing)]
     print(f"{name:16} upper end / lower end of the bar: {np.median(widths):.1f}")
     place = np.flatnonzero(missing[chosen, 1] == job_missing)
-    ax.vlines(place, low[chosen[place]], high[chosen[place]], f"C{job_missing}", linewidth=4, alpha=0.6, label=name)
+    ax.vlines(
+        place,
+        low[chosen[place]],
+        high[chosen[place]],
+        ["#0072B2", "#E69F00"][job_missing],
+        linewidth=4,
+        alpha=0.6,
+        label=name,
+    )
 ax.plot(people["income"].to_numpy()[chosen], "k.", label="what it was")
 ax.set(yscale="log", xticks=[], xlabel="people whose income is missing", ylabel="income")
 ax.legend(loc="lower right")

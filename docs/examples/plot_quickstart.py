@@ -104,21 +104,26 @@ for name, prediction in predictions.items():
 # The figure
 # ----------
 # One held-out digit of each kind, what each code leaves of it, and its lower half as the multi-task model completes it.
-# For the last row, codes are drawn from the VAE's prior and decoded. (``sample`` would add the noise that the model
-# sees in each pixel; ``inverse_transform`` gives the means, which are easier on the eye.)
+# The digits of the last row are new. They are from a VAE whose prior is learned, "vamp": codes drawn from such a prior
+# lie where the codes of digits do; :ref:`sphx_glr_gallery_plot_generated_digits.py` compares priors. ``sample`` would
+# add the noise that the model sees in each pixel; ``inverse_transform`` gives the means, which are easier on the eye.
+# Of twenty digits drawn every second one is shown, in the order of what they look like.
 
 shown = [np.flatnonzero(digit_test == kind)[0] for kind in range(10)]
 codes = {name: search.best_estimator_["code"] for name, search in searches.items()}
-vae = codes["VAETransformer"]
-drawn = vae.inverse_transform(np.random.default_rng(0).normal(size=(10, vae.n_components)))
+generator = VAETransformer(likelihood="continuous_bernoulli", prior="vamp", max_iter=120, random_state=0)
+prior = generator.fit(X_train / 16).module_.prior.given(generator.module_.infer)
+with torch.no_grad():
+    drawn = generator.inverse_transform(prior.sample(20, torch.Generator().manual_seed(0)).numpy())
+drawn = 16 * drawn[np.argsort(SVC().fit(X_train / 16, digit_train).predict(drawn), kind="stable")][::2]
 
 rows = {
     "Original": X_test[shown],
     "PCA": codes["PCA"].inverse_transform(codes["PCA"].transform(X_test[shown])),
     "Autoencoder": codes["AutoencoderTransformer"].predict(X_test[shown]),
-    "VAE": vae.predict(X_test[shown]),
+    "VAE": codes["VAETransformer"].predict(X_test[shown]),
     "Lower half\npredicted": np.hstack([upper_test[shown], predictions["MultiTaskVAERegressor"][shown]]),
-    "Drawn from\nthe VAE": drawn,
+    "New, drawn\nfrom a VAE": drawn,
 }
 figure, axes = plt.subplots(len(rows), 10, figsize=(9, 5.7), layout="constrained")
 for line, (label, images) in zip(axes, rows.items(), strict=True):
@@ -127,7 +132,7 @@ for line, (label, images) in zip(axes, rows.items(), strict=True):
         ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=16)
         ax.set(xticks=[], yticks=[])
         if label.startswith("Lower"):
-            ax.axhline(3.5, color="tab:red", linewidth=1)
+            ax.axhline(3.5, color="#D55E00", linewidth=1.5)
 figure.suptitle("Held-out digits, their reconstructions, their predicted lower halves, and new digits")
 
 # sphinx-gallery shows the figure itself.

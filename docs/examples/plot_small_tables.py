@@ -41,8 +41,9 @@ scores = {
 }
 
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+colours = ["#7f7f7f", "#E69F00", "#F0C766", "#0072B2"]
 for k, (name, score) in enumerate(scores.items()):
-    ax.bar(np.arange(3) + 0.2 * k, score, width=0.18, label=f"{name}: {np.mean(score):.2f}")
+    ax.bar(np.arange(3) + 0.2 * k, score, width=0.18, color=colours[k], label=f"{name}: {np.mean(score):.2f}")
 ax.set(xticks=np.arange(3) + 0.3, xticklabels=targets, ylabel="R2 in four folds")
 fig.legend(fontsize="small", ncols=4, loc="outside upper center", title="mean over the targets")
 plt.show()
@@ -63,10 +64,16 @@ lower, upper = model.predict_interval(X.iloc[test], coverage=0.9)
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
 for task, (ax, name) in enumerate(zip(axes, targets, strict=True)):
     labels = Y[name].to_numpy()[test]
-    reach = [mean[:, task] - lower[:, task], upper[:, task] - mean[:, task]]
-    ax.errorbar(labels, mean[:, task], yerr=reach, fmt="o", markersize=3, linewidth=0.7)
-    ax.plot(labels, labels, ".", color="black", markersize=2)
-    covered = np.mean((lower[:, task] <= labels) & (labels <= upper[:, task]))
-    ax.set(title=f"{name}: {covered:.0%} covered", xlabel="measured")
-axes[0].set_ylabel("predicted")
+    inside = (lower[:, task] <= labels) & (labels <= upper[:, task])
+    reach = np.array([mean[:, task] - lower[:, task], upper[:, task] - mean[:, task]])
+    for rows, colour in ((inside, "#0072B2"), (~inside, "#D55E00")):
+        ax.errorbar(labels[rows], mean[rows, task], yerr=reach[:, rows], fmt="o", color=colour, ms=3, lw=0.7)
+    ax.axline((labels.mean(), labels.mean()), slope=1, color="0.75", zorder=0)
+    ax.set(title=f"{name}: {inside.mean():.0%} covered", xlabel="measured")
+    ax.spines[["top", "right"]].set_visible(False)
+axes[0].set_ylabel("predicted, with 90 % interval")
 plt.show()
+
+# %%
+# An interval that reaches the grey line, where predicted and measured are equal, holds its label. Those that do not are
+# orange.

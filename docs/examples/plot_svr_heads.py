@@ -1,6 +1,6 @@
 """
-Heads of your own: support vector machines on a shared code
-===========================================================
+An autoencoder, then a support vector machine per task
+======================================================
 
 The code of an autoencoder is an ordinary table, so that any estimator of scikit-learn can be a task's head:
 :class:`~sklearn_mtae.PerTaskRegressor` fits one per task, on the rows that have the task's label. Put both into a
@@ -20,6 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -73,8 +74,8 @@ print("\nR2 on held-out digits")
 print(table.round(3).to_string())
 
 # %%
-# On the left quarters a code gains next to nothing over the pixels themselves, on the right ones it does; and PCA is as
-# good a code as any. That is worth knowing before one trains a network; the same search tells it for your data.
+# With 16 components for 32 pixels PCA keeps nearly everything. It is ahead of the autoencoder in three of the four
+# tasks, if by little. That is worth knowing before you train a network, and the same search tells it for your data.
 #
 # The first candidate of the grid pays for the encoder. The others find it in the cache:
 
@@ -99,11 +100,43 @@ print("ink: R2", r2_score(Y_test[ink], prediction[ink], multioutput="raw_values"
 print(prediction.head(3).to_string())
 
 # %%
+# Where PCA falls behind ---------------------- In a short code it counts what a component is spent on. Principal
+# components follow the largest variance of the pixels, an autoencoder may bend, and the multi-task model spends its
+# code on what the labels need. The heads are the same throughout.
+
+sizes = [2, 4, 8, 16]
+kinds = {
+    "PCA": PCA(random_state=0),
+    "an autoencoder": AutoencoderTransformer(random_state=0),
+    "a multi-task model": MultiTaskVAERegressor(n_estimators=1, random_state=0),
+}
+heads = PerTaskRegressor(SVR(C=10, epsilon=0.5))
+means = pd.DataFrame(index=pd.Index(sizes, name="components"), columns=list(kinds), dtype=float)
+for name, kind in kinds.items():
+    for size in sizes:
+        model = Pipeline([("encoder", clone(kind).set_params(n_components=size)), ("heads", clone(heads))])
+        means.loc[size, name] = model.fit(X_train, Y_train[ink]).score(X_test, Y_test[ink])
+print("R2 on held-out digits, mean of the four tasks")
+print(means.round(2).to_string())
+
+# %%
+# With two components the multi-task model explains three times as much as PCA does, and the autoencoder, which has seen
+# no label, nearly three times as much. With four they are still ahead, from eight on they are not: take PCA there.
+#
 # The figure
 # ----------
 
-figure, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
-table.plot.bar(ax=ax, rot=0, width=0.75)
-ax.set(xlabel="Quarter of the lower half", ylabel="R2 on held-out digits", title="Ink, predicted from the upper half")
-ax.legend(loc="upper center", ncols=2, frameon=False)
-ax.set_ylim(top=1.4 * table.to_numpy().max())
+colours = {"the pixels": "#56B4E9", "PCA": "#7f7f7f", "an autoencoder": "#0072B2", "a multi-task model": "#D55E00"}
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained", width_ratios=[1.3, 1])
+for place, (name, colour) in enumerate(colours.items()):
+    left.plot(table[f"SVR on {name}"], np.arange(4) + 0.16 * (place - 1.5), "o", color=colour, label=name)
+left.set_yticks(range(4), ink)
+left.invert_yaxis()
+left.set(xlabel="R2 on held-out digits", title="Ink in each quarter, 16 components")
+figure.legend(loc="outside upper center", ncols=4, frameon=False)
+for name in kinds:
+    right.plot(range(4), means[name], "o-", color=colours[name])
+right.set_xticks(range(4), sizes)
+right.set(xlabel="components", ylabel="R2, mean of the four tasks", title="The shorter the code")
+for ax in (left, right):
+    ax.spines[["top", "right"]].set_visible(False)

@@ -12,12 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mtae.nn import words
 
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
 """Colours that the colour-blind tell apart (Okabe and Ito 2008); the last one is too pale for a line."""
 GREY = "0.75"
 """Colour of what has no label, or no name in the legend."""
 OUTSIDE = {"loc": "upper left", "bbox_to_anchor": (1.02, 1), "borderaxespad": 0, "frameon": False}
 """Where a legend lies that hides nothing: on the right of the axes."""
+LINE_HEIGHT = 0.17
+"""Inches between the names of lines."""
 MOST_PANELS = 12
 """Columns up to which each has its own axes."""
 
@@ -105,7 +107,9 @@ def _n_columns(n_axes: int) -> int:
 
 def add_legend(axes: NDArray, own_figure: bool) -> None:
     """Put one legend for all panels on the right of the first row, or of the last axes of someone else's."""
-    axes[_n_columns(len(axes)) - 1 if own_figure else -1].legend(**OUTSIDE)
+    beside = axes[_n_columns(len(axes)) - 1 if own_figure else -1]
+    if beside.get_legend_handles_labels()[1]:
+        beside.legend(**OUTSIDE)
 
 
 def label_sides(axes: NDArray, own_figure: bool, x_label: str, y_label: str) -> None:
@@ -122,6 +126,43 @@ def note_omitted(axes: NDArray, n_drawn: int, n_columns: int) -> None:
     """Say in the title of a figure of ours that it does not have all columns."""
     if n_drawn < n_columns:
         axes[0].figure.suptitle(f"{n_drawn} of {n_columns} columns", fontsize="medium")
+
+
+def label_ends(axes: Any, lines: dict[str, Any]) -> None:
+    """Write the name of each line at its right end, in the line's colour; names that would overlap move apart."""
+    if not lines:
+        return
+    low, high = axes.get_ylim()
+    inches = axes.figure.get_size_inches()[1] * axes.get_position().height
+    ends = [float(line.get_ydata()[-1]) for line in lines.values()]
+    places = low + (high - low) * spread((np.array(ends) - low) / (high - low), LINE_HEIGHT / inches)
+    axes.set_ylim(low, high)
+    for place, (text, line) in zip(places, lines.items(), strict=True):
+        style = {
+            "color": line.get_color(),
+            "va": "center",
+            "fontsize": "small",
+            "transform": axes.get_yaxis_transform(),
+        }
+        axes.text(1.02, place, text, **style)
+
+
+def spread(places: NDArray, gap: float) -> NDArray:
+    """Move places between 0 and 1 apart so that they keep a gap, in their order, by as little as can be."""
+    order = np.argsort(places, kind="stable")
+    gap = min(gap, 1 / max(1, len(places) - 1))
+    steps = gap * np.arange(len(places))
+    # Without the gaps the places must be in order: groups that are not share their mean.
+    groups: list[list[float]] = []
+    for place in np.nan_to_num(places[order]) - steps:
+        groups.append([place])
+        while len(groups) > 1 and np.mean(groups[-2]) > np.mean(groups[-1]):
+            last = groups.pop()
+            groups[-1] += last
+    apart = np.clip(np.concatenate([np.full(len(group), np.mean(group)) for group in groups]), 0, 1 - steps[-1])
+    result = np.empty(len(places))
+    result[order] = apart + steps
+    return result
 
 
 def short(name: Any, length: int = 22) -> str:

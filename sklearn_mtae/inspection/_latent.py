@@ -15,9 +15,11 @@ from sklearn_mtae.nn import words
 from ._columns import Column, class_name, read_column
 from ._common import GREY, OUTSIDE, PALETTE, check_can, check_components, last_step, one_axes, pyplot, short
 
-MARKERS = ("o", "s", "^")
+COLOURS = (*PALETTE, "#882255", "#999933", "#332288", "#44AA99")
+"""A colour for each class, twelve of them: no two of ten digits look alike."""
+MARKERS = ("o", "s")
 """A marker for each round through the colours."""
-MOST_CLASSES = len(PALETTE) * len(MARKERS)
+MOST_CLASSES = len(COLOURS) * len(MARKERS)
 MOST_NUMBERED = 12
 """Different whole numbers up to which they are classes."""
 
@@ -25,6 +27,8 @@ MOST_NUMBERED = 12
 class LatentDisplay:
     """Draw the codes of rows in the plane of two components, coloured by a label.
 
+    The components are by default those that say most about a row: the two with the largest rate, where the estimator
+    has rates, as variational ones do. The axes state the rate, the mean over the rows of KL(q(z_j given x), p(z_j)).
     Strings, booleans, categories and up to 12 different whole numbers are classes, with a legend; other numbers have
     a colour bar. A row without a label is grey. Of more than 24 classes, the 23 most frequent have a colour each.
 
@@ -38,6 +42,8 @@ class LatentDisplay:
         Standard deviations of the codes' distributions; None draws no ellipses.
     components : tuple of int, default=(0, 1)
         Numbers of the two components, for the names of the axes.
+    rates : array-like of shape (2,) or None, default=None
+        Rates of the two components in nats, for the names of the axes; None leaves them out.
 
     Attributes
     ----------
@@ -62,8 +68,10 @@ class LatentDisplay:
     >>> X, y = load_iris(return_X_y=True)
     >>> vae = VAETransformer(n_components=2, hidden_layer_sizes=(8,), max_iter=5, random_state=0).fit(X)
     >>> display = LatentDisplay.from_estimator(vae, X, y)
-    >>> display.ax_.get_xlabel(), len(display.scatters_)
-    ('component 0', 3)
+    >>> display.ax_.get_xlabel()
+    'component 0, rate 0.0... nats'
+    >>> len(display.scatters_)
+    3
     """
 
     figure_: Any
@@ -78,11 +86,13 @@ class LatentDisplay:
         y: ArrayLike | None = None,
         std: ArrayLike | None = None,
         components: Sequence[int] = (0, 1),
+        rates: ArrayLike | None = None,
     ) -> None:
         self.codes = codes
         self.y = y
         self.std = std
         self.components = components
+        self.rates = rates
 
     @classmethod
     def from_estimator(
@@ -91,7 +101,7 @@ class LatentDisplay:
         X: ArrayLike,
         y: ArrayLike | None = None,
         *,
-        components: Sequence[int] = (0, 1),
+        components: Sequence[int] | None = None,
         std: bool = False,
         ax: Any = None,
         **kwargs: Any,
@@ -106,8 +116,9 @@ class LatentDisplay:
             Rows, NaN where a cell is missing.
         y : array-like of shape (n_samples,) or None, default=None
             Labels of the rows; NaN, None or pandas.NA where one is missing.
-        components : tuple of int, default=(0, 1)
-            Numbers of the two components.
+        components : tuple of int or None, default=None
+            Numbers of the two components; None takes the two with the largest rate, the larger one first, or the first
+            two where there are no rates.
         std : bool, default=False
             Whether to draw each row's ellipse of one posterior standard deviation; variational estimators have them.
         ax : matplotlib.axes.Axes or None, default=None
@@ -131,12 +142,16 @@ class LatentDisplay:
         pyplot()
         check_can(estimator, "transform")
         codes, deviation = _encode(estimator, X, std)
+        rates = _rates(estimator, X, codes.shape[1])
+        if components is None:
+            components = (0, 1) if rates is None else np.argsort(-rates, kind="stable")[:2].tolist()
         chosen = check_components(components, codes.shape[1])
         if len(chosen) != 2:
             raise ValueError(f"components must be two numbers. Got {words.short(components)} instead.")
         check_consistent_length(codes, y)
         parts = {"codes": codes[:, chosen], "std": None if deviation is None else deviation[:, chosen]}
-        return cls(**parts, y=y, components=tuple(chosen)).plot(ax=ax, **kwargs)
+        known = None if rates is None else rates[chosen]
+        return cls(**parts, y=y, components=tuple(chosen), rates=known).plot(ax=ax, **kwargs)
 
     def plot(self, *, ax: Any = None, cmap: Any = "viridis", **kwargs: Any) -> Self:
         """Draw the codes.
@@ -174,11 +189,17 @@ class LatentDisplay:
             self.scatters_.append(self.ax_.scatter(*codes[rows].T, **{**style, **points, **kwargs}))
             self._draw_ellipses(codes, rows, own["outline"])
         self._draw_key()
-        x_label, y_label = (f"component {component}" for component in self.components)
+        x_label, y_label = self._names()
         self.ax_.set(xlabel=x_label, ylabel=y_label)
         if ax is None:
             self.ax_.set_aspect("equal", adjustable="datalim")
         return self
+
+    def _names(self) -> list[str]:
+        names = [f"component {component}" for component in self.components]
+        if self.rates is None:
+            return names
+        return [f"{name}, rate {rate:.2g} nats" for name, rate in zip(names, np.asarray(self.rates), strict=True)]
 
     def _groups(self, cmap: Any) -> Iterator[tuple[NDArray, dict[str, Any]]]:
         """Yield the rows of each scatter and how it looks; its outline is the colour of its ellipses."""
@@ -193,7 +214,7 @@ class LatentDisplay:
             yield rows, {"c": column.values[rows], "cmap": cmap, "outline": "0.6"}
             return
         for number, (name, labels) in enumerate(_shown_classes(column)):
-            colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number // len(PALETTE)]
+            colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number // len(COLOURS)]
             rows = np.flatnonzero([label in labels for label in column.values.tolist()])
             yield rows, {"color": colour, "marker": marker, "outline": colour, "label": name}
 
@@ -235,6 +256,15 @@ def _encode(estimator: Any, X: Any, with_std: bool) -> tuple[NDArray, NDArray | 
         )
     codes, deviation = final.transform(X if before is None else before.transform(X), return_std=True)
     return np.asarray(codes), np.asarray(deviation)
+
+
+def _rates(estimator: Any, X: Any, n_components: int) -> NDArray | None:
+    """Return the rate of each component, None where the estimator does not know it."""
+    before, final = last_step(estimator)
+    if not hasattr(final, "diagnose"):
+        return None
+    rates = final.diagnose(X if before is None else before.transform(X)).rate_per_component
+    return rates if len(rates) == n_components else None
 
 
 def _label_column(y: Any) -> Column:

@@ -1,29 +1,37 @@
 """How the loss fell."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle, product
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from sklearn_mtae._fitting.build_loss import build_loss
+from sklearn_mtae._fitting.plan import count_batch_rows
 from sklearn_mtae.nn import words
 
-from ._common import GREY, OUTSIDE, PALETTE, check_can, last_step, many_axes, pyplot, short
+from ._common import GREY, PALETTE, check_can, label_ends, last_step, many_axes, pyplot, short
 
 MOST_TASKS = 12
 """Tasks up to which each has its own colour."""
-MOST_INSIDE = 5
-"""Entries up to which a legend finds room inside the axes."""
+TIMES = "\u00d7"
+MOST_STEPS = 50
+"""Steps of an epoch at which the weights are looked at."""
 TASK = "task:"
 
 
 class LossCurveDisplay:
     """Draw the loss of each epoch, and each of its terms.
 
-    A term is drawn as it is before its weight: terms need not sum to the loss. Where there are tasks, which are of
-    another size than what all features together lose, loss, terms and tasks have axes of their own. More than 12 tasks
-    are thin grey lines.
+    The terms are drawn as they enter the loss, times their weights, so that they sum to the loss. A weight other than 1
+    is named at the line. One that changes, as that of the rate does with `beta="linear"`, explains a loss that rises:
+    the rate counts for more and more. The held-out loss has the weights of the end.
+
+    Where there are tasks, whose losses are of another size than that of all features together, loss, terms and tasks
+    have axes of their own. Of the terms, "all tasks" is what the tasks add to the loss; each task's own line is its
+    loss per label, before its weight. More than 12 tasks are thin grey lines.
 
     Parameters
     ----------
@@ -33,6 +41,8 @@ class LossCurveDisplay:
         Terms of the loss by name; those of tasks start with "task:".
     validation_loss : sequence of float or None, default=None
         Loss of the rows held out.
+    weights : dict of str to float or sequence of float, or None, default=None
+        What a term is multiplied by, throughout or in each epoch; a term that is not named has weight 1.
 
     Attributes
     ----------
@@ -68,14 +78,19 @@ class LossCurveDisplay:
         loss: Sequence[float],
         terms: Mapping[str, Sequence[float]] | None = None,
         validation_loss: Sequence[float] | None = None,
+        weights: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         self.loss = loss
         self.terms = terms
         self.validation_loss = validation_loss
+        self.weights = weights
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None, **kwargs: Any) -> Self:
         """Draw the curves of a fitted estimator.
+
+        The weights of the terms follow from the parameters of its last fit. A rate is drawn whole, also where
+        `free_bits` leaves a part of it out of the loss.
 
         Parameters
         ----------
@@ -106,7 +121,8 @@ class LossCurveDisplay:
                 f"estimator must be an autoencoder of this package, or end in one. Got {words.short(final)} instead."
             )
         held_out = [-score for score in final.validation_scores_]
-        return cls(loss=final.loss_curve_, terms=final.term_curves_, validation_loss=held_out).plot(ax=ax, **kwargs)
+        curves = {"loss": final.loss_curve_, "terms": final.term_curves_, "validation_loss": held_out}
+        return cls(**curves, weights=_weights(final)).plot(ax=ax, **kwargs)
 
     def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
         """Draw the curves.
@@ -130,8 +146,7 @@ class LossCurveDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        terms = dict(self.terms or {})
-        tasks = {name: terms.pop(name) for name in list(terms) if name.startswith(TASK)}
+        terms, tasks = self._weighted_terms()
         losses = {"loss": self.loss, "held-out loss": [] if self.validation_loss is None else self.validation_loss}
         self.axes_ = self._make_axes(ax, bool(tasks))
         self.figure_ = self.axes_[0].figure
@@ -139,39 +154,92 @@ class LossCurveDisplay:
         main, middle, last = self.axes_[[0, 0, 0] if len(self.axes_) == 1 else [0, 1, 2]]
         for (name, curve), line in zip(losses.items(), ("-", "--"), strict=True):
             if len(curve):
-                self._draw(
-                    main, name, curve, {"color": "black", "linestyle": line, "linewidth": 2, "zorder": 3}, kwargs
-                )
+                style = {"label": name, "color": "black", "linestyle": line, "linewidth": 2, "zorder": 3}
+                self._draw(main, name, curve, style, kwargs)
         looks = cycle(product(("-", "--", ":"), PALETTE[:-2]))  # black is the loss
         for axes, curves in ((middle, terms), (last, tasks)):
             for (name, curve), own in zip(curves.items(), _styles(curves, looks), strict=True):
+                own["label"] += _named(self._weight(name))
                 self._draw(axes, name, curve, own, kwargs)
         self._finish()
         return self
+
+    def _weight(self, name: str) -> NDArray:
+        return np.asarray(1.0 if self.weights is None else self.weights.get(name, 1.0), dtype=float)
+
+    def _weighted_terms(self) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
+        """Return the terms times their weights, what all tasks add among them, and the losses of single tasks."""
+        curves = {name: np.asarray(curve, dtype=float) for name, curve in (self.terms or {}).items()}
+        tasks = {name: curve for name, curve in curves.items() if name.startswith(TASK)}
+        terms = {name: curve * self._weight(name) for name, curve in curves.items() if name not in tasks}
+        if tasks:
+            terms["all tasks"] = np.asarray(self.loss) - sum(terms.values())
+        return terms, tasks
 
     def _make_axes(self, ax: Any, with_tasks: bool) -> NDArray:
         if not with_tasks or (ax is not None and np.ndim(ax) == 0):
             return many_axes(ax, 1, 6.0, 3.8)
         axes = many_axes(ax, 3, 3.2, 3.0, beside=1)
-        for panel, title in zip(axes, ("loss", "terms, before their weights", "tasks"), strict=True):
+        for panel, title in zip(axes, ("loss", "terms, times their weights", "tasks, per label"), strict=True):
             panel.set_title(title, fontsize="medium")
         return axes
 
     def _draw(
-        self, axes: Any, name: str, curve: Sequence[float], style: dict[str, Any], options: dict[str, Any]
+        self, axes: Any, name: str, curve: Sequence[float] | NDArray, style: dict[str, Any], options: dict[str, Any]
     ) -> None:
         marker = "o" if len(curve) == 1 else ""  # one epoch makes no line
-        style = {"label": name, "marker": marker, **style, **options}
-        (self.lines_[name],) = axes.plot(range(1, len(curve) + 1), curve, **style)
+        (self.lines_[name],) = axes.plot(range(1, len(curve) + 1), curve, **{"marker": marker, **style, **options})
 
     def _finish(self) -> None:
         for axes in self.axes_:
             axes.set(xlabel="epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
-            n_entries = len(axes.get_legend_handles_labels()[1])
-            if n_entries:
-                axes.legend(**({"loc": "best", "frameon": False} if n_entries <= MOST_INSIDE else OUTSIDE))
+            axes.spines[["top", "right"]].set_visible(False)
+            label_ends(axes, {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")})
         self.axes_[0].set_ylabel("nats per row")
+
+
+def _weights(estimator: Any) -> dict[str, NDArray]:
+    """Return the weight of each term but the tasks in each epoch: the mean over an epoch's steps, and over members."""
+    fitted = estimator._fitted
+    recipe = replace(estimator._recipe(), columns=fitted.recipe.columns, tasks=fitted.recipe.tasks)
+    members = zip(fitted.settings, fitted.loss_states, strict=True)
+    losses = [
+        (own := recipe.of_member(setting), build_loss(own, estimator.module_, state)) for setting, state in members
+    ]
+    # A fit that goes on has no schedule, or one that nobody knows any more.
+    scheduled = not any(fitted.optimizer_states)
+    return {
+        name: np.mean([_weight_by_epoch(name, *both, fitted, scheduled) for both in losses], axis=0)
+        for name in fitted.term_curves
+        if not name.startswith(TASK)
+    }
+
+
+def _weight_by_epoch(name: str, recipe: Any, loss: Any, fitted: Any, scheduled: bool) -> NDArray:
+    """Return the weight of a term in each epoch."""
+    if not (scheduled and callable(loss.beta) and name in loss.rates):
+        return np.full(fitted.n_iter, _weight_at(name, loss, 1.0))
+    n_steps = min(MOST_STEPS, -(-fitted.n_rows // count_batch_rows(recipe, fitted.n_rows)))
+    progress = np.arange(fitted.n_iter * n_steps) / (n_steps * recipe.max_iter)
+    weights = [_weight_at(name, loss, step) for step in np.minimum(progress, 1).tolist()]
+    return np.reshape(weights, (fitted.n_iter, n_steps)).mean(axis=1)
+
+
+def _weight_at(name: str, loss: Any, progress: float) -> float:
+    """Return the weight of a term at a progress of the training from 0 to 1."""
+    scales = loss.scales(progress)
+    weights = {"penalty": scales.penalty, "similarity": 1.0, "consistency": loss.consistency}
+    weights |= dict.fromkeys(loss.rates, scales.rate)
+    return float(weights.get(name, scales.distortion)) * loss.own_weights.get(name, 1.0)
+
+
+def _named(weight: NDArray) -> str:
+    """Name a weight beside a term: nothing where it is 1 throughout."""
+    first, last = weight.flat[0], weight.flat[-1]
+    if weight.min() == weight.max():
+        return "" if first == 1 else f" {TIMES} {first:.2g}"
+    return f" {TIMES} {first:.2g} to {last:.2g}"
 
 
 def _styles(curves: Mapping[str, Any], looks: Iterator[tuple[str, str]]) -> Iterator[dict[str, Any]]:

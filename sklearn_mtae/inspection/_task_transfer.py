@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn_mtae.metrics import METRICS
 from sklearn_mtae.model_selection import TransferReport, transfer_report
 
-from ._common import pyplot
+from ._common import PALETTE, pyplot
 
-COLOURS = {"share": "tab:blue", "train alone": "tab:orange", "unknown": "tab:gray"}
+COLOURS = {"share": PALETTE[0], "train alone": PALETTE[1], "unknown": "0.5"}
 MOST_NUMBERED = 12
 """Tasks up to which the cells of a heat map have numbers."""
 

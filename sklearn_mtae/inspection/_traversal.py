@@ -1,6 +1,7 @@
 """What a component of the code stands for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle, groupby, pairwise
 from numbers import Integral
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from sklearn.utils import check_scalar
 from sklearn_mtae._tables.describe import describe
 from sklearn_mtae.nn import words
 
-from ._columns import column_names, to_numbers
+from ._columns import class_name, column_names, read_columns, to_numbers
 from ._common import GREY, PALETTE, add_legend, check_can, check_components, label_sides, many_axes, pyplot, short
 from ._images import check_image_shape, draw_images, name_rows, value_range
 
@@ -19,6 +20,14 @@ MOST_COMPONENTS = 8
 """Components that are drawn where none are asked for."""
 MOST_LINES = 7
 """Columns that have their own colour."""
+MOST_STRIPS = 4
+"""Columns of classes that are drawn."""
+STRIP = 0.11
+"""Height of such a strip, as a share of the lines' axes."""
+SHADES = ("0.82", "#CFE3F2", "#F6DFC4", "#CFEADF", "#F0DCE8")
+"""Colours of classes, pale enough to read their names on."""
+LETTERS = 26
+"""Letters that a strip has room for."""
 
 
 class TraversalDisplay:
@@ -26,7 +35,8 @@ class TraversalDisplay:
 
     Images are drawn in rows, one per component, from low to high (Burgess et al. 2018, arXiv 1804.03599). Of a table,
     each component has its own axes with a line per column, in standard deviations from the column's mean; the 7 columns
-    that change most have a colour each, the others are grey, and columns of classes are left out.
+    that change most have a colour each, and the others are grey. Columns of classes are strips below the lines, with
+    the class at each step; those that change most are drawn, 4 at most, and the title names the others.
 
     Parameters
     ----------
@@ -34,6 +44,8 @@ class TraversalDisplay:
         Values of each component that is moved.
     decoded : array-like of shape (n_components, n_steps, n_features)
         What the codes are decoded to; NaN of columns that are not numbers.
+    classes : dict of int to array-like of shape (n_components, n_steps), or None, default=None
+        The classes that columns which are not numbers are decoded to, by the number of the column.
     components : sequence of int or None, default=None
         Numbers of the components; None counts from 0.
     location : array-like of shape (n_features,) or None, default=None
@@ -54,6 +66,8 @@ class TraversalDisplay:
     artists_ : ndarray
         The lines of a table, shape (n_components, n_features), None of a column that is left out; or the images, shape
         (n_components, n_steps).
+    strips_ : dict of int to list of matplotlib.text.Text
+        Names of the classes in the strips of each column of classes that is drawn.
 
     See Also
     --------
@@ -74,12 +88,14 @@ class TraversalDisplay:
     figure_: Any
     axes_: NDArray
     artists_: NDArray
+    strips_: dict[int, list[Any]]
 
     def __init__(
         self,
         *,
         values: ArrayLike,
         decoded: ArrayLike,
+        classes: Mapping[int, ArrayLike] | None = None,
         components: Sequence[int] | None = None,
         location: ArrayLike | None = None,
         scale: ArrayLike | None = None,
@@ -88,6 +104,7 @@ class TraversalDisplay:
     ) -> None:
         self.values = values
         self.decoded = decoded
+        self.classes = classes
         self.components = components
         self.location = location
         self.scale = scale
@@ -158,11 +175,14 @@ class TraversalDisplay:
         moved = np.tile(_start(codes, row), (len(chosen), n_steps, 1))
         for place, component in enumerate(chosen):
             moved[place, :, component] = values[place]
-        decoded = to_numbers(estimator.inverse_transform(moved.reshape(-1, codes.shape[1])))
+        rows = estimator.inverse_transform(moved.reshape(-1, codes.shape[1]))
+        decoded = to_numbers(rows)
+        shape = values.shape
         columns = describe(table)
         return cls(
             values=values,
-            decoded=decoded.reshape(*values.shape, -1),
+            decoded=decoded.reshape(*shape, -1),
+            classes={column: labels.reshape(shape) for column, labels in to_classes(rows, decoded).items()},
             components=chosen,
             location=columns.mean,
             scale=np.where(columns.n_observed > 0, columns.deviation, np.nan),
@@ -193,6 +213,7 @@ class TraversalDisplay:
             If matplotlib is not installed.
         """
         pyplot()
+        self.strips_ = {}
         values, decoded = np.asarray(self.values), np.asarray(self.decoded)
         components = range(len(values)) if self.components is None else self.components
         names = [f"component {component}" for component in components]
@@ -228,8 +249,57 @@ class TraversalDisplay:
                 (line,) = axes.plot(values[place], lines[place, :, column], **{**style, **options})
                 self.artists_[place, column] = line
             axes.set_title(name, fontsize="medium")
+        left_out = self._draw_strips(values, features)
+        if left_out:
+            self.axes_[0].figure.suptitle(f"left out: {', '.join(map(short, left_out))}", fontsize="small")
         label_sides(self.axes_, ax is None, "code", "decoded, in standard deviations")
         add_legend(self.axes_, ax is None)
+
+    def _draw_strips(self, values: NDArray, features: list[str]) -> list[str]:
+        """Draw the columns of classes that change most below the lines; return the names of the others."""
+        classes = {column: np.asarray(labels, dtype=object) for column, labels in (self.classes or {}).items()}
+        order = sorted(classes, key=lambda column: -_n_changes(classes[column]))
+        self.strips_ = {column: [] for column in order[:MOST_STRIPS]}
+        low, high = self.axes_[0].get_ylim()
+        height = (high - low) * STRIP
+        for number, column in enumerate(self.strips_):
+            colours = dict(zip(dict.fromkeys(classes[column].ravel().tolist()), cycle(SHADES), strict=False))
+            place = low - (number + 0.5) * height
+            for axes, steps, labels in zip(self.axes_, values, classes[column].tolist(), strict=True):
+                self.strips_[column] += _draw_strip(axes, steps, labels, colours, place, height)
+            style = {"transform": self.axes_[-1].get_yaxis_transform(), "va": "center", "fontsize": "small"}
+            self.axes_[-1].text(1.02, place, short(features[column]), **style)
+        for axes in self.axes_:
+            axes.set_ylim(low - len(self.strips_) * height, high)
+        return [features[column] for column in order[MOST_STRIPS:]]
+
+
+def to_classes(table: Any, numbers: NDArray) -> dict[int, NDArray]:
+    """Return the columns of a table that have classes where their numbers are missing, by their number."""
+    columns = np.flatnonzero(np.isnan(numbers).all(axis=0)).tolist()
+    found = zip(columns, read_columns(table, columns), strict=True)
+    return {column: found.values for column, found in found if found.classes is not None}
+
+
+def _n_changes(labels: NDArray) -> int:
+    """Count the steps at which another class is decoded."""
+    return int((labels[:, 1:] != labels[:, :-1]).sum())
+
+
+def _draw_strip(
+    axes: Any, steps: NDArray, labels: list[Any], colours: dict[Any, str], place: float, height: float
+) -> list[Any]:
+    """Draw the class at each step, and name each run of steps with the same class."""
+    middles = (steps[1:] + steps[:-1]) / 2
+    edges = [steps[0], *middles[[one != two for one, two in pairwise(labels)]], steps[-1]]
+    runs = [label for label, _ in groupby(labels)]
+    texts = []
+    for label, (left, right) in zip(runs, pairwise(edges), strict=True):
+        axes.barh(place, right - left, 0.9 * height, left=left, color=colours[label], zorder=0.5)
+        n_letters = max(2, int(LETTERS * (right - left) / np.ptp(steps))) if np.ptp(steps) else LETTERS
+        name = short(class_name(label), n_letters)
+        texts.append(axes.text((left + right) / 2, place, name, ha="center", va="center", fontsize="x-small"))
+    return texts
 
 
 def _most_varying(codes: NDArray) -> list[int]:

@@ -20,6 +20,7 @@ from sklearn_mtae.inspection import (
     TaskTransferDisplay,
     TraversalDisplay,
 )
+from sklearn_mtae.inspection._common import spread
 from sklearn_mtae.model_selection import TransferReport
 
 
@@ -120,6 +121,20 @@ def test_labels_of_the_other_displays_do_not_overlap(plt, wine):
     assert_readable(SampleDisplay.from_estimator(vae, X, features=["od280/od315_of_diluted_wines"]).figure_)
     assert_readable(LossCurveDisplay.from_estimator(vae).figure_)
     assert_readable(LossCurveDisplay.from_estimator(tasks).figure_)
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ([0.5], [0.5]),
+        ([0.2, 0.8], [0.2, 0.8]),
+        ([0.5, 0.5, 0.5], [0.4, 0.5, 0.6]),
+        ([1.0, 0.98], [1.0, 0.9]),
+        ([0.0, 0.01, 0.9], [0.0, 0.1, 0.9]),
+    ],
+)
+def test_names_move_apart(places, expected):
+    np.testing.assert_allclose(spread(np.array(places), 0.1), expected)
 
 
 def test_labels_of_classes_do_not_overlap(plt):

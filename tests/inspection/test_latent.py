@@ -1,5 +1,7 @@
 """Displays of codes and of the loss: what is drawn are the numbers."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae.inspection import LatentDisplay, LossCurveDisplay, TraversalDisplay
+from sklearn_mtae.inspection._loss_curve import TIMES
 
 plt = pytest.importorskip("matplotlib.pyplot")
 SMALL = {"n_components": 3, "hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
@@ -33,6 +36,11 @@ def vae(X):
     return VAETransformer(**SMALL).fit(X)
 
 
+def names_of(axes):
+    """Names at the ends of the lines."""
+    return [text.get_text() for text in axes.texts]
+
+
 def legend_of(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
@@ -45,7 +53,9 @@ def test_points_are_the_codes_of_each_class(X, vae):
         np.testing.assert_array_equal(scatter.get_offsets(), codes[rows])
     assert legend_of(display.ax_) == ["no label", "a", "b"]
     assert display.ax_.get_legend().get_title().get_text() == "kind"
-    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("component 2", "component 0")
+    rates = vae.diagnose(X).rate_per_component[[2, 0]]
+    expected = [f"component {number}, rate {rate:.2g} nats" for number, rate in zip((2, 0), rates, strict=True)]
+    assert [display.ax_.get_xlabel(), display.ax_.get_ylabel()] == expected
     faces = [scatter.get_facecolor()[0][:3] for scatter in display.scatters_]
     assert np.ptp(faces[0]) == 0  # grey
     assert np.ptp(faces[1]) > 0.3
@@ -57,7 +67,8 @@ def test_numbers_have_a_colour_bar(X, vae):
     display = LatentDisplay.from_estimator(vae, X, pd.Series(y, name="dose"))
     missing, numbers = display.scatters_
     np.testing.assert_array_equal(numbers.get_array(), y[5:])
-    np.testing.assert_array_equal(missing.get_offsets(), vae.transform(X)[:5, :2])
+    largest = np.argsort(-vae.diagnose(X).rate_per_component)[:2]
+    np.testing.assert_array_equal(missing.get_offsets(), vae.transform(X)[:5, largest])
     assert numbers.colorbar.ax.get_ylabel() == "dose"
     assert legend_of(display.ax_) == ["no label"]
     assert LatentDisplay.from_estimator(vae, X).ax_.get_legend() is None
@@ -82,6 +93,24 @@ def test_what_counts_as_classes(X, vae, y, names):
         names = [f"class {i:02}" for i in range(23)] + ["7 others"]
     assert (legend_of(display.ax_) if display.ax_.get_legend() else []) == names
     assert sum(len(scatter.get_offsets()) for scatter in display.scatters_) == 40
+
+
+def test_components_with_the_largest_rate_are_drawn(X, vae):
+    rates = vae.diagnose(X).rate_per_component
+    first, second, _ = np.argsort(-rates)
+    display = LatentDisplay.from_estimator(vae, X)
+    assert display.components == (first, second)
+    np.testing.assert_array_equal(display.rates, rates[[first, second]])
+    np.testing.assert_array_equal(display.codes, vae.transform(X)[:, [first, second]])
+    piped = LatentDisplay.from_estimator(make_pipeline(StandardScaler(), VAETransformer(**SMALL)).fit(X), X)
+    assert "rate" in piped.ax_.get_xlabel()
+    without = LatentDisplay.from_estimator(AutoencoderTransformer(**SMALL).fit(X), X)
+    assert (without.components, without.rates, without.ax_.get_xlabel()) == ((0, 1), None, "component 0")
+
+
+def test_ten_classes_have_ten_colours():
+    display = LatentDisplay(codes=np.zeros((10, 2)), y=np.arange(10)).plot()
+    assert len({tuple(scatter.get_facecolor()[0]) for scatter in display.scatters_}) == 10
 
 
 def test_ellipses_are_standard_deviations(X, vae):
@@ -166,6 +195,31 @@ def test_columns_that_change_most_have_colours():
     assert display.artists_[1, 0].get_color() == display.artists_[1, 1].get_color() == "0.75"
 
 
+def test_columns_of_classes_are_strips(X):
+    kind = np.where(np.nan_to_num(X[:, 0]) > 5, "high", "low")
+    frame = pd.DataFrame({"a": X[:, 0], "kind": kind, "b": X[:, 1]})
+    model = VAETransformer(2, hidden_layer_sizes=(8,), max_iter=30, random_state=0).fit(frame)
+    display = TraversalDisplay.from_estimator(model, frame, components=[1, 0], n_steps=5)
+    codes = model.transform(frame)
+    expected = []
+    for component in (1, 0):
+        moved = np.tile(codes.mean(0), (5, 1))
+        moved[:, component] = np.linspace(*np.quantile(codes[:, component], [0.05, 0.95]), 5)
+        decoded = model.inverse_transform(moved)["kind"].tolist()
+        expected += [decoded[0], *(new for old, new in pairwise(decoded) if old != new)]
+    assert [text.get_text() for text in display.strips_[1]] == expected
+    assert display.artists_[0, 1] is None
+    assert [text.get_text() for text in display.axes_[-1].texts][-1] == "kind"
+
+
+def test_columns_of_classes_that_are_left_out_are_named():
+    classes = {column: [["a", "b"]] if column else [["a", "a"]] for column in range(5)}
+    display = TraversalDisplay(values=[[0.0, 1.0]], decoded=np.full((1, 2, 5), np.nan), classes=classes).plot()
+    assert list(display.strips_) == [1, 2, 3, 4]
+    assert display.figure_.get_suptitle() == "left out: x0"
+    display.figure_.draw_without_rendering()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -194,7 +248,7 @@ def test_curves_are_those_of_the_fit(X, in_pipeline):
         np.testing.assert_array_equal(display.lines_[name].get_xdata(), [1, 2, 3])
         np.testing.assert_array_equal(display.lines_[name].get_ydata(), curve)
     (axes,) = display.axes_
-    assert legend_of(axes) == list(display.lines_)
+    assert sorted(names_of(axes)) == sorted(display.lines_)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "nats per row")
 
 
@@ -203,19 +257,45 @@ def test_tasks_have_axes_of_their_own(X, n_tasks):
     Y = pd.DataFrame(np.random.default_rng(0).normal(size=(40, n_tasks))).add_prefix("t")
     model = MultiTaskVAERegressor(n_estimators=1, **SMALL).fit(X, Y)
     display = LossCurveDisplay.from_estimator(model)
-    assert set(display.lines_) == {"loss", *model.term_curves_}
+    assert set(display.lines_) == {"loss", "all tasks", *model.term_curves_}
     losses, terms, tasks = display.axes_
-    assert [legend_of(losses), legend_of(terms)] == [["loss"], ["distortion", "rate"]]
-    assert legend_of(tasks) == (["task t0", "task t1"] if n_tasks == 2 else ["30 tasks"])
+    weight = model.net_.criterion_.reconstruction_weight
+    shown = f"{weight:.2g}"
+    weighted = [f"{name} {TIMES} {shown}" for name in ("distortion", "rate")]
+    assert [names_of(losses), names_of(terms)] == [["loss"], [*weighted, "all tasks"]]
+    assert names_of(tasks) == (["task t0", "task t1"] if n_tasks == 2 else ["30 tasks"])
+    for name in ("distortion", "rate"):
+        np.testing.assert_allclose(display.lines_[name].get_ydata(), np.multiply(weight, model.term_curves_[name]))
+    parts = sum(display.lines_[name].get_ydata() for name in ("distortion", "rate", "all tasks"))
+    np.testing.assert_allclose(parts, model.loss_curve_)
+    together = np.einsum("et,te->e", model.task_weights_, [model.term_curves_[f"task:t{t}"] for t in range(n_tasks)])
+    np.testing.assert_allclose(display.lines_["all tasks"].get_ydata(), together, rtol=1e-4)
     assert len(tasks.lines) == n_tasks
     assert {line.get_color() == "0.75" for line in tasks.lines} == {n_tasks == 30}
     np.testing.assert_array_equal(display.lines_["task:t1"].get_ydata(), model.term_curves_["task:t1"])
     axes = plt.figure().add_subplot()
     assert list(display.plot(ax=axes, alpha=0.5).axes_) == [axes]
-    assert len(axes.lines) == n_tasks + 3
+    assert len(axes.lines) == n_tasks + 4
     assert {line.get_alpha() for line in axes.lines} == {0.5}
     with pytest.raises(ValueError, match="ax must hold 3 axes"):
         display.plot(ax=[axes, axes])
+
+
+@pytest.mark.parametrize("options", [{"beta": "linear"}, {"beta": "cyclic", "penalty": "sparse"}, {"beta": 3.0}])
+def test_terms_are_drawn_as_they_enter_the_loss(X, options):
+    model = VAETransformer(**{**SMALL, "max_iter": 12}, batch_size=None, **options).fit(X)
+    display = LossCurveDisplay.from_estimator(model)
+    parts = sum(line.get_ydata() for name, line in display.lines_.items() if name != "loss")
+    np.testing.assert_allclose(parts, model.loss_curve_, rtol=1e-4)
+    if options["beta"] == "linear":
+        np.testing.assert_allclose(display.weights["rate"], np.minimum(np.arange(12) / 6, 1))
+        assert f"rate {TIMES} 0 to 1" in names_of(display.axes_[0])
+
+
+def test_a_fit_that_goes_on_has_the_last_weight(X):
+    model = VAETransformer(**SMALL, beta="linear").partial_fit(X).partial_fit(X)
+    display = LossCurveDisplay.from_estimator(model)
+    np.testing.assert_allclose(display.lines_["rate"].get_ydata(), model.term_curves_["rate"])
 
 
 def test_one_epoch_can_be_seen():
