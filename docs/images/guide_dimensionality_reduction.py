@@ -3,9 +3,10 @@
 Run as `python docs/images/guide_dimensionality_reduction.py`; it writes `docs/images/guide/two_dimensions.png`.
 """
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
+import numpy as np
+import style
+from matplotlib.patheffects import withStroke
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
@@ -19,18 +20,19 @@ models = {
     "PCA": PCA(2),
     "Autoencoder": AutoencoderTransformer(2, hidden_layer_sizes=(256, 64), max_iter=200, random_state=0),
 }
-import sys
-figure, axes = plt.subplots(1, 2, figsize=(6.5, 3.2), layout="constrained")
+centred = X_test - X_train.mean(axis=0)
+
+style.use()
+figure, axes = plt.subplots(1, 2)
 for ax, (name, model) in zip(axes, models.items(), strict=True):
     train, test = model.fit(X_train).transform(X_train), model.transform(X_test)
     accuracy = KNeighborsClassifier(10).fit(train, digit_train).score(test, digit_test)
-    rebuilt = model.inverse_transform(test)
-    r2 = 1 - ((X_test - rebuilt) ** 2).sum() / ((X_test - X_train.mean(axis=0)) ** 2).sum()
-    print(f"{name}: accuracy of nearest neighbours {accuracy:.3f}, share of the variance {r2:.3f}")
-    ax.scatter(*test.T, c=digit_test, cmap="tab10", s=6, alpha=0.6, linewidths=0)
-    for kind in range(10):
-        x, y = sorted_middle = [float(v) for v in __import__("numpy").median(test[digit_test == kind], axis=0)]
-        ax.text(x, y, str(kind), ha="center", va="center", weight="bold")
-    ax.set(title=f"{name}: accuracy {accuracy:.2f}", xticks=[], yticks=[])
-    ax.spines[["top", "right"]].set_visible(False)
-figure.savefig(Path(__file__).parent / "guide" / "two_dimensions.png", dpi=150)
+    share = 1 - ((X_test - model.inverse_transform(test)) ** 2).sum() / (centred**2).sum()
+    print(f"{name}: accuracy of nearest neighbours {accuracy:.3f}, share of the variance {share:.3f}")
+    ax.scatter(*test.T, c=np.array(style.CLASSES)[digit_test], s=5, alpha=0.7, linewidths=0)
+    for kind, colour in enumerate(style.CLASSES):
+        x, y = np.median(test[digit_test == kind], axis=0)
+        outline = [withStroke(linewidth=2.5, foreground="white")]
+        ax.text(x, y, str(kind), color=colour, weight="bold", ha="center", va="center", path_effects=outline)
+    ax.set(title=f"{name}: accuracy {accuracy:.2f}", xlabel="component 0", ylabel="component 1", xticks=[], yticks=[])
+style.save(figure, "guide/two_dimensions.png")

@@ -48,11 +48,15 @@ def score(model, make, n_labels, seed):
 style.use()
 figure, axes = plt.subplots(1, 2, sharey=True)
 for ax, make in zip(axes, [related, unrelated], strict=True):
+    ends = {}
     for name, model in models.items():
         scores = np.array([[score(model, make, n, seed) for n in N_LABELS] for seed in SEEDS])
         print(make.__name__, name, scores.mean(axis=0).round(2), scores.std(axis=0).round(2), flush=True)
         ax.plot(N_LABELS, scores.mean(axis=0), marker="o", color=colours[name])
-        style.label_line(ax, name, colours[name], x=350, y=scores.mean(axis=0)[-1])
+        ends[name] = scores.mean(axis=0)[-1]
+    for place, name in enumerate(sorted(ends, key=ends.get, reverse=True)):
+        apart = 0.02 - 0.02 * place  # so that names of close lines do not touch
+        style.label_line(ax, name, colours[name], x=350, y=ends[name] + apart)
     ax.set(title=f"Four {make.__name__} targets", xlabel="labels of each target, of 500 rows", xscale="log")
     ax.set_xticks(N_LABELS, N_LABELS)
     ax.minorticks_off()
