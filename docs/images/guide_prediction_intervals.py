@@ -30,7 +30,7 @@ def main() -> None:
     for edge in (2.5, 5, 7.5):
         ax.axvline(edge, color=style.PALE, linewidth=0.8, zorder=0)
     ax.set(xlim=(0, 10), ylim=(-2.6, 2.7), xlabel="x", ylabel="y")
-    ax.set_title(f"90 % prediction intervals hold {held.mean():.0%} of 300 new labels")
+    ax.set_title(f"90% prediction intervals hold {held.mean():.0%} of 300 new labels")
     style.save(figure, "guide/prediction_intervals.png")
 
 
