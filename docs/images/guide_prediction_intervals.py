@@ -12,7 +12,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 10, size=600)
     y = np.sin(x) + 0.05 * (1 + x) * rng.normal(size=600)
-    model = MultiTaskVAERegressor(2, max_iter=20, random_state=0)
+    model = MultiTaskVAERegressor(2, n_estimators=10, max_iter=20, random_state=0)
     model.fit(x[:300, None], y[:300])
     grid = np.linspace(0, 10, 200)[:, None]
     lower, upper = model.predict_interval(grid, coverage=0.9)
