@@ -1,0 +1,48 @@
+"""R2 on rows that no model has seen, by the number of members and the seed: the guide's chapter on ensembles."""
+
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import style
+from sklearn.datasets import load_wine
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import train_test_split
+
+from sklearn_mtae import DegenerateModelWarning, MultiTaskVAERegressor
+from sklearn_mtae.metrics import r2_score
+
+warnings.simplefilter("ignore", DegenerateModelWarning)
+style.use()
+table = load_wine(as_frame=True).data
+targets = ["alcohol", "total_phenols", "color_intensity", "proline"]
+X, X_test, Y, Y_test = train_test_split(
+    table.drop(columns=targets), table[targets], test_size=0.5, random_state=0
+)
+counts, seeds = [1, 3, 10, 30], range(5)
+scores = np.array(
+    [
+        [MultiTaskVAERegressor(n_estimators=n, random_state=seed).fit(X, Y).score(X_test, Y_test) for seed in seeds]
+        for n in counts
+    ]
+)
+scale = X.std()
+ridge = RidgeCV(np.logspace(-3, 3, 13)).fit(X / scale, Y)
+of_ridge = r2_score(Y_test, ridge.predict(X_test / scale))
+print(scores.round(3), scores.mean(axis=1), scores.std(axis=1), of_ridge)
+
+figure, axes = plt.subplots()
+places = np.arange(len(counts))
+for place, own in zip(places, scores, strict=True):
+    axes.plot([place] * len(own), own, "o", color=style.BLUE, alpha=0.7)
+    axes.text(place + 0.08, own.mean(), f"mean {own.mean():.2f}", color=style.BLUE, fontsize=8.5, va="center")
+axes.axhline(of_ridge, color=style.GREY, linewidth=1)
+axes.text(-0.4, of_ridge, "ridge regression ", color=style.GREY, fontsize=8.5, va="bottom")
+axes.set_xticks(places, [f"{n}" if n > 1 else "1 (a single model)" for n in counts])
+axes.set(
+    xlabel="n_estimators",
+    ylabel="mean R2 of four targets, test rows",
+    xlim=(-0.45, len(counts) - 0.4),
+    title="Five seeds each, 89 rows of wine to learn from",
+)
+style.save(figure, "guide/ensembles.png")

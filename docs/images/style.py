@@ -1,0 +1,99 @@
+"""The one style of all figures: palette, a fixed colour per model, fonts, labels at the lines."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
+BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+YELLOW, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#7f7f7f"
+PALE = "#d9d9d9"
+"""Colour of what is only there for comparison: all other points, a grid, a frame."""
+
+CYCLE = (BLUE, ORANGE, GREEN, PINK, SKY, YELLOW, BLACK)
+"""Okabe and Ito's colours (2008), which the colour-blind tell apart, in the order of use."""
+
+CLASSES = (*CYCLE, "#999933", "#882255", "#332288")
+"""Ten colours, for the ten digits; label them in place as well."""
+
+MODELS = {
+    "ours": BLUE,
+    "second": ORANGE,
+    "third": GREEN,
+    "PCA": GREY,
+    "linear": GREY,
+    "mean": GREY,
+    "forest": YELLOW,
+    "boosting": PINK,
+    "alone": SKY,
+}
+"""The same model has the same colour in every figure."""
+
+SIZE = (6.5, 3.2)
+"""Width and height of a figure in inches."""
+
+SETTINGS: dict[str, Any] = {
+    "figure.figsize": SIZE,
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.labelcolor": "0.25",
+    "axes.edgecolor": "0.5",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": mpl.cycler(color=CYCLE),
+    "xtick.color": "0.35",
+    "ytick.color": "0.35",
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4,
+    "image.cmap": "gray_r",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+
+
+def use() -> None:
+    """Switch the style on for what is drawn from now on."""
+    plt.rcParams.update(SETTINGS)
+
+
+def label_line(axes: Any, text: str, colour: str, *, x: float, y: float, **options: Any) -> None:
+    """Write the name of a line or a group where it lies, in its colour, instead of a legend."""
+    axes.text(x, y, text, **{"color": colour, "fontsize": 8.5, "fontweight": "bold", "va": "center", **options})
+
+
+def label_bars(axes: Any, bars: Any, form: str = "{:.2f}") -> None:
+    """Write each bar's value at its end; the axis of values can then be left out."""
+    axes.bar_label(bars, fmt=form, padding=3, fontsize=8, color="0.25")
+
+
+def images(axes: Any, rows: Any, shape: tuple[int, int], n_columns: int, **options: Any) -> None:
+    """Draw rows that are images side by side on one pair of axes, without ticks or frame."""
+    gap = 1
+    height, width = shape
+    for place, row in enumerate(rows):
+        top, left = (place // n_columns) * (height + gap), (place % n_columns) * (width + gap)
+        extent = (left, left + width, top + height, top)
+        axes.imshow(row.reshape(shape), extent=extent, **{"vmin": 0, "vmax": float(rows.max()), **options})
+    n_rows = -(-len(rows) // n_columns)
+    axes.set(xlim=(0, n_columns * (width + gap) - gap), ylim=(n_rows * (height + gap) - gap, 0), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def save(figure: Any, name: str) -> None:
+    """Write a figure beside this file: `save(figure, "guide/intervals.png")`."""
+    path = Path(__file__).parent / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Software": None})
