@@ -32,7 +32,7 @@ axes.plot(epochs, vae.loss_curve_, color=style.BLUE)
 axes.plot(epochs, held_out, color=style.ORANGE)
 axes.plot(best + 1, held_out[best], "o", color=style.ORANGE, markersize=6)
 axes.annotate(
-    f"best epoch: {best + 1},\nits weights are kept",
+    f"epoch {best + 1}: weights kept",
     (best + 1, held_out[best]),
     xytext=(0, 34),
     textcoords="offset points",
@@ -42,8 +42,8 @@ axes.annotate(
     arrowprops={"arrowstyle": "-", "color": "0.5"},
 )
 end = vae.n_iter_ + 0.4
-style.label_line(axes, "loss of the\ntraining rows", style.BLUE, x=end, y=vae.loss_curve_[-1])
-style.label_line(axes, "loss of the\nrows held out", style.ORANGE, x=end, y=held_out[-1])
+style.label_line(axes, "training rows", style.BLUE, x=end, y=vae.loss_curve_[-1])
+style.label_line(axes, "rows held out", style.ORANGE, x=end, y=held_out[-1])
 low, high = min(vae.loss_curve_), vae.loss_curve_[0]
 axes.set(
     xlabel="epoch",
