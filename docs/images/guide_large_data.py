@@ -11,9 +11,7 @@ from sklearn_mtae import AutoencoderTransformer
 style.use()
 digits = load_digits().data[np.random.default_rng(0).permutation(1797)]
 parts, unseen = np.array_split(digits[:1500], 5), digits[1500:]
-model = AutoencoderTransformer(
-    8, hidden_layer_sizes=(128,), batch_size=50, learning_rate_init=0.005, random_state=0
-)
+model = AutoencoderTransformer(8, hidden_layer_sizes=(128,), batch_size=50, learning_rate_init=0.005, random_state=0)
 scores = []
 for _epoch in range(12):
     for part in parts:

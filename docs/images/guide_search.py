@@ -16,9 +16,7 @@ style.use()
 table = load_wine(as_frame=True).data
 targets = ["alcohol", "total_phenols", "color_intensity", "proline"]
 X, Y = table.drop(columns=targets), table[targets]
-model = MultiTaskVAERegressor(
-    4, n_estimators=1, hidden_layer_sizes=(32,), batch_size=60, max_iter=36, random_state=0
-)
+model = MultiTaskVAERegressor(4, n_estimators=1, hidden_layer_sizes=(32,), batch_size=60, max_iter=36, random_state=0)
 grid = {
     "alpha": [0, 1, 3],
     "learning_rate_init": [1e-3, 1e-2],
