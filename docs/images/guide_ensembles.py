@@ -32,14 +32,15 @@ figure, axes = plt.subplots()
 places = np.arange(len(counts))
 for place, own in zip(places, scores, strict=True):
     axes.plot([place] * len(own), own, "o", color=style.BLUE, alpha=0.7)
-    axes.text(place + 0.08, own.mean(), f"mean {own.mean():.2f}", color=style.BLUE, fontsize=8.5, va="center")
+    axes.text(place, own.min() - 0.012, f"mean {own.mean():.2f}", color=style.BLUE, ha="center", va="center")
 axes.axhline(of_ridge, color=style.GREY, linewidth=1)
 axes.text(-0.4, of_ridge + 0.004, "ridge regression", color=style.GREY, fontsize=8.5, va="bottom")
 axes.set_xticks(places, [f"{n}" if n > 1 else "1 (a single model)" for n in counts])
 axes.set(
     xlabel="n_estimators",
     ylabel="R2, test rows",
-    xlim=(-0.45, len(counts) - 0.4),
+    xlim=(-0.45, len(counts) - 0.55),
+    ylim=(scores.min() - 0.03, None),
     title="Progress of diabetes: 221 patients to learn from, three seeds",
 )
 style.save(figure, "guide/ensembles.png")
