@@ -32,7 +32,9 @@ figure, axes = plt.subplots()
 places = np.arange(len(counts))
 for place, own in zip(places, scores, strict=True):
     axes.plot([place] * len(own), own, "o", color=style.BLUE, alpha=0.7)
-    axes.text(place, own.min() - 0.012, f"mean {own.mean():.2f}", color=style.BLUE, ha="center", va="center")
+    axes.text(
+        place, min(own.min(), of_ridge) - 0.016, f"mean {own.mean():.2f}", color=style.BLUE, ha="center", va="center"
+    )
 axes.axhline(of_ridge, color=style.GREY, linewidth=1)
 axes.text(-0.4, of_ridge + 0.004, "ridge regression", color=style.GREY, fontsize=8.5, va="bottom")
 axes.set_xticks(places, [f"{n}" if n > 1 else "1 (a single model)" for n in counts])
