@@ -16,6 +16,7 @@ version = release = sklearn_mtae.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.extlinks",
     "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
@@ -27,6 +28,11 @@ exclude_patterns = ["_build", "examples"]
 templates_path = ["_templates"]
 default_role = "code"
 html_copy_source = False
+
+extlinks = {
+    "arxiv": ("https://arxiv.org/abs/%s", "arXiv %s"),
+    "doi": ("https://doi.org/%s", "doi %s"),
+}
 
 autosummary_generate = True
 # Its page beside that of the class `Aggregation`, where file names do not tell capitals apart.
