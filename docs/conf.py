@@ -1,5 +1,6 @@
 """Settings of the documentation: Sphinx, numpydoc and sphinx-gallery; nothing is fetched while it is built."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,23 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
-    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
     "numpydoc",
+    "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "formulas",
     "house",
     "options",
+    "papers",
+    "parameter_groups",
+    "shell",
 ]
 root_doc = "index"
 exclude_patterns = ["_build", "examples"]
 templates_path = ["_templates"]
 default_role = "code"
 html_copy_source = False
+html_math_renderer = "mathml"
 
 extlinks = {
     "arxiv": ("https://arxiv.org/abs/%s", "arXiv %s"),
@@ -43,10 +50,32 @@ autodoc_inherit_docstrings = True
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
+# Links into the pages of other packages need the network: DOCS_INTERSPHINX=1 makes them.
+FOREIGN = {
+    "matplotlib": "https://matplotlib.org/stable/",
+    "numpy": "https://numpy.org/doc/stable/",
+    "pandas": "https://pandas.pydata.org/docs/",
+    "python": "https://docs.python.org/3/",
+    "scipy": "https://docs.scipy.org/doc/scipy/",
+    "sklearn": "https://scikit-learn.org/stable/",
+    "skorch": "https://skorch.readthedocs.io/en/stable/",
+    "torch": "https://docs.pytorch.org/docs/stable/",
+}
+if os.environ.get("DOCS_INTERSPHINX"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {name: (address, None) for name, address in FOREIGN.items()}
+else:
+    foreign = [*FOREIGN, "accelerate", "dask", "imblearn", "joblib", "optuna", "ray", "shap", "torchjd", "zuko"]
+    nitpick_ignore_regex = [(r"py:.*", rf"({'|'.join(foreign)})\..*")]
+
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
+    "within_subsection_order": "shell.by_use",
+    "minigallery_sort_order": "shell.by_use",
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("sklearn_mtae",),
     "plot_gallery": True,
     "abort_on_example_error": True,
     "download_all_examples": False,
@@ -55,10 +84,27 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
 }
 
+# What is copied is what one types.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_mtae"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_additional_pages = {"404": "404.html"}
 html_show_sourcelink = False
-html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"], "navigation_with_keys": False}
+html_theme_options = {
+    "logo": {"text": f"sklearn_mtae {version}"},
+    "header_links_before_dropdown": 8,
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "navigation_with_keys": False,
+}
 
 
 # Members that scikit-learn and torch bring along are documented there.
