@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.metadata import files
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
+    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "numpydoc",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
-    "formulas",
     "house",
     "options",
     "papers",
@@ -34,7 +35,11 @@ exclude_patterns = ["_build", "examples"]
 templates_path = ["_templates"]
 default_role = "code"
 html_copy_source = False
-html_math_renderer = "mathml"
+
+# MathJax in one file, out of a package: formulas can be read offline.
+mathjax = next(path for path in files("django-static-mathjax") or [] if path.match("es5/tex-svg.js")).locate()
+mathjax_path = mathjax.name
+mathjax3_config = {"options": {"enableMenu": False}, "svg": {"fontCache": "global"}}
 
 extlinks = {
     "arxiv": ("https://arxiv.org/abs/%s", "arXiv %s"),
@@ -44,6 +49,7 @@ extlinks = {
 autosummary_generate = True
 # Its page beside that of the class `Aggregation`, where file names do not tell capitals apart.
 autosummary_filename_map = {"sklearn_mtae.nn.weightings.aggregation": "sklearn_mtae.nn.weightings.aggregation-function"}
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"
 autodoc_inherit_docstrings = True
 # The class template lists the members; numpydoc would list them a second time.
@@ -91,7 +97,7 @@ copybutton_only_copy_prompt_lines = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_mtae"
-html_static_path = ["_static"]
+html_static_path = ["_static", str(mathjax)]
 html_css_files = ["site.css"]
 html_additional_pages = {"404": "404.html"}
 html_show_sourcelink = False
