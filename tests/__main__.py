@@ -36,7 +36,7 @@ def run_checks(arguments):
 
 
 def install_lowest():
-    """Make the environment, and return its Python. Without an index of torch for the CPU, torch is the one installed."""
+    """Make the environment, and return its Python. The lowest torch needs an index of builds for the CPU."""
     uv = [sys.executable, "-m", "uv"]
     python = LOWEST / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     links = [part for path in os.environ.get("PIP_FIND_LINKS", "").split() for part in ("--find-links", path)]
