@@ -1,6 +1,8 @@
 """Settings of the documentation: Sphinx, numpydoc and sphinx-gallery; nothing is fetched while it is built."""
 
+import os
 import sys
+from importlib.metadata import files
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,17 @@ version = release = sklearn_mtae.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.extlinks",
     "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
     "numpydoc",
+    "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "house",
     "options",
+    "papers",
+    "parameter_groups",
+    "shell",
 ]
 root_doc = "index"
 exclude_patterns = ["_build", "examples"]
@@ -28,19 +36,52 @@ templates_path = ["_templates"]
 default_role = "code"
 html_copy_source = False
 
+# MathJax in one file, out of a package: formulas can be read offline.
+mathjax = next(path for path in files("django-static-mathjax") or [] if path.match("es5/tex-svg.js")).locate()
+mathjax_path = mathjax.name
+mathjax3_config = {"options": {"enableMenu": False}, "svg": {"fontCache": "global"}}
+
+extlinks = {
+    "arxiv": ("https://arxiv.org/abs/%s", "arXiv %s"),
+    "doi": ("https://doi.org/%s", "doi %s"),
+}
+
 autosummary_generate = True
 # Its page beside that of the class `Aggregation`, where file names do not tell capitals apart.
 autosummary_filename_map = {"sklearn_mtae.nn.weightings.aggregation": "sklearn_mtae.nn.weightings.aggregation-function"}
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"
 autodoc_inherit_docstrings = True
 # The class template lists the members; numpydoc would list them a second time.
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
+# Links into the pages of other packages need the network: DOCS_INTERSPHINX=1 makes them.
+FOREIGN = {
+    "matplotlib": "https://matplotlib.org/stable/",
+    "numpy": "https://numpy.org/doc/stable/",
+    "pandas": "https://pandas.pydata.org/docs/",
+    "python": "https://docs.python.org/3/",
+    "scipy": "https://docs.scipy.org/doc/scipy/",
+    "sklearn": "https://scikit-learn.org/stable/",
+    "skorch": "https://skorch.readthedocs.io/en/stable/",
+    "torch": "https://docs.pytorch.org/docs/stable/",
+}
+if os.environ.get("DOCS_INTERSPHINX"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {name: (address, None) for name, address in FOREIGN.items()}
+else:
+    foreign = [*FOREIGN, "accelerate", "dask", "imblearn", "joblib", "optuna", "ray", "shap", "torchjd", "zuko"]
+    nitpick_ignore_regex = [(r"py:.*", rf"({'|'.join(foreign)})\..*")]
+
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
+    "within_subsection_order": "shell.by_use",
+    "minigallery_sort_order": "shell.by_use",
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("sklearn_mtae",),
     "plot_gallery": True,
     "abort_on_example_error": True,
     "download_all_examples": False,
@@ -49,10 +90,28 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
 }
 
+# What is copied is what one types.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_mtae"
+html_static_path = ["_static", str(mathjax)]
+html_css_files = ["site.css"]
+html_search_scorer = str(Path(__file__).parent / "_static" / "scorer.js")
+html_additional_pages = {"404": "404.html"}
 html_show_sourcelink = False
-html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"], "navigation_with_keys": False}
+html_theme_options = {
+    "logo": {"text": f"sklearn_mtae {version}"},
+    "header_links_before_dropdown": 8,
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "navigation_with_keys": False,
+}
 
 
 # Members that scikit-learn and torch bring along are documented there.

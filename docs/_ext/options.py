@@ -1,4 +1,4 @@
-"""Tables of the options, made of the dictionaries that the estimators read, when the documentation is built.
+"""Tables of the options, made of the dictionaries that the estimators read, and other text made at build time.
 
 `.. options:: priors` has a row for each entry of `PRIORS`: its name, and the first line of its docstring. Further
 columns are written in the page, by name::
@@ -17,6 +17,7 @@ import inspect
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import metadata
+from pathlib import Path
 from typing import Any
 
 from docutils.parsers.rst import Directive, directives
@@ -172,8 +173,27 @@ class Requirements(Generated):
         return self.insert([*requirements(), ""])
 
 
+class Changelog(Generated):
+    """The repository's changelog, whose Markdown is reStructuredText but for its headings."""
+
+    required_arguments = 1
+
+    def run(self) -> list:
+        """Put the changelog in the directive's place."""
+        env = self.state.document.settings.env
+        path = Path(env.doc2path(env.docname)).parent / self.arguments[0]
+        env.note_dependency(str(path))
+        lines = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("## "):
+                lines += [line.removeprefix("## "), "-" * len(line)]
+            elif not line.startswith("# "):
+                lines.append(line)
+        return self.insert([*lines, ""])
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Register the directives."""
-    for directive in (Options, Declarations, Requirements):
+    for directive in (Options, Declarations, Requirements, Changelog):
         app.add_directive(directive.__name__.lower(), directive)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

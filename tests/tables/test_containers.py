@@ -210,7 +210,8 @@ def test_frames_of_dask():
     frame = pd.DataFrame(X, columns=list("abc"))
     lazy = dask.from_pandas(frame, npartitions=2)
     ours, theirs = (VAETransformer(**SMALL).fit(each) for each in (lazy, frame))
-    np.testing.assert_array_equal(ours.transform(lazy), theirs.transform(frame))
+    # Older pandas hands dask's partitions over in another memory layout, and sums round by it.
+    np.testing.assert_allclose(ours.transform(lazy), theirs.transform(frame), rtol=1e-6)
     assert ours.feature_names_in_.tolist() == list("abc")
 
 

@@ -1,0 +1,127 @@
+"""Parameters of the estimators in named groups, each group and each parameter with an anchor.
+
+`GROUPS` is the one place that says which parameter belongs where. A page of an estimator with many parameters shows
+them under the groups' names, in the groups' order; `#parameters-training` and `#parameter-alpha` lead to them.
+"""
+
+from typing import Any
+
+from docutils import nodes
+
+GROUPS: dict[str, tuple[str, list[str]]] = {
+    "network": (
+        "Network",
+        [
+            "n_components",
+            "hidden_layer_sizes",
+            "activation",
+            "dropout",
+            "layer_norm",
+            "architecture",
+            "image_shape",
+            "embedding",
+            "encoder",
+            "freeze_encoder",
+            "estimator",
+        ],
+    ),
+    "distributions": (
+        "Distributions",
+        [
+            "likelihood",
+            "max_categories",
+            "handle_unknown",
+            "scaling",
+            "prior",
+            "posterior",
+            "objective",
+            "beta",
+            "free_bits",
+            "n_importance_samples",
+        ],
+    ),
+    "tasks": (
+        "Tasks",
+        [
+            "task_likelihoods",
+            "task_weighting",
+            "reconstruction_weight",
+            "sharing",
+            "head_hidden_layer_sizes",
+            "task_similarity",
+            "consistency",
+            "class_weight",
+        ],
+    ),
+    "training": (
+        "Training",
+        [
+            "max_iter",
+            "batch_size",
+            "learning_rate_init",
+            "learning_rate_decay",
+            "alpha",
+            "corruption",
+            "penalty",
+            "penalty_weight",
+            "early_stopping",
+            "validation_fraction",
+            "n_iter_no_change",
+            "tol",
+            "warm_start",
+            "checkpoint",
+            "device",
+            "dtype",
+            "random_state",
+            "n_jobs",
+            "net_params",
+        ],
+    ),
+    "ensemble": ("Ensemble", ["n_estimators", "member_params", "cv"]),
+    "output": ("Output", ["add_indicator", "keep_empty_features", "verbose"]),
+}
+"""For each group: its name, and the parameters in the order in which they are shown."""
+
+FEWEST = 12
+"""Shorter lists stay undivided."""
+
+
+def names_of(item: nodes.definition_list_item) -> list[str]:
+    """Return the names of the parameters that an item describes."""
+    strong = item.next_node(nodes.strong)
+    return [name.strip() for name in strong.astext().split(",")] if strong is not None else []
+
+
+def grouped(parameters: nodes.definition_list) -> list[nodes.Node]:
+    """Return the list as a line of links and a list for each group; parameters of no group come last."""
+    items = {names_of(item)[0]: item for item in parameters.children}
+    links, lists = nodes.paragraph(classes=["parameter-groups"]), []
+    for key, (title, names) in GROUPS.items():
+        own = [items.pop(name) for name in names if name in items]
+        if own:
+            anchor = f"parameters-{key}"
+            links += [nodes.Text(" · ")] if links.children else []
+            links += nodes.reference("", title, refid=anchor, internal=True)
+            lists += [nodes.rubric("", title, ids=[anchor]), nodes.definition_list("", *own)]
+    rest = [nodes.definition_list("", *items.values())] if items else []
+    return [links, *lists, *rest]
+
+
+def arrange(app: Any, doctree: nodes.document) -> None:
+    """Give the parameters of each class anchors, and long lists of them groups."""
+    for field in list(doctree.findall(nodes.field)):
+        name, body = field.children
+        parameters = body.next_node(nodes.definition_list)
+        described = field.parent.parent.parent
+        if name.astext() != "Parameters" or parameters is None or described.get("objtype") != "class":
+            continue
+        for item in parameters.children:
+            item["ids"] += [f"parameter-{own.strip('*')}" for own in names_of(item)]
+        if len(parameters.children) >= FEWEST:
+            parameters.parent.replace(parameters, grouped(parameters))
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Hook into the reading of pages."""
+    app.connect("doctree-read", arrange)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

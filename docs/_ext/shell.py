@@ -1,0 +1,60 @@
+"""What stands around the pages: the order of the gallery, sidebars, and addresses of the page for missing pages."""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+FIRST = [
+    "plot_quickstart.py",
+    "plot_svr_heads.py",
+    "plot_missing_labels.py",
+    "plot_small_tables.py",
+    "plot_task_transfer.py",
+    "plot_mixed_table.py",
+    "plot_generated_digits.py",
+    "plot_disentangled_factors.py",
+]
+"""Examples by use. Those that are not named here come after these, by name."""
+LAST = [
+    "sms_topics.py",
+    "spoken_digits.py",
+    "fit_on_several_gpus.py",
+    "fit_with_accelerate.py",
+    "search_with_dask.py",
+    "search_with_ray.py",
+]
+"""Examples that need data, packages or machines of their own."""
+
+
+def by_use(filename: str) -> tuple[int, str]:
+    """Return where an example stands in the gallery."""
+    name = Path(filename).name
+    if name in FIRST:
+        return FIRST.index(name), name
+    return len(FIRST) + (LAST.index(name) + 1 if name in LAST else 0), name
+
+
+def section(pagename: str, includes: dict[str, list[str]], root: str) -> str:
+    """Return the entry of the top bar that a page belongs to."""
+    above = {own: name for name, names in includes.items() for own in names}
+    seen = set()
+    while above.get(pagename, root) != root and pagename not in seen:
+        seen.add(pagename)
+        pagename = above[pagename]
+    return pagename
+
+
+def frame(app: Any, pagename: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Drop the sidebar of sections that have one page; let the page for missing pages find its style from anywhere."""
+    includes = app.env.toctree_includes
+    if not includes.get(section(pagename, includes, app.config.root_doc)) or pagename == app.config.root_doc:
+        context["sidebars"] = []
+    if pagename == "404":
+        context["base"] = urlparse(os.environ.get("READTHEDOCS_CANONICAL_URL", "")).path
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Hook into the writing of pages, before the theme does."""
+    app.connect("html-page-context", frame, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
