@@ -71,8 +71,20 @@ if os.environ.get("DOCS_INTERSPHINX"):
     extensions.append("sphinx.ext.intersphinx")
     intersphinx_mapping = {name: (address, None) for name, address in FOREIGN.items()}
 else:
-    foreign = [*FOREIGN, "accelerate", "dask", "imblearn", "joblib", "optuna", "ray", "shap", "torchjd", "zuko"]
-    nitpick_ignore_regex = [(r"py:.*", rf"({'|'.join(foreign)})\..*")]
+    foreign = [
+        *FOREIGN,
+        "accelerate",
+        "dask",
+        "imblearn",
+        "joblib",
+        "optuna",
+        "pickle",
+        "ray",
+        "shap",
+        "torchjd",
+        "zuko",
+    ]
+    nitpick_ignore_regex = [(r"py:.*", rf"({'|'.join(foreign)})(\..*)?")]
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",

@@ -145,11 +145,11 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         `hidden_layer_sizes=()`, and with an `architecture` other than "mlp" and "resnet"). They have in turn
         `dropout=0.3`, `alpha=1`, both falling with the root of the rows beyond 1,000, and `learning_rate_init=0.005`;
         or practically no dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. Here all are as the first with 256
-        hidden units and `dropout=0.5`, which falls as that of the others. From 10,000 rows the first of two has the
-        "softened" embedding. Beyond 1,000 rows `batch_size` is a hundredth of the rows, from 125 to 200. A parameter
-        that you give has the value that you gave in every model. `member_params_` tells what each has. Here one more
-        model can be chosen beside the default ones, but for `hidden_layer_sizes=()` and other architectures: kernel
-        ridge regression on the classes of up to 2,000 rows, which finds what rows near by have in common.
+        hidden units and `dropout=0.5`, which falls as that of the others. Here the first of two of 10,000 rows or more
+        has the "softened" embedding. Beyond 1,000 rows `batch_size` is a hundredth of the rows, from 125 to 200. A
+        parameter that you give has the value that you gave in every model. `member_params_` tells what each has. Here
+        one more model can be chosen beside the default ones, but for `hidden_layer_sizes=()` and other architectures:
+        kernel ridge regression on the classes of up to 2,000 rows, which finds what rows near by have in common.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and
@@ -170,7 +170,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         "auto" is 3, less in proportion to the rows beyond 1,000, or what `member_params` says.
     batch_size : int, "auto" or None, default="auto"
         Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
-        least 16 and at most 200, or what `member_params` says; None takes all rows.
+        least 16 and at most 200; None takes all rows. Here `member_params` says what "auto" is in an ensemble.
     learning_rate_init : float or "auto", default="auto"
         Step size of the optimiser. "auto" is 0.001, with the power 0.25 of the rows beyond 1,000, or what
         `member_params` says.
@@ -204,7 +204,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows and all draws.
     verbose : bool or int, default=False
-        Whether to print a line per epoch, and of an ensemble what "auto" became and what the rows left out chose.
+        Whether to print a line per epoch. Here an ensemble also says what "auto" became and what the rows left out
+        chose.
     checkpoint : str, PathLike or None, default=None
         File that the training is written to after each epoch, and that is removed at its end. A `fit` of equal
         parameters and data that finds it goes on from there, to the result of one that was never interrupted; but the

@@ -169,7 +169,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         "auto" is 3, less in proportion to the rows beyond 1,000, or what `member_params` says.
     batch_size : int, "auto" or None, default="auto"
         Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
-        least 16 and at most 200, or what `member_params` says; None takes all rows.
+        least 16 and at most 200; None takes all rows. Here `member_params` says what "auto" is in an ensemble.
     learning_rate_init : float or "auto", default="auto"
         Step size of the optimiser. "auto" is 0.001, with the power 0.25 of the rows beyond 1,000, or what
         `member_params` says.
@@ -203,7 +203,8 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows and all draws.
     verbose : bool or int, default=False
-        Whether to print a line per epoch, and of an ensemble what "auto" became and what the rows left out chose.
+        Whether to print a line per epoch. Here an ensemble also says what "auto" became and what the rows left out
+        chose.
     checkpoint : str, PathLike or None, default=None
         File that the training is written to after each epoch, and that is removed at its end. A `fit` of equal
         parameters and data that finds it goes on from there, to the result of one that was never interrupted; but the

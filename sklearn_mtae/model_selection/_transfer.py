@@ -94,11 +94,11 @@ def transfer_report(
     baseline : estimator, dict of str to estimator, or None, default=None
         Estimator of one task, or one for each by its name.
     pooled : estimator or None, default=None
-        Estimator of all tasks to stand for "pooled", which takes Y as it is. None is an :class:`AutoencoderTransformer`
-        with those of the estimator's parameters that it has, but for those of the optimiser, of the likelihood and of
-        the penalty, and on its codes standardised support vector machines. Where probabilities are scored, these are
-        calibrated by three folds, or by as many as the rarest class of a task has labels; if it has one, by the rows
-        that they were fitted to.
+        Estimator of all tasks to stand for "pooled", which takes Y as it is. None is an
+        :class:`~sklearn_mtae.AutoencoderTransformer` with those of the estimator's parameters that it has, but for
+        those of the optimiser, of the likelihood and of the penalty, and on its codes standardised support vector
+        machines. Where probabilities are scored, these are calibrated by three folds, or by as many as the rarest class
+        of a task has labels; if it has one, by the rows that they were fitted to.
     models : sequence of {"alone", "pooled", "joint"}, default=("alone", "pooled", "joint")
         Models to compare. "alone" and "joint", of which the gain is made, must be among them.
     scoring : str or None, default=None

@@ -299,7 +299,7 @@ def test_default_members(tmp_path, monkeypatch):
         automatic = single_settings(60)
         del automatic["max_iter"]  # which is given
         assert single.member_params_ == [automatic]
-    for n_full, n_members in ((60, 30), (15, 12), (1, 3)):
+    for n_full, n_members in ((60, 30), (15, 6), (1, 3)):
         monkeypatch.setattr(adapt, "FULL_ROWS", n_full)
         assert len(MultiTaskVAERegressor(**own).fit(X, Y)._fitted.states) == n_members
 

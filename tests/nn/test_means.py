@@ -7,7 +7,7 @@ import torch
 
 from sklearn_mtae.nn.architectures import ARCHITECTURES
 from sklearn_mtae.nn.embeddings import EMBEDDINGS
-from sklearn_mtae.nn.likelihoods import Categorical, Gaussian, Laplace, Mixed, Poisson, StudentT
+from sklearn_mtae.nn.likelihoods import Categorical, Gaussian, Laplace, LogNormal, Mixed, Poisson, StudentT
 from sklearn_mtae.nn.means import Product, at_means, for_means
 from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.posteriors import NormalPosterior
@@ -40,6 +40,13 @@ def make(task=Gaussian, architecture="mlp", hidden=(12,), embedding="piecewise_l
     return model.double().eval().requires_grad_(False)
 
 
+class Shifted(Gaussian):
+    """A family of a user's own, whose mean is not the location."""
+
+    def distribution(self, params):
+        return super().distribution(params + 1)
+
+
 def number_and_count(_):
     return Mixed([Gaussian, Poisson])
 
@@ -55,6 +62,8 @@ def predict(model):
         {"task": Laplace, "embedding": "softened"},
         {"task": StudentT, "architecture": "resnet"},
         {"task": Poisson, "head_hidden": (4,)},
+        {"task": LogNormal},
+        {"task": Shifted},
         {"hidden": ()},
         {"head_hidden": (16,)},
         {"sharing": "mmoe"},

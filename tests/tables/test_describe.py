@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor
-from sklearn_mtae._engine import rows as _data
 from sklearn_mtae._engine.batches import Batches
 from sklearn_mtae._engine.rows import Rows
+from sklearn_mtae._tables import blocks as _data
 from sklearn_mtae._tables.describe import describe
 from sklearn_mtae.nn.models import Standardizer
 

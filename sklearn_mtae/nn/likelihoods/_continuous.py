@@ -52,9 +52,9 @@ class LocationScale(Likelihood):
         """Return the scale of each cell."""
         return (self.log_variance / 2).exp().expand(params.shape)
 
-    def for_means(self) -> "Location":
-        """Return the locations alone."""
-        return Location(self.n_columns)
+    def for_means(self) -> Likelihood:
+        """Return the locations alone, where they are known to be the means: a subclass may have others."""
+        return Location(self.n_columns) if type(self) in (Gaussian, StudentT, Laplace) else self
 
     def precision(self) -> Tensor:
         """Return the inverse of the squared scale of each column, shape (n_columns,)."""
