@@ -148,8 +148,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         hidden units and `dropout=0.5`, which falls as that of the others. Here the first of two of 10,000 rows or more
         has the "softened" embedding. Beyond 1,000 rows `batch_size` is a hundredth of the rows, from 125 to 200. A
         parameter that you give has the value that you gave in every model. `member_params_` tells what each has. Here
-        one more model can be chosen beside the default ones, but for `hidden_layer_sizes=()` and other architectures:
-        kernel ridge regression on the classes of up to 2,000 rows, which finds what rows near by have in common.
+        kernel ridge regression on the classes of up to 2,000 rows can be chosen beside the default members, but not
+        with `hidden_layer_sizes=()` or other architectures.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
         is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and
