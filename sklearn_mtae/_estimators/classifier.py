@@ -204,8 +204,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows and all draws.
     verbose : bool or int, default=False
-        Whether to print a line per epoch. Here an ensemble also says what "auto" became and what the rows left out
-        chose.
+        Whether to print a line per epoch. Here an ensemble also says what "auto" became and what counts.
     checkpoint : str, PathLike or None, default=None
         File that the training is written to after each epoch, and that is removed at its end. A `fit` of equal
         parameters and data that finds it goes on from there, to the result of one that was never interrupted; but the
