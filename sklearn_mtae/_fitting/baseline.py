@@ -110,10 +110,7 @@ class Baselines:
         """Return slopes, shape (n_penalties, n_columns, n_tasks), and intercepts, in the units of the tasks."""
         rows = evenly(rows, MOST_ROWS)
         y = (self.y[rows] - self.start.intercepts) / self.units
-        weight = np.ones(y.shape) if self.data.weight is None else np.tile(self.data.weight[rows], (y.shape[1], 1)).T
-        if self.data.label_weight is not None:
-            weight = weight * self.data.label_weight[rows]
-        return ridge(self._columns(rows), y, np.where(np.isnan(y) | ~self.is_unbounded, 0.0, weight))
+        return ridge(self._columns(rows), y, np.where(self.is_unbounded, self.data.label_weights(rows), 0.0))
 
     def _columns(self, rows: NDArray) -> NDArray:
         """Return what regressions see of rows."""

@@ -49,11 +49,9 @@ class ClassAverage:
         assert data.y is not None
         self.varies = np.ones(len(tasks.classes), dtype=bool)
         """Whether there is anything to choose for a task."""
-        weight = 1.0 if data.weight is None else data.weight[:, None]
-        weight = weight * (np.ones(data.y.shape) if data.label_weight is None else data.label_weight)
-        self.y, self.weight = data.y, np.where(np.isnan(data.y), 0.0, weight)
+        self.y, self.weight = data.y, data.label_weights()
         self.n_classes = [len(classes) for classes in tasks.classes]
-        self.start = Average(base_rates=list(map(base_rates, data.y.T, weight.T, self.n_classes)))
+        self.start = Average(base_rates=list(map(base_rates, data.y.T, self.weight.T, self.n_classes)))
         self.known: Kernel | None = None
 
     @staticmethod
@@ -119,10 +117,10 @@ class ClassAverage:
             logs = log_softmax(sharpness[task] * logs, axis=1)
             scores.append(np.sort(-logs[np.arange(len(codes)), codes]))
         average = replace(average, sharpness=sharpness, scores=scores)
-        of_kernel = None if self.known is None else weights[len(held_out.candidates) + 1]
-        if self.known is None or of_kernel is None or not of_kernel.any():
+        if self.known is None:
             return average
-        return replace(average, kernel=replace(self.known, weights=of_kernel))
+        of_kernel = weights[len(held_out.candidates) + 1]
+        return replace(average, kernel=replace(self.known, weights=of_kernel)) if of_kernel.any() else average
 
 
 def base_rates(y: NDArray, weight: NDArray, n_classes: int) -> NDArray:

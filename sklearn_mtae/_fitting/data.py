@@ -56,6 +56,17 @@ class Data(NamedTuple):
             total += weight.sum()
         return labelled / total
 
+    def label_weights(self, rows: NDArray | slice = slice(None)) -> NDArray:
+        """Return what the labels of rows weigh, shape (n_rows, n_tasks): zero where there is none."""
+        assert self.y is not None
+        y = self.y[rows]
+        weight = np.ones(y.shape)
+        if self.weight is not None:
+            weight *= self.weight[rows, None]
+        if self.label_weight is not None:
+            weight *= self.label_weight[rows]
+        return np.where(np.isnan(y), 0.0, weight)
+
     @property
     def taking_part(self) -> NDArray | AllRows:
         """Index of the rows, those of weight zero left out."""

@@ -43,10 +43,7 @@ class HeldOut:
         self.weight = np.zeros(self.y.shape)
         """Weights of the labels; zero without a label, and of rows that a candidate has not left out."""
         everywhere = reduce(np.intersect1d, covered)
-        self.weight[everywhere] = 1.0 if data.weight is None else data.weight[rows[everywhere], None]
-        if data.label_weight is not None:
-            self.weight *= data.label_weight[rows]
-        self.weight[np.isnan(self.y)] = 0.0
+        self.weight[everywhere] = data.label_weights(rows[everywhere])
 
     def collect(self, function: Callable[[Sequence[int], NDArray], NDArray], wanted: NDArray | None = None) -> NDArray:
         """Apply a function to each row with each candidate: shape (n_candidates, n_rows, n_tasks, ...).
