@@ -23,7 +23,7 @@ from sklearn_mtae._fitting.recipe import DTYPES, Recipe
 from sklearn_mtae._fitting.run import ModelRunner, reconstruct
 from sklearn_mtae._fitting.shared_fits import SharedFits
 from sklearn_mtae._tables.checks import check_codes, check_out, check_parameters, feature_names
-from sklearn_mtae._tables.column_likelihoods import needs_positive, takes_sparse
+from sklearn_mtae._tables.column_likelihoods import name_likelihoods, needs_positive, takes_sparse
 from sklearn_mtae._verbs.imputation import impute_reconstructed, log_conditionals
 from sklearn_mtae._verbs.interpretation import column_names, components, feature_importance, relevances
 from sklearn_mtae._version import __version__
@@ -205,6 +205,12 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def column_names_(self) -> NDArray:
         """Names of the columns as the model sees them: those of X, a category one for each level, "job=clerk"."""
         return column_names(self._runner.features)
+
+    @property
+    def likelihoods_(self) -> dict[Any, Any]:
+        """Likelihood of each column of X by its name, or its position where X had no names: what "auto" became."""
+        columns = self._runner.features
+        return name_likelihoods(self._runner.fitted.recipe.likelihood, columns.names, columns.table)
 
     def feature_importance(
         self,

@@ -26,7 +26,7 @@ BASE: dict = {
     "layer_norm": ["boolean"],
     "architecture": [StrOptions(set(ARCHITECTURES)), callable],
     "image_shape": [tuple, list, None],
-    "likelihood": [StrOptions(set(LIKELIHOODS)), callable, dict, list, tuple],
+    "likelihood": [StrOptions({"auto", *LIKELIHOODS}), callable, dict, list, tuple],
     "max_categories": [Interval(Integral, 2, None, closed="left"), None],
     "handle_unknown": [StrOptions({"missing", "error"})],
     "scaling": [StrOptions({"auto", "standard", "bounded"})],

@@ -18,7 +18,7 @@ from sklearn_mtae._engine.rows import Rows
 from sklearn_mtae._engine.state import dump, load, place
 from sklearn_mtae._tables.limits import Limits
 from sklearn_mtae._version import __version__
-from sklearn_mtae.nn.models import VAE, Autoencoder, MultiTaskVAE
+from sklearn_mtae.nn.models import Autoencoder, MultiTaskVAE
 
 from .build import build, given_likelihoods
 from .build_loss import build_loss
@@ -256,8 +256,7 @@ def _prepare_model(k: int, recipe: Recipe, data: Data, fitted: Fitted, fresh: bo
     _check_values(recipe, model, data)
     if fresh:
         learn_units(recipe, model, data)
-        if isinstance(model, VAE):
-            learn_from_rows(recipe, model, data)
+        learn_from_rows(recipe, model, data)
     return model
 
 

@@ -64,7 +64,23 @@ def take_units_over(recipe: Recipe, model: MultiTaskVAE, known: Autoencoder, sou
     model.units.set(known.units.location, known.units.scale)
 
 
-def learn_from_rows(recipe: Recipe, model: VAE, data: Data) -> None:
+def learn_from_rows(recipe: Recipe, model: Autoencoder, data: Data) -> None:
+    """Let likelihoods, an embedding and a prior see the rows that they start from."""
+    if model.likelihood.n_learned and source_of(recipe) is None:
+        rows = evenly(data.taking_part, model.likelihood.n_learned)
+        weight = None if data.weight is None else torch.from_numpy(data.weight[rows, None]).expand(-1, data.x.shape[1])
+        x = torch.from_numpy(dense(data.x[rows]))
+        model.likelihood.learn_rows(x, model.units.location, model.units.scale, weight)
+    if isinstance(model, MultiTaskVAE) and model.task_likelihood.n_learned:
+        assert data.y is not None
+        rows = evenly(data.taking_part, model.task_likelihood.n_learned)
+        y, weight = torch.from_numpy(data.y[rows]), torch.from_numpy(data.label_weights(rows))
+        model.task_likelihood.learn_rows(y, model.task_units.location, model.task_units.scale, weight)
+    if isinstance(model, VAE):
+        _learn_parts(recipe, model, data)
+
+
+def _learn_parts(recipe: Recipe, model: VAE, data: Data) -> None:
     """Let an embedding and a prior see the rows that they start from."""
     if isinstance(model, MultiTaskVAE) and recipe.embedding is not None:
         n_most = min(N_EMBEDDED, max(1, EMBEDDED_CELLS // recipe.columns.n_expanded))

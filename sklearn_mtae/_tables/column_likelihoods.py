@@ -1,7 +1,9 @@
 """What the columns of X are: the likelihood of each, and which of them are categories to expand."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from sklearn_mtae.nn.factories import likelihood_maker
-from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Likelihood, Mixed, OneHot
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Likelihood, Mixed, OneHot, Quantile
 from sklearn_mtae.nn.traits import unwrapped
 from sklearn_mtae.nn.words import listed, short, suggest, suggest_each
 
@@ -20,6 +22,9 @@ Option = str | Callable[[int], Likelihood]
 
 CATEGORICAL = "categorical"
 LEFT_OUT = object()
+AUTO = "auto"
+BY_DTYPE = {"bool": "bernoulli", "boolean": "bernoulli"}
+"""What "auto" is for columns of numbers by dtype; for all others it is "quantile"."""
 UNNAMED = "gaussian"
 """Likelihood of the numeric columns, or the tasks, that a dict of likelihoods leaves out."""
 
@@ -50,7 +55,8 @@ def _families(option: Any) -> list[type[Likelihood]]:
     """Return the classes of the likelihoods that are named; of a factory that is a function, it could be any."""
     chosen = list(option.values()) if isinstance(option, Mapping) else option
     several = chosen if isinstance(chosen, list | tuple) else [chosen]
-    factories = [LIKELIHOODS.get(one) if isinstance(one, str) else one for one in several]
+    named = {**LIKELIHOODS, AUTO: Quantile}
+    factories = [named.get(one) if isinstance(one, str) else one for one in several]
     classes = [unwrapped(factory) for factory in factories]
     return [own if isinstance(own, type) and issubclass(own, Likelihood) else Likelihood for own in classes]
 
@@ -104,25 +110,58 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
     if len(chosen) != len(names):
         raise ValueError(f"likelihood must hold one per column of X, {len(names)} of them. Got {len(chosen)}.")
     for name, one in zip(names, chosen, strict=True):
-        if one is not LEFT_OUT and not callable(one) and not (isinstance(one, str) and one in LIKELIHOODS):
+        known = one is LEFT_OUT or callable(one) or (isinstance(one, str) and one in {AUTO, *LIKELIHOODS})
+        if not known and not is_range(one):
             raise ValueError(
-                f"likelihood must hold names out of {sorted(LIKELIHOODS)} or factories. Got {short(one)} for column "
-                f"{name!r}.{suggest(one, LIKELIHOODS) if isinstance(one, str) else ''}"
+                f"likelihood must hold names out of {sorted({AUTO, *LIKELIHOODS})}, ranges (low, high) or factories. "
+                f"Got {short(one)} for column {name!r}.{suggest(one, LIKELIHOODS) if isinstance(one, str) else ''}"
             )
-    return [None if one is LEFT_OUT else one for one in chosen]
+    return [None if one is LEFT_OUT else Bounded(*one) if is_range(one) else one for one in chosen]
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """Makes the likelihood "quantile" of columns between two bounds; None is no bound."""
+
+    low: float | None
+    high: float | None
+
+    def __call__(self, n_columns: int) -> Likelihood:
+        """Return a likelihood of so many columns."""
+        return Quantile(n_columns, self.low, self.high)
+
+
+def is_range(option: Any) -> bool:
+    """Return whether the option of a column is a pair of bounds."""
+    pair = isinstance(option, tuple | list) and len(option) == 2
+    return pair and all(one is None or (isinstance(one, Real) and not isinstance(one, bool)) for one in option)
+
+
+def name_likelihoods(option: Any, names: Sequence, table: Table | None) -> dict[Any, Option]:
+    """Return the likelihood of each column of X: a name, or what a user gave."""
+    unnamed = UNNAMED if is_per_column(option) else option
+    columns = [None] * len(names) if table is None else table.columns
+    chosen = zip(names, per_column(option, names), columns, strict=True)
+    return {name: _name_likelihood(own or unnamed, column) for name, own, column in chosen}
+
+
+def _name_likelihood(option: Option, column: Any) -> Option:
+    if isinstance(column, Levels):
+        return CATEGORICAL
+    is_auto = isinstance(option, str) and option == AUTO
+    return BY_DTYPE.get(str(getattr(column, "dtype", None)), "quantile") if is_auto else option
 
 
 def make_likelihood(option: Any, names: Sequence, table: Table | None) -> Likelihood:
     """Return the distribution of the columns, categories expanded."""
-    single = not is_per_column(option)
-    if single and (table is None or not table.expands):
-        return likelihood_maker(option, "likelihood")(len(names))
-    unnamed = option if single else UNNAMED
+    named = list(name_likelihoods(option, names, table).values())
+    if not is_per_column(option) and (table is None or not table.expands) and len(set(named)) == 1:
+        return likelihood_maker(named[0], "likelihood")(len(names))
     groups = [[column] for column in range(len(names))] if table is None else table.groups
     factories: list[Callable[[int], Likelihood]] = []
-    for chosen, group, expanded in zip(per_column(option, names), groups, expansions(table, names), strict=True):
+    for chosen, group, expanded in zip(named, groups, expansions(table, names), strict=True):
         # Columns that share a factory share a likelihood: each category has one of its own.
-        factories += [partial(OneHot) if expanded else likelihood_maker(chosen or unnamed, "likelihood")] * len(group)
+        factories += [partial(OneHot) if expanded else likelihood_maker(chosen, "likelihood")] * len(group)
     return Mixed(factories)
 
 

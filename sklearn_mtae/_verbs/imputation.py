@@ -90,7 +90,7 @@ def log_marginals(runner: ModelRunner, X: Any, n_importance_samples: int) -> NDA
 
     def log_density(model: VAE, x: Tensor) -> Tensor:
         draws = weighted_codes(runner, model, x, n_importance_samples)
-        density = draws.log_marginal() + model.units.log_jacobian(x)
+        density = draws.log_marginal() + model.log_jacobian(x)
         if all(family.peak == 0.0 for family, _ in model.likelihood.parts()):
             density = density.clamp(max=0.0)  # probabilities are at most 1, whatever the draws say
         return torch.where(x.isnan().all(-1), 0.0, density)
@@ -102,7 +102,7 @@ def log_conditionals(runner: ModelRunner, X: Any) -> NDArray:
     """Return log p(x given its code) of each row."""
 
     def log_density(model: Autoencoder, x: Tensor) -> Tensor:
-        return model.log_likelihood(model.encode(model.fill(x)), x) + model.units.log_jacobian(x)
+        return model.log_likelihood(model.encode(model.fill(x)), x) + model.log_jacobian(x)
 
     return runner.log_densities(log_density, X)
 

@@ -174,6 +174,10 @@ class Autoencoder(nn.Module):
         z = self.encode(inputs)
         return Output(inputs, z, self.log_likelihood(z, x, complete[0]))
 
+    def log_jacobian(self, x: Tensor) -> Tensor:
+        """Return what turns a log-density of standardised rows into one in the data's own units, shape (n_rows,)."""
+        return self.units.log_jacobian(x.masked_fill(self.likelihood.is_atom(x), float("nan")))
+
     def constrain(self) -> None:
         """Put parameters that a step of the optimiser has moved out of their range back into it."""
         self.likelihood.constrain()
@@ -257,7 +261,7 @@ class VAE(Autoencoder):
 
     def generate(self, z: Tensor, x: Tensor | None = None) -> tuple[Tensor, ...]:
         """Draw columns given the codes, in the data's own units; `x` is as for `columns`."""
-        return (self.units.inverse(self.columns(z, x).sample()),)
+        return (self.likelihood.as_seen(self.units.inverse(self.columns(z, x).sample())),)
 
 
 class MultiTaskVAE(VAE):
@@ -323,7 +327,8 @@ class MultiTaskVAE(VAE):
 
     def generate(self, z: Tensor, x: Tensor | None = None) -> tuple[Tensor, ...]:
         """Draw columns and targets given the codes, in the data's own units."""
-        return *super().generate(z, x), self.task_units.inverse(self.targets(z).sample())
+        targets = self.task_units.inverse(self.targets(z).sample())
+        return *super().generate(z, x), self.task_likelihood.as_seen(targets)
 
     def targets(self, z: Tensor) -> distributions.Distribution:
         """Return the distributions of the standardised targets at each code.

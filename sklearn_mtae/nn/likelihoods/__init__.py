@@ -14,6 +14,7 @@ from ._continuous import Gaussian, Laplace, LocationScale, StudentT
 from ._discrete import Bernoulli, Categorical, Counts, NegativeBinomial, Poisson
 from ._mixed import Mixed
 from ._positive import Gamma, LogNormal, Positive
+from ._quantile import Quantile
 from ._rows import Multinomial, OneHot, WholeRow
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "OneHot",
     "Poisson",
     "Positive",
+    "Quantile",
     "StudentT",
     "WholeRow",
 ]
@@ -44,6 +46,7 @@ LIKELIHOODS: dict[str, Callable[[int], Likelihood]] = {
     "squared_error": partial(Gaussian, scale=1.0),
     "student_t": StudentT,
     "laplace": Laplace,
+    "quantile": Quantile,
     "log_normal": LogNormal,
     "gamma": Gamma,
     "bernoulli": Bernoulli,

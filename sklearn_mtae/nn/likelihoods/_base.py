@@ -31,7 +31,7 @@ class Likelihood(nn.Module):
 
     n_params: ClassVar[int] = 1
     """Decoder outputs per column."""
-    support: ClassVar[tuple[float, float]] = (-float("inf"), float("inf"))
+    support: tuple[float, float] = (-float("inf"), float("inf"))
     """Closed interval of the admissible values."""
     standardized: ClassVar[bool] = True
     """Whether the columns are centred and scaled first, which suits location-scale families alone."""
@@ -43,6 +43,8 @@ class Likelihood(nn.Module):
     """Whether the log-density of a large value is a small difference of large numbers, beyond float32."""
     largest: ClassVar[float] = 1e150
     """Largest admissible distance from 0: up to there squares and their sums are finite."""
+    n_learned: int = 0
+    """Number of rows that the family learns from, at most; 0 for a family that learns from means alone."""
     peak: float | None = None
     """Upper bound of the log-density, if it has one; None for a family that learns its own scale."""
 
@@ -113,6 +115,19 @@ class Likelihood(nn.Module):
     def learn(self, mean: Tensor) -> None:
         """Start from the columns' means, shape (n_columns,), if the family can use them."""
 
+    def learn_rows(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> None:
+        """Learn from rows what the family wants to know of its columns, beyond their means.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows, n_columns)
+            Values in their own units, NaN where missing.
+        location, scale : Tensor of shape (n_columns,)
+            What the columns are standardised by.
+        weight : Tensor of shape (n_rows, n_columns) or None, default=None
+            Weights of the cells.
+        """
+
     def start(self, variance: float) -> None:
         """Start a learned scale at a share of each column's variance, from 0 to 1."""
 
@@ -123,6 +138,14 @@ class Likelihood(nn.Module):
     def as_input(self, x: Tensor) -> Tensor:
         """Return values in the form that an encoder should see, roughly centred and scaled."""
         return x
+
+    def as_seen(self, x: Tensor) -> Tensor:
+        """Return draws, in their own units, in the form that the training values have."""
+        return x
+
+    def is_atom(self, x: Tensor) -> Tensor:
+        """Return which standardised values have a probability rather than a density, though others have one."""
+        return torch.zeros_like(x, dtype=torch.bool)
 
     def precision(self) -> Tensor:
         """Return the weight of each column's squared error in the density, shape (n_columns,)."""

@@ -58,6 +58,7 @@ class Mixed(Likelihood):
         self.columns = list(columns.values())
         self.n_params = max(family.n_params for family, _ in self.parts())  # type: ignore[misc]
         self.joint = any(family.joint for family, _ in self.parts())  # type: ignore[misc]
+        self.n_learned = max(family.n_learned for family, _ in self.parts())  # type: ignore[misc]
         chosen = torch.tensor([column for own in self.columns for column in own])
         self.register_buffer("chosen", chosen, persistent=False)
         self.register_buffer("order", chosen.argsort(), persistent=False)
@@ -146,6 +147,12 @@ class Mixed(Likelihood):
         for family, columns in self.parts():
             family.learn(mean[columns])
 
+    def learn_rows(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> None:
+        """Learn from rows what the families want to know."""
+        for family, columns in self.parts():
+            own = None if weight is None else weight[:, columns]
+            family.learn_rows(x[:, columns], location[columns], scale[columns], own)
+
     def start(self, variance: float) -> None:
         """Start learned scales at a share of each column's variance, from 0 to 1."""
         for family, _ in self.parts():
@@ -160,6 +167,16 @@ class Mixed(Likelihood):
         """Return values in the form that an encoder should see."""
         parts = zip(self.parts(), self._split(x), strict=True)
         return self._gather([family.as_input(own) for (family, _), own in parts])
+
+    def as_seen(self, x: Tensor) -> Tensor:
+        """Return draws in the form that the training values have."""
+        parts = zip(self.parts(), self._split(x), strict=True)
+        return self._gather([family.as_seen(own) for (family, _), own in parts])
+
+    def is_atom(self, x: Tensor) -> Tensor:
+        """Return which values have a probability rather than a density, though others have one."""
+        parts = zip(self.parts(), self._split(x), strict=True)
+        return self._gather([family.is_atom(own) for (family, _), own in parts])
 
     def precision(self) -> Tensor:
         """Return the weight of each column's squared error in the density."""

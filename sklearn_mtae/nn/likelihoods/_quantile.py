@@ -1,0 +1,269 @@
+"""A family for any column of numbers: a normal distribution of scores, and a map from values to scores."""
+
+from collections.abc import Sequence
+from math import log, pi, sqrt
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, distributions, nn
+
+from ._continuous import LocationScale
+from ._marginals import FAR, MOST_EDGES, Map, learn_decimals, learn_map
+
+ROOT_TWO = sqrt(2)
+
+
+class Maps(nn.Module):
+    """Increasing, piecewise linear maps from columns to normal scores, with a jump at each value that is an atom.
+
+    A map has regions between edges. Within a region the score rises by a slope; in that of an atom, a value that occurs
+    often, it does not, and the scores between those of its two edges all stand for the value.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    """
+
+    edges: Tensor
+    levels: Tensor
+    origin: Tensor
+    score: Tensor
+    slope: Tensor
+    rise: Tensor
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__()
+        lines = torch.zeros(n_columns, MOST_EDGES + 1)
+        for name in ("edges", "levels"):
+            self.register_buffer(name, torch.full((n_columns, MOST_EDGES), float("inf")))
+        for name, value in (("origin", 0.0), ("score", 0.0), ("slope", 1.0), ("rise", 1.0)):
+            self.register_buffer(name, lines + value)
+
+    def set(self, maps: Sequence[Map]) -> None:
+        """Set the map of each column."""
+        padded = [own.padded() for own in maps]
+        for name in padded[0]:
+            value = torch.from_numpy(np.stack([own[name] for own in padded]))
+            setattr(self, name, value.to(getattr(self, name)))
+
+    def region(self, x: Tensor) -> Tensor:
+        """Return the region of each value, shape (..., n_columns)."""
+        return _place(self.edges, x)
+
+    def pick(self, region: Tensor, *names: str) -> list[Tensor]:
+        """Return properties of regions, each of shape (..., n_columns)."""
+        return [_of(getattr(self, name), region) for name in names]
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return the normal score of each value: that of an atom is the mean of its scores."""
+        origin, score, slope = self.pick(self.region(x), "origin", "score", "slope")
+        return score + slope * (x - origin)
+
+    def values(self, z: Tensor) -> Tensor:
+        """Return the value of each score."""
+        origin, score, rise = self.pick(_place(self.levels, z), "origin", "score", "rise")
+        return origin + rise * (z - score)
+
+
+def _place(edges: Tensor, x: Tensor) -> Tensor:
+    """Return how many edges of its column are below each value, shape (..., n_columns)."""
+    columns = x.detach().movedim(-1, 0)
+    return Search.apply(edges, columns.flatten(1)).unflatten(1, columns.shape[1:]).movedim(0, -1)
+
+
+def _of(table: Tensor, region: Tensor) -> Tensor:
+    """Return the entries of columns, shape (n_columns, n_entries), at indices of shape (..., n_columns)."""
+    index = region.movedim(-1, 0)
+    return table.gather(1, index.flatten(1)).unflatten(1, index.shape[1:]).movedim(0, -1)
+
+
+class Search(torch.autograd.Function):
+    """Binary search in each column, which `torch.func.vmap` does for several models at once."""
+
+    @staticmethod
+    def forward(edges: Tensor, x: Tensor) -> Tensor:
+        """Return how many edges, shape (..., n_edges), are below each value, shape (..., n_values)."""
+        return torch.searchsorted(edges.contiguous(), x.contiguous())
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        """Keep nothing: counts have no gradient."""
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, edges: Tensor, x: Tensor) -> tuple[Tensor, int]:
+        """Return the counts of all models, which lie along the first axis."""
+        edges, x = (
+            value.expand(info.batch_size, *value.shape) if axis is None else value.movedim(axis, 0)
+            for value, axis in zip((edges, x), in_dims, strict=True)
+        )
+        return Search.apply(edges, x), 0
+
+
+class MappedNormal(distributions.Distribution):
+    """Distribution of the values whose normal scores have a normal distribution.
+
+    Parameters
+    ----------
+    maps : Maps
+        From values to scores.
+    loc, scale : Tensor of shape (..., n_columns)
+        Mean and standard deviation of the scores.
+    """
+
+    arg_constraints: ClassVar[dict] = {}
+    support = distributions.constraints.real  # type: ignore[assignment]
+
+    def __init__(self, maps: Maps, loc: Tensor, scale: Tensor) -> None:
+        super().__init__(loc.shape, validate_args=False)
+        self.maps, self.loc, self.scale = maps, loc, scale
+
+    @property
+    def mean(self) -> Tensor:
+        """Means, in closed form: sums over the regions of the maps."""
+        return self._moments()[0]
+
+    @property
+    def variance(self) -> Tensor:
+        """Variances, in closed form."""
+        mean, square = self._moments()
+        return (square - mean.square()).clamp(min=0.0)
+
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """Return the means of values and of squares, from the moments of a normal distribution cut at the levels."""
+        loc, scale, maps = self.loc[..., None], self.scale[..., None], self.maps
+        at = (maps.levels - loc) / scale
+        below = nn.functional.pad(_ndtr(at), (1, 0))
+        p = nn.functional.pad(below, (0, 1), value=1.0).diff(dim=-1)
+        density = nn.functional.pad((-0.5 * at.square()).exp() / sqrt(2 * pi), (1, 1))
+        at = nn.functional.pad(at.nan_to_num(0.0, 0.0, 0.0), (1, 1))
+        first, second = -density.diff(dim=-1), p - (at * density).diff(dim=-1)
+        middle, rise = maps.origin + maps.rise * (loc - maps.score), maps.rise * scale
+        mean = (middle * p + rise * first).sum(-1)
+        square = (middle.square() * p + 2 * middle * rise * first + rise.square() * second).sum(-1)
+        return mean, square
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density of each value, that of an atom the log of its probability."""
+        region = self.maps.region(value)
+        origin, score, slope = self.maps.pick(region, "origin", "score", "slope")
+        is_atom = slope == 0
+        z = (score + slope * (value - origin) - self.loc) / self.scale
+        continuous = -0.5 * z.square() - self.scale.log() - 0.5 * log(2 * pi) + torch.where(is_atom, 1.0, slope).log()
+        levels = nn.functional.pad(nn.functional.pad(self.maps.levels, (1, 0), value=-FAR), (0, 1), value=FAR)
+        low, high = (_of(levels, index).clamp(max=FAR) for index in (region, region + 1))
+        # Where there is no atom, any interval: a NaN of the branch that is not taken would reach the gradient.
+        low, high = torch.where(is_atom, low, -1.0), torch.where(is_atom, high, 1.0)
+        atom = log_interval((low - self.loc) / self.scale, (high - self.loc) / self.scale)
+        return torch.where(is_atom, atom, continuous)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Return draws of shape (*sample_shape, ..., n_columns)."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        return self.maps.values(torch.normal(self.loc.expand(shape), self.scale.expand(shape)))
+
+
+def _ndtr(x: Tensor) -> Tensor:
+    """Return the standard normal distribution function."""
+    return 0.5 * torch.special.erfc(-x / ROOT_TWO)
+
+
+def log_interval(low: Tensor, high: Tensor) -> Tensor:
+    """Return the log of a standard normal probability between two bounds, however far out they are.
+
+    Bounds in the upper tail are mirrored into the lower one, where the scaled complement of the error function keeps
+    all digits.
+    """
+    mirrored = low + high > 0
+    low, high = torch.where(mirrored, -high, low), torch.where(mirrored, -low, high)
+    around = high > 0
+    # Each branch gets arguments of its own range.
+    a, b = (torch.where(around, bound, own) for bound, own in ((low, -1.0), (high, 1.0)))
+    near = (0.5 * (torch.erf(b / ROOT_TWO) - torch.erf(a / ROOT_TWO))).log()
+    a, b = torch.where(around, -2.0, low), torch.where(around, -1.0, high)
+    tail_a, tail_b = (torch.special.erfcx(-bound / ROOT_TWO).log() for bound in (a, b))
+    gap = (tail_a - tail_b - 0.5 * (a - b) * (a + b)).clamp(max=-torch.finfo(a.dtype).eps)
+    far = tail_b - log(2) - 0.5 * b.square() + (-torch.expm1(gap)).log()
+    return torch.where(around, near, far)
+
+
+class Quantile(LocationScale):
+    """Any numbers: skewed, bounded, with many peaks, whole, or with values that occur often, such as zeros.
+
+    An increasing map g, learned from the quantiles of the column, turns values into normal scores. The decoder gives
+    the mean of the score, the variance is one per column, learned:
+
+    `log p(x) = log N(g(x); mean, variance) + log g'(x)`
+
+    A value that occurs often is an atom. It stands for an interval of scores, and its probability is
+    `Phi((high - mean) / scale) - Phi((low - mean) / scale)`, as in an ordered probit model; the density of a row is
+    then one with regard to lengths and counts together. The Bayesian information criterion chooses how fine the map is:
+    for a normal column it is a straight line, and the family is the normal one.
+
+    Beyond the training values the map goes on as a straight line. Rows that are drawn stay between the least and the
+    greatest training value, or within the bounds, and have no more decimals than the training values.
+
+    Parameters
+    ----------
+    n_columns : int
+        Number of columns.
+    low, high : float or None, default=None
+        Bounds of the values, in the columns' own units; None where there is none.
+    """
+
+    n_learned = 2**16
+    exact: ClassVar[tuple[str, ...]] = ("least", "greatest")
+    least: Tensor
+    greatest: Tensor
+    decimals: Tensor
+
+    def __init__(self, n_columns: int, low: float | None = None, high: float | None = None) -> None:
+        super().__init__(n_columns)
+        self.support = (-float("inf") if low is None else float(low), float("inf") if high is None else float(high))
+        if not self.support[0] < self.support[1]:
+            raise ValueError(f"low must be below high. Got low={low!r} and high={high!r} instead.")
+        self.maps = Maps(n_columns)
+        for name, value in zip(("least", "greatest"), self.support, strict=True):
+            self.register_buffer(name, torch.full((n_columns,), value, dtype=torch.float64))
+        self.register_buffer("decimals", torch.full((n_columns,), -1.0))
+
+    def learn_rows(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> None:
+        """Learn the maps, the range and the decimals of the columns."""
+        rows = x.detach().cpu().double().numpy()
+        weights = np.ones(rows.shape) if weight is None else weight.detach().cpu().double().numpy()
+        units = location.cpu().double().numpy(), scale.cpu().double().numpy()
+        bounds = (np.array(self.support)[:, None] - units[0]) / units[1]
+        scaled = (rows - units[0]) / units[1]
+        self.maps.set([learn_map(*column) for column in zip(scaled.T, weights.T, bounds.T, strict=True)])
+        self.decimals = torch.tensor([learn_decimals(column) for column in rows.T]).to(self.decimals)
+        low, high = self.support
+        for name, bound, find in (("least", low, np.fmin), ("greatest", high, np.fmax)):
+            seen = find.reduce(rows, axis=0)
+            value = torch.from_numpy(np.where(np.isnan(seen) | np.isfinite(bound), bound, seen))
+            setattr(self, name, value.to(getattr(self, name)))
+
+    def distribution(self, params: Tensor) -> MappedNormal:
+        """Return the distribution of each cell."""
+        return MappedNormal(self.maps, params, self.deviation(params))
+
+    def is_atom(self, x: Tensor) -> Tensor:
+        """Return which values have a probability rather than a density."""
+        (slope,) = self.maps.pick(self.maps.region(x), "slope")
+        return slope == 0
+
+    def as_input(self, x: Tensor) -> Tensor:
+        """Return the scores."""
+        return torch.where(x.isnan(), x, self.maps.scores(x))
+
+    def as_seen(self, x: Tensor) -> Tensor:
+        """Return draws within the range of the training values, with as many decimals at most."""
+        unit = 10.0 ** self.decimals.to(x)
+        x = torch.where(self.decimals < 0, x, torch.round(x * unit) / unit)
+        return torch.maximum(torch.minimum(x, self.greatest.to(x)), self.least.to(x))
+
+    def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
+        """Return the disagreement between two predictions of each cell: that of their scores."""
+        return 0.5 * self.precision() * (params - others).square()

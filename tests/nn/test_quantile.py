@@ -1,0 +1,207 @@
+"""The likelihood "quantile": maps, atoms, bounds."""
+
+import copy
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, stats
+
+from sklearn_mtae.nn.likelihoods import Quantile
+from sklearn_mtae.nn.likelihoods._quantile import log_interval
+
+N = 20_000
+
+
+def learned(column, *, low=None, high=None, weight=None, dtype=torch.float64):
+    """Return a family that has learned one column, and the column standardised."""
+    x = torch.as_tensor(np.asarray(column, dtype=float))[:, None]
+    location, scale = x.nanmean(0), x[~x.isnan()].std(correction=0)[None]
+    likelihood = Quantile(1, low, high).to(dtype)
+    likelihood.learn_rows(x, location, scale, None if weight is None else torch.as_tensor(weight)[:, None])
+    return likelihood, ((x - location) / scale).to(dtype)
+
+
+def density_of(likelihood, points, loc=0.0):
+    points = torch.as_tensor(points)[:, None]
+    return likelihood.log_prob(torch.full_like(points, loc), points).detach()[:, 0].exp().numpy()
+
+
+COLUMNS = {
+    "normal": lambda rng: rng.normal(3, 2, N),
+    "skewed": lambda rng: np.exp(rng.normal(0, 1.5, N)),
+    "zeros": lambda rng: np.where(rng.random(N) < 0.5, 0, rng.gamma(2, 100, N)),
+    "counts": lambda rng: rng.poisson(3, N),
+    "peaks": lambda rng: np.where(rng.random(N) < 0.3, rng.normal(-5, 0.1, N), rng.normal(5, 1, N)),
+    "capped": lambda rng: rng.normal(0, 1, N).clip(-0.5, 1),
+    "uniform": lambda rng: rng.random(N),
+}
+
+
+@pytest.fixture(params=COLUMNS)
+def column(request):
+    return np.asarray(COLUMNS[request.param](np.random.default_rng(0)), dtype=float)
+
+
+def test_normal_column_has_the_normal_density():
+    x = np.random.default_rng(0).normal(3, 2, N)
+    likelihood, u = learned(x)
+    density = density_of(likelihood, u[:, 0])
+    np.testing.assert_allclose(density, stats.norm.pdf(x, x.mean(), x.std()) * x.std(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("loc", [0.0, 0.7])
+def test_lengths_and_atoms_have_a_total_mass_of_one(column, loc):
+    likelihood, _ = learned(column)
+    maps = likelihood.maps
+    edges = maps.edges[0][~maps.edges[0].isinf()].numpy()
+    slopes, origins = maps.slope[0, : len(edges) + 1], maps.origin[0, : len(edges) + 1]
+    atoms = density_of(likelihood, origins[slopes == 0], loc).sum()
+    bounds = np.r_[-60, edges, 60]
+    pieces = [(low, high) for low, high, slope in zip(bounds, bounds[1:], slopes, strict=False) if slope > 0]
+    fine = [cut for piece in pieces for cut in pairwise(np.linspace(*piece, 100))]
+    lengths = sum(integrate.fixed_quad(lambda x: density_of(likelihood, x, loc), *piece)[0] for piece in fine)
+    assert atoms + lengths == pytest.approx(1, abs=2e-3)
+
+
+def test_draws_are_distributed_as_the_column(column):
+    likelihood, u = learned(column)
+    torch.manual_seed(0)
+    draws = likelihood.distribution(torch.zeros(N, 1, dtype=torch.float64)).sample()[:, 0].numpy()
+    assert stats.ks_2samp(draws, u[:, 0].numpy()).statistic < 1.95 * (2 / N) ** 0.5  # p > 0.001, were values distinct
+
+
+def test_moments_are_those_of_draws(column):
+    likelihood, _ = learned(column)
+    with torch.no_grad():
+        likelihood.raw_log_variance.fill_(np.log(0.6) / likelihood.gain)
+    torch.manual_seed(0)
+    distribution = likelihood.distribution(torch.full((400_000, 1), 0.4, dtype=torch.float64))
+    draws = distribution.sample()[:, 0].numpy()
+    error = draws.std() / len(draws) ** 0.5
+    first = likelihood.distribution(torch.full((1, 1), 0.4, dtype=torch.float64))
+    assert first.mean.item() == pytest.approx(draws.mean(), abs=4 * error)
+    assert first.variance.item() == pytest.approx(draws.var(), rel=0.1)
+
+
+def test_atoms_have_the_probabilities_of_ordered_probit():
+    rng = np.random.default_rng(0)
+    likelihood, _ = learned(rng.choice(3, N, p=[0.5, 0.2, 0.3]))
+    shares = np.bincount(rng.__class__(np.random.PCG64(0)).choice(3, N, p=[0.5, 0.2, 0.3])) / N
+    cuts = stats.norm.ppf(np.cumsum(shares)[:2])
+    with torch.no_grad():
+        likelihood.raw_log_variance.fill_(np.log(0.25) / likelihood.gain)
+    points = likelihood.maps.origin[0][likelihood.maps.slope[0] == 0]
+    expected = np.diff(stats.norm.cdf((cuts - 0.3) / 0.5), prepend=0, append=1)
+    np.testing.assert_allclose(density_of(likelihood, points, 0.3), expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_values_that_occur_often_are_atoms_in_any_precision(dtype):
+    column = np.where(np.arange(N) % 2, 0.1, np.random.default_rng(0).gamma(2, 1e6, N))
+    likelihood, u = learned(column, dtype=dtype)
+    is_atom = likelihood.is_atom(u)[:, 0].numpy()
+    np.testing.assert_array_equal(is_atom, np.arange(N) % 2 == 1)
+    density = likelihood.log_prob(torch.zeros_like(u), u)
+    assert density[1].exp().item() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_log_of_an_interval_keeps_its_digits_far_out():
+    low = np.array([-1.0, -30.0, 20.0, -0.1, -3.0, 3.0, -300.0])
+    high = np.array([1.0, -29.5, 21.0, 0.2, 2.0, 3.001, -299.0])
+    flipped = low + high > 0
+    a, b = np.where(flipped, -high, low), np.where(flipped, -low, high)
+    expected = stats.norm.logcdf(b) + np.log1p(-np.exp(stats.norm.logcdf(a) - stats.norm.logcdf(b)))
+    np.testing.assert_allclose(log_interval(torch.tensor(low), torch.tensor(high)), expected, rtol=1e-6)
+    single = log_interval(torch.tensor(low).float(), torch.tensor(high).float())
+    np.testing.assert_allclose(single, expected, rtol=2e-3)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e3])
+def test_gradients_are_finite_at_atoms_and_extreme_outputs(column, scale):
+    likelihood, u = learned(column, dtype=torch.float32)
+    torch.manual_seed(0)
+    params = (scale * torch.randn_like(u)).requires_grad_()
+    density = likelihood.log_prob(params, u)
+    assert torch.isfinite(density).all()
+    density.sum().backward()
+    assert torch.isfinite(params.grad).all()
+    assert all(torch.isfinite(own.grad).all() for own in likelihood.parameters())
+
+
+def test_what_was_not_seen_has_a_density():
+    likelihood, _ = learned(np.repeat([0.0, 1.0, 2.0, 5.0], 50))
+    x = torch.tensor([[-3.0], [0.123], [0.9], [7.0]], dtype=torch.float64)
+    assert torch.isfinite(likelihood.log_prob(torch.zeros_like(x), x)).all()
+
+
+@pytest.mark.parametrize("column", [np.full(30, 4.0), np.full(30, np.nan), [1.0]], ids=["constant", "empty", "one"])
+def test_a_column_that_tells_nothing_is_normal(column):
+    x = torch.as_tensor(np.asarray(column))[:, None]
+    likelihood = Quantile(1).double()
+    likelihood.learn_rows(x, torch.zeros(1), torch.ones(1))
+    points = x.nan_to_num(0.0)[:1]
+    assert likelihood.log_prob(torch.zeros_like(points), points).item() == pytest.approx(stats.norm.logpdf(0))
+
+
+def test_bounds_take_in_what_lies_beyond():
+    column = np.random.default_rng(0).gamma(2, 1, N)
+    likelihood, _ = learned(column, low=0.0, high=40.0)
+    assert likelihood.support == (0.0, 40.0)
+    torch.manual_seed(0)
+    draws = likelihood.distribution(torch.full((N, 1), 3.0, dtype=torch.float64)).sample()
+    values = draws * column.std() + column.mean()
+    assert values.min() >= -1e-9
+    assert column.max() < values.max() <= 40 + 1e-9
+    assert likelihood.as_seen(torch.tensor([[-1.0], [41.0]]).double()).flatten().tolist() == [0.0, 40.0]
+
+
+def test_draws_come_in_the_form_of_the_training_values():
+    column = np.round(np.random.default_rng(0).normal(20, 5, 3000), 1)
+    likelihood, _ = learned(column)
+    seen = likelihood.as_seen(torch.tensor([[20.123], [1e3], [-1e3]]).double()).flatten().numpy()
+    np.testing.assert_allclose(seen, [20.1, column.max(), column.min()])
+
+
+def test_rows_of_weight_zero_are_left_out_and_only_ratios_matter():
+    rng = np.random.default_rng(0)
+    column, weight = rng.gamma(2, 1, 400), 2.5 * rng.integers(0, 2, 400)
+    weighted, alone = Quantile(1).double(), Quantile(1).double()
+    units = torch.zeros(1), torch.ones(1)
+    weighted.learn_rows(torch.as_tensor(column)[:, None], *units, torch.as_tensor(weight)[:, None])
+    alone.learn_rows(torch.as_tensor(column[weight > 0])[:, None], *units)
+    points = np.linspace(0.1, 6, 50)
+    np.testing.assert_allclose(density_of(weighted, points), density_of(alone, points))
+
+
+def test_two_that_have_learned_stack_by_vmap():
+    rng = np.random.default_rng(0)
+    pair = [learned(rng.gamma(2, 1, 500))[0], learned(rng.poisson(2, 500))[0]]
+    params, x = torch.randn(2, 7, 1).double(), torch.linspace(-1, 2, 7).double()[:, None]
+    state, buffers = torch.func.stack_module_state(pair)
+
+    def call(state, buffers, params):
+        base = copy.deepcopy(pair[0])
+        return torch.func.functional_call(
+            Density(base), {f"own.{k}": v for k, v in {**state, **buffers}.items()}, (params, x)
+        )
+
+    found = torch.func.vmap(call)(state, buffers, params)
+    for k, own in enumerate(pair):
+        torch.testing.assert_close(found[k], own.log_prob(params[k], x))
+
+
+class Density(torch.nn.Module):
+    def __init__(self, own):
+        super().__init__()
+        self.own = own
+
+    def forward(self, params, x):
+        return self.own.log_prob(params, x)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 1), (2, 1)])
+def test_bounds_must_be_in_order(low, high):
+    with pytest.raises(ValueError, match="low must be below high"):
+        Quantile(1, low, high)
