@@ -25,6 +25,7 @@ from .all_rows import chosen_epochs, is_interrupted, on_all_rows, take_over, tra
 from .averaging import choose
 from .build import rebuild
 from .build_loss import build_loss
+from .code_density import learn_code_density
 from .fitted import Fitted
 from .plan import Plan
 from .recipe import DTYPES, Recipe
@@ -135,6 +136,8 @@ def keep(plan: Plan) -> Fitted:
     """Collect the result of a training, and nothing of its data."""
     loading = loadings(plan.members[0].model)
     variance = None if loading is None else _rank_components(plan, loading)
+    for member in plan.members:
+        learn_code_density(member, plan.fitted.seed)
     fitted = replace(plan.so_far(), code_variance=variance)
     fitted.add_epochs(member.history for member in plan.members)
     if plan.has_average:

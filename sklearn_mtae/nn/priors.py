@@ -65,6 +65,8 @@ class Prior(nn.Module, Density):
 
     n_learned: int = 0
     """Number of rows that `learn` can use."""
+    n_codes: int = 0
+    """Number of codes that `take_over` can use, once the training is over."""
     # Declarations: see `nn.traits`.
     stackable: ClassVar[bool] = True
 
@@ -84,6 +86,17 @@ class Prior(nn.Module, Density):
 
     def learn(self, x: Tensor) -> None:
         """Start from encoder inputs of shape (n_rows, n_features), a sample of the training rows."""
+
+    def take_over(self, mean: Tensor, variance: Tensor, weight: Tensor) -> None:
+        """Become the mixture of normals that was fitted to the codes, where `n_codes` asks for it.
+
+        Parameters
+        ----------
+        mean, variance : Tensor of shape (n_modes, n_components)
+            Means and variances.
+        weight : Tensor of shape (n_modes,)
+            Weights, which add up to 1.
+        """
 
 
 class StandardNormal(Prior):
@@ -280,6 +293,59 @@ class FlowPrior(Prior):
         return self.flow.inverse(self.base.sample(n_samples, generator))
 
 
+class ExPost(StandardNormal):
+    """Standard normal while training, then a mixture of normals that was fitted to the codes of the training rows.
+
+    The rate holds codes together, not in the shape of the prior: draws from the prior may decode to rows that the data
+    do not have. A density of the codes, fitted after the training, takes the prior's place in all that is asked of the
+    model (Ghosh et al. 2020, arXiv 1903.12436; Dai and Wipf 2019, arXiv 1903.05789). Until then it is the prior.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of components of a code.
+    n_features : int, default=0
+        Not used here.
+    n_modes : int, default=500
+        Number of normal distributions at most. Held-out codes choose.
+    """
+
+    n_codes: int = 20_000
+    mean: Tensor
+    log_variance: Tensor
+    log_weight: Tensor
+
+    def __init__(self, n_components: int, n_features: int = 0, n_modes: int = 500) -> None:
+        super().__init__(n_components, n_features)
+        check_count("n_modes", n_modes)
+        self.n_modes = n_modes
+        self.register_buffer("mean", torch.zeros(n_modes, n_components))
+        self.register_buffer("log_variance", torch.zeros(n_modes, n_components))
+        # All others weigh nothing: the mixture is the standard normal distribution.
+        self.register_buffer("log_weight", torch.full((n_modes,), -float("inf")).index_fill(0, torch.tensor([0]), 0.0))
+
+    def take_over(self, mean: Tensor, variance: Tensor, weight: Tensor) -> None:
+        """Become a mixture of at most `n_modes` normals, of shapes (n_own, n_components) twice and (n_own,)."""
+        n_left = self.n_modes - len(weight)
+        self.mean = F.pad(mean, (0, 0, 0, n_left)).to(self.mean)
+        self.log_variance = F.pad(variance.log(), (0, 0, 0, n_left)).to(self.log_variance)
+        self.log_weight = F.pad(weight.log(), (0, n_left), value=-float("inf")).to(self.log_weight)
+
+    def mixture(self) -> Mixture:
+        """Return the mixture."""
+        counted = self.log_weight > -float("inf")
+        q = DiagonalNormal(self.mean[counted], self.log_variance[counted])
+        return Mixture(q, self.log_weight[counted], self.n_components)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return log p(z), shape (...,)."""
+        return super().log_prob(z) if self.training else self.mixture().log_prob(z)
+
+    def sample(self, n_samples: int, generator: Generator | None = None) -> Tensor:
+        """Return draws of shape (n_samples, n_components)."""
+        return super().sample(n_samples, generator) if self.training else self.mixture().sample(n_samples, generator)
+
+
 def check_count(name: str, value: int) -> None:
     """Check that a number of things is at least 1.
 
@@ -297,4 +363,5 @@ PRIORS: dict[str, Callable[[int, int], Prior]] = {
     "mixture": MixtureOfNormals,
     "vamp": VampPrior,
     "flow": FlowPrior,
+    "ex_post": ExPost,
 }
