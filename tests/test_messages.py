@@ -21,7 +21,7 @@ from sklearn_mtae import (
     VAETransformer,
     stack_tasks,
 )
-from sklearn_mtae.metrics import make_task_scorer
+from sklearn_mtae.metrics import d2_score, make_task_scorer, r2_score
 from sklearn_mtae.nn.architectures import ARCHITECTURES
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 from sklearn_mtae.nn.objectives import OBJECTIVES
@@ -372,3 +372,17 @@ def test_metrics_that_return_no_number():
     scorer = make_task_scorer(lambda y_true, y_pred, **options: None)
     model = LinearRegression().fit(X, Y)
     assert "metric must return a number" in message_of(lambda: scorer(model, X, Y))
+
+
+@pytest.mark.parametrize("score", [r2_score, d2_score], ids=["r2", "d2"])
+def test_scores_of_numbers_say_how_classes_are_scored(score):
+    frame = pd.DataFrame({"price": Y[:, 0], "town": np.where(C[:, 1], "Bonn", "Rome")})
+    text = message_of(lambda: score(frame, frame))
+    assert "This score is of numbers. Got 'Bonn'" in text or "This score is of numbers. Got 'Rome'" in text
+    assert "by their probabilities" in text
+    assert text.endswith("This is task 'town'.")
+
+
+def test_a_single_row_leaves_none_out():
+    model = MultiTaskVAERegressor(**SMALL, n_estimators=4).fit(X[:1], Y[:1])
+    assert "Got a fit to a single row" in message_of(lambda: model.predict_interval(X))

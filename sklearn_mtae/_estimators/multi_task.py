@@ -196,6 +196,8 @@ class BaseMultiTaskVAE(BaseVAE):
         check_is_fitted(self)
         if not self._fitted.average.scores:
             why = f" (one, since {self._fitted.alone})" if self._fitted.alone else ""
+            if self.n_estimators != 1 and not why:
+                raise ValueError(f"{verb} needs rows that were held out from a model. Got a fit to a single row.")
             raise ValueError(
                 f"{verb} needs rows that were held out from a model: n_estimators > 1 or early_stopping=True. "
                 f"Got n_estimators={self.n_estimators!r}{why}, early_stopping={self.early_stopping!r}."

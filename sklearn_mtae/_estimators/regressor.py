@@ -400,7 +400,8 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Cross-conformal prediction (Vovk 2015, doi 10.1007/s10472-013-9368-4): the mean plus and minus so many standard
         deviations as covered that part of the labels of rows that were held out from the members which predicted
         them, as far as that is in the support of the task's likelihood: no count is negative. The part is one over all
-        rows, not one for each kind of row.
+        rows, not one for each kind of row. Few members leave out few rows: `n_estimators=9, cv=3` leaves out all of
+        them, as 30 members do by default.
 
         Parameters
         ----------

@@ -140,9 +140,18 @@ def _typed(values: NDArray) -> NDArray:
 
 
 def of_numbers(score: Callable[..., float]) -> Callable[..., float]:
-    return lambda truth, prediction, weight: score(
-        truth.astype(np.float64), prediction.astype(np.float64), sample_weight=weight
-    )
+    return lambda truth, prediction, weight: score(_numbers(truth), _numbers(prediction), sample_weight=weight)
+
+
+def _numbers(values: NDArray) -> NDArray:
+    """Return labels or predictions as floats, or say what classes are scored by."""
+    try:
+        return values.astype(np.float64)
+    except ValueError as error:
+        raise ValueError(
+            f"This score is of numbers. Got {short(values[0])}: classes are scored by 'accuracy' or 'log_loss', and in "
+            "d2_score by their probabilities."
+        ) from error
 
 
 def mean_label(column: NDArray) -> float:
