@@ -127,7 +127,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         what `member_params` says.
     n_estimators : int or "auto", default="auto"
         Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
-        out one of `1 / validation_fraction` folds. The rows left out choose: for each task, those models, as they were
+        out one of `1 / validation_fraction` folds, of fewer where the members of a setting would otherwise leave out
+        fewer than 200 rows or groups. The rows left out choose: for each task, those models, as they were
         after those epochs, are averaged whose mean does best on them; so the number of epochs and much else is chosen
         by the data, and no row is lost to that. The labels' mean (of classes their base rates) and, of numbers that may
         be negative, ridge regressions on the columns are candidates too. Codes, and what is made of them, are those of

@@ -13,6 +13,8 @@ from sklearn_mtae._tables.row_index import AllRows
 from .data import Data
 from .recipe import Recipe
 
+N_JUDGING = 200
+"""Rows, or groups, that the members of a setting leave out together, at least, or all where there are fewer."""
 Split = tuple[NDArray | AllRows, NDArray]
 """The index of the rows to train on, and that of the rows that are left out."""
 
@@ -35,6 +37,8 @@ def split_rows(
         folds = [_taking_part(data, *own) for own in data.folds]
         return folds[-1:] if n_models == 1 else [folds[n % len(folds)] for n in _positions(settings)]
     n_folds = count_folds(recipe, data)
+    if n_models > 1 and recipe.parameters.get("cv") is None:
+        n_folds = min(n_folds, _fewer_folds(data, 1 + max(_positions(settings))))
     if n_folds == 1 and not recipe.early_stopping:
         return [(index, index[:0])] * n_models
     if n_folds == 1 or (n_models == 1 and data.groups is None and recipe.parameters.get("cv") is None):
@@ -63,6 +67,13 @@ def count_folds(recipe: Recipe, data: Data) -> int:
     if n_groups < 2:
         raise ValueError("groups must hold two groups at least, of which one is left out. Got one group for all rows.")
     return min(n_folds, n_groups)
+
+
+def _fewer_folds(data: Data, n_members: int) -> int:
+    """Say into how many folds the rows go at most, for few members to leave out enough of them to choose by."""
+    index = data.taking_part
+    n_units = len(index) if data.groups is None else len(np.unique(data.groups[index]))
+    return max(2, n_members * n_units // min(n_units, N_JUDGING)) if n_units > 1 else 1
 
 
 def is_complete(data: Data) -> bool:

@@ -13,13 +13,13 @@ from torch import Tensor
 from sklearn_mtae._engine.devices import largest_product, threads_for
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.blocks import block_rows, blocks, dense
-from sklearn_mtae._tables.checks import check_cells
 from sklearn_mtae._tables.filling import put
-from sklearn_mtae._tables.limits import find_range
-from sklearn_mtae.nn.importance import draw
+from sklearn_mtae.nn.importance import Draws, draw
 from sklearn_mtae.nn.models import VAE
 from sklearn_mtae.nn.random import Seeded
-from sklearn_mtae.nn.words import listed, named, short, suggest_each
+from sklearn_mtae.nn.words import named
+
+from .conditions import Choice, Conditions, read_conditions, side_of
 
 N_RESAMPLED = 1000
 """Rows that are drawn at once under conditions, from one set of weighted codes."""
@@ -41,7 +41,7 @@ def sample(
     random_state : int, RandomState instance or None
         Seed of the draws.
     conditions : mapping or None
-        Values of some columns.
+        Values of some columns and tasks, ranges, or lists of values.
     remedy : str
         What is to be lowered where the training has led too far.
 
@@ -52,12 +52,12 @@ def sample(
     """
     check_scalar(n_samples, "n_samples", Integral, min_val=1)
     model = runner.model(torch.float64, torch.device("cpu"))
-    row = None if conditions is None else check_conditions(runner, conditions)
     seed, table = new_seed(random_state), runner.features.table
     n_products = largest_product(model, min(n_samples, block_rows(runner.features.n_expanded)))
     with torch.inference_mode(), Seeded(seed), threads_for(n_products):
+        wanted = Conditions(None, {}, []) if conditions is None else read_conditions(runner, model, conditions)
         draws = np.random.default_rng(seed)
-        drawn = _draw_rows(runner, model, n_samples, row)
+        drawn = _draw_rows(runner, model, n_samples, wanted)
         parts = [[x if table is None else table.narrow(x, draws), *rest] for x, *rest in drawn]
     columns, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
     if not all(np.isfinite(part).all() for part in (columns, *rest)):
@@ -65,49 +65,54 @@ def sample(
             f"What the model draws is not finite. Its training has led too far: lower {remedy}, and fit it again."
         )
     positions = {name: j for j, name in enumerate(runner.features.names)}
-    given = {positions[name]: value for name, value in (conditions or {}).items()}
+    given = {positions[name]: value for name, value in wanted.fixed.items()}
     return [put(runner.features.restore(columns), given), *rest]
 
 
-def _draw_rows(runner: ModelRunner, model: VAE, n_samples: int, row: Any) -> Iterator[list[NDArray]]:
-    """Yield blocks of drawn rows: columns, and targets if there are any; `row` has the given cells, if not None."""
-    x = None if row is None else model.units(torch.from_numpy(dense(row)))
-    for codes in _draw_codes(runner, model, n_samples, row, x):
+def _draw_rows(runner: ModelRunner, model: VAE, n_samples: int, wanted: Conditions) -> Iterator[list[NDArray]]:
+    """Yield blocks of drawn rows: columns, and targets if there are any."""
+    x = None if wanted.row is None else model.units(torch.from_numpy(dense(wanted.row)))
+    for codes in _draw_codes(runner, model, n_samples, wanted, x):
         for part in codes.split(block_rows(runner.features.n_expanded)):
-            yield [drawn.numpy() for drawn in model.generate(part, x)]
+            drawn = model.generate(part, x)
+            for choice in wanted.choices:
+                _put(model, drawn, choice, choice.draw(model, part))
+            yield [own.numpy() for own in drawn]
 
 
-def _draw_codes(runner: ModelRunner, model: VAE, n_samples: int, row: Any, x: Tensor | None) -> Iterator[Tensor]:
-    """Yield codes from the prior, or given the cells of a standardised row `x` that are not NaN."""
-    if x is None:
-        yield model.prior.given(model.infer).sample(n_samples)
+def _put(model: VAE, drawn: tuple[Tensor, ...], choice: Choice, values: Tensor) -> None:
+    """Put the values of a condition into drawn rows, in the form of the training values."""
+    columns = drawn[1] if choice.of_tasks else drawn[0]
+    units, likelihood = side_of(model, choice.of_tasks)
+    columns[:, choice.columns] = units.location[choice.columns] + units.scale[choice.columns] * values
+    columns[:, choice.columns] = likelihood.as_seen(columns)[:, choice.columns]
+    if isinstance(choice.given, tuple):
+        low, high = (None if end is None else float(end) for end in choice.given)
+        columns[:, choice.columns] = columns[:, choice.columns].clamp(low, high)
+
+
+def _draw_codes(
+    runner: ModelRunner, model: VAE, n_samples: int, wanted: Conditions, x: Tensor | None
+) -> Iterator[Tensor]:
+    """Yield codes from the prior, or given the cells of a standardised row `x` that are not NaN and the choices."""
+    prior = model.prior.given(model.infer)
+    if x is None and not wanted.choices:
+        yield prior.sample(n_samples)
         return
     for rows in blocks(n_samples, N_RESAMPLED):
         n_rows = rows.stop - rows.start
-        shape = (max(MIN_DRAWS, DRAWS_PER_SAMPLE * n_rows), 1, model.prior.n_components)
-        seed = int(torch.randint(np.iinfo(np.int32).max, ()))
-        draws = draw(model, x, torch.randn(shape, dtype=torch.float64), seed)
+        n_draws = max(MIN_DRAWS, DRAWS_PER_SAMPLE * n_rows)
+        if x is None:
+            draws = Draws(prior.sample(n_draws)[:, None], torch.zeros(n_draws, 1, dtype=torch.float64))
+        else:
+            seed = int(torch.randint(np.iinfo(np.int32).max, ()))
+            noise = torch.randn((n_draws, 1, model.prior.n_components), dtype=torch.float64)
+            draws = draw(model, x, noise, seed)
         if not draws.usable:
-            raise ValueError(runner.too_far(dense(row)[0], "The row of conditions"))
+            raise ValueError(runner.too_far(dense(wanted.row)[0], "The row of conditions"))
+        if wanted.choices:
+            draws = draws._replace(log_weight=draws.log_weight + wanted.log_mass(model, draws.z[:, 0])[:, None])
         yield draws.resample(n_rows)[:, 0]
-
-
-def check_conditions(runner: ModelRunner, conditions: Mapping[Any, Any]) -> Any:
-    """Return the row of the given cells, NaN elsewhere."""
-    features = runner.features
-    names = list(features.names)
-    if not isinstance(conditions, Mapping):
-        raise TypeError(f"conditions must be a dict from columns of X to values. Got {short(conditions)} instead.")
-    unknown = [name for name in conditions if name not in names]
-    if unknown:
-        raise ValueError(
-            f"conditions must name columns of X. Got {listed(unknown)}; the columns are {listed(names)}."
-            f"{suggest_each(unknown, names)}"
-        )
-    with named("conditions"):
-        row = check_cells([conditions.get(name, np.nan) for name in names], features.table)
-    runner.limits.check(row, find_range(row), "the column", features.expanded_names, "conditions")
-    return row
 
 
 def new_seed(random_state: Any) -> int:

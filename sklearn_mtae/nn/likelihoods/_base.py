@@ -45,6 +45,8 @@ class Likelihood(nn.Module):
     """Largest admissible distance from 0: up to there squares and their sums are finite."""
     n_learned: int = 0
     """Number of rows that the family learns from, at most; 0 for a family that learns from means alone."""
+    n_points: ClassVar[int] = 200
+    """Number of values that stand for a range, besides draws."""
     peak: float | None = None
     """Upper bound of the log-density, if it has one; None for a family that learns its own scale."""
 
@@ -146,6 +148,26 @@ class Likelihood(nn.Module):
     def is_atom(self, x: Tensor) -> Tensor:
         """Return which standardised values have a probability rather than a density, though others have one."""
         return torch.zeros_like(x, dtype=torch.bool)
+
+    def points(self, column: int, low: float, high: float, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """Return standardised values of a column that stand for a range, and the logs of the lengths that each covers.
+
+        Parameters
+        ----------
+        column : int
+            The column.
+        low, high : float
+            Ends of the range.
+        drawn : Tensor of shape (n_draws,)
+            Draws of the column: where they are dense, so are the values.
+        """
+        inside = drawn[(drawn > low) & (drawn < high)][: self.n_points].to(torch.float64)
+        edges = torch.cat([torch.linspace(low, high, self.n_points, dtype=torch.float64), inside]).unique()
+        return (edges[1:] + edges[:-1]) / 2, edges.diff().log()
+
+    def each(self, params: Tensor) -> Iterator[tuple["Likelihood", Tensor]]:
+        """Yield each family within, and its own decoder outputs."""
+        yield self, params
 
     def precision(self) -> Tensor:
         """Return the weight of each column's squared error in the density, shape (n_columns,)."""

@@ -1,7 +1,7 @@
 """Families of yes and no, of counts and of classes."""
 
 from collections.abc import Sequence
-from math import log
+from math import ceil, floor, log
 from typing import ClassVar
 
 import torch
@@ -9,6 +9,15 @@ from torch import Tensor, distributions, nn
 from torch.nn import functional as F
 
 from ._base import LARGEST_COUNT, Likelihood, LogLink, clamp
+
+MOST_WHOLE = 2_000
+"""Whole numbers of a range at most."""
+
+
+def whole_numbers(low: float, high: float) -> tuple[Tensor, Tensor]:
+    """Return the whole numbers of a range, and the logs of the lengths of such values: zero."""
+    values = torch.arange(ceil(low), floor(min(high, low + MOST_WHOLE)) + 1, dtype=torch.float64)
+    return values, torch.zeros_like(values)
 
 
 class Bernoulli(Likelihood):
@@ -42,6 +51,10 @@ class Bernoulli(Likelihood):
     def as_input(self, x: Tensor) -> Tensor:
         """Return the distance from the column's mean."""
         return x - self.location
+
+    def points(self, column: int, low: float, high: float, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """Return those of 0 and 1 that lie in a range, and the logs of their lengths."""
+        return whole_numbers(max(low, 0.0), min(high, 1.0))
 
     def logits(self, params: Tensor) -> Tensor:
         """Return the logit of each cell."""
@@ -98,6 +111,10 @@ class Counts(LogLink):
     largest = LARGEST_COUNT
     cancels = True
     peak = 0.0
+
+    def points(self, column: int, low: float, high: float, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the whole numbers of a range, and the logs of their lengths."""
+        return whole_numbers(max(low, 0.0), high)
 
     def as_input(self, x: Tensor) -> Tensor:
         """Return `log(1 + x)` relative to that of the column's mean: near 0 for any count."""

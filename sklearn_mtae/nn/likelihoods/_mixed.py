@@ -90,8 +90,8 @@ class Mixed(Likelihood):
         together = x if self.in_order else x[..., self.chosen]
         yield from together.split([len(own) for own in self.columns], dim=-1)
 
-    def _each(self, params: Tensor) -> Iterator[tuple[Likelihood, Tensor]]:
-        """Yield each family and its own outputs among all of them."""
+    def each(self, params: Tensor) -> Iterator[tuple[Likelihood, Tensor]]:
+        """Yield each family within, and its own decoder outputs."""
         outputs = params.unflatten(-1, (self.n_columns, self.n_params))
         together = outputs if self.in_order else outputs[..., self.chosen, :]
         parts = together.split([len(own) for own in self.columns], dim=-2)
@@ -100,7 +100,7 @@ class Mixed(Likelihood):
 
     def distribution(self, params: Tensor) -> SideBySide:  # type: ignore[override]
         """Return the distributions of all columns."""
-        return SideBySide([family.distribution(own) for family, own in self._each(params)], self._gather)
+        return SideBySide([family.distribution(own) for family, own in self.each(params)], self._gather)
 
     def logits(self, params: Tensor) -> Tensor:
         """Return the logits of the classes of each column, shape (..., n_columns, most classes of a column).
@@ -111,7 +111,7 @@ class Mixed(Likelihood):
             family.logits(own)
             if isinstance(family, Categorical)
             else own.new_zeros(*own.shape[:-1], family.n_columns, 1)
-            for family, own in self._each(params)
+            for family, own in self.each(params)
         ]
         width = max(own.shape[-1] for own in parts)
         parts = [F.pad(own, (0, width - own.shape[-1]), value=-float("inf")) for own in parts]
@@ -120,18 +120,18 @@ class Mixed(Likelihood):
 
     def log_prob(self, params: Tensor, x: Tensor, complete: bool = False) -> Tensor:
         """Return log p(x given params) of each cell, shape (..., n_columns): zero where `x` is NaN."""
-        parts = zip(self._each(params), self._split(x), strict=True)
+        parts = zip(self.each(params), self._split(x), strict=True)
         return self._gather([family.log_prob(own, columns, complete) for (family, own), columns in parts])
 
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
         """Return the disagreement between two predictions of each cell, in nats."""
-        pairs = zip(self._each(params), self._each(others), strict=True)
+        pairs = zip(self.each(params), self.each(others), strict=True)
         return self._gather([family.disagreement(own, other) for (family, own), (_, other) in pairs])
 
     def given(self, params: Tensor, x: Tensor) -> Tensor:
         """Return the decoder outputs, changed where the observed cells of a row restrict its missing ones."""
         changed = params.unflatten(-1, (self.n_columns, self.n_params)).clone()
-        for (family, own), x_own, columns in zip(self._each(params), self._split(x), self.columns, strict=True):
+        for (family, own), x_own, columns in zip(self.each(params), self._split(x), self.columns, strict=True):
             outputs = family.given(own, x_own)
             if outputs is not own:
                 changed[..., columns, : family.n_params] = outputs.unflatten(-1, (len(columns), family.n_params))

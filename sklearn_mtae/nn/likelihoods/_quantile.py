@@ -264,6 +264,13 @@ class Quantile(LocationScale):
         x = torch.where(self.decimals < 0, x, torch.round(x * unit) / unit)
         return torch.maximum(torch.minimum(x, self.greatest.to(x)), self.least.to(x))
 
+    def points(self, column: int, low: float, high: float, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the atoms of a range and values between them, and the logs of the lengths that each covers."""
+        atoms = self.maps.origin[column][self.maps.slope[column] == 0].to(torch.float64)
+        atoms = atoms[(atoms >= low) & (atoms <= high)]
+        between, log_length = super().points(column, low, high, drawn)
+        return torch.cat([atoms, between]), torch.cat([torch.zeros_like(atoms), log_length])
+
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
         """Return the disagreement between two predictions of each cell: that of their scores."""
         return 0.5 * self.precision() * (params - others).square()
