@@ -180,7 +180,7 @@ def test_automatic_parameters_may_be_spelled_out_later():
     assert model.set_params(**GIVEN, n_estimators=1).fit(X, Y).n_iter_ == 4
     with pytest.raises(ValueError, match=r"as they were. hidden_layer_sizes=\(512,\) became \(128,\)"):
         model.set_params(hidden_layer_sizes=(128,)).fit(X, Y)
-    with pytest.raises(ValueError, match=r"as many members as there were, 1\. Got n_estimators=2"):
+    with pytest.raises(ValueError, match=r"as many members as before, 1\. Got n_estimators=2"):
         model.set_params(n_estimators=2).fit(X, Y)
 
 
