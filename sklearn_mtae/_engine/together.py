@@ -116,7 +116,7 @@ def _train_alone(
         give_back(member.train.device)
         member.drop_unvalidated()
         member.batch_size = ceil(member.batch_size / 2)
-        warnings.warn(f"{failure} The training goes on with batch_size={member.batch_size}.", stacklevel=2)
+        warnings.warn(f"{failure} The training continues with batch_size={member.batch_size}.", stacklevel=2)
         return _train_alone(member, callbacks, net_params, checkpoint)
     if not member.history:
         raise KeyboardInterrupt

@@ -90,7 +90,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     tol : float, default=1e-4
         Minimum improvement of the held-out loss, in nats per row.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit.
+        Whether `fit` continues from the weights of the last fit.
     dtype : {"float32", "float64", "bfloat16"}, default="float32"
         Precision of the training; "bfloat16" applies to matrix products only. Inference has the precision of its input.
     device : str, default="auto"

@@ -196,7 +196,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     tol : float, default=1e-4
         Minimum improvement of the held-out loss, in nats per row.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit.
+        Whether `fit` continues from the weights of the last fit.
     dtype : {"float32", "float64", "bfloat16"}, default="float32"
         Precision of the training; "bfloat16" applies to matrix products only. Inference has the precision of its input.
     device : str, default="auto"
@@ -390,7 +390,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Labels; NaN, None or pandas.NA where one is missing.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            Weights of the rows, or of the labels alone: distortion and rate then weight all rows equally.
+            Weights of the rows, or only of the labels: distortion and rate then weight all rows equally.
         groups : array-like of shape (n_samples,) or None, default=None
             Which rows belong together, such as the visits of a patient. Groups are held out whole, so that what is
             learned from held-out rows holds for new groups. See `cv`.

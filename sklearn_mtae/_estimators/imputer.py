@@ -153,7 +153,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         check_parameters(self)
         _check_dense(X)
         table = read(X, self.estimator is None or not names_categories(self.estimator.likelihood))
-        two_dimensional = len(getattr(table, "shape", ())) == 2  # what is no table is refused by the model
+        two_dimensional = len(getattr(table, "shape", ())) == 2  # the model rejects input that is not a table
         missing = missing_cells(table) if two_dimensional else np.empty((0, 0), dtype=bool)
         empty: NDArray[np.bool_] = np.asarray(missing.all(axis=0))
         model = self._model(len(missing), _likely_names(table, len(empty)), empty)
@@ -199,7 +199,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         if tuple(getattr(table, "shape", ()))[1:] != (self.n_features_in_,):
             runner.read(table)  # raises the error that says what is wrong
         missing, empty = missing_cells(table), self._is_empty
-        check_finite(table, empty, runner.features.names)  # of the others the model says so
+        check_finite(table, empty, runner.features.names)  # the model checks the others
         gaps = missing & ~empty
         x = runner.read(_hide(table, empty, missing))
         (decoded,) = decode_gaps(runner, x, gaps, lambda x: [expect(runner, x, self.n_importance_samples)])
@@ -282,7 +282,7 @@ def _hide(table: Any, empty: NDArray[np.bool_], missing: NDArray[np.bool_]) -> A
 
 
 def _check_names(model: VAETransformer, indicator: MissingIndicator, left_out: NDArray[np.bool_]) -> None:
-    """Raise an error where a column has the name of an indicator."""
+    """Raise an error if a column has the name of an indicator."""
     names = feature_names(model, None)
     twice = sorted(set(names[~left_out]) & set(indicator.get_feature_names_out(names)))
     if twice:

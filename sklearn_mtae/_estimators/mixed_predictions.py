@@ -97,7 +97,7 @@ class PredictsMixed(BaseMultiTaskVAE):
         Raises
         ------
         ValueError
-            If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
+            If no row was held out, or fewer labels of a task than the coverage needs: `coverage / (1 - coverage)`.
         """
         self._check_coverage(coverage, "predict_interval")
         runner, tasks = self._runner, self._tasks
@@ -126,7 +126,7 @@ class PredictsMixed(BaseMultiTaskVAE):
         Raises
         ------
         ValueError
-            If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
+            If no row was held out, or fewer labels of a task than the coverage needs: `coverage / (1 - coverage)`.
         """
         self._check_coverage(coverage, "predict_set")
         runner, tasks = self._runner, self._tasks

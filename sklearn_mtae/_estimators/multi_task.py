@@ -60,7 +60,7 @@ class BaseMultiTaskVAE(BaseVAE):
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Targets; NaN, None or pandas.NA where a label is missing.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            Weights of the rows, or of the labels alone: distortion and rate then weight all rows equally.
+            Weights of the rows, or only of the labels: distortion and rate then weight all rows equally.
         groups : array-like of shape (n_samples,) or None, default=None
             Which rows belong together, such as the visits of a patient. Groups are held out whole, so that what is
             learned from held-out rows holds for new groups. See `cv`.
@@ -152,7 +152,7 @@ class BaseMultiTaskVAE(BaseVAE):
         Raises
         ------
         ValueError
-            If a label is one that `fit` refuses, such as a negative count.
+            If a label is one that `fit` rejects, such as a negative count.
         """
         predicted, y = self.predict(X), plain(y)
         if self._targets_kind == "numbers":

@@ -238,7 +238,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
 
     @property
     def feature_names_in_(self) -> NDArray:
-        """Names of the features, where the fitted estimators tell them."""
+        """Names of the features, if the fitted estimators have them."""
         return self._from_heads("feature_names_in_")
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

@@ -195,7 +195,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     tol : float, default=1e-4
         Minimum improvement of the held-out loss, in nats per row.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit.
+        Whether `fit` continues from the weights of the last fit.
     dtype : {"float32", "float64", "bfloat16"}, default="float32"
         Precision of the training; "bfloat16" applies to matrix products only. Inference has the precision of its input.
     device : str, default="auto"
@@ -419,7 +419,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Raises
         ------
         ValueError
-            If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
+            If no row was held out, or fewer labels of a task than the coverage needs: `coverage / (1 - coverage)`.
         """
         self._check_coverage(coverage, "predict_interval")
         runner = self._runner

@@ -23,7 +23,7 @@ from .recipe import Recipe
 
 
 class Data(NamedTuple):
-    """A checked call of `fit`."""
+    """The checked arguments of `fit`."""
 
     x: NDArray
     """Features, shape (n_samples, n_columns): an array, a CSR array or matrix, or rows whose categories are coded."""

@@ -50,7 +50,7 @@ class MixedAverage:
     data : Data
         What `fit` was called with.
     fitted : Fitted
-        What the training has come to.
+        The result of the training.
     """
 
     def __init__(self, data: Data, fitted: Fitted) -> None:

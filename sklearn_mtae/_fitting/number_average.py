@@ -37,7 +37,7 @@ class NumberAverage:
     data : Data
         What `fit` was called with.
     fitted : Fitted
-        What the training has come to.
+        The result of the training.
     """
 
     def __init__(self, data: Data, fitted: Fitted) -> None:

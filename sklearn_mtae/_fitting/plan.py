@@ -53,7 +53,7 @@ class Plan:
     Parameters
     ----------
     recipe : Recipe
-        What is asked for.
+        The requested recipe.
     data : Data
         The checked arguments of `fit`.
     fitted : Fitted
@@ -117,9 +117,9 @@ def plan(
     Parameters
     ----------
     recipe : Recipe
-        What is asked for.
+        The requested recipe.
     X, y, sample_weight, groups
-        As `fit` got them.
+        The arguments of `fit`.
     last : Fitted or None
         The fit to continue, if any; it is left unchanged.
     partial : bool
@@ -201,7 +201,7 @@ def _identify_each(parameters: dict[str, Any]) -> dict[str, str]:
         except (TypeError, NotImplementedError, PicklingError) as error:
             raise ValueError(
                 f"checkpoint needs parameters whose contents can be compared when the fit is resumed. Those of "
-                f"{name}={value!r} cannot: {error}. Use what can be pickled, or leave checkpoint out."
+                f"{name}={value!r} cannot: {error}. Use picklable objects, or leave checkpoint out."
             ) from error
     return texts
 

@@ -49,8 +49,8 @@ def is_missing(column: NDArray) -> NDArray[np.bool_]:
         return np.isnat(column)
     if column.dtype.kind != "O":
         return np.zeros(len(column), dtype=bool)
-    # pandas' own missing value has no truth value: only its type identifies it. An array that stands in a cell has none
-    # either: what holds several values is not missing.
+    # pandas' own missing value has no truth value: only its type identifies it. An array in a cell has none either: a
+    # cell with several values is not missing.
     return np.array(
         [v is None or type(v).__name__ == "NAType" or not (hasattr(v, "__len__") or v == v) for v in column], dtype=bool
     )

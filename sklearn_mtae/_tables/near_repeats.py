@@ -27,8 +27,8 @@ def warn_of_near_repeats(x: Any) -> None:
     if has_near_repeats(x):
         warnings.warn(
             "Most rows have near repeats among the others, such as further visits of a patient: rows held out at "
-            "random then say little about new ones, and results chosen or calibrated on them are overconfident. If rows "
-            "belong together, pass groups to fit; if they do not, set cv=10 to say so.",
+            "random then say little about new ones, and results chosen or calibrated on them are overconfident. If "
+            "rows belong together, pass groups to fit; if they do not, set cv=10 to say so.",
             stacklevel=6,
         )
 

@@ -120,7 +120,7 @@ class Diagnosis:
             f"The learned variance of {_enumerated(self.at_floor)} is at its floor ({len(self.at_floor)} in all): "
             "predicted to a hundredth of the unit, they dominate the loss, and log-densities mean little. Drop columns "
             "that are copies or sums of others, and clip outliers, which make the unit large; or fix the scale with "
-            "likelihood='squared_error', or with a dict for these columns alone. A task at its floor is memorised: "
+            "likelihood='squared_error', or with a dict for these columns only. A task at its floor is memorised: "
             "train for fewer epochs."
         )
 

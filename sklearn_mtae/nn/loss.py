@@ -188,7 +188,7 @@ class Loss(nn.Module):
             self.weighting.backward(result.loss, result.means["tasks"], result.labelled, model)  # type: ignore[arg-type]
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
         if self.weighting is not None:
             self.weighting.constrain()
 
@@ -219,7 +219,7 @@ def check_terms(terms: Any, output: Output | None) -> dict[str, Tensor]:
     if of_tasks is not None and "tasks" not in terms:
         raise ValueError(
             "objective must return the term 'tasks', of shape (n_rows, n_tasks), where a model has tasks. Got "
-            f"{listed(terms)} alone."
+            f"only {listed(terms)}."
         )
     n_rows = output.inputs.shape[:1]
     shapes = {} if of_tasks is None else {"tasks": (*n_rows, of_tasks.shape[-1])}

@@ -175,7 +175,7 @@ class Autoencoder(nn.Module):
         return Output(inputs, z, self.log_likelihood(z, x, complete[0]))
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
         self.likelihood.constrain()
 
     def hidden_weights(self) -> list[nn.Parameter]:
@@ -291,7 +291,7 @@ class MultiTaskVAE(VAE):
         self.task_units = Standardizer(task_likelihood.n_columns)
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
         super().constrain()
         self.task_likelihood.constrain()
 

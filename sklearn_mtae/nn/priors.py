@@ -186,7 +186,7 @@ class MixtureOfNormals(Prior):
         return Mixture(q, (self.gain * self.raw_logit).log_softmax(-1), self.n_components)
 
     def given(self, infer: Infer) -> Density:
-        """Return the mixture with its parameters as they are now."""
+        """Return the mixture with its current parameters."""
         return self.mixture()
 
     def log_prob(self, z: Tensor) -> Tensor:

@@ -205,7 +205,7 @@ class MixtureOfExperts(Heads):
         return [self.experts, self.gates, *super().networks()]
 
     def own(self) -> list[nn.Parameter]:
-        """Return the parameters that are each task's own, the tasks along the first axis."""
+        """Return the task-specific parameters, with the tasks along the first axis."""
         return [*super().own(), *self.gates.parameters()]
 
 
@@ -256,7 +256,7 @@ class PrivateBlocks(Heads):
     """Heads with a few components of their own beside the shared ones, each from its own small encoder.
 
     Information that only one task needs then does not have to pass through the shared components, which limits the harm
-    that unrelated tasks do to each other. The features are decoded from the shared components alone.
+    that unrelated tasks do to each other. The features are decoded only from the shared components.
 
     Parameters
     ----------
@@ -309,7 +309,7 @@ class PrivateBlocks(Heads):
         return [self.encoders, *super().networks()]
 
     def own(self) -> list[nn.Parameter]:
-        """Return the parameters that are each task's own, the tasks along the first axis."""
+        """Return the task-specific parameters, with the tasks along the first axis."""
         return [*own_parameters(self.encoders), *super().own()]
 
 

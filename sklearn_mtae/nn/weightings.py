@@ -71,7 +71,7 @@ class Weighting(nn.Module):
         loss.backward()
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
 
     def after_step(self, before: Tensor, after: Tensor, labelled: Tensor) -> None:
         """Learn from a batch's losses before and after a step."""

@@ -108,7 +108,7 @@ class Likelihood(nn.Module):
         return self
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
 
     def learn(self, mean: Tensor) -> None:
         """Start from the columns' means, shape (n_columns,), if the family can use them."""

@@ -137,7 +137,7 @@ class Mixed(Likelihood):
         return changed.flatten(-2)
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
         for family, _ in self.parts():
             family.constrain()
 
