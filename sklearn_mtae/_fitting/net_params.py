@@ -71,8 +71,8 @@ def _check_optimizer(optimizer: Any, params: Mapping[str, Any]) -> None:
         known = [name for name in signature(optimizer).parameters if name not in ("self", "params", "lr")]
         hint = suggest_each([name for name in own if name not in known], known)
         raise TypeError(
-            f"net_params must hold parameters that {_of(optimizer)} takes: {listed(prefix + name for name in known)}. Got "
-            f"{listed(prefix + name for name in own)}: {error}.{hint}"
+            f"net_params must hold parameters that {_of(optimizer)} takes: "
+            f"{listed(prefix + name for name in known)}. Got {listed(prefix + name for name in own)}: {error}.{hint}"
         ) from error
 
 
