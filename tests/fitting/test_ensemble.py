@@ -200,7 +200,7 @@ def test_training_goes_on(make, y):
     assert all(not np.allclose(s["encoder.0.weight"], w) for s, w in zip(model._fitted.states, before, strict=True))
     model.set_params(n_estimators=2)
     for go_on in (model.fit, model.partial_fit):
-        with pytest.raises(ValueError, match=r"as there were, 3. Got n_estimators=2; fit from the start"):
+        with pytest.raises(ValueError, match=r"as before, 3. Got n_estimators=2; fit from the start"):
             go_on(X, y)
     assert len(model.set_params(warm_start=False).fit(X, y)._fitted.states) == 2
 
