@@ -1,4 +1,4 @@
-"""Interleaved timing, and what a reader must know of the machine to judge a figure."""
+"""Interleaved timing, and a description of the machine to judge a figure by."""
 
 import gc
 import os
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 MIN_PAIRS = 7
-"""Alternating pairs below which a median says little."""
+"""Minimum number of alternating pairs for a meaningful median."""
 
 
 class Summary(NamedTuple):
@@ -37,19 +37,19 @@ def summarize(values: NDArray) -> Summary:
 
 @dataclass
 class Comparison:
-    """Seconds that two sides took, run in turn; the same position in both is one pair."""
+    """Seconds of two sides, run alternately; the same position in both is one pair."""
 
     ours: NDArray
     other: NDArray
 
     @property
     def ratio(self) -> Summary:
-        """Our time over the other's, pair by pair: less is better for us."""
+        """Our time over the other's, pair by pair: lower is better for us."""
         return summarize(self.ours / self.other)
 
     @property
     def rate_ratio(self) -> Summary:
-        """Our rate over the other's, pair by pair: more is better for us."""
+        """Our rate over the other's, pair by pair: higher is better for us."""
         return summarize(self.other / self.ours)
 
     def difference(self, n_units: int) -> Summary:
@@ -69,7 +69,7 @@ def compare(
 ) -> Comparison:
     """Run two sides in turn (ours, other, ours, other, ...) after one warm-up of each.
 
-    What drifts on the machine, its clock or its other work, then falls on both sides of a pair alike.
+    Drifts of the machine, of its clock or its other load, then affect both sides of a pair equally.
     """
     _seconds(ours, clock), _seconds(other, clock)
     pairs = np.array([(_seconds(ours, clock), _seconds(other, clock)) for _ in range(n_pairs)])
@@ -86,7 +86,7 @@ def _seconds(run: Callable[[], Any], clock: Callable[[], float]) -> float:
 
 
 def _synchronize() -> None:
-    """Wait for the GPU, which works on after the call that started it returned."""
+    """Wait for the GPU, which continues after the call that started it has returned."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     elif torch.backends.mps.is_available():
@@ -103,7 +103,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def describe_machine() -> str:
-    """Return one line: platform, processors, torch's threads, versions and the GPU, where there is one."""
+    """Return one line: platform, processors, torch's threads, versions and the GPU, if there is one."""
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     versions = {
         "python": platform.python_version(),

@@ -54,7 +54,7 @@ def negative_elbo(model: VAE, x: Tensor) -> Tensor:
 
 
 def standardized(X: NDArray) -> Tensor:
-    """Return the rows with each column centred and scaled, a constant one centred alone; numpy does it fastest."""
+    """Return the rows with each column centred and scaled, constant ones only centred; numpy is fastest at this."""
     scale = X.std(0)
     return torch.from_numpy((X - X.mean(0)) / np.where(scale > 0, scale, 1.0))
 

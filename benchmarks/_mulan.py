@@ -1,4 +1,4 @@
-"""The multi-target sets of the Mulan repository and the folds of the figures printed for them."""
+"""The multi-target sets of the Mulan repository and the folds of the published figures."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class Columns(NamedTuple):
 
 
 def load(folder: Path, name: str, n_targets: int | None = None) -> Columns:
-    """Return a set from its ARFF file; None is as many targets as `N_TARGETS` says."""
+    """Return a set from its ARFF file; None takes the number of targets from `N_TARGETS`."""
     text = (folder / f"{name}.arff").read_text(errors="replace")
     header, body = re.split(r"(?mi)^@data\s*$", re.sub(r"(?m)^\s*%.*$", "", text))
     kinds = re.findall(r"(?mi)^@attribute\s+.*?(?:\{(.*)\}|(?:numeric|real|integer))\s*$", header)
@@ -32,7 +32,7 @@ def load(folder: Path, name: str, n_targets: int | None = None) -> Columns:
 
 
 def read_row(line: str, n_columns: int) -> list[str]:
-    """Return the cells of a row, of a sparse one with the zeros that it leaves out."""
+    """Return the cells of a row; for a sparse row, including its omitted zeros."""
     if not line.lstrip().startswith("{"):
         return [cell.strip(" '\"\t") for cell in line.split(",")]
     row = ["0"] * n_columns
@@ -43,7 +43,7 @@ def read_row(line: str, n_columns: int) -> list[str]:
 
 
 def numbers(column: NDArray, levels: list[str] | None) -> NDArray:
-    """Return a column as numbers, that of a category as one indicator for each level, or one of two levels in all."""
+    """Return a column as numbers; a category as one indicator per level, or a single one if it has two levels."""
     if levels is None:
         return np.array([np.nan if cell == "?" else float(cell) for cell in column])[:, None]
     shown = levels[1:] if len(levels) == 2 else levels
@@ -51,7 +51,7 @@ def numbers(column: NDArray, levels: list[str] | None) -> NDArray:
 
 
 def folds(n_rows: int, n_folds: int = 10) -> Iterator[tuple[NDArray, NDArray]]:
-    """Yield training and test rows as Mulan's experiments have them.
+    """Yield training and test rows as in Mulan's experiments.
 
     Weka shuffles by `java.util.Random(1)`, a linear congruential generator of 48 bits (Spyromitros-Xioufis et al. 2016,
     doi 10.1007/s10994-016-5546-z), and cuts the rows in order, the first folds one row longer.

@@ -1,4 +1,4 @@
-"""The same autoencoders in pythae's trainer; importable only where pythae is."""
+"""The same autoencoders in pythae's trainer; importable only if pythae is."""
 
 import io
 import logging
@@ -19,7 +19,7 @@ from ._loops import perceptron
 
 
 class Encoder(BaseEncoder):
-    """An encoder that answers in pythae's own type."""
+    """An encoder that returns pythae's own type."""
 
     def __init__(self, n_features: int, n_hidden: int, n_code: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Encoder(BaseEncoder):
 
 
 class Decoder(BaseDecoder):
-    """A decoder that answers in pythae's own type."""
+    """A decoder that returns pythae's own type."""
 
     def __init__(self, n_code: int, n_hidden: int, n_features: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Decoder(BaseDecoder):
 
 
 def train(data: Tensor, n_hidden: int, n_code: int, batch_size: int, n_epochs: int, device: torch.device) -> AE:
-    """Train pythae's autoencoder on rows that are standardised already, its progress bars and log kept quiet."""
+    """Train pythae's autoencoder on standardised rows, without its progress bars and log."""
     n_features = data.shape[1]
     model = AE(
         AEConfig(input_dim=(n_features,), latent_dim=n_code),
@@ -72,7 +72,7 @@ def quiet() -> Iterator[None]:
 
 
 class PosteriorEncoder(BaseEncoder):
-    """An encoder of means and log variances that answers in pythae's own type."""
+    """An encoder of means and log variances that returns pythae's own type."""
 
     def __init__(self, layers: nn.Module) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class PosteriorEncoder(BaseEncoder):
 
 
 class ProbabilityDecoder(BaseDecoder):
-    """A decoder of probabilities that answers in pythae's own type."""
+    """A decoder of probabilities that returns pythae's own type."""
 
     def __init__(self, layers: nn.Module) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class ProbabilityDecoder(BaseDecoder):
 
 
 class BernoulliVAE:
-    """pythae's VAE of zeros and ones in its trainer, one epoch at a time, so that each can have data of its own."""
+    """pythae's VAE of zeros and ones in its trainer, one epoch at a time, so that each epoch can have its own data."""
 
     def __init__(
         self,
@@ -120,13 +120,13 @@ class BernoulliVAE:
                 seed=seed,
                 no_cuda=device.type != "cuda",
             )
-            # The trainer tries the model on data that it is given; those to train on come with each epoch.
+            # The trainer tries the model on given data; the training data come with each epoch.
             blank = torch.zeros(1, n_features)
             self.trainer = BaseTrainer(self.model, BaseDataset(blank, blank[:, 0]), training_config=training)
             self.trainer.prepare_training()
 
     def train_epoch(self, X: NDArray, learning_rate: float) -> None:
-        """Train for one epoch; the optimiser goes on from the last one."""
+        """Train for one epoch; the optimiser continues from the last one."""
         dataset = BaseDataset(torch.from_numpy(X), torch.zeros(len(X)))
         self.trainer.train_dataset = dataset
         self.trainer.train_loader = self.trainer.get_train_dataloader(dataset)

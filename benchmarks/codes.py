@@ -2,12 +2,11 @@
 
 Run `python -m benchmarks.codes --data-dir DIR [--sets digits,wine] [--repeats 3]`.
 
-Accuracy of an SVC, or R2 of an SVR, on 8 and on 16 components (on as many as there are columns, where these are fewer)
-in five folds, shuffled anew in each repeat, the same for every model. PCA stands there as it is and behind a
-`StandardScaler`, which the autoencoders have built in; the last two columns are the differences to the better of the
-two, fold by fold, with their standard error (folds share training rows, which it does not know of). Everything has its
-defaults and `random_state=0`. DIR holds `spoken_digits.npz` (see
-`benchmarks.spoken_digits`) and `uci/winequality-red.csv` (doi 10.24432/C56S3T).
+Accuracy of an SVC, or R2 of an SVR, on 8 and on 16 components (or the number of columns, if that is lower) in five
+folds, reshuffled in each repeat, the same for every model. PCA is used alone and after a `StandardScaler`, which the
+autoencoders have built in. The last two columns are the differences to the better of the two, fold by fold, with their
+standard error (which ignores that folds share training rows). Everything has its defaults and `random_state=0`. DIR
+holds `spoken_digits.npz` (see `benchmarks.spoken_digits`) and `uci/winequality-red.csv` (doi 10.24432/C56S3T).
 """
 
 import argparse
@@ -67,7 +66,7 @@ def evaluate(X: NDArray, y: NDArray, n_components: int, n_repeats: int, regressi
 
 
 def differences(scores: dict[str, NDArray]) -> list[str]:
-    """Return how far each autoencoder is ahead of the better one of the principal components."""
+    """Return how far each autoencoder is ahead of the better version of PCA."""
     best = max(list(scores.values())[:2], key=np.mean)
     ahead = [own - best for own in list(scores.values())[2:]]
     return [f"{own.mean():+.4f} +- {own.std(ddof=1) / len(own) ** 0.5:.4f}" for own in ahead]

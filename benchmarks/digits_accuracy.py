@@ -1,12 +1,12 @@
-"""How good are the codes and the shared predictions on data that scikit-learn carries?
+"""How good are the codes and the shared predictions on scikit-learn's own data?
 
 Run `python -m benchmarks.digits_accuracy [--fast]`.
 
 First table: accuracy of an SVC on 16 components of the digits and on 8 of breast cancer and wine, in three stratified
-folds, as they come and shuffled three times; the same folds for every model. PCA stands there as it is and behind a
-`StandardScaler`, which the autoencoders have built in. Second table: mean R2 over the pixels of the digits' lower
-half, predicted from the upper half with half of the training labels missing at random, over the pixels that vary in
-both parts of the data. Everything has its defaults and `random_state=0`.
+folds, unshuffled and shuffled three times; the same folds for every model. PCA is used alone and after a
+`StandardScaler`, which the autoencoders have built in. Second table: mean R2 over the pixels of the digits' lower half,
+predicted from the upper half with half of the training labels missing at random, over the pixels that vary in both
+parts of the data. Everything has its defaults and `random_state=0`.
 """
 
 import argparse
@@ -41,7 +41,7 @@ N_UPPER = 32
 
 
 def transformers(n_components: int) -> dict[str, TransformerMixin]:
-    """Return what stands before the SVC."""
+    """Return the steps before the SVC."""
     return {
         "PCA": PCA(n_components, random_state=0),
         "StandardScaler, PCA": make_pipeline(StandardScaler(), PCA(n_components, random_state=0)),
@@ -69,7 +69,7 @@ def half_labelled_digits() -> tuple[NDArray, NDArray, NDArray, NDArray]:
 
 
 def predict_jointly(X: NDArray, Y: NDArray, X_test: NDArray) -> NDArray:
-    """Return the predictions of one model of all tasks."""
+    """Return the predictions of one model for all tasks."""
     return MultiTaskVAERegressor(n_estimators=1, random_state=0).fit(X, Y).predict(X_test)
 
 

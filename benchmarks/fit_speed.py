@@ -1,13 +1,13 @@
-"""What does a fit cost beside a hand-written torch loop, and beside the other packages?
+"""What does a fit cost compared with a hand-written torch loop and with other packages?
 
 Run `python -m benchmarks.fit_speed [--pairs 7] [--device auto] [--threads N] [--smoke]`, on a machine that is otherwise
 idle. On a busy one `--threads 1` gives steadier ratios, since no thread then waits for another.
 
-Every ratio is a median over pairs of whole runs, ours and the other's in turn, with the smallest and the largest pair
-beside it. Both sides train the same architecture (one hidden ReLU layer, mirrored) on the same batch size and number
-of epochs with Adam, and both standardise the data within the time that is taken. The digits are scikit-learn's (1,797
-x 64, as float32); the rows of 60,000 x 784 are random normal float32 numbers, since the time of a step does not
-depend on what they say. The bars are printed, never asserted.
+Every ratio is a median over pairs of whole runs, ours and the other's alternately, with the smallest and the largest
+pair beside it. Both sides train the same architecture (one hidden ReLU layer, mirrored) with the same batch size,
+number of epochs and Adam, and both standardise the data within the measured time. The digits are scikit-learn's (1,797
+x 64, as float32). The rows of 60,000 x 784 are random normal float32 numbers, since the time of a step does not depend
+on their values. The bars are printed, never asserted.
 """
 
 import argparse
@@ -56,7 +56,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """Rows and the network that is trained on them."""
+    """Rows and the network to train on them."""
 
     X: NDArray
     n_hidden: int
@@ -79,7 +79,7 @@ class Shape:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the estimators take: whatever their defaults do beyond the hand-written loop is turned off."""
+        """Arguments of the estimators: everything that their defaults do beyond the hand-written loop is turned off."""
         return {
             "n_components": self.n_code,
             "hidden_layer_sizes": (self.n_hidden,),
@@ -109,16 +109,16 @@ def make_shapes(smoke: bool) -> list[Shape]:
     ]
 
 
-# The runs: each trains one model from its building to its last step.
+# The runs: each trains one model from its construction to its last step.
 
 
 def fit_autoencoder(shape: Shape, device: str) -> None:
-    """Fit ours."""
+    """Fit our autoencoder."""
     AutoencoderTransformer(likelihood="squared_error", device=device, **shape.options).fit(shape.X)
 
 
 def fit_usual_autoencoder(shape: Shape, device: str) -> None:
-    """Fit ours with the penalty, the weight decay and the units that it has by default, which the loop has not."""
+    """Fit our autoencoder with its default penalty, weight decay and units, which the loop lacks."""
     options = {name: value for name, value in shape.options.items() if name not in ("alpha", "penalty")}
     AutoencoderTransformer(device=device, **options).fit(shape.X)
 

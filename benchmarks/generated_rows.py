@@ -1,18 +1,18 @@
-"""Can a classifier learn from generated rows of a mixed table what it learns from the real ones?
+"""Can a classifier learn as much from generated rows of a mixed table as from real ones?
 
 Run `python -m benchmarks.generated_rows [--seeds 5]`.
 
-A made table in the manner of the Adult census: age, hours, visits (a count), capital (positive, skewed), education
-(ordered), job (eight strings), two booleans and the income, high or low, on which all else bears in curves, thresholds
-and products. One in five cells is missing, at random; none of the incomes. `VAETransformer` is fitted to 4,000 rows,
-income among the columns, and draws as many. Of these rows, one in five cells taken away again, a classifier learns the
-income, and predicts it in 2,000 real rows. Beside it: the same classifier trained on the 4,000 real rows ("real rows"),
-and on draws from each column by itself ("columns apart"), which tells nothing of the income but its share: what a
-measure gives for nothing.
+A synthetic table like the Adult census: age, hours, visits (a count), capital (positive, skewed), education (ordered),
+job (eight strings), two booleans and the income, high or low. Income depends on everything else through curves,
+thresholds and products. One in five cells is missing at random, but no income. `VAETransformer` is fitted to 4,000
+rows, including income, and draws the same number. From these rows, with one in five cells removed again, a classifier
+learns the income, and predicts it in 2,000 real rows. For comparison, the same classifier is trained on the 4,000 real
+rows ("real rows"), and on independent draws from each column ("columns apart"). The latter carry no information on the
+income but its share: the baseline of each measure.
 
-Means over seeds, which make the tables, fit and draw. "kept" is the part of what the real rows teach; of balanced
-accuracy and of AUC, the part of what is above one half. Settings were chosen on other tables, by 1,000 of their 4,000
-rows held out.
+Means over seeds of tables, fits and draws. "kept" is the fraction of the score from real rows; for balanced accuracy
+and AUC, the fraction of the part above one half. Settings were chosen on other tables, with 1,000 of their 4,000 rows
+held out.
 """
 
 import argparse
@@ -50,7 +50,7 @@ WIDTHS = (30, 12, 8, 8, 8, 8, 8, 8)
 
 
 def make_rows(n_rows: int, seed: int) -> pd.DataFrame:
-    """Return a table with its holes."""
+    """Return a table with missing cells."""
     rng = np.random.default_rng(seed)
     age = np.clip(17 + rng.gamma(2.4, 9.5, n_rows), 17, 90).round()
     male = rng.random(n_rows) < 0.55
@@ -101,7 +101,7 @@ def logistic(x: NDArray) -> NDArray:
 
 
 def take_away(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Return rows without one in five of their cells, incomes apart."""
+    """Return rows with one in five of their cells missing, except incomes."""
     holes = pd.DataFrame(rng.random(rows.shape) < HOLES, rows.index, rows.columns)
     holes["income"] = False
     return rows.mask(holes)
@@ -113,7 +113,7 @@ def apart(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def make_classifiers() -> dict[str, ClassifierMixin]:
-    """Return the classifiers, with what turns a table into numbers before them."""
+    """Return the classifiers, after steps that turn a table into numbers."""
     one_hot = OneHotEncoder(handle_unknown="ignore")
     ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     filled = make_pipeline(SimpleImputer(), StandardScaler())
@@ -127,7 +127,7 @@ def make_classifiers() -> dict[str, ClassifierMixin]:
 
 
 def as_plain(rows: pd.DataFrame) -> tuple[pd.DataFrame, NDArray]:
-    """Return features as the encoders of scikit-learn take them, and whether the income is high."""
+    """Return features in a form for scikit-learn's encoders, and whether the income is high."""
     columns = {name: rows[name].to_numpy(dtype=float, na_value=np.nan) for name in NUMBERS}
     columns |= {name: rows[name].astype(object).where(rows[name].notna(), np.nan) for name in CATEGORIES}
     return pd.DataFrame(columns), (rows["income"] == "high").to_numpy()
@@ -155,7 +155,7 @@ def generate(rows: pd.DataFrame, seed: int, settings: dict[str, Any]) -> pd.Data
 
 
 def each_table(seed: int) -> Iterator[tuple[str, NDArray]]:
-    """Yield what each kind of training rows teaches."""
+    """Yield the scores from each kind of training rows."""
     rows, test = make_rows(N_ROWS, seed), make_rows(N_TEST, seed + 10_000)
     rng = np.random.default_rng(seed)
     yield "real rows", measure(rows, test)
@@ -165,7 +165,7 @@ def each_table(seed: int) -> Iterator[tuple[str, NDArray]]:
 
 
 def print_scores(name: str, scores: NDArray, real: NDArray) -> None:
-    """Print means over seeds, and what part of the real rows' is kept."""
+    """Print means over seeds, and the fraction of the scores from real rows."""
     chance = np.array([0.0, 0.5, 0.5])
     for classifier, own, best in zip(make_classifiers(), scores, real, strict=True):
         kept = (own - chance) / (best - chance)

@@ -1,4 +1,4 @@
-"""What does a training step cost on a GPU, beside hand-written torch, and does a stacked search pay there?
+"""What does a training step cost on a GPU, compared with hand-written torch, and does a stacked search pay there?
 
 Run `python -m benchmarks.gpu [--pairs 7] [--only small,epoch,search] [--smoke]` on a machine with a CUDA device that is
 otherwise idle. Without one it says so and ends.
@@ -10,8 +10,8 @@ loop of `benchmarks/fit_speed.py` on the same GPU, which launches its kernels on
 epoch against that of a loop written by hand here, whose step is a CUDA graph too. The ratio is ours over theirs. Our
 epoch takes all rows in 235 steps, theirs leaves the last 96 rows out.
 
-Both are the time of a long training less that of a short one: what a fit checks, standardises and records once is not
-part of a step. A line for each says what that is.
+Both are the time of a long training minus that of a short one: checks, standardisation and recording happen once per
+fit and are not part of a step. A separate line gives their cost.
 
 `search`: the stacked search of `benchmarks/stacking.py` against one fit after the other on the same GPU, whole
 searches. The ratio is theirs over ours. The bars are printed, never asserted.
@@ -83,7 +83,7 @@ def images(n_rows: int, n_epochs: int) -> Shape:
 
 
 def marginal(ours: Run, other: Run, short: Shape, long: Shape, n_pairs: int) -> tuple[Comparison, Comparison]:
-    """Return the comparison of the epochs that a long training has beyond a short one, and that of the short one."""
+    """Return the comparison of the additional epochs of a long training, and that of a short one."""
     brief = compare(partial(ours, short, DEVICE), partial(other, short, DEVICE), n_pairs)
     whole = compare(partial(ours, long, DEVICE), partial(other, long, DEVICE), n_pairs)
     return Comparison(whole.ours - brief.ours, whole.other - brief.other), brief

@@ -1,11 +1,11 @@
-"""Do intervals hold the labels of new groups, where rows belong to groups?
+"""Do intervals contain the labels of new groups, if rows belong to groups?
 
 Run `python -m benchmarks.groups [--seeds 5]`.
 
-Two targets of six features: linear with two sines, a part that belongs to the group (deviation 1), and noise of .3.
-Four of the features are those of the group but for a twentieth, two are the rows' own. Training tables have 20 groups
-of 10 rows, 40 of 5 and 200 of 1; scores are on 500 new groups of one row: the part of the labels within intervals of
-90 %, and the root mean squared error, beside a forest and a ridge regression that are tuned by `GroupKFold`.
+Two targets of six features: a linear part with two sines, a group effect (deviation 1), and noise of .3. Four of the
+features are those of the group up to a twentieth, two are specific to the rows. Training tables have 20 groups of 10
+rows, 40 of 5 and 200 of 1. Scores are on 500 new groups of one row: the fraction of the labels within intervals of 90
+%, and the root mean squared error, compared with a forest and a ridge regression tuned by `GroupKFold`.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Is a missing cell guessed better by a VAE than by regressions of each column on the others?
+"""Does a VAE impute missing cells better than regressions of each column on the others?
 
 Run `python -m benchmarks.imputation --data-dir DIR [--sets breast,red_wine,concrete,yeast]`.
 
@@ -7,8 +7,8 @@ scikit-learn. The protocol is that of MIWAE's authors (https://github.com/pamatt
 columns, `np.random.seed(1234)`, exactly half of the cells removed at random; the mean squared error of those cells. All
 imputers have their defaults; the iterative one has Bayesian ridge regressions, as by default, or extra trees.
 
-The settings of `VAEImputer` were chosen on cells that were observed in these tables, a tenth of them hidden for the
-purpose, not on the cells that are scored here.
+The settings of `VAEImputer` were chosen on observed cells of these tables, with a tenth of them hidden, not on the
+cells that are scored here.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def with_gaps(X: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def error(imputer: BaseEstimator, whole: NDArray, gaps: NDArray) -> tuple[float, float]:
-    """Return the mean squared error of the missing cells and the seconds that it took to fill them."""
+    """Return the mean squared error of the missing cells and the seconds needed to fill them."""
     start = perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -1,16 +1,16 @@
 """Does a fit stay fast and small when the data are larger than memory?
 
 Run `python -m benchmarks.large_data [--gigabytes 2] [--pairs 7] [--threads N] [--directory DIR] [--smoke]`, on Linux,
-with as much space in DIR (by default, that of temporary files) as the file is to take. Three questions:
+with enough space for the file in DIR (by default, the folder of temporary files). Three questions:
 
 - What is the peak of the anonymous memory while a memory-mapped file is fitted for an epoch, and transformed into
-  another file? That is all the process holds, its libraries included, but for the pages of the files, which the system
-  takes back as it pleases.
+  another file? This is everything that the process holds, including its libraries, except the pages of the files,
+  which the system can reclaim.
 - What does a fit from a file cost beside a fit from an array in memory, once the file is in the page cache?
 - What does an epoch cost per row, from 10,000 to 10,000,000 rows? Each size trains on a million rows or more, so that
   what a fit costs once does not count; the slope is that of the logarithm of the time over the logarithm of the rows.
 
-The rows are random normal float32 numbers, since the time of a step does not depend on what they say. The network has
+The rows are random normal float32 numbers, since the time of a step does not depend on their values. The network has
 one hidden layer of 64 units and a code of 8. The bars are printed, never asserted.
 """
 
@@ -39,13 +39,13 @@ N_COLUMNS = 100
 FILE_ROWS = 3 * STREAMED_BYTES // 2 // (4 * N_COLUMNS)
 """Rows of a file that is large enough to be shuffled in blocks."""
 CHUNK_ROWS = 100_000
-"""Rows that are drawn and written at once."""
+"""Number of rows that are drawn and written at once."""
 N_COMPONENTS = 8
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 N_ROUNDS = 3
-"""Times that each size is fitted, one size after the other."""
+"""Number of fits of each size, one size after the other."""
 TRAINED_ROWS = 1_000_000
-"""Rows, counted once an epoch, that each size trains on at least."""
+"""Minimum number of rows, counted once per epoch, that each size trains on."""
 MB = 2**20
 
 
@@ -59,7 +59,7 @@ class Row(NamedTuple):
 
 
 class AnonymousMemory:
-    """The peak of this process's anonymous memory in bytes while it is entered, by a look every two milliseconds."""
+    """The peak of this process's anonymous memory in bytes within the context, sampled every two milliseconds."""
 
     def __enter__(self) -> Self:
         self.peak, self._done = self.now(), Event()
@@ -73,7 +73,7 @@ class AnonymousMemory:
 
     @staticmethod
     def now() -> int:
-        """Return what the process holds now."""
+        """Return the current memory of the process."""
         status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return 1024 * next(int(line.split()[1]) for line in status if line.startswith("RssAnon:"))
 
@@ -127,7 +127,7 @@ def file_question(directory: Path, n_rows: int, n_pairs: int) -> Row:
 
 
 def size_questions(sizes: tuple[int, ...], n_rounds: int, trained_rows: int) -> Iterator[Row]:
-    """Fit ever more rows of four columns."""
+    """Fit increasing numbers of rows of four columns."""
     X = np.random.default_rng(0).standard_normal((sizes[-1], 4), dtype=np.float32)
     make_model(1000).fit(X[: sizes[0]])
     times = np.array([[microseconds_per_row(X[:size], trained_rows) for size in sizes] for _ in range(n_rounds)])
@@ -138,7 +138,7 @@ def size_questions(sizes: tuple[int, ...], n_rounds: int, trained_rows: int) -> 
 
 
 def microseconds_per_row(X: NDArray, trained_rows: int) -> float:
-    """Return what a row costs in an epoch."""
+    """Return the cost of a row per epoch."""
     n_epochs = max(1, trained_rows // len(X))
     start = perf_counter()
     make_model(1000, n_epochs).fit(X)
@@ -146,7 +146,7 @@ def microseconds_per_row(X: NDArray, trained_rows: int) -> float:
 
 
 def rows(directory: Path, arguments: argparse.Namespace) -> Iterator[Row]:
-    """Answer all questions, that of memory before there is an array in it."""
+    """Answer all questions, starting with memory, before it holds an array."""
     if arguments.smoke:
         yield from memory_question(directory, 4e6)
         yield file_question(directory, 10_000, 2)

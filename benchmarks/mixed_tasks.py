@@ -1,4 +1,4 @@
-"""Are numbers, counts and classes learned together as well as apart, and better than one by one?
+"""Are numbers, counts and classes learned as well together as by kind, and better than one by one?
 
 Run `python -m benchmarks.mixed_tasks [--seeds 3] [--tables made water] [--data-dir DIR]`.
 
@@ -9,10 +9,11 @@ normal features; all tasks depend on the same three `tanh` units of a projection
 the features; counts the abundance of the plants 25400 and 29600; binary whether there are animals 37880; the 4 classes
 the abundance of the plants 30400.
 
-Of each task, on complete other rows: the part of the deviance that is explained (R2 of numbers, Poisson's D2 of counts,
-D2 of the log loss of classes), mean over seeds. Beside the model for all tasks: the regressor and the classifier, each
-for all tasks of its own; the same model for each task; 500 trees and linear models for each task. At the end the part
-of the labels within intervals and sets of 90 %. Everything has its defaults, but counts have "poisson".
+For each task, on other, complete rows: the explained fraction of the deviance (R2 for numbers, Poisson's D2 for counts,
+D2 of the log loss for classes), mean over seeds. The model for all tasks is compared with the regressor and the
+classifier, each for all tasks of its kind; the same model for each task; and 500 trees and linear models for each task.
+Last comes the fraction of the labels within intervals and sets of 90 %. Everything has its defaults, except "poisson"
+for counts.
 """
 
 import argparse
@@ -63,7 +64,7 @@ def made(seed: int, data_dir: Path) -> Table:
 
 
 def water(seed: int, data_dir: Path) -> Table:
-    """Read the table of river water, and deal its rows."""
+    """Read the table of river water, and split its rows."""
     rows = pd.DataFrame(arff.loadarff(data_dir / "mulan" / "wq.arff")[0]).astype(float)
     Y = rows[["o2", "bod", "kmno4", "25400", "29600"]].set_axis([*NUMBERS, *COUNTS], axis=1)
     Y["binary"] = rows["37880"] > 0
@@ -78,7 +79,7 @@ TABLES = {"made": made, "water": water}
 
 
 def hide(Y: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Return labels without a part of them."""
+    """Return labels with some of them removed."""
     hidden = np.random.default_rng([seed, 1]).random(Y.shape) < MISSING
     return Y.astype({"binary": "boolean"}).mask(hidden)
 
@@ -100,7 +101,7 @@ L2: dict[str, Any] = {"l1_ratios": (0,), "use_legacy_attributes": False, "max_it
 
 
 def score(truth: pd.Series, prediction: NDArray, classes: Any = None) -> float:
-    """Return the part of the deviance of a task that is explained."""
+    """Return the explained fraction of a task's deviance."""
     kind = POISSON.get(str(truth.name))
     return d2_score(truth, [prediction], labels=None if classes is None else [classes], likelihoods=[kind])
 
@@ -119,7 +120,7 @@ def score_together(model: Any, X: NDArray, Y: pd.DataFrame) -> dict[str, float]:
 
 
 def score_alone(model: Any, table: Table, name: str) -> float:
-    """Fit a model of scikit-learn's to a task, and return its score."""
+    """Fit a scikit-learn model to a task, and return its score."""
     X, Y, X_test, Y_test = table
     known = Y[name].notna().to_numpy()
     labels = Y.loc[known, name].astype(str if name in CLASSES else float)
@@ -130,7 +131,7 @@ def score_alone(model: Any, table: Table, name: str) -> float:
 
 
 def covered(model: MultiTaskVAE, X: NDArray, Y: pd.DataFrame) -> dict[str, float]:
-    """Return the part of the labels within intervals and sets."""
+    """Return the fraction of the labels within intervals and sets."""
     (lower, upper), sets = model.predict_interval(X, COVERAGE), model.predict_set(X, COVERAGE)
     parts = {name: ((lower[name] <= Y[name]) & (Y[name] <= upper[name])).mean() for name in [*NUMBERS, *COUNTS]}
     for name in CLASSES:
@@ -140,7 +141,7 @@ def covered(model: MultiTaskVAE, X: NDArray, Y: pd.DataFrame) -> dict[str, float
 
 
 def run(table: Table) -> dict[str, dict[str, float]]:
-    """Return the scores of each model's tasks, and what intervals and sets cover."""
+    """Return the scores of each model's tasks, and the coverage of intervals and sets."""
     X, Y, X_test, Y_test = table
     mixed = MultiTaskVAE(task_likelihoods=POISSON, random_state=0).fit(X, Y)
     regressor = MultiTaskVAERegressor(task_likelihoods=POISSON, random_state=0).fit(X, Y[[*NUMBERS, *COUNTS]])

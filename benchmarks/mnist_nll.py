@@ -2,10 +2,10 @@
 
 Run `python -m benchmarks.mnist_nll --data-dir DIR [--epochs 20] [--batch 100] [--schedule constant] [--test-rows N]`.
 
-DIR holds MNIST's four files of images and labels as they are published, ending in `-ubyte.gz`; the labels are not read.
-The network is that of Burda et al. (2016, arXiv 1509.00519) with one layer of 50 latent variables: two layers of 200
-tanh units on either side, Bernoulli pixels. A training pixel is drawn anew in each epoch, 1 with a probability of its
-grey level; the test images are drawn once. Models, all of them on the same draws of the same epochs in turn:
+DIR holds MNIST's four published files of images and labels, ending in `-ubyte.gz`; the labels are not read. The network
+is that of Burda et al. (2016, arXiv 1509.00519) with one layer of 50 latent variables: two layers of 200 tanh units on
+either side, Bernoulli pixels. A training pixel is drawn anew in each epoch, 1 with a probability of its grey level; the
+test images are drawn once. Models, all on the same draws in the same epochs:
 
 - `pythae`: the VAE of pythae in that package's own trainer. It is no dependency: `pip install pythae`, where possible
   in an environment of its own; without it the model is left out.
@@ -15,8 +15,8 @@ grey level; the test images are drawn once. Models, all of them on the same draw
 - `pythae_means`: pythae's with the same constants before and after its networks, to tell their part from the packages'.
 - `iwae`, `iwae50`: ours, by the importance-weighted bound of 5 or 50 draws.
 
-The negative log-likelihood is that of all models by one function, in nats per image: random draws from the model's own
-posterior, 5,000 per test image in the table and 100 for some test images in the curve. Nothing is chosen by it.
+One function computes the negative log-likelihood of all models, in nats per image: random draws from the model's own
+posterior, 5,000 per test image in the table and 100 for some test images in the curve. It is not used for any choice.
 `--schedule burda --batch 20 --adam-eps 1e-4` is the article's schedule of 3,280 epochs, which is for a GPU.
 """
 
@@ -70,7 +70,7 @@ class Settings(NamedTuple):
 
 
 class Model(Protocol):
-    """What can be trained for an epoch and asked for the two halves of a VAE."""
+    """A model that can be trained for an epoch and has the two halves of a VAE."""
 
     def train_epoch(self, X: NDArray, learning_rate: float) -> None:
         """Train for one epoch on rows of zeros and ones."""
@@ -216,7 +216,7 @@ def negative_log_likelihood(model: Model, x: Tensor, n_draws: int) -> NDArray:
 def train(
     models: dict[str, Model], images: NDArray, x: Tensor, rates: list[float], seed: int, every: int
 ) -> dict[str, float]:
-    """Train all models, epoch by epoch, and print the curve; return the seconds that each took."""
+    """Train all models, epoch by epoch, and print the curve; return the seconds of each."""
     seconds = dict.fromkeys(models, 0.0)
     widths = (6, 14, *(18 for _ in models))
     print_row(widths, ("epoch", "learning rate", *(MODELS[name].title for name in models)))
@@ -233,7 +233,7 @@ def train(
 
 
 def print_table(models: dict[str, Model], x: Tensor, seconds_per_epoch: dict[str, float]) -> None:
-    """Print the likelihoods of the trained models, a line as soon as it is known."""
+    """Print the likelihoods of the trained models, each line as soon as it is known."""
     print_row(WIDTHS, HEADER)
     values: dict[str, NDArray] = {}
     for name, model in models.items():
@@ -247,7 +247,7 @@ def print_table(models: dict[str, Model], x: Tensor, seconds_per_epoch: dict[str
 
 
 def compare(values: NDArray, others: dict[str, NDArray], rival: str) -> str:
-    """Return the mean difference to the rival's values and its standard error, where the rival is there."""
+    """Return the mean difference to the rival's values and its standard error, if there is a rival."""
     if rival not in others:
         return ""
     mean, error = mean_and_error(values - others[rival])
@@ -260,7 +260,7 @@ def mean_and_error(values: NDArray) -> tuple[float, float]:
 
 
 def print_check(estimator: VAETransformer, x: Tensor, values: NDArray) -> None:
-    """Print what the estimator itself says of some rows, by quasi-random draws."""
+    """Print the estimator's own likelihoods of some rows, from quasi-random draws."""
     own = -estimator.score_samples(x.cpu().numpy(), n_importance_samples=N_DRAWS).mean()
     print(f"    first {len(x)} images: {values.mean():.3f}, by score_samples {own:.3f}")
 

@@ -10,9 +10,9 @@ its labels are missing in part. A third of the rows is held out, with labels of 
 (`TaskShuffleSplit`); with `--hidden`, that part of the training labels is taken away. All models have their defaults,
 trees 300 of them, and the peers are fitted to each task on the rows that have its label.
 
-Of the held-out rows: log loss and area under the ROC curve, mean over tasks, and the calibration error over all labels,
-which is the mean distance of probability and share of positives over 15 bins of as many labels; means over seeds, and
-the processor's seconds for a fit and its predictions.
+On the held-out rows: log loss and area under the ROC curve, mean over tasks, and the calibration error over all labels:
+the mean distance between probability and share of positives over 15 bins of equal size. All are means over seeds.
+Seconds are processor time for a fit and its predictions.
 """
 
 import argparse
@@ -44,7 +44,7 @@ WIDTHS = (10, 10, 10, 10, 12, 10)
 
 
 def read_molecules(path: Path) -> tuple[NDArray, NDArray]:
-    """Read molecules and what they do, as counts of characters' n-grams."""
+    """Read molecules, as counts of character n-grams, and their effects."""
     import pandas as pd
 
     rows = pd.read_csv(path).iloc[:N_MOLECULES]
@@ -79,7 +79,7 @@ PEERS: dict[str, Callable[[], Any]] = {
 
 
 def predict_each(make: Callable[[], Any], X: NDArray, Y: NDArray, X_test: NDArray) -> NDArray:
-    """Return the probabilities of the second class of each task, by a model of its own."""
+    """Return the probabilities of the second class of each task, with a separate model."""
     probabilities = np.empty((len(X_test), Y.shape[1]))
     for task, labels in enumerate(Y.T):
         known = ~np.isnan(labels)
@@ -88,13 +88,13 @@ def predict_each(make: Callable[[], Any], X: NDArray, Y: NDArray, X_test: NDArra
 
 
 def predict_ours(X: NDArray, Y: NDArray, X_test: NDArray) -> NDArray:
-    """Return the probabilities of one model of all tasks."""
+    """Return the probabilities of one model for all tasks."""
     model = MultiTaskVAEClassifier(random_state=0).fit(X, Y)
     return np.column_stack([own[:, 1] for own in model.predict_proba(X_test)])
 
 
 def calibration_error(probabilities: NDArray, labels: NDArray) -> float:
-    """Return how far probabilities are from the shares of positives, in bins of as many labels."""
+    """Return the distance of probabilities from shares of positives, in bins of equal size."""
     bins = np.array_split(np.argsort(probabilities, kind="stable"), N_BINS)
     return sum(len(own) * abs(probabilities[own].mean() - labels[own].mean()) for own in bins) / len(labels)
 
@@ -110,7 +110,7 @@ def scores(probabilities: NDArray, Y: NDArray) -> tuple[float, float, float]:
 
 
 def run(model: str, X: NDArray, Y: NDArray, seed: int, hidden: float) -> tuple[float, ...]:
-    """Return the scores of a model on the rows held out with a seed, and the seconds that it took."""
+    """Return the scores of a model on the rows held out with a seed, and its seconds."""
     train, test = next(TaskShuffleSplit(1, test_size=0.33, random_state=seed).split(X, Y))
     labels = np.where(np.random.default_rng(seed).random(Y[train].shape) < hidden, np.nan, Y[train])
     start = time.process_time()

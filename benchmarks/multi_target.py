@@ -8,15 +8,15 @@ cells or with categories is given to every model in the same way: indicators, an
 those that want no missing cell. Every model has the defaults of its package, or what this file says, once for all sets.
 
 aRRMSE: the mean over targets and folds of `sqrt(sum (y - prediction)^2 / sum (y - mean of the training rows)^2)`, as
-printed. Pooled: both sums taken over all folds before the ratio. Less is better; 1 is the mean of the training rows.
+printed. Pooled: both sums taken over all folds before the ratio. Lower is better; 1 is the mean of the training rows.
 
 `--models` also takes the parts of an ablation, such as `no_vae`, and `ours_16` for another number of members; `alike`
 and `squares_only` have bins on wide sets too, which is slow there. With `--labelled 0.1` so many of the training rows
 have labels; only models of this package learn from the others. "covered" is the part of the labels within intervals of
 90 %.
 
-Each fold's result is a line of FILE as soon as it is there, and a fold that is there is not run again: an interrupted
-study goes on. The summary has means over the sets, ranks and wins.
+Each fold's result is written to FILE at once, and a finished fold is not run again: an interrupted study can continue.
+The summary has means over the sets, ranks and wins.
 """
 
 import argparse
@@ -49,7 +49,7 @@ N_FOLDS = 10
 
 
 def filled(model: BaseEstimator) -> BaseEstimator:
-    """Return a model behind column means for missing cells, in standard units."""
+    """Return a model after imputation by column means, in standard units."""
     return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), model)
 
 
@@ -105,12 +105,12 @@ class StandardTargets(BaseEstimator):
 
 
 def ours(**parameters: Any) -> MultiTaskVAERegressor:
-    """Return our model as it is by default, but for what is given."""
+    """Return our model with its defaults, except for the given parameters."""
     return MultiTaskVAERegressor(random_state=0, **parameters)
 
 
 def of_settings(*chosen: int) -> MultiTaskVAERegressor:
-    """Return our model with some of the settings that its members have by default."""
+    """Return our model with some of the default settings of its members."""
     known = member_params("numbers", 1)
     return ours(member_params=[known[k] for k in chosen], embedding="piecewise_linear")
 
@@ -142,11 +142,11 @@ MODELS: dict[str, Callable[[], Any]] = {
 
 
 OPTIONAL = {"catboost", "xgboost", "real_mlp", "tabm"}
-"""Models of packages that are installed for this study only: catboost, xgboost and pytabkit."""
+"""Models of packages that are installed only for this study: catboost, xgboost and pytabkit."""
 
 
 def run_fold(name: str, X: NDArray, Y: NDArray, train: NDArray, test: NDArray, labelled: float) -> dict[str, Any]:
-    """Return the sums of squares of one fold, by target, and the seconds that it took."""
+    """Return the sums of squares of one fold, by target, and its seconds."""
     known = np.random.default_rng(len(train)).permutation(len(train)) < labelled * len(train)
     labels = np.where(known[:, None], Y[train], np.nan)
     rows, labels = (train, labels) if name in OURS else (train[known], labels[known])
@@ -168,7 +168,7 @@ def run_fold(name: str, X: NDArray, Y: NDArray, train: NDArray, test: NDArray, l
 def study(
     folder: Path, sets: Sequence[str], models: Sequence[str], labelled: float, n_folds: int, results: Path
 ) -> dict[tuple, dict[str, Any]]:
-    """Run what is not in the file of results yet; return all of it by set, model and fold."""
+    """Run what is not yet in the file of results; return all results by set, model and fold."""
     known: dict[tuple, dict[str, Any]] = {}
     if results.exists():
         lines = [json.loads(line) for line in results.read_text().splitlines()]
@@ -188,7 +188,7 @@ def study(
 
 
 def scores(lines: Sequence[dict[str, Any]]) -> tuple[float, float, float]:
-    """Return aRRMSE, the pooled one, and the seconds of a fit."""
+    """Return aRRMSE, the pooled aRRMSE, and the seconds of a fit."""
     error, around_training_mean, around_mean = (
         np.array([line[key] for line in lines]) for key in ("error", "around_training_mean", "around_mean")
     )

@@ -1,11 +1,10 @@
-"""How long do predictions take beside scikit-learn's network and its trees?
+"""How long do predictions take, compared with scikit-learn's network and trees?
 
 Run `python -m benchmarks.predict_speed [--pairs 7] [--smoke]`.
 
-All are fitted to the diabetes table with their defaults (the trees are 500 extra trees). A question is asked of ours
-and of the other in turn, and the ratio is a median over such pairs, with the smallest and the largest beside it: what
-else the machine does falls on both. Times are those of the processor; all have one thread. The bars are printed,
-never asserted.
+All models are fitted to the diabetes table with their defaults (the trees are 500 extra trees). Ours and the other
+predict alternately, and the ratio is a median over such pairs, with the smallest and the largest beside it: other load
+on the machine affects both. Times are processor times, on one thread. The bars are printed, never asserted.
 """
 
 import argparse
@@ -39,7 +38,7 @@ def repeated(predict: Callable[[NDArray], Any], X: NDArray, n_times: int) -> Non
 
 
 def fitted(smoke: bool) -> tuple[Any, Any, Any, NDArray]:
-    """Fit the three; return them with the rows."""
+    """Fit the three models; return them with the rows."""
     X, y = load_diabetes(return_X_y=True)
     ours = MultiTaskVAERegressor(max_iter=4 if smoke else 100, random_state=0).fit(X, y)
     with warnings.catch_warnings():

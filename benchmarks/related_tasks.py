@@ -2,11 +2,11 @@
 
 Run `python -m benchmarks.related_tasks [--seeds 5] [--no-report]`.
 
-Made data: 20 normal features; a task is a weighted sum of three `tanh` units of a projection, with a tenth of its
-deviation as noise. "related": all tasks have the same units and similar weights; "same units": the same units, weights
-of their own; "unrelated": units of their own. There are 500 rows, all labelled, or with five of the six tasks cut to 20
-labels. Root mean squared error on 1,000 other rows, in deviations of the target, mean over tasks and seeds; beside it
-the change against the same network trained on each task alone. Everything has its defaults.
+Synthetic data: 20 normal features; a task is a weighted sum of three `tanh` units of a projection, with noise of a
+tenth of its deviation. "related": all tasks have the same units and similar weights; "same units": the same units,
+different weights; "unrelated": different units. There are 500 rows, all labelled, or with five of the six tasks cut to
+20 labels. Root mean squared error on 1,000 other rows, in deviations of the target, mean over tasks and seeds; beside
+it the change against the same network trained on each task alone. Everything has its defaults.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def make_tasks(kind: str, seed: int) -> tuple[NDArray, NDArray]:
 
 
 def cut(Y: NDArray, seed: int) -> NDArray:
-    """Return labels of which all tasks but the first keep 20."""
+    """Return labels, of which all tasks except the first keep 20."""
     rng, few = np.random.default_rng(seed), Y.copy()
     for task in range(1, N_TASKS):
         few[rng.permutation(len(Y))[N_FEW:], task] = np.nan
@@ -82,7 +82,7 @@ def print_errors(n_seeds: int) -> None:
 
 
 def print_reports() -> None:
-    """Print what the transfer report says of related and of unrelated tasks with few labels."""
+    """Print the transfer reports of related and of unrelated tasks with few labels."""
     for kind in ("related", "unrelated"):
         X, Y = make_tasks(kind, seed=0)
         cv = TaskShuffleSplit(10, test_size=0.3, random_state=0)

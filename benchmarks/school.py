@@ -37,7 +37,7 @@ class School(NamedTuple):
     X: NDArray
     """Students, shape (15362, 27)."""
     Y: NDArray
-    """Scores, shape (15362, 139), NaN but for a student's own school."""
+    """Scores, shape (15362, 139), NaN except for a student's own school."""
     school: NDArray
     """Position of each student's school."""
     splits: list[tuple[NDArray, NDArray]]
@@ -62,12 +62,12 @@ def load(folder: Path) -> School:
 
 
 def mean_squared_error(model: Any, X: NDArray, Y: NDArray) -> float:
-    """Return minus the mean squared error over all labels, each school's and each row's alike: greater is better."""
+    """Return minus the mean squared error over all labels of all schools: greater is better."""
     return -float(np.nanmean((Y - model.predict(X)) ** 2))
 
 
 def joint_model(**settings: Any) -> MultiTaskVAERegressor:
-    """Return the model of all schools; `tie` is how alike all schools are said to be."""
+    """Return the model of all schools; `tie` is the assumed similarity of all schools."""
     tie = settings.pop("tie", 0.03)
     alike = np.full((139, 139), tie)
     fixed = {"head_hidden_layer_sizes": (), "reconstruction_weight": 0.01, "random_state": 0}
@@ -87,18 +87,18 @@ def school_means(data: School, train: NDArray, test: NDArray) -> NDArray:
 
 
 def ridge(data: School, train: NDArray, test: NDArray) -> NDArray:
-    """Predict by one ridge regression of all rows."""
+    """Predict with one ridge regression of all rows."""
     return RidgeCV(ALPHAS).fit(data.X[train], data.y[train]).predict(data.X[test])
 
 
 def ridge_per_school(data: School, train: NDArray, test: NDArray) -> NDArray:
-    """Predict by a ridge regression per school."""
+    """Predict with a ridge regression per school."""
     heads = PerTaskRegressor(RidgeCV(ALPHAS)).fit(data.X[train], data.Y[train])
     return heads.predict(data.X[test])[np.arange(len(test)), data.school[test]]
 
 
 def ridge_with_intercepts(data: School, train: NDArray, test: NDArray) -> NDArray:
-    """Predict by one ridge regression of all rows, with an intercept per school that is not penalised."""
+    """Predict with one ridge regression of all rows, with an unpenalised intercept per school."""
     present = np.eye(139)[data.school]
     centres = (present[train].T @ np.column_stack([data.X, data.y])[train]) / present[train].sum(0)[:, None]
     x, y = data.X - centres[data.school, :-1], data.y - centres[data.school, -1]
@@ -107,7 +107,7 @@ def ridge_with_intercepts(data: School, train: NDArray, test: NDArray) -> NDArra
 
 
 def joint(data: School, train: NDArray, test: NDArray) -> NDArray:
-    """Predict by the joint model, its setting chosen on the training rows."""
+    """Predict with the joint model, whose setting is chosen on the training rows."""
     folds = TaskKFold(3, shuffle=True, random_state=0)
     search = GridSearchCV(joint_model(), grid(), scoring=mean_squared_error, cv=folds)
     search.fit(data.X[train], data.Y[train])

@@ -1,11 +1,11 @@
-"""What does a fit cost, and what does it give, from a thousand rows to a million?
+"""What does a fit cost, and how well does it predict, from a thousand rows to a million?
 
 Run `python -m benchmarks.sizes [--rows 1000 10000 100000 1000000] [--columns 50] [--seeds 1]`.
 
-Normal features, of which some count: the first target is a network's (20 `tanh` units of 8 features) with a step and a
-product, the second another such network's, the third linear with a little of a third. Each has noise of a quarter of
-its deviation. Scores are R2 on 10,000 other rows. Both have their defaults; boosting is fitted to each target. Seconds
-are the processor's, on one thread: those of the other threads count as well.
+Normal features, some of which are relevant. The first target is a network (20 `tanh` units of 8 features) with a step
+and a product, the second another such network, the third linear with a small part of a third network. Each has noise of
+a quarter of its deviation. Scores are R2 on 10,000 other rows. Both have their defaults; boosting is fitted to each
+target. Seconds are processor time, including all threads.
 """
 
 import argparse

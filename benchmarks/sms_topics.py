@@ -1,10 +1,10 @@
-"""Do the codes of a multinomial VAE tell spam as well as those of a truncated SVD, and what memory does its fit take?
+"""Do the codes of a multinomial VAE detect spam as well as those of a truncated SVD, and how much memory does it take?
 
 Run `python -m benchmarks.sms_topics --data-dir DIR [--repeats 1] [PART]`.
 
 DIR holds `sms_spam.tsv`, the SMS Spam Collection (Almeida et al. 2011, https://archive.ics.uci.edu/dataset/228): label,
 tab, text. Each message becomes counts of at most 8,000 words, a sparse row; the table never becomes dense. A logistic
-regression of 20 standardised codes tells spam from ham. The parts, each of which runs in a process of its own:
+regression on 20 standardised codes separates spam from ham. The parts, each of which runs in a separate process:
 
 - scores: codes of `VAETransformer` with the "multinomial" likelihood, codes of `TruncatedSVD` of counts and of tf-idf
   weights, and, without codes, all words. Two fifths of the messages are for choosing settings and never tested. The
@@ -116,7 +116,7 @@ def compare(texts: NDArray, spam: NDArray, n_repeats: int) -> None:
 
 
 def fit(texts: NDArray, **settings: Any) -> tuple[VAETransformer, Any, NDArray]:
-    """Return the VAE of all messages, their counts and the words; print what memory the process took so far."""
+    """Return the VAE of all messages, their counts and the words; print the memory of the process so far."""
     vectorizer = CountVectorizer(max_features=N_WORDS)
     counts = vectorizer.fit_transform(texts)
     before = peak()
@@ -158,7 +158,7 @@ PARTS = {"scores": compare, "topics": print_topics, "memory": print_memory, "cho
 
 
 def main() -> None:
-    """Run one part, or each but the choosing in a process of its own."""
+    """Run one part, or each except the choosing in a separate process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="?", choices=PARTS)
     parser.add_argument("--data-dir", type=Path, required=True)

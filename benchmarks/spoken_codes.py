@@ -1,4 +1,4 @@
-"""Do the codes of a convolutional VAE tell spoken digits apart as well as principal components, for new speakers?
+"""Do the codes of a convolutional VAE separate spoken digits as well as principal components, for new speakers?
 
 Run `python -m benchmarks.spoken_codes --data-dir DIR [--seeds 1]`.
 

@@ -1,4 +1,4 @@
-"""Do the digit and the speaker of a spoken word help each other to be recognised?
+"""Does joint training help to recognise the digit and the speaker of a spoken word?
 
 Run `python -m benchmarks.spoken_digits --data-dir DIR [--seeds 3]`.
 
@@ -54,7 +54,7 @@ FEW = "10 % of the digit labels"
 def said_otherwise(
     x: Tensor, generator: Generator | None = None, *, moments: float, loudness: float, swell: float, noise: float = 0.2
 ) -> Tensor:
-    """Return spectrograms moved by up to so many moments, louder or softer, swelling otherwise, and with noise."""
+    """Return spectrograms with random shifts, loudness, envelopes and noise."""
     source = {"dtype": x.dtype, "device": x.device, "generator": generator}
     n_rows, images = len(x), x.view(-1, SIDE, SIDE)
     place = torch.arange(SIDE, dtype=x.dtype, device=x.device) + moments * (2 * torch.rand(n_rows, 1, **source) - 1)
@@ -98,7 +98,7 @@ def few_digits(Y: NDArray, seed: int) -> NDArray:
 
 
 def joint(X: NDArray, Y: NDArray, X_test: NDArray, seed: int, takes: NDArray, **settings: Any) -> NDArray:
-    """Return predictions of one network of both tasks."""
+    """Return predictions of one network for both tasks."""
     return MultiTaskVAEClassifier(**settings, random_state=seed).fit(X, Y).predict(X_test)
 
 
@@ -108,7 +108,7 @@ def alone(X: NDArray, Y: NDArray, X_test: NDArray, seed: int, takes: NDArray, **
 
 
 def digits_of_all_rows(X: NDArray, Y: NDArray, X_test: NDArray, seed: int, takes: NDArray, **settings: Any) -> NDArray:
-    """Return predictions of one network of the digits that sees the rows without a label too."""
+    """Return predictions of one network for the digits that also sees the rows without a label."""
     return MultiTaskVAEClassifier(**settings, random_state=seed).fit(X, Y[:, :1]).predict(X_test)
 
 

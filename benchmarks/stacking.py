@@ -1,13 +1,13 @@
-"""How much faster are models that are trained side by side: a stacked search, by halving too, and an ensemble?
+"""How much faster are models trained side by side: a stacked search, with or without halving, and an ensemble?
 
 Run `python -m benchmarks.stacking [--pairs 3] [--device auto] [--only search,halving,ensemble] [--smoke]`, on a machine
 that is otherwise idle.
 
 The search: 18 candidates (`alpha`, `learning_rate_init`, `reconstruction_weight`) in 5 folds, `StackedGridSearchCV`
-against `GridSearchCV(n_jobs=2)` of the same multi-task model, whole searches in turn, refit and scores included. The
-ratio is theirs over ours: more is better for us. On a GPU the other side is `GridSearchCV(n_jobs=1)`: one fit after the
-other on the same GPU. The best scores of both are printed; what they may differ by is the draws of the models. Data
-are the diabetes table of scikit-learn (442 x 10, the target and two made of it and of noise), and 2,000 x 50 random
+against `GridSearchCV(n_jobs=2)` of the same multi-task model, whole searches alternately, including refit and scores.
+The ratio is theirs over ours: higher is better for us. On a GPU the other side is `GridSearchCV(n_jobs=1)`: one fit
+after the other on the same GPU. The best scores of both are printed; they may differ only by the models' random draws.
+The data are scikit-learn's diabetes table (442 x 10, the target and two noisy functions of it), and 2,000 x 50 random
 numbers with three noisy targets.
 
 The search by halving: `StackedHalvingGridSearchCV` of the same candidates, 18 after 6 epochs, 6 after 18 and 2 after
@@ -57,7 +57,7 @@ class Table(NamedTuple):
 
 
 def diabetes() -> Table:
-    """Return the diabetes table with two more targets, which are made of it."""
+    """Return the diabetes table with two more targets derived from it."""
     X, y = load_diabetes(return_X_y=True)
     noise = np.random.default_rng(0).standard_normal((len(y), 2))
     return Table(X, np.column_stack([y, np.sqrt(y) + noise[:, 0], 20 * X[:, 2] + noise[:, 1]]), 32, ">= 6", ">= 9")
@@ -106,7 +106,7 @@ def search_question(table: Table, n_epochs: int, device: str, n_pairs: int, halv
 
 
 def score_elsewhere(table: Table, search: Any) -> float:
-    """Return the score of a search's choice in folds that it was not made by."""
+    """Return the score of a search's choice in folds that it was not made on."""
     choice = clone(search.estimator).set_params(**search.best_params_)
     return cross_val_score(choice, table.X, table.Y, cv=KFold(5, shuffle=True, random_state=1)).mean()
 

@@ -1,10 +1,10 @@
-"""What does another busy process cost a fit and a prediction, by the number of torch's threads?
+"""How much does another busy process slow a fit and a prediction, by the number of torch's threads?
 
 Run `python -m benchmarks.threads [--repeats 3] [--smoke]`.
 
-The default regressor with `max_iter=20` is fitted to the diabetes table in a process of its own, and predicts its 442
-rows ten times; alone and beside a process that computes without an end, in turn. Printed are the least seconds of the
-wall and of the processors over the repeats.
+The default regressor with `max_iter=20` is fitted to the diabetes table in a separate process and predicts its 442 rows
+ten times, alternately alone and beside a process that computes endlessly. The table shows the smallest wall time and
+processor time over the repeats.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def compute_without_end() -> None:
 
 @contextmanager
 def busy(n_processes: int) -> Iterator[None]:
-    """Have so many processes compute meanwhile."""
+    """Keep a number of processes busy meanwhile."""
     processes = [multiprocessing.Process(target=compute_without_end, daemon=True) for _ in range(n_processes)]
     for process in processes:
         process.start()
@@ -57,7 +57,7 @@ def busy(n_processes: int) -> Iterator[None]:
 
 
 def measure(n_threads: int, n_epochs: int) -> list[float]:
-    """Return the seconds of the wall and of the processors, of a fit and of ten predictions."""
+    """Return wall time and processor time of a fit and of ten predictions."""
     program = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(n_threads), str(n_epochs)]
     return [float(cell) for cell in subprocess.run(program, check=True, capture_output=True, text=True).stdout.split()]
 

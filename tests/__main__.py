@@ -13,10 +13,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LOWEST = ROOT / "build" / "lowest"
+MADE = {"_build", "gallery", "generated"}
+"""Folders of pages that Sphinx makes."""
 
 
 def pytest_command(python, arguments):
     return [str(python), "-m", "pytest", "-n", "2", "--dist", "loadfile", *arguments]
+
+
+def prose():
+    """Return the files that proselint reads: pages and docstrings. Of a folder it would read Markdown only."""
+    pages = [page for page in (ROOT / "docs").rglob("*.rst") if not MADE.intersection(page.parts)]
+    files = [*ROOT.glob("*.md"), *pages, *(ROOT / "sklearn_mtae").rglob("*.py")]
+    return [str(file.relative_to(ROOT)) for file in sorted(files)]
 
 
 def status_of(command):
@@ -29,6 +38,7 @@ def run_checks(arguments):
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
         ["codespell", "."],
+        ["proselint", "--config", ".proselintrc.json", "check", *prose()],
         ["pyright"],
         pytest_command(sys.executable, arguments),
     ]

@@ -240,7 +240,7 @@ def test_want_of_memory_halves_the_batch(record_steps):
         random_state=0,
         net_params={"record_steps": record_steps},
     )
-    with pytest.warns(UserWarning, match="The training goes on with batch_size=") as caught:
+    with pytest.warns(UserWarning, match="The training continues with batch_size=") as caught:
         model.fit(rows)
     assert len(caught) == sum("goes on" in str(warning.message) for warning in caught)
     assert model.n_iter_ == 40

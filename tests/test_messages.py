@@ -208,7 +208,7 @@ def test_options_that_exclude_each_other():
 def test_devices_that_are_not_here(name, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     text = message_of(lambda: AutoencoderTransformer(device=name, **SMALL).fit(X))
-    assert f"device={name!r} must be one of those that are here, ['auto', 'cuda', " in text
+    assert f"device={name!r} must be one of the available devices, ['auto', 'cuda', " in text
     assert "'cuda:0', 'cuda:1']" in text
     if name in ("gpu", "CUDA"):
         assert text.endswith(("is called 'cuda'.", "Did you mean 'cuda'?"))

@@ -88,7 +88,7 @@ def test_model_of_an_absent_device_loads(estimator, table):
     if not torch.cuda.is_available():
         again = pickle.loads(pickle.dumps(estimator.set_params(device="cuda")))
         np.testing.assert_array_equal(again.transform(X), Z)
-        with pytest.raises(ValueError, match="device='cuda' must be one of those that are here"):
+        with pytest.raises(ValueError, match="device='cuda' must be one of the available devices"):
             again.fit(X, Y)
 
 

@@ -1,1 +1,1 @@
-"""The training: members, their rows and batches, the skorch net, stacks and captured steps."""
+"""Training: members, their rows and batches, the skorch net, stacks and captured steps."""

@@ -1,7 +1,7 @@
-"""Batches: which rows make up those of an epoch, and in which order they are read.
+"""Batches: which rows make up each batch of an epoch, and in which order they are read.
 
-The rows of an array in memory are shuffled all together. Those of a large memory-mapped file are shuffled in two steps
-that leave the reads sequential: the order of runs of consecutive rows, then the rows of many runs in a buffer.
+The rows of an array in memory are shuffled all at once. Those of a large memory-mapped file are shuffled in two steps
+that keep the reads sequential: first the order of runs of consecutive rows, then the rows of many runs in a buffer.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,36 +17,36 @@ from sklearn_mtae._tables.row_index import Runs
 from .rows import Batch, Rows
 
 RUN_BYTES = 2**18
-"""Bytes of consecutive rows that are read together when they are shuffled in blocks, a run: 256 KiB."""
+"""Bytes of a run: consecutive rows that are read together when rows are shuffled in blocks. 256 KiB."""
 BUFFER_BYTES = 2**26
-"""Bytes of rows, from many runs, that lie in memory and are shuffled together: 64 MiB."""
+"""Bytes of rows, from many runs, that are held in memory and shuffled together: 64 MiB."""
 
 
 class Layout(NamedTuple):
     """Which rows make up the batches of an epoch."""
 
     positions: Tensor
-    """Positions of the rows, shape (n_batches, n_models, n_widest): that of the widest batch."""
+    """Positions of the rows, shape (n_batches, n_models, n_widest): n_widest is the width of the widest batch."""
     weights: Tensor | None
-    """Their weights, of the same shape; None where all batches are of one size."""
+    """Their weights, of the same shape; None if all batches have the same size."""
     counts: Tensor
-    """Rows that count, shape (n_batches, n_models)."""
+    """Number of rows that count, shape (n_batches, n_models)."""
 
     def of_one(self) -> "Layout":
-        """Return the layout of an only model, without an axis for it."""
+        """Return the layout of a single model, without an axis for models."""
         return Layout(*(None if part is None else part[:, 0] for part in self))  # type: ignore[arg-type]
 
     def shifted(self, starts: Tensor) -> "Layout":
-        """Return the layout for rows that begin elsewhere, those of each model at its own place."""
+        """Return the layout for rows that begin elsewhere, at a separate place for each model."""
         return self._replace(positions=self.positions + starts[:, None])
 
 
 def lay_out(n_rows: Sequence[int], n_batches: int, orders: Tensor, first: int = 0, last: int | None = None) -> Layout:
     """Return the layout of an epoch, or of its batches from `first` to `last`.
 
-    The batches of a model differ by one row at most. One that is smaller than the widest repeats a row of its own with
-    weight zero, and its other rows weigh more by as much as they are fewer, so that means over the rows stay what they
-    are.
+    The batches of a model differ by one row at most. A batch that is smaller than the widest repeats one of its rows
+    with weight zero, and its other rows get larger weights to make up for it, so that means over the rows do not
+    change.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def lay_out(n_rows: Sequence[int], n_batches: int, orders: Tensor, first: int = 
     n_batches : int
         Number of batches.
     orders : Tensor of shape (n_models, n_longest)
-        The order of each model's rows, from the first batch on.
+        The order of each model's rows, starting with the first batch.
     """
     bounds = batch_bounds(n_rows, n_batches, first, last)
     counts = bounds.diff()
@@ -68,25 +68,25 @@ def lay_out(n_rows: Sequence[int], n_batches: int, orders: Tensor, first: int = 
 
 
 def batch_bounds(n_rows: Sequence[int], n_batches: int, first: int = 0, last: int | None = None) -> Tensor:
-    """Return where batches begin among each model's rows, and where the last one ends: shape (n_models, n + 1)."""
+    """Return where batches begin among each model's rows and where the last one ends: shape (n_models, n + 1)."""
     return torch.tensor(n_rows)[:, None] * torch.arange(first, (n_batches if last is None else last) + 1) // n_batches
 
 
 def padding_weights(counted: Tensor, counts: Tensor) -> Tensor:
-    """Return weights of the places in batches, shape (..., n_widest): 0 for padding, 1 on average over the places.
+    """Return the weights of positions in batches, shape (..., n_widest): 0 for padding, 1 on average over positions.
 
     Parameters
     ----------
     counted : Tensor of bool, shape (..., n_widest)
-        Where there are rows that count.
+        Whether the row at a position counts.
     counts : Tensor of int, shape (...,)
-        How many there are; a model of very few rows has batches without any.
+        Number of such rows; a model with very few rows has batches without any.
     """
     return counted * (counted.shape[-1] / counts.clamp(min=1).double())[..., None]
 
 
 def along(n_rows: int | Tensor, value: Tensor) -> int | Tensor:
-    """Return the numbers of rows, of several models where they are a tensor, in a shape that goes with a value."""
+    """Return numbers of rows (a tensor for several models) in a shape that broadcasts with a value."""
     return n_rows if isinstance(n_rows, int) else n_rows.view([*n_rows.shape, *[1] * (value.dim() - n_rows.dim())])
 
 
@@ -99,21 +99,21 @@ def add_product(total: Tensor, value: Tensor, n_rows: int | Tensor) -> None:
 
 
 class Batches:
-    """Iterate over the batches of an only model, or of several at once, each with rows and an order of its own.
+    """Iterate over the batches of one model, or of several at once, each with its own rows and order.
 
-    Rows in memory are shuffled all together. Rows of a file of more than `STREAMED_BYTES` are cut into runs of
-    `RUN_BYTES`, which are read in random order into a buffer of `BUFFER_BYTES` (of one batch at least), and shuffled
-    there: a batch is drawn from some 250 places of the file, and no array is as long as the file has rows.
+    Rows in memory are shuffled all at once. Rows of a file of more than `STREAMED_BYTES` are cut into runs of
+    `RUN_BYTES`. These are read in random order into a buffer of `BUFFER_BYTES` (at least one batch) and shuffled there:
+    a batch is drawn from some 250 places in the file, and no array is as long as the file.
 
     Parameters
     ----------
     rows : Rows or sequence of Rows
-        The rows of an only model, or those of each model of a stack; the latter lie in no large file.
+        The rows of a single model, or of each model of a stack; the latter are not in a large file.
     batch_size : int
-        Rows per batch at most. The batches of an epoch differ by one row at most: each of them is a whole step of the
-        optimiser, and the last few rows alone would be a noisy one.
+        Maximum number of rows per batch. The batches of an epoch differ by at most one row: each is a full step of the
+        optimiser, and a last step with few rows would be noisy.
     generators : Generator, sequence of Generator or None, default=None
-        Sources of the permutations (on the CPU), which are drawn anew each time; None leaves the rows in their order.
+        Sources of the permutations (on the CPU), which are drawn anew each time; None keeps the rows in order.
     """
 
     def __init__(
@@ -130,23 +130,23 @@ class Batches:
 
     @property
     def even(self) -> bool:
-        """Whether all batches of all models are of one size."""
+        """Whether all batches of all models have the same size."""
         return len(set(self.n_rows)) == 1 and self.n_rows[0] % len(self) == 0
 
     def table(self) -> Batch | None:
-        """Return the rows of all models, one after the other, where they stay on the device."""
+        """Return the concatenated rows of all models, if they stay on the device."""
         resident = [rows.resident for rows in self.rows]
         if any(part is None for part in resident) or not self.is_stack:
             return resident[0] if not self.is_stack else None
         table = _join(resident, torch.cat)  # type: ignore[arg-type]
         for rows, start in zip(self.rows, self._starts().tolist(), strict=True):
-            # Views of the table: there need not be two copies.
+            # Views of the table avoid a second copy.
             within = slice(start, start + len(rows))
             vars(rows)["resident"] = table.each(lambda part, within=within: part[within])
         return table
 
     def layout(self) -> Layout:
-        """Return the layout of an epoch over the table: an iteration yields the same batches."""
+        """Return the layout of an epoch over the table; iterating yields the same batches."""
         layout = lay_out(self.n_rows, len(self), self._orders())
         return layout.shifted(self._starts()) if self.is_stack else layout.of_one()
 
@@ -170,7 +170,7 @@ class Batches:
                 yield from _stacked_batches(rows, *block) if self.is_stack else _single_batches(rows[0], *block)
 
     def _portions(self, per_block: int) -> Iterator[tuple[int, int, Sequence[Rows], Tensor]]:
-        """Yield which batches are shuffled together, from the first to the last, their rows, and the order of these."""
+        """Yield the first and last of the batches that are shuffled together, their rows, and the order of the rows."""
         rows, n_batches = self.rows[0], len(self)
         if not rows.streamed:
             yield 0, n_batches, self.rows, self._orders()
@@ -190,14 +190,14 @@ class Batches:
 
 
 def _single_batches(rows: Rows, positions: Tensor, counts: Tensor) -> Iterator[Batch]:
-    """Read the rows of some batches at once, none of them twice, and yield the batches."""
+    """Read the rows of some batches at once, each row once, and yield the batches."""
     block = rows.read(positions[torch.arange(positions.shape[-1]) < counts[..., None]])
     for start, stop in pairwise([0, *counts.flatten().cumsum(0).tolist()]):
         yield block.each(lambda part, batch=slice(start, stop): part[batch])
 
 
 def _stacked_batches(rows: Sequence[Rows], positions: Tensor, counts: Tensor) -> Iterator[Batch]:
-    """Read the rows of some batches at once, and yield the batches, with weights where the models' sizes differ."""
+    """Read the rows of some batches at once, and yield the batches, with weights if the models' sizes differ."""
     chosen = positions.transpose(0, 1).flatten(1)
     block = _join([part.read(index) for part, index in zip(rows, chosen, strict=True)], torch.stack)
     for j, sizes in enumerate(counts):

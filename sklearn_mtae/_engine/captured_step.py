@@ -1,9 +1,9 @@
-"""Training steps that are recorded once and then repeated: on a GPU as a CUDA graph that is launched as a whole.
+"""Training steps that are recorded once and then repeated: on a GPU as a CUDA graph launched as a whole.
 
-A step of a small network is some hundred kernels of a few microseconds, and launching them one by one from Python takes
-longer than running them. A graph is launched by one call; on a CPU, a list of operations stands in for it. It repeats
-the same kernels on the same memory with the same numbers, so all that differs from step to step stands in tables on the
-device, and a counter on the device says which of their entries is next.
+A step of a small network consists of some hundred kernels of a few microseconds, and launching them one by one from
+Python takes longer than running them. A graph is launched by one call; on a CPU, a list of operations takes its place.
+It repeats the same kernels on the same memory with the same numbers. Everything that differs between steps is therefore
+in tables on the device, and a counter on the device points to the next entry.
 """
 
 import threading
@@ -25,14 +25,14 @@ from .devices import is_out_of_memory
 from .rows import Batch
 
 WARM_UP = 3
-"""Steps that are taken before one is recorded: libraries set themselves up, and the optimiser makes its state."""
+"""Steps taken before one is recorded: libraries initialise, and the optimiser makes its state."""
 LEAST_STEPS = 32
-"""Steps of a fit below which a recording does not pay."""
+"""Number of steps in a fit below which a recording does not pay."""
 
 KNOWN = {"sklearn_mtae", "torch", "zuko"}
-"""Packages whose parts do nothing in a step but compute."""
+"""Packages whose parts only compute in a step."""
 FUNCTIONS = ("corruption", "objective", "penalty")
-"""Attributes of models and losses that a step calls and that may be no modules."""
+"""Attributes of models and losses that a step calls and that need not be modules."""
 
 VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
 
@@ -47,7 +47,7 @@ def tabulate(steps: Sequence[Scales], n_batches: int, scheduled: bool) -> Scales
     n_batches : int
         Number of steps.
     scheduled : bool
-        Whether the weight of the rate may change: what is recorded must not depend on whether it does in this epoch.
+        Whether the weight of the rate may change: the recording must not depend on whether it does in this epoch.
     """
     tables = {
         name: torch.tensor(column, dtype=torch.float64)
@@ -62,8 +62,8 @@ def tabulate(steps: Sequence[Scales], n_batches: int, scheduled: bool) -> Scales
 class CapturedStep:
     """A training step that its device repeats.
 
-    The first steps of a training are taken as they are, one is watched, the next one is recorded, and from then on
-    recordings are launched. Where a step cannot be recorded, a warning says why, and all steps are taken as they are.
+    The first steps of a training are taken normally, one is watched, the next one is recorded, and from then on
+    recordings are launched. If a step cannot be recorded, a warning says why, and all steps are taken normally.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class CapturedStep:
     rows : Batch
         All rows, on the device.
     modules : sequence of Module
-        What the step reads: a buffer that is replaced between epochs is copied to where the recording looks for it.
+        Modules that the step reads: a buffer that is replaced between epochs is copied to where the recording reads it.
     generator : Generator
         Source of the step's draws.
     """
@@ -108,7 +108,7 @@ class CapturedStep:
         scales : Scales
             Weights of the terms: numbers, or tables with the batches along the first axis.
         settings : object
-            What else a recording depends on: where it is not what it was, a new one is made.
+            What else a recording depends on: if it changes, a new recording is made.
 
         Returns
         -------
@@ -125,7 +125,7 @@ class CapturedStep:
             return self._averages(layout.counts)
 
     def close(self) -> None:
-        """Wait for the steps under way, and let go of the recording and its memory."""
+        """Wait for running steps, and release the recording and its memory."""
         if self.device.type == "cuda":
             torch.cuda.current_stream(self.device).synchronize()
         self.replay = None
@@ -133,7 +133,7 @@ class CapturedStep:
         self.values.clear()
 
     def _load(self, layout: Layout, scales: Scales, settings: Any) -> None:
-        """Put what an epoch's steps read where they look for it."""
+        """Put the data of an epoch's steps where they read it."""
         given = {"positions": layout.positions, "weights": layout.weights, **scales._asdict()}
         tables = {name: value for name, value in given.items() if isinstance(value, Tensor)}
         numbers = {name: value for name, value in scales._asdict().items() if name not in tables}
@@ -155,7 +155,7 @@ class CapturedStep:
         self.at.zero_()
 
     def _prepare(self) -> None:
-        """Take a step: as it is, watched, or recorded."""
+        """Take a step: normally, watched, or recorded."""
         self.n_taken += 1
         if self.n_taken < WARM_UP:
             self._take()
@@ -175,7 +175,7 @@ class CapturedStep:
             try:
                 self._take()
             except RuntimeError as error:
-                causes.append(error)  # what comes out of a broken recording may only say that it is broken
+                causes.append(error)  # an error after a broken recording may only say that it is broken
                 raise
 
         try:
@@ -188,18 +188,18 @@ class CapturedStep:
             self._take()
 
     def _give_up(self, reason: str) -> None:
-        """Take steps as they are from now on."""
+        """Take steps normally from now on."""
         self.replay = self._take
         warnings.warn(
             f"The training step is not recorded as a graph of the device, and takes longer: {reason}.", stacklevel=2
         )
 
     def _take(self) -> None:
-        """Take the step that is next: what is recorded."""
+        """Take the next step; this is what is recorded."""
         entry = {name: table.index_select(0, self.at)[0] for name, table in self.tables.items()}
         positions, weights = entry.pop("positions"), entry.pop("weights", None)
         index = positions.flatten()
-        # Twice as fast on a CPU as to index by them.
+        # Twice as fast on a CPU as indexing.
         rows = self.rows.each(lambda part: part.index_select(0, index).unflatten(0, positions.shape))
         batch = rows if weights is None else rows.weighed(weights)
         for name, value in self.step(batch, Scales(**self.numbers, **entry)).items():
@@ -219,7 +219,7 @@ class CapturedStep:
 class Watch(Mode):
     """Notice operations that wait for the device or bring values to it, which no graph can hold.
 
-    A recording that fails may leave more behind than one that is not tried.
+    A recording that fails may leave more behind than one that is never tried.
 
     Parameters
     ----------
@@ -259,9 +259,9 @@ _recording = threading.Lock()
 
 @contextmanager
 def beside(device: torch.device) -> Iterator[None]:
-    """Run on a stream of this thread's own: nothing is recorded on the one that all threads share.
+    """Run on this thread's own stream: nothing is recorded on the stream that all threads share.
 
-    One stream for all fits of a thread: libraries keep memory for each stream that they have seen.
+    All fits of a thread use one stream: libraries keep memory for each stream that they have seen.
     """
     if device.type != "cuda":
         yield
@@ -280,14 +280,14 @@ def beside(device: torch.device) -> Iterator[None]:
 
 
 def record_cuda(step: Step, generator: Generator) -> Step:
-    """Take a step, recording what it has the GPU do on the current stream; return what launches that.
+    """Take a step and record its GPU work on the current stream; return a function that launches it.
 
     Parameters
     ----------
     step : callable
         The step.
     generator : Generator
-        Source of its draws, which go on from launch to launch as they would from step to step.
+        Source of its draws, which continue from launch to launch as they would from step to step.
     """
     graph = torch.cuda.CUDAGraph()
     if VERSION < (2, 14):  # later versions find it by themselves
@@ -295,33 +295,33 @@ def record_cuda(step: Step, generator: Generator) -> Step:
     # One recording at a time; meanwhile other threads may allocate memory.
     with _recording, torch.cuda.graph(graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
         step()
-    graph.replay()  # what was recorded has not been done
+    graph.replay()  # the recorded work has not been executed yet
     return graph.replay
 
 
 RECORDERS: dict[str, Callable[[Step, Generator], Step]] = {"cpu": record_cpu}
-"""What takes a step and returns what repeats it, by type of device."""
+"""Functions that take a step and return a function that repeats it, by type of device."""
 if VERSION >= (2, 12):  # earlier versions do not recover from a recording that fails
     RECORDERS["cuda"] = record_cuda
 
 
 def is_recordable(parts: Iterable[Any], even: bool) -> bool:
-    """Return whether steps can be recorded, as far as the parts of the model and the loss say.
+    """Return whether steps can be recorded, according to the parts of the model and the loss.
 
     Parameters
     ----------
     parts : iterable
-        Parts of the model and the loss. Where batches are padded, none of them may compare rows.
+        Parts of the model and the loss. If batches are padded, none of them may compare rows.
     even : bool
-        Whether all batches are of one size.
+        Whether all batches have the same size.
     """
     return all(declared(part, "recordable") and (even or not declared(part, "compares_rows")) for part in parts)
 
 
 def is_known(part: Any) -> bool:
-    """Return whether a part is of this package or of torch.
+    """Return whether a part belongs to this package or to torch.
 
-    What others write may count its calls, or do something else in Python that a recording would leave out.
+    Other parts may count their calls, or do something else in Python that a recording would miss.
     """
     return str(getattr(unwrapped(part), "__module__", None)).partition(".")[0] in KNOWN
 

@@ -1,9 +1,9 @@
-"""Training steps on the CPU: their operations written down once, then repeated from the list.
+"""Training steps on the CPU: their operations are recorded once, then repeated from the list.
 
-A step of a small network is some hundred operations of a few microseconds. Most of its time goes into what leads to
-them: Python, `vmap`, which takes each apart, and autograd, which notes what it is to go back through. A list of the
+A step of a small network consists of some hundred operations of a few microseconds. Most of its time is overhead:
+Python, `vmap`, which takes each operation apart, and autograd, which records the backward pass. A list of the
 operations with their tensors needs none of this. It repeats the same kernels on the same numbers, so that its results
-are those of the step to the last bit; and as all tensors are known beforehand, so is which of them can share memory.
+equal those of the step to the last bit. As all tensors are known beforehand, so is which of them can share memory.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,15 +20,15 @@ from sklearn_mtae.nn.random import Mode
 Step = Callable[[], Any]
 
 OF_NEW_TENSORS = {"dtype", "layout", "device", "pin_memory"}
-"""Arguments of operations that make a tensor; told which tensor to fill, they do not take them."""
+"""Arguments of operations that make a tensor; they do not take them if given a tensor to fill."""
 OF_SHAPES = {"ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "new_full"}
-"""Operations that take no more of a tensor than its shape."""
+"""Operations that use only the shape of a tensor."""
 COPIES = {"clone", "_to_copy"}
 """Operations that copy a tensor, into another type or not."""
 ARITHMETIC = {"add", "sub", "mul", "div"}
-"""Operations that do the same with a number as with a tensor of it, and can write over their first argument."""
+"""Operations that treat a number like a tensor of it, and can write over their first argument."""
 EMPTY = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
-"""Operations that give memory and no values."""
+"""Operations that allocate memory without values."""
 
 
 class Operation(NamedTuple):
@@ -39,7 +39,7 @@ class Operation(NamedTuple):
     kwargs: dict[str, Any]
     results: list[Tensor]
     made: set[int]
-    """Storages of results that are none of the arguments'."""
+    """Storages of results that are not storages of arguments."""
 
     @property
     def inputs(self) -> list[Tensor]:
@@ -48,7 +48,7 @@ class Operation(NamedTuple):
 
     @property
     def written(self) -> list[Tensor]:
-        """The tensors among the arguments that it changes."""
+        """The tensors among the arguments that the operation changes."""
         schema = self.function._schema.arguments
         given = {**dict(zip((argument.name for argument in schema), self.args, strict=False)), **self.kwargs}
         changed = (a.name for a in schema if a.alias_info is not None and a.alias_info.is_write)
@@ -56,12 +56,12 @@ class Operation(NamedTuple):
 
     @property
     def is_view(self) -> bool:
-        """Whether all that it returns lies where its arguments do, which it leaves as they are."""
+        """Whether all results are views of the arguments, which are left unchanged."""
         return bool(self.results) and not self.made and not self.written
 
     @property
     def is_constant(self) -> bool:
-        """Whether what it makes is made of numbers and shapes alone."""
+        """Whether the results depend only on numbers and shapes."""
         reads = self.inputs and self.function.overloadpacket.__name__ not in OF_SHAPES
         return bool(self.made) and not reads and torch.Tag.nondeterministic_seeded not in self.function.tags
 
@@ -72,7 +72,7 @@ class Operation(NamedTuple):
 
 
 class Tape(Mode):
-    """Write down the operations that are run."""
+    """Record the operations that are run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Tape(Mode):
         return result
 
     def _see(self, shown: Iterable[Tensor]) -> None:
-        # Kept to the end, so that no two of them lie in one place.
+        # Kept to the end, so that no two of them share a place.
         for tensor in shown:
             self.seen.setdefault(storage(tensor), tensor)
 
@@ -103,9 +103,9 @@ def record_cpu(step: Step, generator: Generator) -> Step:
     Parameters
     ----------
     step : callable
-        The step. What it is made of must be the same from step to step: operations, tensors and numbers.
+        The step. Its operations, tensors and numbers must be the same from step to step.
     generator : Generator
-        Source of its draws, which go on from repetition to repetition as they would from step to step.
+        Source of its draws, which continue from repetition to repetition as they would from step to step.
     """
     with Tape() as tape:
         step()
@@ -123,7 +123,7 @@ def record_cpu(step: Step, generator: Generator) -> Step:
 
 
 def needed(operations: Sequence[Operation]) -> list[Operation]:
-    """Return the operations without those whose results are there already: views, and constants that stay so."""
+    """Return the operations without those whose results already exist: views, and constants that stay constant."""
     written = {storage(tensor) for operation in operations for tensor in operation.written}
     return [
         operation
@@ -133,10 +133,10 @@ def needed(operations: Sequence[Operation]) -> list[Operation]:
 
 
 def share_memory(operations: Sequence[Operation]) -> dict[int, Tensor]:
-    """Return memory for what operations make, by the storages that it had.
+    """Return memory for the results of operations, by their original storages.
 
-    Memory is given on after its last use: at once, where an operation can write over its argument. What was used last
-    is likely to be in the processor's cache.
+    Memory is reused after its last use, at once if an operation can write over its argument. Recently used memory is
+    likely to be in the processor's cache.
     """
     uses = {
         storage(tensor): at
@@ -164,19 +164,19 @@ def share_memory(operations: Sequence[Operation]) -> dict[int, Tensor]:
 
 
 def can_replace(operation: Operation, old: int, result: Tensor) -> bool:
-    """Return whether an operation may write a result where an argument of it lies."""
+    """Return whether an operation may write a result over one of its arguments."""
     those = [tensor for tensor in operation.inputs if storage(tensor) == old]
     return torch.Tag.pointwise in operation.function.tags and all(layout(tensor) == layout(result) for tensor in those)
 
 
 def layout(tensor: Tensor) -> tuple:
-    """Return how a tensor lies in its storage."""
+    """Return the layout of a tensor in its storage."""
     size = tensor.untyped_storage().nbytes()
     return tensor.dtype, tensor.shape, tensor.stride(), tensor.storage_offset(), size
 
 
 def allocate(free: list[Tensor], n_bytes: int) -> Tensor:
-    """Return the smallest memory that suffices out of what is free, the latest of several, or new one."""
+    """Return the smallest sufficient free memory (the latest, if there are several), or new memory."""
     fitting = [at for at, memory in enumerate(free) if len(memory) >= n_bytes]
     if not fitting:
         return torch.empty(-(-n_bytes // 16) * 16, dtype=torch.uint8)  # a whole number of cells of any type
@@ -184,7 +184,7 @@ def allocate(free: list[Tensor], n_bytes: int) -> Tensor:
 
 
 def place(memory: dict[int, Tensor], tensor: Tensor) -> Tensor:
-    """Return the tensor that lies in the memory of another one's storage as that does there."""
+    """Return a tensor with the same layout in the memory of another one's storage."""
     shared = memory.get(storage(tensor))
     if shared is None:
         return tensor
@@ -192,7 +192,7 @@ def place(memory: dict[int, Tensor], tensor: Tensor) -> Tensor:
 
 
 def call(operation: Operation) -> Step:
-    """Return a function that runs an operation and leaves its results where they are to lie."""
+    """Return a function that runs an operation and puts its results in their place."""
     function, args, kwargs, results, made = operation
     name = function.overloadpacket.__name__
     if name in EMPTY:
@@ -203,7 +203,7 @@ def call(operation: Operation) -> Step:
         return partial(results[0].copy_, args[0])
     if name in ARITHMETIC and isinstance(args[0], Tensor) and lies_alike(args[0], results[0]):
         return partial(getattr(args[0], f"{name}_"), *args[1:], **kwargs)
-    if name == "relu":  # which has no kernel that fills a given tensor, and is no more than this
+    if name == "relu":  # it has no kernel that fills a given tensor, and equals this
         return partial(torch.ops.aten.clamp_min.out._op, *args, 0, out=results[0])
     filling, names = filling_variant(of_tensors(function))
     if len(names) == len(results):
@@ -219,11 +219,11 @@ def call(operation: Operation) -> Step:
 
 
 known_quickest: dict[tuple[Any, tuple[type, ...]], Any] = {}
-"""Torch's Python function for an operation on arguments of some types; None where it has none."""
+"""Torch's Python function for an operation on arguments of given types; None if there is none."""
 
 
 def quickest(function: Any, args: tuple, kwargs: dict[str, Any]) -> Step:
-    """Return a function that runs an operation by torch's own Python function for it, where it has one."""
+    """Return a function that runs an operation through torch's own Python function, if there is one."""
     python = quickest_function(function, args, kwargs)
     if ismethoddescriptor(python):
         return partial(getattr(args[0], python.__name__), *args[1:], **kwargs)
@@ -231,9 +231,9 @@ def quickest(function: Any, args: tuple, kwargs: dict[str, Any]) -> Step:
 
 
 def quickest_function(function: Any, args: tuple, kwargs: dict[str, Any]) -> Callable[..., Any]:
-    """Return torch's own Python function for an operation on arguments of such types, or what stands for it.
+    """Return torch's own Python function for an operation on arguments of such types, or a substitute.
 
-    That comes to the kernel in half the time: a sixth of a small network's step.
+    It reaches the kernel in half the time, which saves a sixth of a small network's step.
     """
     kinds = tuple(type(value) for value in (*args, *kwargs.values()))
     if (function, kinds) not in known_quickest:
@@ -246,7 +246,7 @@ def quickest_function(function: Any, args: tuple, kwargs: dict[str, Any]) -> Cal
 
 
 class FirstOperation(Mode):
-    """End with the first operation, before it is run."""
+    """Stop at the first operation, before it is run."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         raise Found(func)
@@ -257,7 +257,7 @@ class Found(Exception):
 
 
 def operation_of(function: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-    """Return the operation that a function of torch comes to, if it takes these arguments."""
+    """Return the operation that a function of torch dispatches to, if it takes these arguments."""
     try:
         with suppress(TypeError, RuntimeError), FirstOperation():
             function(*args, **kwargs)
@@ -267,13 +267,13 @@ def operation_of(function: Callable[..., Any], args: tuple, kwargs: dict[str, An
 
 
 def lies_alike(tensor: Tensor, other: Tensor) -> bool:
-    """Return whether two tensors are of the same numbers."""
+    """Return whether two tensors hold the same numbers."""
     return tensor.data_ptr() == other.data_ptr() and layout(tensor) == layout(other)
 
 
 @cache
 def filling_variant(function: Any) -> tuple[Any, list[str]]:
-    """Return the variant of an operation that fills given tensors, and what it calls them: none where there is none."""
+    """Return the variant of an operation that fills given tensors, and their argument names, if there is one."""
     packet, wanted = function.overloadpacket, arguments(function)
     for overload in packet.overloads():
         other = getattr(packet, overload)
@@ -286,16 +286,16 @@ def filling_variant(function: Any) -> tuple[Any, list[str]]:
 
 @cache
 def of_tensors(function: Any) -> Any:
-    """Return the variant of an operation on a tensor and a number that takes two tensors, which a number can stand for.
+    """Return the two-tensor variant of an operation on a tensor and a number, which accepts a number as well.
 
-    Only that fills a given tensor; the other makes one of its own, and copies it.
+    Only this variant fills a given tensor; the other makes its own and copies it.
     """
     name = function.overloadpacket.__name__
     return function.overloadpacket.Tensor if function._overloadname == "Scalar" and name in ARITHMETIC else function
 
 
 def arguments(function: Any) -> dict[str, str]:
-    """Return the types of the arguments of an operation by their names, without the tensors that it is to fill."""
+    """Return the types of the arguments of an operation by name, without the tensors that it fills."""
     return {argument.name: str(argument.type) for argument in function._schema.arguments if not argument.is_out}
 
 
@@ -308,7 +308,7 @@ def tensors(tree: Any) -> list[Tensor]:
 
 
 def moved(tree: Any, move: Callable[[Tensor], Any]) -> Any:
-    """Return a nest of tuples, lists and dicts with other tensors in it, or what stands for them."""
+    """Return a nest of tuples, lists and dicts with its tensors replaced."""
     if isinstance(tree, Tensor):
         return move(tree)
     if isinstance(tree, dict):

@@ -1,4 +1,4 @@
-"""A long fit that can be taken up after its process has ended: what is written after each epoch."""
+"""A long fit that can be resumed after its process has ended: the state written after each epoch."""
 
 import errno
 import os
@@ -16,25 +16,25 @@ import torch
 from .lock import Lock
 
 MAGIC = b"sklearn_mtae checkpoint 1\n"
-"""What a file begins with; the SHA-256 of the rest follows."""
+"""The start of each file; the SHA-256 of the rest follows."""
 N_HEADER = len(MAGIC) + sha256().digest_size
 
 
 class Checkpoint:
-    """The file that a training is written to; nobody else uses it meanwhile.
+    """The file that a training is saved to; nobody else uses it meanwhile.
 
     Parameters
     ----------
     path : str or PathLike
-        Its place.
+        Path of the file.
     identify : callable
-        Returns a text that only an equal fit has, with equal data. Not called if the path will not do.
+        Returns a text that only an equal fit with equal data has. Not called if the path is invalid.
 
     Raises
     ------
     ValueError
-        If it is no path of a file, if another fit uses it, or if what is there is not the whole file of a fit of that
-        identity.
+        If it is not a path of a file, if another fit uses it, or if the file there is not the complete file of a fit
+        with that identity.
     """
 
     def __init__(self, path: str | os.PathLike, identify: Callable[[], str]) -> None:
@@ -51,10 +51,10 @@ class Checkpoint:
         """Seed of the fit."""
 
     def _load(self) -> dict[str, Any]:
-        """Return the content of the file; its bytes are not looked into before they are known to be those written."""
+        """Return the content of the file; its bytes are verified before they are read."""
         data = self.path.read_bytes()
         if not data.startswith(MAGIC):
-            raise self._refusal("is empty" if not data else "is none that this version of sklearn_mtae has written")
+            raise self._refusal("is empty" if not data else "was not written by this version of sklearn_mtae")
         if data[len(MAGIC) : N_HEADER] != sha256(data[N_HEADER:]).digest():
             raise self._refusal("is damaged: bytes of it are missing or have changed")
         saved = torch.load(BytesIO(data[N_HEADER:]), map_location="cpu", weights_only=True)
@@ -69,12 +69,12 @@ class Checkpoint:
         )
 
     def save(self, net: Any) -> None:
-        """Write all that the rest of the training depends on; a process that ends meanwhile leaves the last epoch's.
+        """Save everything that the rest of the training depends on; an interrupted write keeps the previous file.
 
         Raises
         ------
         OSError
-            If it cannot be written. What was written before is still there.
+            If it cannot be written. The previous file is kept.
         """
         (run,) = net.runs_.runs
         state = {
@@ -101,7 +101,7 @@ class Checkpoint:
             raise OSError(code, f"checkpoint could not be written: {reason}. {written}", str(self.path)) from error
 
     def _replace(self, *parts: Any) -> None:
-        """Put a new file in the place of the old one, once all of it is on the disk."""
+        """Replace the old file with a new one, once all of it is on the disk."""
         descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".tmp", dir=self.path.parent)
         try:
             with open(descriptor, "wb") as file:
@@ -114,7 +114,7 @@ class Checkpoint:
         _flush_folder(self.path.parent)
 
     def restore(self, net: Any) -> int:
-        """Take a net up where it was saved, if it was; return the number of epochs that are done."""
+        """Resume a net where it was saved, if it was; return the number of completed epochs."""
         saved, self.saved = self.saved, None
         if saved is None:
             return 0
@@ -148,11 +148,11 @@ def _check_path(path: str | os.PathLike) -> Path:
         raise ValueError(f"checkpoint must be the path of a file. Got {given!r}{', a folder' * bool(given)}.")
     if not place.parent.is_dir():
         raise ValueError(
-            f"checkpoint must lie in a folder that is there. Got {given!r}; create {str(place.parent)!r} first."
+            f"checkpoint must lie in an existing folder. Got {given!r}; create {str(place.parent)!r} first."
         )
     if place.exists() and not place.is_file():
         raise ValueError(f"checkpoint must be the path of a file. Got {given!r}, a device or the like.")
-    return place.absolute()  # a callback may go to another folder
+    return place.absolute()  # a callback may change the folder
 
 
 def _own(path: Path) -> Lock:
@@ -172,7 +172,7 @@ def _own(path: Path) -> Lock:
 
 
 def _clear(path: Path) -> None:
-    """Remove what a process left that was killed while it wrote; its name is one of `tempfile`'s."""
+    """Remove the leftovers of a process killed while writing; their names are those of `tempfile`."""
     left = re.compile(re.escape(f".{path.name}.") + r"[a-z0-9_]{8}\.tmp")
     for other in path.parent.iterdir():
         if left.fullmatch(other.name):
@@ -188,7 +188,7 @@ def _write(file: BinaryIO, parts: tuple) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Have the file's new name on the disk too, where the system can do that."""
+    """Write the file's new name to the disk too, if the system can do that."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""What modules compute with, as keys that are equal where it is, by content."""
+"""Keys of what modules compute with, which are equal for equal contents."""
 
 import weakref
 from collections.abc import Collection, Hashable, Iterable, Mapping
@@ -25,15 +25,15 @@ from torch import Generator, Tensor, nn
 
 ATOMS = (NoneType, bool, str, bytes, EllipsisType, NotImplementedType, range, CodeType)
 ATOMS += (torch.dtype, torch.device, torch.layout, torch.memory_format)
-"""Types whose own equality is that of the content."""
+"""Types whose equality is that of their content."""
 TORCHS = set(vars(nn.Module())) - {"training"}
-"""Attributes of every module that are torch's: parameters, buffers, submodules and hooks have keys of their own."""
+"""Torch's attributes of every module: parameters, buffers, submodules and hooks have their own keys."""
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
-"""Where modules keep what is called before and after them."""
+"""Where modules keep their hooks."""
 
 
 class Same:
-    """An object that is equal to itself alone: what it does cannot be read off it.
+    """An object that equals only itself: its behaviour cannot be read from it.
 
     Parameters
     ----------
@@ -55,18 +55,18 @@ class Same:
 
 
 class Contents:
-    """Keys of objects, which are equal where their contents are.
+    """Keys of objects, which are equal if their contents are.
 
     Numbers are equal across their types, and NaN is NaN; arrays and tensors have dtype and shape too. An object is
-    what `pickle` would make of it and its attributes; what has no such content is equal to itself alone. Modules,
-    parameters and buffers within `root` are what their names are, not the numbers in them.
+    represented by its pickle and its attributes; an object without such content equals only itself. Modules, parameters
+    and buffers within `root` are represented by their names, not by their numbers.
 
     Parameters
     ----------
     root : Module or None, default=None
         A module.
     watched : mapping of int to str, default={}
-        Names of further objects, by their id; those that are met are listed in `met`.
+        Names of further objects, by their id; those encountered are listed in `met`.
     """
 
     def __init__(self, root: nn.Module | None = None, watched: Mapping[int, str] | None = None) -> None:
@@ -76,9 +76,9 @@ class Contents:
         self.watched = watched or {}
         self.met: list[str] = []
         self.tensors: list[Tensor] = []
-        """Tensors that are met, those of `root` among them."""
+        """Encountered tensors, including those of `root`."""
         self._numbers: dict[int, int] = {}
-        self._alive: list[Any] = []  # an id is that of an object as long as there is this object
+        self._alive: list[Any] = []  # an id is unique only while its object exists
 
     def of(self, value: Any) -> Hashable:
         """Return the key of an object."""
@@ -139,7 +139,7 @@ class Contents:
         return type(value), gather(self.of(own) for own in value)
 
     def _function(self, value: FunctionType) -> Hashable:
-        """Return the key of a function: its code, what its arguments are by default, and what it finds around it."""
+        """Return the key of a function: its code, its default arguments, and its closure and globals."""
         defaults = self.of(value.__defaults__), self.of(value.__kwdefaults__)
         around = tuple(self._cell(cell) for cell in value.__closure__ or ())
         return value.__code__, *defaults, *around, Same(value.__globals__), self.of(vars(value))
@@ -152,22 +152,22 @@ class Contents:
             return Same(cell)
 
     def _object(self, value: Any) -> Hashable:
-        """Return the key of an object of an unknown class: what copies of it are made of, and its attributes."""
+        """Return the key of an object of an unknown class: its reduction for copies, and its attributes."""
         try:
             made = value.__reduce_ex__(4)
-        except Exception:  # whatever a class raises to say that there are no copies of its objects
+        except Exception:  # whatever a class raises if its objects cannot be copied
             return Same(value)
         if isinstance(made, str):
             return Same(value)
         make, arguments, state, items, pairs = (*made, None, None, None)[:5]
-        # Of a `partial`, the state has them; to ask it for them would give it some, and other pickles than before.
+        # The state of a `partial` has them; accessing them would create some and change its pickle.
         attributes = None if isinstance(value, partial) else getattr(value, "__dict__", None)
         contents = make, arguments, state, list(items or ()), list(pairs or ()), attributes
         self._alive.append(contents)
         return type(value), *(self.of(own) for own in contents)
 
     def of_module(self, module: nn.Module, apart: Collection[str] = ()) -> Hashable:
-        """Return the key of a module, what is within it by name, attributes left `apart`."""
+        """Return the key of a module, with its contents by name, without the attributes left `apart`."""
         attributes = sorted(name for name in vars(module) if name not in TORCHS and name not in apart)
         own = tuple((name, self.of(vars(module)[name])) for name in attributes)
         slots = (module._modules, module._parameters, module._buffers)
@@ -182,14 +182,14 @@ class Contents:
 
 
 def computation(root: nn.Module, apart: Mapping[str, Collection[str]]) -> Hashable:
-    """Return a key that is equal for modules that compute alike, but for the numbers in parameters and buffers.
+    """Return a key that is equal for modules that differ only in the numbers of parameters and buffers.
 
     Parameters
     ----------
     root : Module
         A module.
     apart : mapping of str to collection of str
-        Attributes that may differ, by the name of a module: that of `root` is "".
+        Attributes that may differ, by the name of a module; the name of `root` is "".
     """
     contents = Contents(root)
     try:
@@ -200,17 +200,17 @@ def computation(root: nn.Module, apart: Mapping[str, Collection[str]]) -> Hashab
 
 
 def bypass(copy: nn.Module, original: nn.Module, placed: Collection[str]) -> str | None:
-    """Return the name of a part that a copy of a module reaches otherwise than by torch's own attributes, or None.
+    """Return the name of a part that a copy of a module reaches by other ways than torch's attributes, or None.
 
-    Values that take the place of its parameters and buffers are not found there. Functions are not copied: what they
-    find around them are parts of the original.
+    Values that replace its parameters and buffers are not found there. Functions are not copied: they still refer to
+    parts of the original.
 
     Parameters
     ----------
     copy, original : Module
         A copy of a module, and the module.
     placed : collection of str
-        Names of the parameters and buffers whose place others take.
+        Names of the parameters and buffers that are replaced.
     """
     names = {id(part): name for name, part in [*original.named_modules(), *named_tensors(original)]}
     found, met = Contents(original), Contents(copy, names)
@@ -225,13 +225,13 @@ def bypass(copy: nn.Module, original: nn.Module, placed: Collection[str]) -> str
 
 
 def shared_memory(tensors: Iterable[Tensor], others: Mapping[str, Tensor]) -> str | None:
-    """Return the name of one of the `others` that has its numbers where one of some tensors has them, or None."""
+    """Return the name of one of the `others` that shares memory with one of some tensors, or None."""
     places = {memory(value): name for name, value in others.items() if value.numel()}
     return next((places[memory(value)] for value in tensors if memory(value) in places), None)
 
 
 def memory(value: Tensor) -> Hashable:
-    """Return where a tensor has its numbers."""
+    """Return the address of a tensor's numbers."""
     return value.untyped_storage().data_ptr() if value.layout is torch.strided else Same(value)
 
 
@@ -241,7 +241,7 @@ def named_tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def number(value: complex) -> Hashable:
-    """Return the key of a number: equal for numbers that are, NaN among them, but for the sign of a zero."""
+    """Return the key of a number: equal for equal numbers, and for NaN, but it distinguishes the sign of zero."""
     if isinstance(value, complex):
         return complex, number(value.real), number(value.imag)
     if value != value:

@@ -1,4 +1,4 @@
-"""Which device and threads a fit runs on, and what an error says of its memory."""
+"""The device and threads that a fit runs on, and errors of their memory."""
 
 import ctypes
 import os
@@ -17,21 +17,21 @@ from torch import nn
 from sklearn_mtae.nn.words import suggest
 
 LARGE_PRODUCT = 2**24
-"""Numbers to multiply and add up from which a product of matrices runs on several threads: it takes some 300
-microseconds on one. torch's threads spin while they wait for each other and for what comes next. Beside another busy
-process they wait for a processor, which takes milliseconds, after each operation that they share."""
+"""Multiplications and additions from which a matrix product runs on several threads: on one thread it takes some 300
+microseconds. torch's threads spin while they wait for each other and for more work. Beside another busy process they
+wait for a processor, which takes milliseconds, after each operation that they share."""
 
 _PROCESS = os.getpid()
-"""The process that has imported this; one that is forked from it finds its number here."""
+"""The process that has imported this; a fork of it finds its number here."""
 _here = threading.local()
-"""How many threads torch was given in this thread, while that is another number."""
+"""The user's number of torch threads for this thread, while another is set."""
 
 
 def resolve_device(name: str, *, strict: bool) -> torch.device:
-    """Return the device of that name; "auto" is CUDA, then MPS, then the CPU.
+    """Return the device of a name; "auto" is CUDA, then MPS, then the CPU.
 
-    Where one that was asked for is absent, an error (`strict`) or the CPU. Worker processes of joblib, whose names end
-    in a number, share out the visible GPUs.
+    If the requested device is absent, raise an error (`strict`) or use the CPU. Worker processes of joblib, whose names
+    end in a number, share the visible GPUs.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def resolve_device(name: str, *, strict: bool) -> torch.device:
     strict : bool
         Whether the device must be there.
     """
-    # Counted, not initialised: a process that has touched CUDA cannot be forked into workers that use it.
+    # Count devices without initialising them: a process that has used CUDA cannot be forked into workers that use it.
     n_gpus = torch.cuda.device_count()
     present = {"cuda": n_gpus, "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if name == "auto":
@@ -58,35 +58,35 @@ def resolve_device(name: str, *, strict: bool) -> torch.device:
 
 
 def _works(device: torch.device) -> bool:
-    """Return whether a device of a rare kind holds numbers that can be read."""
+    """Return whether a device of a rare kind holds readable numbers."""
     try:
         return torch.zeros((), device=device).item() == 0
-    except (RuntimeError, AssertionError, ImportError, NotImplementedError):  # each kind refuses in its own way
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError):  # each kind fails in its own way
         return False
 
 
 def _absent(name: str, present: dict[str, int]) -> ValueError:
-    """Return the error of a device that is not here."""
+    """Return the error for a missing device."""
     here = ["auto", *(kind for kind, number in present.items() if number)]
     here += [f"cuda:{position}" for position in range(present["cuda"])]
     none = "" if present["cuda"] else " torch finds no CUDA device."
-    hint = " A GPU of NVIDIA is called 'cuda'." if name.lower() == "gpu" else suggest(name, here)
-    return ValueError(f"device={name!r} must be one of those that are here, {here}.{none}{hint}")
+    hint = " An NVIDIA GPU is called 'cuda'." if name.lower() == "gpu" else suggest(name, here)
+    return ValueError(f"device={name!r} must be one of the available devices, {here}.{none}{hint}")
 
 
 @contextmanager
 def threads_for(n_products: int) -> Iterator[None]:
-    """Let torch work with one thread, or with as many as it was given where that pays and these live.
+    """Let torch use one thread, or its configured number if that pays and the threads are alive.
 
-    Whatever has been set before is so again afterwards, and other threads of the process see nothing of it.
+    The previous setting is restored afterwards, and other threads of the process are not affected.
 
-    A fork copies the thread that forks and no other. torch's pool is then one of names alone, for which it would wait
-    forever: in a process that was forked, it works with one thread.
+    A fork copies only the forking thread. torch's pool then has no live threads, and torch would wait for them forever:
+    in a forked process, it uses one thread.
 
     Parameters
     ----------
     n_products : int
-        Numbers that are multiplied and added up in the largest product of a model's matrices: see `LARGE_PRODUCT`.
+        Multiplications and additions in the largest matrix product of a model: see `LARGE_PRODUCT`.
     """
     before, outermost = torch.get_num_threads(), not hasattr(_here, "given")
     given = before if outermost else _here.given
@@ -116,9 +116,9 @@ def _warn_of_fork() -> None:
 
 
 def _set_threads(number: int) -> Callable[[], Any]:
-    """Let operations of this thread run on so many threads; return what undoes it.
+    """Let operations of this thread run on a number of threads; return a function that undoes it.
 
-    `torch.set_num_threads` would set it for threads that begin meanwhile too, for good.
+    `torch.set_num_threads` would permanently set it for threads that start meanwhile too.
     """
     before = torch.get_num_threads()
     pools = _pools()
@@ -138,9 +138,9 @@ def _set_threads(number: int) -> Callable[[], Any]:
 
 @cache
 def _pools() -> tuple[Callable[[int], Any], Callable[[int], Any]] | None:
-    """Return what sets the threads of OpenMP, and of MKL where torch has it, for the thread that calls it.
+    """Return functions that set the threads of OpenMP, and of MKL if torch has it, for the calling thread.
 
-    None where they are not found through torch, as on Windows.
+    None if they are not found through torch, as on Windows.
     """
     torchs = ctypes.CDLL(torch._C.__file__)
     try:
@@ -150,23 +150,23 @@ def _pools() -> tuple[Callable[[int], Any], Callable[[int], Any]] | None:
 
 
 def worker_number() -> int:
-    """Return the position of this process among its parent's workers, 0 for one that is no worker."""
+    """Return the position of this process among its parent's workers; 0 if it is not a worker."""
     number = re.search(r"[-:](\d+)$", current_process().name)
     return int(number.group(1)) - 1 if number else 0
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory could not be had."""
+    """Return whether an error says that memory could not be allocated."""
     texts = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(error, MemoryError) or any(text in str(error) for text in texts)
 
 
 def give_back(device: torch.device) -> None:
-    """Give the memory of a device back that nothing uses any more."""
+    """Free unused memory of a device."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
 
 def largest_product(model: nn.Module, n_rows: int) -> int:
-    """Return how many numbers the largest product of a model's matrices with so many rows multiplies and adds up."""
+    """Return the multiplications and additions in a model's largest matrix product with this number of rows."""
     return n_rows * max((parameter.numel() for parameter in model.parameters() if parameter.dim() > 1), default=0)

@@ -1,4 +1,4 @@
-"""Ctrl-C while an estimator is fitted: it ends the training, and what follows the training is brought to its end."""
+"""Ctrl-C during a fit: it ends the training, and the steps after the training are completed."""
 
 import signal
 import threading
@@ -9,12 +9,12 @@ from typing import Any, Self
 
 
 class Interrupts:
-    """What the user's interrupts do within a block.
+    """The user's interrupts within a block.
 
-    Where they are not held, they raise as they do elsewhere, and it is known that the user has asked for it: callbacks
-    raise `KeyboardInterrupt` too, to end a training in good order. Where they are held, the first one waits.
+    Unless held, they raise as usual, and it is recorded that they come from the user: callbacks raise
+    `KeyboardInterrupt` too, to end a training cleanly. If they are held, the first one waits.
 
-    Only the main thread is interrupted; elsewhere, and where the program ignores SIGINT, this does nothing.
+    Only the main thread is interrupted; in other threads, and if the program ignores SIGINT, this does nothing.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Interrupts:
         _current.reset(self._token)
         if self._before is not None and signal.getsignal(signal.SIGINT) == self._interrupt:
             signal.signal(signal.SIGINT, self._before)
-        if error[0] is None and self.is_waiting:  # nobody has said anything of it
+        if error[0] is None and self.is_waiting:  # nobody has reported it
             signal.raise_signal(signal.SIGINT)
 
     def _interrupt(self, number: int, frame: Any) -> None:
@@ -52,7 +52,7 @@ class Interrupts:
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
-        """Let interrupts raise in this context, one that waits at once; afterwards, the first one is held."""
+        """Let interrupts raise in this context, a waiting one at once; afterwards, the first one is held."""
         self._held = False
         try:
             if self.is_waiting:
@@ -67,5 +67,5 @@ _current: ContextVar[Interrupts | None] = ContextVar("interrupts", default=None)
 
 
 def interrupts() -> Interrupts:
-    """Return those of the fit that is going on."""
+    """Return the interrupts of the running fit."""
     return _current.get() or Interrupts()

@@ -1,7 +1,7 @@
-"""Linear layers of several models as one, each of their products the way round that takes the least time.
+"""Linear layers of several models as one, with each product in its faster orientation.
 
 Without it, a step of an ensemble takes a quarter longer: gradients of weights come transposed and are copied, and
-biases are added by themselves.
+biases are added separately.
 """
 
 from typing import Any
@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LANES = 16
-"""Columns below which a product is slow, by up to six times, on processors that work on so many numbers at once: its
-transpose, with the rows in the place of the columns, is not."""
+"""Columns below which a product is slow, by up to six times, on processors that work on this many numbers at once. Its
+transpose, with the rows in place of the columns, is not slow."""
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -23,7 +23,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class Linear(torch.autograd.Function):
-    """The linear layer of one model, which `torch.func.vmap` takes to be a `StackedLinear` of all of them."""
+    """The linear layer of one model, which `torch.func.vmap` turns into a `StackedLinear` of all models."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -32,7 +32,7 @@ class Linear(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        """Keep what the gradients are made of."""
+        """Keep what the gradients need."""
         x, weight, bias = inputs
         ctx.save_for_backward(x, weight)
         ctx.save_for_forward(x, weight)
@@ -48,7 +48,7 @@ class Linear(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, x: Tensor | None, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-        """Return the change of the outputs by changes of rows, weights and biases."""
+        """Return the change of the outputs given changes of rows, weights and biases."""
         at_x, at_weight = ctx.saved_tensors
         by_x = None if x is None else F.linear(x, at_weight)
         by_weight = None if weight is None else F.linear(at_x, weight)
@@ -58,24 +58,24 @@ class Linear(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple, *inputs: Tensor | None) -> tuple[Tensor, int]:
-        """Return the outputs of all models, which lie along the first axis."""
+        """Return the outputs of all models, along the first axis."""
         stacked = (along_first(*given, info.batch_size) for given in zip(inputs, in_dims, strict=True))
         return StackedLinear.apply(*stacked), 0
 
 
 def along_first(value: Tensor | None, axis: int | None, n_models: int) -> Tensor | None:
-    """Return what several models have, or share where there is no axis for them, along a first axis."""
+    """Return a tensor with the models along a first axis, also if they share one without an axis for models."""
     if value is None:
         return None
     return value.expand(n_models, *value.shape) if axis is None else value.movedim(axis, 0)
 
 
 class StackedLinear(torch.autograd.Function):
-    """Linear layers of several models, which lie along the first axis of rows, weights and biases."""
+    """Linear layers of several models, along the first axis of rows, weights and biases."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Map (n_models, ..., n_inputs) to (n_models, ..., n_outputs), each model by its own weights."""
+        """Map (n_models, ..., n_inputs) to (n_models, ..., n_outputs), each model with its own weights."""
         ctx.save_for_backward(x, weight)
         rows = as_rows(x)
         if bias is None:
@@ -106,10 +106,10 @@ def as_rows(values: Tensor) -> Tensor:
 
 
 def is_narrow(left: Tensor, right: Tensor) -> bool:
-    """Return whether the product of matrices is faster as the transpose of the product of their transposes."""
+    """Return whether a matrix product is faster as the transpose of the product of the transposes."""
     return left.device.type == "cpu" and right.shape[-1] < min(LANES, left.shape[-2])
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """Return the products of matrices, which are not contiguous where they are narrow."""
+    """Return the products of matrices; narrow products are not contiguous."""
     return torch.bmm(right.mT, left.mT).mT if is_narrow(left, right) else torch.bmm(left, right)

@@ -1,4 +1,4 @@
-"""What one holder at a time may have, across threads and processes: it ends with its process, however that ends."""
+"""A lock for one holder at a time, across threads and processes: it ends with its process, however that ends."""
 
 import errno
 import os
@@ -20,11 +20,11 @@ else:
 
 
 HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}
-"""Errors that say that somebody else has a lock; others say that the file system has none to give."""
+"""Errors that mean that somebody else holds a lock; others mean that the file system has no locks."""
 
 
 class Lock:
-    """A lock on an empty file, which is there for no other reason.
+    """A lock on an empty file that exists only for this purpose.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Lock:
 
     @classmethod
     def take(cls, path: Path) -> Optional["Lock"]:
-        """Return the lock, or None if somebody has it.
+        """Return the lock, or None if somebody else holds it.
 
         Raises
         ------
@@ -62,7 +62,7 @@ class Lock:
             lock._close()  # its holder has removed the file between the two calls
 
     def _is_current(self) -> bool:
-        """Return whether the file that is locked is still the one of that name."""
+        """Return whether the locked file is still the one with that name."""
         assert self.descriptor is not None
         try:
             return os.path.samestat(os.fstat(self.descriptor), os.stat(self.path))
@@ -70,10 +70,10 @@ class Lock:
             return False
 
     def release(self) -> None:
-        """Let others have it, and remove the file."""
+        """Release the lock and remove the file."""
         if self.descriptor is None:
             return
-        if sys.platform == "win32":  # removes no file that is open
+        if sys.platform == "win32":  # cannot remove an open file
             self._close()
         with suppress(OSError):
             self.path.unlink()
@@ -85,5 +85,5 @@ class Lock:
             os.close(descriptor)
 
     def __del__(self) -> None:
-        if self._process == os.getpid():  # a copy that a fork has made owns nothing
+        if self._process == os.getpid():  # the copy in a forked process owns nothing
             self.release()

@@ -1,4 +1,4 @@
-"""One model to train, with all that its training is made of."""
+"""One model to train, with everything that its training needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,27 +21,27 @@ from .single import Pair
 from .state import dump
 
 OUTCOME = ("history", "kept", "error", "finished", "interrupted", "optimizer_state", "pause")
-"""Attributes of a member that its training in a stack changes, beside its modules."""
+"""Attributes of a member, beside its modules, that training in a stack changes."""
 SCALED = ("beta", "reconstruction_weight", "penalty_weight")
-"""Attributes of a loss of which a stack gives each model its own."""
+"""Attributes of a loss that a stack keeps separately for each model."""
 DRAWING = ("generator",)
-"""Attributes of a model's modules that a training sets."""
+"""Attributes of a model's modules that training sets."""
 
 
 @dataclass
 class Pause:
-    """Where a training stands that is to go on: with the optimiser's state, all that its next step depends on.
+    """The state of a training to be continued: with the optimiser's state, all that its next step depends on.
 
     Parameters
     ----------
     weights : dict
-        State of the model and its loss, which may meanwhile be what they were at their best.
+        State of the model and its loss, which themselves may meanwhile be back at their best.
     order, noise : Tensor
         States of the sources of the rows' order and of the draws.
     best_loss, misses : float, int
-        The best held-out loss so far, and how many epochs in turn have not improved on it.
+        The best held-out loss so far, and the number of epochs in a row without an improvement on it.
     best_weights : dict of str to Tensor
-        The weights at the best held-out loss, if there are rows to tell.
+        The weights at the best held-out loss, if there are held-out rows.
     """
 
     weights: dict[str, Any]
@@ -54,7 +54,7 @@ class Pause:
 
 @dataclass
 class Member:
-    """One model to train: all that its training is made of.
+    """One model to train, with everything that its training needs.
 
     Parameters
     ----------
@@ -65,29 +65,29 @@ class Member:
     train, valid : Rows
         The rows to train on and those held out, if any.
     batch_size : int
-        Rows per batch at most.
+        Maximum number of rows per batch.
     n_epochs : int
-        Epochs at most.
+        Maximum number of epochs.
     seeds : tuple of int
-        Seeds of the order of the rows, of the draws while training and of those while validating.
+        Seeds of the order of the rows, of the training draws and of the validation draws.
     learning_rate, alpha : float
         Step size of the optimiser and weight decay of the hidden layers.
     annealing : float
-        Part of the step size that is gone by the end: it falls by as much in each epoch.
+        Fraction of the step size that is lost by the end: it falls by the same amount in each epoch.
     patience, tol : int, float
-        Epochs without an improvement of the held-out loss by `tol` after which the training stops.
+        Number of epochs without an improvement of the held-out loss by `tol` after which the training stops.
     scheduled : bool
-        Whether schedules run over this fit; where not, they stand at their end.
+        Whether schedules run over this fit; otherwise, they stay at their final values.
     optimizer_state : State
-        Where the optimiser was left, or nothing; afterwards, where it is left.
+        The initial state of the optimiser, or nothing; afterwards, its final state.
     held_out : ndarray of int
         Index of the rows that the model is not trained on.
     keep_at : sequence of int
-        Epochs after which what the model has become is remembered.
+        Epochs after which the state of the model is kept.
     name : str
-        What it is among the members of its fit, if these are several.
+        Name among the members of its fit, if there are several.
     pause_at : int or None
-        Epoch after which the training pauses, to be looked at, and to be gone on with.
+        Epoch after which the training pauses, to be evaluated and continued.
     """
 
     model: Autoencoder
@@ -116,17 +116,17 @@ class Member:
         self.kept: dict[int, dict[str, NDArray]] = {}
         """The model's states after the epochs of `keep_at`."""
         self.error: Exception | None = None
-        """What ended the training before its end, if anything did."""
+        """The error that ended the training early, if any."""
         self.finished = False
-        """Whether the model has been trained, to its end unless it was interrupted."""
+        """Whether the model has been trained to the end, or until it was interrupted."""
         self.interrupted = False
         """Whether the user interrupted its training."""
         self.pause: Pause | None = None
-        """Where its training stands while it pauses."""
+        """State of its training while it pauses."""
 
     @property
     def rates(self) -> tuple[float, float, float]:
-        """Learning rate, weight decay, and the part of the learning rate that goes away in each epoch."""
+        """Learning rate, weight decay, and the fraction of the learning rate that is lost in each epoch."""
         return self.learning_rate, self.alpha, self.annealing / self.n_epochs
 
     @property
@@ -136,36 +136,36 @@ class Member:
 
     @property
     def has_come_to_rest(self) -> bool:
-        """Whether the training is at its end, or where it is to pause."""
+        """Whether the training has ended or should pause."""
         return self.finished or (self.pause is not None and len(self.history) == self.pause_at)
 
     def resume(self) -> None:
-        """Be again what the training had made of it before it paused."""
+        """Restore the state from before the training paused."""
         if self.pause is not None:
             self.pair.load_state_dict(self.pause.weights)
 
     def outcome(self) -> dict[str, Any]:
-        """Return the result of its training; before that, what it starts from."""
+        """Return the result of its training; before that, its starting point."""
         return {name: getattr(self, name) for name in OUTCOME} | {"weights": self.pair.state_dict()}
 
     def adopt(self, outcome: dict[str, Any]) -> None:
-        """Become what the training of a copy has made of that, or what this one was before its own."""
+        """Take over the result of a copy's training, or return to the state before its own."""
         self.pair.load_state_dict(outcome["weights"])
         for name in OUTCOME:
             setattr(self, name, outcome[name])
 
     def save_state(self) -> None:
-        """Remember the model as it is after this epoch."""
+        """Keep the state of the model after this epoch."""
         self.pair.constrain()
         self.kept[len(self.history)] = dump(self.model)
 
     def drop_unvalidated(self) -> None:
-        """Forget the last epoch where it has been trained and not validated."""
+        """Forget the last epoch if it was trained but not validated."""
         if self.history and self.valid is not None and "valid_loss" not in self.history[-1]:
             del self.history[-1]
 
     def check_weights(self) -> None:
-        """Note an error where the last step, which no loss follows, has led to weights that are not finite."""
+        """Record an error if the last step, which no loss follows, has led to weights that are not finite."""
         if self.error is None and not all(bool(weights.isfinite().all()) for weights in self.model.parameters()):
             self.error = ValueError(
                 f"The weights must stay finite. After epoch {len(self.history)} they are not. Lower learning_rate_init "
@@ -196,7 +196,7 @@ class Member:
             (r.x.shape[1], r.complete, None if r.y is None else r.y.shape[1], r.weight is None, r.label_weight is None)
             for r in rows
         )
-        # What compares the rows of a batch with each other wants no padding.
+        # Parts that compare the rows of a batch need batches without padding.
         compares = any(declared(part, "compares_rows") for part in parts_of([self.model, self.loss]))
         sizes = [len(r) for r in rows] if compares else ()
         apart = {"loss": SCALED, **{f"model.{name}".rstrip("."): DRAWING for name, _ in self.model.named_modules()}}
@@ -205,9 +205,9 @@ class Member:
 
     @cached_property
     def rank(self) -> tuple:
-        """A key by which members of one kind are in the same order, whatever order they come in.
+        """A key that sorts members of one kind into the same order, whatever order they come in.
 
-        It is that of the first call: a training that goes on after a pause keeps the order.
+        It is fixed by the first call: a training that continues after a pause keeps the order.
         """
         numbers = self.rates, self.n_epochs, self.patience, self.tol, self.seeds
         scales = tuple(self.loss.scales(progress) for progress in (0.0, 0.5, 1.0))
@@ -219,7 +219,7 @@ class Member:
         return max(self.train.x.shape[1], *layers) * min(self.batch_size, len(self.train))
 
     def n_bytes(self) -> int:
-        """Return about how much memory its training takes: parameters, what the optimiser keeps, and activations."""
+        """Return the approximate memory of its training: parameters, optimiser state and activations."""
         parameters = list(self.model.parameters())
         width = sum(p.shape[0] for p in parameters if p.dim()) + 2 * self.train.x.shape[1]
         cells = 6 * sum(p.numel() for p in parameters) + 4 * width * min(self.batch_size, len(self.train))
@@ -228,5 +228,5 @@ class Member:
 
 
 def name_of(members: Sequence[Member], number: int) -> str:
-    """Say which part of a fit some members are: the stack of that number, where they are several."""
+    """Name the part of a fit that some members are: the stack of that number, if there are several."""
     return members[0].name if len(members) == 1 else f"stack {number} of {len(members)} members"

@@ -1,4 +1,4 @@
-"""The skorch net that trains: its steps and epochs, of one member or of several as one."""
+"""The skorch net that trains: its steps and epochs, for one member or for several as one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -28,11 +28,11 @@ from .single import Single
 from .stack import Stack
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-"""What a callback has that wants to see each batch."""
+"""Methods of a callback that wants to see each batch."""
 
 
 class StopTraining(KeyboardInterrupt):
-    """Ends the training in good order; a `KeyboardInterrupt` is how skorch's callbacks end a fit."""
+    """Ends the training cleanly; skorch's callbacks end a fit with a `KeyboardInterrupt`."""
 
 
 class EpochHook(Callback):
@@ -41,7 +41,7 @@ class EpochHook(Callback):
     Parameters
     ----------
     begin, end : callable
-        Take the net. At the end of an epoch, the members are what they have become.
+        Functions of the net. At the end of an epoch, the members have their new states.
     """
 
     def __init__(self, begin: Callable[["Net"], Any], end: Callable[["Net"], bool]) -> None:
@@ -53,14 +53,14 @@ class EpochHook(Callback):
         self.begin(net)
 
     def on_epoch_end(self, net: "Net", **kwargs: Any) -> None:
-        """Call the second function and obey it."""
+        """Call the second function, and stop if it asks for it."""
         net.runs_.write()
         if self.end(net):
             raise StopTraining
 
 
 class EpochLog(Callback):
-    """Print one line an epoch: whose it is, the loss, its terms and the loss on held-out rows.
+    """Print one line per epoch: the owner, the loss, its terms and the loss on held-out rows.
 
     Parameters
     ----------
@@ -88,19 +88,19 @@ class EpochLog(Callback):
 class Net(NeuralNet):
     """A skorch net that trains members.
 
-    Its module and criterion are the model and the loss of an only member; of several, the module is a `Stack`, and each
-    has its own rows, rates and end.
+    Its module and criterion are the model and the loss of a single member. For several, the module is a `Stack`, and
+    each member has its own rows, rates and end.
 
     Parameters
     ----------
     *args, **kwargs
         As `skorch.NeuralNet` takes them.
     members : sequence of Member
-        What is trained; of several, those of the same rates beside each other.
+        The members to train; if there are several, those with the same rates are adjacent.
     checkpoint : Checkpoint or None, default=None
-        Where the training of an only member is written after each epoch, and taken up if it was.
+        Where the training of a single member is saved after each epoch, and resumed from if it was saved.
     record_steps : bool, default=True
-        Whether a device that can repeat a captured step by itself does so.
+        Whether to let a device repeat a captured step, if it can.
     """
 
     def __init__(
@@ -120,18 +120,18 @@ class Net(NeuralNet):
     # What skorch sets up.
 
     def get_default_callbacks(self) -> list:
-        """Return none: what skorch's would record and print comes from the epoch's own sums."""
+        """Return none: the epoch's own sums replace what skorch's callbacks would record and print."""
         return []
 
     def torch_compile(self, module: nn.Module, name: str) -> nn.Module:
-        """Compile the model where that is asked for; the loss is a handful of sums."""
+        """Compile the model if requested; the loss is only a few sums."""
         if name != "module" or not self.compile:
             return module
-        with quiet("`torch.jit"):  # torch's own compiler uses what torch has deprecated
+        with quiet("`torch.jit"):  # torch's own compiler uses deprecated parts of torch
             return super().torch_compile(module, name)
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> "Net":
-        """Let the optimiser move few tensors, and take it up where the members have left it."""
+        """Let the optimiser move few tensors, and restore its state from the members."""
         if isinstance(self.module_, Stack):
             self.runs_.models = self.module_
             rates = [run.member.rates for run in self.runs_.runs]
@@ -151,7 +151,7 @@ class Net(NeuralNet):
         return self
 
     def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yield the tensors that all learnable parameters are parts of."""
+        """Yield the tensors that contain all learnable parameters."""
         yield from self.runs_.models.learned.items()
 
     def get_split_datasets(self, X: Rows, y: None = None, **fit_params: Any) -> tuple[Rows, Rows | None]:
@@ -169,7 +169,7 @@ class Net(NeuralNet):
     # The training.
 
     def fit_loop(self, X: Rows, y: None = None, epochs: int | None = None, **fit_params: Any) -> "Net":
-        """Train; an interrupt by the user leaves the models of the steps done, with a row for each whole epoch."""
+        """Train; after an interrupt by the user, models keep their completed steps, with a row per full epoch."""
         self.interrupted_, self.captured_ = False, None
         try:
             n_products = largest_product(self.members[0].model, self.batch_size)
@@ -185,7 +185,7 @@ class Net(NeuralNet):
         return self
 
     def _run_epochs(self, X: Rows, **fit_params: Any) -> None:
-        """Prepare the training, or take it up where it was left, and run its epochs."""
+        """Prepare or resume the training, and run its epochs."""
         first = self.members[0]
         self.noise_ = Generator(self.device).manual_seed(first.seeds[1])
         self.best_: dict[str, float] = {}
@@ -208,7 +208,7 @@ class Net(NeuralNet):
     # Steps.
 
     def _step(self, batch: Batch, scales: Scales) -> dict[str, Tensor]:
-        """Take a step; return the loss, its terms and what is labelled, as they were before it."""
+        """Take a step; return the loss, its terms and the weights of labels, from before the step."""
         results, models = [], self.runs_.models
 
         def closure() -> Tensor:  # an optimiser of the user's own may call it several times
@@ -225,7 +225,7 @@ class Net(NeuralNet):
         return results[0]
 
     def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
-        """Take the step that is next."""
+        """Take the next step."""
         scales = self.runs_.scales(self.step_, self.n_batches_)
         self.step_ += 1
         if not self.looks_back_:
@@ -236,7 +236,7 @@ class Net(NeuralNet):
         return step
 
     def _look_back(self, batch: Batch, scales: Scales, step: dict[str, Tensor], noise: Tensor) -> None:
-        """Tell the weighting what a step did to the losses of its batch, by the same draws."""
+        """Tell the weighting how a step changed the losses of its batch, with the same draws."""
         after = self.noise_.get_state()
         self.noise_.set_state(noise)
         with torch.no_grad():
@@ -245,7 +245,7 @@ class Net(NeuralNet):
         self.criterion_.weighting.after_step(step["tasks"], result.means["tasks"], result.labelled)
 
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
-        """Compute the loss of a held-out batch, schedules at their end so that epochs compare."""
+        """Compute the loss of a held-out batch, with schedules at their final values so that epochs are comparable."""
         with torch.no_grad():
             return _numbers(self.runs_.models(batch, self.runs_.scales()))
 
@@ -254,12 +254,12 @@ class Net(NeuralNet):
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Callable[..., dict], **fit_params: Any
     ) -> None:
-        """Run one epoch; losses stay on the device and are read once, at its end."""
+        """Run one epoch; losses stay on the device and are read once, at the end."""
         if iterator is None:
             return
-        batches = self.get_iterator(None, training)  # of those that are left
+        batches = self.get_iterator(None, training)  # of the members that are left
         self._set_training(training)
-        # The same draws for each validation, so that epochs differ by their weights alone.
+        # The same draws for each validation, so that epochs differ only in their weights.
         noise = self.noise_ if training else Generator(self.device).manual_seed(self.members[0].seeds[2])
         draw_from(self.module_, noise)
         if training:
@@ -272,7 +272,7 @@ class Net(NeuralNet):
         self.history.record(prefix + "_batch_count", len(batches))
 
     def _anneal(self) -> None:
-        """Let the step sizes be those of the epoch that begins."""
+        """Set the step sizes for the epoch that begins."""
         n_done = len(self.runs_.under_way[0][1].member.history)
         for group in self.optimizer_.param_groups:
             if group.get("annealing"):
@@ -281,7 +281,7 @@ class Net(NeuralNet):
     def _run_batches(
         self, iterator: Any, training: bool, prefix: str, step_fn: Callable[..., dict], **fit_params: Any
     ) -> dict[str, Tensor]:
-        """Run the batches of an epoch; return the averages over its rows of the loss and its terms."""
+        """Run the batches of an epoch; return the loss and its terms, averaged over the rows."""
         exact = torch.float32 if str(self.device) == "mps" else torch.float64
         totals: dict[str, Tensor] = {}
         n_rows: int | Tensor = 0
@@ -293,7 +293,7 @@ class Net(NeuralNet):
                 self.history.record_batch(prefix + "_loss", step["loss"].item())
                 self.history.record_batch(prefix + "_batch_size", batch.n_rows)
                 self.notify("on_batch_end", batch=batch, training=training, loss=step["loss"], means=step)
-            # Sums, not a list: thousands of small tensors between the batches would splinter the memory.
+            # Sums, not a list: thousands of small tensors between the batches would fragment the memory.
             for name, value in step.items():
                 total = totals.get(name)
                 if total is None:
@@ -304,7 +304,7 @@ class Net(NeuralNet):
         return {name: (total / along(n_rows, total)).to(dtype) for name, total in totals.items()}
 
     def _open_captured(self) -> None:
-        """Let the device repeat the steps of these members, where it can; else they are taken one by one."""
+        """Let the device repeat the steps of these members if it can; otherwise take them one by one."""
         self._close_captured()
         iterator, n_steps = self.get_iterator(None, training=True), self.n_batches_ * self.max_epochs
         able = self.record_steps and torch.device(self.device).type in RECORDERS and n_steps >= LEAST_STEPS
@@ -333,7 +333,7 @@ class Net(NeuralNet):
         return averages
 
     def _record_epoch(self, averages: dict[str, Tensor], training: bool, prefix: str) -> None:
-        """Record what an epoch came to, of each member and on average."""
+        """Record the results of an epoch, for each member and on average."""
         for name, value in self.runs_.record(averages, training, prefix).items():
             self.history.record(name, value)
         if not self.runs_.models.is_stack and self.members[0].error is not None:
@@ -346,7 +346,7 @@ class Net(NeuralNet):
             self.history.record_batch(f"{prefix}_loss", loss)
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Notify the callbacks; one that interrupts has stopped the training, if the user has not."""
+        """Notify the callbacks; a callback that interrupts stops the training, unless the user did."""
         if method_name == "on_epoch_end":
             self.runs_.remember_weights()
         try:
@@ -359,7 +359,7 @@ class Net(NeuralNet):
             self._end_epoch()
 
     def _end_epoch(self) -> None:
-        """Go on with the members that are not at their end, and stop when none is left."""
+        """Continue with the members that have not ended, and stop when none is left."""
         left = self.runs_.end_epoch(self.noise_)
         if not left:
             raise StopTraining
@@ -371,7 +371,7 @@ class Net(NeuralNet):
             self.checkpoint.save(self)
 
     def release(self) -> None:
-        """Let go of the training data, and of all that only a training needs."""
+        """Release the training data, and everything else that only training needs."""
         for member in self.members:
             member.train.release()
         self.members, self.runs_.runs, self.runs_.best_weights, self.checkpoint = (), [], {}, None
@@ -383,6 +383,6 @@ class Net(NeuralNet):
 
 
 def _numbers(result: Result) -> dict[str, Tensor]:
-    """Return the loss of a batch, its terms and what is labelled, without their gradients."""
+    """Return the loss of a batch, its terms and the weights of labels, without gradients."""
     labelled = {} if result.labelled is None else {"labelled": result.labelled}
     return {name: value.detach() for name, value in {"loss": result.loss, **result.means, **labelled}.items()}

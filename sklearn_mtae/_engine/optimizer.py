@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 State = dict[str, dict[str, NDArray]]
-"""What an optimiser remembers of a model, by the names of the parameters that it moves."""
+"""State of an optimiser for a model, by the names of the parameters that it moves."""
 Slices = dict[str, list[tuple[int, int, nn.Parameter]]]
-"""Parameters that an optimiser moves, by name: each has the models from the first number to the second."""
+"""Parameters that an optimiser moves, by name: each holds the models from the first number to the second."""
 
 
 def flatten_parameters(parameters: list[nn.Parameter]) -> nn.Parameter:
-    """Lay parameters and their gradients out in one vector each, the parameters becoming views of it.
+    """Lay out parameters and their gradients in one vector each, which the parameters become views of.
 
-    An optimiser's step costs Python time for every parameter, more than the arithmetic of a small network's.
+    A step of an optimiser takes Python time for every parameter, more than the arithmetic for a small network.
     """
     flat = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
     flat.grad = torch.zeros_like(flat)
@@ -34,8 +34,8 @@ def flatten_parameters(parameters: list[nn.Parameter]) -> nn.Parameter:
 class VectorAdamW(torch.optim.Optimizer):
     """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) over a few long vectors.
 
-    The kernel is that of `torch.optim.AdamW(fused=True)`; what is left out is what torch does in Python at each step
-    for profilers, hooks and many parameters, and a count of the steps for each vector. A fit of a small network is 1.16
+    The kernel is that of `torch.optim.AdamW(fused=True)`; what is left out is torch's work in Python at each step for
+    profilers, hooks and many parameters, and a count of the steps for each vector. A fit of a small network is 1.16
     times as fast, and `torch._dynamo`, whose import takes 2.6 s, is not imported.
 
     Parameters
@@ -43,7 +43,7 @@ class VectorAdamW(torch.optim.Optimizer):
     params : iterable of Parameter or of dict
         Vectors, with their gradients allocated.
     lr, betas, eps, weight_decay
-        As `torch.optim.AdamW` has them.
+        As for `torch.optim.AdamW`.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class VectorAdamW(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of vectors."""
-        # Without torch's wrapping, which imports its compiler: longer than many a fit.
+        # Without torch's wrapping, which imports its compiler: that takes longer than many fits.
         unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """Take a step, after the closure where there is one."""
+        """Take a step, after the closure if there is one."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -96,21 +96,22 @@ class VectorAdamW(torch.optim.Optimizer):
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the optimiser up where it was saved."""
+        """Restore the saved state of the optimiser."""
         super().load_state_dict(state_dict)
         self._lists = None
         for vector, state in self.state.items():
-            # torch leaves the number of steps where it was read to; the fused kernel wants it beside the vector.
+            # torch leaves the number of steps on the device where it was loaded; the fused kernel needs it beside the
+            # vector.
             state["step"] = state["step"].to(vector.device)
 
     def numbers(self) -> list[dict[str, Any]]:
-        """Return the numbers that a step takes, of each group."""
+        """Return the numbers that a step takes, for each group."""
         return [{name: value for name, value in group.items() if name != "params"} for group in self.param_groups]
 
     def _list(self, vectors: list[nn.Parameter], counters: dict[float, Tensor]) -> tuple[list, ...]:
         """Return the arguments of a step of a group, looked up once: vectors, gradients, moments and steps.
 
-        Vectors that have been moved as often have one counter, which is looked up by its number, or added.
+        Vectors that have been moved equally often share a counter, which is looked up by its number, or added.
         """
         for vector in vectors:
             if not self.state[vector]:
@@ -122,7 +123,7 @@ class VectorAdamW(torch.optim.Optimizer):
         means, squares, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
         return vectors, [vector.grad for vector in vectors], means, squares, steps
 
-    step.hooked = True  # type: ignore[attr-defined]  # tells torch that its profiling wrapper is on already
+    step.hooked = True  # type: ignore[attr-defined]  # tells torch that its profiling wrapper is already in place
 
 
 def dump_moments(optimizer: Any, slices: Slices, position: int, stacked: bool) -> State:
@@ -150,7 +151,7 @@ def dump_moments(optimizer: Any, slices: Slices, position: int, stacked: bool) -
 
 
 def load_moments(optimizer: Any, slices: Slices, saved: Sequence[State], stacked: bool) -> None:
-    """Take an optimiser up where it was dumped, of all models in turn; it starts anew where parameters have changed."""
+    """Restore the saved state of an optimiser for each model; it starts afresh if parameters have changed."""
     if type(optimizer) is not VectorAdamW:
         return
     for name, parts in slices.items():

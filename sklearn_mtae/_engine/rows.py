@@ -1,7 +1,7 @@
-"""The rows of a fit: read where they lie, standardised, and sent to the device.
+"""The rows of a fit: read from where they are, standardised, and sent to the device.
 
-Rows are gathered block by block from wherever they lie (memory, a memmap, a device) and standardised by units in
-float64. Nothing here copies an array whole, unless the copy stays for a training.
+Rows are gathered block by block from wherever they are (memory, a memmap, a device) and standardised with units in
+float64. No array is copied whole, unless the copy is kept for a training.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,11 @@ from sklearn_mtae.nn.models import Standardizer
 STREAMED_BYTES = 2**28
 """Bytes of a memory-mapped array above which its rows are shuffled in blocks: 256 MiB."""
 RESIDENT_CELLS = 2**26
-"""Cells of a table up to which a CPU keeps its rows as a training reads them: 256 MiB in float32."""
+"""Cells of a table up to which a CPU keeps its standardised rows: 256 MiB in float32."""
 
 
 def is_streamed(part: Any) -> bool:
-    """Return whether an array lies in a file too large to be read in any order, or to be put on a GPU."""
+    """Return whether an array is in a file too large for random access, or for a GPU."""
     return is_mapped(part) and part.nbytes > STREAMED_BYTES
 
 
@@ -43,14 +43,14 @@ class Batch(NamedTuple):
     label_weight: Tensor | None
     """Weights of the labels, shape (n_rows, n_tasks)."""
     complete: tuple[bool, bool]
-    """Whether it is known that no cell of `x`, and none of `y`, is missing."""
+    """Whether all cells of `x`, and all of `y`, are known to be present."""
     counts: Tensor | None = None
-    """Rows that count of each model of a stack, where they are not the same; then the tensors have the models along a
+    """Number of rows that count for each model of a stack, if these differ; the tensors then have the models along a
     first axis."""
 
     @property
     def n_rows(self) -> int | Tensor:
-        """Number of rows, of each model where they differ."""
+        """Number of rows, for each model if they differ."""
         return self.x.shape[-2] if self.counts is None else self.counts
 
     def each(self, function: Callable[[Tensor], Tensor]) -> "Batch":
@@ -61,13 +61,13 @@ class Batch(NamedTuple):
         return Batch(x, y, weight, label_weight, self.complete, self.counts)
 
     def weighed(self, weights: Tensor) -> "Batch":
-        """Return the batch with further weights of its rows."""
+        """Return the batch with further weights for its rows."""
         return self._replace(weight=weights if self.weight is None else self.weight * weights)
 
 
 @dataclass
 class Rows:
-    """The rows of one fit, as a data set: arrays, and which of their rows take part.
+    """The rows of one fit, as a data set: arrays, and the rows of them that take part.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Rows:
     dtype : torch.dtype
         Precision of the batches.
     is_buffer : bool
-        Whether they are a part of a file that is read once, batch by batch.
+        Whether they are part of a file that is read once, batch by batch.
     """
 
     x: NDArray
@@ -110,17 +110,17 @@ class Rows:
     def __post_init__(self) -> None:
         parts = [self.x] if self.y is None else [self.x, self.y]
         self.streamed = any(map(is_streamed, parts))
-        """Whether the rows lie in a file too large to be read in any order, or to be put on a GPU."""
+        """Whether the rows are in a file too large for random access, or for a GPU."""
         self.row_bytes = 8 + sum(part.shape[1] * part.dtype.itemsize for part in parts)
         """Bytes of a row in a buffer: features, targets, and its position."""
         if self.streamed and isinstance(self.index, np.ndarray):
-            self.index = np.sort(self.index)  # positions that follow each other are then rows that do
+            self.index = np.sort(self.index)  # consecutive positions are then consecutive rows
 
     def __len__(self) -> int:
         return len(self.index)
 
     def gather(self, positions: NDArray) -> "Rows":
-        """Return rows by their positions in `index`, copied into memory as they are."""
+        """Return rows by their positions in `index`, copied into memory unchanged."""
         index = self.index[positions]
         y, weight, label_weight = (
             None if part is None else part[index] for part in (self.y, self.weight, self.label_weight)
@@ -132,19 +132,19 @@ class Rows:
 
     @property
     def stays(self) -> bool:
-        """Whether all rows are kept where they are trained on, standardised: on a GPU, or unless the table is large."""
-        # Sparse rows are made dense batch by batch, wherever the batches go; so are categories, but for small tables.
+        """Whether all standardised rows are kept on the training device: on a GPU, or unless the table is large."""
+        # Sparse rows are made dense batch by batch on any device; so are categories, except in small tables.
         small = len(self.index) * self.x.shape[1] <= RESIDENT_CELLS and not self.is_buffer
         wide = isinstance(self.x, Coded) and self.x.nbytes > STREAMED_BYTES
         return not (issparse(self.x) or wide or self.streamed or (self.device.type == "cpu" and not small))
 
     @cached_property
     def resident(self) -> Batch | None:
-        """All rows, standardised, where they are kept. Otherwise None."""
+        """All rows, standardised, if they are kept; otherwise None."""
         return self._gather(self.index[np.arange(len(self))]) if self.stays else None
 
     def release(self) -> None:
-        """Let go of the rows that are kept; they are read again where they are asked for."""
+        """Release the kept rows; they are read again when needed."""
         vars(self).pop("resident", None)
 
     def read(self, positions: Tensor) -> Batch:

@@ -1,4 +1,4 @@
-"""Members while they are trained: how far each has come, what it was at its best, and when it is to stop."""
+"""Members during training: their progress, their best states, and when they should stop."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from .stack import Stack, mean_row
 
 @dataclass
 class Run:
-    """A member while it is trained.
+    """A member during training.
 
     Parameters
     ----------
@@ -28,11 +28,11 @@ class Run:
     order : Generator
         Source of the order of its rows.
     n_epochs : int
-        Epochs of this training at most.
+        Maximum number of epochs of this training.
     best_loss : float
         The best held-out loss so far.
     misses : int
-        How many epochs in turn have not improved on it.
+        Number of epochs in a row without an improvement on it.
     done : bool
         Whether its training is over.
     """
@@ -56,7 +56,7 @@ class Run:
 
 
 class Runs:
-    """The members of a training, and what computes and moves them.
+    """The members of a training, with the models and the optimiser.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Runs:
         self.models: Single | Stack
 
     def take_up(self, optimizer: Any) -> None:
-        """Let the members be moved by an optimiser, which goes on where it was left."""
+        """Set the optimiser that moves the members; it continues from its saved state."""
         self.optimizer = optimizer
         if self.runs:
             states = [run.member.optimizer_state for run in self.runs]
@@ -80,7 +80,7 @@ class Runs:
 
     @property
     def under_way(self) -> list[tuple[int, Run]]:
-        """The trainings that are not over, with their positions."""
+        """The unfinished trainings, with their positions."""
         return [(position, run) for position, run in enumerate(self.runs) if not run.done]
 
     @property
@@ -89,16 +89,16 @@ class Runs:
         return [run.member.loss for run in self.runs]
 
     def scales(self, n_steps: float = inf, n_batches: int = 1) -> Scales:
-        """Return the weights of the terms after some steps, or at the end; in a stack, each as one number per model."""
+        """Return the weights of the terms after some steps, or at the end; in a stack, one number per model each."""
         each = []
         for run in self.runs:
-            # Where schedules do not run over this fit, they stand at their end.
+            # If schedules do not run over this fit, they stay at their final values.
             progress = min(1.0, n_steps / (n_batches * run.n_epochs)) if run.member.scheduled else 1.0
             each.append(run.member.loss.scales(progress))
         return Scales(*zip(*each, strict=True)) if self.models.is_stack else each[0]  # type: ignore[arg-type]
 
     def record(self, averages: dict[str, Tensor], training: bool, prefix: str) -> dict[str, Any]:
-        """Write into the members' histories what an epoch came to; return the means over the members."""
+        """Write the results of an epoch into the members' histories; return the means over the members."""
         if not self.models.is_stack:
             averages = {name: average[None] for name, average in averages.items()}
         labelled = averages.pop("labelled", None)
@@ -118,12 +118,12 @@ class Runs:
         return mean_row([run.member.history[-1] for _, run in self.under_way])
 
     def write(self) -> None:
-        """Let the members be what they have become so far."""
+        """Update the members to their current states."""
         for position, run in self.under_way:
             self.models.write(position, run.member.pair, {})
 
     def remember_weights(self) -> None:
-        """Remember the weights of members that have improved, and those after the epochs that are asked for."""
+        """Keep the weights of members that have improved, and those after requested epochs."""
         improved = [position for position, run in self.under_way if run.improves()]
         if improved:
             weights = self.models.weights()
@@ -137,7 +137,7 @@ class Runs:
                 run.member.save_state()
 
     def end_epoch(self, noise: Generator) -> list[int]:
-        """Let go of the members that are at their end, or that pause; return the positions of the others.
+        """Release the members that have ended or pause; return the positions of the others.
 
         Parameters
         ----------
@@ -154,16 +154,16 @@ class Runs:
         return [position for position, _ in self.under_way]
 
     def end(self, interrupted: bool) -> None:
-        """Let go of all members, whether they are at their end or not."""
+        """Release all members, whether they have ended or not."""
         for position, run in self.under_way:
             run.member.interrupted = interrupted
             run.member.drop_unvalidated()
             self._finish(position, run)
 
     def _finish(self, position: int, run: Run) -> None:
-        """Let a member be what its training has made of it: the best, where there are rows to tell."""
+        """Give a member the result of its training: the best state, if there are held-out rows."""
         run.done = True
-        if not run.member.scheduled:  # a part of a fit that goes on
+        if not run.member.scheduled:  # a part of a continued fit
             self._save_moments(position)
         run.member.pause = None
         if run.member.error is None:
@@ -172,7 +172,7 @@ class Runs:
             run.member.finished = run.member.error is None
 
     def _pause(self, position: int, run: Run, noise: Generator) -> None:
-        """Remember where the training of a member stands, and let it be the best that it has been so far."""
+        """Keep the state of a member's training, and give the member its best state so far."""
         run.done, member = True, run.member
         self._save_moments(position)
         self.models.write(position, member.pair, {})
@@ -184,7 +184,7 @@ class Runs:
         member.check_weights()
 
     def select(self, left: list[int]) -> None:
-        """Go on with some of the members of a stack."""
+        """Continue with some of the members of a stack."""
         assert isinstance(self.models, Stack)
         for position in left:
             self._save_moments(position)
@@ -198,7 +198,7 @@ class Runs:
 
 
 def _take_up(member: Member) -> Run:
-    """Return the training of a member: it begins, or goes on after the epochs that the member has behind it."""
+    """Return the training of a member: a new one, or one that continues after its completed epochs."""
     order, pause = Generator().manual_seed(member.seeds[0]), member.pause
     if pause is None:
         return Run(member, order, member.n_epochs - len(member.history))
@@ -206,7 +206,7 @@ def _take_up(member: Member) -> Run:
 
 
 def _not_finite(member: Member, means: dict[str, Any], prefix: str) -> ValueError:
-    """Return the error that says which term ceased to be finite."""
+    """Return the error that names the term that is no longer finite."""
     term = next((name for name, value in means.items() if name != "loss" and not np.isfinite(value).all()), "loss")
     return ValueError(
         f"The loss must stay finite. It became {means['loss']} in epoch {len(member.history)} ({prefix} rows, term "

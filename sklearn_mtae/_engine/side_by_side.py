@@ -1,4 +1,4 @@
-"""Fitted models of one kind as one function of rows: what is asked of all of them is one batched product."""
+"""Fitted models of one kind as one function of rows: they are evaluated together as batched products."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,28 +16,28 @@ from .program import Program
 from .stack import WithinStack
 
 Function = Callable[[Any, Tensor], Tensor]
-"""From a model and rows to something of each row; equal functions do the same."""
+"""From a model and rows to a result for each row; equal functions do the same."""
 SIZES = tuple(8 * 2**power for power in range(8))
-"""How many rows are computed at once; fewer are filled up. Products of a multiple of eight rows and of `LANES` columns
-treat all rows alike: what is made of a row has the same bits, even in float32, whatever rows come with it."""
+"""Number of rows that are computed at once; fewer are padded. Products of a multiple of eight rows and of `LANES`
+columns treat all rows alike: the result for a row has the same bits, even in float32, whatever rows come with it."""
 CELLS = 2**20
-"""Cells of a layer of all models that are computed at once, at most: 4 MB in float32. Of larger blocks, memory may go
-back to the system and be cleared again for each, which takes longer than the products."""
+"""Maximum number of cells of a layer of all models that are computed at once: 4 MB in float32. For larger blocks,
+memory may be returned to the system and cleared again each time, which takes longer than the products."""
 
 
 class DoesNotStackError(Exception):
-    """What is asked of models cannot be asked of all of them at once."""
+    """The models cannot be evaluated together."""
 
 
 class SideBySide:
-    """Models of one kind, computed as one by `torch.func.vmap`, of which a program is written for each size of rows.
+    """Models of one kind, computed as one by `torch.func.vmap`, with a recorded program per number of rows.
 
     Parameters
     ----------
     model : Module
-        One of the models: how all of them compute, and what they have alike. It is this object's from now on.
+        One of the models: how all of them compute, and what they share. This object owns it from now on.
     stacked : mapping of str to Tensor
-        Parameters and buffers in which they differ, the models along the first axis.
+        Parameters and buffers in which they differ, with the models along the first axis.
     """
 
     def __init__(self, model: nn.Module, stacked: Mapping[str, Tensor]) -> None:
@@ -47,11 +47,11 @@ class SideBySide:
         self._writing = threading.Lock()
 
     def __call__(self, function: Function, x: Tensor) -> Tensor:
-        """Return what a function makes of rows with each model, shape (n_models, n_rows, ...)."""
+        """Return a function's results for rows with each model, shape (n_models, n_rows, ...)."""
         key = function, x.shape, x.dtype
         program = self.programs.get(key)
         if program is None:
-            # The model's parameters are replaced while a program is written: by one thread at a time.
+            # The model's parameters are replaced while a program is recorded: one thread at a time.
             with self._writing:
                 program = self.programs[key] = self._write(function, x)
         return program(x)
@@ -63,7 +63,7 @@ class SideBySide:
             raise DoesNotStackError(str(error)) from error
 
     def compute(self, function: Function, x: Tensor) -> Tensor:
-        """Compute it, without a program."""
+        """Compute the function without a program."""
 
         def one(state: dict[str, Tensor]) -> Tensor:
             return functional_call(self.asked, state, (function, x))
@@ -71,12 +71,12 @@ class SideBySide:
         try:
             with AllRowsAlike():
                 return vmap(one, randomness="same")(self.stacked)
-        except (RuntimeError, NotImplementedError) as error:  # what `vmap` says where it cannot
+        except (RuntimeError, NotImplementedError) as error:  # errors of `vmap` if it cannot run a function
             raise DoesNotStackError(str(error)) from error
 
 
 class AllRowsAlike(WithinStack):
-    """Compute linear layers of all models at once, the outputs of each filled up as the rows are."""
+    """Compute linear layers of all models at once, with outputs padded like the rows."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function of torch."""
@@ -97,25 +97,25 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 class _Asked(nn.Module):
-    """A model, of which a function is asked."""
+    """A model, as an argument of a function."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, function: Function, x: Tensor) -> Tensor:
-        """Return what a function makes of rows."""
+        """Return a function's results for rows."""
         return function(self.model, x)
 
 
 def stacks(models: Sequence[nn.Module]) -> bool:
-    """Return whether models are made of parts of which a program can be written."""
+    """Return whether a program can be recorded for models with these parts."""
     parts = parts_of(models)
     return is_recordable(parts, True) and all(map(is_known, parts))
 
 
 def filled_blocks(n_rows: int, width: int) -> Iterator[tuple[slice, int]]:
-    """Yield the slices that cover some rows, and how many rows each is to be filled up to.
+    """Yield the slices that cover some rows, and the number of rows to pad each to.
 
     Parameters
     ----------
@@ -133,5 +133,5 @@ def filled_blocks(n_rows: int, width: int) -> Iterator[tuple[slice, int]]:
 
 
 def fill_up(x: Tensor, size: int) -> Tensor:
-    """Repeat the last of some rows until there are so many."""
+    """Repeat the last row up to a number of rows."""
     return torch.cat([x, x[-1:].expand(size - len(x), -1)]) if size > len(x) else x

@@ -1,4 +1,4 @@
-"""One model and its loss, computed as they are: what a `Stack` is for several."""
+"""One model and its loss: the counterpart of a `Stack` for a single model."""
 
 from typing import ClassVar
 
@@ -29,12 +29,12 @@ class Pair(nn.Module):
         self.loss = loss
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
         self.model.constrain()
         self.loss.constrain()
 
     def forward(self, batch: Batch, scales: Scales) -> Result:
-        """Return the result of a batch: the loss of what the model makes of it."""
+        """Return the result of a batch: the loss of the model's output."""
         if self.loss.compares_views:
             batch = batch.each(lambda part: torch.cat([part, part]))
         output = self.model(batch.x, batch.y, batch.complete, self.loss.n_draws)
@@ -47,11 +47,11 @@ class Single(Pair):
     Parameters
     ----------
     model : Autoencoder
-        The model, compiled where that was asked for.
+        The model, compiled if requested.
     loss : Loss
         Its loss.
     decays : bool
-        Whether the weights of the hidden layers are to decay.
+        Whether the weights of the hidden layers decay.
     """
 
     is_stack: ClassVar[bool] = False
@@ -65,11 +65,11 @@ class Single(Pair):
             "free": [p for key, p in parameters.items() if key not in hidden],
         }
         self.learned = {name: flatten_parameters(group) for name, group in groups.items() if group}
-        """What the optimiser moves: all learnable parameters are views of these vectors."""
+        """The vectors that the optimiser moves: all learnable parameters are views of them."""
         self.slices: Slices = {name: [(0, 1, vector)] for name, vector in self.learned.items()}
 
     def set_gradients(self, result: Result) -> None:
-        """Let the gradients be those of a result."""
+        """Set the gradients to those of a result."""
         # In place: a gradient set to None would no longer be a view of the vector's.
         for vector in self.learned.values():
             assert vector.grad is not None
@@ -77,18 +77,18 @@ class Single(Pair):
         self.loss.backward(result, self.model)
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the weights that early stopping goes back to, buffers among them, with an axis for the models."""
+        """Return the weights that early stopping restores, including buffers, with an axis for models."""
         state = self.model.state_dict()
         return {name: value[None] for name, value in state.items() if isinstance(value, Tensor)}
 
     @torch.no_grad()
     def write(self, position: int, pair: Pair, instead: dict[str, Tensor]) -> None:
-        """Write earlier weights, if any are given; the others are the model's own already."""
+        """Write earlier weights, if any are given; the model already has the others."""
         state = self.model.state_dict() if instead else {}
         for name, value in instead.items():
             state[name].copy_(value[position])
 
     def end_epoch(self, position: int, losses: Tensor, labelled: Tensor | None) -> Tensor:
-        """Let the weighting of tasks learn from an epoch; return the weights that it had."""
+        """Let the weighting of tasks learn from an epoch; return its weights in that epoch."""
         assert self.loss.weighting is not None
         return self.loss.weighting.end_epoch(losses, labelled)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Several models of one kind as one: their parameters side by side, their batches too."""
+"""Several models of one kind as one, with their parameters and batches side by side."""
 
 import sys
 from collections.abc import Sequence
@@ -22,21 +22,21 @@ from .rows import Batch
 from .single import Pair
 
 WEIGHTING = "loss.weighting."
-"""What the names of a weighting's parameters and buffers begin with."""
+"""Prefix of the names of a weighting's parameters and buffers."""
 HOOKS = {Tensor.register_hook, Tensor.retain_grad}
-"""What is to be called with a gradient, and within `torch.func.vmap` is not."""
+"""Hooks on gradients, which are not called within `torch.func.vmap`."""
 OF_GRADIENTS = {getattr(Tensor, name).__get__ for name in ("requires_grad", "grad_fn", "is_leaf")}
-"""What a tensor says of its gradient, and within `torch.func.vmap` says rightly to torch's own functions alone."""
+"""Queries of a tensor's gradient, which are right only for torch's own functions within `torch.func.vmap`."""
 
 
 class WithinStack(TorchFunctionMode):
-    """Compute linear layers of all models at once, and raise an error where a module looks at a tensor's gradient."""
+    """Compute linear layers of all models at once, and raise an error if a module reads a tensor's gradient."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function of torch."""
         if func is F.linear:
             return linear(*args, **(kwargs or {}))
-        # `sys._getframe` alone knows the caller in no time; `inspect` reads its file.
+        # Only `sys._getframe` finds the caller quickly; `inspect` reads its file.
         caller = sys._getframe(1).f_globals["__name__"]
         if func in HOOKS or (func in OF_GRADIENTS and caller.partition(".")[0] != "torch"):
             name = getattr(func, "__self__", func).__name__
@@ -57,7 +57,7 @@ class Stack(nn.Module):
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         super().__init__()
-        # How they compute, and what all of them have alike.
+        # How they compute, and what all of them share.
         self.pair = deepcopy(pairs[0]).requires_grad_(False)
         decayed = {id(value) for value in pairs[0].model.hidden_weights()}
         self.decayed = [name for name, value in named_tensors(pairs[0]) if id(value) in decayed]
@@ -65,7 +65,7 @@ class Stack(nn.Module):
         stacked = {name: torch.stack([tensors[name].detach() for tensors in everything]) for name in everything[0]}
         learned = {name for name, value in everything[0].items() if value.requires_grad}
         alike = {name for name, values in stacked.items() if name not in learned and (values == values[:1]).all()}
-        # Draws have the shape of a prior's numbers; weights may be alike no longer than for an epoch.
+        # Draws have the shape of a prior's numbers; weights may be equal only for an epoch.
         alike = {name for name in alike if not name.startswith(("model.prior.", WEIGHTING))}
         self.fixed = {name: value for name, value in stacked.items() if name not in learned | alike}
         self._learn({name: value for name, value in stacked.items() if name in learned})
@@ -74,7 +74,7 @@ class Stack(nn.Module):
         self.places = [(slots, key, position) for position, name in named for slots, key in places[name]]
         """Where modules keep what differs: their dict, its key, and the position among the stacked values."""
         self.alike = [slot for name in alike for slot in places[name]]
-        """Where modules keep what all models have alike."""
+        """Where modules keep what all models share."""
         reached = bypass(self.pair, pairs[0], [*self.learned, *self.fixed])
         if reached is not None:
             raise ValueError(f"{reached!r} is reached by other ways than its module's attributes, which does not stack")
@@ -83,13 +83,13 @@ class Stack(nn.Module):
         return len(next(iter(self.learned.values())))
 
     def _learn(self, values: dict[str, Tensor]) -> None:
-        """Make stacked values the parameters."""
+        """Use stacked values as the parameters."""
         self.learned = {name: nn.Parameter(value) for name, value in values.items()}
         for parameter in self.learned.values():
             parameter.grad = torch.zeros_like(parameter)
 
     def parameter_groups(self, rates: Sequence[tuple[float, float, float]]) -> list[dict[str, Any]]:
-        """Return the groups of an optimiser: models beside each other are one group where their rates are the same.
+        """Return the groups of an optimiser: adjacent models form one group if their rates are the same.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class Stack(nn.Module):
         return groups
 
     def forward(self, batch: Batch, scales: Scales) -> Result:
-        """Return the results of all models, which lie along the first axis of each of its tensors.
+        """Return the results of all models, along the first axis of each tensor.
 
         The weights of the terms are each a number, one number per model or a tensor of shape (n_models,).
         """
@@ -124,7 +124,7 @@ class Stack(nn.Module):
             # What `torch.func.functional_call` does, in a tenth of its time.
             for slots, key, position in self.places:
                 slots[key] = state[position]
-            # Here, where all models go through it at once, and not after the step.
+            # Here, for all models at once, and not after the step.
             self.pair.constrain()
             result = self.pair(batch._replace(**tensors), Scales(**shared, **separate))
             for slots, key, position in self.places:
@@ -145,7 +145,7 @@ class Stack(nn.Module):
         return Result(**result)
 
     def set_gradients(self, result: Result) -> None:
-        """Let the gradients be those of the results."""
+        """Set the gradients to those of the results."""
         check_gradient(result)
         learned = list(self.learned.values())
         gradients = torch.autograd.grad(result.loss.sum(), learned, materialize_grads=True)
@@ -156,17 +156,17 @@ class Stack(nn.Module):
         """Do nothing: the models constrain themselves before their next batch, all of them at once."""
 
     def select(self, models: Sequence[int]) -> None:
-        """Go on with some of the models, in this order."""
+        """Continue with some of the models, in this order."""
         self._learn({name: value.detach()[models] for name, value in self.learned.items()})
         self.fixed = {name: value[models] for name, value in self.fixed.items()}
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the weights that early stopping goes back to: those of the models, and not of their losses."""
+        """Return the weights that early stopping restores: those of the models, but not of their losses."""
         return {name: value.detach() for name, value in self.learned.items() if name.startswith("model.")}
 
     @torch.no_grad()
     def write(self, position: int, pair: Pair, instead: dict[str, Tensor]) -> None:
-        """Write what a model has learned into its own modules, or earlier weights where they are given."""
+        """Write a model's learned values into its own modules, or earlier weights if given."""
         stacked = {**self.fixed, **self.learned, **instead}
         for name, value in named_tensors(pair):
             if name in stacked:
@@ -175,14 +175,14 @@ class Stack(nn.Module):
 
     @torch.no_grad()
     def end_epoch(self, position: int, losses: Tensor, labelled: Tensor | None) -> Tensor:
-        """Let a model's weighting of tasks learn from an epoch; return the weights that it had."""
+        """Let a model's weighting of tasks learn from an epoch; return its weights in that epoch."""
         weighting = self.pair.loss.weighting
         assert weighting is not None
         if not weighting.adaptive:
             return self.fixed[WEIGHTING + "weights"][position].clone()
         stacked = {**self.learned, **self.fixed}
         for name, value in named_tensors(self.pair):
-            # A weighting may read what the likelihood of the tasks has learned.
+            # A weighting may read learned values of the likelihood of the tasks.
             if name in stacked and name.startswith((WEIGHTING, "model.task_likelihood.")):
                 value.copy_(stacked[name][position])
         self.pair.constrain()
@@ -193,7 +193,7 @@ class Stack(nn.Module):
 
 
 def _places(module: nn.Module) -> dict[str, list[tuple[dict[str, Any], str]]]:
-    """Return by the name of each parameter and buffer where modules keep it: several places where it is shared."""
+    """Return where modules keep each parameter and buffer, by name: several places if it is shared."""
     names = {id(value): name for name, value in named_tensors(module)}
     places: dict[str, list[tuple[dict[str, Any], str]]] = {name: [] for name in names.values()}
     for part in module.modules():
@@ -205,13 +205,13 @@ def _places(module: nn.Module) -> dict[str, list[tuple[dict[str, Any], str]]]:
 
 
 def check_unchanged(name: str, is_unchanged: bool) -> None:
-    """Raise an error where a module has changed its buffer: what it writes there in a stack would be lost."""
+    """Raise an error if a module has changed its buffer: in a stack, such changes would be lost."""
     if not is_unchanged:
         raise ValueError(f"a module writes to its {name!r} while it computes, which does not stack")
 
 
 def _split(scales: Scales, like: Tensor) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Return the scales that all models share, and those of each."""
+    """Return the scales that all models share, and those of each model."""
     shared, separate = {}, {}
     for name, values in scales._asdict().items():
         if isinstance(values, Tensor):
@@ -232,7 +232,7 @@ def slice_models(parameter: nn.Parameter, first: int, last: int) -> nn.Parameter
 
 
 def mean_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the means over several models of what was recorded of an epoch."""
+    """Return the means over several models of the records of an epoch."""
     names = [name for name in rows[0] if all(name in row for row in rows)]
     return {
         name: mean_row([row[name] for row in rows])

@@ -1,4 +1,4 @@
-"""Between a torch module and a fitted estimator's state, a dict of numpy arrays."""
+"""Conversion between a torch module and a fitted estimator's state, a dict of numpy arrays."""
 
 from typing import TypeVar
 
@@ -23,11 +23,11 @@ def load(module: M, state: dict[str, NDArray], dtype: torch.dtype) -> M:
 
     Arrays of the right dtype are shared, not copied: memory-mapped weights stay one copy for all processes.
     """
-    # Read-only memory maps. Inference writes to no array, and training is given copies.
+    # Read-only memory maps. Inference writes to no array, and training gets copies.
     with quiet("The given NumPy array is not writable"):
         tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in state.items()}
     cast = {name: value.to(dtype) if value.is_floating_point() else value for name, value in tensors.items()}
-    # The saved parameters take the place of the initial ones before these are cast: a large model would be there twice.
+    # The saved parameters replace the initial ones before these are cast: a large model would exist twice.
     module.load_state_dict(cast, assign=True)
     module.to(dtype)
     for name, part in module.named_modules():

@@ -1,4 +1,4 @@
-"""Training one member or several: which go together, in what memory and in which processes."""
+"""Training of one or several members: which go together, with how much memory and in which processes."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,26 +25,25 @@ from .stack import Stack
 Refused = dict[str, list[Member]]
 """Members that are not trained in a stack, by the reason why."""
 Answer = tuple[str | None, int | None]
-"""Why a stack was not trained, if it was not, and the epoch in which the user interrupted, if at all; 0 if unknown."""
+"""Why a stack was not trained, if so, and the epoch in which the user interrupted, if so; 0 if unknown."""
 STACK_BYTES = 2**30
-"""Memory that a stack is to take at most, by an estimate; more models than go in there are trained one stack after the
-other."""
+"""Maximum memory of a stack, by an estimate; if more models are given, they are trained one stack after the other."""
 STACK_CELLS = 2**19
-"""Cells that a layer of a stack is to have at most on a CPU, over the rows of a batch: those of the models that lie in
-its cache together. The next operation then finds them there, where larger arrays go through the memory each time."""
+"""Maximum number of cells of a stack's layer on a CPU, over the rows of a batch: models that share its cache. The next
+operation then finds them there, whereas larger arrays go through the main memory each time."""
 STACK_MODELS = 8
-"""Models that are trained together whatever their cells: fewer would not be worth the operations that they share."""
+"""Models that are trained together whatever their cells: with fewer, sharing operations would not pay."""
 
 
 class Trained(NamedTuple):
-    """What became of a training, beside what became of its members."""
+    """The outcome of a training, beside that of its members."""
 
     net: Net | None
     """The net of a member that was trained alone."""
     refused: Refused
     """Members that were not trained because they do not stack, by the reason why: each can be trained alone."""
     interrupted: int | None
-    """The epoch in which the user interrupted, if at all; 0 if that is not known."""
+    """The epoch in which the user interrupted, if so; 0 if unknown."""
 
 
 def train(
@@ -56,27 +55,28 @@ def train(
     net_params: Mapping[str, Any] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
-    """Train members in place: an only one as it is, several as one where they stack.
+    """Train members in place: a single one by itself, several as one if they stack.
 
-    The loss of an only member that is not finite is an error; of several, the others go on, and it is the member's.
+    If the loss of a single member is not finite, an error is raised. With several, the member keeps the error, and the
+    others continue.
 
     Parameters
     ----------
     members : sequence of Member
         The members.
     begin, end : callable or None, default=None
-        Called before and after each epoch with the net; training ends where the second one returns True.
+        Called before and after each epoch with the net; training ends if the second one returns True.
     log : str, default=""
-        Whose lines are printed, one for each epoch; none are, where it is empty.
+        Owner of the printed lines, one per epoch; none are printed if it is empty.
     net_params : mapping or None, default=None
-        Further parameters of the net of an only member, such as its optimiser and callbacks.
+        Further parameters of the net of a single member, such as its optimiser and callbacks.
     checkpoint : Checkpoint or None, default=None
-        Where the training of an only member is written, and taken up if it was.
+        Where the training of a single member is saved, and resumed from if it was.
 
     Raises
     ------
     KeyboardInterrupt
-        If the user, or a callback, has ended the training of an only member before there was a model.
+        If the user, or a callback, has ended the training of a single member before there was a model.
     """
     hook = [EpochHook(begin or _do_nothing, end or _do_nothing)] if begin or end else []  # type: ignore[list-item]
     callbacks = [*hook, *([EpochLog(log)] if log else [])]
@@ -87,20 +87,20 @@ def train(
 
 
 def make_net(model: Autoencoder, loss: Loss, learning_rate: float, **params: Any) -> Net:
-    """Return the net of an only model, with further parameters; it is not initialised yet."""
+    """Return the net of a single model, with further parameters; it is not initialised yet."""
     device = str(model.units.location.device)
     return Net(model, loss, lr=learning_rate, train_split=None, device=device, verbose=0, **params)
 
 
 def _do_nothing(net: Net) -> bool:
-    """Let the training go on."""
+    """Let the training continue."""
     return False
 
 
 def _train_alone(
     member: Member, callbacks: list[Any], net_params: Mapping[str, Any], checkpoint: Checkpoint | None
 ) -> Trained:
-    """Train an only member, with batches of half the size where the memory does not suffice."""
+    """Train a single member, with batches of half the size if the memory does not suffice."""
     n_before = len(member.history)
     params = {
         **net_params,
@@ -116,7 +116,7 @@ def _train_alone(
         give_back(member.train.device)
         member.drop_unvalidated()
         member.batch_size = ceil(member.batch_size / 2)
-        warnings.warn(f"{failure} The training goes on with batch_size={member.batch_size}.", stacklevel=2)
+        warnings.warn(f"{failure} The training continues with batch_size={member.batch_size}.", stacklevel=2)
         return _train_alone(member, callbacks, net_params, checkpoint)
     if not member.history:
         raise KeyboardInterrupt
@@ -126,7 +126,7 @@ def _train_alone(
 
 
 def _fit(make: Callable[[], Net], may_fail: bool = True) -> tuple[Net | None, str]:
-    """Make a net and train its members; where the memory does not suffice, return None and what the error says."""
+    """Make a net and train its members; if the memory does not suffice, return None and the error's text."""
     try:
         net = make().initialize()
         net.partial_fit(net.members[0].train)
@@ -137,7 +137,7 @@ def _fit(make: Callable[[], Net], may_fail: bool = True) -> tuple[Net | None, st
         failure = str(error).partition("\n")[0] or "Out of memory."
     else:
         return net, ""
-    # Out of the handler, whose traceback holds on to the batch.
+    # Outside the handler, whose traceback keeps the batch alive.
     return None, failure
 
 
@@ -146,16 +146,16 @@ def stacks_of(
 ) -> tuple[dict[str, list[Member]], list[list[Member]]]:
     """Return the models that cannot be trained in stacks, by the reason why, and the stacks of the others.
 
-    What a model draws depends on the others of its stack, and so which these are must depend on the models alone: not
-    on how many processes there are.
+    The draws of a model depend on the others in its stack, so the stacks must depend only on the models, and not on the
+    number of processes.
 
     Parameters
     ----------
     members : sequence of Member
         The models.
     share : int or None, default=None
-        What the number of stacks of a kind is to be a multiple of, where one stack would not do; the order of the
-        models then counts for nothing. None is as few stacks as will do, in the order of the models.
+        The number of stacks of a kind is a multiple of this, if one stack is not enough; the order of the models is
+        then irrelevant. None makes as few stacks as possible, in the order of the models.
     """
     refused: Refused = {}
     stackable: dict[tuple, list[Member]] = {}
@@ -181,18 +181,18 @@ def train_stacks(
     parts : sequence of list of Member
         The models of each stack, which are trained in place.
     refused : dict of str to list of Member
-        Models that are left out, by the reason why; those that turn out not to stack are added.
+        Models that are left out, by the reason why; those that prove not to stack are added.
     callbacks : sequence of skorch callbacks
-        They see the means over the models.
+        Callbacks, which see the means over the models.
     n_jobs : int or None, default=1
-        Processes that stacks are dealt to where they are trained on the CPU, without callbacks; 1 is this one.
+        Processes for stacks that are trained on the CPU without callbacks; 1 is this process.
 
     Returns
     -------
     refused : dict of str to list of Member
-        Those that were not trained, by the reason why.
+        Models that were not trained, by the reason why.
     interrupted : int or None
-        The epoch in which the user interrupted, if at all; models that are not `finished` are then as they were.
+        The epoch in which the user interrupted, if so; models that are not `finished` are then unchanged.
     """
     on_cpu = all(part[0].train.device.type == "cpu" for part in parts)
     n_jobs = effective_n_jobs(n_jobs) if on_cpu else 1
@@ -208,7 +208,7 @@ def train_stacks(
 
 
 def _parts(group: list[Member], share: int | None) -> Iterator[list[Member]]:
-    """Yield as many models at a time as the memory allows, and the cache; those of the same rates beside each other."""
+    """Yield as many models at a time as memory and cache allow, with those of the same rates adjacent."""
     ordered = sorted(group, key=attrgetter("rates" if share is None else "rank"))
     first = group[0] if share is None else ordered[0]
     on_cpu = first.train.device.type == "cpu"
@@ -237,12 +237,12 @@ def _train_apart(parts: Sequence[list[Member]], n_jobs: int) -> list[Answer]:
 
 
 def _outcomes(members: list[Member]) -> tuple[Answer, list[dict[str, Any]]]:
-    """Train a stack; return how that went, and what became of its models."""
+    """Train a stack; return the outcome and its models."""
     return _train(members, []), [member.outcome() for member in members]
 
 
 def _train(members: list[Member], callbacks: Sequence[Any]) -> Answer:
-    """Train a stack, in halves where the memory does not suffice."""
+    """Train a stack, in halves if the memory does not suffice."""
     before = [deepcopy(member.outcome()) for member in members]
     reason, n_before = None, len(members[0].history)
     try:

@@ -10,14 +10,14 @@ from .base import BaseAutoencoder
 
 
 class AutoencoderTransformer(BaseAutoencoder):
-    """Compress rows to a few components by a neural network that can undo it.
+    """Compress rows to a few components with a neural network that can undo it.
 
     An encoder maps a row to its code, a decoder maps the code to the distribution of the row's columns, and both are
     trained to make the row likely (Hinton and Salakhutdinov 2006):
 
     `loss = mean_i(-log p(x_i given code(x_i))) + penalty_weight * penalty`
 
-    Columns are centred and scaled inside, missing cells (NaN) are left out of the loss, and everything that comes
+    Columns are centred and scaled internally, missing cells (NaN) are excluded from the loss, and everything that comes
     back is in X's own units. With `hidden_layer_sizes=()` the code spans the subspace of the first principal
     components.
 
@@ -45,26 +45,26 @@ class AutoencoderTransformer(BaseAutoencoder):
     likelihood : str, callable, dict or list, default="squared_error"
         Distribution of a column, given the code: "gaussian" learns a variance per column; "squared_error" fixes the
         standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error; "student_t"
-        and "laplace" forgive outliers, "log_normal" and "gamma" take positive values, "bernoulli" and
-        "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts; "multinomial" takes rows of
-        counts or weights, as of words, and "categorical" the indicator columns of one category. One for all columns, a
-        dict by column name (by position, where X has no names; "gaussian" for those left out) or a list; or a factory
-        that takes the number of columns. A "categorical" column of its own holds the categories, which are expanded
-        inside; so are a DataFrame's columns of strings or categories.
+        and "laplace" are robust to outliers. "log_normal" and "gamma" take positive values, "bernoulli" and
+        "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts. "multinomial" takes rows of
+        counts or weights, such as word counts, and "categorical" the indicator columns of one category. Give one for
+        all columns, a dict by column name (by position where X has no names; "gaussian" for those left out), a list, or
+        a factory that takes the number of columns. A single "categorical" column holds the categories themselves and is
+        expanded internally, as are a DataFrame's columns of strings or categories.
     max_categories : int or None, default=256
-        Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
-        one each, and all others share the last; a warning names the category. Predicted or drawn is a level all the
-        same: those that share a column come up as often as in `fit`. None is one for each.
+        Maximum number of columns per category. If there are more levels, the `max_categories - 1` most frequent ones
+        get a column each, and all others share the last; a warning names the category. Predictions and draws are still
+        levels: those that share a column come up as often as in `fit`. None gives each level a column.
     handle_unknown : {"missing", "error"}, default="missing"
-        What a level is that `fit` has not seen: a missing cell, with a warning, or an error.
+        How to treat a level that `fit` has not seen: as a missing cell, with a warning, or as an error.
     scaling : {"auto", "standard", "bounded"}, default="auto"
-        Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
-        is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and
-        "bounded" for a network: in multi-task models for all columns, otherwise for those that lie at one end of their
-        range in more than a tenth of the rows, such as pixels. "bernoulli" columns stay as they are.
+        Unit of a feature. "standard" is its standard deviation. "bounded" is half of its largest distance from the mean
+        where that is more, so that columns that rarely vary do not dominate the loss. "auto" is "standard" for a linear
+        model and "bounded" for a network: in multi-task models for all columns, otherwise for those that lie at one end
+        of their range in more than a tenth of the rows, such as pixels. "bernoulli" columns stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
-        What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
-        0.3 units, or three cells in ten taken away; another strength by
+        Corruption of the encoder's input during training (denoising autoencoder, Vincent et al. 2010): normal noise of
+        0.3 units, or three cells in ten masked. Set another strength by
         `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
     penalty : {"sparse", "contractive", "ridge"}, callable or None, default="ridge"
         Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
@@ -72,11 +72,11 @@ class AutoencoderTransformer(BaseAutoencoder):
     penalty_weight : float, default=0.2
         Weight of the penalty.
     alpha : float, default=3.0
-        Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
-        weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
+        Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): each step shrinks
+        their weights by `learning_rate_init * alpha`. The last layer of each network and linear models are exempt.
     batch_size : int, "auto" or None, default="auto"
-        Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
-        least 16 and at most 200; None takes all rows.
+        Maximum number of rows per step; the rows of an epoch are split evenly over its steps. "auto" is an eighth of
+        the rows, but at least 16 and at most 200; None takes all rows.
     learning_rate_init : float, default=1e-3
         Step size of the optimiser.
     max_iter : int, default=40
@@ -84,15 +84,15 @@ class AutoencoderTransformer(BaseAutoencoder):
     early_stopping : bool, default=False
         Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
     validation_fraction : float, default=0.1
-        Part of the rows to hold out for early stopping.
+        Fraction of the rows to hold out for early stopping.
     n_iter_no_change : int, default=10
-        Epochs without an improvement by `tol` after which early stopping stops.
+        Number of epochs without an improvement by `tol` after which training stops.
     tol : float, default=1e-4
-        Least improvement of the held-out loss, in nats per row.
+        Minimum improvement of the held-out loss, in nats per row.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit.
+        Whether `fit` continues from the weights of the last fit.
     dtype : {"float32", "float64", "bfloat16"}, default="float32"
-        Precision of the training; "bfloat16" is that of products alone. Inference has that of its input.
+        Precision of the training; "bfloat16" applies to matrix products only. Inference has the precision of its input.
     device : str, default="auto"
         Torch device; "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState instance or None, default=None
@@ -100,10 +100,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     verbose : bool or int, default=False
         Whether to print a line per epoch.
     checkpoint : str, PathLike or None, default=None
-        File that the training is written to after each epoch, and that is removed at its end. A `fit` of equal
-        parameters and data that finds it goes on from there, to the result of one that was never interrupted; but the
-        user's own callbacks and the optimiser of the task weighting "famo" start anew. `device`, `verbose` and
-        callbacks may differ. Any other file there is an error. One fit at a time uses a file.
+        File to which the training is saved after each epoch; it is removed at the end. A `fit` with the same parameters
+        and data resumes from it, with the result of an uninterrupted one; but the user's own callbacks and the
+        optimiser of the task weighting "famo" start afresh. `device`, `verbose` and callbacks may differ. Any other
+        file there is an error. Only one fit at a time can use a file.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list), `optimizer`, `optimizer__betas`, `compile`, ...
 
@@ -120,15 +120,15 @@ class AutoencoderTransformer(BaseAutoencoder):
     net_ : skorch.NeuralNet
         The skorch net.
     module_ : torch.nn.Module
-        The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
+        The torch module, in the precision it was trained in. Read-only: changes to it may reach the estimator.
     components_ : ndarray of shape (n_components, n_columns)
-        Loadings of a linear decoder: by how much each column's mean moves per unit of a component, in X's own units, or
+        Loadings of a linear decoder: how much each column's mean changes per unit of a component, in X's own units, or
         on the scale of the link.
     relevance_ : ndarray of shape (n_components,)
-        Share of each component in what all explain of the columns, where the decoder is linear. `fit` puts the
-        components in this order.
+        Share of each component in what all components explain, where the decoder is linear. `fit` sorts the components
+        by it.
     column_names_ : ndarray of shape (n_columns,)
-        Names of the columns of `components_`: those of X, a category one for each level.
+        Names of the columns of `components_`: those of X, with one for each level of a category.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -137,7 +137,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     See Also
     --------
     VAETransformer : Codes that are distributions: densities, new rows, a latent space without holes.
-    MultiTaskVAERegressor : Codes shaped by the targets that they are to predict.
+    MultiTaskVAERegressor : Codes shaped by the targets that they predict.
 
     Examples
     --------
@@ -238,12 +238,12 @@ class AutoencoderTransformer(BaseAutoencoder):
         Raises
         ------
         ValueError
-            If a parameter, a shape or a value is not admissible, or if the loss does not stay finite.
+            If a parameter, a shape or a value is invalid, or if the loss does not stay finite.
         """
         return self._fit(X, None, sample_weight)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
-        """Return the mean R2 of the reconstruction over the columns that vary, missing cells left out.
+        """Return the mean R2 of the reconstruction over the columns that vary, without missing cells.
 
         Parameters
         ----------
@@ -255,6 +255,6 @@ class AutoencoderTransformer(BaseAutoencoder):
         Returns
         -------
         float
-            Score; 1 is perfect, 0 as good as each column's mean. NaN where no column has two observed cells.
+            Score; 1 is perfect, 0 is as good as each column's mean. NaN where no column has two observed cells.
         """
         return reconstruction_score(self._runner, X)

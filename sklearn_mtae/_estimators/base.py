@@ -1,4 +1,4 @@
-"""What the estimators share: parameters, `fit`, and the verbs of an encoder and a decoder."""
+"""What the estimators share: parameters, `fit`, and the methods of an encoder and a decoder."""
 
 import warnings
 from typing import Any, Self
@@ -56,16 +56,16 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     validation_scores_: list[float]
     term_curves_: dict[str, list[float]]
     _fitted: Fitted
-    """What the last fit made."""
+    """The result of the last fit."""
     _shared: SharedFits | None = None
-    """The fits of the search that this is part of."""
+    """The fits of the search that this estimator is part of."""
 
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
 
-        The first call learns the location and scale of the columns and the levels of categories, and nothing but the
-        weights changes later: let the first part be representative. A level that it does not have is unknown in later
-        parts: a missing cell, with a warning (see `handle_unknown`). Schedules stand at their end, and no row is held
+        The first call learns the location and scale of the columns and the levels of categories, and only the weights
+        change later: the first part should be representative. A level that it lacks is unknown in later parts: a
+        missing cell, with a warning (see `handle_unknown`). Schedules stay at their final values, and no rows are held
         out.
 
         Parameters
@@ -98,18 +98,18 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            Codes; of a variational model, the means of the posteriors. `out` itself where it was given and no other
-            container was asked for by `set_output`.
+            Codes; for a variational model, the means of the posteriors. `out` itself if it was given and `set_output`
+            asks for no other container.
 
         Raises
         ------
         TypeError, ValueError
-            If `out` is no array of this shape that floating-point numbers can be written to.
+            If `out` is not a writable floating-point array of this shape.
         """
         runner, n_columns = self._runner, self._n_features_out
         x = runner.read(X)
         check_out(out, (x.shape[0], n_columns))
-        # A model may have components beyond those that describe the features.
+        # A model may have more components than those that describe the features.
         return runner.apply(lambda model, x: model.encode(model.fill(x))[:, :n_columns], x, out=out)
 
     def inverse_transform(self, Z: ArrayLike) -> NDArray:
@@ -123,12 +123,12 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, n_features)
-            Means of the columns given the code, in X's units; of a column of categories, the most probable one. A
-            DataFrame with the dtypes of X, whole numbers rounded, where the estimator was fitted to one.
+            Means of the columns given the code, in X's units; for a column of categories, the most probable one. A
+            DataFrame with the dtypes of X, whole numbers rounded, if the estimator was fitted to a DataFrame.
         """
         runner = self._runner
         codes = check_codes(Z, self._n_features_out)
-        # A frame has dtypes of its own: its large whole numbers lose no digits to those of Z.
+        # A frame keeps its own dtypes: its large whole numbers lose no digits to the dtype of Z.
         dtype = np.float64 if runner.features.has_frame else None
         decoded = runner.decode(lambda model, z: model.reconstruct(z), codes, standardize=False, dtype=dtype)
         return runner.features.restore(decoded, Z)
@@ -160,8 +160,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, n_features)
-            A copy of X with values in its missing cells, all else as it came: a frame where X is one. A column gets
-            another dtype only where its own cannot hold the values. Whole numbers are rounded where the estimator was
+            A copy of X with its missing cells filled and everything else unchanged; a frame where X is one. A column
+            changes its dtype only where it cannot hold the values. Whole numbers are rounded where the estimator was
             fitted to a frame with whole numbers there.
         """
         return impute_reconstructed(self._runner, X)
@@ -178,7 +178,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         -------
         ndarray of shape (n_samples,)
             Log-densities of the observed cells in nats, in X's own units; minus infinity where one of them is outside
-            of the support of its likelihood, such as a negative count.
+            the support of its likelihood, such as a negative count.
         """
         return log_conditionals(self._runner, X)
 
@@ -186,9 +186,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def components_(self) -> NDArray:
         """Loadings of a linear decoder, shape (n_components, n_columns).
 
-        By how much the mean of each column moves per unit of a component, in X's own units; where the likelihood has a
-        link, such as the logarithm of a count's mean or the logit of a probability, the output on its scale. The
-        columns are `column_names_`.
+        How much the mean of each column changes per unit of a component, in X's own units. Where the likelihood has a
+        link, such as the logarithm of a count's mean or the logit of a probability, loadings are on the scale of the
+        link. The columns are `column_names_`.
         """
         return components(self._runner.fitted, self.module_)
 
@@ -197,7 +197,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         """Share of each component in what the components explain, shape (n_components,), adding up to 1.
 
         `|loading|^2 * variance`, in the standardised units of the training; the variance is that of the codes of the
-        rows that were trained on last. Parts that two components explain together are left out.
+        last training rows. What two components explain jointly is left out.
         """
         return relevances(self._runner.fitted, self.module_)
 
@@ -221,23 +221,23 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         n_repeats: int = 5,
         random_state: int | np.random.RandomState | None = None,
     ) -> Bunch:
-        """Return how much each feature moves each component, and the prediction of each task where there are tasks.
+        """Return how much each feature moves each component, and the prediction of each task if there are tasks.
 
         "permutation" shuffles one feature over the rows, missing cells with it, and takes the mean distance by which an
-        output `f` moves: `mean_i |f(x_i) - f(shuffled x_i)| / std(f)`. "gradient" takes the mean slope:
-        `mean_i |df / dx_j (x_i)| std(x_j) / std(f)`, zero at a missing cell. Of a linear `f` and a normal column the
-        first is `2 / sqrt(pi)` = 1.13 times the second. What matters only by jumps has no gradient, what saturates a
-        small one; but slopes take one pass for all features, where shuffling takes `n_repeats` for each.
+        output `f` moves: `mean_i |f(x_i) - f(shuffled x_i)| / std(f)`. "gradient" takes the mean slope: `mean_i |df /
+        dx_j (x_i)| std(x_j) / std(f)`, zero at a missing cell. For a linear `f` and a normal column, the first is `2 /
+        sqrt(pi)` = 1.13 times the second. A feature that acts only through jumps has no gradient, and one that
+        saturates a small one; but slopes take one pass for all features, whereas shuffling takes `n_repeats` for each.
 
-        The output of a component is its code (the posterior's mean), that of a task its predicted mean, or all its
-        class probabilities, and both the distance and the deviation are lengths of vectors. A feature of categories is
-        shuffled as one, and its slope is the length of those of its levels. Neither is causal, and features that depend
-        on each other share their importance.
+        The output of a component is its code (the posterior's mean). The output of a task is its predicted mean, or all
+        its class probabilities; distance and deviation are then lengths of vectors. A categorical feature is shuffled
+        as one, and its slope is the length of the slopes of its levels. Neither measure is causal, and dependent
+        features share their importance.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing: some hundreds of them.
+            A few hundred rows, NaN where a cell is missing.
         y : None
             Ignored.
         method : {"permutation", "gradient"}, default="permutation"
@@ -250,9 +250,9 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         Returns
         -------
         Bunch
-            `components` of shape (n_components, n_features), `feature_names`, `component_names`; where there are tasks
-            `tasks` of shape (n_tasks, n_features) and `task_names` too. In standard deviations of the output over X; 0
-            of an output that is constant.
+            `components` of shape (n_components, n_features), `feature_names`, `component_names`; if there are tasks,
+            also `tasks` of shape (n_tasks, n_features) and `task_names`. Values are in standard deviations of the
+            output over X, and 0 for a constant output.
 
         Raises
         ------
@@ -280,7 +280,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
     @property
     def net_(self) -> Net:
-        """The skorch net; rebuilt from the state where it was left behind by pickling."""
+        """The skorch net; rebuilt from the state after unpickling."""
         check_is_fitted(self)
         cache = self._fitted.cache
         if "net" not in cache:
@@ -291,7 +291,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
 
     @property
     def module_(self) -> Autoencoder:
-        """The fitted torch module, in the precision it was trained in and evaluation mode."""
+        """The fitted torch module, in evaluation mode and in the precision it was trained in."""
         return self._runner.model(DTYPES[self._fitted.recipe.dtype])
 
     @property
@@ -305,18 +305,18 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return ModelRunner(self._fitted, self.device, self.handle_unknown)
 
     def _recipe(self) -> Recipe:
-        """Make the recipe of the parameters as they are."""
-        # A subclass may leave parameters of ours out of its own, and have others.
+        """Make a recipe from the current parameters."""
+        # A subclass may leave out some of these parameters and have others.
         ours = {name: getattr(self, name) for name in self._parameter_constraints if hasattr(self, name)}
         own = {**ours, **self.get_params(deep=False)}
-        # Numbers of numpy's have not all methods that Python's have, which torch wants.
+        # numpy's numbers lack some methods of Python's that torch needs.
         parameters = {name: value.item() if isinstance(value, np.generic) else value for name, value in own.items()}
         return Recipe(type(self).__name__, self._model_kind, self._targets_kind, parameters)
 
     @with_callbacks
     def _fit(self, *arrays: Any, partial: bool = False, classes: Any = None) -> Self:
-        """Train on X, y, weights, groups; a fit that fails before there is a model leaves the estimator as it was."""
-        # Fits that are shared know of no classes.
+        """Train on X, y, weights, groups; a fit that fails before there is a model leaves the estimator unchanged."""
+        # Shared fits do not know about classes.
         shared = self._shared
         if shared is not None and classes is None and not (partial or (self.warm_start and hasattr(self, "_fitted"))):
             if shared.is_planning:
@@ -332,7 +332,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
             if getattr(self, "_skl_callbacks", None):
                 task = FitTask(self, plan, *arrays[:3])
             self._take(fit(plan, {} if task is None else task.hooks))
-            # Warnings come after the new state: they may be errors.
+            # Warn after the new state is set: warnings may be errors.
             if task is not None:
                 task.end()
             self._look_back(plan)
@@ -341,13 +341,13 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return self
 
     def _plan(self, *arrays: Any, partial: bool = False, classes: Any = None) -> Plan:
-        """Check the call of a fit, and make all ready for the first step."""
+        """Check the arguments of a fit and prepare the first step."""
         self._validate_params()
         last = self._fitted if (partial or self.warm_start) and hasattr(self, "_fitted") else None
         return plan(self._recipe(), *arrays, last=last, partial=partial, classes=classes)
 
     def _take(self, fitted: Fitted) -> Self:
-        """Become what a fit has made."""
+        """Take over the result of a fit."""
         if fitted.recipe.columns.given_names is None and hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         for name, value in fitted.attributes().items():
@@ -355,10 +355,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return self
 
     def _look_back(self, plan: Plan | None) -> None:
-        """Look at what a fit made, and warn of it; the estimator is fitted already. A shared fit has no plan."""
+        """Check the result of a fit and warn about it; the estimator is already fitted. A shared fit has no plan."""
 
     def _validate_params(self) -> None:
-        """Check the parameters by their constraints."""
+        """Check the parameters against their constraints."""
         check_parameters(self)
         if self.net_params:
             check_net_params(self.net_params, type(self).__name__)
@@ -367,7 +367,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         return hasattr(self, "_fitted")
 
     def __sklearn_clone__(self) -> Self:
-        """Return an unfitted copy: as scikit-learn's, but columns that share a factory of likelihoods still do."""
+        """Return an unfitted copy, as scikit-learn does, but columns that share a likelihood factory still share it."""
         again = super().__sklearn_clone__()
         if isinstance(self.likelihood, list | tuple):
             again.likelihood = copied(self.likelihood)

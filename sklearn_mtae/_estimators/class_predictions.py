@@ -1,4 +1,4 @@
-"""What an estimator says of classes: the most probable one, probabilities, and sets that hold part of the labels."""
+"""Predictions of classes: the most probable one, probabilities, and sets that contain a fraction of the labels."""
 
 from typing import Any
 
@@ -42,15 +42,15 @@ class PredictsClasses(BaseMultiTaskVAE):
         Returns
         -------
         ndarray of shape (n_samples, n_classes) or list of such arrays
-            Log-probabilities in the order of `classes_`; a list with those of each task where y had two dimensions.
+            Log-probabilities in the order of `classes_`; a list with one per task where y had two dimensions.
         """
         return self._by_task(self._log_probabilities(X))
 
     def predict_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
-        """Predict the class probabilities: those at the posterior means, averaged over the members by their weights.
+        """Predict the class probabilities at the posterior means, averaged over the members by their weights.
 
-        Beside default members a kernel may count: see `member_params`. Where rows were held out, the averages are made
-        sharper or flatter as is right for them (temperature scaling, Guo et al. 2017, arXiv 1706.04599).
+        A kernel may count beside default members: see `member_params`. Where rows were held out, the averages are made
+        sharper or flatter to fit them (temperature scaling, Guo et al. 2017, arXiv 1706.04599).
 
         Parameters
         ----------
@@ -60,36 +60,36 @@ class PredictsClasses(BaseMultiTaskVAE):
         Returns
         -------
         ndarray of shape (n_samples, n_classes) or list of such arrays
-            Probabilities in the order of `classes_`; a list with those of each task where y had two dimensions.
+            Probabilities in the order of `classes_`; a list with one per task where y had two dimensions.
         """
         logs = self.predict_log_proba(X)
         return [np.exp(column) for column in logs] if isinstance(logs, list) else np.exp(logs)
 
     def predict_set(self, X: ArrayLike, coverage: float = 0.9) -> NDArray[np.bool_] | list[NDArray[np.bool_]]:
-        """Predict sets of classes that hold a given part of the labels of each task.
+        """Predict sets of classes that contain a given fraction of the labels of each task.
 
-        Cross-conformal prediction (Vovk 2015, doi 10.1007/s10472-013-9368-4): those classes are in the set that are at
-        least as probable as that part of the labels of held-out rows were, by members that were not trained on them
-        (Sadinle et al. 2019, arXiv 1609.00451). The part is one over all rows, not one for each class. A set is empty
-        where no class is that probable.
+        Cross-conformal prediction (Vovk 2015, doi 10.1007/s10472-013-9368-4): the set contains the classes that are at
+        least as probable as this fraction of the labels of held-out rows were to members not trained on them (Sadinle
+        et al. 2019, arXiv 1609.00451). The fraction holds over all rows, not for each class. A set is empty where no
+        class is that probable.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
         coverage : float, default=0.9
-            Part of the labels that is to lie within the sets.
+            Fraction of the labels that should lie within the sets.
 
         Returns
         -------
         ndarray of bool of shape (n_samples, n_classes) or list of such arrays
-            Which classes are in the set, in the order of `classes_`; a list with those of each task where y had two
+            Which classes are in the set, in the order of `classes_`; a list with one per task where y had two
             dimensions.
 
         Raises
         ------
         ValueError
-            If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
+            If no row was held out, or fewer labels of a task than the coverage needs: `coverage / (1 - coverage)`.
         """
         self._check_coverage(coverage, "predict_set")
         runner = self._runner
@@ -100,7 +100,7 @@ class PredictsClasses(BaseMultiTaskVAE):
         return average_log_probabilities(runner, runner.read(X))
 
     def _by_task(self, array: NDArray) -> Any:
-        """Return what there is of the classes, task by task where y had two dimensions."""
+        """Return the values for the classes, task by task where y had two dimensions."""
         columns = [array[:, task, : len(classes)] for task, classes in enumerate(self._classes)]
         return columns if isinstance(self.classes_, list) else columns[0]
 

@@ -1,4 +1,4 @@
-"""What the parameters of the estimators may be, by group."""
+"""Constraints on the parameters of the estimators, by group."""
 
 from numbers import Integral, Real
 from os import PathLike
@@ -49,7 +49,7 @@ BASE: dict = {
     "checkpoint": [str, PathLike, None],
     "net_params": [dict, None],
 }
-"""Of all models."""
+"""Constraints of all models."""
 VARIATIONAL: dict = {
     **BASE,
     "posterior": [StrOptions(set(POSTERIORS)), callable],
@@ -58,7 +58,7 @@ VARIATIONAL: dict = {
     "beta": [Interval(Real, 0, None, closed="left"), StrOptions(set(SCHEDULES)), callable],
     "free_bits": [Interval(Real, 0, None, closed="left")],
 }
-"""Of models whose code is a distribution."""
+"""Constraints of models whose code is a distribution."""
 MULTI_TASK: dict = {
     **VARIATIONAL,
     "hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
@@ -81,16 +81,16 @@ MULTI_TASK: dict = {
     "learning_rate_decay": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
     "cv": ["cv_object"],
 }
-"""Of models with tasks."""
+"""Constraints of models with tasks."""
 NUMBERS: dict = {
     **MULTI_TASK,
     "task_likelihoods": [StrOptions({"auto", *TASK_LIKELIHOODS}), callable, dict, list, tuple],
 }
-"""Of tasks that are numbers."""
+"""Constraints for tasks that are numbers."""
 CLASSES: dict = {
     **MULTI_TASK,
     "class_weight": [dict, list, tuple, str, None],
 }
-"""Of tasks that are classes."""
+"""Constraints for tasks that are classes."""
 MIXED: dict = {**NUMBERS, "class_weight": CLASSES["class_weight"]}
-"""Of tasks of all kinds."""
+"""Constraints for tasks of all kinds."""

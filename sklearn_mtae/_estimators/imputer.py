@@ -44,30 +44,29 @@ DEFAULTS = {
     "objective": IWAE(20),
     "batch_size": BATCH_SIZE,
 }
-"""The model of an imputer that is given none. Many weighted draws matter most: of half a row the posterior is wide."""
+"""The default model of an imputer. Many weighted draws matter most, because the posterior given half a row is wide."""
 
 
 class VAEImputer(TransformerMixin, BaseEstimator):
-    """Fill missing cells by what a variational autoencoder makes of the observed ones.
+    """Fill missing cells with a variational autoencoder of the observed ones.
 
-    The autoencoder learns from the observed cells of all rows, whichever they are (MIWAE, Mattei and Frellsen 2019,
-    arXiv 1812.02633), and a missing cell becomes its mean given the observed cells of its row, by importance sampling:
-    `sum_k v_k E[x given z_k]`. It stands where `sklearn.impute.IterativeImputer` stands.
+    The autoencoder learns from the observed cells of all rows (MIWAE, Mattei and Frellsen 2019, arXiv 1812.02633). A
+    missing cell becomes its mean given the observed cells of its row, by importance sampling: `sum_k v_k E[x given
+    z_k]`. It can replace `sklearn.impute.IterativeImputer`.
 
     Parameters
     ----------
     estimator : VAETransformer or None, default=None
-        The model, cloned before it is fitted. None is one of 10 components and two hidden layers of 128 units, trained
-        by 20 weighted draws (IWAE) for 4,000 steps of 64 rows, but no more than 1,000 epochs.
+        The model, cloned before it is fitted. None is a model of 10 components and two hidden layers of 128 units,
+        trained with 20 weighted draws (IWAE) for 4,000 steps of 64 rows, but at most 1,000 epochs.
     n_importance_samples : int, default=300
-        Codes per row that are drawn and weighed.
+        Codes per row that are drawn and weighted.
     add_indicator : bool, default=False
         Whether to append a column of indicators, 1 where a cell was missing, for each column that had missing cells in
-        `fit`. No column of X may be called as one of them is, such as "missingindicator_age".
+        `fit`. No column of X may have the name of an indicator, such as "missingindicator_age".
     keep_empty_features : bool, default=False
-        Whether columns without an observed value in `fit`, whatever their dtype, are kept or left out. Kept ones are
-        filled with 0, those of strings or categories with "missing_value". The model takes no notice of what they hold
-        later.
+        Whether columns without an observed value in `fit`, whatever their dtype, are kept. They are filled with 0, or
+        with "missing_value" for strings or categories. The model ignores what they hold later.
     random_state : int, RandomState instance or None, default=None
         Seed of the model where `estimator` is None.
 
@@ -84,7 +83,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    VAETransformer.impute : The same of a model that you have fitted, and draws instead of means.
+    VAETransformer.impute : The same for a model that you have fitted, with draws instead of means.
     sklearn.impute.IterativeImputer : Each column regressed on the others in turn.
 
     Examples
@@ -147,14 +146,14 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, a shape or a value is not admissible.
+            If a parameter, a shape or a value is invalid.
         TypeError
             If X is sparse.
         """
         check_parameters(self)
         _check_dense(X)
         table = read(X, self.estimator is None or not names_categories(self.estimator.likelihood))
-        two_dimensional = len(getattr(table, "shape", ())) == 2  # what is no table is refused by the model
+        two_dimensional = len(getattr(table, "shape", ())) == 2  # the model rejects input that is not a table
         missing = missing_cells(table) if two_dimensional else np.empty((0, 0), dtype=bool)
         empty: NDArray[np.bool_] = np.asarray(missing.all(axis=0))
         model = self._model(len(missing), _likely_names(table, len(empty)), empty)
@@ -183,8 +182,8 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, n_features_out)
-            A copy of X with values in its missing cells, all else as it came, then the indicators; a frame where X is
-            one. A column gets another dtype only where its own cannot hold the values.
+            A copy of X with its missing cells filled and everything else unchanged, then the indicators; a frame where
+            X is one. A column changes its dtype only where it cannot hold the values.
 
         Raises
         ------
@@ -200,7 +199,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         if tuple(getattr(table, "shape", ()))[1:] != (self.n_features_in_,):
             runner.read(table)  # raises the error that says what is wrong
         missing, empty = missing_cells(table), self._is_empty
-        check_finite(table, empty, runner.features.names)  # of the others the model says so
+        check_finite(table, empty, runner.features.names)  # the model checks the others
         gaps = missing & ~empty
         x = runner.read(_hide(table, empty, missing))
         (decoded,) = decode_gaps(runner, x, gaps, lambda x: [expect(runner, x, self.n_importance_samples)])
@@ -212,7 +211,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         return append(filled, self.indicator_.transform(_as_gaps(missing)), self.get_feature_names_out())
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray:
-        """Return the names of the columns that come out.
+        """Return the names of the output columns.
 
         Parameters
         ----------
@@ -242,7 +241,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         return self.estimator_.feature_names_in_
 
     def _model(self, n_rows: int, names: Sequence, empty: NDArray[np.bool_]) -> VAETransformer:
-        """Return the model to fit to so many rows: a column without a level is no category to it."""
+        """Return the model to fit to this number of rows; it does not treat a column without levels as a category."""
         if self.estimator is None:
             n_epochs = ceil(N_STEPS * BATCH_SIZE / max(1, n_rows))
             return VAETransformer(**DEFAULTS, max_iter=min(max(n_epochs, 10), 1000), random_state=self.random_state)
@@ -269,13 +268,13 @@ def _check_dense(X: Any) -> None:
 
 
 def _likely_names(table: Any, n_columns: int) -> Sequence:
-    """Return the names that a model will know the columns by: positions where not all names are strings."""
+    """Return the names that a model uses for the columns: positions where not all names are strings."""
     names = list(getattr(table, "columns", ()))
     return names if names and all(isinstance(name, str) for name in names) else range(n_columns)
 
 
 def _hide(table: Any, empty: NDArray[np.bool_], missing: NDArray[np.bool_]) -> Any:
-    """Return a table without what its columns that were empty in `fit` hold: no model knows what to make of it."""
+    """Return a table in which the columns that were empty in `fit` are emptied: no model has learned them."""
     hidden = empty & ~missing.all(axis=0)
     if is_frame(table):
         hidden |= empty & [dtype.kind != "f" for dtype in table.dtypes]
@@ -283,12 +282,12 @@ def _hide(table: Any, empty: NDArray[np.bool_], missing: NDArray[np.bool_]) -> A
 
 
 def _check_names(model: VAETransformer, indicator: MissingIndicator, left_out: NDArray[np.bool_]) -> None:
-    """Raise an error where a column has the name of an indicator."""
+    """Raise an error if a column has the name of an indicator."""
     names = feature_names(model, None)
     twice = sorted(set(names[~left_out]) & set(indicator.get_feature_names_out(names)))
     if twice:
         raise ValueError(
-            f"add_indicator=True needs columns that are not called as an indicator is. Got {twice}; rename them, or "
+            f"add_indicator=True needs columns without the name of an indicator. Got {twice}; rename them, or "
             "set add_indicator=False."
         )
 

@@ -1,4 +1,4 @@
-"""What an estimator says of tasks of several kinds: means of numbers, classes, and how sure it is of both."""
+"""Predictions for tasks of several kinds: means of numbers, classes, and their uncertainty."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from .multi_task import BaseMultiTaskVAE
 
 
 def _may_have_classes(estimator: Any) -> bool:
-    """Say whether a task may be classes: before a fit any may."""
+    """Return whether a task may be of classes: before a fit, any may."""
     return not hasattr(estimator, "_fitted") or bool(estimator.classes_)
 
 
@@ -38,15 +38,15 @@ class PredictsMixed(BaseMultiTaskVAE):
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
         return_std : bool, default=False
-            Whether to return predictive standard deviations of the numbers too.
+            Whether to also return predictive standard deviations of the numbers.
 
         Returns
         -------
         predicted : DataFrame or ndarray of shape (n_samples, n_tasks), or ndarray of shape (n_samples,)
-            A data frame with Y's columns and dtypes, and the index of X, where Y was one of pandas; but columns of
-            whole numbers are floats, as means are. Otherwise an array, of objects where the tasks are of several kinds.
+            A data frame with Y's columns and dtypes and the index of X, if Y was a pandas frame; but columns of whole
+            numbers become floats. Otherwise an array, of objects where the tasks are of several kinds.
         std : DataFrame or ndarray of the same shape
-            Standard deviations, with `return_std`, as :meth:`MultiTaskVAERegressor.predict` has them; NaN of classes.
+            Standard deviations, with `return_std`, as in :meth:`MultiTaskVAERegressor.predict`; NaN for classes.
         """
         runner, tasks = self._runner, self._tasks
         x = runner.read(X)
@@ -59,7 +59,7 @@ class PredictsMixed(BaseMultiTaskVAE):
     def predict_proba(self, X: ArrayLike) -> dict[str, Any]:
         """Predict the class probabilities of the tasks that are classes.
 
-        They are averaged and made as sharp as is right, as :meth:`MultiTaskVAEClassifier.predict_proba` does.
+        They are averaged and calibrated as in :meth:`MultiTaskVAEClassifier.predict_proba`.
 
         Parameters
         ----------
@@ -76,7 +76,7 @@ class PredictsMixed(BaseMultiTaskVAE):
         return self._tasks.by_class(np.exp(average_log_probabilities(runner, runner.read(X))), X)
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[Any, Any]:
-        """Predict intervals that hold a given part of the labels of each task of numbers.
+        """Predict intervals that contain a given fraction of the labels of each task of numbers.
 
         They are those of :meth:`MultiTaskVAERegressor.predict_interval`.
 
@@ -85,19 +85,19 @@ class PredictsMixed(BaseMultiTaskVAE):
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
         coverage : float, default=0.9
-            Part of the labels that is to lie within the intervals.
+            Fraction of the labels that should lie within the intervals.
 
         Returns
         -------
         lower : DataFrame or ndarray of shape (n_samples, n_tasks), or ndarray of shape (n_samples,)
-            Lower ends of the intervals, floats; NaN of classes.
+            Lower ends of the intervals, floats; NaN for classes.
         upper : DataFrame or ndarray of the same shape
             Upper ends.
 
         Raises
         ------
         ValueError
-            If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
+            If no row was held out, or fewer labels of a task than the coverage needs: `coverage / (1 - coverage)`.
         """
         self._check_coverage(coverage, "predict_interval")
         runner, tasks = self._runner, self._tasks
@@ -107,7 +107,7 @@ class PredictsMixed(BaseMultiTaskVAE):
 
     @available_if(_may_have_classes)
     def predict_set(self, X: ArrayLike, coverage: float = 0.9) -> dict[str, Any]:
-        """Predict sets of classes that hold a given part of the labels of each task that is classes.
+        """Predict sets of classes that contain a given fraction of the labels of each task that is classes.
 
         They are those of :meth:`MultiTaskVAEClassifier.predict_set`.
 
@@ -116,7 +116,7 @@ class PredictsMixed(BaseMultiTaskVAE):
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
         coverage : float, default=0.9
-            Part of the labels that is to lie within the sets.
+            Fraction of the labels that should lie within the sets.
 
         Returns
         -------
@@ -126,17 +126,17 @@ class PredictsMixed(BaseMultiTaskVAE):
         Raises
         ------
         ValueError
-            If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
+            If no row was held out, or fewer labels of a task than the coverage needs: `coverage / (1 - coverage)`.
         """
         self._check_coverage(coverage, "predict_set")
         runner, tasks = self._runner, self._tasks
         return tasks.by_class(predict_set(runner, runner.read(X), coverage, tasks.of_classes), X)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the mean over tasks of the part of the deviance that is explained, missing labels left out.
+        """Return the mean over tasks of the explained fraction of the deviance, without missing labels.
 
-        That of numbers is R2, of classes D2 of the log loss, and of numbers whose likelihood is "poisson",
-        "negative_binomial", "gamma" or "bernoulli" D2 of a deviance that goes with it: see
+        For numbers it is R2, and for classes D2 of the log loss. For numbers whose likelihood is "poisson",
+        "negative_binomial", "gamma" or "bernoulli", it is D2 of the matching deviance: see
         :func:`sklearn_mtae.metrics.d2_score`.
 
         Parameters
@@ -151,13 +151,13 @@ class PredictsMixed(BaseMultiTaskVAE):
         Returns
         -------
         float
-            Mean over the tasks that have two labels, and of other tasks than R2's two different ones; a warning names
-            the others.
+            Mean over the tasks that have two labels, and, except for R2, two different ones; a warning names the
+            others.
 
         Raises
         ------
         ValueError
-            If a label is one that `fit` refuses, such as a negative count.
+            If a label is one that `fit` rejects, such as a negative count.
         """
         runner, tasks = self._runner, self._tasks
         x, truths = runner.read(X), self._named(plain(y))
@@ -177,7 +177,7 @@ class PredictsMixed(BaseMultiTaskVAE):
         return tasks_of(self._runner.fitted)
 
     def _check_numbers(self, truths: Any, sample_weight: Any) -> None:
-        """Raise an error where a label of numbers is one that `fit` refuses."""
+        """Raise an error if a numeric label is one that `fit` rejects."""
         tasks = self._tasks
         if list(truths) != tasks.names:
             return  # the score says what is wrong
@@ -189,7 +189,7 @@ class PredictsMixed(BaseMultiTaskVAE):
         check_labels(self._fitted, np.stack(columns, axis=1).astype(np.float64), sample_weight)
 
     def _in_precision(self, columns: NDArray, x: Any) -> NDArray:
-        """Return targets in the wider one of the precisions of rows and of the targets of `fit`."""
+        """Return targets in the wider precision of the rows and the targets of `fit`."""
         return columns.astype(np.result_type(x.dtype, self._tasks.dtype), copy=False)
 
     def _as_targets(self, columns: NDArray) -> Any:

@@ -60,10 +60,10 @@ class BaseMultiTaskVAE(BaseVAE):
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Targets; NaN, None or pandas.NA where a label is missing.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            Weights of the rows, or of the labels alone: distortion and rate then weigh all rows alike.
+            Weights of the rows, or only of the labels: distortion and rate then weight all rows equally.
         groups : array-like of shape (n_samples,) or None, default=None
-            Which rows belong together, such as the visits of a patient: where rows are held out, whole groups are, so
-            that what is learned from them holds for new groups. See `cv`.
+            Which rows belong together, such as the visits of a patient. Groups are held out whole, so that what is
+            learned from held-out rows holds for new groups. See `cv`.
 
         Returns
         -------
@@ -73,8 +73,7 @@ class BaseMultiTaskVAE(BaseVAE):
         Raises
         ------
         ValueError
-            If a parameter, a shape or a value is not admissible, if a task has no label, or if the loss does not stay
-            finite.
+            If a parameter, a shape or a value is invalid, if a task has no label, or if the loss does not stay finite.
         ImportError
             If `task_weighting` needs torchjd, which is not installed.
         """
@@ -84,8 +83,8 @@ class BaseMultiTaskVAE(BaseVAE):
         """Train for one epoch on a part of the data.
 
         The first call learns location and scale of the columns and the levels of categories, and needs a label of each
-        task. A level that it does not have is unknown in later parts: a missing cell, with a warning (see
-        `handle_unknown`). Schedules stand at their end, and no row is held out.
+        task. A level that it lacks is unknown in later parts: a missing cell, with a warning (see `handle_unknown`).
+        Schedules stay at their final values, and no rows are held out.
 
         Parameters
         ----------
@@ -127,13 +126,14 @@ class BaseMultiTaskVAE(BaseVAE):
         X : ndarray or DataFrame of shape (n_samples, n_features)
             Features, in X's own units.
         y : ndarray of shape (n_samples,) or (n_samples, n_tasks), or DataFrame
-            Targets or classes, in y's own units and shape; with y's dtypes, where :class:`MultiTaskVAE` had a frame.
+            Targets or classes, in y's own units and shape; with y's dtypes if :class:`MultiTaskVAE` was fitted to a
+            frame.
         """
         X, codes = self._sample(n_samples, random_state, conditions)
         return X, self._as_targets(codes)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the mean over tasks of R2, of classes the mean of the accuracy, missing labels left out.
+        """Return the mean over tasks of R2, or of the accuracy for classes, without missing labels.
 
         Parameters
         ----------
@@ -152,7 +152,7 @@ class BaseMultiTaskVAE(BaseVAE):
         Raises
         ------
         ValueError
-            If a label is one that `fit` refuses, such as a negative count.
+            If a label is one that `fit` rejects, such as a negative count.
         """
         predicted, y = self.predict(X), plain(y)
         if self._targets_kind == "numbers":
@@ -160,14 +160,14 @@ class BaseMultiTaskVAE(BaseVAE):
         return SCORES[self._targets_kind](self._named(y), predicted, sample_weight=sample_weight)
 
     def describe(self) -> str:
-        """Tell what "auto" became, and what the rows left out chose.
+        """Describe what "auto" became, and what the held-out rows chose.
 
         Returns
         -------
         str
-            A line of the models that were made: how many, for how many rows, with which parameters, of those that were
-            "auto" or in `member_params`; where a single model stands for an ensemble, why. Then, of an ensemble, a line
-            for each task: which settings count, as they were after which epochs, by which weight.
+            A line on the models: how many there are, for how many rows, and their parameters that were "auto" or in
+            `member_params`; if there is a single model instead of an ensemble, why. Then, for an ensemble, a line per
+            task: which settings count, after which epochs, and with which weight.
         """
         check_is_fitted(self)
         return account(self._fitted)
@@ -189,7 +189,7 @@ class BaseMultiTaskVAE(BaseVAE):
             warn_of_near_repeats(plan.data.x)
 
     def _check_coverage(self, coverage: float, verb: str) -> None:
-        """Raise an error where a coverage is none, or no row was held out to learn from what it takes."""
+        """Raise an error if a coverage is invalid, or if no row was held out to learn from."""
         check_scalar(coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither")
         if np.isnan(coverage):
             raise ValueError("coverage must be a number between 0 and 1. Got NaN.")
@@ -204,14 +204,14 @@ class BaseMultiTaskVAE(BaseVAE):
             )
 
     def _named(self, y: Any) -> Labels:
-        """Return the columns of targets to be scored by the names of their tasks."""
+        """Return the columns of the targets to score, by the names of their tasks."""
         columns = target_columns(y)
         check_order(y, self.task_names_)
         known = len(columns) == len(self.task_names_)
         return Labels(dict(zip(self.task_names_ if known else task_names(y), columns, strict=True)))
 
     def _as_targets(self, columns: NDArray) -> NDArray:
-        """Return columns of what the model predicts or draws as targets, in the shape that y had."""
+        """Return predicted or drawn columns as targets, in the shape that y had."""
         tasks = self._fitted.recipe.tasks
         assert tasks is not None
         return tasks.shaped(columns if tasks.classes is None else decode(columns.astype(int), tasks.classes))

@@ -15,17 +15,17 @@ __all__ = ["PerTaskClassifier", "PerTaskRegressor"]
 class PerTaskRegressor(RegressorMixin, BasePerTask):
     """Fit an estimator per task, each on the rows that have the task's label.
 
-    The tasks share nothing but the features. To let them share a code, put an encoder before: with
+    The tasks share nothing but the features. To let them share a code, put an encoder in front: with
     `Pipeline([("encoder", ...), ("pertask", PerTaskRegressor(SVR()))], memory=...)` a search over
     `pertask__estimator__C` fits the encoder once per fold, on all rows, labelled or not.
 
     Parameters
     ----------
     estimator : estimator or dict of str to estimator
-        Estimator of which each task has a clone, or one for each task by the task's name. Here classifiers may be among
-        the latter: their tasks' labels are classes.
+        Estimator that is cloned for each task, or a dict with one per task by the task's name. Here the dict may hold
+        classifiers, for tasks whose labels are classes.
     n_jobs : int or None, default=None
-        Number of estimators that are fitted or predict at a time; None is 1, -1 all processors.
+        Number of estimators to fit, or to predict with, in parallel; None is 1, -1 is all processors.
 
     Attributes
     ----------
@@ -34,9 +34,9 @@ class PerTaskRegressor(RegressorMixin, BasePerTask):
     task_names_ : list of str
         Names of the tasks: those of a data frame's columns or of a series, otherwise "y0", "y1", ...
     n_features_in_ : int
-        Number of features, where the fitted estimators tell it.
+        Number of features, if the fitted estimators have it.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X had names and the fitted estimators tell them.
+        Names of the features, if X had names and the fitted estimators have them.
 
     See Also
     --------
@@ -65,17 +65,17 @@ class PerTaskClassifier(ClassifierMixin, BasePerTask):
     """Fit a classifier per task, each on the rows that have the task's label.
 
     A task's classes are those of its labels. In cross-validation pass a splitter, such as
-    :class:`~sklearn_mtae.model_selection.TaskKFold`: what scikit-learn makes of `cv=5` for a classifier looks for
-    classes in y and does not take NaN. And take :func:`~sklearn_mtae.model_selection.cross_val_predict` from there too:
-    scikit-learn's own takes a missing label for a class.
+    :class:`~sklearn_mtae.model_selection.TaskKFold`: the splitter that scikit-learn makes from `cv=5` for a classifier
+    looks for classes in y and does not accept NaN. Use :func:`~sklearn_mtae.model_selection.cross_val_predict` from
+    there too: scikit-learn's own treats a missing label as a class.
 
     Parameters
     ----------
     estimator : estimator or dict of str to estimator
-        Estimator of which each task has a clone, or one for each task by the task's name. Here all of them are
+        Estimator that is cloned for each task, or a dict with one per task by the task's name. Here all of them are
         classifiers.
     n_jobs : int or None, default=None
-        Number of estimators that are fitted or predict at a time; None is 1, -1 all processors.
+        Number of estimators to fit, or to predict with, in parallel; None is 1, -1 is all processors.
 
     Attributes
     ----------
@@ -86,9 +86,9 @@ class PerTaskClassifier(ClassifierMixin, BasePerTask):
     task_names_ : list of str
         Names of the tasks: those of a data frame's columns or of a series, otherwise "y0", "y1", ...
     n_features_in_ : int
-        Number of features, where the fitted classifiers tell it.
+        Number of features, if the fitted classifiers have it.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X had names and the fitted classifiers tell them.
+        Names of the features, if X had names and the fitted classifiers have them.
 
     See Also
     --------
@@ -151,7 +151,7 @@ class PerTaskClassifier(ClassifierMixin, BasePerTask):
 
     @available_if(if_heads_have("decision_function"))
     def decision_function(self, X: Any) -> Any:
-        """Return the confidences of each task's classifier, in its own scale.
+        """Return the confidences of each task's classifier, on its own scale.
 
         Parameters
         ----------

@@ -32,7 +32,7 @@ from sklearn_mtae.nn.words import listed, named, short, suggest
 __all__ = ["BasePerTask", "if_heads_have"]
 
 NEEDED = ("fit", "predict", "get_params")
-# What an input must be, rather than what it may be: one head that needs it is enough.
+# Requirements on the input, rather than permissions: one head that has them is enough.
 REQUIREMENTS = {"pairwise", "positive_only"}
 
 
@@ -45,7 +45,7 @@ def _label_columns(y: Any, owner: Any) -> tuple[list[NDArray], list[str], int]:
 
 
 def _check_observed(columns: Sequence[NDArray], names: Sequence[str]) -> list[tuple[NDArray, NDArray]]:
-    """Return the rows that have a label and their labels, per task, of which there must be one at least."""
+    """Return the labelled rows and their labels, per task; each task needs at least one."""
     observed = []
     for task, (column, name) in enumerate(zip(columns, names, strict=True)):
         mask, labels = observed_labels(column)
@@ -57,7 +57,7 @@ def _check_observed(columns: Sequence[NDArray], names: Sequence[str]) -> list[tu
 
 
 def _weight_columns(weight: Any, columns: Sequence[NDArray]) -> list[Any]:
-    """Return each task's weights: its column where labels have weights, the same for all where rows have."""
+    """Return each task's weights: its column if labels are weighted, the same for all if rows are."""
     weight = plain(weight)
     table, shape = np.asarray(weight), (len(columns[0]), len(columns))
     if weight is not None:
@@ -76,23 +76,23 @@ def _weight_columns(weight: Any, columns: Sequence[NDArray]) -> list[Any]:
 
 
 class OneClass(DummyClassifier):
-    """Predicts the only class that there is: many classifiers cannot be fitted to one."""
+    """Predict the only class that there is: many classifiers cannot be fitted to one class."""
 
     def __init__(self) -> None:
         super().__init__(strategy="most_frequent")
 
     def decision_function(self, X: Any) -> NDArray:
-        """Return no confidence either way, shape (n_samples, 1)."""
+        """Return zero confidence, shape (n_samples, 1)."""
         return np.zeros((len(self.predict(X)), 1))
 
 
 def _fit_head(head: Any, name: str, X: Any, labels: NDArray, rows: NDArray | None, params: dict[str, Any]) -> Any:
-    """Return a clone of a task's estimator, fitted; or what predicts its class where it has one only."""
+    """Return a fitted clone of a task's estimator, or a constant predictor if the task has one class only."""
     X_own = safe_indexing(X, rows)
     if _has_one_class(head, labels):
         return OneClass().fit(X_own, labels)
     if isinstance(X_own, np.ndarray) and X_own.dtype == np.float32 and labels.dtype == np.float64:
-        # Estimators that work in the precision of X would round the labels to it: to one value, if need be.
+        # Estimators that work in the precision of X would round the labels to it, possibly to a single value.
         X_own = X_own.astype(np.float64)
     try:
         return clone(head).fit(X_own, labels, **check_method_params(X, params, rows))
@@ -110,12 +110,12 @@ def _score_head(head: Any, column: Labels, prediction: NDArray, weight: Any) -> 
 
 
 def is_estimator(head: Any) -> bool:
-    """Return whether an object is an estimator that can be cloned and fitted, and not its class."""
+    """Return whether an object is an estimator that can be cloned and fitted, rather than a class."""
     return not isinstance(head, type) and all(hasattr(head, name) for name in (*NEEDED, "__sklearn_tags__"))
 
 
 def if_heads_have(method: str) -> Callable[[Any], bool]:
-    """Return a check of whether all estimators, fitted ones where there are, have a method."""
+    """Return a check of whether all estimators (the fitted ones, if any) have a method."""
 
     def check(self: "BasePerTask") -> bool:
         return all(hasattr(head, method) for head in getattr(self, "estimators_", self._templates))
@@ -127,7 +127,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
     """One clone of an estimator per task."""
 
     _parameter_constraints: dict = {"estimator": [HasMethods(["fit", "predict"]), dict], "n_jobs": [Integral, None]}
-    # Weights in fit are the heads' to ask for; those in score are our own.
+    # The heads request weights in fit; this class requests those in score.
     __metadata_request__fit = {"sample_weight": UNUSED}
 
     def __init__(self, estimator, *, n_jobs=None):
@@ -137,19 +137,21 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, **fit_params: Any) -> Self:
         """Fit a clone of the estimator per task, on the rows that have the task's label.
 
-        A task whose labels are all of one class has that class predicted, whatever its classifier, and a warning names
-        it.
+        If all labels of a task are of one class, that class is predicted, whatever the classifier; a warning names the
+        task.
 
         Parameters
         ----------
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-            Rows, passed on as they are: what they may hold is for the estimator to say.
+            Rows, passed on unchanged: the estimator decides what they may hold.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Labels; NaN, None or pandas.NA where one is missing.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            Weights of the rows or of the labels, passed to the estimators. A label of weight zero is a label still.
+            Weights of the rows or of the labels, passed to the estimators. A label of weight zero still counts as a
+            label.
         **fit_params : dict
-            Further parameters of the estimators' `fit`. What has one value per row is cut down to each task's rows.
+            Further parameters of the estimators' `fit`. Parameters with one value per row are restricted to each task's
+            rows.
 
         Returns
         -------
@@ -188,7 +190,8 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Predictions, in y's shape; an object array where some tasks' labels are numbers and others' are not.
+            Predictions, in y's shape; an object array if the labels of some tasks are numbers and those of others are
+            not.
         """
         columns = self._by_head("predict", X)
         if self._y_ndim == 1:
@@ -204,7 +207,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Labels, in the order of the tasks in `fit`; those that are missing are left out.
+            Labels, in the order of the tasks in `fit`; missing ones are left out.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
             Weights of the rows or of the labels.
 
@@ -230,12 +233,12 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
 
     @property
     def n_features_in_(self) -> int:
-        """Number of features, where the fitted estimators tell it."""
+        """Number of features, if the fitted estimators have it."""
         return self._from_heads("n_features_in_")
 
     @property
     def feature_names_in_(self) -> NDArray:
-        """Names of the features, where the fitted estimators tell them."""
+        """Names of the features, if the fitted estimators have them."""
         return self._from_heads("feature_names_in_")
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -285,7 +288,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         MetadataRouter
-            Routes of `fit`, and our own request for weights in `score`.
+            Routes of `fit`, and this object's own request for weights in `score`.
         """
         heads = self.estimator if isinstance(self.estimator, dict) else {"estimator": self.estimator}
         mapping = MethodMapping().add(caller="fit", callee="fit")
@@ -295,7 +298,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        # What is no estimator is for `fit` to refuse, in words of its own.
+        # `fit` rejects objects that are not estimators, with its own message.
         heads = [get_tags(head).input_tags for head in self._templates if is_estimator(head)]
         for name in (field.name for field in fields(tags.input_tags) if heads):
             combine = any if name in REQUIREMENTS else all
@@ -305,7 +308,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
 
     @property
     def _templates(self) -> list[Any]:
-        """The estimators as they were given."""
+        """The given estimators."""
         return list(self.estimator.values()) if isinstance(self.estimator, dict) else [self.estimator]
 
     def _heads(self, names: list[str]) -> list[Any]:

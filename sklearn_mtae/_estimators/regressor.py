@@ -16,13 +16,13 @@ from .multi_task import BaseMultiTaskVAE
 class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     """Predict several targets through one latent space that they share (SC-VAE).
 
-    One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own
-    predicts each target. Trained are all together, in nats per row:
+    One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own predicts
+    each target. All are trained together, in nats per row:
 
     `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
     penalty + similarity + consistency`
 
-    where `task_t` is the mean of minus log p(y_t given z) over the labels of task t, so that a task weighs alike
+    where `task_t` is the mean of minus log p(y_t given z) over the labels of task t, so that a task counts the same
     whether it has few labels or many; distortion and rate are averaged over all rows, and a row without any label,
     which is NaN, still trains the encoder. Targets are standardised from their observed values, and predictions are in
     y's units.
@@ -33,11 +33,11 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Number of components of the code.
     hidden_layer_sizes : array-like of int or "auto", default="auto"
         Widths of the encoder's hidden layers; the decoder mirrors them. `()` makes the model linear. "auto" is
-        `(512,)`, or what `member_params` says.
+        `(512,)`, or what `member_params` sets.
     activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, default="relu"
         Activation after each hidden layer.
     dropout : float or "auto", default="auto"
-        Probability that a hidden unit is dropped while training. "auto" is 0, or what `member_params` says.
+        Probability that a hidden unit is dropped while training. "auto" is 0, or what `member_params` sets.
     layer_norm : bool, default=False
         Whether hidden layers are normalised (Ba et al. 2016, arXiv 1607.06450).
     architecture : {"mlp", "resnet", "conv", "conv1d", "linear_decoder"} or callable, default="mlp"
@@ -52,18 +52,18 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     likelihood : str, callable, dict or list, default="gaussian"
         Distribution of a column, given the code: "gaussian" learns a variance per column; "squared_error" fixes the
         standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error; "student_t"
-        and "laplace" forgive outliers, "log_normal" and "gamma" take positive values, "bernoulli" and
-        "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts; "multinomial" takes rows of
-        counts or weights, as of words, and "categorical" the indicator columns of one category. One for all columns, a
-        dict by column name (by position, where X has no names; "gaussian" for those left out) or a list; or a factory
-        that takes the number of columns. A "categorical" column of its own holds the categories, which are expanded
-        inside; so are a DataFrame's columns of strings or categories.
+        and "laplace" are robust to outliers. "log_normal" and "gamma" take positive values, "bernoulli" and
+        "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts. "multinomial" takes rows of
+        counts or weights, such as word counts, and "categorical" the indicator columns of one category. Give one for
+        all columns, a dict by column name (by position where X has no names; "gaussian" for those left out), a list, or
+        a factory that takes the number of columns. A single "categorical" column holds the categories themselves and is
+        expanded internally, as are a DataFrame's columns of strings or categories.
     max_categories : int or None, default=256
-        Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
-        one each, and all others share the last; a warning names the category. Predicted or drawn is a level all the
-        same: those that share a column come up as often as in `fit`. None is one for each.
+        Maximum number of columns per category. If there are more levels, the `max_categories - 1` most frequent ones
+        get a column each, and all others share the last; a warning names the category. Predictions and draws are still
+        levels: those that share a column come up as often as in `fit`. None gives each level a column.
     handle_unknown : {"missing", "error"}, default="missing"
-        What a level is that `fit` has not seen: a missing cell, with a warning, or an error.
+        How to treat a level that `fit` has not seen: as a missing cell, with a warning, or as an error.
     posterior : {"normal", "flow"} or callable, default="normal"
         Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
         arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
@@ -72,92 +72,91 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory `(n_components, n_columns)`.
     task_likelihoods : str, callable, dict or list, default="auto"
         Distribution of a target, given the code: one for all tasks, a dict by the tasks' names, or a list by position.
-        Each is a name as for `likelihood`, but for "multinomial" and "categorical", or a factory. Predicted is its
-        mean, for "bernoulli" a probability. "auto" is "gaussian", or what `member_params` says. Here the tasks that a
-        dict leaves out are "gaussian".
+        Each is a name as for `likelihood`, but for "multinomial" and "categorical", or a factory. The prediction is its
+        mean, which for "bernoulli" is a probability. "auto" is "gaussian", or what `member_params` sets. Here the tasks
+        that a dict leaves out are "gaussian".
     sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"
-        What the tasks share beyond the code: nothing; experts that each task mixes by a gate (Ma et al. 2018, doi
-        10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv 1604.03539); or
-        less: each task has 4 components of its own, from a small encoder of its own. Or a factory such as
+        What the tasks share beyond the code. "hard": nothing. "mmoe": experts that each task mixes by a gate (Ma et al.
+        2018, doi 10.1145/3219819.3220007). "cross_stitch": hidden layers that heads exchange (Misra et al. 2016, arXiv
+        1604.03539). "private": less; each task has 4 components of its own, from a small encoder. Or a factory such as
         `functools.partial(sklearn_mtae.nn.sharing.MixtureOfExperts, n_experts=8)`.
     head_hidden_layer_sizes : array-like of int or "auto", default="auto"
-        Widths of the hidden layers of each task's own decoder. "auto" is `(16,)`, or what `member_params` says, unless
+        Widths of the hidden layers of each task's own decoder. "auto" is `(16,)`, or what `member_params` sets, unless
         `sharing` needs a hidden layer, as "cross_stitch" does.
     objective : {"elbo", "iwae", "beta_tc", "mmd"} or callable, default="elbo"
-        What is maximised: the evidence lower bound; the tighter one of five weighted draws (Burda et al. 2016, arXiv
-        1509.00519); the bound with more weight on the components' dependence (Chen et al. 2018, arXiv 1802.04942); or
-        with the distance of all codes from the prior (InfoVAE, arXiv 1706.02262). Or
-        `sklearn_mtae.nn.objectives.IWAE(n_draws=50)` and its like, or a function from the output to named terms.
+        What is maximised: the evidence lower bound; a tighter bound from five weighted draws (Burda et al. 2016, arXiv
+        1509.00519); the bound with more weight on the dependence of components (Chen et al. 2018, arXiv 1802.04942); or
+        the bound with the distance of all codes from the prior (InfoVAE, arXiv 1706.02262). Or an instance such as
+        `sklearn_mtae.nn.objectives.IWAE(n_draws=50)`, or a function from the output to named terms.
     beta : float, {"auto", "linear", "cyclic"} or callable, default="auto"
-        Weight of the rate (Higgins et al. 2017): the more, the more components fall out of use. At the weight of the
-        distortion (1 except in multi-task models) both are the evidence lower bound. "linear" raises it from 0 to the
-        weight of the distortion over the first half of the training, "cyclic" four times in a row (Fu et al. 2019,
-        arXiv 1903.10145) to keep components in use (Bowman et al. 2016, arXiv 1511.06349). A function takes the part of
-        the training that is done and returns the weight. "auto" is the weight of the distortion.
+        Weight of the rate (Higgins et al. 2017): the larger it is, the more components fall out of use. Where it equals
+        the weight of the distortion (1 except in multi-task models), both form the evidence lower bound. "linear"
+        raises it from 0 to the weight of the distortion over the first half of the training, "cyclic" four times in a
+        row (Fu et al. 2019, arXiv 1903.10145) to keep components in use (Bowman et al. 2016, arXiv 1511.06349). A
+        function takes the fraction of the training done and returns the weight. "auto" is the weight of the distortion.
     free_bits : float, default=0.0
-        Nats of a component's rate, averaged over the batch, that are not pressed down any further (Kingma et al. 2016,
-        arXiv 1606.04934): keeps components in use. For the objectives "elbo" and "mmd".
+        Nats of a component's rate, averaged over the batch, below which it is not reduced further (Kingma et al. 2016,
+        arXiv 1606.04934). This keeps components in use. For the objectives "elbo" and "mmd".
     reconstruction_weight : float or "auto", default="auto"
-        Weight of the distortion, a sum over features. "auto" is `0.05 * n_tasks / n_features`: features and rate have a
-        20th of the tasks' say. More of it helps where labels are few and features depend on each other. 1, with
-        `beta=1`, is the evidence lower bound of features and labels together, where no label is missing.
+        Weight of the distortion, a sum over features. "auto" is `0.05 * n_tasks / n_features`: features and rate count
+        for a twentieth of the tasks. More helps where labels are few and features depend on each other. With `beta=1`,
+        a weight of 1 gives the evidence lower bound of features and labels together, where no label is missing.
     task_weighting : str, array-like of shape (n_tasks,), dict, Aggregator or callable, default="equal"
-        How the losses of the tasks, each a mean over the task's labels, become one: "equal" adds them; weights by
-        position or in a dict by name; learned ones, "uncertainty" (Kendall et al. 2018, arXiv 1705.07115), "dwa" (Liu
-        et al. 2019, arXiv 1803.10704) or "famo" (Liu et al. 2023, arXiv 2306.03792); or a combination of the tasks'
-        gradients, by torchjd: "pcgrad", "upgrad", "cagrad", "nash_mtl", "imtl_g", "mgda", "aligned_mtl", "dual_proj",
+        How the losses of the tasks, each a mean over the task's labels, are combined. "equal" adds them. Weights are
+        given by position or in a dict by name, or learned by "uncertainty" (Kendall et al. 2018, arXiv 1705.07115),
+        "dwa" (Liu et al. 2019, arXiv 1803.10704) or "famo" (Liu et al. 2023, arXiv 2306.03792). torchjd combines the
+        tasks' gradients: "pcgrad", "upgrad", "cagrad", "nash_mtl", "imtl_g", "mgda", "aligned_mtl", "dual_proj",
         "config", "grad_drop" or an instance of `torchjd.aggregation.Aggregator`.
     task_similarity : array-like of shape (n_tasks, n_tasks) or None, default=None
-        How alike tasks are known to be, symmetric and >= 0: adds half of it times the squared distance of two heads to
-        the loss (Evgeniou et al. 2005). A data frame's tasks are found by name.
+        Known similarity of the tasks, symmetric and >= 0: half of it times the squared distance between two heads is
+        added to the loss (Evgeniou et al. 2005). A data frame is matched to the tasks by name.
     consistency : float, default=0.0
-        Weight of the disagreement between two predictions of a row, by two draws of corruption, dropout and code (Laine
-        and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no label, and helps where few rows
-        have one. Works best with a `corruption` that leaves labels true. A step takes twice as long.
+        Weight of the disagreement between two predictions of a row, from two draws of corruption, dropout and code
+        (Laine and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no labels and helps where few
+        rows have any. It works best with a `corruption` that keeps labels true. Each step takes twice as long.
     encoder : fitted estimator of this package or None, default=None
-        An autoencoder whose encoder is the start of this one, followed by a linear map to the posterior; features keep
-        the units that they have there, and `hidden_layer_sizes` shapes the decoder alone. In a grid search, wrap it in
+        An autoencoder whose encoder this model starts from, followed by a linear map to the posterior. Features keep
+        their units from there, and `hidden_layer_sizes` shapes only the decoder. In a grid search, wrap it in
         :class:`sklearn.frozen.FrozenEstimator`.
     freeze_encoder : bool, default=False
-        Whether that encoder stays as it is; the linear map is trained in any case.
+        Whether to keep that encoder fixed; the linear map is trained in any case.
     embedding : {"auto", "piecewise_linear", "softened"}, callable or None, default="auto"
-        What the encoder sees of the columns: beside each column where its value lies between 16 of its quantiles
-        (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump; the columns with outliers drawn in to
-        within 10 units; None takes them as they are. Or a factory that takes the number of columns. "auto" is None, or
-        what `member_params` says.
+        Input of the encoder. "piecewise_linear" adds to each column where its value lies between 16 of its quantiles
+        (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump. "softened" draws outliers in to
+        within 10 units. None takes the columns as they are. Or a factory that takes the number of columns. "auto" is
+        None, or what `member_params` sets.
     n_estimators : int or "auto", default="auto"
-        Number of models whose predictions are averaged; they are trained as one. Each learns from other rows: it leaves
-        out one of `1 / validation_fraction` folds, of fewer where the members of a setting would otherwise leave out
-        fewer than 200 rows or groups. The rows left out choose: for each task, those models, as they were
-        after those epochs, are averaged whose mean does best on them; so the number of epochs and much else is chosen
-        by the data, and no row is lost to that. The labels' mean (of classes their base rates) and, of numbers that may
-        be negative, ridge regressions on the columns are candidates too. Codes, and what is made of them, are those of
-        the first model at the end of its training: latent spaces cannot be averaged. "auto" is 30 for tables of up to
-        1,000 rows and falls with the power 1.2 of the rows, to 2 at least, as many of each setting of `member_params`;
-        with `cv` it is one for each fold and setting at least. With more than 2,000 columns, with rows in a large file,
-        with an `architecture` other than "mlp" and "resnet", with what does not stack, and with `partial_fit`,
-        `warm_start`, `checkpoint`, `encoder` or `net_params`, it is 1.
+        Number of models whose predictions are averaged; they are trained together. Each holds out one of `1 /
+        validation_fraction` folds, or of fewer: the models of a setting hold out at least 200 rows or groups together.
+        The held-out rows choose for each task the models, and their epochs, whose mean predicts them best. The mean of
+        the labels (for classes, their base rates) and, for numbers that may be negative, ridge regressions on the
+        columns are candidates too. Codes, and what is derived from them, come from the first model at the end of its
+        training, as latent spaces cannot be averaged. "auto" is 30 for tables of up to 1,000 rows and falls with the
+        power 1.2 of the rows, to at least 2, equally many of each setting of `member_params`; with `cv` it is at least
+        one for each fold and setting. It is 1 with more than 2,000 columns, with rows in a large file, with an
+        `architecture` other than "mlp" and "resnet", with parts that cannot be stacked, and with `partial_fit`,
+        `warm_start`, `checkpoint`, `encoder` or `net_params`.
     member_params : "auto", list of dict or None, default="auto"
-        Parameters in which the models of an ensemble differ, one dict for each, taken in turn; None for models alike.
-        "auto" says what the other parameters that are "auto" become in an ensemble: all models have 128 hidden units,
-        with the power 0.15 of the rows beyond 1,000 up to 256, and half as many in a second layer from 2,000 rows,
-        `head_hidden_layer_sizes=()`, `max_iter=100`, which falls in proportion to the rows beyond 1,000, to 9 at least,
-        and an `embedding`, "piecewise_linear" for up to 64 columns and "softened" for more (None with
-        `hidden_layer_sizes=()`, and with an `architecture` other than "mlp" and "resnet"). They have in turn
-        `dropout=0.3`, `alpha=1`, both falling with the root of the rows beyond 1,000, and `learning_rate_init=0.005`;
-        or practically no dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. Here each third model of a table of
-        less than 10,000 rows is as the first with `task_likelihoods="laplace"`, where the others have "gaussian"; of
-        larger ones, the first of two has the "softened" embedding. Beyond 1,000 rows `batch_size` is a hundredth of the
-        rows, from 125 to 200. A parameter that you give has the value that you gave in every model. `member_params_`
-        tells what each has.
+        Parameters in which the models of an ensemble differ, one dict for each, taken in turn; with None they are all
+        alike. "auto" also sets the other parameters that are "auto" in an ensemble. All models have 128 hidden units,
+        which grow with the power 0.15 of the rows beyond 1,000, up to 256, and half as many in a second layer from
+        2,000 rows. They have `head_hidden_layer_sizes=()`, and `max_iter=100`, which falls in proportion to the rows
+        beyond 1,000, to at least 9. Their `embedding` is "piecewise_linear" for up to 64 columns and "softened" for
+        more (None with `hidden_layer_sizes=()`, and with an `architecture` other than "mlp" and "resnet"). They take
+        turns: `dropout=0.3` and `alpha=1`, both falling with the root of the rows beyond 1,000, with
+        `learning_rate_init=0.005`; or practically no dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. Here
+        every third model is like the first below 10,000 rows, with `task_likelihoods="laplace"` where the others have
+        "gaussian"; from there on, the first of every two has the "softened" embedding. Beyond 1,000 rows `batch_size`
+        is a hundredth of the rows, from 125 to 200. A parameter that you set has your value in every model.
+        `member_params_` lists what each has.
     scaling : {"auto", "standard", "bounded"}, default="auto"
-        Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
-        is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and
-        "bounded" for a network: in multi-task models for all columns, otherwise for those that lie at one end of their
-        range in more than a tenth of the rows, such as pixels. "bernoulli" columns stay as they are.
+        Unit of a feature. "standard" is its standard deviation. "bounded" is half of its largest distance from the mean
+        where that is more, so that columns that rarely vary do not dominate the loss. "auto" is "standard" for a linear
+        model and "bounded" for a network: in multi-task models for all columns, otherwise for those that lie at one end
+        of their range in more than a tenth of the rows, such as pixels. "bernoulli" columns stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
-        What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
-        0.3 units, or three cells in ten taken away; another strength by
+        Corruption of the encoder's input during training (denoising autoencoder, Vincent et al. 2010): normal noise of
+        0.3 units, or three cells in ten masked. Set another strength by
         `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
     penalty : {"sparse", "contractive", "ridge"}, callable or None, default=None
         Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
@@ -165,51 +164,51 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     penalty_weight : float, default=0.1
         Weight of the penalty.
     alpha : float or "auto", default="auto"
-        Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
-        weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
-        "auto" is 3, less in proportion to the rows beyond 1,000, or what `member_params` says.
+        Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): each step shrinks
+        their weights by `learning_rate_init * alpha`. The last layer of each network and linear models are exempt.
+        "auto" is 3, reduced in proportion to the rows beyond 1,000, or what `member_params` sets.
     batch_size : int, "auto" or None, default="auto"
-        Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
-        least 16 and at most 200; None takes all rows. Here `member_params` says what "auto" is in an ensemble.
+        Maximum number of rows per step; the rows of an epoch are split evenly over its steps. "auto" is an eighth of
+        the rows, but at least 16 and at most 200; None takes all rows. Here `member_params` sets it in an ensemble.
     learning_rate_init : float or "auto", default="auto"
-        Step size of the optimiser. "auto" is 0.001, with the power 0.25 of the rows beyond 1,000, or what
-        `member_params` says.
+        Step size of the optimiser. "auto" is 0.001, growing with the power 0.25 of the rows beyond 1,000, or what
+        `member_params` sets.
     learning_rate_decay : float or "auto", default="auto"
-        Part of the step size that is gone by the last epoch; it falls by the same amount in each. "auto" is 0 for up to
-        1,000 rows, and beyond 1 - 1000 / n_samples.
+        Fraction of the step size that is lost by the last epoch; it falls by the same amount in each. "auto" is 0 for
+        up to 1,000 rows, and 1 - 1000 / n_samples beyond.
     max_iter : int or "auto", default="auto"
-        Number of epochs. "auto" is 100 for up to 1,000 rows, and falls with the power 0.7 of the rows, to 6 at least,
-        or what `member_params` says.
+        Number of epochs. "auto" is 100 for up to 1,000 rows, and falls with the power 0.7 of the rows, to at least 6,
+        or what `member_params` sets.
     early_stopping : bool, default=False
         Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
     validation_fraction : float, default=0.1
-        Part of the rows to hold out for early stopping.
+        Fraction of the rows to hold out for early stopping.
     cv : int, splitter, iterable or None, default=None
-        The folds that are held out: by the members of an ensemble in turn, to choose and to calibrate, and by a single
-        model to stop early by, which holds out the last one. None are folds dealt at random, each with its share of the
-        labels of each task and `validation_fraction` of the rows; an int is so many of them. With `groups`, these keep
-        groups whole. A splitter gives them from X, y and `groups` of `fit`, an iterable holds pairs of arrays of
-        positions. Where they are no partition of the rows, as those of `TimeSeriesSplit` or `ShuffleSplit`, they choose
-        and calibrate, and the models are then trained once more, on all rows, for as many epochs as were chosen.
+        The folds to hold out. The members of an ensemble hold them out in turn, for selection and calibration; a single
+        model holds out the last one, for early stopping. None deals them at random, each with `validation_fraction` of
+        the rows and its share of the labels of each task; an int is the number of such folds. With `groups`, these keep
+        groups whole. A splitter makes them from X, y and the `groups` of `fit`; an iterable holds pairs of arrays of
+        positions. If they are not a partition of the rows, as with `TimeSeriesSplit` or `ShuffleSplit`, they select and
+        calibrate, and the models are then trained once more, on all rows, for the chosen number of epochs.
     n_iter_no_change : int, default=10
-        Epochs without an improvement by `tol` after which early stopping stops.
+        Number of epochs without an improvement by `tol` after which training stops.
     tol : float, default=1e-4
-        Least improvement of the held-out loss, in nats per row.
+        Minimum improvement of the held-out loss, in nats per row.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit.
+        Whether `fit` continues from the weights of the last fit.
     dtype : {"float32", "float64", "bfloat16"}, default="float32"
-        Precision of the training; "bfloat16" is that of products alone. Inference has that of its input.
+        Precision of the training; "bfloat16" applies to matrix products only. Inference has the precision of its input.
     device : str, default="auto"
         Torch device; "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows and all draws.
     verbose : bool or int, default=False
-        Whether to print a line per epoch. Here an ensemble also says what "auto" became and what counts.
+        Whether to print a line per epoch. Here an ensemble also prints what "auto" became and which models count.
     checkpoint : str, PathLike or None, default=None
-        File that the training is written to after each epoch, and that is removed at its end. A `fit` of equal
-        parameters and data that finds it goes on from there, to the result of one that was never interrupted; but the
-        user's own callbacks and the optimiser of the task weighting "famo" start anew. `device`, `verbose` and
-        callbacks may differ. Any other file there is an error. One fit at a time uses a file.
+        File to which the training is saved after each epoch; it is removed at the end. A `fit` with the same parameters
+        and data resumes from it, with the result of an uninterrupted one; but the user's own callbacks and the
+        optimiser of the task weighting "famo" start afresh. `device`, `verbose` and callbacks may differ. Any other
+        file there is an error. Only one fit at a time can use a file.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list), `optimizer`, `optimizer__betas`, `compile`, ...
 
@@ -226,14 +225,14 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     net_ : skorch.NeuralNet
         The skorch net.
     module_ : torch.nn.Module
-        The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
+        The torch module, in the precision it was trained in. Read-only: changes to it may reach the estimator.
     components_ : ndarray of shape (n_components, n_columns)
-        Loadings of a linear decoder: by how much each column's mean moves per unit of a component, in X's own units, or
+        Loadings of a linear decoder: how much each column's mean changes per unit of a component, in X's own units, or
         on the scale of the link.
     relevance_ : ndarray of shape (n_components,)
-        Share of each component in what all explain of the columns, where the decoder is linear.
+        Share of each component in what all components explain, where the decoder is linear.
     column_names_ : ndarray of shape (n_columns,)
-        Names of the columns of `components_`: those of X, a category one for each level.
+        Names of the columns of `components_`: those of X, with one for each level of a category.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -241,7 +240,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     task_weights_ : ndarray of shape (`n_iter_`, n_tasks)
         Weights of the tasks in each epoch; NaN with an aggregator that has none.
     member_params_ : list of dict of str to object
-        Of each model, the parameters that were "auto" or in `member_params`, with the values that they became.
+        For each model, the final values of the parameters that were "auto" or in `member_params`.
     task_names_ : list of str
         Names of the tasks: those of a data frame's columns or of a series, otherwise "y0", "y1", ...
 
@@ -377,17 +376,16 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
         return_std : bool, default=False
-            Whether to return predictive standard deviations too.
+            Whether to also return predictive standard deviations.
 
         Returns
         -------
         mean : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Means of the targets, in y's units and shape, and in the wider one of the precisions of X and of the y of
-            `fit`.
+            Means of the targets, in y's units and shape, and in the wider precision of X and the y of `fit`.
         std : ndarray of the same shape
-            Standard deviations of the targets, with `return_std`: the code's uncertainty, over 64 quasi-random draws
-            of it, the noise's variance, and that of the members' means where there are several, all together; where
-            rows were held out, times what makes it right for them.
+            Standard deviations of the targets, with `return_std`. They combine the uncertainty of the code (over 64
+            quasi-random draws), the variance of the noise, and, for several members, the variance of their means. Where
+            rows were held out, they are scaled to fit them.
         """
         runner = self._runner
         x = runner.read(X)
@@ -396,25 +394,24 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         return mean if std is None else (mean, self._in_precision(std * self._fitted.average.inflation, x))
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
-        """Predict intervals that hold a given part of the labels of each task.
+        """Predict intervals that contain a given fraction of the labels of each task.
 
-        Cross-conformal prediction (Vovk 2015, doi 10.1007/s10472-013-9368-4): the mean plus and minus so many standard
-        deviations as covered that part of the labels of rows that were held out from the members which predicted
-        them, as far as that is in the support of the task's likelihood: no count is negative. The part is one over all
-        rows, not one for each kind of row. Few members leave out few rows: `n_estimators=9, cv=3` leaves out all of
-        them, as 30 members do by default.
+        Cross-conformal prediction (Vovk 2015, doi 10.1007/s10472-013-9368-4): the mean plus and minus as many standard
+        deviations as cover this fraction of the held-out labels, each predicted by members not trained on it. Intervals
+        stay in the support of the task's likelihood: no count is negative. The fraction holds over all rows, not for
+        each kind of row.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
         coverage : float, default=0.9
-            Part of the labels that is to lie within the intervals.
+            Fraction of the labels that should lie within the intervals.
 
         Returns
         -------
         lower : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Lower ends of the intervals, in the units, shape and precision of `predict`; of a task whose labels are all
+            Lower ends of the intervals, in the units, shape and precision of `predict`; for a task whose labels are all
             the same, that label.
         upper : ndarray of the same shape
             Upper ends.
@@ -422,7 +419,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Raises
         ------
         ValueError
-            If no row was held out, or fewer labels of a task than such a coverage needs: `coverage / (1 - coverage)`.
+            If no row was held out, or fewer labels of a task than the coverage needs: `coverage / (1 - coverage)`.
         """
         self._check_coverage(coverage, "predict_interval")
         runner = self._runner
@@ -431,7 +428,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         return self._in_precision(lower, x), self._in_precision(upper, x)
 
     def _in_precision(self, columns: NDArray, x: Any) -> NDArray:
-        """Return targets in the wider one of the precisions of rows and of the targets of `fit`, in their shape."""
+        """Return targets in the wider precision of the rows and the targets of `fit`, in the shape of the latter."""
         tasks = self._fitted.recipe.tasks
         assert tasks is not None
         return self._as_targets(columns.astype(np.result_type(x.dtype, tasks.dtype), copy=False))

@@ -12,13 +12,14 @@ from .variational import BaseVAE
 class VAETransformer(BaseVAE):
     """Describe rows by a distribution over a few components, and draw new rows from it.
 
-    The code of a row is a normal distribution q(z given x) whose mean and variance the encoder gives (Kingma and
-    Welling 2014, arXiv 1312.6114). Trained is the evidence lower bound of the data's log-density, in nats per row:
+    The code of a row is a normal distribution q(z given x), whose mean and variance come from the encoder (Kingma and
+    Welling 2014, arXiv 1312.6114). It is trained on the evidence lower bound of the data's log-density, in nats per
+    row:
 
     `loss = mean_i(E_q[-log p(x_i given z)] + beta * KL(q(z given x_i), p(z))) + penalty_weight * penalty`
 
-    Columns are centred and scaled inside, missing cells (NaN) are left out of the density (Mattei and Frellsen 2019,
-    arXiv 1812.02633), and everything that comes back is in X's own units. With `hidden_layer_sizes=()` and the
+    Columns are centred and scaled internally, missing cells (NaN) are excluded from the density (Mattei and Frellsen
+    2019, arXiv 1812.02633), and everything that comes back is in X's own units. With `hidden_layer_sizes=()` and the
     "gaussian" likelihood the model is factor analysis.
 
     Parameters
@@ -45,18 +46,18 @@ class VAETransformer(BaseVAE):
     likelihood : str, callable, dict or list, default="gaussian"
         Distribution of a column, given the code: "gaussian" learns a variance per column; "squared_error" fixes the
         standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error; "student_t"
-        and "laplace" forgive outliers, "log_normal" and "gamma" take positive values, "bernoulli" and
-        "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts; "multinomial" takes rows of
-        counts or weights, as of words, and "categorical" the indicator columns of one category. One for all columns, a
-        dict by column name (by position, where X has no names; "gaussian" for those left out) or a list; or a factory
-        that takes the number of columns. A "categorical" column of its own holds the categories, which are expanded
-        inside; so are a DataFrame's columns of strings or categories.
+        and "laplace" are robust to outliers. "log_normal" and "gamma" take positive values, "bernoulli" and
+        "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts. "multinomial" takes rows of
+        counts or weights, such as word counts, and "categorical" the indicator columns of one category. Give one for
+        all columns, a dict by column name (by position where X has no names; "gaussian" for those left out), a list, or
+        a factory that takes the number of columns. A single "categorical" column holds the categories themselves and is
+        expanded internally, as are a DataFrame's columns of strings or categories.
     max_categories : int or None, default=256
-        Columns of a category at most. Of a category with more levels the `max_categories - 1` most frequent ones have
-        one each, and all others share the last; a warning names the category. Predicted or drawn is a level all the
-        same: those that share a column come up as often as in `fit`. None is one for each.
+        Maximum number of columns per category. If there are more levels, the `max_categories - 1` most frequent ones
+        get a column each, and all others share the last; a warning names the category. Predictions and draws are still
+        levels: those that share a column come up as often as in `fit`. None gives each level a column.
     handle_unknown : {"missing", "error"}, default="missing"
-        What a level is that `fit` has not seen: a missing cell, with a warning, or an error.
+        How to treat a level that `fit` has not seen: as a missing cell, with a warning, or as an error.
     posterior : {"normal", "flow"} or callable, default="normal"
         Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
         arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
@@ -64,27 +65,27 @@ class VAETransformer(BaseVAE):
         p(z): standard normal; a mixture of ten normals; a mixture of the posteriors of fifty learned rows (VampPrior,
         Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory `(n_components, n_columns)`.
     objective : {"elbo", "iwae", "beta_tc", "mmd"} or callable, default="elbo"
-        What is maximised: the evidence lower bound; the tighter one of five weighted draws (Burda et al. 2016, arXiv
-        1509.00519); the bound with more weight on the components' dependence (Chen et al. 2018, arXiv 1802.04942); or
-        with the distance of all codes from the prior (InfoVAE, arXiv 1706.02262). Or
-        `sklearn_mtae.nn.objectives.IWAE(n_draws=50)` and its like, or a function from the output to named terms.
+        What is maximised: the evidence lower bound; a tighter bound from five weighted draws (Burda et al. 2016, arXiv
+        1509.00519); the bound with more weight on the dependence of components (Chen et al. 2018, arXiv 1802.04942); or
+        the bound with the distance of all codes from the prior (InfoVAE, arXiv 1706.02262). Or an instance such as
+        `sklearn_mtae.nn.objectives.IWAE(n_draws=50)`, or a function from the output to named terms.
     beta : float, {"linear", "cyclic"} or callable, default=1.0
-        Weight of the rate (Higgins et al. 2017): the more, the more components fall out of use. At the weight of the
-        distortion (1 except in multi-task models) both are the evidence lower bound. "linear" raises it from 0 to the
-        weight of the distortion over the first half of the training, "cyclic" four times in a row (Fu et al. 2019,
-        arXiv 1903.10145) to keep components in use (Bowman et al. 2016, arXiv 1511.06349). A function takes the part of
-        the training that is done and returns the weight.
+        Weight of the rate (Higgins et al. 2017): the larger it is, the more components fall out of use. Where it equals
+        the weight of the distortion (1 except in multi-task models), both form the evidence lower bound. "linear"
+        raises it from 0 to the weight of the distortion over the first half of the training, "cyclic" four times in a
+        row (Fu et al. 2019, arXiv 1903.10145) to keep components in use (Bowman et al. 2016, arXiv 1511.06349). A
+        function takes the fraction of the training done and returns the weight.
     free_bits : float, default=0.0
-        Nats of a component's rate, averaged over the batch, that are not pressed down any further (Kingma et al. 2016,
-        arXiv 1606.04934): keeps components in use. For the objectives "elbo" and "mmd".
+        Nats of a component's rate, averaged over the batch, below which it is not reduced further (Kingma et al. 2016,
+        arXiv 1606.04934). This keeps components in use. For the objectives "elbo" and "mmd".
     scaling : {"auto", "standard", "bounded"}, default="auto"
-        Unit of a feature: its standard deviation, or "bounded": half of its largest distance from the mean, where that
-        is more, where columns that rarely vary would rule the loss. "auto" is "standard" for a linear model, and
-        "bounded" for a network: in multi-task models for all columns, otherwise for those that lie at one end of their
-        range in more than a tenth of the rows, such as pixels. "bernoulli" columns stay as they are.
+        Unit of a feature. "standard" is its standard deviation. "bounded" is half of its largest distance from the mean
+        where that is more, so that columns that rarely vary do not dominate the loss. "auto" is "standard" for a linear
+        model and "bounded" for a network: in multi-task models for all columns, otherwise for those that lie at one end
+        of their range in more than a tenth of the rows, such as pixels. "bernoulli" columns stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
-        What is done to the encoder's input while training (denoising autoencoder, Vincent et al. 2010): normal noise of
-        0.3 units, or three cells in ten taken away; another strength by
+        Corruption of the encoder's input during training (denoising autoencoder, Vincent et al. 2010): normal noise of
+        0.3 units, or three cells in ten masked. Set another strength by
         `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
     penalty : {"sparse", "contractive", "ridge"}, callable or None, default=None
         Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
@@ -92,11 +93,11 @@ class VAETransformer(BaseVAE):
     penalty_weight : float, default=0.1
         Weight of the penalty.
     alpha : float, default=3.0
-        Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): a step shrinks their
-        weights by `learning_rate_init * alpha`. The last layer of each network is spared, and so is a linear model.
+        Weight decay of the hidden layers, decoupled from the gradient (AdamW, arXiv 1711.05101): each step shrinks
+        their weights by `learning_rate_init * alpha`. The last layer of each network and linear models are exempt.
     batch_size : int, "auto" or None, default="auto"
-        Rows per step at most; the steps of an epoch share its rows evenly. "auto" is an eighth of the rows, but at
-        least 16 and at most 200; None takes all rows.
+        Maximum number of rows per step; the rows of an epoch are split evenly over its steps. "auto" is an eighth of
+        the rows, but at least 16 and at most 200; None takes all rows.
     learning_rate_init : float, default=1e-3
         Step size of the optimiser.
     max_iter : int, default=40
@@ -104,15 +105,15 @@ class VAETransformer(BaseVAE):
     early_stopping : bool, default=False
         Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
     validation_fraction : float, default=0.1
-        Part of the rows to hold out for early stopping.
+        Fraction of the rows to hold out for early stopping.
     n_iter_no_change : int, default=10
-        Epochs without an improvement by `tol` after which early stopping stops.
+        Number of epochs without an improvement by `tol` after which training stops.
     tol : float, default=1e-4
-        Least improvement of the held-out loss, in nats per row.
+        Minimum improvement of the held-out loss, in nats per row.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit.
+        Whether `fit` continues from the weights of the last fit.
     dtype : {"float32", "float64", "bfloat16"}, default="float32"
-        Precision of the training; "bfloat16" is that of products alone. Inference has that of its input.
+        Precision of the training; "bfloat16" applies to matrix products only. Inference has the precision of its input.
     device : str, default="auto"
         Torch device; "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState instance or None, default=None
@@ -120,10 +121,10 @@ class VAETransformer(BaseVAE):
     verbose : bool or int, default=False
         Whether to print a line per epoch.
     checkpoint : str, PathLike or None, default=None
-        File that the training is written to after each epoch, and that is removed at its end. A `fit` of equal
-        parameters and data that finds it goes on from there, to the result of one that was never interrupted; but the
-        user's own callbacks and the optimiser of the task weighting "famo" start anew. `device`, `verbose` and
-        callbacks may differ. Any other file there is an error. One fit at a time uses a file.
+        File to which the training is saved after each epoch; it is removed at the end. A `fit` with the same parameters
+        and data resumes from it, with the result of an uninterrupted one; but the user's own callbacks and the
+        optimiser of the task weighting "famo" start afresh. `device`, `verbose` and callbacks may differ. Any other
+        file there is an error. Only one fit at a time can use a file.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list), `optimizer`, `optimizer__betas`, `compile`, ...
 
@@ -140,15 +141,15 @@ class VAETransformer(BaseVAE):
     net_ : skorch.NeuralNet
         The skorch net.
     module_ : torch.nn.Module
-        The torch module, in the precision it was trained in. To be read: what is written to it may reach the estimator.
+        The torch module, in the precision it was trained in. Read-only: changes to it may reach the estimator.
     components_ : ndarray of shape (n_components, n_columns)
-        Loadings of a linear decoder: by how much each column's mean moves per unit of a component, in X's own units, or
+        Loadings of a linear decoder: how much each column's mean changes per unit of a component, in X's own units, or
         on the scale of the link.
     relevance_ : ndarray of shape (n_components,)
-        Share of each component in what all explain of the columns, where the decoder is linear. `fit` puts the
-        components in this order where the posterior is normal and the prior normal or "vamp".
+        Share of each component in what all components explain, where the decoder is linear. `fit` sorts the components
+        by it where the posterior is normal and the prior normal or "vamp".
     column_names_ : ndarray of shape (n_columns,)
-        Names of the columns of `components_`: those of X, a category one for each level.
+        Names of the columns of `components_`: those of X, with one for each level of a category.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -157,18 +158,19 @@ class VAETransformer(BaseVAE):
     See Also
     --------
     AutoencoderTransformer : Codes that are points, without a distribution.
-    MultiTaskVAERegressor : Codes shaped by the targets that they are to predict.
+    MultiTaskVAERegressor : Codes shaped by the targets that they predict.
     sklearn.decomposition.FactorAnalysis : The linear case, in closed form.
 
     Notes
     -----
-    The learned variance of a column starts at `1 - n_components / n_columns` of the column's squared unit, what so many
-    principal components leave unexplained at most, but not below a tenth. Its root does not fall below one hundredth of
-    the unit: the density of a column that is predicted perfectly would have no bound.
+    The learned variance of a column starts at `1 - n_components / n_columns` of the column's squared unit, which is the
+    most that this number of principal components leaves unexplained, but at least a tenth. Its root does not fall below
+    one hundredth of the unit: otherwise the density of a perfectly predicted column would be unbounded.
 
     With a linear decoder the rate switches off components that do not pay for themselves, as automatic relevance
-    determination does (Bishop 1999; Lucas et al. 2019, arXiv 1911.02469): their `relevance_` is near zero, and few rows
-    for many columns take `beta` above 1 for it. The others turn orthogonal, slowly, as principal components are.
+    determination does (Bishop 1999; Lucas et al. 2019, arXiv 1911.02469): their `relevance_` is near zero. With few
+    rows and many columns this takes `beta` above 1. The other components slowly become orthogonal, like principal
+    components.
 
     Examples
     --------
@@ -280,7 +282,7 @@ class VAETransformer(BaseVAE):
         Raises
         ------
         ValueError
-            If a parameter, a shape or a value is not admissible, or if the loss does not stay finite.
+            If a parameter, a shape or a value is invalid, or if the loss does not stay finite.
         """
         return self._fit(X, None, sample_weight)
 

@@ -36,7 +36,7 @@ class BaseVAE(BaseAutoencoder):
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
         return_std : bool, default=False
-            Whether to return the posteriors' standard deviations too.
+            Whether to also return the standard deviations of the posteriors.
         out : ndarray of shape (n_samples, n_components) or None, default=None
             Where to write the means, block by block, such as a `numpy.memmap`; a floating-point array. None makes a new
             array, as it must with `return_std`.
@@ -44,15 +44,14 @@ class BaseVAE(BaseAutoencoder):
         Returns
         -------
         mean : ndarray of shape (n_samples, n_components)
-            Posterior means; `out` itself where it was given and no other container was asked for by `set_output`.
+            Posterior means; `out` itself if it was given and `set_output` asks for no other container.
         std : ndarray of shape (n_samples, n_components)
             Posterior standard deviations, with `return_std`.
 
         Raises
         ------
         TypeError, ValueError
-            If `out` is no array of this shape that floating-point numbers can be written to, or is given together with
-            `return_std`.
+            If `out` is not a writable floating-point array of this shape, or is given together with `return_std`.
         """
         if not return_std:
             return super().transform(X, out=out)
@@ -72,10 +71,10 @@ class BaseVAE(BaseAutoencoder):
         """Return log p(x) of each row in nats, in X's own units, over its observed cells.
 
         Importance sampling (Burda et al. 2016, arXiv 1509.00519): `log mean_k p(x, z_k) / proposal(z_k)`, a lower bound
-        that rises with the number of draws to log p(x). The codes of a complete row are drawn from q(z given x); those
-        of a row with missing cells from a mixture of that, of Laplace's approximation of p(z given the observed cells),
-        and of the prior. The draws are quasi-random and a function of the row, so that a row's score does not depend on
-        the rows beside it.
+        that rises with the number of draws to log p(x). The codes of a complete row are drawn from q(z given x). Those
+        of a row with missing cells are drawn from a mixture of q(z given x), the Laplace approximation of p(z given the
+        observed cells), and the prior. The draws are quasi-random and a function of the row, so that a row's score does
+        not depend on the other rows.
 
         Parameters
         ----------
@@ -87,8 +86,8 @@ class BaseVAE(BaseAutoencoder):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Log-densities; minus infinity of a row with an observed cell outside of the support of its likelihood, such
-            as a negative count, and 0 of a row without an observed cell.
+            Log-densities; minus infinity for a row with an observed cell outside the support of its likelihood, such as
+            a negative count, and 0 for a row without observed cells.
         """
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
         return log_marginals(self._runner, X, n_importance_samples)
@@ -101,28 +100,29 @@ class BaseVAE(BaseAutoencoder):
         n_importance_samples: int = 100,
         random_state: int | np.random.RandomState | None = None,
     ) -> NDArray | list:
-        """Fill missing cells by what the observed ones say of them (Mattei and Frellsen 2019, arXiv 1812.02633).
+        """Fill missing cells given the observed ones (Mattei and Frellsen 2019, arXiv 1812.02633).
 
         With one draw, a cell becomes its mean given the observed cells of its row, `sum_k v_k E[x given z_k]`, where
-        `v_k` are importance weights; a category becomes the most probable one. With more, each becomes a draw from its
-        distribution given the observed cells: several tables, whose spread is what is not known (multiple imputation).
+        `v_k` are importance weights; a category becomes the most probable one. With more draws, each cell becomes a
+        draw from its distribution given the observed cells: the spread of the tables shows the uncertainty (multiple
+        imputation).
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
         n_draws : int, default=1
-            1 for the means, more for so many tables of draws.
+            1 for the means, a larger number for as many tables of draws.
         n_importance_samples : int, default=100
-            Codes per row that are drawn and weighed.
+            Codes per row that are drawn and weighted.
         random_state : int, RandomState instance or None, default=None
             Seed of the draws; the means need none.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features) or (n_draws, n_samples, n_features), or DataFrame or list of them
-            Copies of X with values in its missing cells, all else as it came: frames where X is one. A column gets
-            another dtype only where its own cannot hold the values. Whole numbers are rounded where the estimator was
+            Copies of X with its missing cells filled and everything else unchanged; frames where X is one. A column
+            changes its dtype only where it cannot hold the values. Whole numbers are rounded where the estimator was
             fitted to a frame with whole numbers there.
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
@@ -132,24 +132,25 @@ class BaseVAE(BaseAutoencoder):
         return impute_drawn(self._runner, X, n_draws, n_importance_samples, random_state)
 
     def diagnose(self, X: ArrayLike) -> Diagnosis:
-        """Look for what goes wrong without an error: unused components, variances at their floor, codes off the prior.
+        """Look for silent problems: unused components, variances at their floor, codes off the prior.
 
-        `fit` does so with 500 rows of its own and warns of what it finds, by a `DegenerateModelWarning`. Of the codes
-        it says nothing before 300 steps of the optimiser; of components out of use, not while the rate rises and not
-        where columns and targets are uncorrelated, with nothing to encode; of codes off the prior, not where `beta=0`
-        or tasks put them where they please.
+        `fit` does this on 500 of its rows and warns of what it finds with a `DegenerateModelWarning`. It says nothing
+        about codes before 300 steps of the optimiser. It does not report unused components while the weight of the rate
+        rises, or where columns and targets are uncorrelated, so that there is nothing to encode. It does not report
+        codes off the prior where `beta=0` or where tasks place the codes.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing: those of `fit`, or others of their kind. The means over rows need some
-            hundreds of them.
+            Rows, NaN where a cell is missing: those of `fit`, or similar ones. The means over rows need a few hundred
+            of them.
 
         Returns
         -------
         Diagnosis
-            The rate of each component, which are active, whether all of them collapsed, the columns whose variance is
-            at its floor, the distance of the codes from the prior, and a list of `warnings`. It prints as a table.
+            The rate of each component, which components are active, whether all of them collapsed, the columns whose
+            variance is at its floor, the distance of the codes from the prior, and a list of `warnings`. It prints as a
+            table.
 
         Examples
         --------
@@ -166,7 +167,7 @@ class BaseVAE(BaseAutoencoder):
         return diagnose(runner, runner.read(X))
 
     def _sample(self, n_samples: int, random_state: Any, conditions: Mapping[Any, Any] | None) -> list[Any]:
-        """Draw rows, and targets where there are any."""
+        """Draw rows, and targets if there are any."""
         remedy = f"learning_rate_init={self.learning_rate_init}"
         return sample(self._runner, n_samples, random_state, conditions, remedy)
 

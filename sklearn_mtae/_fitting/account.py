@@ -1,4 +1,4 @@
-"""What a fit says of itself: which models it made, and which of them count, as they were after which epochs."""
+"""The report of a fit: which models it made, and which of them count, after which epochs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from .fitted import Fitted
 
 
 def models_made(fitted: Fitted) -> str:
-    """Return in a line how many models there are, why, and the parameters that were "auto" or that they differ in."""
+    """Return a line with the number of models, the reason, and the parameters that were "auto" or that differ."""
     distinct, n_models = _distinct(fitted.settings), len(fitted.settings)
     why = f", since {fitted.alone}" if fitted.alone else ""
     models = f"{n_models} model{'s' if n_models > 1 else ''} for {fitted.n_rows} rows{why}"
@@ -25,13 +25,13 @@ def models_made(fitted: Fitted) -> str:
 
 
 def models_counted(fitted: Fitted) -> str:
-    """Return in a line which settings count after which epochs, on average over the tasks."""
+    """Return a line with the settings and epochs that count, on average over the tasks."""
     shares = {text: float(own.mean()) for text, own in _shares(fitted).items()}
-    return f"rows left out chose {_weighed(shares)}"
+    return f"held-out rows chose {_weighed(shares)}"
 
 
 def account(fitted: Fitted) -> str:
-    """Return both, the latter for each task."""
+    """Return both lines, the latter for each task."""
     lines = [models_made(fitted)]
     if fitted.average.weights is not None:
         shares = _shares(fitted)
@@ -41,7 +41,7 @@ def account(fitted: Fitted) -> str:
 
 
 def _distinct(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the settings that members have in turn, each once."""
+    """Return the settings that members take in turn, each once."""
     return [own for k, own in enumerate(settings) if own not in settings[:k]]
 
 
@@ -50,7 +50,7 @@ def _listed(setting: dict[str, Any]) -> str:
 
 
 def _shares(fitted: Fitted) -> dict[str, NDArray]:
-    """Return the weights of the tasks of each setting and epoch, and of the baselines."""
+    """Return the tasks' weights of each setting and epoch, and of the baselines."""
     weights, distinct = fitted.average.weights, _distinct(fitted.settings)
     assert weights is not None
     several, found = len(distinct) > 1, {}
@@ -66,6 +66,6 @@ def _shares(fitted: Fitted) -> dict[str, NDArray]:
 
 
 def _weighed(shares: dict[str, float]) -> str:
-    """Return what counts for at least a hundredth, the most first."""
+    """Return the entries with a share of at least a hundredth, largest first."""
     ordered = sorted(shares.items(), key=lambda own: -own[1])
     return ", ".join(f"{text} by {share:.2f}" for text, share in ordered if share >= 0.005)

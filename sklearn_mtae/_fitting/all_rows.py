@@ -1,4 +1,4 @@
-"""A second training, on all rows, of what was chosen on folds that leave rows out without being a partition."""
+"""A second training, on all rows, of models chosen on folds that are not a partition of the rows."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,16 +12,16 @@ from .plan import Plan, make_members
 
 
 class Chosen(NamedTuple):
-    """Which models of a first training count, by the epochs after which members were what they are."""
+    """The models of a first training that count, by the epochs of the members."""
 
     last: list[int]
-    """The epoch of the model that each member came to."""
+    """The epoch of each member's final model."""
     earlier: list[tuple[int, int]]
-    """Which member, and the epoch, of each earlier state that counts."""
+    """The member and the epoch of each earlier state that counts."""
 
 
 def trains_twice(plan: Plan) -> bool:
-    """Return whether models that leave rows out are to be trained on all of them afterwards."""
+    """Return whether models with held-out rows are trained on all rows afterwards."""
     return any(len(held_out) for _, held_out in plan.splits) and not is_complete(plan.data)
 
 
@@ -31,14 +31,14 @@ def is_interrupted(plan: Plan) -> bool:
 
 
 def chosen_epochs(plan: Plan, fitted: Fitted) -> Chosen:
-    """Return the epochs of the models that members came to, and of those of their earlier states that count."""
+    """Return the epochs of the members' final models, and of their earlier states that count."""
     epochs = {id(state): epoch for member in plan.members for epoch, state in member.kept.items()}
     earlier = [(k, epochs[id(state)]) for k, state in fitted.average.earlier]
     return Chosen([_last_epoch(member.history) for member in plan.members], earlier)
 
 
 def on_all_rows(plan: Plan, chosen: Chosen) -> Plan:
-    """Return the plan of a training on all rows, for as many epochs as were chosen."""
+    """Return the plan of a training on all rows, for the chosen number of epochs."""
     rows = plan.data.taking_part
     again = replace(
         plan, splits=[(rows, np.empty(0, dtype=int))] * len(plan.splits), members=[], net=None, checkpoint=None
@@ -52,10 +52,10 @@ def on_all_rows(plan: Plan, chosen: Chosen) -> Plan:
 
 
 def take_over(fitted: Fitted, chosen: Chosen, again: Plan, result: Fitted) -> Fitted:
-    """Return what the second training made, averaged and judged as the first one."""
+    """Return the result of the second training, averaged and calibrated like the first one."""
 
     def state_after(k: int, epoch: int) -> dict[str, NDArray]:
-        # An interrupt leaves what there is.
+        # An interrupt keeps the existing result.
         return again.members[k].kept.get(epoch, result.states[k])
 
     states = [state_after(k, epoch) for k, epoch in enumerate(chosen.last)]
@@ -65,6 +65,6 @@ def take_over(fitted: Fitted, chosen: Chosen, again: Plan, result: Fitted) -> Fi
 
 
 def _last_epoch(history: list[dict]) -> int:
-    """Return the epoch after which a member was what it is: the best one, where rows were held out to tell."""
+    """Return the epoch of a member's state: the best one, if rows were held out."""
     losses = [row["valid_loss"] for row in history if "valid_loss" in row]
     return int(np.argmin(losses)) + 1 if losses else len(history)

@@ -1,9 +1,9 @@
-"""Averages of members, chosen and calibrated by the rows that each of them was not trained on.
+"""Averages of members, chosen and calibrated on the rows that each of them was not trained on.
 
-A candidate is a setting of the parameters and an epoch; what it predicts for a row is the mean over the members of that
-setting, as they were after that epoch, that were not trained on the row. Baselines are candidates too: of numbers ridge
-regressions and the mean of the labels, of classes a kernel and the base rates. For each task an average of candidates
-is chosen by `select`; so how long to train, how much to regularise and whether to be linear is up to the data, and no
+A candidate is a setting of the parameters and an epoch. Its prediction for a row is the mean over the members of that
+setting, after that epoch, that were not trained on the row. Baselines are candidates too: for numbers, ridge
+regressions and the mean of the labels; for classes, a kernel and the base rates. For each task, `select` chooses an
+average of candidates. The data thus decide how long to train, how much to regularise and whether to be linear, and no
 row is lost to validation.
 """
 
@@ -29,13 +29,13 @@ from .run import ModelRunner
 
 Kind = NumberAverage | ClassAverage | MixedAverage
 N_PICKS = 25
-"""Candidates that are picked for an average, one after the other, each as often as it helps."""
+"""Number of candidates picked for an average, one after the other, each as often as it helps."""
 LEAST_PICKS = 3
-"""Picks of a candidate below which it is left out again: what it adds is noise, and it takes as long as any other."""
+"""Number of picks below which a candidate is dropped: it adds noise, and takes as long as any other."""
 
 
 def choose(plan: Plan, fitted: Fitted) -> Average:
-    """Choose an average of the members by the rows that each of them has left out, and calibrate it."""
+    """Choose an average of the members on the rows that each of them has held out, and calibrate it."""
     kind = AVERAGES[plan.recipe.targets](plan.data, fitted)
     earlier = [(k, state) for k, member in enumerate(plan.members) for state in member.kept.values()]
     average = replace(kind.start, earlier=earlier)
@@ -60,7 +60,7 @@ def _run_once(runner: ModelRunner, function: Any, states: Sequence[int], x: Any,
 
 
 def _candidates(members: Sequence[Member], settings: Sequence[dict[str, Any]]) -> list[dict[int, int]]:
-    """Return for each setting and epoch to choose from the states of its members, by member."""
+    """Return the states of the members, by member, for each candidate setting and epoch."""
     positions, first = [], len(members)
     for k, member in enumerate(members):
         positions.append({**{epoch: first + j for j, epoch in enumerate(member.kept)}, len(member.history): k})
@@ -68,7 +68,7 @@ def _candidates(members: Sequence[Member], settings: Sequence[dict[str, Any]]) -
     epochs = sorted({epoch for own in positions for epoch in own})
     distinct = dict.fromkeys(id(own) for own in settings)
     members_of = [[k for k, own in enumerate(settings) if id(own) == setting] for setting in distinct]
-    # A member that stopped earlier stays as it was.
+    # A member that stopped earlier keeps its state.
     return [
         {k: positions[k][max((e for e in positions[k] if e <= epoch), default=min(positions[k]))] for k in own}
         for own in members_of
@@ -95,17 +95,17 @@ def select(
     weight: NDArray,
     loss: Callable[[NDArray, NDArray], NDArray] = NumberAverage.loss,
 ) -> NDArray:
-    """Return the weights of candidates in an average that does best on held-out rows.
+    """Return the weights of candidates in the average that is best on held-out rows.
 
-    Greedy selection with replacement (Caruana et al. 2004, doi 10.1145/1015330.1015432): to what has been picked, the
-    candidate is added with which the loss is least. Those picked less than `LEAST_PICKS` times are left out in the end,
-    unless all are.
+    Greedy selection with replacement (Caruana et al. 2004, doi 10.1145/1015330.1015432): each step adds the candidate
+    that gives the lowest loss. Candidates picked fewer than `LEAST_PICKS` times are left out in the end, unless all
+    are.
 
     Parameters
     ----------
     misses : ndarray of shape (n_candidates, n_rows)
-        How far each candidate is from the label of each row, of models that were not trained on the row: what is
-        averaged where predictions are.
+        How far each candidate is from the label of each row, for models not trained on the row; errors average as
+        predictions do.
     folds : ndarray of int of shape (n_rows,)
         Fold of each row.
     weight : ndarray of shape (n_rows,)
@@ -145,16 +145,16 @@ def _keep_chosen(average: Average, candidates: Sequence[dict[int, int]], weights
 
 
 def reach(fitted: Fitted, coverage: float, wanted: NDArray[np.bool_] | None = None) -> NDArray:
-    """Return how many standard deviations hold a part of the labels of each task; NaN of those not `wanted`."""
+    """Return how many standard deviations cover a fraction of each task's labels; NaN for those not `wanted`."""
     reaches, names = [], fitted.recipe.task_names
     for task, (name, scores) in enumerate(zip(names, fitted.average.scores, strict=True)):
         if wanted is not None and not wanted[task]:
             reaches.append(np.nan)
             continue
-        rank = ceil(round((len(scores) + 1) * coverage, 9))  # 28 / 29 * 29 is 28, not a digit more
+        rank = ceil(round((len(scores) + 1) * coverage, 9))  # 28 / 29 * 29 must give exactly 28
         if rank > len(scores):
             raise ValueError(
-                f"coverage must be at most n / (n + 1), n labels of a task being held out. Got {coverage} for task "
+                f"coverage must be at most n / (n + 1), for n held-out labels of a task. Got {coverage} for task "
                 f"{name!r}, which has {len(scores)}."
             )
         reaches.append(scores[rank - 1])
@@ -166,4 +166,4 @@ AVERAGES: dict[str | None, Callable[[Data, Fitted], Kind]] = {
     "classes": ClassAverage,
     "mixed": mixed_average,
 }
-"""How members are averaged, by the kind of the targets."""
+"""Methods of averaging members, by the kind of the targets."""

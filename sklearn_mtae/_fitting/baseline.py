@@ -1,7 +1,7 @@
-"""What members must beat to count: ridge regressions of the targets on the columns, and the means of the labels.
+"""Baselines that members must beat to count: ridge regressions of the targets on the columns, and label means.
 
-Networks learn what is linear slowly, and with few rows they learn it badly. Ridge regressions of several penalties are
-candidates of an average like any other, and stay in it with the weight that the rows left out give them.
+Networks learn linear relations slowly, and with few rows they learn them badly. Ridge regressions with several
+penalties are candidates of an average like any other, with the weight that the held-out rows give them.
 """
 
 from typing import Any, NamedTuple
@@ -24,39 +24,39 @@ from .plan import Plan
 from .run import ModelRunner
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Penalties of squared slopes, per unit of weight and in the units of the columns. An infinite one is the mean."""
+"""Penalties of squared slopes, per unit of weight and in the units of the columns. Infinity gives the mean."""
 MOST_ROWS = 50_000
-"""Rows at most that a regression learns from, evenly spaced."""
+"""Maximum number of rows that a regression learns from, evenly spaced."""
 
 
 class Columns(NamedTuple):
-    """The function that computes what regressions see of rows, or what given slopes make of it.
+    """The function that computes the inputs of regressions, or their predictions given slopes.
 
-    These are the columns as the encoder gets them, with outliers drawn in.
+    The inputs are the columns as the encoder gets them, with outliers drawn in.
     """
 
     slopes: NDArray | None = None
     """Slopes of the tasks, shape (n_columns, n_tasks)."""
 
     def __call__(self, model: MultiTaskVAE, x: Tensor) -> Tensor:
-        """Return it, shape (n_rows, n_columns) or (n_rows, n_tasks)."""
+        """Return the result, shape (n_rows, n_columns) or (n_rows, n_tasks)."""
         columns = soften(model.fill(x))
         return columns if self.slopes is None else columns @ torch.from_numpy(self.slopes).to(columns)
 
 
 class Baselines:
-    """The means of the labels, and ridge regressions of the tasks that may be any number, with each of the penalties.
+    """The means of the labels, and ridge regressions with each penalty for the tasks that may be any number.
 
     Parameters
     ----------
     runner : ModelRunner
-        Runs the models, the first of which knows the units of the columns.
+        The runner of the models, the first of which has the units of the columns.
     data : Data
         What `fit` was called with.
     start : Baseline
         The means of the labels.
     units : ndarray of shape (n_tasks,)
-        What is 1 of a task.
+        The unit of each task.
     """
 
     def __init__(self, runner: ModelRunner, data: Data, start: Baseline, units: NDArray) -> None:
@@ -67,7 +67,7 @@ class Baselines:
         self.is_unbounded = np.all([np.isinf(own.low) & np.isinf(own.high) for own in limits], axis=0)
 
     def predict(self, plan: Plan, held_out: HeldOut) -> NDArray:
-        """Predict rows by what was not fitted to them, shape (n_baselines, n_rows, n_tasks)."""
+        """Predict rows with baselines that were not fitted to them, shape (n_baselines, n_rows, n_tasks)."""
         total = np.zeros((len(PENALTIES), *held_out.y.shape))
         counts = np.zeros(len(held_out.y))
         # Members of different settings have the same splits.
@@ -87,11 +87,11 @@ class Baselines:
         Parameters
         ----------
         shares : ndarray of shape (n_baselines, n_tasks)
-            How much of it is the mean, and each of the regressions.
+            Shares of the mean and of each regression.
         held_out : HeldOut
-            Rows that were left out.
+            The held-out rows.
         rest : ndarray of shape (n_rows, n_tasks)
-            What is predicted for them so.
+            The predictions for them.
         """
         is_linear = shares[0] < 1
         if not is_linear.any():
@@ -113,12 +113,12 @@ class Baselines:
         return ridge(self._columns(rows), y, np.where(self.is_unbounded, self.data.label_weights(rows), 0.0))
 
     def _columns(self, rows: NDArray) -> NDArray:
-        """Return what regressions see of rows."""
+        """Return the inputs of regressions for rows."""
         return self.runner.apply(Columns(), Chosen(self.data.x, rows), dtype=np.float64)
 
 
 def predict_baseline(runner: ModelRunner, x: Any) -> NDArray:
-    """Return what the baselines of the tasks are for rows, shape (n_rows, n_tasks) or (n_tasks,)."""
+    """Return the baselines' predictions for rows, shape (n_rows, n_tasks) or (n_tasks,)."""
     baseline = runner.fitted.average.baseline
     if baseline.slopes is None:
         return np.asarray(baseline.intercepts)
@@ -126,7 +126,7 @@ def predict_baseline(runner: ModelRunner, x: Any) -> NDArray:
 
 
 def task_units(fitted: Fitted) -> NDArray:
-    """Return the units of the tasks, shape (n_tasks,): the squares of small numbers would underflow in others."""
+    """Return the units of the tasks, shape (n_tasks,): in others, the squares of small numbers would underflow."""
     return fitted.states[0]["task_units.scale"]
 
 
@@ -141,7 +141,7 @@ def ridge(x: NDArray, y: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
     x : ndarray of shape (n_rows, n_columns)
         Columns.
     y, weight : ndarray of shape (n_rows, n_tasks)
-        Labels, and what they weigh; what weighs nothing may be NaN.
+        Labels and their weights; labels of weight zero may be NaN.
 
     Returns
     -------
@@ -169,7 +169,7 @@ def _ridge(x: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     x, y = (x - x_mean) * root, (y - y_mean) * root
     with threads_for(x.numel() * min(x.shape)):
         turn = torch.linalg.svd(x, full_matrices=False)[2].T if len(x) < x.shape[1] else None
-        x = x if turn is None else x @ turn  # as many columns as rows tell apart
+        x = x if turn is None else x @ turn  # as many columns as rows can distinguish
         gram, product = x.T @ x, x.T @ y
         penalties = torch.tensor(PENALTIES, dtype=x.dtype)[:, None, None] * torch.eye(len(gram), dtype=x.dtype)
         slopes = torch.cholesky_solve(product.expand(len(PENALTIES), -1, -1), torch.linalg.cholesky(gram + penalties))

@@ -37,17 +37,17 @@ from .fitted import Fitted
 from .recipe import DTYPES, Recipe
 
 LEAST_START = 0.1
-"""Squared unit of a column that its learned variance starts at, at least."""
+"""Minimum initial value of a column's learned variance, as a share of its squared unit."""
 
 
 def build(recipe: Recipe, seed: int = 0) -> Autoencoder:
-    """Compose a model with initial weights, torch's global random state left as it was."""
+    """Compose a model with initial weights, leaving torch's global random state unchanged."""
     with Seeded(seed):
         return MODELS[recipe.model](recipe)
 
 
 def rebuild(fitted: Fitted, dtype: torch.dtype, state: int = 0) -> Autoencoder:
-    """Compose a fitted model: a member, or what a member was after an earlier epoch."""
+    """Compose a fitted model: a member, or its state after an earlier epoch."""
     return load(build(fitted.recipe_of(state)), fitted.state_of(state), dtype)
 
 
@@ -61,8 +61,8 @@ def autoencoder(recipe: Recipe) -> Autoencoder:
 def vae(recipe: Recipe) -> VAE:
     """Compose a variational autoencoder."""
     model = VAE(**variational_parts(recipe))
-    # What so many principal components leave, at most. From more, the rate would outweigh what a component explains at
-    # first, and press out of use what is worth its rate in the end.
+    # The most that this number of principal components leaves. If it started higher, the rate would at first outweigh
+    # what a component explains, and switch off components that are worth their rate in the end.
     left = max(LEAST_START, 1 - recipe.n_components / recipe.columns.n_expanded)
     model.likelihood.start(left)
     return model
@@ -83,7 +83,7 @@ MODELS: dict[str, Callable[[Recipe], Autoencoder]] = {
     "vae": vae,
     "multi-task": multi_task_vae,
 }
-"""What composes a model, by its kind."""
+"""Functions that compose a model, by its kind."""
 
 
 def column_likelihood(recipe: Recipe) -> Likelihood:
@@ -114,7 +114,7 @@ def mixed_likelihood(recipe: Recipe) -> Likelihood:
 def _side_by_side(
     recipe: Recipe, options: Sequence[Any], classes: Callable[[int], Likelihood] | None = None
 ) -> Likelihood:
-    """Compose the distribution of tasks by the option of each; `classes` is that of those that are categorical."""
+    """Compose the distribution of tasks from their options; `classes` is that of categorical tasks."""
     names, known = recipe.task_names, {} if classes is None else {CATEGORICAL: classes}
     for name, option in zip(names, options, strict=True):
         if not callable(option) and not (isinstance(option, str) and option in {*known, *TASK_LIKELIHOODS}):
@@ -145,17 +145,17 @@ TASK_MAKERS: dict[str | None, Callable[[Recipe], Likelihood]] = {
     "classes": class_likelihood,
     "mixed": mixed_likelihood,
 }
-"""What composes the distribution of the targets, by their kind."""
+"""Functions that compose the distribution of the targets, by their kind."""
 
 
 def given_likelihoods(recipe: Recipe) -> Any:
-    """Return the likelihoods of the tasks as they were given, for messages."""
+    """Return the given likelihoods of the tasks, for messages."""
     given = recipe.tasks.given if isinstance(recipe.tasks, MixedTasks) else {}
     return given or recipe.parameters.get("task_likelihoods", CATEGORICAL)
 
 
 def variational_parts(recipe: Recipe, n_extra: int = 0) -> dict[str, Any]:
-    """Make the parts of a variational model, with so many components beyond those of the features."""
+    """Make the parts of a variational model, with a number of components beyond those of the features."""
     likelihood = column_likelihood(recipe)
     n_components = recipe.n_components + n_extra
     posterior = make(recipe.posterior, POSTERIORS, "posterior", n_components)
@@ -176,15 +176,15 @@ def variational_parts(recipe: Recipe, n_extra: int = 0) -> dict[str, Any]:
 
 
 def make_corruption(recipe: Recipe) -> Callable[..., Any] | None:
-    """Find what is done to the encoder's input while training."""
-    given = recipe.parameters.get("corruption")  # a fitted model that is rebuilt has none
+    """Find the corruption of the encoder's input during training."""
+    given = recipe.parameters.get("corruption")  # a rebuilt fitted model has none
     return None if given is None else function_of(given, CORRUPTIONS, "corruption")
 
 
 def make_networks(recipe: Recipe, code_params: int, output_params: int) -> tuple[nn.Module, nn.Module]:
-    """Make encoder and decoder for so many parameters of each component and of each column.
+    """Make encoder and decoder for a number of parameters per component and per column.
 
-    Where there is an embedding, the encoder begins with it; where a fitted encoder is given, that is the encoder.
+    If there is an embedding, the encoder begins with it; if a fitted encoder is given, it is the encoder.
     """
     embedding = None if recipe.parameters.get("embedding") is None else make_embedding_of(recipe)
     width = recipe.columns.n_expanded if embedding is None else embedding.n_outputs
@@ -204,7 +204,7 @@ def make_networks(recipe: Recipe, code_params: int, output_params: int) -> tuple
 
 
 def named_architecture(recipe: Recipe) -> Callable[..., tuple[nn.Module, nn.Module]]:
-    """Find the factory of a name, given the parameters that shape its layers."""
+    """Find a named factory, given the parameters that shape its layers."""
     name = recipe.architecture
     sizes = check_sizes(recipe.hidden_layer_sizes, "hidden_layer_sizes")
     shape = {} if recipe.image_shape is None else {"image_shape": check_sizes(recipe.image_shape, "image_shape")}
@@ -214,12 +214,12 @@ def named_architecture(recipe: Recipe) -> Callable[..., tuple[nn.Module, nn.Modu
 
 
 def layer_style(recipe: Recipe) -> dict[str, Any]:
-    """Name the parameters of hidden layers."""
+    """Return the parameters of hidden layers by name."""
     return {"activation": recipe.activation, "dropout": recipe.dropout, "layer_norm": recipe.layer_norm}
 
 
 def make_embedding_of(recipe: Recipe) -> Any:
-    """Make what stands between the columns and the encoder."""
+    """Make the layer between the columns and the encoder."""
     if recipe.encoder is not None:
         raise ValueError(
             f"embedding must be None with an encoder, which takes the columns as they are. Got "
@@ -237,7 +237,7 @@ def make_embedding_of(recipe: Recipe) -> Any:
 
 
 def source_of(recipe: Recipe) -> Fitted | None:
-    """Find what was fitted whose encoder is to be taken over."""
+    """Find the fitted estimator whose encoder is taken over."""
     given: Any = recipe.parameters.get("encoder")
     source = given.estimator if isinstance(given, FrozenEstimator) else given
     if source is None:
@@ -262,7 +262,7 @@ def pretrained(recipe: Recipe, source: Fitted, code_params: int) -> nn.Module:
 
 
 def task_limits(fitted: Fitted) -> list[tuple[Any, Limits]]:
-    """List the likelihoods of the tasks that members have, and between what numbers each has the labels lie."""
+    """List the task likelihoods of the members, and the range of labels that each allows."""
     if "task_limits" not in fitted.cache:
         recipes = {id(own): fitted.recipe.of_member(own) for own in fitted.settings}.values()
         make = TASK_MAKERS[fitted.recipe.targets]

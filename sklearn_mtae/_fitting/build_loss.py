@@ -23,13 +23,13 @@ from sklearn_mtae.nn.words import short
 from .recipe import DTYPES, Recipe
 
 FEATURES_SHARE = 0.05
-"""What all features together have of the say of a task, by default."""
+"""Default weight of all features together, relative to that of a task."""
 
 
 def build_loss(
     recipe: Recipe, model: Autoencoder, state: dict[str, NDArray], label_share: NDArray | None = None
 ) -> Loss:
-    """Compose the loss, what it has learned put back; it starts anew where its parts are others."""
+    """Compose the loss and restore what it has learned; it starts afresh if its parts have changed."""
     penalty = None if recipe.penalty is None else function_of(recipe.penalty, PENALTIES, "penalty")
     parts = {"objective": OBJECTIVES["elbo"], "penalty": penalty, "penalty_weight": recipe.penalty_weight}
     if "objective" in recipe.parameters:
@@ -69,7 +69,7 @@ def rate_weight(recipe: Recipe) -> float | Callable[[float], float]:
     """Find the weight of the rate, or the function of the training's progress that gives it."""
     beta = recipe.beta
     if isinstance(beta, str) and "reconstruction_weight" in recipe.parameters:
-        # A schedule by name ends at the weight of the distortion, where both together are a bound.
+        # A named schedule ends at the weight of the distortion, where both together form a bound.
         weight = reconstruction_weight(recipe)
         return weight if beta == "auto" else partial(SCHEDULES[beta], stop=weight)
     return function_of(beta, SCHEDULES, "beta") if isinstance(beta, str) or callable(beta) else beta

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks, told of a fit and of each of its epochs; experimental in 1.9 and absent before it."""
+"""scikit-learn's callbacks, notified of a fit and of each epoch; experimental in 1.9 and absent before."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +16,10 @@ try:
 except ImportError:
 
     class CallbackSupportMixin:
-        """Has no callbacks to support."""
+        """A mixin without callbacks to support."""
 
     def with_callbacks(method: Callable) -> Callable:
-        """Return the method as it is."""
+        """Return the method unchanged."""
         return method
 
 
@@ -30,8 +30,8 @@ class FitTask:
     """One fit, seen by the estimator's callbacks.
 
     The subtasks of a fit of one model are its epochs. Those of a fit of several are its parts, one after the other:
-    stacks of members, members that are trained alone, and their average; the epochs are the parts' subtasks. Those of a
-    fit that is repeated on all rows are parts too.
+    stacks of members, members that are trained alone, and their average. The epochs are the subtasks of these parts. A
+    repeated fit on all rows consists of parts too.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class FitTask:
     plan : Plan
         What is fitted.
     X, y, sample_weight
-        As `fit` got them. Where there is no `y`, callbacks that score get `X`.
+        The arguments of `fit`. If there is no `y`, callbacks that score get `X`.
     """
 
     def __init__(self, estimator: BaseEstimator, plan: Plan, X: Any, y: Any, sample_weight: Any) -> None:
@@ -62,11 +62,11 @@ class FitTask:
 
     @property
     def hooks(self) -> dict[str, Callable]:
-        """What the training calls."""
+        """Functions that the training calls."""
         return {"begin": self.begin_epoch, "end": self.end_epoch, "average": self.begin_average}
 
     def begin_epoch(self, net: Any) -> None:
-        """Tell of an epoch that begins."""
+        """Notify callbacks of the beginning of an epoch."""
         if self.has_parts and net is not self.net:
             self.net = net
             self._begin_part(name_of(net.members, self.n_parts + 1), max(own.n_epochs for own in net.members))
@@ -74,16 +74,16 @@ class FitTask:
         self.epoch.call_on_fit_task_begin(**self.told)
 
     def end_epoch(self, net: Any) -> bool:
-        """Tell of an epoch that is done; return whether a callback asks to stop."""
+        """Notify callbacks of the end of an epoch; return whether one asks to stop."""
         return self.epoch.call_on_fit_task_end(**self.told)
 
     def begin_average(self) -> None:
-        """Tell that members begin to be averaged; how long that takes is not known."""
+        """Notify callbacks that averaging begins; how long it takes is not known."""
         if self.has_parts:
             self._begin_part("average", None)
 
     def end(self) -> None:
-        """Tell of the end of the fit."""
+        """Notify callbacks of the end of the fit."""
         self._end_part()
         self.context.call_on_fit_task_end(**self.told)
 
@@ -102,7 +102,7 @@ class FitTask:
 
 
 def _count_parts(plan: Plan) -> int:
-    """Say in how many parts several members are fitted."""
+    """Return the number of parts in which several members are fitted."""
     refused, stacks = ({"": plan.members}, []) if plan.recipe.net_params else stacks_of(plan.members)
     n_trained = len(stacks) + sum(len(members) for members in refused.values())
     return n_trained * (1 + trains_twice(plan)) + plan.has_average

@@ -1,4 +1,4 @@
-"""Averages of class probabilities, of the members, a kernel and the base rates: as sharp as is right for other rows."""
+"""Averages of class probabilities, of members, a kernel and the base rates, calibrated on held-out rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,22 +24,22 @@ from .plan import Plan
 from .run import ModelRunner
 
 LEAST_PROBABILITY = 1e-300
-"""Probability at least whose logarithm is taken."""
+"""Minimum probability whose logarithm is taken."""
 LARGEST_SHARPNESS = 4.0
-"""How many times further apart, or closer to each other, calibration moves log-probabilities at most."""
+"""Maximum factor by which calibration spreads or shrinks log-probabilities."""
 PRIOR_ROWS = 10.0
-"""Rows that speak for leaving the probabilities as they are, against those that were held out."""
+"""Number of virtual rows in favour of unchanged probabilities, against the held-out rows."""
 
 
 class ClassAverage:
-    """How class probabilities are averaged and judged: by the log loss.
+    """Averaging and scoring of class probabilities, by the log loss.
 
     Parameters
     ----------
     data : Data
         What `fit` was called with.
     fitted : Fitted
-        What the training has come to.
+        The result of the training.
     """
 
     def __init__(self, data: Data, fitted: Fitted) -> None:
@@ -57,11 +57,11 @@ class ClassAverage:
     @staticmethod
     @at_means
     def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
-        """Return what is averaged: the class probabilities of each task at the posterior mean."""
+        """Return the outputs to average: the class probabilities of each task at the posterior mean."""
         return _log_probabilities(model, x).exp()
 
     def baselines(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
-        """Predict the rows that were left out by what members must beat, shape (n_baselines, n_rows, ...).
+        """Predict the held-out rows with the baselines, shape (n_baselines, n_rows, ...).
 
         These are the base rates and, beside the default members, a kernel.
         """
@@ -73,9 +73,9 @@ class ClassAverage:
         return np.concatenate([of_rates, outputs[None]])
 
     def _kernel(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> tuple[Kernel, NDArray]:
-        """Fit a kernel; return it, and what is averaged of rows that were left out, by kernels that left them out.
+        """Fit a kernel; return it, and the outputs for held-out rows of kernels that held them out.
 
-        A row is left out with the first of the members that leave it out.
+        A row is held out with the first of the members that hold it out.
         """
         run = partial(runner.apply, dtype=np.float64, cached=False)
         centres = evenly(plan.data.taking_part, n_centres(self.weight))
@@ -106,7 +106,7 @@ class ClassAverage:
     def calibrate(
         self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
     ) -> Average:
-        """Learn how sharp probabilities should be for rows that the members were not trained on."""
+        """Learn the sharpness of probabilities from rows that the members were not trained on."""
         sharpness, scores = np.ones(len(self.varies)), []
         mixed = np.einsum("kt,kntc->ntc", weights, outputs)
         for task, rates in enumerate(average.base_rates):
@@ -124,7 +124,7 @@ class ClassAverage:
 
 
 def base_rates(y: NDArray, weight: NDArray, n_classes: int) -> NDArray:
-    """Return the shares of classes among the labels and one more, which is a bit of each class."""
+    """Return the shares of classes among the labels and one more label, split over all classes."""
     labelled = ~np.isnan(y) & (weight > 0)
     counts = np.bincount(y[labelled].astype(int), weight[labelled], minlength=n_classes)
     return (counts + 1 / n_classes) / (counts.sum() + 1)
@@ -153,7 +153,7 @@ def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
         with np.errstate(divide="ignore"):
             return logsumexp(logs.swapaxes(0, 1) + np.log(weights)[:, None, :, None], axis=0)
 
-    # Minus infinity is that of classes that other tasks have.
+    # Classes of other tasks have minus infinity.
     run = partial(runner.apply, _log_probabilities, x, open_below=True)
     if average.weights is None and len(counted) == 1:
         logs = run(state=counted[0])
@@ -165,7 +165,7 @@ def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
 
 
 def settle_probabilities(runner: ModelRunner, x: Any, logs: NDArray) -> NDArray:
-    """Return logs of probabilities, given those of what the members add to them: the baselines' share is added."""
+    """Return logs of probabilities, given those of the members' share: the baselines' share is added."""
     average, left = runner.fitted.average, 1 - runner.fitted.counted_states()[1].sum(axis=0)
     with np.errstate(divide="ignore"):
         if average.kernel is not None:
@@ -185,7 +185,7 @@ def _log_probabilities(model: MultiTaskVAE, x: Tensor) -> Tensor:
 
 
 def padded(rates: Sequence[NDArray]) -> NDArray:
-    """Return the base rates as one array, with zeros for classes that other tasks have."""
+    """Return the base rates as one array, with zeros for classes of other tasks."""
     rows = np.zeros((len(rates), max(map(len, rates))))
     for row, own in zip(rows, rates, strict=True):
         row[: len(own)] = own

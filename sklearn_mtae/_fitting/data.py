@@ -1,4 +1,4 @@
-"""A checked call of `fit`."""
+"""The checked arguments of `fit`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,7 +23,7 @@ from .recipe import Recipe
 
 
 class Data(NamedTuple):
-    """A checked call of `fit`."""
+    """The checked arguments of `fit`."""
 
     x: NDArray
     """Features, shape (n_samples, n_columns): an array, a CSR array or matrix, or rows whose categories are coded."""
@@ -34,17 +34,17 @@ class Data(NamedTuple):
     columns: Columns
     """Location, scale and range of the features."""
     labels: Columns | None = None
-    """Those of the targets."""
+    """Location, scale and range of the targets."""
     label_weight: NDArray | None = None
     """Weights of the labels, shape (n_samples, n_tasks)."""
     groups: NDArray | None = None
     """Which group each row belongs to, shape (n_samples,)."""
     folds: list[tuple[NDArray, NDArray]] | None = None
-    """The rows to train on and those to leave out of each fold, where they are given."""
+    """The training rows and the held-out rows of each fold, if given."""
 
     @property
     def label_share(self) -> NDArray | None:
-        """Part of the rows, weighted as they are, that has a label of each task; None without tasks."""
+        """Weighted share of the rows that have a label of each task; None without tasks."""
         if self.y is None:
             return None
         labels = self.y if self.label_weight is None else self.label_weight
@@ -57,7 +57,7 @@ class Data(NamedTuple):
         return labelled / total
 
     def label_weights(self, rows: NDArray | slice = slice(None)) -> NDArray:
-        """Return what the labels of rows weigh, shape (n_rows, n_tasks): zero where there is none."""
+        """Return the weights of the labels of rows, shape (n_rows, n_tasks): zero where there is none."""
         assert self.y is not None
         y = self.y[rows]
         weight = np.ones(y.shape)
@@ -69,7 +69,7 @@ class Data(NamedTuple):
 
     @property
     def taking_part(self) -> NDArray | AllRows:
-        """Index of the rows, those of weight zero left out."""
+        """Index of the rows, without those of weight zero."""
         return AllRows(self.x.shape[0]) if self.weight is None else np.flatnonzero(self.weight)
 
 
@@ -82,18 +82,18 @@ def read_data(
     classes: Any = None,
     groups: Any = None,
 ) -> tuple[Data, Recipe]:
-    """Check what `fit` is called with, and learn what the columns are.
+    """Check the arguments of `fit`, and learn the columns.
 
     Parameters
     ----------
     recipe : Recipe
-        What is asked for.
+        The requested recipe.
     X, y, sample_weight
-        As `fit` got them.
+        The arguments of `fit`.
     last : Recipe or None
-        That of the fit which goes on: the columns are what they were.
+        The recipe of a fit that is continued: the columns stay the same.
     classes : object
-        Classes that are given; None are those of the labels.
+        Given classes; None takes those of the labels.
     groups : object
         The group of each row, if any.
 
@@ -120,7 +120,7 @@ def read_data(
     row_weight = weight if weight is not None and weight.ndim == 1 else None
     own = label_weights(targets, tasks, weight, recipe.parameters.get("class_weight"))
     if isinstance(tasks, MixedTasks) and isinstance(likelihoods, Mapping | list | tuple):
-        # The tasks know their exceptions; to all others applies what does where there are none.
+        # The tasks know their exceptions; to all others the general rule applies.
         recipe = replace(recipe, parameters={**recipe.parameters, "task_likelihoods": "auto"})
     recipe = replace(recipe, columns=features, tasks=tasks)
     groups = None if groups is None else read_groups(groups, x)

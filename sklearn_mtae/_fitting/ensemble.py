@@ -1,4 +1,4 @@
-"""Which members an ensemble has: how many, and how they differ."""
+"""The members of an ensemble: how many, and how they differ."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -24,12 +24,12 @@ from .parameters import copied, is_auto
 from .recipe import Recipe
 
 N_EPOCHS_KEPT = 7
-"""Epochs of a member to choose among: the last one, half of them, a quarter of them ..."""
+"""Number of epochs of a member to choose among: the last one, half of them, a quarter of them ..."""
 WIDE = 2_000
-"""Columns beyond which a single model is the default: what 30 members have been after seven epochs each takes 400 MB
+"""Columns beyond which a single model is the default: the states of 30 members after seven epochs each take 400 MB
 there."""
 TABLES = {"mlp", "resnet"}
-"""Architectures of which an ensemble is the default."""
+"""Architectures for which an ensemble is the default."""
 FIXED = {
     "n_estimators",
     "member_params",
@@ -45,7 +45,7 @@ FIXED = {
 
 
 def count_members(recipe: Recipe, data: Data, partial: bool) -> int:
-    """Say how many models are to be trained."""
+    """Return the number of models to train."""
     wanted = recipe.parameters.get("n_estimators", 1)
     if not is_auto(wanted):
         return wanted
@@ -58,25 +58,25 @@ def count_members(recipe: Recipe, data: Data, partial: bool) -> int:
 
 
 def why_alone(recipe: Recipe, data: Data, partial: bool) -> str:
-    """Say why a single model stands for an ensemble that is "auto", if it does."""
+    """Return why a single model replaces an ensemble that is "auto", if so."""
     if not is_auto(recipe.parameters.get("n_estimators", 1)):
         return ""
     reasons = {
         "partial_fit trains one": partial,
-        "warm_start goes on from one": recipe.warm_start,
+        "warm_start continues one": recipe.warm_start,
         "checkpoint holds one": recipe.checkpoint is not None,
-        "net_params are those of one": bool(recipe.net_params),
-        "encoder is that of one": recipe.encoder is not None,
+        "net_params apply to one": bool(recipe.net_params),
+        "encoder comes from one": recipe.encoder is not None,
         f"there are more than {WIDE} columns": data.x.shape[1] > WIDE,
-        "the architecture is none of tables": recipe.architecture not in TABLES,
-        "the rows lie in a large file": any(is_streamed(part) for part in (data.x, data.y)),
+        "the architecture is not one for tables": recipe.architecture not in TABLES,
+        "the rows are in a large file": any(is_streamed(part) for part in (data.x, data.y)),
     }
     found = next((reason for reason, holds in reasons.items() if holds), "")
     return found or ("" if _stacks(recipe) else "its options do not stack")
 
 
 def _stacks(recipe: Recipe) -> bool:
-    """Say whether several models can be trained as one, as far as the options tell."""
+    """Return whether several models can be trained as one, judging from the options."""
     options = (
         (recipe.task_weighting, WEIGHTINGS),
         (recipe.objective, OBJECTIVES),
@@ -90,12 +90,12 @@ def _stacks(recipe: Recipe) -> bool:
 
 
 def member_settings(recipe: Recipe, n_models: int, n_rows: int = 1) -> list[dict[str, Any]]:
-    """Return for each model the parameters in which it differs from the estimator, none of them "auto"."""
+    """Return, for each model, the parameters that differ from the estimator's, none of them "auto"."""
     settings = _settings_to_try(recipe, n_rows) if n_models > 1 and "member_params" in recipe.parameters else [{}]
     single = single_settings(n_rows)
     automatic = {name: "auto" for name in single if is_auto(recipe.parameters.get(name))}
     resolved = [
-        # Copies, which the user cannot change any more.
+        # Copies, which the user can no longer change.
         {name: single[name] if name in single and is_auto(v) else copied(v) for name, v in {**automatic, **own}.items()}
         for own in settings
     ]
@@ -103,7 +103,7 @@ def member_settings(recipe: Recipe, n_models: int, n_rows: int = 1) -> list[dict
 
 
 def _settings_to_try(recipe: Recipe, n_rows: int) -> list[dict[str, Any]]:
-    """Return the settings that members have in turn."""
+    """Return the settings that members take in turn."""
     if recipe.member_params is None:
         return [{}]
     if not is_auto(recipe.member_params):
@@ -116,18 +116,18 @@ def _settings_to_try(recipe: Recipe, n_rows: int) -> list[dict[str, Any]]:
 
 
 def has_kernel(recipe: Recipe) -> bool:
-    """Say whether a kernel counts beside the members of an ensemble: beside the default ones."""
+    """Return whether a kernel counts beside the members of an ensemble: only beside the default ones."""
     return is_auto(recipe.parameters.get("member_params")) and _is_bent(recipe)
 
 
 def _is_bent(recipe: Recipe) -> bool:
-    """Say whether rows are a table, and the model is not asked to be linear: an embedding or a kernel would bend it."""
+    """Return whether rows are a table and the model need not be linear: an embedding or a kernel is nonlinear."""
     sizes = recipe.hidden_layer_sizes
     return recipe.architecture in TABLES and (is_auto(sizes) or len(sizes) > 0)
 
 
 def given_settings(given: Any, known: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Check the settings of members that were given: none of a parameter that is not known, or cannot differ."""
+    """Check the given settings of members: no unknown parameters, and none that cannot differ."""
     if given is None or isinstance(given, str):
         return []
     if not isinstance(given, list | tuple | np.ndarray):
@@ -145,5 +145,5 @@ def given_settings(given: Any, known: Mapping[str, Any]) -> Sequence[Mapping[str
 
 
 def kept_epochs(max_iter: int) -> list[int]:
-    """Return the epochs after which what a member has become is remembered, to choose among."""
+    """Return the epochs after which a member's state is kept, to choose among."""
     return [ceil(max_iter / 2**j) for j in range(N_EPOCHS_KEPT)]

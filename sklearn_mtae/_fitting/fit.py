@@ -1,4 +1,4 @@
-"""The training of what is planned, and what a fit keeps of it."""
+"""The training of a plan, and what a fit keeps of it."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -32,15 +32,15 @@ from .recipe import DTYPES, Recipe
 
 
 def fit(plan: Plan, hooks: Mapping[str, Any]) -> Fitted:
-    """Train the models of a plan, several as one where that can be; return what they have come to, without their data.
+    """Train the models of a plan, several as one if possible; return the result, without the data.
 
     Parameters
     ----------
     plan : Plan
-        What is to be trained.
+        The plan to train.
     hooks : mapping
-        What is called with the net at the "begin" and the "end" of each epoch, and with nothing when all members are
-        trained and are to be averaged ("average"), if anything.
+        Functions that are called with the net at the "begin" and the "end" of each epoch, and without arguments when
+        all members are trained and averaging starts ("average").
     """
     hooks = dict(hooks)
     before_average = hooks.pop("average", None)
@@ -79,9 +79,9 @@ def _train(plan: Plan, hooks: Mapping[str, Any]) -> None:
 def _train_stack(plan: Plan, hooks: Mapping[str, Any]) -> dict[str, list[Member]]:
     """Train several models as one; return those that were not, by the reason why."""
     for member in plan.members:
-        net_params_of(plan.recipe, member.alpha)  # raises the errors of parameters that contradict each other
+        net_params_of(plan.recipe, member.alpha)  # raises the errors of contradictory parameters
     if plan.recipe.net_params:
-        return {"net_params are those of a net over one model": plan.members}
+        return {"net_params apply to a net of one model": plan.members}
     trained = train(plan.members, **hooks, log=_log(plan))
     errors = [member.error for member in plan.members if member.error is not None]
     if errors:
@@ -102,12 +102,12 @@ def _train_alone(members: Sequence[Member], plan: Plan, hooks: Mapping[str, Any]
 
 
 def _log(plan: Plan) -> str:
-    """Return whose lines are printed, if any are to be."""
+    """Return the owner of printed lines, if any are printed."""
     return plan.recipe.owner if plan.recipe.verbose else ""
 
 
 def net_params_of(recipe: Recipe, alpha: float) -> dict[str, Any]:
-    """Return the optimiser of a net, with the decay of its weights, and what the user adds to it."""
+    """Return the optimiser of a net, with weight decay and the user's additions."""
     own = recipe.net_params or {}
     optimizer: dict[str, Any] = {"optimizer": own.get("optimizer", VectorAdamW)}
     decoupled = optimizer["optimizer"] in (VectorAdamW, torch.optim.AdamW)
@@ -133,7 +133,7 @@ def rebuild_net(recipe: Recipe, fitted: Fitted, device: torch.device) -> Net:
 
 
 def keep(plan: Plan) -> Fitted:
-    """Collect the result of a training, and nothing of its data."""
+    """Collect the result of a training, without its data."""
     loading = loadings(plan.members[0].model)
     variance = None if loading is None else _rank_components(plan, loading)
     for member in plan.members:
@@ -148,7 +148,7 @@ def keep(plan: Plan) -> Fitted:
         return fitted
     if plan.checkpoint is not None and not plan.net.interrupted_:
         plan.checkpoint.remove()
-    # A GPU's memory is given back; what its net recorded is kept for the one that is rebuilt when asked for.
+    # GPU memory is freed; the records of its net are kept for the net that is rebuilt on demand.
     own = {"net": plan.net} if plan.net.device == "cpu" else {"history": plan.net.history}
     return replace(fitted, cache=own)
 
@@ -156,7 +156,7 @@ def keep(plan: Plan) -> Fitted:
 def _rank_components(plan: Plan, loading: Tensor) -> NDArray:
     """Return the variance of the codes of a linear decoder; first put its components in order of relevance.
 
-    Only where the model and the plan allow it: the moments of an optimiser that goes on belong to their weights.
+    This is done only if the model and the plan allow it: the moments of a continued optimiser belong to their weights.
     """
     module, train = plan.members[0].model, plan.members[0].train
     batches = Batches(train, block_rows(max(parameter.shape[0] for parameter in module.parameters())))
@@ -169,7 +169,7 @@ def _rank_components(plan: Plan, loading: Tensor) -> NDArray:
 
 
 def warn_of_interrupt(plan: Plan, interrupts: Interrupts) -> None:
-    """Warn of what the user's interrupt has cut off."""
+    """Warn that the user's interrupt has cut the training short."""
     interrupts.is_waiting = False
     when = "after the last epoch" if plan.interrupted is None else f"in epoch {plan.interrupted}"
-    warnings.warn(f"Training interrupted by user {when}. The model is that of the steps done.", stacklevel=4)
+    warnings.warn(f"Training interrupted by user {when}. The model is that of the completed steps.", stacklevel=4)

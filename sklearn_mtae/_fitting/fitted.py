@@ -1,4 +1,4 @@
-"""What a fit made: one object, which an estimator keeps in one attribute."""
+"""The result of a fit: one object, which an estimator keeps in one attribute."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,16 +18,16 @@ from .recipe import Recipe
 
 @dataclass(eq=False)
 class Baseline:
-    """Linear functions of the columns, one for each task, that have what is left of the members' weights.
+    """Linear functions of the columns, one per task, whose weight is what the members leave.
 
     Parameters
     ----------
     intercepts : ndarray of shape (n_tasks,)
-        What a task is where all columns are at their locations; without slopes the labels' mean.
+        Values of the tasks where all columns are at their locations; without slopes, the labels' means.
     deviations : ndarray of shape (n_tasks,)
-        Standard deviations of the labels around the functions; zero of a task whose labels are all the same.
+        Standard deviations of the labels around the functions; zero for a task whose labels are all the same.
     slopes : ndarray of shape (n_columns, n_tasks) or None
-        Slopes, in the units of the columns and of the tasks. None are zeros.
+        Slopes, in the units of the columns and of the tasks. None means zeros.
     """
 
     intercepts: NDArray | float = 0.0
@@ -37,28 +37,28 @@ class Baseline:
 
 @dataclass(eq=False)
 class Average:
-    """How the members of an ensemble are averaged, and how sure their average is.
+    """The average of an ensemble's members, and its calibration.
 
     Parameters
     ----------
     baseline : Baseline
-        What counts beside members that predict numbers.
+        The baselines beside members that predict numbers.
     earlier : list of (int, dict)
-        States of members after earlier epochs: which member, and the state.
+        States of members after earlier epochs: the member and the state.
     weights : ndarray of shape (n_states, n_tasks) or None
-        Weights of all states, the members' last first; what is left is the weight of the baselines. None is an average
-        in which all members count alike.
+        Weights of all states, with the members' last states first; the rest is the weight of the baselines. None is an
+        average with equal weights.
     scores : list of ndarray
-        Of each task, sorted, how far its labels are from held-out predictions: numbers in predictive standard
-        deviations, classes by minus the log of their probability.
+        For each task, sorted distances of labels from held-out predictions: for numbers in predictive standard
+        deviations, for classes minus the log of their probability.
     inflation : ndarray of shape (n_tasks,) or float
-        What the standard deviations of each task are multiplied by.
+        Factors of the standard deviations of each task.
     base_rates : list of ndarray
-        Of each task of classes, the shares of the classes among the labels.
+        For each task of classes, the shares of the classes among the labels.
     sharpness : ndarray of shape (n_tasks,) or None
-        What the logs of the class probabilities of each task are multiplied by; None is 1.
+        Factors of the logs of the class probabilities of each task; None is 1.
     kernel : Kernel or None
-        What counts beside the states of members that predict classes, with weights of its own.
+        The kernel beside the states of members that predict classes, with its own weights.
     """
 
     baseline: Baseline = field(default_factory=Baseline)
@@ -73,26 +73,26 @@ class Average:
 
 @dataclass(eq=False)
 class Fitted:
-    """Parameters, arrays and plain values that all verbs of an estimator work with.
+    """Parameters, arrays and plain values that all methods of an estimator work with.
 
     Parameters
     ----------
     recipe : Recipe
-        What the models are rebuilt from.
+        The recipe that the models are rebuilt from.
     settings : list of dict
-        Of each member of an ensemble, or of the one model, the parameters in which it differs from the estimator.
+        For each member of an ensemble, or for the single model, the parameters that differ from the estimator's.
     seed : int
         Seed of the fit.
     n_rows : int
-        Rows of the first fit, by which "auto" goes.
+        Number of rows of the first fit, which "auto" depends on.
     alone : str
-        Why the fit has one model where "auto" is otherwise an ensemble, if it has.
+        Why the fit has one model although "auto" is an ensemble, if so.
     states, loss_states : list of dict
         Parameters and buffers of each model and of its loss.
     epochs : list of int
-        The epoch after which each state was what it is, those of the members' last states first.
+        The epoch of each state, with the members' last states first.
     optimizer_states : list of dict
-        Where the optimiser of each model was left, after a `partial_fit`.
+        The state of each model's optimiser, after a `partial_fit`.
     n_iter : int
         Number of epochs.
     loss_curve, validation_scores : list of float
@@ -104,7 +104,7 @@ class Fitted:
     code_variance : ndarray of shape (n_components,) or None
         Variance of the codes of a linear decoder.
     average : Average
-        How the members are averaged.
+        The average of the members.
     """
 
     recipe: Recipe
@@ -124,13 +124,13 @@ class Fitted:
     code_variance: NDArray | None = None
     average: Average = field(default_factory=Average)
     cache: dict[str, Any] = field(default_factory=dict)
-    """Modules and the net, which are rebuilt where they are not there: no part of the state."""
+    """Modules and the net, which are rebuilt if absent and are not part of the state."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "cache": {}}
 
     def copy(self) -> "Fitted":
-        """Return the same with lists of its own: an estimator's user may change them."""
+        """Return a copy with its own lists, as an estimator's user may change them."""
         return replace(
             self,
             loss_curve=list(self.loss_curve),
@@ -140,7 +140,7 @@ class Fitted:
         )
 
     def setting_of(self, state: int) -> dict[str, Any]:
-        """Look up the parameters in which a member, or what it was after an earlier epoch, differs."""
+        """Look up the parameters in which a member, or its state after an earlier epoch, differs."""
         n_members = len(self.states)
         return self.settings[state if state < n_members else self.average.earlier[state - n_members][0]]
 
@@ -149,7 +149,7 @@ class Fitted:
         return self.recipe.of_member(self.setting_of(state))
 
     def state_of(self, state: int) -> dict[str, NDArray]:
-        """Return the parameters and buffers of a member, or of what it was after an earlier epoch."""
+        """Return the parameters and buffers of a member, or of its state after an earlier epoch."""
         n_members = len(self.states)
         return self.states[state] if state < n_members else self.average.earlier[state - n_members][1]
 
@@ -162,7 +162,7 @@ class Fitted:
         return counted, weights[counted]
 
     def add_epochs(self, histories: Iterable[Sequence[dict[str, Any]]]) -> None:
-        """Add to the curves what epochs came to, given the rows of each model: the means over those that it trained."""
+        """Add the results of epochs to the curves, as means over the models trained, given the rows of each model."""
         weights = [] if self.task_weights is None else [self.task_weights]
         for rows in zip_longest(*histories):
             trained = [row for row in rows if row is not None]
@@ -183,7 +183,7 @@ class Fitted:
             self.task_weights = np.vstack(weights)
 
     def attributes(self) -> dict[str, Any]:
-        """Return the public attributes of an estimator, and the private one that is this object."""
+        """Return the public attributes of an estimator, and the private one for this object."""
         features, tasks = self.recipe.columns, self.recipe.tasks
         found: dict[str, Any] = {
             "n_features_in_": features.count,

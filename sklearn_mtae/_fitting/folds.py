@@ -1,4 +1,4 @@
-"""Which rows each member leaves out: those that choose, stop and calibrate."""
+"""The rows that each member holds out for selection, early stopping and calibration."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -16,18 +16,18 @@ from .recipe import Recipe
 N_JUDGING = 200
 """Rows, or groups, that the members of a setting leave out together, at least, or all where there are fewer."""
 Split = tuple[NDArray | AllRows, NDArray]
-"""The index of the rows to train on, and that of the rows that are left out."""
+"""The index of the training rows, and that of the held-out rows."""
 
 
 def split_rows(
     data: Data, recipe: Recipe, settings: Sequence[dict[str, Any]], seed: int, partial: bool = False
 ) -> list[Split]:
-    """Return for each model the rows that it is trained on, and those held out from it.
+    """Return, for each model, the training rows and the held-out rows.
 
-    Each member of an ensemble holds out another fold of the rows, whether it stops early by them or not; when all
-    folds have been held out, the rows are dealt anew, or the given folds taken again. Members of different settings
-    hold out the same folds. A model by itself holds out rows to stop early by: the last of the given folds. Rows of
-    weight zero are in none of them.
+    Each member of an ensemble holds out another fold of the rows, whether it uses them for early stopping or not. When
+    all folds have been held out, the rows are dealt anew, or the given folds are used again. Members of different
+    settings hold out the same folds. A single model holds out rows for early stopping: the last of the given folds.
+    Rows of weight zero are in no fold.
     """
     index = data.taking_part
     n_models = len(settings)
@@ -56,7 +56,7 @@ def split_rows(
 
 
 def count_folds(recipe: Recipe, data: Data) -> int:
-    """Say how many folds the rows are dealt to."""
+    """Return the number of folds that the rows are dealt to."""
     if data.folds is not None:
         return len(data.folds)
     cv = recipe.parameters.get("cv")
@@ -77,7 +77,7 @@ def _fewer_folds(data: Data, n_members: int) -> int:
 
 
 def is_complete(data: Data) -> bool:
-    """Return whether each row is left out by some fold, and trained on by the folds that do not leave it out."""
+    """Return whether each row is held out by some fold, and used for training by all others."""
     if data.folds is None:
         return True
     folds, rows = [_taking_part(data, *own) for own in data.folds], data.taking_part
@@ -86,7 +86,7 @@ def is_complete(data: Data) -> bool:
 
 
 def is_dealt_at_random(recipe: Recipe, data: Data, splits: Sequence[Split]) -> bool:
-    """Return whether rows are held out one by one, with nothing said of groups or folds."""
+    """Return whether rows are held out one by one, without given groups or folds."""
     unsaid = data.groups is None and recipe.parameters.get("cv") is None
     return unsaid and any(len(held_out) for _, held_out in splits)
 
@@ -104,7 +104,7 @@ def _positions(settings: Sequence[dict[str, Any]]) -> list[int]:
 
 
 def _deal(data: Data, n_folds: int, seed: int, deal: int) -> list[Split]:
-    """Deal the rows to folds, each with its share of the labels of each task, and groups as wholes."""
+    """Deal the rows to folds, each with its share of the labels of each task, and with whole groups."""
     assert data.y is not None
     rng = np.random.default_rng([seed, deal])
     order = rng.permutation(data.taking_part)

@@ -1,4 +1,4 @@
-"""What models say of the rows that they were not trained on."""
+"""Predictions of models for rows that they were not trained on."""
 
 from collections.abc import Callable, Sequence
 from functools import reduce
@@ -11,7 +11,7 @@ from sklearn_mtae._tables.row_index import evenly
 from .plan import Plan
 
 N_HELD_OUT = 10_000
-"""Rows at most of those held out from a model that are looked at."""
+"""Maximum number of held-out rows per model that are used."""
 
 
 class HeldOut:
@@ -22,7 +22,7 @@ class HeldOut:
     plan : Plan
         A fit that has been trained.
     candidates : sequence of dict
-        Of each candidate, the states of its members, by member.
+        For each candidate, the states of its members, by member.
     """
 
     def __init__(self, plan: Plan, candidates: Sequence[dict[int, int]]) -> None:
@@ -36,27 +36,27 @@ class HeldOut:
         """Labels, shape (n_rows, n_tasks)."""
         self.positions = [np.searchsorted(rows, own) for own in index]
         self.folds = np.zeros(len(rows), dtype=int)
-        """Which member of the first candidate left a row out."""
+        """The member of the first candidate that held a row out."""
         for k in candidates[0]:
             self.folds[self.positions[k]] = k
         covered = [np.unique(np.concatenate([self.positions[k] for k in own])) for own in candidates]
         self.weight = np.zeros(self.y.shape)
-        """Weights of the labels; zero without a label, and of rows that a candidate has not left out."""
+        """Weights of the labels; zero without a label, and for rows that a candidate has not held out."""
         everywhere = reduce(np.intersect1d, covered)
         self.weight[everywhere] = data.label_weights(rows[everywhere])
 
     def collect(self, function: Callable[[Sequence[int], NDArray], NDArray], wanted: NDArray | None = None) -> NDArray:
         """Apply a function to each row with each candidate: shape (n_candidates, n_rows, n_tasks, ...).
 
-        It is the mean over those members of the candidate that were not trained on the row, and zero where there are
-        none, and for candidates that are not `wanted`.
+        The result is the mean over the members of the candidate that were not trained on the row. It is zero if there
+        are none, and for candidates that are not `wanted`.
 
         Parameters
         ----------
         function : callable
             From states and rows to an array of shape (n_rows, n_states, n_tasks, ...).
         wanted : ndarray of bool of shape (n_candidates,) or None
-            Which candidates to look at; None is all of them.
+            The candidates to use; None is all of them.
         """
         results: NDArray | None = None
         known: dict[int, NDArray] = {}
@@ -78,7 +78,7 @@ class HeldOut:
         return np.zeros((len(self.candidates), *self.y.shape)) if results is None else results
 
     def _states_of(self, member: int, wanted: NDArray | None) -> list[int]:
-        """Return the states of a member that candidates which are wanted have."""
+        """Return the states of a member that wanted candidates have."""
         asked = [True] * len(self.candidates) if wanted is None else wanted
         chosen = (states for states, is_asked in zip(self.candidates, asked, strict=True) if is_asked)
         return list(dict.fromkeys(states[member] for states in chosen if member in states))

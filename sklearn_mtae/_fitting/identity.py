@@ -1,4 +1,4 @@
-"""What something is, as a text: equal for equal contents, in any process, and for nothing else."""
+"""The identity of a value as a text: equal exactly for equal contents, in any process."""
 
 import dis
 import sys
@@ -29,24 +29,24 @@ from scipy.sparse import issparse
 from sklearn_mtae._tables.blocks import block_rows, blocks
 
 CONSTANTS = (Number, str, bytes, tuple, frozenset, np.ndarray, torch.Tensor, FunctionType, type, partial, type(None))
-"""Types of a module's names that take part in what its functions are. Lists and dicts are left out: those that a
-function finds in its module are mostly there to be changed, as counters and caches are."""
+"""Types of names in a module that are part of what its functions are. Lists and dicts are left out: those that a
+function finds in its module are mostly meant to change, like counters and caches."""
 OF_CLASSES = {"__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__firstlineno__"}
 OF_CLASSES |= {"__static_attributes__", "__annotate__", "__annotate_func__", "__annotations_cache__", "_abc_impl"}
 OF_CLASSES |= {"__abstractmethods__", "__parameters__", "__orig_bases__", "__dataclass_fields__"}
-"""Attributes of a class that say nothing of what it does."""
+"""Attributes of a class that are irrelevant to its behaviour."""
 ACCESSORS = (staticmethod, classmethod, property, cached_property)
 LAID_OUT = (GetSetDescriptorType, MemberDescriptorType)
-"""Types of a class's attributes that its layout makes."""
+"""Types of a class's attributes that come from its layout."""
 
 
 def identity(*values: Any) -> str:
     """Return a text that is equal for values of equal contents, whatever process they are in.
 
-    Numbers are compared as numbers, lists and tuples by what they hold, arrays byte by byte, other objects by what
-    pickle would write of them. Functions and classes of installed packages are compared by name and version, others by
-    their code, their defaults, what they enclose, and the constants, functions and classes of their module that they
-    name; what a function assigns itself is left out.
+    Numbers are compared as numbers, lists and tuples by their items, arrays byte by byte, and other objects by their
+    pickles. Functions and classes of installed packages are compared by name and version. Others are compared by their
+    code, their defaults, their closures, and the constants, functions and classes of their module that they name; names
+    that a function assigns itself are left out.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def identity(*values: Any) -> str:
 
 
 class Contents:
-    """Feeds values to a hash."""
+    """Feed values to a hash."""
 
     def __init__(self) -> None:
         self.hash = blake2b(digest_size=20)
@@ -86,14 +86,14 @@ class Contents:
             self.hash.update(self._digest(value))
 
     def _digest(self, value: Any) -> bytes:
-        """Return the hash of an object: the same one wherever and however often it comes."""
+        """Return the hash of an object: the same wherever and however often it occurs."""
         key = id(value)
         if key not in self._done:
             outer, self.hash = self.hash, blake2b(digest_size=20)
             self._active[key] = len(self._active)
             self._add_object(value)
             self._done[key] = self.hash.digest()
-            self._kept.append(value)  # the number of an object that is gone may be given to another
+            self._kept.append(value)  # the id of a deleted object may be reused
             del self._active[key]
             self.hash = outer
         return self._done[key]
@@ -228,7 +228,7 @@ EXACTLY: dict[type, Any] = {
     BuiltinFunctionType: Contents._add_builtin,
     CodeType: Contents._add_code,
 }
-"""How objects of a type are fed."""
+"""How objects of a type are fed to the hash."""
 KINDS: tuple[tuple[Any, Any], ...] = (
     (np.ndarray, Contents._add_array),
     (torch.Tensor, Contents._add_tensor),
@@ -240,7 +240,7 @@ KINDS: tuple[tuple[Any, Any], ...] = (
 
 
 def _names(code: CodeType) -> tuple[set[str], set[str]]:
-    """Return the names that a function, and those within it, look up in their module, and those that they assign."""
+    """Return the names that a function, and nested ones, look up in their module, and those that they assign."""
     steps = list(dis.get_instructions(code))
     loaded = {step.argval for step in steps if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     stored = {step.argval for step in steps if step.opname in ("STORE_GLOBAL", "STORE_DEREF")}
@@ -259,7 +259,7 @@ def _enclosed(cell: CellType) -> Any:
 
 
 def _version(module: str) -> str | None:
-    """Return the version of the installed package that a module is a part of, or None."""
+    """Return the version of the installed package that a module belongs to, or None."""
     package = module.partition(".")[0]
     if package == "__main__":
         return None

@@ -1,4 +1,4 @@
-"""Kernel ridge regression on the classes of labels: what rows near by say, where networks are smooth."""
+"""Kernel ridge regression on the classes of labels: it uses nearby rows, where networks are smooth."""
 
 from dataclasses import dataclass
 
@@ -11,32 +11,32 @@ from sklearn_mtae.nn.embeddings import soften
 from sklearn_mtae.nn.models import Autoencoder
 
 MOST_CENTRES = 2_000
-"""Rows at most that it learns from: the time that it takes grows with their cube."""
+"""Maximum number of rows that it learns from: its time grows with their cube."""
 MOST_SYSTEMS = 10
-"""Systems of equations that may have so many rows; more of them have fewer, and take as long. Tasks that have labels of
-the same rows share one."""
+"""Number of systems of equations that may have this many rows; if there are more, each has fewer, for the same total
+time. Tasks that have labels of the same rows share one."""
 LOCALITY = 2.0
 """Closeness of two rows is `exp(-LOCALITY * squared distance / total variance)`."""
 RIDGE = 1.0
-"""Penalty of the squared norm, where a row's squared error counts 1."""
+"""Penalty of the squared norm, relative to a row's squared error."""
 LEAST_SHARE = 0.02
-"""Probability of a class at least, divided by the number of classes: a regression may end below 0."""
+"""Minimum probability of a class, divided by the number of classes: a regression may fall below 0."""
 
 
 @dataclass(eq=False)
 class Kernel:
-    """Class probabilities by the classes of the rows near by.
+    """Class probabilities from the classes of nearby rows.
 
     Parameters
     ----------
     centres : ndarray of shape (n_centres, n_columns)
-        Rows that were learned from, as networks see them.
+        The training rows, as networks see them.
     variance : float
         Their total variance.
     coefficients : ndarray of shape (n_centres, n_tasks, n_classes)
-        What each centre adds to the probabilities, times its closeness.
+        Contribution of each centre to the probabilities, per unit of closeness.
     rates : ndarray of shape (n_tasks, n_classes)
-        Base rates; zero of classes that other tasks have.
+        Base rates; zero for classes of other tasks.
     weights : ndarray of shape (n_tasks,)
         Its weight in the average with the members.
     """
@@ -61,7 +61,7 @@ class Kernel:
 
     @property
     def n_copies(self) -> int:
-        """How many times as many cells a row has while it is compared with the centres."""
+        """Factor by which the cells of a row grow while it is compared with the centres."""
         return max(1, self.centres.shape[0] // self.centres.shape[1])
 
 
@@ -77,7 +77,7 @@ class KernelLearner:
     weight : ndarray of shape (n_centres, n_tasks)
         Weights of the labels; zero where there is none.
     n_classes : int
-        Classes of a task at most.
+        Maximum number of classes of a task.
     """
 
     def __init__(self, centres: NDArray, labels: NDArray, weight: NDArray, n_classes: int) -> None:
@@ -89,7 +89,7 @@ class KernelLearner:
         self.is_label = (labels[:, :, None] == np.arange(n_classes)).astype(float)
 
     def fit(self, chosen: NDArray[np.bool_], rates: NDArray) -> Kernel:
-        """Return the kernel of the rows that are chosen, given the base rates among them."""
+        """Return the kernel of the chosen rows, given the base rates among them."""
         weight, is_label = self.weight[chosen], self.is_label[chosen]
         near = self.near[np.ix_(chosen, chosen)]
         coefficients = np.zeros(is_label.shape)
@@ -112,13 +112,13 @@ def kernel_inputs(model: Autoencoder, x: Tensor) -> Tensor:
 
 
 def closeness(rows: Tensor, centres: Tensor, variance: float) -> Tensor:
-    """Return how close each row is to each centre: 1 of the same, 0 of those far away."""
+    """Return the closeness of each row to each centre: 1 if equal, 0 if far away."""
     squares = rows.square().sum(-1, keepdim=True) + centres.square().sum(-1)
     distances = torch.addmm(squares, rows, centres.T, alpha=-2.0).clamp_(min=0.0)
     return distances.mul_(-LOCALITY / variance).exp_()
 
 
 def n_centres(weight: NDArray) -> int:
-    """Say from how many rows to learn, given the weights of labels, shape (n_rows, n_tasks)."""
+    """Return the number of rows to learn from, given the weights of labels, shape (n_rows, n_tasks)."""
     n_systems = np.unique(weight, axis=1).shape[1]
     return round(MOST_CENTRES * min(1.0, MOST_SYSTEMS / n_systems) ** (1 / 3))

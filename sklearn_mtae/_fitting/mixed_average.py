@@ -1,4 +1,4 @@
-"""Averages of tasks of several kinds: those of numbers and those of classes beside each other."""
+"""Averages of tasks of several kinds: numbers and classes side by side."""
 
 from collections.abc import Callable
 from copy import copy
@@ -26,7 +26,7 @@ from .run import ModelRunner
 
 
 def mixed_average(data: Data, fitted: Fitted) -> "NumberAverage | ClassAverage | MixedAverage":
-    """Choose how tasks are averaged and judged; those of one kind as an estimator of that kind does."""
+    """Choose how tasks are averaged and scored; tasks of one kind as in an estimator of that kind."""
     of_classes = tasks_of(fitted).of_classes
     if not of_classes.any():
         return NumberAverage(data, fitted)
@@ -34,23 +34,23 @@ def mixed_average(data: Data, fitted: Fitted) -> "NumberAverage | ClassAverage |
 
 
 def tasks_of(fitted: Fitted) -> MixedTasks:
-    """Return the tasks of a model of several kinds of them."""
+    """Return the tasks of a model with several kinds of tasks."""
     assert isinstance(fitted.recipe.tasks, MixedTasks)
     return fitted.recipe.tasks
 
 
 class MixedAverage:
-    """How tasks of several kinds are averaged and judged: each as those of its kind are.
+    """Averaging and scoring of tasks of several kinds, each according to its kind.
 
-    Both kinds see all tasks, so that positions are the same everywhere: to one a class is the number of its position,
-    to the other a number has no label. What either makes of the other's tasks is not used.
+    Both kinds see all tasks, so that positions are the same everywhere: for numbers, a class is its position; for
+    classes, a number has no label. The results of either kind for tasks of the other are not used.
 
     Parameters
     ----------
     data : Data
         What `fit` was called with.
     fitted : Fitted
-        What the training has come to.
+        The result of the training.
     """
 
     def __init__(self, data: Data, fitted: Fitted) -> None:
@@ -65,33 +65,33 @@ class MixedAverage:
     @staticmethod
     @at_means
     def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
-        """Return what is averaged: the mean of each task at the posterior mean, then its class probabilities."""
+        """Return the outputs to average: the mean of each task at the posterior mean, then its class probabilities."""
         z = model.encode(model.fill(x))
         means, probabilities = model.predict(z).unsqueeze(-1), model.predict_log_proba(z).exp()
         return torch.cat([means, probabilities.to(means.dtype)], dim=-1)
 
     def baselines(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
-        """Predict the rows that were left out by the baselines of both kinds of tasks."""
+        """Predict the held-out rows with the baselines of both kinds of tasks."""
         of_numbers = self.numbers.baselines(plan, held_out, runner)[..., None]
         of_classes = self.classes.baselines(plan, held_out, runner)
-        # The kind that has fewer of them has its constant again.
+        # The kind with fewer baselines repeats its constant.
         n = max(len(of_numbers), len(of_classes))
         return np.concatenate([_lengthened(of_numbers, n), _lengthened(of_classes, n)], axis=-1)
 
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
-        """Return what the average of the task's kind is judged by, shape (n_outputs, n_rows)."""
+        """Return the errors that score the average of the task's kind, shape (n_outputs, n_rows)."""
         if self.of_classes[task]:
             return self.classes.misses(outputs[..., 1:], y, task)
         return self.numbers.misses(outputs[..., 0], y, task)
 
     def loss_of(self, task: int) -> Callable[[NDArray, NDArray], NDArray]:
-        """Return what an average of a task is judged by."""
+        """Return the loss of an average of a task."""
         return self.classes.loss if self.of_classes[task] else self.numbers.loss
 
     def calibrate(
         self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
     ) -> Average:
-        """Learn of rows that the members were not trained on, of each task what is learned of its kind."""
+        """Calibrate each task according to its kind, on rows that the members were not trained on."""
         constant = np.eye(len(weights))[:, [len(held_out.candidates)]]
         own = np.where(self.of_classes, constant, weights)
         of_numbers = self.numbers.calibrate(held_out, run, average, own, outputs[..., 0])
@@ -109,17 +109,17 @@ class MixedAverage:
 
 
 def _lengthened(baselines: NDArray, n: int) -> NDArray:
-    """Return so many baselines, the first of them again at the end where there are fewer."""
+    """Return a number of baselines, repeating the first one at the end if there are fewer."""
     return np.concatenate([baselines, np.repeat(baselines[:1], n - len(baselines), axis=0)])
 
 
 class Predictions(NamedTuple):
-    """What is predicted of all tasks: of those of one kind what is asked for, of the others anything."""
+    """Predictions of all tasks: requested values for tasks of the kind, arbitrary ones for others."""
 
     means: NDArray
     """Means of numbers, shape (n_rows, n_tasks)."""
     stds: NDArray | None
-    """Their standard deviations, where asked for."""
+    """Their standard deviations, if requested."""
     log_probabilities: NDArray
     """Logs of class probabilities, shape (n_rows, n_tasks, most classes of a task)."""
 
@@ -164,7 +164,7 @@ def predict_tasks(runner: ModelRunner, x: Any, return_std: bool = False) -> Pred
 
 
 def _mixed(fitted: Fitted, weights: NDArray, has_stds: bool, outputs: NDArray) -> NDArray:
-    """Mix what members make of rows, shape (n_rows, n_tasks, ...): what numbers come to, then probabilities."""
+    """Mix the members' results for rows, shape (n_rows, n_tasks, ...): those for numbers, then probabilities."""
     own = outputs.astype(np.float64, copy=False).swapaxes(0, 1)
     if has_stds:
         numbers = moments(weights, own[..., 0], own[..., 1], task_units(fitted))

@@ -1,4 +1,4 @@
-"""What the parameter `net_params` may hold."""
+"""Valid contents of the parameter `net_params`."""
 
 from collections.abc import Mapping
 from inspect import signature
@@ -31,16 +31,16 @@ OWN_NAMES = {
     "scheduled": "beta",
     "predict_nonlinearity": "likelihood",
 }
-"""What skorch and our net call the things that have a parameter here."""
+"""Names in skorch and in the net of settings that have a parameter here."""
 
 TAKEN = {name for owner in (Net, *Net.__bases__) for name in signature(owner.__init__).parameters}
 TAKEN -= {*OWN_NAMES, "self", "args", "kwargs"}
-"""What `net_params` may name; a name and two underscores lead to what belongs to it."""
+"""Names that `net_params` may hold; a name and two underscores lead to its own parameters."""
 SWITCHES = {"compile", "record_steps"}
 
 
 def check_net_params(params: Mapping[Any, Any], estimator: str) -> None:
-    """Raise an error where further parameters of the net are not what it takes."""
+    """Raise an error if further parameters of the net are invalid."""
     for name in params:
         parts = [name] if not isinstance(name, str) else [name, name.split("__")[0]]
         own = next((OWN_NAMES[part] for part in parts if part in OWN_NAMES), None)
@@ -57,7 +57,7 @@ def check_net_params(params: Mapping[Any, Any], estimator: str) -> None:
 
 
 def _check_optimizer(optimizer: Any, params: Mapping[str, Any]) -> None:
-    """Raise an error where an optimiser is none, or does not take the parameters that it is given."""
+    """Raise an error if an optimiser is not one, or does not take its given parameters."""
     if not callable(optimizer):
         raise TypeError(
             "net_params must have a class of optimisers for 'optimizer', such as torch.optim.SGD. Got "
@@ -71,18 +71,18 @@ def _check_optimizer(optimizer: Any, params: Mapping[str, Any]) -> None:
         known = [name for name in signature(optimizer).parameters if name not in ("self", "params", "lr")]
         hint = suggest_each([name for name in own if name not in known], known)
         raise TypeError(
-            f"net_params must hold for {_of(optimizer)} what it takes: {listed(prefix + name for name in known)}. Got "
-            f"{listed(prefix + name for name in own)}: {error}.{hint}"
+            f"net_params must hold parameters that {_of(optimizer)} takes: "
+            f"{listed(prefix + name for name in known)}. Got {listed(prefix + name for name in own)}: {error}.{hint}"
         ) from error
 
 
 def _of(optimizer: Any) -> str:
-    """Name an optimiser in an error; ours is torch's AdamW to the user."""
+    """Name an optimiser in an error; to the user, the package's own is torch's AdamW."""
     return "AdamW, the default," if optimizer is VectorAdamW else short(optimizer)
 
 
 def _check_callbacks(callbacks: Any) -> None:
-    """Raise an error where callbacks are not skorch's."""
+    """Raise an error if callbacks are not skorch's."""
     if not isinstance(callbacks, list | tuple):
         raise ValueError(f"net_params must have a list for 'callbacks'. Got {short(callbacks)} instead.")
     for given in callbacks:

@@ -24,20 +24,20 @@ from .run import ModelRunner
 N_DRAWS = 64
 """Quasi-random draws of the code for a standard deviation."""
 LEAST_DEVIATION = 1e-10
-"""Standard deviation of a prediction at least, in the task's unit: that of a count of which none is expected is 0."""
+"""Minimum standard deviation of a prediction, in the task's unit: that of a count with mean 0 is 0."""
 
 
 class NumberAverage:
-    """How numbers are averaged and judged: by the mean over folds of the root mean squared error.
+    """Averaging and scoring of numbers, by the mean over folds of the root mean squared error.
 
-    Roots, not squares: a fold with an outlier then counts no more than the others.
+    Roots are used, not squares, so that a fold with an outlier counts no more than the others.
 
     Parameters
     ----------
     data : Data
         What `fit` was called with.
     fitted : Fitted
-        What the training has come to.
+        The result of the training.
     """
 
     def __init__(self, data: Data, fitted: Fitted) -> None:
@@ -45,7 +45,7 @@ class NumberAverage:
         assert labels is not None
         self.fitted = fitted
         self.varies = (labels.max > labels.min) | (labels.n_observed == 1)  # one label says nothing of others
-        """Whether a task has anything to predict: labels that are all the same are predicted by what they are."""
+        """Whether a task has anything to predict: labels that are all the same are predicted by themselves."""
         self.units = task_units(fitted)
         means = np.broadcast_to(labels.mean, len(self.varies))
         self.start = Average(Baseline(means, np.where(self.varies, labels.deviation, 0.0)))
@@ -53,13 +53,13 @@ class NumberAverage:
     @staticmethod
     @at_means
     def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
-        """Return what is averaged: the mean of each task at the posterior mean."""
+        """Return the outputs to average: the mean of each task at the posterior mean."""
         return model.predict(model.encode(model.fill(x)))
 
     def baselines(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
-        """Predict the rows that were left out by what members must beat, shape (n_baselines, n_rows, n_tasks).
+        """Predict the held-out rows with the baselines, shape (n_baselines, n_rows, n_tasks).
 
-        The first are the labels' means, the only ones where there is no choice.
+        The first are the labels' means, which are the only ones if there is no choice.
         """
         if len(plan.members) == 1:
             return np.broadcast_to(self.start.baseline.intercepts, (1, *held_out.y.shape))
@@ -67,18 +67,18 @@ class NumberAverage:
         return self.known.predict(plan, held_out)
 
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
-        """Return by how much labels are missed, shape (n_outputs, n_rows)."""
+        """Return the errors of labels, shape (n_outputs, n_rows)."""
         return (outputs[:, :, task] - y) / self.units[task]
 
     @staticmethod
     def loss(averages: NDArray, shares: NDArray) -> NDArray:
-        """Return the loss of averages of misses; the columns of `shares` are the folds' weights of rows."""
+        """Return the loss of averaged errors; the columns of `shares` are the folds' weights of rows."""
         return np.sqrt(averages**2 @ shares).mean(axis=1)
 
     def calibrate(
         self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
     ) -> Average:
-        """Settle the baselines, and learn how far labels are from predictions of models not trained on their rows."""
+        """Fix the baselines, and learn how far labels are from predictions of models not trained on their rows."""
         n = len(held_out.candidates)
         shares = shares_of(weights[n:])
         rest = np.einsum("kt,knt->nt", shares, outputs[n:])
@@ -94,15 +94,15 @@ class NumberAverage:
 
 
 def shares_of(weights: NDArray) -> NDArray:
-    """Return weights of each task that add up to 1, shape (n_baselines, n_tasks); without any the first one is all."""
+    """Return each task's weights, which add up to 1, shape (n_baselines, n_tasks); without any, the first is 1."""
     total = weights.sum(axis=0)
     return np.where(total > 0, weights / np.where(total > 0, total, 1.0), np.eye(len(weights))[:, :1])
 
 
 def moments(weights: NDArray, means: NDArray, stds: NDArray, units: NDArray) -> NDArray:
-    """Return of a mixture of members the weighted sum of the means, and that of squares around their own mean.
+    """Return the weighted sum of a mixture's means, and that of squares around the members' own means.
 
-    The latter in the units of the tasks; the shape is (2, n_rows, n_tasks).
+    The latter is in the units of the tasks; the shape is (2, n_rows, n_tasks).
     """
     total = np.einsum("kt,knt->nt", weights, means)
     away = (means - total / np.maximum(weights.sum(axis=0), np.finfo(float).tiny)) / units
@@ -112,7 +112,7 @@ def moments(weights: NDArray, means: NDArray, stds: NDArray, units: NDArray) -> 
 def mix(
     average: Average, units: NDArray, weights: NDArray, of_members: NDArray, rest: NDArray
 ) -> tuple[NDArray, NDArray]:
-    """Return mean and standard deviation of a mixture, given its members' moments and what the baselines predict."""
+    """Return mean and standard deviation of a mixture, given the moments of members and the baselines' predictions."""
     (total, square), part = of_members, weights.sum(axis=0)
     mean, left = total + (1 - part) * rest, 1 - part
     own = total / np.where(part > 0, part, 1.0)
@@ -122,7 +122,7 @@ def mix(
 
 
 def predict_average(runner: ModelRunner, x: Any, return_std: bool) -> tuple[NDArray, NDArray | None]:
-    """Return means of rows, shape (n_rows, n_tasks), and where asked for deviations, not inflated yet."""
+    """Return means of rows, shape (n_rows, n_tasks), and deviations if requested, not yet inflated."""
     fitted, units = runner.fitted, task_units(runner.fitted)
     counted, weights = fitted.counted_states()
     run = partial(runner.apply, array=x, states=tuple(counted.tolist()), dtype=np.float64)
@@ -141,7 +141,7 @@ def predict_average(runner: ModelRunner, x: Any, return_std: bool) -> tuple[NDAr
 
 
 def settle_numbers(runner: ModelRunner, x: Any, of_members: NDArray) -> tuple[NDArray, NDArray | None]:
-    """Return means and deviations, given the members' moments; without deviations, given their sum alone."""
+    """Return means and deviations, given the members' moments; without deviations, only their sum is needed."""
     weights, rest = runner.fitted.counted_states()[1], predict_baseline(runner, x)
     if len(of_members) == 1:
         return of_members[0] + (1 - weights.sum(axis=0)) * rest, None
@@ -154,7 +154,7 @@ class Deviation(NamedTuple):
     seed: int
 
     def __call__(self, model: MultiTaskVAE, x: Tensor) -> Tensor:
-        """Return it, shape (n_rows, n_tasks)."""
+        """Return the deviations, shape (n_rows, n_tasks)."""
         return model.predict_std(x, quasi_normal(model.fill(x), N_DRAWS, model.prior.n_components, self.seed))
 
 

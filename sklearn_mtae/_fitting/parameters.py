@@ -1,4 +1,4 @@
-"""Parameters as values: copies that nobody else can change, and whether two of them are the same."""
+"""Parameters as values: copies that nobody else can change, and comparison of two parameters."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -16,20 +16,20 @@ def is_auto(value: Any) -> bool:
 
 
 def copied(value: Any) -> Any:
-    """Return a copy that does not change with the original; functions, and what cannot be copied, as they are.
+    """Return a copy that does not change with the original; functions and uncopyable objects are kept.
 
-    NumPy's scalars become Python's, which have methods that networks of other packages want.
+    NumPy's scalars become Python's, which have methods that networks of other packages need.
     """
     if isinstance(value, np.generic):
         return value.item()
     try:
         return deepcopy(value)
-    except TypeError:  # a lock, a generator or an open file within an object of the user's
+    except TypeError:  # a lock, a generator or an open file within a user's object
         return value
 
 
 def same(a: Any, b: Any) -> bool:
-    """Return whether two values of a parameter ask for the same: 2 and `np.int64(2)`, `[16]` and `(16,)`."""
+    """Return whether two values of a parameter mean the same: 2 and `np.int64(2)`, `[16]` and `(16,)`."""
     if a is b:
         return True
     a, b = (value.tolist() if isinstance(value, np.ndarray | Tensor) else value for value in (a, b))
@@ -43,7 +43,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def _same_content(a: Any, b: Any) -> bool:
-    """Return whether two objects of a type are equal; those that only know to be themselves are by what they hold."""
+    """Return whether two objects of a type are equal; without an own equality, their contents are compared."""
     if isinstance(a, partial):
         return same([a.func, a.args, a.keywords], [b.func, b.args, b.keywords])
     if type(a).__eq__ is not object.__eq__:

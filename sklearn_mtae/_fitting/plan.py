@@ -1,4 +1,4 @@
-"""What a fit is made of before its first step: the models, their rows and their seeds."""
+"""The state of a fit before its first step: the models, their rows and their seeds."""
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,7 @@ from .recipe import DTYPES, PRODUCTS, Recipe
 from .units import learn_from_rows, learn_units
 
 EXEMPT = ("checkpoint", "device", "net_params", "verbose")
-"""Parameters that a fit goes on without; of `net_params`, it is the callbacks."""
+"""Parameters that a fit can continue without; of `net_params`, these are the callbacks."""
 GOES_ON = (
     "states",
     "loss_states",
@@ -43,31 +43,31 @@ GOES_ON = (
     "term_curves",
     "task_weights",
 )
-"""What a fit that goes on takes up of the last one."""
+"""Parts of the last fit that a continued fit takes over."""
 
 
 @dataclass
 class Plan:
-    """A fit that is prepared.
+    """A prepared fit.
 
     Parameters
     ----------
     recipe : Recipe
-        What is asked for.
+        The requested recipe.
     data : Data
-        What `fit` was called with, checked.
+        The checked arguments of `fit`.
     fitted : Fitted
-        What there is before the first epoch: the seed, the settings of the members, the curves of earlier fits.
+        The state before the first epoch: the seed, the settings of the members, the curves of earlier fits.
     members : list of Member
         The models to train.
     partial : bool
         Whether it is a `partial_fit`.
     splits : list of (index, ndarray of int)
-        Of each model, the rows to train on and those that are left out.
+        For each model, the training rows and the held-out rows.
     fresh : bool
         Whether the models are new.
     checkpoint : Checkpoint or None
-        Where the training is written.
+        Where the training is saved.
     net : Net or None
         Afterwards, the net of the last model that was trained alone.
     interrupted : int or None
@@ -87,7 +87,7 @@ class Plan:
 
     @property
     def has_average(self) -> bool:
-        """Whether its members are averaged, or its one model calibrated, by rows that are held out."""
+        """Whether its members are averaged, or its single model calibrated, on held-out rows."""
         return self.recipe.targets is not None and not self.partial and any(len(own.held_out) for own in self.members)
 
     def so_far(self) -> Fitted:
@@ -112,20 +112,20 @@ def plan(
     partial: bool = False,
     classes: Any = None,
 ) -> Plan:
-    """Check what `fit` is called with, and make all ready for the first step.
+    """Check the arguments of `fit`, and prepare the first step.
 
     Parameters
     ----------
     recipe : Recipe
-        What is asked for.
+        The requested recipe.
     X, y, sample_weight, groups
-        As `fit` got them.
+        The arguments of `fit`.
     last : Fitted or None
-        What is taken up, where the fit goes on from another; it is left as it is.
+        The fit to continue, if any; it is left unchanged.
     partial : bool
         Whether it is a `partial_fit`.
     classes : object
-        Classes that are given.
+        Given classes.
     """
     resolve_device(recipe.device, strict=True)
     data, recipe = read_data(recipe, X, y, sample_weight, None if last is None else last.recipe, classes, groups)
@@ -160,7 +160,7 @@ def _take_up(recipe: Recipe, settings: list[dict[str, Any]], last: Fitted, parti
     wanted = recipe.parameters.get("n_estimators", 1)
     if not is_auto(wanted) and wanted != len(settings):
         raise ValueError(
-            f"A fit that goes on needs as many members as there were, {len(settings)}. Got n_estimators={wanted}; fit "
+            f"A continued fit needs as many members as before, {len(settings)}. Got n_estimators={wanted}; fit "
             "from the start with warm_start=False."
         )
     for k, own in enumerate(settings):
@@ -172,7 +172,7 @@ def _take_up(recipe: Recipe, settings: list[dict[str, Any]], last: Fitted, parti
 
 
 def _open_checkpoint(recipe: Recipe, data: Data, fitted: Fitted, last: Fitted | None) -> Checkpoint:
-    """Return where the training is written; one that was left there gives its seed."""
+    """Return where the training is saved; an unfinished one there sets the seed."""
     n_members = len(fitted.settings)
     if n_members > 1:
         raise ValueError(f"checkpoint needs a single model. Got {n_members} members; use n_estimators=1.")
@@ -182,7 +182,7 @@ def _open_checkpoint(recipe: Recipe, data: Data, fitted: Fitted, last: Fitted | 
 
 
 def _identify(recipe: Recipe, data: Data, last: Fitted | None) -> str:
-    """Return a text that only an equal fit has, with equal data: all that its result depends on."""
+    """Return a text that only an equal fit with equal data has: everything that its result depends on."""
     parameters = {name: value for name, value in recipe.parameters.items() if name not in EXEMPT}
     own = recipe.net_params or {}
     parameters["net_params"] = {name: own[name] for name in own if name.split("__")[0] != "callbacks"}
@@ -200,8 +200,8 @@ def _identify_each(parameters: dict[str, Any]) -> dict[str, str]:
             texts[name] = identity(value)
         except (TypeError, NotImplementedError, PicklingError) as error:
             raise ValueError(
-                f"checkpoint needs parameters whose contents can be compared when the fit is taken up. Those of "
-                f"{name}={value!r} cannot: {error}. Use what can be pickled, or leave checkpoint out."
+                f"checkpoint needs parameters whose contents can be compared when the fit is resumed. Those of "
+                f"{name}={value!r} cannot: {error}. Use picklable objects, or leave checkpoint out."
             ) from error
     return texts
 
@@ -214,14 +214,14 @@ def make_members(plan: Plan) -> list[Member]:
 
 
 def _make_member(plan: Plan, k: int, label_share: NDArray | None, device: torch.device) -> Member:
-    """Return a model with all that its training is made of; the first is that of an estimator with one."""
+    """Return a model with everything that its training needs; the first equals that of an estimator with one model."""
     recipe, fitted, partial = plan.recipe, plan.fitted, plan.partial
     own = recipe.of_member(fitted.settings[k])
     shaped = recipe.of_member({**fitted.recipe.parameters, **fitted.settings[k]})
     model = _prepare_model(k, shaped, plan.data, fitted, plan.fresh)
     train, valid, held_out = _make_rows(plan, k, own, model, device)
     model = place(model, device)
-    # For the rows' order, the draws and the validation's draws; others where a fit goes on.
+    # For the rows' order, the draws and the validation's draws; different ones for a continued fit.
     seeds = np.random.SeedSequence([fitted.seed, fitted.n_iter, *([k] if k else [])])
     is_chosen = not partial and len(fitted.settings) > 1 and "member_params" in recipe.parameters
     return Member(
@@ -246,7 +246,7 @@ def _make_member(plan: Plan, k: int, label_share: NDArray | None, device: torch.
 
 
 def _prepare_model(k: int, recipe: Recipe, data: Data, fitted: Fitted, fresh: bool) -> Autoencoder:
-    """Return a model to train, its columns' units learned; at first a new one."""
+    """Return a model to train, with learned units of its columns; at first, a new one."""
     dtype = DTYPES[recipe.dtype]
     seed = int(np.random.SeedSequence([fitted.seed, k]).generate_state(1)[0]) if k else fitted.seed
     model = build(recipe, seed).to(dtype)
@@ -273,12 +273,12 @@ def _check_values(recipe: Recipe, model: Autoencoder, data: Data) -> None:
 def _make_rows(
     plan: Plan, k: int, recipe: Recipe, model: Autoencoder, device: torch.device
 ) -> tuple[Rows, Rows | None, NDArray]:
-    """Return the rows to train a model on, those to stop by, and the index of what is held out from it."""
+    """Return a model's training rows, its rows for early stopping, and the index of its held-out rows."""
     data, n_rows = plan.data, plan.data.x.shape[0]
     index, held_out = plan.splits[k]
     weight = data.weight
     if weight is not None and len(held_out):
-        # Each part has an average weight of 1: a loss in nats per row, whoever is in it.
+        # Each part has an average weight of 1: its loss is in nats per row, whichever rows it has.
         weight = weight.copy()
         for part in (held_out, index):
             weight[part] /= weight[part].mean()
@@ -301,7 +301,7 @@ def _make_rows(
 
 
 def count_batch_rows(recipe: Recipe, n_rows: int) -> int:
-    """Say how many rows make up a batch, at most."""
+    """Return the maximum number of rows of a batch."""
     if recipe.batch_size is None:
         return n_rows
     if isinstance(recipe.batch_size, str):

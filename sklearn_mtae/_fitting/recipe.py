@@ -1,4 +1,4 @@
-"""What is asked for: the kind of a model, and the parameters that an estimator was given."""
+"""The recipe: the kind of a model, and the given parameters of an estimator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from .parameters import copied, same
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 """Precision of weights, losses and the optimiser, by `dtype`."""
 PRODUCTS = {"bfloat16": torch.bfloat16}
-"""Precision of the products within networks while training, where it is another."""
+"""Precision of the products within networks while training, if it differs."""
 SHAPING = (
     "n_components",
     "hidden_layer_sizes",
@@ -36,7 +36,7 @@ SHAPING = (
     "embedding",
     "task_likelihoods",
 )
-"""Parameters that a model is built from: kept as they were at `fit`, whatever becomes of the estimator's own."""
+"""Parameters that a model is built from: kept as they were at `fit`, whatever happens to the estimator's."""
 
 
 UNKNOWN = Features(0)
@@ -45,7 +45,7 @@ UNKNOWN = Features(0)
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """What a model is made of and how it is trained.
+    """The parts of a model and its training.
 
     A parameter is an attribute too: `recipe.alpha`.
 
@@ -56,13 +56,13 @@ class Recipe:
     model : str
         Kind of the model, a key of `sklearn_mtae._fitting.build.MODELS`.
     targets : str or None
-        Kind of the targets, a key of `sklearn_mtae._tables.read_targets.TARGETS`; None where there are none.
+        Kind of the targets, a key of `sklearn_mtae._tables.read_targets.TARGETS`; None if there are none.
     parameters : Mapping
         Parameters of the estimator by name.
     columns : Features
-        What the columns of X are; none before there is data.
+        The columns of X; none before there is data.
     tasks : Tasks or None
-        What the columns of y are.
+        The columns of y.
     """
 
     owner: str
@@ -81,25 +81,25 @@ class Recipe:
             raise AttributeError(f"{self.owner} has no parameter {name!r}") from None
 
     def of_member(self, settings: Mapping[str, Any]) -> Self:
-        """Return the recipe of a member of an ensemble, which differs by its own parameters."""
+        """Return the recipe of a member of an ensemble, which differs in its own parameters."""
         return replace(self, parameters={**self.parameters, **settings}) if settings else self
 
     def of_shape(self) -> Self:
-        """Return the part that shapes the model, in copies that the user cannot change any more."""
+        """Return the part that shapes the model, in copies that the user can no longer change."""
         own = {name: copied(self.parameters[name]) for name in SHAPING if name in self.parameters}
         return replace(self, parameters=own)
 
     def check_same_shape(self, fitted: "Recipe") -> None:
-        """Raise an error where a fit that goes on asks for another model than the one that was fitted."""
+        """Raise an error if a continued fit asks for another model than the fitted one."""
         for name in SHAPING:
             if name in fitted.parameters and not same(self.parameters[name], fitted.parameters[name]):
                 raise ValueError(
-                    "A fit that goes on needs the parameters that shape the model as they were. "
+                    "A continued fit must not change the parameters that shape the model. "
                     f"{name}={short(fitted.parameters[name])} became {short(self.parameters[name])}; fit from the "
                     "start with warm_start=False."
                 )
 
     @property
     def task_names(self) -> list[str]:
-        """Names of the tasks; none where there are no targets."""
+        """Names of the tasks; none if there are no targets."""
         return [] if self.tasks is None else self.tasks.names

@@ -1,4 +1,4 @@
-"""Fitted models run over blocks of rows: what all verbs are made of."""
+"""Running fitted models over blocks of rows, which all methods build on."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -25,7 +25,7 @@ from .recipe import DTYPES
 from .several import Several, several
 
 Function = Callable[[Any, Tensor], Tensor]
-"""From a model and standardised rows to something of each row."""
+"""From a model and standardised rows to a result for each row."""
 
 
 class ModelRunner:
@@ -34,11 +34,11 @@ class ModelRunner:
     Parameters
     ----------
     fitted : Fitted
-        What a fit made.
+        The result of a fit.
     device : str
-        Where the models run; the CPU where that is absent.
+        Where the models run; the CPU if it is absent.
     unknown : str
-        What becomes of categories that are not known: the parameter `handle_unknown`.
+        How to treat unknown categories: the parameter `handle_unknown`.
     """
 
     def __init__(self, fitted: Fitted, device: str = "auto", unknown: str = "missing") -> None:
@@ -48,7 +48,7 @@ class ModelRunner:
         self.features = fitted.recipe.columns
 
     def read(self, X: Any) -> Any:
-        """Return the columns of X as the model sees them; what `fit` refuses is refused here too."""
+        """Return the columns of X as the model sees them; what `fit` rejects is rejected here too."""
         x, columns = self._read(X)
         if columns is not None:
             option = self.fitted.recipe.likelihood
@@ -56,20 +56,20 @@ class ModelRunner:
         return x
 
     def _read(self, X: Any) -> tuple[Any, Range | None]:
-        """Return the columns of X as the model sees them, and between what values they lie where that matters."""
+        """Return the columns of X as the model sees them, and their range if it matters."""
         x = read_features(X, self.fitted.recipe.owner, self.features, unknown=self.unknown)
         return x, find_range(x) if self.limits.bind(x.dtype) else None
 
     @property
     def limits(self) -> Limits:
-        """Between what numbers the columns must lie."""
+        """Limits of the columns."""
         cache, recipe = self.fitted.cache, self.fitted.recipe
         if "limits" not in cache:
             cache["limits"] = Limits.of(column_likelihood(recipe), recipe.columns.indicators)
         return cache["limits"]
 
     def log_densities(self, function: Function, X: Any, **options: Any) -> NDArray:
-        """Compute log-densities of rows; minus infinity of those outside the support."""
+        """Compute log-densities of rows; minus infinity for those outside the support."""
         x, columns = self._read(X)
         if columns is not None:
             self.limits.check_size(columns, "X", self.features.expanded_names)
@@ -85,10 +85,10 @@ class ModelRunner:
         return densities + shares
 
     def decode(self, function: Function, array: Any, draws: np.random.Generator | None = None, **options: Any) -> Any:
-        """Decode to one value for each column of X: of a category a level's code.
+        """Decode to one value for each column of X; for a category, the code of a level.
 
-        `draws` says that the function draws, and where levels that share a column are drawn from; `options` are those
-        of `apply`.
+        `draws` says that the function draws, and is the source for levels that share a column; `options` are those of
+        `apply`.
         """
         table = self.features.table
         narrow = None if table is None else partial(table.narrow, draws=draws)
@@ -105,16 +105,16 @@ class ModelRunner:
         finish: Callable[[NDArray], NDArray] | None = None,
         **options: Any,
     ) -> NDArray:
-        """Run a function over blocks of rows, and put what it makes of the rows into one array.
+        """Run a function over blocks of rows, and collect its results in one array.
 
-        `out` is where that goes; None makes one of a `dtype`, or of the rows' own precision. Where float32 overflows,
-        rows are computed again in float64; `open_below` says that minus infinity is a result like others. `finish` is
-        applied to each block at the end; `options` are those of `results`.
+        `out` is the array; None makes one of a `dtype`, or in the precision of the rows. If float32 overflows, rows are
+        computed again in float64; `open_below` allows minus infinity as a result. `finish` is applied to each block at
+        the end; `options` are those of `results`.
 
         Raises
         ------
         ValueError
-            If what is made of a row is not finite; it names the row.
+            If the result for a row is not finite; the error names the row.
         """
         dtype = np.dtype(dtype or array.dtype)
         for rows, result in self.results(function, array, **options):
@@ -130,7 +130,7 @@ class ModelRunner:
                 result = finish(result)
             if out is None:
                 out = np.empty((array.shape[0], *result.shape[1:]), dtype=dtype)
-            with np.errstate(over="ignore"):  # minus infinity is what the nearest number becomes
+            with np.errstate(over="ignore"):  # the nearest number becomes minus infinity
                 out[rows] = result
         assert out is not None
         return out
@@ -138,7 +138,7 @@ class ModelRunner:
     def _again(
         self, function: Function, array: Any, rows: slice, result: NDArray, failed: NDArray, **options: Any
     ) -> NDArray:
-        """Return a block's results, those of rows that failed computed in float64 where they were not."""
+        """Return a block's results, with failed rows computed in float64 unless they already were."""
         if array.dtype == np.float64 and options.get("states") is None:
             return result
         result = result.astype(np.float64)
@@ -147,7 +147,7 @@ class ModelRunner:
         return result
 
     def too_far(self, row: NDArray, name: str, *, standardize: bool = True, state: int = 0, **options: Any) -> str:
-        """Say in an error's words that a row leads to no finite result."""
+        """Return the error text for a row without a finite result."""
         names, units = range(len(row)), np.ones(len(row))
         state = (options.get("states") or (state,))[0]
         if standardize:
@@ -155,7 +155,7 @@ class ModelRunner:
         with np.errstate(over="ignore"):
             column = int(np.argmax(np.nan_to_num(np.abs(row / units), nan=-1.0)))
         return (
-            f"{name} is too far from the rows that the model was fitted to: what the model makes of it is not finite. "
+            f"{name} is too far from the rows that the model was fitted to: its result is not finite. "
             f"It has {row[column]:g} in column {names[column]!r}."
         )
 
@@ -172,13 +172,13 @@ class ModelRunner:
         cached: bool = True,
         precise: bool = False,
     ) -> Iterator[tuple[slice, NDArray]]:
-        """Yield blocks of rows and what a function of a model makes of them, in the array's own precision.
+        """Yield blocks of rows and the results of a function of a model, in the array's own precision.
 
-        `n_draws` is how many copies of each row the function makes; the blocks shrink by it. `state` is which of
-        several models is run; of `states` all are, in the precision that they were trained in unless the results are
-        to be `precise`, and the results of a row lie along the second axis. `weighs` says that the function needs the
-        digits of log-densities: where float32 has them not, it runs in float64. `cached` says whether the model is
-        kept for the next call.
+        `n_draws` is the number of copies of each row that the function makes; the blocks shrink by it. `state` selects
+        one of several models. All `states` are run if given, in the precision of their training unless the results must
+        be `precise`, and the results of a row lie along the second axis. `weighs` says that the function needs the
+        digits of log-densities: where float32 lacks them, it runs in float64. `cached` says whether the model is kept
+        for the next call.
         """
         if states is not None:
             yield from self._of_several(function, array, states, n_draws, cached, precise)
@@ -198,7 +198,7 @@ class ModelRunner:
     def _of_several(
         self, function: Function, array: Any, states: tuple[int, ...], n_draws: int, cached: bool, precise: bool
     ) -> Iterator[tuple[slice, NDArray]]:
-        """Yield blocks of rows and what a function of several models makes of them, side by side where they stack."""
+        """Yield blocks of rows and the results of a function of several models, side by side if they stack."""
         models = self._several(states, torch.float64 if precise else DTYPES[self.fitted.recipe.dtype], function, cached)
         if models is not None and models.take(function, array.shape[1], array.dtype, cached):
             for rows, size in filled_blocks(array.shape[0], n_draws * models.width):
@@ -213,7 +213,7 @@ class ModelRunner:
             yield rows, np.stack([np.concatenate([part for _, part in own]) for own in each], axis=1)
 
     def _several(self, states: tuple[int, ...], dtype: torch.dtype, function: Function, cached: bool) -> Several | None:
-        """Return states side by side, in a precision, to be asked something; None where they do not stack."""
+        """Return states side by side, in a precision, ready to evaluate; None if they do not stack."""
         device, at_means = self._device(dtype), getattr(function, "at_means", False)
         key, cache = f"{states}: {dtype} on {device}{', at means' * at_means}", self.fitted.cache
         if key in cache:
@@ -224,7 +224,7 @@ class ModelRunner:
         return models
 
     def _device(self, dtype: torch.dtype) -> torch.device:
-        """Return where models of a precision run."""
+        """Return the device for models of a precision."""
         device = resolve_device(self.device, strict=False)
         return torch.device("cpu") if device.type == "mps" and dtype == torch.float64 else device
 
@@ -246,7 +246,7 @@ def reconstruct(model: Autoencoder, x: Tensor) -> Tensor:
 
 
 def _overflown(result: NDArray, dtype: np.dtype, open_below: bool) -> NDArray[np.bool_]:
-    """Say of which rows a result in a precision is not finite, minus infinity left out where that is a result."""
+    """Return which rows have a result that is not finite in a precision, unless minus infinity is allowed."""
     with np.errstate(over="ignore"):
         result = result.astype(dtype, copy=False)
     admitted = np.isfinite(result) | np.logical_and(open_below, np.isneginf(result))
@@ -254,5 +254,5 @@ def _overflown(result: NDArray, dtype: np.dtype, open_below: bool) -> NDArray[np
 
 
 def _at_least(densities: NDArray) -> NDArray:
-    """Return log-densities of rows inside of the support: finite, however low."""
+    """Return log-densities of rows inside the support: finite, however low."""
     return np.maximum(densities, np.finfo(densities.dtype).min)

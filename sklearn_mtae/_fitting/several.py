@@ -1,4 +1,4 @@
-"""Several states of fitted models, of which something is asked at once."""
+"""Several states of fitted models, evaluated at once."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,31 +18,31 @@ from .fitted import Fitted
 
 
 class InUnits(NamedTuple):
-    """A function of a model and standardised rows, as one of rows as they are."""
+    """A function of a model and standardised rows, as a function of raw rows."""
 
     function: Function
     dtype: torch.dtype
 
     def __call__(self, model: Any, x: Tensor) -> Tensor:
-        """Return what the function makes of rows."""
+        """Return the function's results for rows."""
         return self.function(model, model.units(x, self.dtype))
 
 
 class Several:
-    """States of fitted models, those of a kind side by side.
+    """States of fitted models, with those of one kind side by side.
 
     Parameters
     ----------
     kinds : sequence of (list of int, SideBySide)
-        Of each kind the positions of its states among all, and the models.
+        For each kind, the positions of its states among all, and the models.
     dtype : torch.dtype
         Precision that they compute in.
     device : torch.device
-        Where they lie.
+        Where they are.
     width : int
         Cells of the widest layer of all models, for each row.
     n_products : int
-        Numbers that the largest product of one model multiplies and adds up, for each row.
+        Multiplications and additions in the largest product of one model, per row.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Several:
         self.width, self.n_products = width, n_products
 
     def take(self, function: Function, n_columns: int, dtype: Any, recorded: bool = True) -> bool:
-        """Return whether they can be asked that of rows all at once."""
+        """Return whether they can evaluate the function on rows all at once."""
         if (function, dtype) not in self._taken:
             x = torch.from_numpy(np.zeros((SIZES[0], n_columns), dtype=dtype))
             self._taken[function, dtype] = self._try(function, x, recorded)
@@ -76,7 +76,7 @@ class Several:
         return True
 
     def __call__(self, function: Function, x: Tensor, recorded: bool = True) -> Tensor:
-        """Return what a function makes of rows in their own units with each state, shape (n_rows, n_states, ...)."""
+        """Return a function's results for rows in their own units with each state, shape (n_rows, n_states, ...)."""
         asked, x = InUnits(function, self.dtype), x.to(self.device)
         run = SideBySide.__call__ if recorded else SideBySide.compute
         return torch.cat([run(models, asked, x) for models in self.models])[self.order].movedim(0, 1)
@@ -86,19 +86,19 @@ class Group(NamedTuple):
     """States of one setting."""
 
     positions: list[int]
-    """Where they are among all."""
+    """Their positions among all."""
     model: Any
-    """What computes them."""
+    """The model that computes them."""
     values: dict[str, Tensor]
-    """Their parameters and buffers, the states along the first axis."""
+    """Their parameters and buffers, with the states along the first axis."""
 
 
 def several(
     fitted: Fitted, states: Sequence[int], dtype: torch.dtype, device: torch.device, at_means: bool = False
 ) -> Several | None:
-    """Put states side by side; return None where that cannot be done, or a single one is none to put beside.
+    """Put states side by side; return None if that is not possible, or if there is only one.
 
-    `at_means` says that they are to predict at posterior means, and are asked for nothing else.
+    `at_means` says that they only predict at posterior means.
     """
     if len(states) == 1:
         return None
@@ -120,7 +120,7 @@ def several(
 
 
 def _values(fitted: Fitted, model: nn.Module, states: Sequence[int]) -> dict[str, Tensor]:
-    """Return the parameters and buffers of states of a model's kind, the states along the first axis."""
+    """Return the parameters and buffers of states of a model's kind, with the states along the first axis."""
     saved = [fitted.state_of(state) for state in states]
     return {
         name: torch.stack([torch.as_tensor(own[name]) if name in own else value for own in saved]).to(value)
@@ -129,14 +129,14 @@ def _values(fitted: Fitted, model: nn.Module, states: Sequence[int]) -> dict[str
 
 
 def _reduced(group: Group) -> Group:
-    """Reduce models to what predicts at posterior means."""
+    """Reduce models to the parts that predict at posterior means."""
     with torch.inference_mode():
         values: Any = SideBySide(group.model, group.values).compute(_reduced_values, torch.empty(0))
         return group._replace(model=for_means(group.model), values=values)
 
 
 def _reduced_values(model: Any, x: Tensor) -> Any:
-    """Return the parameters and buffers of what a model is reduced to, whatever the rows are."""
+    """Return the parameters and buffers of the reduced model, whatever the rows are."""
     return dict(named_tensors(for_means(model)))
 
 

@@ -1,4 +1,4 @@
-"""The fits of a search: planned one by one, trained together, and found again by what they are called with."""
+"""The fits of a search: planned one by one, trained together, and found again by their arguments."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,36 +22,36 @@ from .recipe import Recipe
 
 
 class SharedFits:
-    """What the fits of one search share.
+    """State shared by the fits of one search.
 
-    The search asks it to plan first: estimators of this package that carry it leave the plan of a `fit` here, and
-    nothing is trained. Then all plans are trained as stacks, and each `fit` finds its result by what it is called with.
-    For pipelines it is a `memory`: the steps before such an estimator are fitted once for the plan and for the score.
+    In the planning phase, estimators of this package that carry this object leave the plan of a `fit` here, and nothing
+    is trained. Then all plans are trained as stacks, and each `fit` finds its result by its arguments. For pipelines it
+    is a `memory`: the steps before such an estimator are fitted once for both the plan and the score.
     """
 
     def __init__(self) -> None:
         self.is_planning = False
-        """Whether a `fit` is to leave its plan."""
+        """Whether a `fit` should leave its plan."""
         self.is_over = False
         """Whether the search is over."""
         self.plans: dict[str, Plan] = {}
         """Plans by the fingerprint of their fit."""
         self.outcomes: dict[str, Fitted | Exception] = {}
-        """What fits have come to: a result, or the error that it ended with."""
+        """Outcomes of fits: a result, or the error."""
         self.wanted: list[set[str]] = []
         """Fingerprints of the fits of each candidate."""
         self.n_asked = 0
-        """How many plans were asked for."""
+        """Number of requested plans."""
         self.refused: dict[str, int] = {}
-        """How many fits are left to be done one by one, by the reason why."""
+        """Number of fits left to be done one by one, by the reason why."""
         self.pause_at: int | None = None
-        """Epoch after which trainings pause: their results are those of fits of so many epochs."""
+        """Epoch after which trainings pause: their results equal those of fits of this length."""
         self.n_epochs: int | None = None
         """Epochs of the plans of such trainings."""
         self.trained: set[str] = set()
-        """Fingerprints of all fits that have come to a result, also of those that are not wanted any more."""
+        """Fingerprints of all finished fits, including those that are no longer wanted."""
         self.seconds = 0.0
-        """How long the training has taken."""
+        """Duration of the training."""
         self._arrays: dict[str, Any] = {}
         self._steps: dict[str, Any] = {}
 
@@ -62,11 +62,11 @@ class SharedFits:
         return SharedFits, (), {"is_over": True}
 
     def begin(self) -> None:
-        """Plan from now on; candidates of an earlier time count no more, but what their fits have come to does."""
+        """Plan from now on; earlier candidates no longer count, but the outcomes of their fits are kept."""
         self.is_planning, self.wanted, self.refused = True, [], {}
 
     def begin_candidate(self) -> None:
-        """Count the fits that follow for another candidate."""
+        """Assign the fits that follow to another candidate."""
         self.wanted.append(set())
 
     def add(self, recipe: Recipe, plan: Callable[..., Plan], *arrays: Any) -> None:
@@ -79,16 +79,16 @@ class SharedFits:
         if recipe.checkpoint is not None:
             self._refuse("checkpoint is the file of one fit, which a stack does not write")
             return
-        # Candidates are given the same rows: one copy of them will do.
+        # Candidates get the same rows: one copy is enough.
         own = (self._arrays.setdefault(joblib.hash(array), array) for array in arrays)
         made = plan(*own)
         if trains_twice(made):
-            self._refuse("cv has folds that are no partition of the rows, so that models are trained twice")
+            self._refuse("cv has folds that are not a partition of the rows, so that models are trained twice")
             return
         self.plans[key] = made
 
     def find(self, recipe: Recipe, *arrays: Any) -> Fitted | None:
-        """Look up the result of an equal fit, None where there is none; an error that it ended with is raised."""
+        """Look up the result of an equal fit, None if there is none; raise the error if the fit ended with one."""
         if not self.outcomes:
             return None
         if recipe.max_iter == self.pause_at:
@@ -99,7 +99,7 @@ class SharedFits:
         return None if found is None else found.copy()
 
     def cache(self, function: Callable[..., tuple], ignore: Sequence[str] = ()) -> Callable[..., tuple]:
-        """Let a step of a pipeline be fitted once for equal steps and rows: the interface of `joblib.Memory`."""
+        """Fit a step of a pipeline once for equal steps and rows: the interface of `joblib.Memory`."""
 
         def fit(*args: Any, **params: Any) -> tuple:
             counted = {name: value for name, value in params.items() if name not in ("message", *ignore)}
@@ -110,21 +110,21 @@ class SharedFits:
             made = function(*args, **params)
             # An estimator within a step may have left its plan: that step is not fitted.
             if key is not None and self.n_asked == n_asked:
-                with suppress(Exception):  # what cannot be copied is fitted each time
-                    self._steps[key] = deepcopy(made)  # later steps may write to what they are given
+                with suppress(Exception):  # uncopyable results are fitted each time
+                    self._steps[key] = deepcopy(made)  # later steps may write to their input
             return made
 
         return fit
 
     def train(self, n_jobs: int | None = 1) -> bool:
-        """Train all plans that are wanted; return whether the user interrupted.
+        """Train all wanted plans; return whether the user interrupted.
 
-        Those that have paused go on, those that are not wanted any more are let go of.
+        Paused plans continue, plans that are no longer wanted are released.
 
         Parameters
         ----------
         n_jobs : int or None, default=1
-            How many processes stacks are dealt to.
+            Number of processes for stacks.
         """
         wanted = set().union(*self.wanted)
         self.plans = {key: plan for key, plan in self.plans.items() if key in wanted}
@@ -136,8 +136,8 @@ class SharedFits:
         self.outcomes = {key: outcome for key, outcome in self.outcomes.items() if key in over}
         plans = {key: plan for key, plan in under_way.items() if not plan.recipe.net_params}
         for key in under_way.keys() - plans.keys():
-            self._refuse("net_params are those of a net over one model", len(self.plans[key].members))
-        # An ensemble makes stacks of its own, those of its own fit, and remembers more than single models do.
+            self._refuse("net_params apply to a net of one model", len(self.plans[key].members))
+        # An ensemble makes its own stacks, those of its own fit, and keeps more than single models do.
         ensembles = [key for key, plan in plans.items() if len(plan.members) > 1]
         singles = [key for key in plans if key not in set(ensembles)]
         at_once = effective_n_jobs(n_jobs)
@@ -170,15 +170,15 @@ class SharedFits:
 
     @property
     def n_trained(self) -> int:
-        """Number of fits that have come to a result."""
+        """Number of finished fits."""
         return len(self.trained)
 
     def finished(self) -> list[bool]:
-        """Say for each candidate whether all of its fits are done, if they end in a result or in an error."""
+        """Return, for each candidate, whether all of its fits have ended, with a result or an error."""
         return [bool(keys) and keys <= self.outcomes.keys() for keys in self.wanted]
 
     def end(self) -> None:
-        """Let go of everything: what is fitted from now on shares nothing."""
+        """Release everything: later fits share nothing."""
         self.is_over = True
         for own in (self.plans, self.outcomes, self._arrays, self._steps):
             own.clear()
@@ -187,7 +187,7 @@ class SharedFits:
 def _stacks(plans: list[Plan]) -> tuple[Refused, list[list[Member]]]:
     """Return the models that do not stack, by the reason why, and the stacks of the others.
 
-    Where single models make several stacks, two processes have as much to do each.
+    If single models make several stacks, two processes get equal work.
     """
     if all(len(plan.members) == 1 for plan in plans):
         return stacks_of([plan.members[0] for plan in plans], share=2)
@@ -202,18 +202,18 @@ def _stacks(plans: list[Plan]) -> tuple[Refused, list[list[Member]]]:
 
 
 def _is_over(plan: Plan) -> bool:
-    """Say whether there is nothing left to train, for now or at all."""
+    """Return whether there is nothing left to train, for now or at all."""
     return any(member.error is not None for member in plan.members) or all(
         member.has_come_to_rest for member in plan.members
     )
 
 
 def fingerprint(recipe: Recipe, *arrays: Any) -> str:
-    """Return a text that is equal for fits that are."""
+    """Return a text that is equal for equal fits."""
     whole = _hash_or_none((recipe.owner, recipe.parameters, arrays))
     if whole is not None:
         return whole
-    # What cannot be pickled, such as a function within a function, is only equal to itself.
+    # Objects that cannot be pickled, such as nested functions, equal only themselves.
     values = [*recipe.parameters.items(), *enumerate(arrays)]
     named = [(name, _hash_or_none(value) or repr(Contents().of(value))) for name, value in values]
     return joblib.hash((recipe.owner, named))

@@ -1,4 +1,4 @@
-"""What a model learns of its rows before the first step: units of columns and targets, bins, starting points."""
+"""What a model learns from its rows before the first step: units of columns and targets, bins, starting points."""
 
 import numpy as np
 import torch
@@ -16,16 +16,19 @@ from .data import Data
 from .recipe import DTYPES, Recipe
 
 N_EMBEDDED = 10_000
-"""Rows at most that an embedding learns its bins from."""
+"""Maximum number of rows that an embedding learns its bins from."""
 EMBEDDED_CELLS = 2**26
-"""Cells of them at most."""
+"""Maximum number of cells of these rows."""
+
+LEARNED_CELLS = 2**22
+"""Cells at most that likelihoods learn from."""
 
 
 def learn_units(recipe: Recipe, model: Autoencoder, data: Data) -> None:
-    """Set location and scale of the features, and of the targets where there are any."""
+    """Set location and scale of the features, and of the targets if there are any."""
     columns, is_linear = data.columns, not model.hidden_weights()
     has_tasks = isinstance(model, MultiTaskVAE)
-    # What predicts targets is better off where outliers of the features are drawn in.
+    # Predictions of targets are better if outliers of the features are drawn in.
     of_networks = columns.bounded_deviation if has_tasks else columns.usual_deviation
     scales = {
         "standard": columns.deviation,
@@ -42,14 +45,14 @@ def learn_units(recipe: Recipe, model: Autoencoder, data: Data) -> None:
 
 
 def set_units(units: Standardizer, likelihood: Likelihood, mean: NDArray, scale: NDArray) -> None:
-    """Set location and scale of the columns whose likelihood has them, and start the likelihood from the means."""
+    """Set location and scale of the columns whose likelihood uses them, and start the likelihood from the means."""
     standardized = standardized_columns(likelihood)
     units.set(np.where(standardized, mean, 0.0), np.where(standardized, scale, 1.0))
     likelihood.learn(torch.as_tensor(mean))
 
 
 def take_units_over(recipe: Recipe, model: MultiTaskVAE, known: Autoencoder, source: Recipe) -> None:
-    """Take the features' units over from a trained model, and what its likelihood has learned of them."""
+    """Take over the features' units, and what its likelihood has learned about them, from a trained model."""
     ours, theirs = model.likelihood, known.likelihood
     own = ours.state_dict()
     learned = {name: value for name, value in theirs.state_dict().items() if name in own}
@@ -65,9 +68,10 @@ def take_units_over(recipe: Recipe, model: MultiTaskVAE, known: Autoencoder, sou
 
 
 def learn_from_rows(recipe: Recipe, model: Autoencoder, data: Data) -> None:
-    """Let likelihoods, an embedding and a prior see the rows that they start from."""
+    """Initialise likelihoods, an embedding and a prior from rows."""
     if model.likelihood.n_learned and source_of(recipe) is None:
-        rows = evenly(data.taking_part, model.likelihood.n_learned)
+        n_most = min(model.likelihood.n_learned, max(1, LEARNED_CELLS // recipe.columns.n_expanded))
+        rows = evenly(data.taking_part, n_most)
         weight = None if data.weight is None else torch.from_numpy(data.weight[rows, None]).expand(-1, data.x.shape[1])
         x = torch.from_numpy(dense(data.x[rows]))
         model.likelihood.learn_rows(x, model.units.location, model.units.scale, weight)
@@ -81,7 +85,7 @@ def learn_from_rows(recipe: Recipe, model: Autoencoder, data: Data) -> None:
 
 
 def _learn_parts(recipe: Recipe, model: VAE, data: Data) -> None:
-    """Let an embedding and a prior see the rows that they start from."""
+    """Initialise an embedding and a prior from rows."""
     if isinstance(model, MultiTaskVAE) and recipe.embedding is not None:
         n_most = min(N_EMBEDDED, max(1, EMBEDDED_CELLS // recipe.columns.n_expanded))
         rows = torch.from_numpy(dense(data.x[evenly(data.taking_part, n_most)]))

@@ -29,8 +29,8 @@ def blocks(n_rows: int, size: int) -> Iterator[slice]:
 
 
 def tensor(array: NDArray) -> Tensor:
-    """Return a tensor over the array's memory, or over a copy where torch cannot read it there or might write to it."""
-    # An array of one row counts as contiguous whatever its strides are, which torch wants positive.
+    """Return a tensor over the array's memory, or over a copy if torch cannot read it there or might write to it."""
+    # An array of one row counts as contiguous whatever its strides, but torch needs them positive.
     usual = tuple(np.cumprod([array.itemsize, *array.shape[:0:-1]])[::-1].tolist())
     shared = array.flags.carray and array.dtype.isnative and array.strides == usual
     return torch.from_numpy(array if shared else np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))

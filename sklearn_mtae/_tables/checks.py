@@ -1,4 +1,4 @@
-"""Checks of what users pass; the only place that imports scikit-learn's private names."""
+"""Checks of user input; the only place that imports scikit-learn's private names."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
-# Public where `sklearn.experimental.enable_halving_search_cv` says so, which is for the user to import, or not.
+# Public only with `sklearn.experimental.enable_halving_search_cv`, which the user may import or not.
 from sklearn.model_selection._search_successive_halving import HalvingGridSearchCV, HalvingRandomSearchCV
 from sklearn.utils import (
     _param_validation,
@@ -77,18 +77,18 @@ REMEDIES = {
     "or MultiTaskVAE for numbers beside classes; if it stands for a missing label, write NaN.",
     "Z": "Column {name!r} of Z must hold numbers. It holds {cell}.",
 }
-"""What an error says of a cell that is no number, and what to do about it."""
+"""Error messages for a cell that is not a number, with a remedy."""
 
 
 class StrOptions(_param_validation.StrOptions):
-    """A str among some, which errors list in order."""
+    """A string out of several, which errors list in order."""
 
     def __str__(self) -> str:
         return f"a str among {{{', '.join(map(repr, sorted(self.options)))}}}"
 
 
 class Interval(_param_validation.Interval):
-    """A number between two others, which True and False are not."""
+    """A number between two others; True and False are not numbers."""
 
     def is_satisfied_by(self, val: Any) -> bool:
         """Return whether a value is one."""
@@ -96,7 +96,7 @@ class Interval(_param_validation.Interval):
 
 
 class HasMethods(_param_validation.HasMethods):
-    """An object that has some methods; not its class."""
+    """An object that has some methods; not a class."""
 
     def is_satisfied_by(self, val: Any) -> bool:
         """Return whether a value is one."""
@@ -104,9 +104,9 @@ class HasMethods(_param_validation.HasMethods):
 
 
 def check_parameters(estimator: BaseEstimator) -> None:
-    """Raise scikit-learn's error for the first parameter that its constraints do not allow.
+    """Raise scikit-learn's error for the first parameter that violates its constraints.
 
-    The value is shown in short, and what may have been meant is asked for.
+    The value is shown in short, and an intended value is suggested.
     """
     for name, value in estimator.get_params(deep=False).items():
         own = [_param_validation.make_constraint(one) for one in estimator._parameter_constraints.get(name, ())]
@@ -120,7 +120,7 @@ def check_parameters(estimator: BaseEstimator) -> None:
 
 
 def _hint(name: str, value: Any, constraints: Sequence[Any]) -> str:
-    """Suggest a value that may have been meant, with a space before it."""
+    """Suggest an intended value, with a space before it."""
     if isinstance(value, str):
         return suggest(value, [option for one in constraints for option in getattr(one, "options", ())])
     if isinstance(value, type) and any(isinstance(one, HasMethods) for one in constraints):
@@ -131,7 +131,7 @@ def _hint(name: str, value: Any, constraints: Sequence[Any]) -> str:
 
 
 def resolve(option: str | Callable[..., Any], table: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
-    """Return the factory that a name stands for, or the factory itself."""
+    """Return the factory of a name, or the factory itself."""
     return table[option] if isinstance(option, str) else option
 
 
@@ -147,15 +147,15 @@ def check_sizes(sizes: Any, parameter: str) -> tuple[int, ...]:
 
 @cache
 def stand_in_class(owner: str) -> type:
-    """Make a class of the name of an estimator's, for messages.
+    """Make a class with the name of an estimator's class, for messages.
 
-    By an object of it scikit-learn's checks learn what the columns are: a failure leaves the estimator as it is.
+    scikit-learn's checks learn the columns on an object of it: a failure leaves the estimator unchanged.
     """
     return type(owner, (BaseEstimator,), {})
 
 
 def check_feature_names(estimator: BaseEstimator, X: Any) -> None:
-    """Learn the number of X's columns, and their names where it has names, whatever they hold."""
+    """Learn the number of X's columns, and their names if it has names, whatever they hold."""
     if not hasattr(X, "columns"):
         X = check_array(X, dtype=None, ensure_all_finite=False, accept_sparse="csr", input_name="X")
     validate_data(estimator, X, reset=True, skip_check_array=True)
@@ -170,10 +170,10 @@ def check_features(
     unknown: str = "error",
     weight: NDArray | None = None,
 ) -> Any:
-    """Return X as floats with NaN where missing, neither copied nor cast where it is that already.
+    """Return X as floats with NaN where missing, without a copy or cast if it already is.
 
-    An array; a CSR array where X is sparse; where the table has categories, rows that expand them as they are read.
-    `unknown` and `weight` are those of `Table.encode`.
+    The result is an array, a CSR array if X is sparse, or rows that expand categories as they are read. `unknown` and
+    `weight` are those of `Table.encode`.
     """
     framed = is_frame(X) and not _is_sparse_frame(X)
     if framed or (table is not None and table.expands):
@@ -197,12 +197,12 @@ def _is_sparse_frame(X: Any) -> bool:
 
 
 def as_numbers(X: Any) -> Any:
-    """Return a table whose cells are objects or dates as floats, or an error that names the column; others as X."""
+    """Return a table of objects or dates as floats, or an error that names the column; return others as X."""
     kind = getattr(getattr(X, "dtype", None), "kind", "O")
     if issparse(X) or kind in PLAIN or is_frame(X):
         return X
     if is_polars(X):
-        for column in X:  # all together, polars makes numbers of dates
+        for column in X:  # all at once, polars turns dates into numbers
             check_kind(column.to_numpy(), f"column {column.name!r}")
     cells = np.asarray(X)
     if cells.dtype.kind == "V":
@@ -215,7 +215,7 @@ def as_numbers(X: Any) -> Any:
 
 @contextmanager
 def _naming_cells(array: str, columns: Callable[[], Sequence[tuple[Any, NDArray]]]) -> Iterator[None]:
-    """Let errors within name the array; that of strings that are no floats the column and the cell too, and a remedy.
+    """Let errors in this context name the array; for strings that are not floats, also column, cell and remedy.
 
     `array` is a key of `REMEDIES`, and `columns` gives the names and cells of the columns.
     """
@@ -240,7 +240,7 @@ def _is_number(cell: str | bytes) -> bool:
 
 
 def _feature_columns(X: Any) -> list[tuple[Any, NDArray]]:
-    """Return the names and cells of X's columns, of what is a table."""
+    """Return the names and cells of X's columns, if it is a table."""
     if issparse(X) or not hasattr(X, "__len__"):
         return []
     array = np.asarray(X) if hasattr(X, "dtype") or hasattr(X, "columns") else np.asarray(X, dtype=object)
@@ -250,13 +250,13 @@ def _feature_columns(X: Any) -> list[tuple[Any, NDArray]]:
 
 
 def _label_columns(y: Any) -> list[tuple[Any, NDArray]]:
-    """Return the names and cells of y's columns, of what is a table."""
+    """Return the names and cells of y's columns, if it is a table."""
     dimensions = 2 if hasattr(y, "columns") else np.ndim(np.asarray(y, dtype=object))
     return list(zip(task_names(y), target_columns(y), strict=True)) if dimensions in (1, 2) else []
 
 
 def _check_blocks(array: NDArray, name: str, estimator: str | None = None) -> NDArray:
-    """Return an array in which scikit-learn finds no infinite value, block by block: of all, it may make a copy."""
+    """Let scikit-learn check an array for infinities block by block, as it may copy a whole array; return the array."""
     for rows in blocks(len(array), block_rows(array[:1].size)):
         assert_all_finite(array[rows], allow_nan=True, estimator_name=estimator, input_name=name)
     return array
@@ -303,7 +303,7 @@ def check_labels(columns: Columns, names: list[str]) -> None:
 
 
 def check_out(out: Any, shape: tuple[int, ...]) -> None:
-    """Raise an error where numbers of this shape cannot be written to `out`; None is for a new array."""
+    """Raise an error if numbers of this shape cannot be written to `out`; None is for a new array."""
     if out is None:
         return
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
@@ -316,7 +316,7 @@ def check_out(out: Any, shape: tuple[int, ...]) -> None:
 
 
 def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> NDArray | None:
-    """Return weights of rows (n_rows,) or of labels (n_rows, n_tasks), 1 on average over those that are not zero.
+    """Return weights of rows (n_rows,) or of labels (n_rows, n_tasks), 1 on average over the nonzero ones.
 
     Raises
     ------
@@ -334,7 +334,7 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
             weight = check_array(sample_weight, dtype=np.float64, ensure_non_negative=True, input_name="sample_weight")
             if weight.shape != y.shape:
                 raise ValueError(f"sample_weight must have shape ({len(y)},) or {y.shape}. Got {weight.shape} instead.")
-            weight = np.where(np.isnan(y), 0.0, weight)  # what stands where no label is has no say
+            weight = np.where(np.isnan(y), 0.0, weight)  # weights without a label do not count
         else:
             weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     check_largest_weight(weight)
@@ -344,11 +344,11 @@ def check_weights(sample_weight: Any, X: NDArray, y: NDArray | None = None) -> N
 
 
 def check_largest_weight(weight: NDArray) -> None:
-    """Raise an error where the sum of weights may overflow."""
+    """Raise an error if the sum of weights may overflow."""
     if (weight > LARGEST_WEIGHT).any():
         raise ValueError(f"sample_weight must be <= {LARGEST_WEIGHT:g}. Got max {np.nanmax(weight):g}.")
 
 
 def row_weights(sample_weight: Any, X: Any) -> NDArray | None:
-    """Return the weights of the rows of a table; None where all count alike, as they do beside weights of labels."""
+    """Return the weights of the rows of a table; None if all count equally, as with weights of labels."""
     return check_weights(sample_weight, X) if np.ndim(sample_weight) == 1 else None

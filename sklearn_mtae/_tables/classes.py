@@ -15,7 +15,7 @@ from .targets import is_missing, per_task, target_columns
 
 
 def observed_labels(column: NDArray) -> tuple[NDArray[np.bool_], NDArray]:
-    """Return where a column has labels, and the labels: as numbers where a column of objects holds numbers."""
+    """Return where a column has labels, and the labels, as numbers if a column of objects holds numbers."""
     observed = ~is_missing(column)
     labels = column[observed]
     if labels.dtype.kind == "O":
@@ -25,12 +25,12 @@ def observed_labels(column: NDArray) -> tuple[NDArray[np.bool_], NDArray]:
 
 
 def find_classes(columns: Sequence[NDArray], names: Sequence[str], given: Any, y_ndim: int) -> list[NDArray]:
-    """Return the sorted classes of each task: those that are given, or those of its labels.
+    """Return the sorted classes of each task: the given ones, or those of its labels.
 
     Raises
     ------
     ValueError
-        If a task has no label, labels that are no classes, or labels of several types.
+        If a task has no label, labels that are not classes, or labels of several types.
     """
     if given is None:
         return [_own_classes(column, name) for column, name in zip(columns, names, strict=True)]
@@ -68,7 +68,7 @@ def _sorted_classes(column: NDArray, name: str) -> NDArray:
 
 
 def warn_of_one_class(classes: Sequence[Any], names: Sequence[str]) -> None:
-    """Warn of the tasks that have one class, which is all that can be predicted for them."""
+    """Warn of tasks with one class, which is all that can be predicted for them."""
     for own, name in zip(classes, names, strict=True):
         if len(own) == 1:
             warnings.warn(
@@ -87,13 +87,13 @@ def encode(columns: Sequence[NDArray], classes: Sequence[NDArray], names: Sequen
                 f"Labels must be among the classes of their task. Task {names[task]!r} has {listed(unknown)}; its "
                 f"classes are {listed(own.tolist())}."
             )
-        order = np.argsort(own)  # those of an ordered category are not sorted
+        order = np.argsort(own)  # classes of an ordered category are not sorted
         codes[observed, task] = order[np.searchsorted(own, labels, sorter=order)]
     return codes
 
 
 def decode(codes: NDArray, classes: Sequence[NDArray]) -> NDArray:
-    """Return the labels at positions of shape (n_rows, n_tasks); objects where the types of the tasks differ."""
+    """Return the labels at positions of shape (n_rows, n_tasks); objects if the types of the tasks differ."""
     columns = [own[codes[:, task]] for task, own in enumerate(classes)]
     dtypes = {own.dtype for own in classes}
     numbers = all(dtype.kind in "iuf" for dtype in dtypes)
@@ -105,7 +105,7 @@ def decode(codes: NDArray, classes: Sequence[NDArray]) -> NDArray:
 
 
 def is_by_class(option: Any) -> bool:
-    """Return whether class weights are a dict by class, for all tasks alike, rather than one such dict per task."""
+    """Return whether class weights are one dict by class for all tasks, rather than one such dict per task."""
     return isinstance(option, Mapping) and not any(isinstance(v, Mapping | str | None) for v in option.values())
 
 
@@ -123,7 +123,7 @@ def class_weights(
     classes, names
         Classes and names of the tasks.
     sample_weight : ndarray of shape (n_rows,) or (n_rows, n_tasks), or None
-        Weights that rows or labels have beside these: a label of weight 2 counts as two, one of weight zero as missing.
+        Further weights of rows or labels: a label of weight 2 counts as two, one of weight zero as missing.
     """
     table = np.ones(1) if sample_weight is None else sample_weight
     table = np.broadcast_to(table[:, None] if table.ndim == 1 else table, codes.shape)
@@ -140,7 +140,7 @@ def class_weights(
 
 
 def _options(option: Any, classes: Sequence[NDArray], names: Sequence[str]) -> list[Any]:
-    """Return the option of each task; of a dict for all of them, the classes that the task has."""
+    """Return the option of each task; of a dict for all tasks, only the task's classes."""
     if not is_by_class(option):
         return per_task(option, names, "class_weight")
     known = {label for own in classes for label in own.tolist()}
@@ -155,7 +155,7 @@ def _options(option: Any, classes: Sequence[NDArray], names: Sequence[str]) -> l
 
 
 def _weights_by_class(option: Any, counts: NDArray, classes: NDArray, name: str) -> NDArray:
-    """Return the weight of each class of a task, but for a factor."""
+    """Return the weight of each class of a task, up to a factor."""
     if option is None:
         return np.ones(len(classes))
     if isinstance(option, str) and option == "balanced":

@@ -1,4 +1,4 @@
-"""Rows of a table with categories, held as one code a cell: expanded to indicators as they are read."""
+"""Rows of a table with categories, stored as one code per cell and expanded to indicators as they are read."""
 
 from typing import Any, NamedTuple
 
@@ -16,20 +16,20 @@ class Category(NamedTuple):
     width: int
     """Number of its expanded columns."""
     places: NDArray[np.intp]
-    """Of each level, the column among these that stands for it."""
+    """For each level, its column among these."""
     log_shares: NDArray | None
-    """Of each level, the logarithm of its share of that column; None where each has a column of its own."""
+    """For each level, the logarithm of its share of that column; None if each has its own column."""
 
 
 class Coded:
-    """Rows of a table with categories, which are expanded where they are needed: block by block.
+    """Rows of a table with categories, which are expanded block by block when needed.
 
-    It stands where an array of shape (n_rows, n_columns) does, and like a CSR array it is made dense by `toarray`.
+    It replaces an array of shape (n_rows, n_columns), and like a CSR array it is made dense by `toarray`.
 
     Parameters
     ----------
     cells : ndarray of shape (n_rows, n_features)
-        Numbers, and for a category the position of the level; NaN where missing.
+        Numbers, and for categories the positions of levels; NaN where missing.
     categories : list of Category
         The categories.
     numbers : tuple of ndarray of int
@@ -70,7 +70,7 @@ class Coded:
         return len(self) * self.n_columns * self.dtype.itemsize
 
     def toarray(self) -> NDArray:
-        """Return the expanded rows, shape (n_rows, n_columns): NaN in all columns of a category that is missing."""
+        """Return the expanded rows, shape (n_rows, n_columns): NaN in all columns of a missing category."""
         x = np.zeros(self.shape, self.dtype)
         features, columns = self.numbers
         x[:, columns] = self.cells[:, features]

@@ -1,4 +1,4 @@
-"""What the columns of X are: the likelihood of each, and which of them are categories to expand."""
+"""The columns of X: the likelihood of each, and which of them are categories to expand."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,33 +26,33 @@ AUTO = "auto"
 BY_DTYPE = {"bool": "bernoulli", "boolean": "bernoulli"}
 """What "auto" is for columns of numbers by dtype; for all others it is "quantile"."""
 UNNAMED = "gaussian"
-"""Likelihood of the numeric columns, or the tasks, that a dict of likelihoods leaves out."""
+"""Likelihood of the numeric columns, or of the tasks, that a dict of likelihoods leaves out."""
 
 
 def is_per_column(option: Any) -> bool:
-    """Return whether the parameter `likelihood` speaks of columns one by one."""
+    """Return whether the parameter `likelihood` names columns one by one."""
     return not (isinstance(option, str) or callable(option))
 
 
 def names_categories(option: Any) -> bool:
-    """Return whether the parameter `likelihood` calls columns of their own categories."""
+    """Return whether the parameter `likelihood` names single columns as categories."""
     return is_per_column(option) and CATEGORICAL in list(option.values() if isinstance(option, Mapping) else option)
 
 
 def takes_sparse(option: Any) -> bool:
-    """Return whether the likelihoods take zeros and leave them zeros, as far as can be known before there is data."""
+    """Return whether the likelihoods accept zeros and keep them zero, as far as is known before there is data."""
     families = _families(option)
     zeros = all(family.support[0] <= 0 and not family.standardized for family in families)
     return bool(families) and zeros and not (is_per_column(option) and OneHot in families)
 
 
 def needs_positive(option: Any) -> bool:
-    """Return whether a likelihood takes no negative values, as far as can be known before there is data."""
+    """Return whether a likelihood accepts no negative values, as far as is known before there is data."""
     return any(family.support[0] >= 0 for family in _families(option))
 
 
 def _families(option: Any) -> list[type[Likelihood]]:
-    """Return the classes of the likelihoods that are named; of a factory that is a function, it could be any."""
+    """Return the classes of the named likelihoods; a factory that is a function could return any."""
     chosen = list(option.values()) if isinstance(option, Mapping) else option
     several = chosen if isinstance(chosen, list | tuple) else [chosen]
     named = {**LIKELIHOODS, AUTO: Quantile}
@@ -85,13 +85,13 @@ def learn_table(
 
 
 def per_column(option: Any, names: Sequence) -> list[Option | None]:
-    """Return the likelihood that was chosen for each column of X by itself; None where none was.
+    """Return the likelihood chosen for each single column of X; None if none was.
 
     Parameters
     ----------
     option : str, callable, mapping or sequence
-        The parameter `likelihood`: one for all columns (none is chosen by itself then), a mapping by name, or by
-        position where X has no names, that may leave columns out, or a sequence with one for each.
+        The parameter `likelihood`: one for all columns (then none is chosen for single columns); a mapping by name, or
+        by position if X has no names, which may leave columns out; or a sequence with one for each.
     names : sequence
         Names of the columns, or their positions.
     """
@@ -153,14 +153,14 @@ def _name_likelihood(option: Option, column: Any) -> Option:
 
 
 def make_likelihood(option: Any, names: Sequence, table: Table | None) -> Likelihood:
-    """Return the distribution of the columns, categories expanded."""
+    """Return the distribution of the columns, with expanded categories."""
     named = list(name_likelihoods(option, names, table).values())
     if not is_per_column(option) and (table is None or not table.expands) and len(set(named)) == 1:
         return likelihood_maker(named[0], "likelihood")(len(names))
     groups = [[column] for column in range(len(names))] if table is None else table.groups
     factories: list[Callable[[int], Likelihood]] = []
     for chosen, group, expanded in zip(named, groups, expansions(table, names), strict=True):
-        # Columns that share a factory share a likelihood: each category has one of its own.
+        # Columns that share a factory share a likelihood: each category has its own factory.
         factories += [partial(OneHot) if expanded else likelihood_maker(chosen, "likelihood")] * len(group)
     return Mixed(factories)
 
@@ -171,7 +171,7 @@ def expansions(table: Table | None, names: Sequence) -> list[bool]:
 
 
 def standardized_columns(likelihood: Likelihood) -> NDArray[np.bool_]:
-    """Say which columns are centred and scaled before their density is computed."""
+    """Return which columns are centred and scaled before their density is computed."""
     standardized = np.zeros(likelihood.n_columns, dtype=bool)
     for family, columns in likelihood.parts():
         standardized[columns] = family.standardized

@@ -1,4 +1,4 @@
-"""The containers that X, y and weights come in: what is read of them, and which of their cells are missing."""
+"""The containers of X, y and weights: how they are read, and which of their cells are missing."""
 
 import sys
 from datetime import date, time, timedelta
@@ -12,10 +12,10 @@ __all__ = ["REFUSED", "REFUSED_LEVELS", "check_kind", "is_frame", "is_missing", 
 NAN = float("nan")
 
 SEVERAL = "{owner} holds lists, such as {value}; each cell must be one value."
-# What cannot be used as a category.
+# Values that cannot be used as a category.
 REFUSED_LEVELS: dict[tuple, str] = {(list, set, dict, np.ndarray): SEVERAL}
 
-# What cannot be used as a number, by the types of the cells, and what to do about it.
+# Values that cannot be used as a number, by the types of the cells, with a remedy.
 REFUSED = {
     (
         date,
@@ -27,7 +27,7 @@ REFUSED = {
     "into a number first, such as the days since a date.",
     (complex, np.complexfloating): "Complex data not supported: {owner} holds {value!r}.",
     (np.void,): "{owner} holds records, such as {value!r}; pass a data frame, as pandas.DataFrame(records) makes one.",
-    (list, set, np.ndarray): SEVERAL,  # of a dict, scikit-learn wants numpy's own words
+    (list, set, np.ndarray): SEVERAL,  # for a dict, scikit-learn expects numpy's own message
 }
 
 
@@ -49,8 +49,8 @@ def is_missing(column: NDArray) -> NDArray[np.bool_]:
         return np.isnat(column)
     if column.dtype.kind != "O":
         return np.zeros(len(column), dtype=bool)
-    # pandas' own missing value has no truth value: it is known by its type alone.
-    # An array that stands in a cell has none either: what holds several values is not missing.
+    # pandas' own missing value has no truth value: only its type identifies it. An array in a cell has none either: a
+    # cell with several values is not missing.
     return np.array(
         [v is None or type(v).__name__ == "NAType" or not (hasattr(v, "__len__") or v == v) for v in column], dtype=bool
     )
@@ -62,10 +62,10 @@ def n_rows(X: Any) -> int:
 
 
 def plain(array: Any) -> Any:
-    """Convert a container to one that can be read: a frame, a series, a sparse array or a numpy array.
+    """Convert a container to a readable one: a frame, a series, a sparse array or a numpy array.
 
-    What is computed on demand is computed, an Arrow table becomes a pandas frame with its dtypes, and a masked cell
-    becomes a missing one. A list with strings or gaps becomes an array of objects. All else stays as it is.
+    Lazy containers are computed, an Arrow table becomes a pandas frame with its dtypes, and a masked cell becomes a
+    missing one. A list with strings or gaps becomes an array of objects. Everything else is unchanged.
     """
     if callable(getattr(array, "compute", None)):
         array = array.compute()
@@ -83,7 +83,7 @@ def plain(array: Any) -> Any:
 
 
 def _of_arrow(table: Any) -> Any:
-    """Return an Arrow table as a pandas frame; dictionaries are pandas' categories."""
+    """Return an Arrow table as a pandas frame; dictionaries become pandas' categories."""
     import pandas as pd
 
     return table.to_pandas(types_mapper=lambda kind: None if hasattr(kind, "index_type") else pd.ArrowDtype(kind))
@@ -94,12 +94,12 @@ def _of_list(rows: list | tuple) -> NDArray:
     if any(isinstance(row, np.ma.MaskedArray) for row in rows):
         return _unmasked(np.ma.array(rows))
     cells = np.asarray(rows)
-    # Among strings, numpy writes numbers and missing cells as strings too.
+    # Among strings, numpy turns numbers and missing cells into strings too.
     return np.asarray(rows, dtype=object) if cells.dtype.kind in "US" else cells
 
 
 def _unmasked(array: np.ma.MaskedArray) -> NDArray:
-    """Return a masked array's cells, those that are masked missing; as objects where the dtype has no missing value."""
+    """Return a masked array's cells, with masked ones missing; as objects if the dtype has no missing value."""
     mask, cells = np.ma.getmaskarray(array), np.asarray(array.data)
     if not mask.any():
         return cells
@@ -110,11 +110,11 @@ def _unmasked(array: np.ma.MaskedArray) -> NDArray:
 
 
 def check_kind(cells: NDArray, owner: str, refused: dict[tuple, str] = REFUSED) -> None:
-    """Raise an error where cells of shape (n,) hold what is refused, such as dates; `owner` is whose they are."""
+    """Raise an error if cells of shape (n,) hold rejected values, such as dates; `owner` names their column."""
     if cells.dtype.kind in "biuf":
         return
     observed = cells[~is_missing(cells)]
-    types = set(map(type, observed))  # few, where the cells are many
+    types = set(map(type, observed))  # few types, although there are many cells
     for kinds, message in refused.items():
         if own := tuple(kind for kind in types if issubclass(kind, kinds)):
             value = next(v for v in observed if isinstance(v, own))
@@ -125,7 +125,7 @@ def check_kind(cells: NDArray, owner: str, refused: dict[tuple, str] = REFUSED) 
 def numbers(
     cells: NDArray, owner: str, refused: dict[tuple, str] = REFUSED, needs: str = "must hold numbers"
 ) -> NDArray:
-    """Return cells of shape (n,) as numbers, NaN where one is missing; `owner` is whose they are, for the errors."""
+    """Return cells of shape (n,) as numbers, NaN where missing; `owner` names their column in errors."""
     if cells.dtype.kind in "biuf":
         return cells
     check_kind(cells, owner, refused)

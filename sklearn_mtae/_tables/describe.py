@@ -1,4 +1,4 @@
-"""What a pass over an array tells of its columns: location, scale and range."""
+"""Statistics of an array's columns in one pass: location, scale and range."""
 
 from typing import NamedTuple
 
@@ -9,34 +9,34 @@ from .blocks import block_rows, blocks, dense
 
 
 class Columns(NamedTuple):
-    """What a pass over an array tells of its columns, NaN left out. Each of shape (n_columns,)."""
+    """Statistics of an array's columns, without NaN. Each of shape (n_columns,)."""
 
     n_observed: NDArray
     mean: NDArray
     deviation: NDArray
-    """Standard deviation; 1 where the column is constant."""
+    """Standard deviation; 1 if the column is constant."""
     min: NDArray
     max: NDArray
     at_an_end: NDArray
-    """Part of the observed cells that lie at the least value, or at the greatest: the larger one of the two."""
+    """Share of the observed cells at the smallest value, or at the largest: the larger of the two."""
 
     @property
     def bounded_deviation(self) -> NDArray:
-        """Standard deviation, or half of the largest distance from the mean where that is more.
+        """Standard deviation, or half of the largest distance from the mean if that is more.
 
-        A pixel that is dark but for a few images has a tiny standard deviation; in units of it the exceptions are
-        dozens of units away and rule the loss.
+        A pixel that is dark except in a few images has a tiny standard deviation; in this unit the exceptions are
+        dozens of units away and dominate the loss.
         """
         spread = np.maximum(self.max - self.mean, self.mean - self.min)
         return np.where(self.max > self.min, np.maximum(self.deviation, spread / 2), self.deviation)
 
     @property
     def usual_deviation(self) -> NDArray:
-        """The bounded deviation of columns that are often at an end of their range, the standard one of the others.
+        """The bounded deviation for columns that are often at an end of their range, the standard one for others.
 
-        Often is in more than a tenth of the cells: pixels, amounts that are mostly nothing, marks. Where values are
-        spread out, the largest distance is that of an outlier, and a unit that goes by it leaves the rest of the column
-        hardly any say.
+        "Often" means in more than a tenth of the cells, as for pixels, amounts that are mostly zero, or marks. If
+        values are spread out, the largest distance is that of an outlier, and in a unit based on it the rest of the
+        column hardly counts.
         """
         return np.where(self.at_an_end > 0.1, self.bounded_deviation, self.deviation)
 
@@ -56,7 +56,7 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
     Columns
         A column without an observed value has mean 0 and deviation 1, a constant one its value and deviation 1.
     """
-    # Numbers near the largest there is may overflow the sums. The range says so to whoever checks it.
+    # Numbers near the largest possible one may overflow the sums. The range shows this to whoever checks it.
     with np.errstate(over="ignore", invalid="ignore"):
         n_observed, total, lowest, highest, mean = _locate(array, weight)
         at_an_end, deviation = _spread(array, weight, total, lowest, highest, mean)
@@ -64,7 +64,7 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
 
 
 def _locate(array: NDArray, weight: NDArray | None) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:
-    """Return the observed cells of each column, their weight, least and greatest value and mean."""
+    """Return the observed cells of each column, with their weight, smallest and largest value, and mean."""
     n_columns = array.shape[1]
     n_observed, total, sums = (np.zeros(n_columns) for _ in range(3))
     lowest, highest = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
@@ -76,14 +76,14 @@ def _locate(array: NDArray, weight: NDArray | None) -> tuple[NDArray, NDArray, N
         lowest = np.minimum(lowest, block.min(0) if observed is None else np.where(observed, block, np.inf).min(0))
         highest = np.maximum(highest, block.max(0) if observed is None else np.where(observed, block, -np.inf).max(0))
     mean = np.divide(sums, total, out=np.zeros(n_columns), where=total > 0)
-    # Rounding may put the mean of nearly equal values outside of their range.
+    # Rounding may put the mean of nearly equal values outside their range.
     return n_observed, total, lowest, highest, np.where(total > 0, np.clip(mean, lowest, highest), 0.0)
 
 
 def _spread(
     array: NDArray, weight: NDArray | None, total: NDArray, lowest: NDArray, highest: NDArray, mean: NDArray
 ) -> tuple[NDArray, NDArray]:
-    """Return which part of each column lies at an end of its range, and its standard deviation."""
+    """Return the share of each column at an end of its range, and its standard deviation."""
     at_min, at_max, sums, squares = (np.zeros(array.shape[1]) for _ in range(4))
     varies = highest > lowest
     # In units of the largest distance from the mean no square underflows, however small the distances are.
@@ -99,7 +99,7 @@ def _spread(
         weights = np.broadcast_to(weights, block.shape)
         sums += np.einsum("ij,ij->j", block, weights)
         squares += np.einsum("ij,ij,ij->j", block, block, weights)
-    # What rounding took from the mean counts where the values are close to each other.
+    # The rounding error of the mean matters if the values are close to each other.
     rest, squares = (np.divide(part, total, out=np.zeros_like(part), where=total > 0) for part in (sums, squares))
     deviation = reach * np.sqrt(np.maximum(squares - rest**2, 0.0))
     deviation = np.where(varies, np.maximum(deviation, np.finfo(np.float64).smallest_subnormal), 1.0)
@@ -107,7 +107,7 @@ def _spread(
 
 
 def _weighted(array: NDArray, weight: NDArray | None, rows: slice) -> tuple[NDArray, NDArray | None, NDArray]:
-    """Return a block in float64 with zeros where nothing is observed, where that is (None: everywhere), and weights."""
+    """Return a block in float64 with zeros in missing cells, which cells are observed (None: all), and weights."""
     block = np.array(dense(array[rows]), dtype=np.float64)
     weights = np.ones((len(block), 1))
     if weight is not None:

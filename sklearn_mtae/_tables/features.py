@@ -1,4 +1,4 @@
-"""The features: what is learned of X's columns before a fit, and X as a model sees it."""
+"""The features: what is learned about X's columns before a fit, and X as a model sees it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Features:
     count : int
         Number of columns.
     given_names : ndarray of str or None
-        Names of the columns, where X had names.
+        Names of the columns, if X had names.
     table : Table or None
-        How categories are expanded and frames are restored; None for an array of numbers, which stays as it is.
+        How categories are expanded and frames are restored; None for an array of numbers, which is unchanged.
     """
 
     count: int
@@ -40,7 +40,7 @@ class Features:
 
     @property
     def n_expanded(self) -> int:
-        """Number of columns as a model sees them, categories expanded."""
+        """Number of columns as a model sees them, with expanded categories."""
         return self.count if self.table is None else self.table.n_columns
 
     @property
@@ -64,13 +64,13 @@ class Features:
         return self.table is not None and self.table.framed
 
     def restore(self, columns: NDArray, like: Any = None) -> Any:
-        """Return values of the columns as X came: a frame with the index of `like` where X was a frame."""
+        """Return values of the columns in the form of X: a frame with the index of `like` if X was a frame."""
         index = getattr(like, "index", None)
         # A list has an `index` too, which is a method.
         return columns if self.table is None else self.table.decode(columns, index=None if callable(index) else index)
 
     def check_same(self, others: "Features") -> None:
-        """Raise an error where an encoder was fitted to other columns than these."""
+        """Raise an error if an encoder was fitted to other columns than these."""
         ours, theirs = ([] if own.given_names is None else list(own.given_names) for own in (self, others))
         if self.count != others.count or (ours and theirs and ours != theirs):
             raise ValueError(
@@ -103,14 +103,14 @@ def learn_features(
     sample_weight : array-like or None
         Weights of the rows.
     encoded_by : Features or None
-        Those of an encoder that is taken over: it knows the categories by their positions.
+        Features of an encoder that is taken over: it knows the categories by their positions.
 
     Returns
     -------
     x : ndarray, CSR array or Coded of shape (n_samples, n_expanded)
         The columns as a model sees them.
     features : Features
-        What they are.
+        Their description.
     """
     X, stand = plain(X), stand_in_class(owner)()
     table, weight = None, None
@@ -134,7 +134,7 @@ def learn_features(
 
 
 def read_features(X: Any, owner: str, known: Features, *, unknown: str, sample_weight: Any = None) -> Any:
-    """Read X as a model sees it that was fitted to columns which are known."""
+    """Read X as seen by a model that was fitted to known columns."""
     X = plain(X)
     weight = None if known.table is None else row_weights(sample_weight, X)
     stand = stand_in_class(owner)()

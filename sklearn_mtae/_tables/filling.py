@@ -1,6 +1,6 @@
-"""Cells written into a copy of a table, which keeps all else as it came: container, index, dtypes, other cells.
+"""Cells written into a copy of a table, which keeps everything else: container, index, dtypes, other cells.
 
-A column, or an array, gets another dtype only where its own cannot hold what is written.
+A column, or an array, changes its dtype only if it cannot hold the new values.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,14 +31,14 @@ __all__ = [
 ]
 
 Cells = dict[int, NDArray]
-"""What is written to the columns, by their positions: a value for each cell that is."""
+"""The values written to the columns, by their positions: one for each written cell."""
 
 
 def read(X: Any, is_numeric: bool) -> Any:
-    """Convert a container as `plain` does; where all columns are numbers, an array of strings to numbers."""
+    """Convert a container as `plain` does; if all columns are numbers, turn an array of strings into numbers."""
     table = plain(X)
     if is_numeric and getattr(getattr(table, "dtype", None), "kind", "") in ("S", "U"):
-        with suppress(ValueError):  # that of the model names the column
+        with suppress(ValueError):  # the model's error names the column
             return table.astype(np.float64)
     return table
 
@@ -57,7 +57,7 @@ def missing_cells(X: Any) -> NDArray[np.bool_]:
 
 
 def check_finite(X: Any, columns: NDArray[np.bool_], names: Sequence) -> None:
-    """Raise an error where one of some columns holds infinity, whatever its dtype."""
+    """Raise an error if one of some columns holds infinity, whatever its dtype."""
     X = X if is_frame(X) or is_polars(X) else _array(X)
     for j in np.flatnonzero(columns).tolist():
         cells = np.asarray(select(X, np.arange(X.shape[1]) == j), dtype=object)
@@ -75,13 +75,13 @@ def fill(X: Any, gaps: NDArray[np.bool_], decoded: list) -> Any:
     gaps : ndarray of bool of shape (n_samples, n_features)
         Its missing cells.
     decoded : list of DataFrame or list of ndarray
-        The rows that have gaps, one part after the other, with values in all cells. Integers among them are whole
-        numbers to the model: in a column of integers they are kept within its dtype.
+        The rows with gaps, one part after the other, with values in all cells. Integers among them are whole numbers to
+        the model: in a column of integers they are clipped to its dtype.
 
     Returns
     -------
     DataFrame or ndarray of shape (n_samples, n_features)
-        A pandas or polars frame where X is one.
+        A pandas or polars frame if X is one.
     """
     X = X if is_frame(X) or is_polars(X) else _array(X)
     among = gaps[gaps.any(axis=1)]
@@ -93,7 +93,7 @@ def fill(X: Any, gaps: NDArray[np.bool_], decoded: list) -> Any:
 
 
 def fill_constant(X: Any, gaps: NDArray[np.bool_]) -> Any:
-    """Return a copy of a table whose gaps are filled with 0; in columns of strings or categories, "missing_value"."""
+    """Return a copy of a table whose gaps are filled with 0, or "missing_value" for strings or categories."""
     X = X if is_frame(X) or is_polars(X) else _array(X)
     dtypes = _dtypes(X)
     cells = {}
@@ -104,7 +104,7 @@ def fill_constant(X: Any, gaps: NDArray[np.bool_]) -> Any:
 
 
 def put(table: Any, values: Mapping[int, Any]) -> Any:
-    """Return a table some of whose columns hold one value each, given by their positions; missing ones are left out."""
+    """Return a table with constant columns at some positions; missing values are left out."""
     n_rows = len(table)
     given = {j: v for j, v in values.items() if not is_missing(np.fromiter([v], dtype=object)).any()}
     cells = {j: _narrowed(np.fromiter([value] * n_rows, dtype=object)) for j, value in given.items()}
@@ -129,7 +129,7 @@ def with_cells(X: Any, where: NDArray[np.bool_], cells: Cells) -> Any:
 
 
 def blank(X: Any, columns: NDArray[np.bool_]) -> Any:
-    """Return a copy of a table in which nothing of some columns is known: they are floats, and NaN."""
+    """Return a copy of a table in which some columns are blank: floats, all NaN."""
     if is_frame(X):
         single = all(dtype == np.float32 for dtype in X.dtypes[~columns])
         blanked = X.copy()
@@ -153,7 +153,7 @@ def select(X: Any, columns: NDArray[np.bool_]) -> Any:
 
 
 def append(X: Any, indicators: NDArray[np.bool_], names: NDArray) -> Any:
-    """Return a table with indicators after its columns; a frame has the names then."""
+    """Return a table with indicators after its columns; a frame also gets their names."""
     added = names[X.shape[1] :]
     if is_frame(X):
         import pandas as pd
@@ -166,7 +166,7 @@ def append(X: Any, indicators: NDArray[np.bool_], names: NDArray) -> Any:
 
 
 def as_it_came(X: Any, filled: Any) -> Any:
-    """Return a filled table for what was passed: objects that are all numbers as numbers, unless X held objects."""
+    """Return a filled table in the form of the input: all-number objects as numbers, unless X held objects."""
     if not isinstance(filled, np.ndarray) or filled.dtype != OBJECT or getattr(X, "dtype", None) == OBJECT:
         return filled
     numbers = _narrowed(filled.ravel())
@@ -174,31 +174,31 @@ def as_it_came(X: Any, filled: Any) -> Any:
 
 
 def _missing(column: Any) -> NDArray[np.bool_]:
-    """Return where a pandas column has no value; some dtypes of pandas tell NaN from their own missing value."""
+    """Return where a pandas column has no value; some pandas dtypes distinguish NaN from their own missing value."""
     if isinstance(column.dtype, np.dtype) or column.dtype.kind != "f":
         return np.asarray(column.isna())
     return np.isnan(column.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 def _array(X: Any) -> NDArray:
-    """Return a table that is no pandas frame as an array."""
+    """Return a table that is not a pandas frame as an array."""
     return X.toarray() if issparse(X) else np.asarray(X)
 
 
 def _dtypes(X: Any) -> list:
-    """Return the dtypes of the columns, of a polars frame those of numpy."""
+    """Return the dtypes of the columns; for a polars frame, those of numpy."""
     if is_polars(X):
         return [column.clear().to_numpy().dtype for column in X]
     return list(X.dtypes) if is_frame(X) else [X.dtype] * X.shape[1]
 
 
 def _unit(dtype: Any) -> Any:
-    """Return numpy's dtype of numbers that pandas or Arrow holds."""
+    """Return the numpy dtype of numbers held by pandas or Arrow."""
     return getattr(dtype, "numpy_dtype", dtype)
 
 
 def _values(table: Any, j: int) -> NDArray:
-    """Return a column as numbers where it holds numbers alone, otherwise as objects."""
+    """Return a column as numbers if it holds only numbers, otherwise as objects."""
     if not is_frame(table):
         return _narrowed(table[:, j]) if table.dtype == OBJECT else table[:, j]
     column = table.iloc[:, j]
@@ -208,7 +208,7 @@ def _values(table: Any, j: int) -> NDArray:
 
 
 def _narrowed(objects: NDArray) -> NDArray:
-    """Return objects as numbers where all of them are numbers, and the same in one dtype."""
+    """Return objects as numbers if all of them are numbers that one dtype represents."""
     numbers = np.asarray(objects.tolist())
     if numbers.dtype.kind not in PLAIN or numbers.ndim != 1:
         return objects
@@ -217,7 +217,7 @@ def _narrowed(objects: NDArray) -> NDArray:
 
 
 def _within(dtype: Any, values: NDArray) -> NDArray:
-    """Return whole numbers within a dtype of integers; all else as it is."""
+    """Return whole numbers clipped to a dtype of integers; everything else unchanged."""
     if dtype.kind not in "iu" or values.dtype.kind not in "iu":
         return values
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
@@ -238,7 +238,7 @@ def _holds(dtype: Any, values: NDArray) -> bool:
 
 
 def _wider(dtype: np.dtype, values: NDArray, others: NDArray) -> np.dtype:
-    """Return the numpy dtype for what is written beside the column's other cells."""
+    """Return the numpy dtype that holds the new values and the column's other cells."""
     if not len(others):
         return values.dtype
     numbers = dtype.kind in PLAIN and values.dtype.kind in PLAIN
@@ -247,7 +247,7 @@ def _wider(dtype: np.dtype, values: NDArray, others: NDArray) -> np.dtype:
 
 
 def _survive(numbers: NDArray, dtype: np.dtype) -> bool:
-    """Return whether numbers are the same in another dtype: large integers are not, in floats."""
+    """Return whether numbers are the same in another dtype: large integers are not, as floats."""
     if numbers.dtype.kind not in "iu" or dtype.kind != "f" or not len(numbers):
         return True
     limit = 2 ** (np.finfo(dtype).nmant + 1)
@@ -261,7 +261,7 @@ def _in_frame(X: Any, where: NDArray[np.bool_], cells: Cells) -> Any:
     dtypes = set(X.dtypes)
     unit = dtypes.pop() if len(dtypes) == 1 else OBJECT
     if isinstance(unit, np.dtype) and unit.kind == "f" and all(_holds(unit, values) for values in cells.values()):
-        # All at once: pandas takes long to write to thousands of columns one by one.
+        # All at once: pandas is slow at writing to thousands of columns one by one.
         chosen, table = np.zeros(X.shape, dtype=bool), np.zeros(X.shape, dtype=unit)
         for j, values in cells.items():
             chosen[:, j] = where[:, j]
@@ -270,7 +270,7 @@ def _in_frame(X: Any, where: NDArray[np.bool_], cells: Cells) -> Any:
     filled = X.copy()
     for j, values in cells.items():
         column = _in_column(X.iloc[:, j], where[:, j], values)
-        filled.isetitem(j, pd.Series(column, index=X.index, dtype=column.dtype))  # as it is: pandas infers nothing
+        filled.isetitem(j, pd.Series(column, index=X.index, dtype=column.dtype))  # unchanged: pandas infers nothing
     return filled
 
 
@@ -283,7 +283,7 @@ def _in_column(column: Any, where: NDArray[np.bool_], values: NDArray) -> Any:
         dense = pd.Series(_in_column(column.sparse.to_dense(), where, values))
         return pd.arrays.SparseArray(dense, dtype=pd.SparseDtype(dense.dtype, dtype.fill_value))
     if not _holds(dtype, values):
-        # What is written over need not fit; masked, it would change the dtype of numpy's columns.
+        # Overwritten values need not fit; masking them would change the dtype of numpy columns.
         column = column if isinstance(dtype, np.dtype) else column.mask(where)
         column = column.astype(_wider_in_pandas(column[~where], values))
     cells = column.array.copy()
@@ -292,7 +292,7 @@ def _in_column(column: Any, where: NDArray[np.bool_], values: NDArray) -> Any:
 
 
 def _wider_in_pandas(others: Any, values: NDArray) -> Any:
-    """Return pandas' dtype for what is written beside the column's other cells, of the same kind as theirs."""
+    """Return a pandas dtype for the new values and the column's other cells, of the same kind as theirs."""
     import pandas as pd
 
     dtype = others.dtype
@@ -317,7 +317,7 @@ def _in_polars(column: Any, where: NDArray[np.bool_], values: NDArray) -> Any:
     unit = column.clear().to_numpy().dtype
     others = column.to_numpy()[~where]
     if unit.kind in "iu" and values.dtype.kind == "f" and not _survive(others.astype(unit), np.dtype(np.float64)):
-        values = values.round()  # no dtype of polars holds fractions beside such integers
+        values = values.round()  # no polars dtype holds fractions beside such integers
     cells = np.zeros(len(column), dtype=values.dtype)
     cells[where] = values
     new = pl.Series(column.name, cells)

@@ -1,4 +1,4 @@
-"""Between a table with categories and numbers: a category becomes one indicator column per level, where it is read."""
+"""Tables with categories as numbers: a category becomes one indicator column per level when it is read."""
 
 import warnings
 from collections.abc import Callable, Hashable, Sequence
@@ -16,9 +16,9 @@ from .levels import NAN, OBJECT, Levels, learn_levels, spelled, unknown_error, u
 
 __all__ = ["Table", "frame_kinds", "is_frame"]
 
-PLAIN = "biuf"  # kinds of the dtypes of numbers
+PLAIN = "biuf"  # kinds of numeric dtypes
 
-# Of columns that are to be numbers.
+# For columns that should be numbers.
 REFUSED_NUMBERS = {
     (str, bytes): "{owner} holds strings, such as {value!r}; likelihood must name it 'categorical'.",
     **REFUSED,
@@ -33,7 +33,7 @@ def frame_kinds(X: Any) -> list[bool]:
 
 @dataclass(frozen=True)
 class Numbers:
-    """A column of numbers: its name and dtype, the numpy dtype of a cell, and what stands in a missing one."""
+    """A column of numbers: its name and dtype, the numpy dtype of a cell, and the value of a missing cell."""
 
     name: Hashable
     dtype: Any
@@ -48,7 +48,7 @@ class Numbers:
         return [self.name]
 
     def codes(self, column: Any, weight: NDArray | None = None) -> tuple[NDArray, list]:
-        """Return the numbers of a column, shape (n_rows,), NaN where missing, and nothing that is unknown."""
+        """Return the numbers of a column, shape (n_rows,), NaN where missing, and no unknown levels."""
         return _floats(column, self.name), []
 
     def narrow(self, values: NDArray, draws: np.random.Generator | None = None) -> NDArray:
@@ -56,7 +56,7 @@ class Numbers:
         return values[..., 0]
 
     def floats(self, values: NDArray) -> NDArray:
-        """Return the cells as they are, shape (n_rows,)."""
+        """Return the cells unchanged, shape (n_rows,)."""
         return values
 
     def objects(self, values: NDArray) -> NDArray:
@@ -67,7 +67,7 @@ class Numbers:
         return cells
 
     def cells(self, values: NDArray) -> Any:
-        """Return the cells as what a pandas frame makes its column of, shape (n_rows,)."""
+        """Return the cells in the form that a pandas frame makes its column from, shape (n_rows,)."""
         import pandas as pd
 
         if self.dtype == "object":
@@ -78,13 +78,13 @@ class Numbers:
         return pd.Series(rounded, dtype=self.dtype).mask(missing).array
 
     def _rounded(self, values: NDArray) -> tuple[NDArray, NDArray[np.bool_]]:
-        """Return the cells in their numpy dtype, any value where one is missing, and where they are missing."""
+        """Return the cells in their numpy dtype, with arbitrary values where missing, and where they are missing."""
         return _round(values, np.dtype(self.unit)), np.isnan(values)
 
 
 @dataclass(frozen=True)
 class Table:
-    """How the columns of a table become numbers, and numbers become them; `framed` if it was a pandas data frame."""
+    """Conversion of a table's columns to numbers and back; `framed` if it was a pandas data frame."""
 
     columns: list[Numbers | Levels]
     framed: bool
@@ -95,7 +95,7 @@ class Table:
     ) -> Self:
         """Learn the columns of a table and the levels of its categories.
 
-        The levels are the values that were seen: in the order of pandas' category dtype, otherwise sorted.
+        The levels are the observed values, in the order of pandas' category dtype, otherwise sorted.
 
         Parameters
         ----------
@@ -104,9 +104,9 @@ class Table:
         kinds : sequence of bool of length n_features
             Which columns are categories.
         max_categories : int or None, default=None
-            Number of expanded columns of a category at most; the rarest levels beyond it share one.
+            Maximum number of expanded columns per category; the rarest levels beyond it share one.
         weight : ndarray of shape (n_samples,) or None, default=None
-            Weights of the rows; what is seen in rows of weight zero alone is no level.
+            Weights of the rows; values that only occur in rows of weight zero are not levels.
 
         Raises
         ------
@@ -171,15 +171,15 @@ class Table:
         X : DataFrame or array-like of shape (n_samples, n_features)
             The learned columns, found by position.
         unknown : {"error", "missing"}, default="error"
-            What a level is that was not learned: an error, or a missing cell, with one warning for all of them.
+            How to treat a level that was not learned: as an error, or as a missing cell, with one warning for all.
         weight : ndarray of shape (n_samples,) or None, default=None
-            Weights of the rows; in those of weight zero it is a missing cell, without a word.
+            Weights of the rows; in rows of weight zero, such a level is a missing cell, without a warning.
 
         Returns
         -------
         ndarray or Coded of shape (n_samples, n_columns)
-            Numbers and indicators, NaN where missing; float32 where all of X is float32, otherwise float64. Where there
-            are categories, they are expanded as rows are read.
+            Numbers and indicators, NaN where missing; float32 if all of X is float32, otherwise float64. Categories are
+            expanded as rows are read.
 
         Raises
         ------
@@ -205,19 +205,19 @@ class Table:
         return Coded(cells, *self._layout) if self.expands else cells
 
     def narrow(self, values: NDArray, draws: np.random.Generator | None = None) -> NDArray:
-        """Return one value for each column of the table: a number as it is, of a category the code of a level.
+        """Return one value for each column of the table: a number unchanged, or the code of a category's level.
 
         Parameters
         ----------
         values : ndarray of shape (..., n_columns)
             Means, probabilities or draws of the expanded columns, NaN where missing.
         draws : Generator or None, default=None
-            Given with draws: what takes one of the levels that share a column. None takes the most probable one.
+            Source that selects one of the levels that share a column, for draws. None takes the most probable one.
 
         Returns
         -------
         ndarray of shape (..., n_features)
-            What `decode` takes.
+            The input of `decode`.
         """
         if not self.expands:
             return values
@@ -227,7 +227,7 @@ class Table:
     def decode(self, values: ArrayLike, index: Any = None) -> Any:
         """Turn numbers back into a table like the one that was learned.
 
-        Whole numbers are rounded and kept within their dtype, and a boolean is true above a half. Where numpy's dtype
+        Whole numbers are rounded and clipped to their dtype, and a boolean is true above a half. If numpy's dtype
         cannot hold NaN, pandas chooses one that can.
 
         Parameters
@@ -240,7 +240,7 @@ class Table:
         Returns
         -------
         DataFrame or ndarray of shape (n_samples, n_features)
-            For an array one of floats, not rounded, or one of objects where a level is no number.
+            For an array, an array of floats, not rounded, or of objects if a level is not a number.
         """
         x = np.asarray(values)
         x = x.astype(np.result_type(x, np.float32), copy=False)
@@ -273,9 +273,9 @@ class Table:
 
 
 def _learn_numbers(name: Hashable, dtype: Any, cells: Callable[[], Any]) -> Numbers:
-    """Learn what a column of numbers is to be turned back into; most are known by their dtype alone."""
+    """Learn the form to turn a column of numbers back into; for most, the dtype is enough."""
     if dtype.kind in PLAIN:
-        own = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))  # of a nullable dtype, a sparse one
+        own = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))  # for a nullable or a sparse dtype
         return Numbers(name, spelled(dtype), np.dtype(own).name)
     x = _floats(cells(), name)
     if dtype != OBJECT:
@@ -286,7 +286,7 @@ def _learn_numbers(name: Hashable, dtype: Any, cells: Callable[[], Any]) -> Numb
 
 
 def _round(x: NDArray, dtype: np.dtype) -> NDArray:
-    """Return numbers in a dtype, NaN as 0 where it has none: the nearest one that it holds, true above a half."""
+    """Return numbers in a dtype, NaN as 0 if it has no NaN: the nearest number that it holds, true above a half."""
     if dtype.kind == "b":
         return x > 0.5
     if dtype.kind == "f":
@@ -313,14 +313,14 @@ def _block(table: Any, dtype: type[np.floating]) -> NDArray:
 
 
 def _as_table(X: Any) -> Any:
-    """Return a pandas frame as it is and all else as an array of two dimensions."""
+    """Return a pandas frame unchanged and everything else as a two-dimensional array."""
     if is_frame(X):
         return X
     array = np.asarray(X)
     if hasattr(X, "to_pandas") and array.dtype.kind not in PLAIN:
         raise TypeError(f"Categories must come in a pandas data frame: pass X.to_pandas(). Got {type(X)} instead.")
     if array.dtype.kind in "US" and not hasattr(X, "dtype"):
-        array = np.asarray(X, dtype=object)  # in a list with strings, numpy writes a number as a string
+        array = np.asarray(X, dtype=object)  # in a list with strings, numpy turns numbers into strings
     if array.ndim != 2:
         raise ValueError(f"X must have shape (n_samples, n_features). Got {array.shape} instead.")
     return array

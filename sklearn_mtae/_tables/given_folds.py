@@ -1,4 +1,4 @@
-"""Folds of the rows that a splitter or an iterable gives."""
+"""Folds of the rows given by a splitter or an iterable."""
 
 from collections.abc import Iterable
 from numbers import Integral
@@ -11,12 +11,12 @@ from sklearn_mtae.nn.words import short
 
 
 def read_folds(cv: Any, X: Any, y: Any, groups: Any, n_rows: int) -> list[tuple[NDArray, NDArray]] | None:
-    """Return the rows to train on and those to leave out of each fold that a splitter or an iterable gives.
+    """Return the training rows and the held-out rows of each fold given by a splitter or an iterable.
 
     Raises
     ------
     ValueError
-        If there is no fold, or one with rows that are not there, that is empty, or whose parts share a row.
+        If there is no fold, or if a fold has invalid rows, is empty, or has parts that share a row.
     """
     if cv is None or isinstance(cv, Integral):
         return None

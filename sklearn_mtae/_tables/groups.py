@@ -1,4 +1,4 @@
-"""Groups of rows that belong together, such as the visits of a patient: read, and dealt to parts as wholes."""
+"""Groups of rows that belong together, such as the visits of a patient: reading them, and dealing them whole."""
 
 from typing import Any
 
@@ -33,9 +33,9 @@ def read_groups(groups: Any, x: Any) -> NDArray[np.intp]:
 
 
 def deal_groups(groups: NDArray[np.intp], kinds: Any, shares: NDArray, rng: Any = None) -> NDArray[np.intp]:
-    """Return for each row the part that its group is dealt to, parts having given shares of rows and of every kind.
+    """Return the part that each row's group is dealt to, for given shares of the rows and of every kind.
 
-    Large groups are dealt first, each to the part with which the counts come closest to proportion (as
+    Large groups are dealt first, each to the part for which the counts come closest to proportion (as
     :class:`~sklearn.model_selection.StratifiedGroupKFold` does).
 
     Parameters
@@ -43,11 +43,11 @@ def deal_groups(groups: NDArray[np.intp], kinds: Any, shares: NDArray, rng: Any 
     groups : ndarray of int of shape (n_rows,)
         Position of each row's group among all.
     kinds : ndarray or sparse array of shape (n_rows, n_kinds)
-        1 where a row has a kind of label.
+        1 if a row has a kind of label.
     shares : ndarray of shape (n_parts,)
         Share of each part; they add up to 1.
     rng : Generator, RandomState or None
-        Source of the order of groups of a size; None is that of the table.
+        Source of the order of groups of equal size; None keeps the order of the table.
     """
     members = csr_array((np.ones(len(groups)), (groups, np.arange(len(groups)))))
     labels = members @ kinds
@@ -58,7 +58,7 @@ def deal_groups(groups: NDArray[np.intp], kinds: Any, shares: NDArray, rng: Any 
     relative = counts / totals
     excess = -np.outer(shares, np.ones(counts.shape[1]))
     for group in order[np.argsort(-relative[order].sum(axis=1), kind="stable")]:
-        # By how much the sum of squared differences from proportion grows, in each part.
+        # Increase of the sum of squared differences from proportion, for each part.
         part = int(((relative[group] + 2 * excess) @ relative[group]).argmin())
         parts_of[group] = part
         excess[part] += relative[group]

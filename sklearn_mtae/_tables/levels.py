@@ -1,4 +1,4 @@
-"""A column of categories: its levels, those that share a column, and cells between levels and codes."""
+"""A column of categories: its levels, those that share a column, and conversion between levels and codes."""
 
 import warnings
 from collections.abc import Callable, Hashable, Sequence
@@ -16,7 +16,7 @@ from .containers import REFUSED_LEVELS, check_kind, is_missing
 NAN, OBJECT = float("nan"), np.dtype(object)
 MAX_SHOWN = 10  # levels in a message
 MIN_NUMBERS, MIN_CODES = 5, 20
-"""Different numbers from which on a column of strings is pointed out: beside other strings, and without any."""
+"""Number of distinct numbers from which a column of strings causes a warning: beside other strings, and without."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ class Levels:
     dtype : str or dtype
         Dtype of the levels.
     levels : list
-        The levels that were observed, in order; a cell's code is the position of its level here.
+        The observed levels, in order; a cell's code is the position of its level here.
     pooled : list of int
-        Codes of the levels that share the last of the expanded columns; the others have one each.
+        Codes of the levels that share the last expanded column; the others have one each.
     shares : list of float
-        Share of each of these in what was observed of them all.
+        Share of each of these in their observations.
     categories : list
         All levels of pandas' category dtype, observed or not.
     ordered : bool or None
         Whether these are ordered; None for another dtype.
     missing : object
-        What stands in a missing cell.
+        Value of a missing cell.
     """
 
     name: Hashable
@@ -85,7 +85,7 @@ class Levels:
         return np.log(shares)
 
     def codes(self, column: Any, weight: NDArray | None = None) -> tuple[NDArray, list]:
-        """Return the codes of a column, NaN where missing or not among the levels, and the levels that are not.
+        """Return the codes of a column, NaN where missing or unknown, and the unknown levels.
 
         Parameters
         ----------
@@ -103,14 +103,14 @@ class Levels:
         return codes, [found[position] for position in np.unique(positions[unknown])]
 
     def narrow(self, values: NDArray, draws: np.random.Generator | None = None) -> NDArray:
-        """Return codes for values of the expanded columns along the last axis: NaN where one of these is missing.
+        """Return codes for values of the expanded columns along the last axis: NaN if one of these is missing.
 
         Parameters
         ----------
         values : ndarray of shape (..., width)
-            Probabilities, of which the most probable level is taken; or draws.
+            Probabilities, from which the most probable level is taken, or draws.
         draws : Generator or None, default=None
-            Given with draws: what takes one of the levels that share a column, by their shares.
+            Source that selects one of the levels that share a column by their shares, for draws.
         """
         likeliest = self._kept
         if self.pooled:
@@ -136,7 +136,7 @@ class Levels:
         return np.fromiter([*self.levels, self.missing], dtype=object)[_positions(codes)]
 
     def cells(self, codes: NDArray) -> Any:
-        """Return the levels of codes as what a pandas frame makes its column of, shape (n_rows,)."""
+        """Return the levels of codes in the form that a pandas frame makes its column from, shape (n_rows,)."""
         import pandas as pd
 
         if self.ordered is not None:
@@ -156,18 +156,18 @@ def learn_levels(
     weight: NDArray | None = None,
     max_categories: int | None = None,
 ) -> Levels:
-    """Learn the levels of a category: those that were observed, in a row of weight above zero.
+    """Learn the levels of a category: those observed in rows of positive weight.
 
     Parameters
     ----------
     name, dtype : object
         Name and dtype of the column.
     cells : callable
-        Returns the column.
+        Function that returns the column.
     weight : ndarray of shape (n_rows,) or None, default=None
         Weights of the rows: a row of weight 2 counts as two.
     max_categories : int or None, default=None
-        Number of expanded columns at most; levels beyond it share one.
+        Maximum number of expanded columns; levels beyond it share one.
     """
     positions, found = factorize(cells(), name)
     seen = positions >= 0 if weight is None else (positions >= 0) & (weight > 0)
@@ -193,7 +193,7 @@ def learn_levels(
 
 
 def pool(counts: NDArray, max_categories: int | None) -> tuple[list[int], list[float]]:
-    """Return the codes of the rarest levels, which are left with one column for them all, and their shares of it."""
+    """Return the codes of the rarest levels, which share one column, and their shares of it."""
     if max_categories is None or len(counts) <= max_categories:
         return [], []
     pooled = np.sort(np.argsort(-counts, kind="stable")[max_categories - 1 :])
@@ -209,13 +209,13 @@ def _pooled_message(name: Hashable, n_levels: int, n_pooled: int, n_rows: int) -
 
 
 def unknown_error(column: Levels, unknown: Sequence) -> str:
-    """Return the error of levels that are not known."""
+    """Return the error for unknown levels."""
     known, hint = enumerated(column.levels), suggest(unknown[0], column.levels)
     return f"Column {column.name!r} must hold a category known from fit: {known}. Got {short(unknown[0])}.{hint}"
 
 
 def unknown_message(unknown: Sequence[tuple[Levels, Sequence]]) -> str:
-    """Return the warning of levels that are not known, by their column."""
+    """Return the warning for unknown levels, by column."""
     columns = "; ".join(f"column {column.name!r}: {enumerated(levels)}" for column, levels in unknown)
     return (
         f"Categories that fit has not seen count as missing cells, in {columns}. Set handle_unknown='error' to have an "
@@ -230,10 +230,10 @@ def enumerated(levels: Sequence) -> str:
 
 
 def warn_of_numbers(name: Hashable, column: Any, levels: Sequence, key: Hashable) -> None:
-    """Warn where at least half of the levels of a pandas column of strings read as numbers.
+    """Warn if at least half of the levels of a pandas column of strings read as numbers.
 
-    One "?" among the numbers of a file makes strings of them all. Strings of digits alone may well be codes, as long as
-    there are few.
+    A single "?" among the numbers of a file turns all of them into strings. Strings of digits may well be codes, as
+    long as there are few.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def warn_of_numbers(name: Hashable, column: Any, levels: Sequence, key: Hashable
     column : Series
         The cells.
     levels : sequence
-        Its different values, missing ones left out.
+        Its distinct values, without missing ones.
     key : hashable
         How `likelihood` names the column.
     """
@@ -267,7 +267,7 @@ def warn_of_numbers(name: Hashable, column: Any, levels: Sequence, key: Hashable
 
 
 def factorize(column: Any, name: Hashable) -> tuple[NDArray, list]:
-    """Return the position of each cell's value among those found, -1 where missing, and the values found."""
+    """Return the position of each cell's value among the distinct values, -1 where missing, and these values."""
     if column.dtype == OBJECT:
         check_kind(np.asarray(column), f"column {name!r}", REFUSED_LEVELS)
     codes, found = _factorize(column)
@@ -292,7 +292,7 @@ def _factorize(column: Any) -> tuple[NDArray, list]:
 
 
 def _sorted(levels: list) -> list:
-    """Return levels sorted; by type first where they do not compare."""
+    """Return sorted levels; by type first if they do not compare."""
     try:
         return sorted(levels)
     except TypeError:
@@ -300,7 +300,7 @@ def _sorted(levels: list) -> list:
 
 
 def spelled(dtype: Any) -> Any:
-    """Return a dtype's name where pandas makes the same dtype of it, otherwise the dtype."""
+    """Return a dtype's name if pandas turns it into the same dtype, otherwise the dtype."""
     if isinstance(dtype, np.dtype):
         return dtype.name
     from pandas.api.types import pandas_dtype

@@ -1,4 +1,4 @@
-"""Between what numbers the values of a column must lie, and what those of a row must sum to."""
+"""Limits: the range of a column's values, and the sum of a row's values."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,22 +15,22 @@ from .coded_rows import Coded
 from .describe import Columns
 
 ROUNDING = 1e-3
-"""How far a row of shares, rounded by whoever made them, may be from their total."""
+"""How far a row of rounded shares may be from its total."""
 
 
 class Range(NamedTuple):
-    """Least and greatest observed value of each column: infinity and minus infinity where none is observed."""
+    """Smallest and largest observed value of each column: infinity and minus infinity if none is observed."""
 
     min: NDArray
     max: NDArray
 
 
 def find_range(array: Any) -> Range:
-    """Return least and greatest observed value of each column of an array or a CSR array, in one pass over the rows."""
+    """Return the smallest and largest observed value of each column of an array or CSR array, in one pass."""
     n_rows, n_columns = array.shape
     if isinstance(array, Coded):
         features, columns = array.numbers
-        lowest, highest = np.zeros(n_columns), np.ones(n_columns)  # of indicators
+        lowest, highest = np.zeros(n_columns), np.ones(n_columns)  # limits of indicators
         lowest[columns], highest[columns] = find_range(array.cells[:, features])
         return Range(lowest, highest)
     lowest, highest = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
@@ -48,7 +48,7 @@ def find_range(array: Any) -> Range:
 
 
 class Limits(NamedTuple):
-    """Between what numbers the values of each column must lie, by their likelihood. Each of shape (n_columns,)."""
+    """Limits of the values of each column, by likelihood. Each of shape (n_columns,)."""
 
     low: NDArray
     high: NDArray
@@ -57,11 +57,11 @@ class Limits(NamedTuple):
     cancel: bool
     """Whether log-densities of large values cancel in float32."""
     totals: list[tuple[list[int], float]]
-    """Groups of columns, and what those of a row sum to."""
+    """Groups of columns, and their sum in a row."""
 
     @classmethod
     def of(cls, likelihood: Likelihood, indicators: Sequence[bool] | None = None) -> "Limits":
-        """Return the limits of a likelihood's columns; `indicators` says which are made of categories, and fit."""
+        """Return the limits of a likelihood's columns; `indicators` says which come from categories, and thus fit."""
         low, high, largest = (np.zeros(likelihood.n_columns) for _ in range(3))
         totals = []
         for family, own in likelihood.parts():
@@ -71,7 +71,7 @@ class Limits(NamedTuple):
         return cls(low, high, largest, any(family.cancels for family, _ in likelihood.parts()), totals)
 
     def bind(self, dtype: np.dtype) -> bool:
-        """Return whether any number of this precision can be outside of them."""
+        """Return whether any number of this precision can be outside the limits."""
         supports = np.isfinite([self.low, self.high])
         return bool(supports.any() or (self.largest < np.finfo(dtype).max).any())
 
@@ -80,7 +80,7 @@ class Limits(NamedTuple):
         return not (self.totals or ((columns.min < self.low) | (columns.max > self.high)).any())
 
     def rows(self, x: Any) -> NDArray[np.bool_]:
-        """Return which rows have no observed cell outside of the support, shape (n_rows,)."""
+        """Return which rows have no observed cell outside the support, shape (n_rows,)."""
         inside = np.ones(x.shape[0], dtype=bool)
         for rows in blocks(x.shape[0], block_rows(x.shape[1])):
             block = dense(x[rows])
@@ -99,20 +99,20 @@ class Limits(NamedTuple):
         option: Any = None,
         weight: NDArray | None = None,
     ) -> None:
-        """Raise an error that names the first column with a value that its likelihood does not take, or too large.
+        """Raise an error that names the first column with a value that is invalid for its likelihood, or too large.
 
-        Or the first row of weight above zero, a group of whose columns misses its total.
+        Or raise one for the first row of positive weight in which a group of columns misses its total.
 
         Parameters
         ----------
         x : ndarray, CSR array or Coded of shape (n_rows, n_columns)
             The rows.
         columns : Range or Columns
-            What is known of their columns.
+            Statistics of their columns.
         array, names
-            What the rows are called, and their columns.
+            Names of the rows and of their columns, for messages.
         parameter, option
-            What asks for this: a parameter, and its value if it is one of the estimator.
+            The parameter that requires this, and its value if it belongs to the estimator.
         weight : ndarray of shape (n_rows,) or None
             Weights of the rows.
         """
@@ -142,7 +142,7 @@ class Limits(NamedTuple):
     def check_size(self, columns: Range | Columns, array: str, names: Sequence) -> None:
         """Raise an error that names the first column with a number that overflows when it is squared, or added up."""
         for extreme, values in (("min", columns.min), ("max", columns.max)):
-            # A column without an observed value has infinite ends the wrong way round.
+            # A column without observed values has infinite ends the wrong way round.
             for column in map(int, np.flatnonzero((np.abs(values) > self.largest) & (columns.min <= columns.max))):
                 largest = self.largest[column]
                 raise ValueError(
@@ -152,13 +152,13 @@ class Limits(NamedTuple):
 
 
 def _sums_to(total: float, group: NDArray) -> NDArray[np.bool_]:
-    """Return which rows of a group of columns can have a total, with any admissible value where one is missing."""
+    """Return which rows of a group of columns can have a total, with any valid value where one is missing."""
     sums, complete = np.nansum(group, axis=1), ~np.isnan(group).any(axis=1)
     return (sums <= total + ROUNDING) & ((sums >= total - ROUNDING) | ~complete)
 
 
 def _interval(array: str, low: float, high: float, value: float) -> str:
-    """Return in words the interval that a value is not in; one open at 0 begins at the least number above it."""
+    """Return the interval that a value is not in, in words; if open at 0, it begins at the smallest number above."""
     if np.isfinite(high):
         return f"{low:g} <= {array} <= {high:g}"
     return f"{array} > 0" if 0 < low < 1e-30 and value <= 0 else f"{array} >= {low:g}"

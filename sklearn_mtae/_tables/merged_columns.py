@@ -1,4 +1,4 @@
-"""One column from those that several pandas frames have of a name: of a dtype that holds each value as it is."""
+"""One column from the columns of the same name in several pandas frames, in a dtype that keeps all values."""
 
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["LARGEST", "stack_columns", "with_gaps"]
 
 LARGEST = 2**53
-"""Whole numbers up to this one are all floats of 64 bits."""
+"""Up to this number, 64-bit floats hold all whole numbers."""
 
 INFERRED = {
     "string": "strings",
@@ -24,7 +24,7 @@ INFERRED = {
     "date": "dates",
     "timedelta": "durations",
 }
-"""What a column of objects holds, by pandas' word for it."""
+"""Contents of a column of objects, by pandas' name for them."""
 
 
 def stack_columns(rows: Mapping[Any, Any]) -> Any:
@@ -52,8 +52,8 @@ def stack_columns(rows: Mapping[Any, Any]) -> Any:
 def with_gaps(column: Any) -> Any:
     """Return a series in a dtype that can have missing cells.
 
-    Numbers without any become floats, as pandas makes them, where these hold their values, otherwise nullable; so do
-    booleans.
+    Numbers of other dtypes become floats, as in pandas, if these hold their values, otherwise nullable. Booleans become
+    nullable too.
     """
     kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else ""
     if kind == "b":
@@ -62,7 +62,7 @@ def with_gaps(column: Any) -> Any:
 
 
 def _is_alike(dtypes: Sequence[Any]) -> bool:
-    """Return whether all tables have a column of one dtype, one whose cells are of one kind."""
+    """Return whether all tables have a column of the same dtype, with cells of one kind."""
     first = dtypes[0]
     return first is not None and not _is_object(first) and not hasattr(first, "categories") and set(dtypes) == {first}
 
@@ -76,7 +76,7 @@ def _stack_column(name: Any, placed: Mapping[Any, Any], n_rows: int) -> Any:
 
     pieces = {task: x[name] for task, x in placed.items() if name in x.columns}
     kinds = {task: _kind(piece) for task, piece in pieces.items()}
-    # What has no value is no more than a gap.
+    # A column without values is only a gap.
     pieces = {task: piece for task, piece in pieces.items() if kinds[task]} or _empty(pieces)
     kind = _common_kind(name, {task: own for task, own in kinds.items() if own})
     dtype = _common_dtype(name, kind, pieces)
@@ -85,13 +85,13 @@ def _stack_column(name: Any, placed: Mapping[Any, Any], n_rows: int) -> Any:
 
 
 def _empty(pieces: dict[Any, Any]) -> dict[Any, Any]:
-    """Return columns without any value in a dtype that they have in common."""
+    """Return columns without values in a common dtype."""
     dtypes = {piece.dtype for piece in pieces.values()}
     return pieces if len(dtypes) == 1 else {task: piece.astype(object) for task, piece in pieces.items()}
 
 
 def _kind(column: Any) -> str:
-    """Name the kind of a column, "" where it has no value."""
+    """Name the kind of a column, "" if it has no values."""
     from pandas.api import types
 
     dtype = column.dtype
@@ -116,7 +116,7 @@ def _kind(column: Any) -> str:
 
 
 def _common_kind(name: Any, kinds: Mapping[Any, str]) -> str:
-    """Name the kind of a column in all tables; raise an error where it is not the same."""
+    """Name the kind of a column in all tables; raise an error if it is not the same."""
     found = set(kinds.values())
     if len(found) > 1 and found != {"strings", "categories that are strings"}:
         words = ", ".join(f"{kind} in task {task!r}" for task, kind in kinds.items())
@@ -128,7 +128,7 @@ def _common_kind(name: Any, kinds: Mapping[Any, str]) -> str:
 
 
 def _common_dtype(name: Any, kind: str, pieces: Mapping[Any, Any]) -> Any:
-    """Return the dtype of a column of one kind; None is for what pandas makes of the pieces."""
+    """Return the dtype of a column of one kind; None leaves the dtype to pandas."""
     if kind.startswith("categories"):
         return _union(list(pieces.values()))
     dtypes = {piece.dtype for piece in pieces.values()}
@@ -140,16 +140,16 @@ def _common_dtype(name: Any, kind: str, pieces: Mapping[Any, Any]) -> Any:
 
 
 def _common_number(name: Any, pieces: Mapping[Any, Any]) -> Any:
-    """Return the dtype that numbers have in common, and raise an error where it cannot hold one of them."""
+    """Return the common dtype of numbers; raise an error if it cannot hold one of them."""
     plain = {task: np.dtype(_numpy_dtype(piece.dtype)) for task, piece in pieces.items()}
     common = np.result_type(*plain.values())
-    if common.kind == "f" and all(dtype.kind in "iu" for dtype in plain.values()):  # signed and unsigned of 64 bits
+    if common.kind == "f" and all(dtype.kind in "iu" for dtype in plain.values()):  # signed and unsigned, 64 bits
         common = np.dtype(np.int64 if all(_fits(p, 2**63 - 1) for p in pieces.values()) else np.uint64)
     for task, piece in pieces.items():
         low, high = _range(common)
         if plain[task].kind in "iu" and len(piece.dropna()) and not low <= piece.min() <= piece.max() <= high:
             raise ValueError(
-                f"Column {name!r} must hold numbers of which all fit into one dtype. In task {task!r} it has "
+                f"Column {name!r} must hold numbers that all fit into one dtype. In task {task!r} it has "
                 f"{piece.dtype} from {piece.min()} to {piece.max()}, not all of which {common} holds; "
                 f"all tables together have {sorted({str(dtype) for dtype in plain.values()})}."
             )
@@ -178,7 +178,7 @@ def _fits(column: Any, largest: int) -> bool:
 
 
 def _union(columns: Sequence[Any]) -> Any:
-    """Return the dtype of all categories: ordered where the columns' orders leave one order of all of them."""
+    """Return the dtype of all categories: ordered if the columns' orders imply a single order of all of them."""
     import pandas as pd
 
     own = [c.dtype.categories.tolist() for c in columns if hasattr(c.dtype, "categories")]
@@ -192,7 +192,7 @@ def _union(columns: Sequence[Any]) -> Any:
 
 
 def _common_order(orders: Sequence[list]) -> list | None:
-    """Return the only order of all levels that agrees with each order, None where there is none or more than one."""
+    """Return the only order of all levels that agrees with each order; None if there is none or more than one."""
     sorter: TopologicalSorter = TopologicalSorter()
     for order in orders:
         for level in order:

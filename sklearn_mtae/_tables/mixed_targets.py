@@ -1,4 +1,4 @@
-"""Targets of several kinds: which tasks are numbers and which are classes, and predictions of them as y came."""
+"""Targets of several kinds: which tasks are numbers and which are classes, and predictions in the form of y."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from .levels import Levels, spelled
 from .targets import Tasks, n_dimensions, per_task, target_columns, task_names
 
 NUMBER = "number"
-"""Kind of a task of numbers that no likelihood is given for."""
+"""Kind of a task of numbers without a given likelihood."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +31,11 @@ class MixedTasks(Tasks):
     names, n_dimensions, dtype, classes
         As for `Tasks`; a task of numbers has one class, which stands for all of them.
     kinds : list
-        Of each task "number", "categorical" or the likelihood that was given.
+        For each task "number", "categorical" or its given likelihood.
     given : dict
-        The likelihoods that were given, by task.
+        The given likelihoods, by task.
     table : Table or None
-        What the columns of a data frame are; None for an array.
+        The columns of a data frame; None for an array.
     """
 
     classes: list[NDArray] = field(default_factory=list)
@@ -55,29 +55,29 @@ class MixedTasks(Tasks):
         return {name: own for name, is_class, own in parts if is_class}
 
     def means(self, columns: NDArray, like: Any) -> Any:
-        """Return predictions as y came: positions of classes as these, numbers as floats, which means are.
+        """Return predictions in the form of y: positions as classes, numbers as floats, since they are means.
 
         Parameters
         ----------
         columns : ndarray of shape (n_rows, n_tasks)
             Numbers, and positions of classes.
         like : object
-            What the rows came in: a frame of predictions takes its index.
+            The container of the rows: a frame of predictions takes its index.
         """
         table = self.table and replace(self.table, columns=list(map(_with_fractions, self.table.columns)))
         return self._restored(columns, table, like)
 
     def cells(self, columns: NDArray) -> Any:
-        """Return drawn targets as y came, whole numbers where it held such."""
+        """Return drawn targets in the form of y, with whole numbers where it held such."""
         return self._restored(columns, self.table)
 
     def floats(self, columns: NDArray, like: Any) -> Any:
-        """Return what there is of each number, NaN of each class, in the shape and with the names that y had."""
+        """Return the values for numbers, NaN for classes, with the shape and names of y."""
         columns = np.where(self.of_classes, np.nan, columns).astype(columns.dtype)
         return self.shaped(columns) if self.table is None else framed(columns, self._columns, like)
 
     def by_class(self, array: NDArray, like: Any) -> dict[str, Any]:
-        """Return what there is of the classes of each task, given an array of shape (n_rows, n_tasks, n_classes)."""
+        """Return the values for the classes of each task, given an array of shape (n_rows, n_tasks, n_classes)."""
         parts = {
             name: array[:, task, : len(own)]
             for task, (name, own) in enumerate(zip(self.names, self.classes, strict=True))
@@ -106,7 +106,7 @@ class MixedTasks(Tasks):
 
 
 def framed(columns: NDArray, names: Sequence | NDArray, like: Any) -> Any:
-    """Return columns as a data frame, with the index of `like` where that is one."""
+    """Return columns as a data frame, with the index of `like` if that is one."""
     import pandas as pd
 
     return pd.DataFrame(columns, columns=names, index=like.index if is_frame(like) else None)
@@ -115,16 +115,16 @@ def framed(columns: NDArray, names: Sequence | NDArray, like: Any) -> Any:
 def read_mixed(
     y: Any, x: Any, known: Tasks | None = None, classes: None = None, likelihoods: Any = None
 ) -> tuple[NDArray, Tasks]:
-    """Read targets of several kinds: numbers as they are, classes as their positions, NaN without a label.
+    """Read targets of several kinds: numbers unchanged, classes as positions, NaN without a label.
 
     Parameters
     ----------
     y, x
         Targets and rows.
     known : MixedTasks or None
-        The tasks of the fit that goes on.
+        The tasks of the fit to continue.
     classes : None
-        Those of a task are in its dtype, or those of its labels.
+        The classes of a task come from its dtype or its labels.
     likelihoods : object
         The parameter `task_likelihoods`.
     """
@@ -138,7 +138,7 @@ def read_mixed(
         known.check_same(y, names)
         if given != known.given:
             raise ValueError(
-                f"A fit that goes on needs task_likelihoods as they were, {short(known.given)}. Got {short(given)}; "
+                f"A continued fit must not change task_likelihoods, {short(known.given)}. Got {short(given)}; "
                 "fit from the start with warm_start=False."
             )
         tasks = known
@@ -159,7 +159,7 @@ def encoded(columns: Sequence[NDArray], tasks: MixedTasks) -> NDArray:
 
 
 def given_kinds(likelihoods: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Return the kinds of the tasks that are given by name."""
+    """Return the kinds of tasks, given by name."""
     if not isinstance(likelihoods, Mapping | list | tuple):
         return {}
     known = {CATEGORICAL, *TASK_LIKELIHOODS}
@@ -176,7 +176,7 @@ def given_kinds(likelihoods: Any, names: Sequence[str]) -> dict[str, Any]:
 
 
 def find_kinds(y: Any, given: Mapping[str, Any]) -> list[Any]:
-    """Return the kind of each task: the one that is given, or by its dtype and its values."""
+    """Return the kind of each task: the given one, or the one of its dtype and values."""
     return [
         given.get(name, CATEGORICAL if _holds_classes(column) else NUMBER)
         for name, column in zip(task_names(y), _as_they_came(y), strict=True)
@@ -202,7 +202,7 @@ def _learn(y: Any, columns: Sequence[NDArray], names: list[str], given: dict[str
 
 
 def _as_they_came(y: Any) -> list[Any]:
-    """Return the columns of a pandas frame or series as they are, of all else as arrays."""
+    """Return the columns of a pandas frame or series unchanged, of everything else as arrays."""
     if is_frame(y):
         return [y.iloc[:, task] for task in range(y.shape[1])]
     return [y] if hasattr(y, "to_frame") and hasattr(y, "iloc") else target_columns(y)
@@ -219,7 +219,7 @@ def _holds_classes(column: Any) -> bool:
 
 
 def _classes(came: Any, column: NDArray, name: str) -> NDArray:
-    """Return the classes of a task: all that its dtype has, or those of its labels."""
+    """Return the classes of a task: all classes of its dtype, or those of its labels."""
     if hasattr(came.dtype, "categories"):
         return np.asarray(came.dtype.categories)
     labels = observed_labels(column)[1]
@@ -229,9 +229,9 @@ def _classes(came: Any, column: NDArray, name: str) -> NDArray:
 
 
 def _column(task: int, y: Any, kind: Any, classes: NDArray) -> Numbers | Levels:
-    """Learn what a column of a frame is to be turned back into."""
+    """Learn the form to turn a frame's column back into."""
     if not _is_categorical(kind):
-        numbers(np.asarray(y.iloc[:, task]), f"task {y.columns[task]!r}")  # the error speaks of y
+        numbers(np.asarray(y.iloc[:, task]), f"task {y.columns[task]!r}")  # the error names y
         return Table.learn(y.iloc[:, [task]], [False]).columns[0]
     dtype, levels, name = y.dtypes.iloc[task], classes.tolist(), y.columns[task]
     if not hasattr(dtype, "categories"):

@@ -1,4 +1,4 @@
-"""Whether rows come in groups of near repeats, such as the visits of a patient, though nobody has said so."""
+"""Detection of groups of near repeats, such as the visits of a patient, that were not declared."""
 
 import warnings
 from typing import Any
@@ -9,32 +9,32 @@ from numpy.typing import NDArray
 from .blocks import dense
 
 N_ROWS = 10_000
-"""Rows at most that are looked at: the first ones."""
+"""Maximum number of rows that are used: the first ones."""
 N_PROBES = 100
-"""Rows at most whose neighbours are looked at."""
+"""Maximum number of rows whose neighbours are checked."""
 N_COLUMNS = 50
-"""Columns at most that distances are measured in."""
+"""Maximum number of columns for distances."""
 LARGEST_GROUP = 50
-"""Rows of a group at most that are told from a cloud of rows."""
+"""Maximum number of rows in a group that is distinguished from a cloud of rows."""
 LEAST_GAP = 8.0
-"""Times that the gap behind a row's group is as wide as is to be expected, at least: without groups it is 3 to 5."""
+"""Minimum ratio of the gap behind a row's group to its expected width: without groups it is 3 to 5."""
 N_LEVELS = 16
-"""Values at most of a column that is the grid of a design: its rows repeat by themselves."""
+"""Maximum number of values of a design column, in which rows repeat anyway."""
 
 
 def warn_of_near_repeats(x: Any) -> None:
-    """Warn where most rows have near repeats, which say little of new rows when they are held out one by one."""
+    """Warn if most rows have near repeats: held out one by one, these say little about new rows."""
     if has_near_repeats(x):
         warnings.warn(
             "Most rows have near repeats among the others, such as further visits of a patient: rows held out at "
-            "random then say little of new ones, and what is chosen and calibrated on them is too sure. Where rows "
-            "belong together, pass groups to fit; where they do not, cv=10 says so.",
+            "random then say little about new ones, and results chosen or calibrated on them are overconfident. If "
+            "rows belong together, pass groups to fit; if they do not, set cv=10 to say so.",
             stacklevel=6,
         )
 
 
 def has_near_repeats(x: Any) -> bool:
-    """Return whether most rows have a group of rows close to them, and a gap behind it.
+    """Return whether most rows have a group of close rows, and a gap behind it.
 
     In a cloud of rows without groups, `k * d * log(r[k + 1] / r[k])`, with `r[k]` the distance to the k-th neighbour
     and `d` the dimension of the cloud, is a draw from the exponential distribution of mean 1 for each k. Where the rows
@@ -52,9 +52,9 @@ def has_near_repeats(x: Any) -> bool:
         return False
     probes = np.unique(np.linspace(0, len(x) - 1, N_PROBES).astype(int))
     squares = (x[probes] ** 2).sum(axis=1)[:, None] + (x**2).sum(axis=1) - 2 * x[probes] @ x.T
-    squares[np.arange(len(probes)), probes] = -1  # each is its own nearest
+    squares[np.arange(len(probes)), probes] = -1  # each row is its own nearest neighbour
     near = np.sort(np.partition(squares, 2 * n_near, axis=1)[:, : 2 * n_near + 1], axis=1)[:, 1:]
-    # Rows that are the same count as very near.
+    # Equal rows count as very near.
     logs = np.log(np.maximum(near, 1e-6 * np.maximum(np.median(near[:, -1]), 1e-300))) / 2
     spread = float(np.median(logs[:, -1] - logs[:, n_near - 1]))
     dimension = min(np.log(2) / max(spread, 1e-6), x.shape[1])
@@ -76,6 +76,6 @@ def _standardized(x: NDArray) -> NDArray:
 
 
 def _is_measured(column: NDArray) -> bool:
-    """Return whether a column has many values, and none in most of its rows, as absent words have."""
+    """Return whether a column has many values and no dominant one, such as 0 for absent words."""
     _, counts = np.unique(column, return_counts=True)
     return len(counts) > N_LEVELS and 2 * counts.max() <= len(column)

@@ -1,4 +1,4 @@
-"""The targets: what is learned of y's columns before a fit, and y as a model sees it."""
+"""The targets: what is learned about y's columns before a fit, and y as a model sees it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ from .targets import Tasks, n_dimensions, per_task, target_columns, task_names
 def read_numbers(
     y: Any, x: Any, known: Tasks | None = None, classes: None = None, likelihoods: Any = None
 ) -> tuple[NDArray, Tasks]:
-    """Read targets that are numbers: floats of shape (n_rows, n_tasks), NaN without a label, and what the tasks are."""
+    """Read targets that are numbers: floats of shape (n_rows, n_tasks), NaN without a label, and the tasks."""
     names = task_names(y)
     targets = check_targets(y, x, names)
     if known is not None:
@@ -29,7 +29,7 @@ def read_numbers(
 def read_classes(
     y: Any, x: Any, known: Tasks | None = None, classes: Any = None, likelihoods: None = None
 ) -> tuple[NDArray, Tasks]:
-    """Read targets that are classes: their positions among those that are given, or that there are."""
+    """Read targets that are classes: their positions among the given or the observed classes."""
     columns, names = target_columns(y), task_names(y)
     check_consistent_length(x, columns[0])
     if known is not None:
@@ -49,7 +49,7 @@ def read_classes(
 
 
 def label_weights(targets: NDArray, tasks: Tasks, weight: NDArray | None, class_weight: Any = None) -> NDArray | None:
-    """Return the weights of labels beside those of their rows, shape (n_rows, n_tasks), where there are any.
+    """Return the weights of labels beside those of rows, shape (n_rows, n_tasks), if there are any.
 
     Parameters
     ----------
@@ -73,15 +73,13 @@ def label_weights(targets: NDArray, tasks: Tasks, weight: NDArray | None, class_
 
 
 def _mixed_weights(targets: NDArray, tasks: MixedTasks, weight: NDArray | None, option: Any) -> NDArray:
-    """Return weights by class of the tasks that are classes, 1 for the labels of all others."""
+    """Return weights by class for tasks of classes, and 1 for the labels of all others."""
     own, weights = tasks.of_classes, (~np.isnan(targets)).astype(np.float64)
     if not (is_by_class(option) or isinstance(option, str)):
         each = per_task(option, tasks.names, "class_weight", default={})
         numbers = [name for name, one, is_class in zip(tasks.names, each, own, strict=True) if one and not is_class]
         if numbers:
-            raise ValueError(
-                f"class_weight must be of tasks that are classes. Got it for {listed(numbers)}, of numbers."
-            )
+            raise ValueError(f"class_weight must be for tasks of classes. Got it for {listed(numbers)}, of numbers.")
         option = [one for one, is_class in zip(each, own, strict=True) if is_class]
     if own.any():
         weight = weight[:, own] if weight is not None and weight.ndim == 2 else weight
@@ -95,4 +93,4 @@ TARGETS: dict[str, Callable[..., tuple[NDArray, Tasks]]] = {
     "classes": read_classes,
     "mixed": read_mixed,
 }
-"""What reads targets, by their kind."""
+"""Functions that read targets, by kind."""

@@ -1,4 +1,4 @@
-"""Which rows take part, and in what order they are read from a file."""
+"""The rows that take part, and the order in which they are read from a file."""
 
 from mmap import mmap
 from typing import Any
@@ -16,7 +16,7 @@ def is_mapped(array: Any) -> bool:
 
 
 class AllRows:
-    """The index of all rows: what `numpy.arange(n_rows)` is, without its memory.
+    """The index of all rows: like `numpy.arange(n_rows)`, but without its memory.
 
     Parameters
     ----------
@@ -38,12 +38,12 @@ class AllRows:
 
 
 def evenly(index: NDArray | AllRows, n_most: int) -> NDArray:
-    """Return so many rows of an index at most, evenly spaced over it."""
+    """Return at most a number of rows of an index, evenly spaced."""
     return index[np.unique(np.linspace(0, len(index) - 1, min(n_most, len(index))).astype(int))]
 
 
 class Chosen:
-    """Some rows of an array, gathered when a slice of them is asked for.
+    """Some rows of an array, gathered when a slice of them is read.
 
     Parameters
     ----------
@@ -64,14 +64,14 @@ class Chosen:
 
 
 class Runs:
-    """An order of rows that is read in runs: runs of rows that follow each other, the order of the runs shuffled.
+    """An order of rows that is read in runs of consecutive rows, with the order of the runs shuffled.
 
     Parameters
     ----------
     n_rows : int
         Number of rows.
     size : int
-        Rows of a run; one run may be shorter.
+        Number of rows of a run; one run may be shorter.
     generator : torch.Generator
         Source of the permutation.
     """
@@ -83,6 +83,6 @@ class Runs:
         self._offsets = starts - (self._ends - lengths)
 
     def positions(self, start: int, stop: int) -> NDArray:
-        """Return the rows from one place in the order to another."""
+        """Return the rows between two positions in the order."""
         places = np.arange(start, stop)
         return places + self._offsets[np.searchsorted(self._ends, places, side="right")]

@@ -1,4 +1,4 @@
-"""One table from tasks that each come with rows of their own."""
+"""One table from tasks that each have their own rows."""
 
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -21,30 +21,30 @@ __all__ = ["align_columns", "stack_tasks"]
 def stack_tasks(tasks: Mapping[Any, tuple[Any, Any]]) -> tuple[Any, Any]:
     """Stack the rows of tasks, with a column of labels per task.
 
-    Column t of Y holds the labels of task t in the task's own rows and is missing in all others. Rows keep their
-    order; labels belong to rows by position, whatever their index.
+    Column t of Y holds the labels of task t in the task's own rows and is missing in all others. Rows keep their order;
+    labels are matched to rows by position, whatever their index.
 
     Parameters
     ----------
     tasks : dict of str to (X, y)
         Rows of each task, an array or a pandas frame of shape (n_samples_t, n_features), and their labels, an array,
         list or series of shape (n_samples_t,); NaN, None or pandas.NA where one is missing. Arrays must have the same
-        columns, of numbers. Frames need not: the stack has the columns of all. Names of tasks must differ when written
-        as strings.
+        columns, all numeric. Frames may differ: the stack has the columns of all of them. Names of tasks must differ
+        when written as strings.
 
     Returns
     -------
     X : ndarray or data frame of shape (n_samples, n_features)
         Rows of all tasks, those of the first task first. A frame has the columns in the order of their first
-        appearance, missing cells where a task has none of that name, and the index (task, index in the task's frame):
-        `X.loc["name"]` are the rows of a task. No value is changed: a column has a dtype that holds those of all
-        tables. Categories are all that one of the tables has; they are ordered where the tables' orders leave one order
-        of all of them (low < mid and mid < high, but not low < mid and low < high). Where cells are missing, whole
-        numbers become floats, or "Int64" beyond 2**53, and booleans become "boolean".
+        appearance, with missing cells where a task lacks a column, and the index (task, index in the task's frame):
+        `X.loc["name"]` gives the rows of a task. No value is changed: a column has a dtype that holds the values of all
+        tables. Its categories are those of all tables. They are ordered if the tables' orders imply a single order of
+        all (low < mid and mid < high, but not low < mid and low < high). Where cells are missing, whole numbers become
+        floats, or "Int64" beyond 2**53, and booleans become "boolean".
     Y : ndarray or data frame of shape (n_samples, n_tasks)
-        Labels. An array is of floats, NaN where missing, or, where a task's labels are not numbers, of objects, None
+        Labels. An array holds floats with NaN where missing, or, if a task's labels are not numbers, objects with None
         where missing. The columns of a frame have the names of the tasks and the dtypes of their labels, which missing
-        cells change as they do in X.
+        cells change as in X.
 
     Raises
     ------
@@ -52,12 +52,12 @@ def stack_tasks(tasks: Mapping[Any, tuple[Any, Any]]) -> tuple[Any, Any]:
         If a task's X is neither an array nor a pandas frame.
     ValueError
         If there is no task, if lengths, dimensions or columns do not fit, if arrays and frames are mixed, if a column
-        holds values of another kind in one table than in another (categories and numbers, say), or if a value would be
-        changed by its new dtype.
+        holds different kinds of values in two tables (such as categories and numbers), or if a new dtype would change a
+        value.
 
     See Also
     --------
-    align_columns : Gives one site's own table the columns of all, for a model that was fitted to the stack.
+    align_columns : Give one site's table the columns of all, for a model that was fitted to the stack.
 
     Examples
     --------
@@ -87,17 +87,17 @@ def stack_tasks(tasks: Mapping[Any, tuple[Any, Any]]) -> tuple[Any, Any]:
 def align_columns(X: Any, like: Any) -> Any:
     """Give a table the columns that an estimator was fitted to, in their order.
 
-    A model that was fitted to what :func:`stack_tasks` made of tables with different columns wants those of all; a site
-    that measures only some of them has its own. Missing columns are added, without values; the estimators of this
-    package take them for missing cells.
+    A model fitted to the result of :func:`stack_tasks` for tables with different columns needs all of these columns,
+    but a site may measure only some of them. Missing columns are added without values; the estimators of this package
+    treat these as missing cells.
 
     Parameters
     ----------
     X : DataFrame of shape (n_samples, n_columns)
         Table with some of the columns, in any order.
     like : estimator or DataFrame
-        Fitted estimator, or pipeline or search, that knows the names of its features (`feature_names_in_`); or a table
-        with the columns.
+        Fitted estimator, pipeline or search with the names of its features (`feature_names_in_`), or a table with the
+        columns.
 
     Returns
     -------
@@ -109,11 +109,11 @@ def align_columns(X: Any, like: Any) -> Any:
     TypeError
         If X is not a pandas frame.
     ValueError
-        If X has a column that is not among the known ones, or a name twice, or if `like` knows no names.
+        If X has an unknown column or a repeated name, or if `like` has no names.
 
     See Also
     --------
-    stack_tasks : Makes one table of those of all sites.
+    stack_tasks : Make one table from the tables of all sites.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def align_columns(X: Any, like: Any) -> Any:
     names = list(like.columns) if hasattr(like, "columns") else list(getattr(like, "feature_names_in_", []))
     if not names:
         raise ValueError(
-            f"like must be a data frame, or an estimator that was fitted to one and knows feature_names_in_. Got "
+            f"like must be a data frame, or an estimator that was fitted to one and has feature_names_in_. Got "
             f"{type(like).__name__} instead."
         )
     if not hasattr(X, "iloc") or not hasattr(X, "columns"):
@@ -181,12 +181,12 @@ def _check_unique(what: str, x: Any) -> None:
 
 
 def _as_floats(x: Any, what: str) -> NDArray:
-    """Return an array of numbers as floats, NaN where missing, and raise an error where that would change a value."""
+    """Return an array of numbers as floats, NaN where missing, and raise an error if that would change a value."""
     array = np.asarray(x)
     if array.dtype.kind == "f":
         return array
     if array.dtype.kind not in "biu":
-        array = np.asarray(x, dtype=object)  # in a list with strings, NumPy writes a number as a string
+        array = np.asarray(x, dtype=object)  # in a list with strings, NumPy turns numbers into strings
     flat = array.ravel()
     cells = flat[~is_missing(flat)]
     if array.dtype.kind == "O":
@@ -202,7 +202,7 @@ def _as_floats(x: Any, what: str) -> NDArray:
 
 
 def _check_exact(cells: NDArray, what: str) -> None:
-    """Raise an error where whole numbers are so large that floats do not hold all of their size."""
+    """Raise an error if whole numbers are too large for floats to hold them exactly."""
     if cells.dtype.kind == "O":
         cells = np.array([int(cell) for cell in cells if isinstance(cell, Integral)], dtype=object)
     if cells.dtype.kind in "iuO" and len(cells) and not -LARGEST <= cells.min() <= cells.max() <= LARGEST:
@@ -215,7 +215,7 @@ def _check_exact(cells: NDArray, what: str) -> None:
 def _check_labels(name: Any, y: Any) -> Any:
     y = plain(y)
     if not hasattr(y, "shape"):
-        y = np.asarray(y, dtype=object)  # with strings among them NumPy would write a missing label as "nan"
+        y = np.asarray(y, dtype=object)  # with strings among them, NumPy would turn a missing label into "nan"
     if len(y.shape) != 1:
         got = f"shape {tuple(y.shape)}" if y.shape else short(np.asarray(y).item())
         raise ValueError(f"The y of task {name!r} must have one dimension. Got {got} instead.")
@@ -223,7 +223,7 @@ def _check_labels(name: Any, y: Any) -> Any:
 
 
 def _plain(labels: NDArray, what: str) -> NDArray:
-    """Return floats with NaN where all labels are numbers, otherwise objects with None."""
+    """Return floats with NaN if all labels are numbers, otherwise objects with None."""
     observed, values = observed_labels(labels)
     numbers = values.dtype.kind in "biuf" or not len(values)
     if numbers:
@@ -237,8 +237,8 @@ def _stack_arrays(rows: dict[Any, NDArray], labels: dict[Any, Any]) -> tuple[NDA
     widths = {name: x.shape[1] for name, x in rows.items()}
     if len(set(widths.values())) > 1:
         raise ValueError(
-            f"Arrays must have as many columns in each task. Got {short(widths)}; pandas frames say by name which "
-            "columns the tasks share."
+            f"Arrays must have the same number of columns in each task. Got {short(widths)}; pandas frames say by "
+            "name which columns the tasks share."
         )
     columns = [_plain(np.asarray(y), f"The y of task {name!r}") for name, y in labels.items()]
     numbers = all(column.dtype.kind == "f" for column in columns)

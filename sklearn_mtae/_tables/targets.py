@@ -1,4 +1,4 @@
-"""Tables of targets: their columns and names, labels that are missing, and the options of the tasks."""
+"""Tables of targets: their columns and names, missing labels, and the options of the tasks."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,11 +38,11 @@ class Tasks:
     names : list of str
         Names of the tasks.
     n_dimensions : int
-        1 where y was one column, 2 where it was a table.
+        1 if y was one column, 2 if it was a table.
     dtype : str
-        Precision that the targets came in.
+        Precision of the given targets.
     classes : list of ndarray or None
-        Classes of each task, sorted, where the targets are classes.
+        Sorted classes of each task, if the targets are classes.
     """
 
     names: list[str]
@@ -55,7 +55,7 @@ class Tasks:
         return columns[:, 0] if self.n_dimensions == 1 else columns
 
     def check_same(self, y: Any, names: list[str]) -> None:
-        """Raise an error where targets are not those of these tasks."""
+        """Raise an error if targets are not those of these tasks."""
         if len(names) != len(self.names):
             raise ValueError(f"y must have {len(self.names)} columns, one per task. Got {len(names)} instead.")
         if hasattr(y, "columns") and names != self.names:
@@ -76,7 +76,7 @@ def task_names(y: Any) -> list[str]:
 
 
 def distinct_names(names: Iterable[Any], what: str) -> list[str]:
-    """Return names as strings, by which tasks are known, and raise an error where two become the same: 1 and "1"."""
+    """Return names as strings, which identify tasks, and raise an error if two become the same: 1 and "1"."""
     names = list(names)
     spelled = [str(name) for name in names]
     n_times = Counter(spelled)
@@ -87,7 +87,7 @@ def distinct_names(names: Iterable[Any], what: str) -> list[str]:
 
 
 def check_order(y: Any, known: Sequence[str]) -> None:
-    """Raise an error where the columns of y are the tasks that are known, but in another order."""
+    """Raise an error if the columns of y are the known tasks in another order."""
     names = task_names(y) if hasattr(y, "columns") else list(known)
     if names != list(known) and sorted(names) == sorted(known):
         raise ValueError(f"y must have the columns {list(known)}, in this order. Got {names} instead.")
@@ -122,7 +122,7 @@ def target_columns(y: Any) -> list[NDArray]:
 
 
 def task_position(task: str | int, names: Sequence[str], parameter: str) -> int:
-    """Return the position of a task that is given by name or by position."""
+    """Return the position of a task, given by name or by position."""
     if isinstance(task, str) and task in names:
         return names.index(task)
     if isinstance(task, int | np.integer) and -len(names) <= task < len(names):
@@ -145,7 +145,7 @@ def per_task(option: Any, names: Sequence[str], parameter: str, default: Any = N
     parameter : str
         Name of the option, for the errors.
     default : object, default=None
-        Value of the tasks that a dict leaves out; None is an error.
+        Value of the tasks that a dict leaves out; None raises an error.
     """
     if isinstance(option, Mapping):
         values = dict(zip(distinct_names(option, parameter), option.values(), strict=True))
@@ -177,7 +177,7 @@ def check_task_weights(weights: Any, names: Sequence[str]) -> NDArray:
 
 
 def check_similarity(similarity: Any, names: Sequence[str]) -> NDArray:
-    """Return the similarities of the tasks, shape (n_tasks, n_tasks), in their order; a frame's are found by name."""
+    """Return the similarities of the tasks, shape (n_tasks, n_tasks), in their order; a frame is matched by name."""
     if hasattr(similarity, "columns") and hasattr(similarity, "loc"):
         axes = (list(map(str, similarity.index)), list(map(str, similarity.columns)))
         if any(sorted(axis) != sorted(names) for axis in axes):

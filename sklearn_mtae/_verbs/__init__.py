@@ -1,1 +1,1 @@
-"""What a fitted model is asked: diagnosis, interpretation, sampling, imputation. Functions of a `ModelRunner`."""
+"""What a fitted model can do: diagnosis, interpretation, sampling, imputation. Functions of a `ModelRunner`."""

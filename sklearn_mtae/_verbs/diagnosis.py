@@ -1,4 +1,4 @@
-"""What can go wrong in a variational model without an error: unused components, floors, codes off the prior."""
+"""Silent problems of a variational model: unused components, variances at their floor, codes off the prior."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -25,60 +25,61 @@ from sklearn_mtae.nn.priors import StandardNormal
 ACTIVE = 0.01
 """Variance over rows of the posterior means of a component in use (Burda et al. 2016, arXiv 1509.00519)."""
 LEAST_RATE = 0.1
-"""Nats per row below which all components together say next to nothing."""
+"""Nats per row below which all components together carry next to no information."""
 MOST_MISMATCH = 0.5
 """Nats above which a component is off the prior: a shift by one standard deviation, or 1.8 or 0.4 times the spread."""
 AT_FLOOR = 1.5
-"""Variance of a column that counts as at its floor, in units of the floor: what a code of some width leaves hovers."""
+"""Variance of a column that counts as at its floor, in units of the floor: the width of the code keeps it slightly
+above."""
 LEAST_SPREAD = 2.0
-"""Deviation of what is decoded over the rows, in that of the floor, without which a floor says nothing of the model."""
+"""Least deviation of decoded values over the rows, in units of that at the floor, for a floor to be a finding."""
 
 N_ROWS = 500
-"""Training rows that are looked at after a fit."""
+"""Training rows that are checked after a fit."""
 MIN_STEPS = 300
-"""Steps of the optimiser before which nothing is said of the codes: in most fits the rate falls before it rises."""
+"""Steps of the optimiser before which codes are not judged: in most fits the rate falls before it rises."""
 N_PRIOR_DRAWS = 2000
 SHOWN = 12
-"""Components that a printed diagnosis shows at most, and columns that a message names."""
+"""Maximum number of components that a printed diagnosis shows, and of columns that a message names."""
 
 
 class DegenerateModelWarning(UserWarning):
-    """A fit came to its end, and its model is of little use for what it was fitted for."""
+    """A fit has ended with a model that is of little use for its purpose."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Diagnosis:
-    """What `diagnose` finds out about a variational model. Printed, it is a table of the components.
+    """The findings of `diagnose` on a variational model. It prints as a table of the components.
 
     Parameters
     ----------
     rate : float
-        Mean over the rows of KL(q(z given x), p(z)), in nats: of all components, those of the tasks' own too.
+        Mean over the rows of KL(q(z given x), p(z)), in nats, over all components, including those of single tasks.
     rate_per_component : ndarray of shape (n_components,)
-        Mean over the rows of KL(q(z_j given x), p(z_j)), in nats, exact where the posteriors and the prior are normal.
-        Another prior ties the components together, or a flow the posterior; then it is what a component says of its
+        Mean over the rows of KL(q(z_j given x), p(z_j)), in nats, exact if the posteriors and the prior are normal. If
+        another prior, or a flow in the posterior, couples the components, it is the information of a component on its
         row, `(log(variance of q(z_j)) - mean_i log(variance of q(z_j given x_i))) / 2`: the mean divergence of normal
-        posteriors from the normal distribution that lies closest to all of them.
+        posteriors from the normal distribution closest to all of them.
     active_units : ndarray of bool of shape (n_components,)
-        Whether the posterior means of a component have a variance above 0.01 over the rows: it is in use.
+        Whether a component is in use: its posterior means have a variance above 0.01 over the rows.
     collapsed : bool
         Whether no component is in use, or the whole rate is below 0.1 nats.
     at_floor : list
-        Names of the columns whose learned variance, given the code, is at its floor, one hundredth of the column's unit
-        squared, or less than half of it above, and "task:<name>" for such tasks. Left out is what is decoded to hardly
-        anything but its mean, such as a constant column.
+        Names of the columns whose learned variance, given the code, is at its floor (the square of one hundredth of the
+        column's unit) or less than half of it above, and "task:<name>" for such tasks. Columns that are decoded to
+        little but their mean, such as constant ones, are left out.
     aggregate_mismatch : ndarray of shape (n_components,)
         How far the codes of all rows, q(z) = mean_i q(z given x_i), lie from the prior: KL(N(q), N(p)) of each
-        component in nats, between the normal distributions with the mean and variance of q(z_j) and of p(z_j). Of a
-        normal prior it is that part of `rate_per_component` that says nothing of the row. 0.02 is a usual value; above
-        0.5 is bad, a shift by one standard deviation of the prior or 1.8 or 0.4 times its spread: draws from the prior
-        are then codes that no row has, and what is decoded from them is made up. Shape beyond mean and variance, and
-        dependence between components, are not seen.
+        component in nats, between the normal distributions with the mean and variance of q(z_j) and of p(z_j). For a
+        normal prior it is the part of `rate_per_component` that carries no information on the row. 0.02 is a usual
+        value. Above 0.5 is bad: a shift by one standard deviation of the prior, or 1.8 or 0.4 times its spread. Draws
+        from the prior are then codes that no row has, and rows decoded from them are unrealistic. Shape beyond mean and
+        variance, and dependence between components, are not detected.
 
     Attributes
     ----------
     warnings : list of str
-        What is wrong, how much, and what to do about it: one message each.
+        What is wrong, by how much, and what to do about it: one message each.
 
     See Also
     --------
@@ -94,11 +95,11 @@ class Diagnosis:
 
     @property
     def warnings(self) -> list[str]:
-        """What is wrong, how much, and what to do about it: one message each."""
+        """What is wrong, by how much, and what to do about it: one message each."""
         return list(self.findings().values())
 
     def findings(self) -> dict[str, str]:
-        """Return the messages by the name of the attribute that each is about."""
+        """Return the messages by the name of the attribute that each concerns."""
         messages = {
             "collapsed": self._collapsed_message() if self.collapsed else None,
             "at_floor": self._floor_message() if self.at_floor else None,
@@ -109,18 +110,18 @@ class Diagnosis:
     def _collapsed_message(self) -> str:
         return (
             f"No component is in use: the rate is {self.rate:.2g} nats per row in all, and the posterior means of "
-            f"{self._n_active} of {len(self.active_units)} components vary over the rows. What is decoded hardly "
-            "depends on the row. Lower `beta` or `penalty_weight`, raise beta slowly with beta='linear' or 'cyclic', "
+            f"{self._n_active} of {len(self.active_units)} components vary over the rows. Decoded rows hardly "
+            "differ. Lower `beta` or `penalty_weight`, raise beta slowly with beta='linear' or 'cyclic', "
             "set free_bits=0.1, or train longer. Columns that are unrelated leave nothing to encode."
         )
 
     def _floor_message(self) -> str:
         return (
             f"The learned variance of {_enumerated(self.at_floor)} is at its floor ({len(self.at_floor)} in all): "
-            "predicted to a hundredth of the unit, they rule the loss, and log-densities mean little. Drop columns "
-            "that are copies or sums of others, and clip outliers, which make the unit large; or fix the scale by "
-            "likelihood='squared_error', or by a dict for these columns alone. A task at its floor is learned by "
-            "heart: train for fewer epochs."
+            "predicted to a hundredth of the unit, they dominate the loss, and log-densities mean little. Drop columns "
+            "that are copies or sums of others, and clip outliers, which make the unit large; or fix the scale with "
+            "likelihood='squared_error', or with a dict for these columns only. A task at its floor is memorised: "
+            "train for fewer epochs."
         )
 
     def _mismatch_message(self) -> str:
@@ -130,8 +131,8 @@ class Diagnosis:
             f"The rows' codes lie off the prior: {n_off} of {len(self.aggregate_mismatch)} components diverge by more "
             f"than {MOST_MISMATCH} nats, component {worst} by {self.aggregate_mismatch[worst]:.2g}. `sample` draws "
             "codes that no row has. Raise `beta` (1 is the evidence lower bound), train longer, or learn the prior: "
-            "'mixture', 'vamp' or 'flow'. A small `beta`, which multi-task models have by default, leads there; codes "
-            "and predictions do not suffer from it."
+            "'mixture', 'vamp' or 'flow'. A small `beta`, the default of multi-task models, causes this; codes and "
+            "predictions are not affected."
         )
 
     @property
@@ -154,14 +155,14 @@ class Diagnosis:
 
 
 class Codes(NamedTuple):
-    """The codes of some rows, as far as a diagnosis needs them; `n_components` counts those of the tasks' own too."""
+    """The codes of some rows, as far as a diagnosis needs them; `n_components` includes those of single tasks."""
 
     mean: NDArray
     """Posterior means, shape (n_rows, n_components)."""
     std: NDArray
     """Posterior standard deviations, shape (n_rows, n_components)."""
     rates: NDArray
-    """Parts of the divergence from the prior, shape (n_rows, n_components), or (n_rows, 1) where it has none."""
+    """Parts of the divergence from the prior, shape (n_rows, n_components), or (n_rows, 1) if it has none."""
     prior_mean: NDArray
     """Means of the prior, shape (n_components,)."""
     prior_variance: NDArray
@@ -173,13 +174,13 @@ class Codes(NamedTuple):
         return self.mean.var(axis=0) + np.square(self.std).mean(axis=0)
 
     def rate_per_component(self) -> NDArray:
-        """Return the mean divergence of each component, or what it says of its row where no divergence is its own."""
+        """Return each component's mean divergence, or its information on the row if it has no divergence by itself."""
         if self.rates.shape[1] == self.mean.shape[1]:
             return self.rates.mean(axis=0)
         return np.log(self.variance) / 2 - np.log(self.std).mean(axis=0)
 
     def mismatch(self) -> NDArray:
-        """Return KL(q(z), p(z)) of each component by their means and variances."""
+        """Return KL(q(z), p(z)) of each component from means and variances."""
         ratio = self.variance / self.prior_variance
         shift = np.square(self.mean.mean(axis=0) - self.prior_mean) / self.prior_variance
         return (ratio - 1 - np.log(ratio) + shift) / 2
@@ -231,7 +232,7 @@ def is_related(inputs: NDArray) -> bool:
 
 
 def is_rising(curve: Sequence[float]) -> bool:
-    """Return whether the rate, by epoch, is on its way up at the end: by half over the last quarter of the epochs."""
+    """Return whether the rate is still rising at the end: by half over the last quarter of the epochs."""
     size = len(curve) // 4
     return size > 0 and bool(np.mean(curve[-size:]) > max(ACTIVE, 1.5 * np.mean(curve[-2 * size : -size])))
 
@@ -242,14 +243,14 @@ def _enumerated(names: Sequence) -> str:
 
 
 def diagnose(runner: ModelRunner, x: Any) -> Diagnosis:
-    """Look for what goes wrong without an error, by rows as the model sees them."""
+    """Look for silent problems, on rows as the model sees them."""
     fitted = runner.fitted
     model = runner.model(torch.float64 if x.dtype == np.float64 else torch.float32)
     encoded = runner.apply(lambda model, x: encode(model, x, fitted.seed), x).astype(np.float64)
     n_components = model.prior.n_components
     mean, std, rates = np.split(encoded, [n_components, 2 * n_components], axis=1)
     codes = Codes(mean, std, rates, *prior_moments(model, fitted.seed))
-    with np.errstate(over="ignore", invalid="ignore"):  # of a model that has diverged, variances are infinite
+    with np.errstate(over="ignore", invalid="ignore"):  # a model that has diverged has infinite variances
         return codes.diagnose(fitted.recipe.n_components, floored_names(runner, model, x))
 
 
@@ -279,8 +280,8 @@ def at_floor(
 
 
 def warn_of_degenerate(plan: Plan, fitted: Fitted) -> None:
-    """Look at what a fit made, and warn of what is wrong with it."""
-    # With a cache of its own: the memory of a GPU is given back.
+    """Check the result of a fit and warn of problems."""
+    # With its own cache, so that GPU memory is freed.
     runner = ModelRunner(replace(fitted, cache={}), plan.recipe.device)
     rows = evenly(plan.data.taking_part, N_ROWS)
     findings = diagnose(runner, plan.data.x[rows]).findings()
@@ -291,7 +292,7 @@ def warn_of_degenerate(plan: Plan, fitted: Fitted) -> None:
 
 
 def _excused(plan: Plan, runner: ModelRunner, rows: NDArray) -> set[str]:
-    """Name the findings that a fit does not warn of: beginnings, and what its data or parameters ask for."""
+    """Name the findings that a fit does not warn of: early stages, and results of its data or parameters."""
     data, fitted, n_rows = plan.data, runner.fitted, plan.data.x.shape[0]
     beginning = fitted.n_iter * ceil(n_rows / count_batch_rows(plan.recipe, n_rows)) < MIN_STEPS
     inputs = np.vstack([part for _, part in runner.results(lambda m, x: m.likelihood.as_input(x), data.x[rows])])

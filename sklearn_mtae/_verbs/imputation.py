@@ -1,4 +1,4 @@
-"""Missing cells filled, and log-densities, by what the observed cells of a row say of its code."""
+"""Imputation and log-densities, from the observed cells of each row."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ from .sampling import new_seed
 
 
 def fill_cells(runner: ModelRunner, X: Any, expect: Callable[[Any], list[NDArray]], n_tables: int = 1) -> list[Any]:
-    """Return copies of X, their missing cells filled by what a function makes of the rows that have some."""
+    """Return copies of X with missing cells filled by a function of the rows that have some."""
     table = read(X, runner.features.table is None)
     x, gaps = runner.read(table), missing_cells(table)
     return [as_it_came(X, fill(table, gaps, part)) for part in decode_gaps(runner, x, gaps, expect, n_tables)]
@@ -30,7 +30,7 @@ def fill_cells(runner: ModelRunner, X: Any, expect: Callable[[Any], list[NDArray
 def decode_gaps(
     runner: ModelRunner, x: Any, gaps: NDArray[np.bool_], expect: Callable[[Any], list[NDArray]], n_tables: int = 1
 ) -> list[list[Any]]:
-    """Return tables of what a function makes of the rows that have gaps, each in parts, as X's columns."""
+    """Return tables, as X's columns, of a function's values for the rows with gaps, each in parts."""
     index = np.flatnonzero(gaps.any(axis=1))
     tables: list[list[Any]] = [[] for _ in range(n_tables)]
     for rows in blocks(len(index), block_rows(runner.features.n_expanded)):
@@ -54,7 +54,7 @@ def impute_expected(runner: ModelRunner, X: Any, n_importance_samples: int) -> A
 
 
 def impute_drawn(runner: ModelRunner, X: Any, n_draws: int, n_importance_samples: int, random_state: Any) -> Any:
-    """Fill missing cells with draws from their distribution given the observed cells of their rows: several tables."""
+    """Return tables of missing cells filled with draws from their distribution given the observed cells."""
 
     def several(model: VAE, x: Tensor) -> Tensor:
         draws = weighted_codes(runner, model, x, n_importance_samples)
@@ -80,7 +80,7 @@ def expect(runner: ModelRunner, x: Any, n_importance_samples: int) -> NDArray:
         draws = weighted_codes(runner, model, x, n_importance_samples)
         each = model.expect(draws.z, x)
         mean = torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), each)
-        return model.units.inverse(mean.clamp(each.amin(0), each.amax(0)))  # rounding does not lead out of them
+        return model.units.inverse(mean.clamp(each.amin(0), each.amax(0)))  # rounding must not lead out of their range
 
     return runner.decode(mean, x, n_draws=n_importance_samples, weighs=True)
 
@@ -92,7 +92,7 @@ def log_marginals(runner: ModelRunner, X: Any, n_importance_samples: int) -> NDA
         draws = weighted_codes(runner, model, x, n_importance_samples)
         density = draws.log_marginal() + model.log_jacobian(x)
         if all(family.peak == 0.0 for family, _ in model.likelihood.parts()):
-            density = density.clamp(max=0.0)  # probabilities are at most 1, whatever the draws say
+            density = density.clamp(max=0.0)  # probabilities are at most 1, whatever the draws
         return torch.where(x.isnan().all(-1), 0.0, density)
 
     return runner.log_densities(log_density, X, n_draws=n_importance_samples)

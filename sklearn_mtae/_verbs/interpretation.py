@@ -1,4 +1,4 @@
-"""What components and tasks stand for: the loadings of a linear decoder, and what each feature matters to them."""
+"""The meaning of components and tasks: the loadings of a linear decoder, and the importance of each feature."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -21,7 +21,7 @@ from sklearn_mtae.nn.models import Autoencoder
 from sklearn_mtae.nn.words import short
 
 STEEPEST = 1e15
-"""A slope above it is none: an empty row of counts, divided by its length, has an infinite one."""
+"""Larger slopes are ignored: an empty row of counts, divided by its length, has an infinite one."""
 
 
 def components(fitted: Fitted, model: Autoencoder) -> NDArray:
@@ -49,7 +49,7 @@ def _loadings(fitted: Fitted, model: Autoencoder, name: str) -> NDArray:
 
 
 def column_names(features: Features) -> NDArray:
-    """Return the names of the columns as the model sees them: a category one for each level, "job=clerk"."""
+    """Return the names of the columns as the model sees them: with one for each level of a category, "job=clerk"."""
     prefix = "x" if features.given_names is None else ""
     return np.array([f"{prefix}{name}" for name in features.expanded_names], dtype=object)
 
@@ -84,10 +84,10 @@ def feature_importance(
 
 
 class Question(NamedTuple):
-    """What is asked of a model: how much each feature moves each output."""
+    """The request to a model: how much each feature moves each output."""
 
     runner: ModelRunner
-    """Runs the model."""
+    """The runner of the model."""
     function: Callable[[Any, Tensor], Tensor]
     """The outputs of standardised rows."""
     x: Any
@@ -107,13 +107,13 @@ class Question(NamedTuple):
         """Return distances of shape (n_targets, n_features) in standard deviations of the targets' outputs."""
         squares = np.square(self.lengths(self.outputs - self.outputs.mean(axis=0)))
         deviation = np.sqrt(squares.mean(axis=0))[:, None]
-        # Codes, probabilities and standardised predictions are of the order of 1: what varies less is rounding.
+        # Codes, probabilities and standardised predictions are of the order of 1: smaller variation is rounding.
         varies = deviation > 10 * np.finfo(self.x.dtype).eps
         return np.divide(distances, deviation, out=np.zeros_like(distances), where=varies)
 
 
 class Shuffled:
-    """Rows whose cells of some columns are those of other rows, put together block by block.
+    """Rows with some columns taken from other rows, assembled block by block.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class Shuffled:
     columns : sequence of int
         The columns.
     order : ndarray of int of shape (n_rows,)
-        The row that each of them takes the cells of.
+        The row from which each row takes the cells.
     """
 
     def __init__(self, x: Any, columns: Sequence[int], order: NDArray) -> None:

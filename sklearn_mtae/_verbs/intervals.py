@@ -1,4 +1,4 @@
-"""Intervals of targets, sets of classes, and between what numbers targets lie."""
+"""Intervals of targets, sets of classes, and the ranges of targets."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ from sklearn_mtae._tables.limits import find_range
 def predict_interval(
     runner: ModelRunner, x: Any, coverage: float, wanted: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray, NDArray]:
-    """Predict the ends of the intervals that hold a part of the labels, each of shape (n_rows, n_tasks).
+    """Predict the ends of the intervals that contain a fraction of the labels, each of shape (n_rows, n_tasks).
 
-    They are NaN of tasks that are not `wanted`.
+    They are NaN for tasks that are not `wanted`.
     """
     n_deviations = reach(runner.fitted, coverage, wanted)
     mean, std = predict_average(runner, x, return_std=True)
@@ -31,15 +31,15 @@ def predict_interval(
 
 
 def predict_set(runner: ModelRunner, x: Any, coverage: float, wanted: NDArray[np.bool_] | None = None) -> NDArray:
-    """Predict the sets of classes that hold a part of the labels: which are in, shape (n_rows, n_tasks, n_classes).
+    """Predict the sets of classes that contain a fraction of the labels, shape (n_rows, n_tasks, n_classes).
 
-    They are empty of tasks that are not `wanted`.
+    They are empty for tasks that are not `wanted`.
     """
     return average_log_probabilities(runner, x) >= -reach(runner.fitted, coverage, wanted)[:, None]
 
 
 def check_labels(fitted: Fitted, targets: NDArray, sample_weight: Any) -> None:
-    """Raise an error where a label that counts is outside of the support of its task's likelihood."""
+    """Raise an error if a label that counts is outside the support of its task's likelihood."""
     names = fitted.recipe.task_names
     if targets.shape[1] != len(names):
         return  # the score says what is wrong

@@ -10,9 +10,9 @@ from sklearn_mtae._tables.describe import describe
 
 
 def reconstruction_score(runner: ModelRunner, X: Any) -> float:
-    """Return the mean R2 of the reconstruction over the columns that vary, missing cells left out.
+    """Return the mean R2 of the reconstruction over the columns that vary, without missing cells.
 
-    Each column has its own unit, in which no square vanishes; one that is too large is infinite.
+    Each column has its own unit, in which no square vanishes; squares that are too large are infinite.
     """
     x = runner.read(X)
     columns = describe(x)

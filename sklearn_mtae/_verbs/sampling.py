@@ -1,4 +1,4 @@
-"""Rows drawn from a variational model, also given some of their cells."""
+"""Rows drawn from a variational model, optionally given some of their cells."""
 
 from collections.abc import Iterator, Mapping
 from numbers import Integral
@@ -22,15 +22,15 @@ from sklearn_mtae.nn.words import named
 from .conditions import Choice, Conditions, read_conditions, side_of
 
 N_RESAMPLED = 1000
-"""Rows that are drawn at once under conditions, from one set of weighted codes."""
+"""Number of rows drawn at once under conditions, from one set of weighted codes."""
 DRAWS_PER_SAMPLE, MIN_DRAWS = 10, 5000
-"""Weighted codes for each such row, and in all at least."""
+"""Weighted codes per such row, and their minimum in all."""
 
 
 def sample(
     runner: ModelRunner, n_samples: int, random_state: Any, conditions: Mapping[Any, Any] | None, remedy: str
 ) -> list[Any]:
-    """Draw rows on the CPU, from one seed whatever the device, in float64: a large location takes digits.
+    """Draw rows on the CPU, with the same draws on every device, in float64: a large location takes digits.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ def sample(
     conditions : mapping or None
         Values of some columns and tasks, ranges, or lists of values.
     remedy : str
-        What is to be lowered where the training has led too far.
+        What to lower if the training has diverged.
 
     Returns
     -------
     list
-        The columns of X, as X came, and the targets where there are any, shape (n_samples, n_tasks).
+        The columns of X, in the form of X, and the targets if there are any, shape (n_samples, n_tasks).
     """
     check_scalar(n_samples, "n_samples", Integral, min_val=1)
     model = runner.model(torch.float64, torch.device("cpu"))
@@ -62,7 +62,7 @@ def sample(
     columns, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
     if not all(np.isfinite(part).all() for part in (columns, *rest)):
         raise ValueError(
-            f"What the model draws is not finite. Its training has led too far: lower {remedy}, and fit it again."
+            f"The draws are not finite. The training has diverged: lower {remedy}, and fit the model again."
         )
     positions = {name: j for j, name in enumerate(runner.features.names)}
     given = {positions[name]: value for name, value in wanted.fixed.items()}

@@ -1,4 +1,4 @@
-"""Displays of what the estimators and the tools around them have found."""
+"""Displays of the results of the estimators and of the tools around them."""
 
 from ._latent import LatentDisplay
 from ._loss_curve import LossCurveDisplay

@@ -13,14 +13,14 @@ from sklearn_mtae._tables.targets import target_columns
 
 
 class Column(NamedTuple):
-    """A column as it is to be drawn."""
+    """A column to draw."""
 
     values: NDArray
-    """Floats with NaN where one is missing, or objects."""
+    """Floats with NaN where missing, or objects."""
     observed: NDArray[np.bool_]
     """Where there is a value."""
     classes: list[Any] | None
-    """The classes in their order; None of a column of numbers."""
+    """The classes in order; None for a column of numbers."""
 
 
 def read_column(column: Any) -> Column:
@@ -44,7 +44,7 @@ def read_column(column: Any) -> Column:
 
 
 def as_table(table: Any) -> Any:
-    """Return an array, a sparse array or a frame as it is, and a list of rows as an array."""
+    """Return an array, a sparse array or a frame unchanged, and a list of rows as an array."""
     return table if hasattr(table, "shape") else np.asarray(table)
 
 
@@ -63,7 +63,7 @@ def to_numbers(table: Any) -> NDArray:
 
 
 def as_numbers(column: Column) -> NDArray:
-    """Return a column as floats: NaN throughout where its classes are no numbers."""
+    """Return a column as floats: all NaN if its classes are not numbers."""
     numbers = np.full(len(column.values), np.nan)
     if column.classes is None or not any(isinstance(label, str) for label in column.classes):
         numbers[column.observed] = column.values[column.observed].astype(np.float64)
@@ -71,7 +71,7 @@ def as_numbers(column: Column) -> NDArray:
 
 
 def column_names(given: Sequence[str] | None, table: Any, n_columns: int) -> list[str]:
-    """Return the names that are given, otherwise those of a frame's columns, otherwise x0, x1, ..."""
+    """Return the given names, otherwise those of a frame's columns, otherwise x0, x1, ..."""
     by_itself = getattr(table, "columns", [f"x{column}" for column in range(n_columns)])
     return [str(name) for name in (by_itself if given is None else given)]
 

@@ -1,4 +1,4 @@
-"""What the displays share: matplotlib, colours, axes, and checks of what they are given."""
+"""What the displays share: matplotlib, colours, axes, and checks of their input."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -13,11 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mtae.nn import words
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
-"""Colours that the colour-blind tell apart (Okabe and Ito 2008); the last one is too pale for a line."""
+"""Colours that colour-blind people can distinguish (Okabe and Ito 2008); the last one is too pale for a line."""
 GREY = "0.75"
-"""Colour of what has no label, or no name in the legend."""
+"""Colour of rows without a label, or of lines without a name in the legend."""
 OUTSIDE = {"loc": "upper left", "bbox_to_anchor": (1.02, 1), "borderaxespad": 0, "frameon": False}
-"""Where a legend lies that hides nothing: on the right of the axes."""
+"""Position of a legend that hides nothing: on the right of the axes."""
 LINE_HEIGHT = 0.17
 """Inches between the names of lines."""
 MOST_PANELS = 12
@@ -37,15 +37,15 @@ def pyplot() -> ModuleType:
 
 
 def check_can(estimator: Any, *methods: str) -> None:
-    """Raise an error where an estimator lacks a method or is not fitted."""
+    """Raise an error if an estimator lacks a method or is not fitted."""
     for method in methods:
         if not hasattr(estimator, method):
-            raise ValueError(f"estimator must have the method {method!r}. Got {words.short(estimator)}, which has not.")
+            raise ValueError(f"estimator must have the method {method!r}. Got {words.short(estimator)} without it.")
     check_is_fitted(estimator)
 
 
 def last_step(estimator: Any) -> tuple[Pipeline | None, Any]:
-    """Split a pipeline into the steps before its last one, None where there are none, and its last step."""
+    """Split a pipeline into the steps before its last one, None if there are none, and its last step."""
     if not isinstance(estimator, Pipeline):
         return None, estimator
     return (estimator[:-1] if len(estimator) > 1 else None), estimator[-1]
@@ -77,14 +77,14 @@ def check_features(features: Any, names: Sequence[str]) -> list[int]:
 
 
 def one_axes(ax: Any, width: float, height: float) -> Any:
-    """Return the axes that are given, or those of a new figure of so many inches."""
+    """Return the given axes, or those of a new figure of a given size in inches."""
     return ax if ax is not None else pyplot().subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def many_axes(ax: Any, n_axes: int, width: float, height: float, *, beside: float = 0, **options: Any) -> NDArray:
-    """Return the axes that are given, or new ones, four in a row at most.
+    """Return the given axes, or new ones, at most four in a row.
 
-    Each has so many inches of its figure; there are some more beside them, for a legend.
+    Each gets a size in inches; the figure has some more beside them for a legend.
     """
     if ax is not None:
         axes = np.ravel(np.asarray(ax, dtype=object))
@@ -101,19 +101,19 @@ def many_axes(ax: Any, n_axes: int, width: float, height: float, *, beside: floa
 
 
 def _n_columns(n_axes: int) -> int:
-    """Return how many panels are in a row: four at most, and rows as even as they can be."""
+    """Return the number of panels in a row: at most four, with rows as even as possible."""
     return ceil(n_axes / ceil(n_axes / 4))
 
 
 def add_legend(axes: NDArray, own_figure: bool) -> None:
-    """Put one legend for all panels on the right of the first row, or of the last axes of someone else's."""
+    """Put one legend for all panels on the right of the first row, or of the last of the user's axes."""
     beside = axes[_n_columns(len(axes)) - 1 if own_figure else -1]
     if beside.get_legend_handles_labels()[1]:
         beside.legend(**OUTSIDE)
 
 
 def label_sides(axes: NDArray, own_figure: bool, x_label: str, y_label: str) -> None:
-    """Label a figure of ours once, axes of someone else's each."""
+    """Label a figure of our own once, but the user's axes each."""
     if own_figure:
         axes[0].figure.supxlabel(x_label, fontsize="medium")
         axes[0].figure.supylabel(y_label, fontsize="medium")
@@ -123,13 +123,13 @@ def label_sides(axes: NDArray, own_figure: bool, x_label: str, y_label: str) -> 
 
 
 def note_omitted(axes: NDArray, n_drawn: int, n_columns: int) -> None:
-    """Say in the title of a figure of ours that it does not have all columns."""
+    """Say in the title of a figure of our own that it does not show all columns."""
     if n_drawn < n_columns:
         axes[0].figure.suptitle(f"{n_drawn} of {n_columns} columns", fontsize="medium")
 
 
 def label_ends(axes: Any, lines: dict[str, Any]) -> None:
-    """Write the name of each line at its right end, in the line's colour; names that would overlap move apart."""
+    """Write the name of each line at its right end, in the line's colour; names that would overlap are moved apart."""
     if not lines:
         return
     low, high = axes.get_ylim()
@@ -148,11 +148,11 @@ def label_ends(axes: Any, lines: dict[str, Any]) -> None:
 
 
 def spread(places: NDArray, gap: float) -> NDArray:
-    """Move places between 0 and 1 apart so that they keep a gap, in their order, by as little as can be."""
+    """Move positions between 0 and 1 apart as little as possible so that they keep a gap, in their order."""
     order = np.argsort(places, kind="stable")
     gap = min(gap, 1 / max(1, len(places) - 1))
     steps = gap * np.arange(len(places))
-    # Without the gaps the places must be in order: groups that are not share their mean.
+    # Without the gaps the positions must be in order: groups that are not get their mean.
     groups: list[list[float]] = []
     for place in np.nan_to_num(places[order]) - steps:
         groups.append([place])
@@ -166,5 +166,5 @@ def spread(places: NDArray, gap: float) -> NDArray:
 
 
 def short(name: Any, length: int = 22) -> str:
-    """Return a name that is not longer than a panel is wide."""
+    """Return a name shortened to the width of a panel."""
     return str(name) if len(str(name)) <= length else f"{str(name)[: length - 1]}…"

@@ -13,11 +13,11 @@ from ._common import one_axes, pyplot
 MISSING = "#F7C99B"
 """Colour of a cell without a value: a hue, where all others are grey."""
 GAP = 0.1
-"""Space between images, as part of their size."""
+"""Space between images, as a fraction of their size."""
 
 
 def check_image_shape(image_shape: Any, n_features: int) -> tuple[int, ...]:
-    """Return the shape of an image of so many cells."""
+    """Return the shape of an image with a number of cells."""
     shape = tuple(np.ravel(image_shape).tolist())
     if len(shape) not in (2, 3) or np.prod(shape) != n_features or shape[2:] not in ((), (3,), (4,)):
         raise ValueError(
@@ -39,19 +39,19 @@ def draw_images(
     Parameters
     ----------
     ax : matplotlib.axes.Axes or None
-        Where to draw; None makes a figure that fits.
+        Where to draw; None makes a figure of the right size.
     grid : sequence of ndarray of shape (n_images, n_features)
         The images of each row, NaN where a cell is missing.
     image_shape : tuple of int
         Shape of an image.
     limits : tuple of float
-        Values that are white and black.
+        Values shown as white and black.
     options : dict
         Further options of `matplotlib.axes.Axes.imshow`.
     """
     height, width = image_shape[:2]
     n_rows, n_columns = len(grid), max(map(len, grid))
-    ratio = float(np.clip(height / width, 0.25, 4))  # cells are squares unless images would be mere strips
+    ratio = float(np.clip(height / width, 0.25, 4))  # cells are squares unless images would be thin strips
     inches = max(0.4, 0.75 * ratio)
     axes = one_axes(ax, inches / ratio * n_columns + 1, inches * n_rows + 0.5)
     colours = pyplot().get_cmap(options.get("cmap", "gray_r")).with_extremes(bad=MISSING)
@@ -78,7 +78,7 @@ def name_rows(axes: Any, names: list[str], height: int) -> None:
 
 
 def value_range(values: NDArray) -> tuple[float, float]:
-    """Return the least and the largest observed value."""
+    """Return the smallest and the largest observed value."""
     observed = values[~np.isnan(values)]
     return (float(observed.min()), float(observed.max())) if len(observed) else (0.0, 1.0)
 

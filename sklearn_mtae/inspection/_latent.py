@@ -1,4 +1,4 @@
-"""Where the rows lie in the space of the codes."""
+"""The position of rows in the space of the codes."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,24 +18,24 @@ from ._common import GREY, OUTSIDE, PALETTE, check_can, check_components, last_s
 COLOURS = (*PALETTE, "#882255", "#999933", "#332288", "#44AA99")
 """A colour for each class, twelve of them: no two of ten digits look alike."""
 MARKERS = ("o", "s")
-"""A marker for each round through the colours."""
+"""A marker for each cycle through the colours."""
 MOST_CLASSES = len(COLOURS) * len(MARKERS)
 MOST_NUMBERED = 12
-"""Different whole numbers up to which they are classes."""
+"""Number of distinct whole numbers up to which they are classes."""
 
 
 class LatentDisplay:
     """Draw the codes of rows in the plane of two components, coloured by a label.
 
-    The components are by default those that say most about a row: the two with the largest rate, where the estimator
-    has rates, as variational ones do. The axes state the rate, the mean over the rows of KL(q(z_j given x), p(z_j)).
-    Strings, booleans, categories and up to 12 different whole numbers are classes, with a legend; other numbers have
-    a colour bar. A row without a label is grey. Of more than 24 classes, the 23 most frequent have a colour each.
+    By default, the components are the most informative ones: the two with the largest rate, if the estimator has rates,
+    as variational ones do. The axes state the rate, the mean over the rows of KL(q(z_j given x), p(z_j)). Strings,
+    booleans, categories and up to 12 distinct whole numbers are classes, with a legend; other numbers have a colour
+    bar. Rows without a label are grey. If there are more than 24 classes, the 23 most frequent have a colour each.
 
     Parameters
     ----------
     codes : array-like of shape (n_samples, 2)
-        Codes, two components of them.
+        Two components of the codes.
     y : array-like of shape (n_samples,) or None, default=None
         Labels; NaN, None or pandas.NA where one is missing.
     std : array-like of shape (n_samples, 2) or None, default=None
@@ -52,13 +52,13 @@ class LatentDisplay:
     ax_ : matplotlib.axes.Axes
         The axes.
     scatters_ : list of matplotlib.collections.PathCollection
-        The points: first those without a label where there are any, then those of each class, or of all numbers.
+        The points: first those without a label, if any, then those of each class, or of all numbers.
     ellipses_ : list of matplotlib.collections.EllipseCollection
         The ellipses of each of these; empty without `std`.
 
     See Also
     --------
-    TraversalDisplay : What a component stands for.
+    TraversalDisplay : The meaning of a component.
 
     Examples
     --------
@@ -118,7 +118,7 @@ class LatentDisplay:
             Labels of the rows; NaN, None or pandas.NA where one is missing.
         components : tuple of int or None, default=None
             Numbers of the two components; None takes the two with the largest rate, the larger one first, or the first
-            two where there are no rates.
+            two if there are no rates.
         std : bool, default=False
             Whether to draw each row's ellipse of one posterior standard deviation; variational estimators have them.
         ax : matplotlib.axes.Axes or None, default=None
@@ -135,7 +135,7 @@ class LatentDisplay:
         ------
         ValueError
             If `components` are not two of the components, if `y` is not one column with a label per row, or if the
-            estimator has no `transform`, or no standard deviations where they are asked for.
+            estimator has no `transform`, or lacks requested standard deviations.
         ImportError
             If matplotlib is not installed.
         """
@@ -159,7 +159,7 @@ class LatentDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes or None, default=None
-            Where to draw; None makes a figure in which a unit is as long on both axes.
+            Where to draw; None makes a figure in which units have the same length on both axes.
         cmap : str or matplotlib.colors.Colormap, default="viridis"
             Colours of numbers.
         **kwargs : dict
@@ -202,7 +202,7 @@ class LatentDisplay:
         return [f"{name}, rate {rate:.2g} nats" for name, rate in zip(names, np.asarray(self.rates), strict=True)]
 
     def _groups(self, cmap: Any) -> Iterator[tuple[NDArray, dict[str, Any]]]:
-        """Yield the rows of each scatter and how it looks; its outline is the colour of its ellipses."""
+        """Yield the rows and the style of each scatter; its outline is the colour of its ellipses."""
         if self.y is None:
             yield np.arange(len(np.asarray(self.codes))), {"color": PALETTE[0], "outline": PALETTE[0]}
             return
@@ -236,7 +236,7 @@ class LatentDisplay:
         n_labels = len(self.ax_.get_legend_handles_labels()[1])
         if not n_labels:
             return
-        # A colour bar stands where the legend would be.
+        # A colour bar takes the place of the legend.
         place = {**OUTSIDE, **({"loc": "lower right", "bbox_to_anchor": (1, 1)} if numbers else {"title": name})}
         self.ax_.legend(**place, ncols=_legend_columns(n_labels), markerscale=1.5, handletextpad=0.2)
 
@@ -246,7 +246,7 @@ def _legend_columns(n_labels: int) -> int:
 
 
 def _encode(estimator: Any, X: Any, with_std: bool) -> tuple[NDArray, NDArray | None]:
-    """Return codes and, where asked for, their standard deviations."""
+    """Return codes and, if requested, their standard deviations."""
     if not with_std:
         return np.asarray(estimator.transform(X)), None
     before, final = last_step(estimator)
@@ -259,7 +259,7 @@ def _encode(estimator: Any, X: Any, with_std: bool) -> tuple[NDArray, NDArray | 
 
 
 def _rates(estimator: Any, X: Any, n_components: int) -> NDArray | None:
-    """Return the rate of each component, None where the estimator does not know it."""
+    """Return the rate of each component, None if the estimator has no rates."""
     before, final = last_step(estimator)
     if not hasattr(final, "diagnose"):
         return None
@@ -268,7 +268,7 @@ def _rates(estimator: Any, X: Any, n_components: int) -> NDArray | None:
 
 
 def _label_column(y: Any) -> Column:
-    """Return the labels; a few different whole numbers are classes."""
+    """Return the labels; a few distinct whole numbers are classes."""
     if n_dimensions(y) > 1:
         if len(target_columns(y)) > 1:
             raise ValueError(f"y must be one column: of several tasks, choose one. Got {len(target_columns(y))}.")
@@ -283,7 +283,7 @@ def _label_column(y: Any) -> Column:
 
 
 def _shown_classes(column: Column) -> list[tuple[str, set[Any]]]:
-    """Return the name of each class and what it holds; rare classes are one where there are too many."""
+    """Return the name of each class and its members; if there are too many, rare classes are merged."""
     assert column.classes is not None
     if len(column.classes) <= MOST_CLASSES:
         return [(short(class_name(label)), {label}) for label in column.classes]

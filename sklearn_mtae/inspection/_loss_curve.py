@@ -1,4 +1,4 @@
-"""How the loss fell."""
+"""The course of the loss."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,23 +15,23 @@ from sklearn_mtae.nn import words
 from ._common import GREY, PALETTE, check_can, label_ends, last_step, many_axes, pyplot, short
 
 MOST_TASKS = 12
-"""Tasks up to which each has its own colour."""
+"""Number of tasks up to which each has its own colour."""
 TIMES = "\u00d7"
 MOST_STEPS = 50
-"""Steps of an epoch at which the weights are looked at."""
+"""Number of steps per epoch at which the weights are evaluated."""
 TASK = "task:"
 
 
 class LossCurveDisplay:
     """Draw the loss of each epoch, and each of its terms.
 
-    The terms are drawn as they enter the loss, times their weights, so that they sum to the loss. A weight other than 1
-    is named at the line. One that changes, as that of the rate does with `beta="linear"`, explains a loss that rises:
-    the rate counts for more and more. The held-out loss has the weights of the end.
+    The terms are drawn times their weights, so that they sum to the loss. A weight other than 1 is named at the line. A
+    weight that changes, like that of the rate with `beta="linear"`, explains a rising loss: the rate counts for more
+    and more. The held-out loss has the final weights.
 
-    Where there are tasks, whose losses are of another size than that of all features together, loss, terms and tasks
-    have axes of their own. Of the terms, "all tasks" is what the tasks add to the loss; each task's own line is its
-    loss per label, before its weight. More than 12 tasks are thin grey lines.
+    If there are tasks, loss, terms and tasks have separate axes, because losses of tasks differ in size from that of
+    all features together. Among the terms, "all tasks" is the tasks' contribution to the loss; each task's own line is
+    its loss per label, before its weight. More than 12 tasks are drawn as thin grey lines.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ class LossCurveDisplay:
     terms : dict of str to sequence of float, or None, default=None
         Terms of the loss by name; those of tasks start with "task:".
     validation_loss : sequence of float or None, default=None
-        Loss of the rows held out.
+        Loss of the held-out rows.
     weights : dict of str to float or sequence of float, or None, default=None
-        What a term is multiplied by, throughout or in each epoch; a term that is not named has weight 1.
+        Weight of each term, throughout or in each epoch; a term that is not named has weight 1.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class LossCurveDisplay:
 
     See Also
     --------
-    TaskTransferDisplay : Whether it helps the tasks to be learned together.
+    TaskTransferDisplay : Whether joint training helps the tasks.
 
     Examples
     --------
@@ -89,15 +89,15 @@ class LossCurveDisplay:
     def from_estimator(cls, estimator: Any, *, ax: Any = None, **kwargs: Any) -> Self:
         """Draw the curves of a fitted estimator.
 
-        The weights of the terms follow from the parameters of its last fit. A rate is drawn whole, also where
-        `free_bits` leaves a part of it out of the loss.
+        The weights of the terms follow from the parameters of its last fit. A rate is drawn in full, even if
+        `free_bits` leaves part of it out of the loss.
 
         Parameters
         ----------
         estimator : estimator
             A fitted autoencoder of this package, or a pipeline that ends in one.
         ax : matplotlib.axes.Axes, array-like of them or None, default=None
-            Where to draw: one for all curves, or three where there are tasks; None makes a figure.
+            Where to draw: one for all curves, or three if there are tasks; None makes a figure.
         **kwargs : dict
             Further options of `plot`.
 
@@ -130,7 +130,7 @@ class LossCurveDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, array-like of them or None, default=None
-            Where to draw: one for all curves, or three where there are tasks; None makes a figure.
+            Where to draw: one for all curves, or three if there are tasks; None makes a figure.
         **kwargs : dict
             Further options of `matplotlib.axes.Axes.plot`.
 
@@ -168,7 +168,7 @@ class LossCurveDisplay:
         return np.asarray(1.0 if self.weights is None else self.weights.get(name, 1.0), dtype=float)
 
     def _weighted_terms(self) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
-        """Return the terms times their weights, what all tasks add among them, and the losses of single tasks."""
+        """Return the terms times their weights, including the sum of all tasks, and the losses of single tasks."""
         curves = {name: np.asarray(curve, dtype=float) for name, curve in (self.terms or {}).items()}
         tasks = {name: curve for name, curve in curves.items() if name.startswith(TASK)}
         terms = {name: curve * self._weight(name) for name, curve in curves.items() if name not in tasks}
@@ -200,14 +200,14 @@ class LossCurveDisplay:
 
 
 def _weights(estimator: Any) -> dict[str, NDArray]:
-    """Return the weight of each term but the tasks in each epoch: the mean over an epoch's steps, and over members."""
+    """Return the weight of each term, except tasks, in each epoch: the mean over its steps, and over members."""
     fitted = estimator._fitted
     recipe = replace(estimator._recipe(), columns=fitted.recipe.columns, tasks=fitted.recipe.tasks)
     members = zip(fitted.settings, fitted.loss_states, strict=True)
     losses = [
         (own := recipe.of_member(setting), build_loss(own, estimator.module_, state)) for setting, state in members
     ]
-    # A fit that goes on has no schedule, or one that nobody knows any more.
+    # A continued fit has no schedule, or one that is no longer known.
     scheduled = not any(fitted.optimizer_states)
     return {
         name: np.mean([_weight_by_epoch(name, *both, fitted, scheduled) for both in losses], axis=0)
@@ -235,7 +235,7 @@ def _weight_at(name: str, loss: Any, progress: float) -> float:
 
 
 def _named(weight: NDArray) -> str:
-    """Name a weight beside a term: nothing where it is 1 throughout."""
+    """Name a weight beside a term, unless it is always 1."""
     first, last = weight.flat[0], weight.flat[-1]
     if weight.min() == weight.max():
         return "" if first == 1 else f" {TIMES} {first:.2g}"
@@ -243,7 +243,7 @@ def _named(weight: NDArray) -> str:
 
 
 def _styles(curves: Mapping[str, Any], looks: Iterator[tuple[str, str]]) -> Iterator[dict[str, Any]]:
-    """Yield how each curve looks; many tasks share a look and a label."""
+    """Yield the style of each curve; many tasks share a style and a label."""
     crowd = sum(name.startswith(TASK) for name in curves)
     for number, name in enumerate(curves):
         if crowd > MOST_TASKS:

@@ -1,4 +1,4 @@
-"""What the code keeps of a row."""
+"""What the code retains of a row."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -16,15 +16,16 @@ from ._common import PALETTE, check_can, check_features, label_sides, many_axes,
 from ._images import check_image_shape, draw_images, name_rows, value_range
 
 MOST_NAMED = 6
-"""Classes up to which the axes name them."""
+"""Number of classes up to which the axes name them."""
 
 
 class ReconstructionDisplay:
     """Draw rows beside their reconstructions.
 
-    Images are drawn in pairs, the original above; a missing cell is orange. Of a table, each column has its own axes,
+    Images are drawn in pairs, the original above; a missing cell is orange. For a table, each column has its own axes,
     with the original on one and the reconstruction on the other, and R2 over the rows; a cell that is missing in the
-    original has no point. A column of classes is a table of the parts of each class that are reconstructed as which.
+    original has no point. A column of classes is shown as a table: the share of each class that is reconstructed as
+    each class.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ class ReconstructionDisplay:
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
         n_rows : int, default=8
-            Number of images, the first ones; of a table, all rows are drawn.
+            Number of images, the first ones; for a table, all rows are drawn.
         image_shape : tuple of int or None, default=None
             (height, width) of rows that are images, or (height, width, 3) of colours.
         ax : matplotlib.axes.Axes, array-like of them or None, default=None
@@ -201,7 +202,7 @@ def _draw_numbers(axes: Any, original: Column, reconstruction: Column, name: str
 
 
 def _draw_classes(axes: Any, original: Column, reconstruction: Column, name: str, options: dict[str, Any]) -> Any:
-    """Draw the parts of each class that are reconstructed as which; return the image."""
+    """Draw the share of each class that is reconstructed as each class; return the image."""
     both = read_column(np.concatenate([original.values, reconstruction.values]))
     classes = [*(original.classes or []), *(c for c in both.classes or [] if c not in (original.classes or []))]
     position = {label: place for place, label in enumerate(classes)}

@@ -1,4 +1,4 @@
-"""Whether it helps tasks to be learned together, drawn."""
+"""Plots of whether joint training helps tasks."""
 
 from collections.abc import Sequence
 from math import floor, log10
@@ -14,21 +14,21 @@ from ._common import PALETTE, pyplot
 
 COLOURS = {"share": PALETTE[0], "train alone": PALETTE[1], "unknown": "0.5"}
 MOST_NUMBERED = 12
-"""Tasks up to which the cells of a heat map have numbers."""
+"""Number of tasks up to which the cells of a heat map have numbers."""
 
 
 class TaskTransferDisplay:
-    """Draw a report on the tasks: what sharing gains, and how the tasks get on with each other.
+    """Draw a report on the tasks: the gains from sharing, and how the tasks affect each other.
 
     On the left, the gain of each task with its 95 % interval; on the right, as heat maps, the cosines between the
     tasks' gradients, left empty where tasks share less than 30 % of their labelled rows, and by how much the row's task
     lowers the loss of the column's. The colours of the latter end at the largest value between different tasks, so that
-    what a task does for itself does not outshine them.
+    the effect of a task on itself does not dominate.
 
     Parameters
     ----------
     report : TransferReport
-        What :func:`sklearn_mtae.model_selection.transfer_report` returns.
+        The result of :func:`sklearn_mtae.model_selection.transfer_report`.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class TaskTransferDisplay:
 
     See Also
     --------
-    sklearn_mtae.model_selection.transfer_report : What is drawn.
+    sklearn_mtae.model_selection.transfer_report : The report that is drawn.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class TaskTransferDisplay:
         Parameters
         ----------
         estimator : MultiTaskVAERegressor or MultiTaskVAEClassifier
-            Estimator, clones of which are fitted.
+            Estimator whose clones are fitted.
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
         Y : array-like of shape (n_samples, n_tasks)
@@ -88,15 +88,15 @@ class TaskTransferDisplay:
         cv : int, splitter, iterable or None, default=None
             Splits, ten of :class:`~sklearn_mtae.model_selection.TaskShuffleSplit` by default.
         baseline : estimator, dict of str to estimator, or None, default=None
-            Estimator of one task, or one for each by its name.
+            Estimator of one task, or a dict with one for each by its name.
         pooled : estimator or None, default=None
-            Estimator of all tasks to stand for "pooled"; None is an autoencoder with a head per task.
+            Estimator of all tasks for "pooled"; None is an autoencoder with a head per task.
         models : sequence of {"alone", "pooled", "joint"}, default=("alone", "pooled", "joint")
             Models to compare; only "pooled" may be left out.
         scoring : str or None, default=None
             Name in `sklearn_mtae.metrics.METRICS`; None is "rmse", or "accuracy" for classes.
         n_jobs : int or None, default=None
-            Number of fits at a time; None is 1, -1 all processors.
+            Number of fits in parallel; None is 1, -1 is all processors.
         random_state : int, RandomState instance or None, default=None
             Seed of the splits and of the fits.
         ax : array-like of 3 matplotlib.axes.Axes or None, default=None
@@ -126,7 +126,7 @@ class TaskTransferDisplay:
         Parameters
         ----------
         report : TransferReport
-            What :func:`sklearn_mtae.model_selection.transfer_report` returns.
+            The result of :func:`sklearn_mtae.model_selection.transfer_report`.
         ax : array-like of 3 matplotlib.axes.Axes or None, default=None
             Where to draw; None makes a figure.
 
@@ -201,9 +201,9 @@ class TaskTransferDisplay:
         axes.set_yticks(range(len(frame)), self.report.task_names)
         axes.set_ylim(len(frame) - 0.4, -0.6)
         error = not METRICS[self.report.scoring].greater_is_better
-        label = "share of {} that goes away" if error else "{}, joint - alone"
+        label = "relative reduction of {}" if error else "{}, joint - alone"
         axes.set(title="Gain by sharing", xlabel=label.format(self.report.scoring))
-        # Below the label of the axis: the distance is counted in sizes of the font.
+        # Below the label of the axis; the distance is in font sizes.
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4.5, ncols=3, frameon=False)
 
     def _draw_table(self, axes: Any, values: NDArray, title: str, limit: float, cmap: Any) -> None:

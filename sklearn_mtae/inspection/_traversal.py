@@ -1,4 +1,4 @@
-"""What a component of the code stands for."""
+"""The meaning of a component of the code."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, groupby, pairwise
@@ -17,41 +17,41 @@ from ._common import GREY, PALETTE, add_legend, check_can, check_components, lab
 from ._images import check_image_shape, draw_images, name_rows, value_range
 
 MOST_COMPONENTS = 8
-"""Components that are drawn where none are asked for."""
+"""Number of components that are drawn by default."""
 MOST_LINES = 7
-"""Columns that have their own colour."""
+"""Number of columns with their own colour."""
 MOST_STRIPS = 4
-"""Columns of classes that are drawn."""
+"""Number of columns of classes that are drawn."""
 STRIP = 0.11
 """Height of such a strip, as a share of the lines' axes."""
 SHADES = ("0.82", "#CFE3F2", "#F6DFC4", "#CFEADF", "#F0DCE8")
 """Colours of classes, pale enough to read their names on."""
 LETTERS = 26
-"""Letters that a strip has room for."""
+"""Number of letters that fit into a strip."""
 
 
 class TraversalDisplay:
-    """Move one component of a code after the other, and draw what each code is decoded to.
+    """Vary one component of a code at a time, and draw the decoded rows.
 
-    Images are drawn in rows, one per component, from low to high (Burgess et al. 2018, arXiv 1804.03599). Of a table,
-    each component has its own axes with a line per column, in standard deviations from the column's mean; the 7 columns
+    Images are drawn in rows, one per component, from low to high (Burgess et al. 2018, arXiv 1804.03599). For a table,
+    each component has its own axes with a line per column, in standard deviations from the column's mean. The 7 columns
     that change most have a colour each, and the others are grey. Columns of classes are strips below the lines, with
-    the class at each step; those that change most are drawn, 4 at most, and the title names the others.
+    the class at each step; at most 4 of those that change most are drawn, and the title names the others.
 
     Parameters
     ----------
     values : array-like of shape (n_components, n_steps)
-        Values of each component that is moved.
+        Values of each varied component.
     decoded : array-like of shape (n_components, n_steps, n_features)
-        What the codes are decoded to; NaN of columns that are not numbers.
+        Decoded rows; NaN for columns that are not numbers.
     classes : dict of int to array-like of shape (n_components, n_steps), or None, default=None
-        The classes that columns which are not numbers are decoded to, by the number of the column.
+        Decoded classes of the columns that are not numbers, by the number of the column.
     components : sequence of int or None, default=None
         Numbers of the components; None counts from 0.
     location : array-like of shape (n_features,) or None, default=None
         Means of the columns; None is 0.
     scale : array-like of shape (n_features,) or None, default=None
-        Standard deviations of the columns, NaN of one that is left out; None is 1.
+        Standard deviations of the columns, NaN for a column that is left out; None is 1.
     feature_names : sequence of str or None, default=None
         Names of the columns; None is x0, x1, ...
     image_shape : tuple of int or None, default=None
@@ -64,14 +64,14 @@ class TraversalDisplay:
     axes_ : ndarray of matplotlib.axes.Axes
         The axes of each component, or those of all images.
     artists_ : ndarray
-        The lines of a table, shape (n_components, n_features), None of a column that is left out; or the images, shape
+        The lines of a table, shape (n_components, n_features), None for a column that is left out; or the images, shape
         (n_components, n_steps).
     strips_ : dict of int to list of matplotlib.text.Text
         Names of the classes in the strips of each column of classes that is drawn.
 
     See Also
     --------
-    LatentDisplay : Where the rows lie.
+    LatentDisplay : The positions of rows.
 
     Examples
     --------
@@ -125,22 +125,22 @@ class TraversalDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Decode codes that differ in one component from the mean code, and draw what comes out.
+        """Decode codes that differ in one component from the mean code, and draw the result.
 
         Parameters
         ----------
         estimator : estimator
             A fitted estimator with `transform` and `inverse_transform`, or a pipeline of such.
         X : array-like of shape (n_samples, n_features)
-            Rows, NaN where a cell is missing; their codes tell how far a component is moved.
+            Rows, NaN where a cell is missing; their codes determine the range of each component.
         components : sequence of int or None, default=None
-            Numbers of the components to move; None takes the 8 whose codes vary most, in this order.
+            Numbers of the components to vary; None takes the 8 whose codes vary most, in this order.
         row : int or None, default=None
-            Number of the row of X whose code is the one to start from; None takes the mean code.
+            Number of the row of X whose code is the starting point; None takes the mean code.
         n_steps : int, default=7
-            Number of values of a component.
+            Number of values per component.
         limits : tuple of float, default=(0.05, 0.95)
-            Quantiles of a component's codes between which it moves, in equal steps.
+            Quantiles of a component's codes between which it varies, in equal steps.
         image_shape : tuple of int or None, default=None
             (height, width) of rows that are images, or (height, width, 3) of colours.
         ax : matplotlib.axes.Axes, array-like of them or None, default=None
@@ -191,7 +191,7 @@ class TraversalDisplay:
         ).plot(ax=ax, **kwargs)
 
     def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw what the codes are decoded to.
+        """Draw the decoded rows.
 
         Parameters
         ----------
@@ -275,14 +275,14 @@ class TraversalDisplay:
 
 
 def to_classes(table: Any, numbers: NDArray) -> dict[int, NDArray]:
-    """Return the columns of a table that have classes where their numbers are missing, by their number."""
+    """Return the columns of a table that are classes rather than numbers, by their number."""
     columns = np.flatnonzero(np.isnan(numbers).all(axis=0)).tolist()
     found = zip(columns, read_columns(table, columns), strict=True)
     return {column: found.values for column, found in found if found.classes is not None}
 
 
 def _n_changes(labels: NDArray) -> int:
-    """Count the steps at which another class is decoded."""
+    """Count the steps at which the decoded class changes."""
     return int((labels[:, 1:] != labels[:, :-1]).sum())
 
 
@@ -308,19 +308,19 @@ def _most_varying(codes: NDArray) -> list[int]:
 
 
 def _start(codes: NDArray, row: int | None) -> NDArray:
-    """Return the code that all others differ from in one component."""
+    """Return the code from which all others differ in one component."""
     if row is None:
         return codes.mean(axis=0)
     return codes[check_scalar(row, "row", Integral, min_val=0, max_val=len(codes) - 1)]
 
 
 def _styles(lines: NDArray, names: list[str]) -> dict[int, dict[str, Any]]:
-    """Return how each column of numbers looks, those that change most first."""
+    """Return the style of each column of numbers, those that change most first."""
     numbers = np.flatnonzero(~np.isnan(lines).all(axis=(0, 1)))
     change = np.ptp(lines[..., numbers], axis=1).max(axis=0)
     order = numbers[np.argsort(-change, kind="stable")].tolist()
     named, others = order[:MOST_LINES], order[MOST_LINES:]
     coloured = {column: {"color": PALETTE[place], "label": short(names[column])} for place, column in enumerate(named)}
     pale = {"color": GREY, "linewidth": 0.8, "zorder": 1.5}
-    labels = [f"{len(others)} others", *["_"] * len(others)]  # one of them stands for all in the legend
+    labels = [f"{len(others)} others", *["_"] * len(others)]  # one of them represents all in the legend
     return coloured | {column: {**pale, "label": label} for column, label in zip(others, labels, strict=False)}

@@ -1,4 +1,4 @@
-"""Scores over tables of targets that leave missing labels out."""
+"""Scores over tables of targets that leave out missing labels."""
 
 from ._deviance import d2_score
 from ._scorer import make_task_scorer

@@ -1,4 +1,4 @@
-"""From a table with missing labels to one complete column at a time, and from there to scikit-learn."""
+"""Splitting a table with missing labels into complete columns for scikit-learn's scores."""
 
 import warnings
 from collections.abc import Callable, KeysView, Mapping, Sequence
@@ -18,11 +18,11 @@ Average = Literal["raw_values", "uniform_average"]
 
 
 class Undefined(Exception):
-    """What a task's labels lack to be scored."""
+    """The reason why a task cannot be scored."""
 
 
 class Labels(dict[str, NDArray]):
-    """Columns of labels by the names of their tasks, scored in place of a table that does not know these.
+    """Columns of labels by the names of their tasks, scored in place of a table without names.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ def score_tasks(
     per_task: Sequence[Any] | None = None,
     min_labels: int = 1,
 ) -> Any:
-    """Return the score of each task, NaN where its labels do not suffice, or the mean of those that are not NaN.
+    """Return the score of each task, NaN if it has too few labels, or the mean of the scores that are not NaN.
 
-    Warns of the tasks without a score, by name and with the reason.
+    Warn of the tasks without a score, by name and with the reason.
     """
     if multioutput not in ("raw_values", "uniform_average"):
         raise ValueError(f"multioutput must be 'raw_values' or 'uniform_average'. Got {short(multioutput)} instead.")
@@ -96,7 +96,7 @@ def _score_task(
 
 
 def _tell(unscored: dict[str, str], y_true: Any, multioutput: Average) -> None:
-    """Warn of the tasks that have no score, or write them down where the labels ask for it."""
+    """Warn of the tasks without a score, or record them if the labels ask for it."""
     if isinstance(y_true, Labels) and y_true.unscored is not None:
         y_true.unscored.update(unscored)
     else:
@@ -107,7 +107,7 @@ def _tell(unscored: dict[str, str], y_true: Any, multioutput: Average) -> None:
 def warn_of_unscored(
     unscored: Mapping[str, str], effect: str = "The mean leaves it out", *, stacklevel: int = 3
 ) -> None:
-    """Warn of tasks without a score, given why by their names."""
+    """Warn of tasks without a score, given the reasons by name."""
     if unscored:
         reasons = "; ".join(f"task {name!r}: {reason}" for name, reason in unscored.items())
         message = f"Not every task can be scored. {effect}: {reasons}."
@@ -135,7 +135,7 @@ def _weights(sample_weight: ArrayLike | None, n_rows: int, n_tasks: int) -> Sequ
 
 
 def _typed(values: NDArray) -> NDArray:
-    """Return objects as an array of the type that they have in common: scikit-learn knows no classes of objects."""
+    """Return objects as an array of their common type: scikit-learn does not support classes as objects."""
     return np.array(values.tolist()) if values.dtype.kind == "O" else values
 
 
@@ -178,7 +178,7 @@ def accuracy(truth: NDArray, prediction: NDArray, weight: NDArray | None) -> flo
 
 
 def balanced_accuracy(truth: NDArray, prediction: NDArray, weight: NDArray | None) -> float:
-    # The mean recall of the classes present is the balanced accuracy, without its warning for those that are not.
+    # The mean recall of the classes present is the balanced accuracy, without its warning for absent classes.
     return complete.recall_score(truth, prediction, labels=np.unique(truth), average="macro", sample_weight=weight)
 
 
@@ -192,7 +192,7 @@ def probabilities(y_pred: Any, n_tasks: int) -> list[NDArray]:
 
 
 def labels_of(labels: Sequence | None, n_tasks: int) -> list[NDArray | None]:
-    """Return the classes of each task, or None where they are those of the scored labels."""
+    """Return the classes of each task, or None if they are those of the scored labels."""
     if labels is None:
         return [None] * n_tasks
     per_task = [labels] if n_tasks == 1 and np.ndim(labels[0]) == 0 else list(labels)
@@ -202,7 +202,7 @@ def labels_of(labels: Sequence | None, n_tasks: int) -> list[NDArray | None]:
 
 
 def _align(truth: NDArray, columns: NDArray, labels: NDArray | None) -> tuple[NDArray, NDArray]:
-    """Return the classes, those of the labels included, and one column of probabilities for each."""
+    """Return the classes, including those of the labels, and one column of probabilities for each."""
     known = np.unique(truth) if labels is None else labels
     if columns.shape[1] != len(known):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The part of the deviance that is explained: one score for tasks of all kinds."""
+"""The explained fraction of the deviance: one score for tasks of all kinds."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,9 +15,9 @@ from sklearn_mtae.nn.words import short
 from ._columnwise import Average, Undefined, of_numbers, score_tasks
 
 MEANS = 1e-200, 1e200
-"""Between what a predicted mean lies, in units of the labels' mean: its logarithm is taken."""
+"""Limits of a predicted mean, in units of the labels' mean: its logarithm is taken."""
 LEAST_PROBABILITY = np.finfo(np.float64).eps
-"""Probability of a class at least, as in scikit-learn's log loss."""
+"""Minimum probability of a class, as in scikit-learn's log loss."""
 
 
 def d2_score(
@@ -29,24 +29,24 @@ def d2_score(
     sample_weight: ArrayLike | None = None,
     multioutput: Average = "uniform_average",
 ) -> Any:
-    """Return the part of the deviance that is explained over the observed labels, of tasks of all kinds.
+    """Return the explained fraction of the deviance over the observed labels, for tasks of all kinds.
 
-    `D2 = 1 - deviance(y, prediction) / deviance(y, constant)` for each task, the constant being the mean of the scored
-    labels, or their shares of classes. The deviance is the squared error, so that D2 is R2; that of Poisson and gamma
-    distributions, and the log loss of shares, for tasks whose likelihood says so; and the log loss for classes. 1 is
-    perfect, 0 as good as the constant.
+    `D2 = 1 - deviance(y, prediction) / deviance(y, constant)` for each task, where the constant is the mean of the
+    scored labels, or their shares of classes. The deviance is the squared error, so that D2 is R2. It is that of
+    Poisson or gamma distributions, or the log loss of shares, for tasks with such a likelihood, and the log loss for
+    classes. 1 is perfect, 0 is as good as the constant.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,) or (n_samples, n_tasks)
         Labels; NaN, None or pandas.NA where missing.
     y_pred : list of n_tasks arrays, or ndarray or DataFrame of shape (n_samples,) or (n_samples, n_tasks)
-        Predicted means; in a list, of a task of classes its probabilities, shape (n_samples, n_classes).
+        Predicted means; in a list, probabilities for a task of classes, shape (n_samples, n_classes).
     labels : list of n_tasks arrays of shape (n_classes,), default=None
-        Classes that the probabilities of each task are of, None of a task of numbers; None is those in `y_true`,
-        sorted. A class that is not among them has probability 0, which counts as 2e-16.
+        Classes of each task's probabilities, None for a task of numbers; None takes those in `y_true`, sorted. A class
+        that is not among them has probability 0, which counts as 2e-16.
     likelihoods : list of n_tasks str, default=None
-        Likelihood of each task; one without a deviance of its own has the squared error.
+        Likelihood of each task; one without its own deviance uses the squared error.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weights of rows or of labels; a label of weight 0 counts as missing.
     multioutput : {"raw_values", "uniform_average"}, default="uniform_average"
@@ -55,12 +55,12 @@ def d2_score(
     Returns
     -------
     float or ndarray of shape (n_tasks,)
-        Scores; NaN, with a warning that names it, for a task with fewer than two labels, and but for the squared error
-        for one whose labels are all the same.
+        Scores; NaN, with a warning that names it, for a task with fewer than two labels, and, except for the squared
+        error, for a task whose labels are all the same.
 
     See Also
     --------
-    sklearn.metrics.d2_log_loss_score, sklearn.metrics.d2_tweedie_score : Those of one complete task.
+    sklearn.metrics.d2_log_loss_score, sklearn.metrics.d2_tweedie_score : Scores of one complete task.
 
     Examples
     --------
@@ -105,19 +105,19 @@ _r2 = of_numbers(complete.r2_score)
 
 
 def _of_counts(distance: NDArray, mean: NDArray) -> NDArray:
-    """Return the unit deviance of Poisson, of the distances of labels from a mean in units of it."""
+    """Return the Poisson unit deviance, from distances of labels from a mean in units of it."""
     return mean * (xlog1py(1 + distance, distance) - distance)
 
 
 def _of_positive(distance: NDArray, mean: NDArray) -> NDArray:
-    """Return the unit deviance of gamma."""
+    """Return the gamma unit deviance."""
     return distance - np.log1p(distance)
 
 
 def _explained(
     truth: NDArray, prediction: NDArray, *, sample_weight: NDArray | None, unit: Callable[..., NDArray], positive: bool
 ) -> float:
-    """Return the explained part, of distances: of labels far from zero and close to each other logs would cancel."""
+    """Return the explained fraction, from distances: logs would cancel for labels far from zero and close together."""
     if (truth < 0).any() or (positive and (truth == 0).any()):
         raise ValueError(f"y_true must be {'> 0' if positive else '>= 0'} for such a likelihood. Got {truth.min():g}.")
 
@@ -164,4 +164,4 @@ DEVIANCES: dict[str, Callable[..., float]] = {
     "gamma": partial(_explained, unit=_of_positive, positive=True),
     "bernoulli": _of_shares,
 }
-"""The part that is explained of the deviance that goes with a likelihood."""
+"""The explained fraction of the deviance of a likelihood."""

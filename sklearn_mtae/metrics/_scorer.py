@@ -22,18 +22,18 @@ def make_task_scorer(metric: str | Callable[..., float], task: str | int | None 
     Parameters
     ----------
     metric : {"r2", "rmse", "mae", "rrmse", "accuracy", "balanced_accuracy", "log_loss", "roc_auc", "d2"} or callable
-        Name in `METRICS`, whose errors count negative, one of its functions, or a function of `y_true`, `y_pred`,
-        `multioutput` and, where there are weights, `sample_weight`, of which greater is better.
+        Name in `METRICS` (errors are negated), one of its functions, or a function of `y_true`, `y_pred`, `multioutput`
+        and, if there are weights, `sample_weight`, for which greater is better.
     task : str, int or None, default=None
-        Name or position of the only task to score; None is the mean over tasks. Names are those of y's columns or,
-        where y has none, of the fitted estimator's `task_names_`.
+        Name or position of the only task to score; None is the mean over tasks. Names are those of y's columns or, if y
+        has none, those in the fitted estimator's `task_names_`.
 
     Returns
     -------
     callable
-        Scorer of `estimator, X, y, sample_weight=None`: a float, greater is better. It warns of a task that has too few
-        labels to be scored, by name, raises an error for an unknown task and where y has the tasks in another order
-        than the estimator, and takes `set_score_request(sample_weight=True)` for metadata routing.
+        Scorer of `estimator, X, y, sample_weight=None`: a float, greater is better. It warns of tasks with too few
+        labels to be scored, by name. It raises an error for an unknown task, or if y has the tasks in another order
+        than the estimator. It has `set_score_request(sample_weight=True)` for metadata routing.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def make_task_scorer(metric: str | Callable[..., float], task: str | int | None 
 
 
 class _TaskScorer:
-    """What :func:`make_task_scorer` returns."""
+    """The result of :func:`make_task_scorer`."""
 
     def __init__(self, metric: str | Callable[..., float], task: str | int | None) -> None:
         self.metric = metric
@@ -80,7 +80,7 @@ class _TaskScorer:
             if metric.by_kind:  # one task, in a list as several are
                 prediction = [prediction]
                 options |= {name: [options[name]] for name in ("labels", "likelihoods")}
-        if metric in METRICS.values():  # our own name the tasks
+        if metric in METRICS.values():  # the package's own metrics name the tasks
             y = Labels(dict(zip(names, truths, strict=True)))
         score = metric.function(y, prediction, multioutput="uniform_average", **options)
         if not isinstance(score, Real):
@@ -92,7 +92,7 @@ class _TaskScorer:
         return f"make_task_scorer({metric!r})" if self.task is None else f"make_task_scorer({metric!r}, {self.task!r})"
 
     def get_metadata_routing(self) -> MetadataRequest:
-        """Return which metadata the scorer takes."""
+        """Return the metadata that the scorer takes."""
         return self._request
 
     def set_score_request(self, *, sample_weight: bool | str | None) -> "_TaskScorer":
@@ -101,7 +101,7 @@ class _TaskScorer:
         return self
 
     def _accept_sample_weight(self) -> bool:
-        # scikit-learn asks scorers this where a search with several of them is fitted with weights.
+        # scikit-learn asks scorers this if a search with several of them is fitted with weights.
         return True
 
     def _resolve(self) -> Metric:
@@ -112,7 +112,7 @@ class _TaskScorer:
 
 
 def respond(estimator: Any, X: Any, metric: Metric, n_tasks: int) -> tuple[Any, dict[str, Any]]:
-    """Return an estimator's output that a metric scores, and the options that go with it."""
+    """Return the estimator's output that a metric scores, and the matching options."""
     if metric.by_kind:
         return _by_kind(estimator, X, n_tasks)
     prediction = getattr(estimator, metric.response_method)(X)
@@ -124,7 +124,7 @@ def respond(estimator: Any, X: Any, metric: Metric, n_tasks: int) -> tuple[Any, 
 
 
 def _by_kind(estimator: Any, X: Any, n_tasks: int) -> tuple[list[NDArray], dict[str, Any]]:
-    """Return the means of tasks of numbers and the probabilities of those of classes, and what these are of."""
+    """Return the means of tasks of numbers, the probabilities of tasks of classes, and their classes."""
     names = list(getattr(_last(estimator), "task_names_", range(n_tasks)))
     kinds = getattr(_last(estimator), "task_kinds_", {})
     predicted, probable, classes = target_columns(estimator.predict(X)), {}, {}
@@ -141,7 +141,7 @@ def _by_kind(estimator: Any, X: Any, n_tasks: int) -> tuple[list[NDArray], dict[
 
 
 def _in_order(estimator: Any, by_name: Mapping[str, Any]) -> tuple[list[NDArray], dict[str, Any]]:
-    """Return the probabilities of all tasks, those of numbers without a column, and the classes that they are of."""
+    """Return the probabilities of all tasks (without columns for numbers), and their classes."""
     names, known = list(_last(estimator).task_names_), estimator.classes_
     nothing = np.empty((len(next(iter(by_name.values()))), 0))
     parts = [np.asarray(by_name.get(name, nothing)) for name in names]

@@ -1,4 +1,4 @@
-"""Scores over tables of targets that leave missing labels out, and warn of tasks that have too few to be scored."""
+"""Scores over tables of targets that leave out missing labels, and warn of tasks with too few labels."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -32,12 +32,12 @@ def r2_score(
     """Return the coefficient of determination over the observed labels.
 
     `R2 = 1 - sum((y - prediction)^2) / sum((y - mean(y))^2)`, for each task over the rows where `y_true` has a label;
-    equal to :func:`sklearn.metrics.r2_score` where nothing is missing, as the others here are to those of their names.
+    equal to :func:`sklearn.metrics.r2_score` if nothing is missing, as all scores here equal their namesakes.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        Labels, of which those missing are NaN, None or pandas.NA, and predictions.
+        Labels, with NaN, None or pandas.NA where missing, and predictions.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weights of rows or of labels; a label of weight 0 counts as missing.
     multioutput : {"raw_values", "uniform_average"}, default="uniform_average"
@@ -46,7 +46,7 @@ def r2_score(
     Returns
     -------
     float or ndarray of shape (n_tasks,)
-        Scores; NaN, with a warning that names it, for a task with fewer than two labels. Of equal labels it is 1 where
+        Scores; NaN, with a warning that names it, for a task with fewer than two labels. For equal labels it is 1 if
         they are predicted exactly, otherwise 0.
 
     Examples
@@ -72,7 +72,7 @@ def root_mean_squared_error(
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        Labels, of which those missing are NaN, None or pandas.NA, and predictions.
+        Labels, with NaN, None or pandas.NA where missing, and predictions.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weights of rows or of labels; a label of weight 0 counts as missing.
     multioutput : {"raw_values", "uniform_average"}, default="uniform_average"
@@ -103,7 +103,7 @@ def mean_absolute_error(
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        Labels, of which those missing are NaN, None or pandas.NA, and predictions.
+        Labels, with NaN, None or pandas.NA where missing, and predictions.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weights of rows or of labels; a label of weight 0 counts as missing.
     multioutput : {"raw_values", "uniform_average"}, default="uniform_average"
@@ -134,15 +134,15 @@ def relative_root_mean_squared_error(
 ) -> Any:
     """Return the error relative to that of predicting the mean.
 
-    `sqrt(sum((y - prediction)^2) / sum((y - m)^2))` for each task, over its observed labels: 0 is perfect, 1 as good as
-    m. With m the mean of the scored labels this is `sqrt(1 - R2)`.
+    `sqrt(sum((y - prediction)^2) / sum((y - m)^2))` for each task, over its observed labels: 0 is perfect, 1 is as good
+    as m. With m the mean of the scored labels this is `sqrt(1 - R2)`.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        Labels, of which those missing are NaN, None or pandas.NA, and predictions.
+        Labels, with NaN, None or pandas.NA where missing, and predictions.
     y_train : array-like of shape (n_train,) or (n_train, n_tasks), default=None
-        Labels whose mean is m, some of them missing; None is the scored labels, with their weights.
+        Labels whose mean is m, possibly with missing ones; None takes the scored labels, with their weights.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weights of rows or of labels; a label of weight 0 counts as missing.
     multioutput : {"raw_values", "uniform_average"}, default="uniform_average"
@@ -166,14 +166,14 @@ def relative_root_mean_squared_error(
 def accuracy_score(
     y_true: Any, y_pred: Any, *, sample_weight: ArrayLike | None = None, multioutput: Average = "uniform_average"
 ) -> Any:
-    """Return the share of the observed labels that are predicted.
+    """Return the share of the observed labels that are predicted correctly.
 
     `mean(y == prediction)` for each task.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        Labels, of which those missing are NaN, None or pandas.NA, and predictions.
+        Labels, with NaN, None or pandas.NA where missing, and predictions.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weights of rows or of labels; a label of weight 0 counts as missing.
     multioutput : {"raw_values", "uniform_average"}, default="uniform_average"
@@ -196,14 +196,14 @@ def accuracy_score(
 def balanced_accuracy_score(
     y_true: Any, y_pred: Any, *, sample_weight: ArrayLike | None = None, multioutput: Average = "uniform_average"
 ) -> Any:
-    """Return the mean over classes of the share of their labels that are predicted.
+    """Return the mean over classes of the share of labels that are predicted correctly.
 
     `mean_c(sum(y == c and prediction == c) / sum(y == c))` for each task, over the classes c among its observed labels.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        Labels, of which those missing are NaN, None or pandas.NA, and predictions.
+        Labels, with NaN, None or pandas.NA where missing, and predictions.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weights of rows or of labels; a label of weight 0 counts as missing.
     multioutput : {"raw_values", "uniform_average"}, default="uniform_average"
@@ -240,10 +240,10 @@ def log_loss(
     y_true : array-like of shape (n_samples,) or (n_samples, n_tasks)
         Labels; NaN, None or pandas.NA where missing.
     y_pred : list of n_tasks arrays of shape (n_samples, n_classes), or one of them
-        Probabilities, as `predict_proba` gives them; or, for two classes each, those of the second class, of y's shape.
+        Probabilities, as from `predict_proba`; or, for two classes each, those of the second class, in y's shape.
     labels : list of n_tasks arrays of shape (n_classes,), or one of them, default=None
-        Classes that the probabilities are of, a classifier's `classes_`; None is those in `y_true`, sorted. A class of
-        `y_true` that is not among them has probability 0.
+        Classes of the probabilities, such as a classifier's `classes_`; None takes those in `y_true`, sorted. A class
+        of `y_true` that is not among them has probability 0.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weights of rows or of labels; a label of weight 0 counts as missing.
     multioutput : {"raw_values", "uniform_average"}, default="uniform_average"
@@ -276,20 +276,20 @@ def roc_auc_score(
 ) -> Any:
     """Return the area under the receiver operating characteristic curve.
 
-    For each task, over its observed labels, the probability that a label of a class is ranked above one of another; of
-    more than two classes the mean over classes.
+    For each task, over its observed labels, the probability that a label of a class is ranked above one of another; for
+    more than two classes, the mean over classes.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,) or (n_samples, n_tasks)
         Labels; NaN, None or pandas.NA where missing.
     y_pred : list of n_tasks arrays of shape (n_samples, n_classes), or one of them
-        Probabilities, as `predict_proba` gives them; or, for two classes each, those of the second class, of y's shape.
+        Probabilities, as from `predict_proba`; or, for two classes each, those of the second class, in y's shape.
     labels : list of n_tasks arrays of shape (n_classes,), or one of them, default=None
-        Classes that the probabilities are of, a classifier's `classes_`; None is those in `y_true`, sorted. A class of
-        `y_true` that is not among them has probability 0.
+        Classes of the probabilities, such as a classifier's `classes_`; None takes those in `y_true`, sorted. A class
+        of `y_true` that is not among them has probability 0.
     multi_class : {"ovr", "ovo"}, default="ovr"
-        Of more than two classes, each against the rest, or each against each other; "ovo" takes no weights.
+        For more than two classes: each against the rest, or each against each other; "ovo" takes no weights.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weights of rows or of labels; a label of weight 0 counts as missing.
     multioutput : {"raw_values", "uniform_average"}, default="uniform_average"
@@ -298,7 +298,7 @@ def roc_auc_score(
     Returns
     -------
     float or ndarray of shape (n_tasks,)
-        Scores; NaN, with a warning that names it, for a task that has not a label of every class, or one class only.
+        Scores; NaN, with a warning that names it, for a task without a label of every class, or with one class only.
 
     Examples
     --------
@@ -321,7 +321,7 @@ class Metric(NamedTuple):
     response_method: Literal["predict", "predict_proba"]
     greater_is_better: bool
     by_kind: bool = False
-    """Whether of tasks of classes it scores probabilities, where there are any."""
+    """Whether it scores probabilities for tasks of classes, if there are any."""
 
 
 METRICS = {

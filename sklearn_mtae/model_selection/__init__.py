@@ -1,4 +1,4 @@
-"""Splitters whose parts hold labels of every task, held-out predictions, searches that train as one, and transfer."""
+"""Splitters with labels of every task in each part, held-out predictions, stacked searches, and transfer."""
 
 from ._cross_val_predict import cross_val_predict
 from ._split import TaskKFold, TaskShuffleSplit

@@ -1,4 +1,4 @@
-"""How the gradients of the tasks meet in what the tasks share, measured while a model is trained."""
+"""Gradients of the tasks in the shared parameters, measured during the training of a model."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,13 +22,13 @@ from sklearn_mtae.nn.weightings import task_jacobian
 MIN_OVERLAP = 0.3
 """Share of the smaller task's labelled rows that two tasks must have in common for the cosine of their gradients."""
 STEP = 0.1
-"""Length of a step beside Adam's first. One as long as that overshoots: a task's step may then raise its own loss."""
+"""Length of a step relative to Adam's first. A step as long as that overshoots: it may raise the task's own loss."""
 N_EPOCHS = 10
 N_ROWS = 1000
 
 
 class Transfer(NamedTuple):
-    """What the tasks do to each other through the parameters that they share. Each of shape (n_tasks, n_tasks)."""
+    """Effects of the tasks on each other through shared parameters. Each of shape (n_tasks, n_tasks)."""
 
     conflict: NDArray
     """Cosines between the gradients of two tasks."""
@@ -37,7 +37,7 @@ class Transfer(NamedTuple):
 
 
 def label_overlap(labelled: NDArray) -> NDArray:
-    """Return the rows with labels of both tasks over those of the task that has fewer, for each two tasks.
+    """Return, for each pair of tasks, the rows with labels of both over those of the task with fewer labels.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def measure_transfer(estimator: BaseMultiTaskVAE, X: Any, Y: Any) -> Transfer:
     Parameters
     ----------
     estimator : BaseMultiTaskVAE
-        Estimator, a clone of which is fitted.
+        Estimator whose clone is fitted.
     X, Y
         Features and targets.
     """
@@ -65,19 +65,19 @@ def measure_transfer(estimator: BaseMultiTaskVAE, X: Any, Y: Any) -> Transfer:
 
 
 def observed(estimator: BaseMultiTaskVAE, probe: "Probe") -> BaseMultiTaskVAE:
-    """Return a clone of an estimator whose fit is seen by a probe, after the user's own callbacks."""
+    """Return a clone of an estimator with a probe in its fit, after the user's own callbacks."""
     own = estimator.net_params or {}
     hook = EpochHook(lambda net: None, probe)
     return clone(estimator).set_params(net_params={**own, "callbacks": [*(own.get("callbacks") or []), hook]})
 
 
 class Probe:
-    """Measures at the end of some epochs, and leaves the training as it was.
+    """Measure at the end of some epochs, without changing the training.
 
     Parameters
     ----------
     max_iter : int
-        Number of epochs, the first and the last of which are among those measured.
+        Number of epochs; the first and the last are among those measured.
     """
 
     def __init__(self, max_iter: int) -> None:
@@ -86,7 +86,7 @@ class Probe:
         self.batch: Batch | None = None
 
     def __call__(self, net: Net) -> bool:
-        """Measure, if it is time to; never ask the training to stop."""
+        """Measure, if due; never ask the training to stop."""
         if len(net.history) in self.epochs:
             rows = net.members[0].train
             self.batch = self.batch or rows.read(sample_rows(rows))
@@ -95,19 +95,19 @@ class Probe:
 
 
 def sample_rows(rows: Rows, n_sampled: int = N_ROWS) -> Tensor:
-    """Return the positions of some rows, among which all tasks have about as many labels as they can."""
+    """Return the positions of some rows, among which all tasks have about as many labels as possible."""
     if len(rows) <= n_sampled:
         return torch.arange(len(rows))
     assert rows.y is not None
     order = np.random.default_rng(0).permutation(len(rows))
     labelled = ~np.isnan(rows.y[rows.index[order]])
-    # A row's place in the queue of the task whose queue it comes first in.
+    # A row's place in the task queue in which it comes first.
     place = np.where(labelled, labelled.cumsum(0), len(rows)).min(1)
     return torch.from_numpy(np.sort(order[np.argsort(place, kind="stable")[:n_sampled]]))
 
 
 class Snapshot:
-    """The losses of the tasks on a batch at one moment of the training, always by the same draws.
+    """The losses of the tasks on a batch at one moment of the training, always with the same draws.
 
     Parameters
     ----------
@@ -118,12 +118,12 @@ class Snapshot:
     """
 
     def __init__(self, net: Net, batch: Batch) -> None:
-        self.module: MultiTaskVAE = getattr(net.module_, "_orig_mod", net.module_)  # as it was before `compile`
+        self.module: MultiTaskVAE = getattr(net.module_, "_orig_mod", net.module_)  # the module from before `compile`
         self.objective, self.n_draws = net.criterion_.objective, net.criterion_.n_draws
         self.batch = batch
         self.shared = self.module.shared_parameters()
         if not self.shared:
-            raise ValueError("estimator must have parameters that its tasks share. Got none that are learned.")
+            raise ValueError("estimator must have learned parameters that its tasks share. Got none.")
 
     def transfer(self, learning_rate: float) -> Transfer:
         """Return cosines and affinities, for a tenth of Adam's first step: each value moves by the learning rate."""
@@ -135,13 +135,13 @@ class Snapshot:
         return Transfer((directions @ directions.T).cpu().numpy(), (before - after).cpu().numpy())
 
     def gradients(self) -> tuple[Tensor, Tensor]:
-        """Return the losses and their gradients with respect to what is shared, shape (n_tasks, n_values)."""
+        """Return the losses and their gradients with respect to shared parameters, shape (n_tasks, n_values)."""
         with self._at_rest():
             losses = self._losses()
             return losses.detach(), task_jacobian(losses, self.shared)
 
     def losses_after(self, step: Tensor) -> Tensor:
-        """Return the losses of the tasks after a step of what they share, which is taken back."""
+        """Return the losses of the tasks after a step of the shared parameters, which is then undone."""
         with self._at_rest(), torch.no_grad(), moved(self.shared, step):
             return self._losses()
 
@@ -157,7 +157,7 @@ class Snapshot:
 
     @contextmanager
     def _at_rest(self) -> Iterator[None]:
-        """Evaluate without dropout and corruption, by draws of our own, and put everything back as it was."""
+        """Evaluate without dropout and corruption, with own draws, and restore everything."""
         modes = {part: part.training for part in self.module.modules()}
         source, device = self.module.generator, self.shared[0].device
         try:
@@ -172,7 +172,7 @@ class Snapshot:
 
 @contextmanager
 def moved(parameters: Sequence[nn.Parameter], step: Tensor) -> Iterator[None]:
-    """Add a vector to parameters for a while, in place: an optimiser may hold views of them."""
+    """Temporarily add a vector to parameters, in place: an optimiser may hold views of them."""
     before = [parameter.detach().clone() for parameter in parameters]
     parts = step.split([parameter.numel() for parameter in parameters])
     try:

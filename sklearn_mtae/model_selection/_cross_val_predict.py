@@ -1,4 +1,4 @@
-"""Predictions of each row by a model that was fitted to the others, where labels may be missing."""
+"""Predictions of each row by a model fitted to the other folds, with missing labels."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -40,56 +40,56 @@ def cross_val_predict(
     method: Literal["predict", "predict_proba", "predict_log_proba", "decision_function", "transform"]
     | str = "predict",
 ) -> Any:
-    """Predict each row by a model that was fitted to the other folds, whether the row has labels or not.
+    """Predict each row by a model fitted to the other folds, whether the row has labels or not.
 
-    :func:`sklearn.model_selection.cross_val_predict` for labels of which some are missing. Before it fits anything,
-    scikit-learn's own turns labels into numbers where a method has a column per class: a missing label becomes one
-    class more, which no estimator can tell from the others, and which the model learns and predicts. This one passes y
-    on as it is.
+    This is :func:`sklearn.model_selection.cross_val_predict` for partly missing labels. For methods with a column per
+    class, scikit-learn's own turns labels into numbers before fitting: a missing label becomes an additional class,
+    which the model learns and predicts. This function passes y on unchanged.
 
     Parameters
     ----------
     estimator : estimator
-        Estimator with `fit` and the method, clones of which are fitted.
+        Estimator with `fit` and the method; its clones are fitted.
     X : array-like of shape (n_samples, n_features)
         Rows.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Labels; NaN, None or pandas.NA where one is missing.
     groups : array-like of shape (n_samples,), default=None
-        Groups of the rows, for a `cv` that keeps them together: a number of folds does, and
+        Groups of the rows, for a `cv` that keeps them together, such as a number of folds or
         :class:`sklearn.model_selection.GroupKFold`.
     cv : int, splitter, iterable or None, default=None
-        Folds, of which each row must be in one test part: a number of folds of :class:`TaskKFold`, which is 5 by
-        default; without y, of :class:`sklearn.model_selection.KFold`.
+        Folds, with each row in one test part. A number is that of folds of :class:`TaskKFold`, 5 by default; without y,
+        of :class:`sklearn.model_selection.KFold`.
     n_jobs : int or None, default=None
-        Number of fits at a time; None is 1, -1 all processors.
+        Number of fits in parallel; None is 1, -1 is all processors.
     verbose : int, default=0
-        How much joblib is to say.
+        Verbosity of joblib.
     params : dict or None, default=None
-        Further parameters of `fit`, such as `sample_weight`. What has one value per row is cut down to the rows.
+        Further parameters of `fit`, such as `sample_weight`. Parameters with one value per row are restricted to the
+        training rows.
     pre_dispatch : int or str, default="2*n_jobs"
-        How many fits are handed out at once, for joblib.
+        Number of fits dispatched at once, for joblib.
     method : str, default="predict"
-        Method that is called: "predict", "predict_proba", "transform", ...
+        Method to call: "predict", "predict_proba", "transform", ...
 
     Returns
     -------
     ndarray, sparse array, DataFrame, or list or dict of them
-        What the method returns for all rows, in their order: for probabilities of several tasks a list with an array
-        for each, or a dict by task. Columns of classes are those of all labels of a task in y, sorted, whichever a
-        fold has; the probability of a class that a training part lacks is 0, its logarithm the least number there is,
-        and a warning says so.
+        The method's result for all rows, in their order: for probabilities of several tasks, a list with an array for
+        each, or a dict by task. There is a column for each class in y, sorted, whichever classes a fold has. The
+        probability of a class that a training part lacks is 0, its logarithm is the smallest possible number, and a
+        warning says so.
 
     Raises
     ------
     ValueError
-        If the test parts are no partition of the rows, if a task has fewer labels than there are folds, or if a
+        If the test parts are not a partition of the rows, if a task has fewer labels than there are folds, or if a
         training part lacks a class that a decision function needs.
 
     See Also
     --------
     TaskKFold : The folds.
-    sklearn_mtae.metrics : Scores of what is returned.
+    sklearn_mtae.metrics : Scores of the result.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def _routed(estimator: Any, cv: Any, groups: Any, params: dict[str, Any]) -> tup
 def _fold(
     estimator: Any, X: Any, y: Any, train: NDArray, test: NDArray, params: dict[str, Any], method: str
 ) -> tuple[Any, Any]:
-    """Fit to the training part; return what the method says of the test part, and the classes that it knows."""
+    """Fit to the training part; return the method's result for the test part, and the known classes."""
     labels = () if y is None else (safe_indexing(y, train),)
     estimator.fit(safe_indexing(X, train), *labels, **check_method_params(X, params, train))
     return getattr(estimator, method)(safe_indexing(X, test)), getattr(estimator, "classes_", None)
@@ -188,7 +188,7 @@ def _align(parts: list[Any], classes: list[Any], y: Any, method: str) -> list[An
 
 
 def _align_by_name(parts: list[dict[str, Any]], classes: list[dict[str, NDArray]]) -> None:
-    """Give what is predicted of classes, by name of the task, a column for each class that some fold knows."""
+    """Expand predictions for classes, by task name, to a column for each class that some fold knows."""
     for name in parts[0]:
         known = [own[name] for own in classes]
         if all(np.array_equal(known[0], own) for own in known):
@@ -208,7 +208,7 @@ def _warn_of_absent(name: str, every: NDArray, known: Sequence[NDArray]) -> None
     absent = [label for label in every.tolist() if any(label not in own.tolist() for own in known)]
     if absent:
         warnings.warn(
-            f"Not every training part has labels of all classes of task {name!r}: some lack {absent}, which is taken "
+            f"Not every training part has labels of all classes of task {name!r}: some lack {absent}, which counts "
             "as impossible there. TaskKFold deals classes evenly.",
             RuntimeWarning,
             stacklevel=4,

@@ -1,4 +1,4 @@
-"""Successive halving of candidates that are trained as one: those behind are dropped, the others go on."""
+"""Successive halving of candidates that are trained as one: the worst are dropped, the others continue."""
 
 from collections.abc import Callable
 from math import floor, log
@@ -17,11 +17,11 @@ from ._shared_parts import epochs_name
 from ._stacked_search import SameSplits, StackedSearch
 
 ROWS = "n_samples"
-"""The resource that is not the epochs: rows, of which each iteration has more."""
+"""The resource other than epochs: rows, of which each iteration has more."""
 
 
 class StackedHalving(StackedSearch):
-    """What the two searches share."""
+    """Base of the two searches."""
 
     resource: str
     max_resources: int | str
@@ -35,7 +35,7 @@ class StackedHalving(StackedSearch):
     cv_results_: dict[str, Any]
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
-        """Evaluate all candidates after some epochs, those ahead after more, and fit the best one to all rows.
+        """Evaluate all candidates after some epochs, the best after more, and fit the best one to all rows.
 
         Parameters
         ----------
@@ -49,7 +49,7 @@ class StackedHalving(StackedSearch):
         Returns
         -------
         self
-            The search. Where the user interrupts the training of the stacks, `cv_results_` holds what is done, and
+            The search. If the user interrupts the training of the stacks, `cv_results_` holds the results so far, and
             nothing is refitted.
 
         Raises
@@ -58,7 +58,7 @@ class StackedHalving(StackedSearch):
             If the user interrupts before any candidate is done.
         ValueError
             If `resource` is neither the epochs of the first encoder nor "n_samples", if there are several scores and
-            `refit` names none of them, or if labels of classes are missing and `cv` is no `TaskKFold`.
+            `refit` names none of them, or if labels of classes are missing and `cv` is not a `TaskKFold`.
         """
         resource, max_resources = self.resource, self.max_resources
         try:
@@ -70,7 +70,7 @@ class StackedHalving(StackedSearch):
         return self
 
     def _check_input_parameters(self, X: Any, y: Any, split_params: Any) -> None:
-        """Find the parameter that is the resource, and how much of it there is."""
+        """Find the parameter that is the resource, and its amount."""
         if self.resource != ROWS:
             name = epochs_name(self.estimator)
             if name is None or self.resource not in ("max_iter", name):
@@ -90,7 +90,7 @@ class StackedHalving(StackedSearch):
         more_results: dict[str, list] | None = None,
         **context: Any,
     ) -> dict[str, Any]:
-        """Let the training of the candidates go on as far as it is to come in this iteration."""
+        """Continue the training of the candidates to the end of this iteration."""
         assert more_results is not None
         if more_results["iter"][0] == 0:
             self._count_iterations(len(candidates))
@@ -102,9 +102,9 @@ class StackedHalving(StackedSearch):
         def evaluate(*args: Any, **params: Any) -> dict[str, Any]:
             results = evaluate_candidates(*args, **params)
             if "mean_test_score" not in results:
-                # scikit-learn's halving knows one score, which it looks for here.
+                # scikit-learn's halving has one score, which it looks for here.
                 results["mean_test_score"] = results[_deciding_score(refit, results)]
-            # Also where an interrupt keeps the best one from being refitted.
+            # Also if an interrupt prevents the refit of the best one.
             self.best_index_ = self._select_best_index(refit, None, results)
             return results
 
@@ -112,7 +112,7 @@ class StackedHalving(StackedSearch):
         return super()._evaluate(candidates, evaluate, SameSplits(cv), more_results, **context)
 
     def _count_iterations(self, n_candidates: int) -> None:
-        """Say how many iterations there are, by scikit-learn's rules, and to how many epochs they lead."""
+        """Return the number of iterations, by scikit-learn's rules, and their numbers of epochs."""
         n_required = 1 + floor(log(n_candidates, self.factor))
         n_possible = 1 + floor(log(self.max_resources_ // self.min_resources_, self.factor))
         last = n_possible if self.aggressive_elimination else min(n_possible, n_required)
@@ -120,9 +120,9 @@ class StackedHalving(StackedSearch):
         self.n_required_iterations_, self.n_possible_iterations_ = n_required, n_possible
 
     def _select_best_index(self, refit: Any, refit_metric: Any, results: dict[str, Any]) -> int:
-        """Return the position of the best candidate, or what a rule of the user's says.
+        """Return the position of the best candidate, or the choice of a user's rule.
 
-        It is the best one of all iterations where these differ by epochs: more of them may be too many.
+        It is the best one of all iterations if these differ by epochs: more epochs may be too many.
         """
         if callable(refit):
             return GridSearchCV._select_best_index(refit, refit_metric, results)
@@ -130,22 +130,22 @@ class StackedHalving(StackedSearch):
         if self.resource == ROWS or np.isnan(scores).all():
             return HalvingGridSearchCV._select_best_index(refit, refit_metric, results)
         best = np.flatnonzero(scores == np.nanmax(scores))
-        # Of equal ones that with the most epochs: early stopping has ended both, and rows may be more for the refit.
+        # Among equals, the one with the most epochs: early stopping has ended both, and the refit may have more rows.
         return int(best[np.argmax(np.asarray(results["iter"])[best])])
 
     def _part_to_plan(self, candidate: dict[str, Any]) -> Any:
-        """Return the part of a candidate that is to be trained with others, for all the epochs that it may get."""
+        """Return the part of a candidate to train with others, for all the epochs that it may get."""
         if self.resource == ROWS:
             return super()._part_to_plan(candidate)
         part = super()._part_to_plan({**candidate, self.resource: self._shared.n_epochs})
-        # What stands in the place of the encoder, or before it, may be searched for too.
+        # The step in place of the encoder, or before it, may be searched for too.
         return part if part is not None and epochs_name(part) == self.resource else None
 
 
 def _deciding_score(refit: Any, results: dict[str, Any]) -> str:
-    """Return the name of the result by which candidates are dropped, of several scores."""
+    """Return the name of the result that candidates are dropped by, if there are several scores."""
     prefix = "mean_test_"
     names = [name.removeprefix(prefix) for name in results if name.startswith(prefix)]
     if refit not in names:
-        raise ValueError(f"refit must be the score by which candidates are dropped, of {names}. Got {refit!r}.")
+        raise ValueError(f"refit must be the score that candidates are dropped by, one of {names}. Got {refit!r}.")
     return prefix + refit

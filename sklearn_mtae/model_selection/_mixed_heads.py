@@ -13,14 +13,14 @@ from sklearn_mtae._tables.mixed_targets import MixedTasks, read_mixed
 
 
 class MixedHeads(BaseEstimator):
-    """Estimators of single tasks: those of numbers beside those of classes.
+    """Estimators of single tasks, for numbers and for classes.
 
     Parameters
     ----------
     of_numbers, of_classes : estimator or dict of str to estimator
-        Estimators of one task, or one for each by its name, those of other tasks left out.
+        Estimators of one task, or a dict with one for each by its name, without other tasks.
     likelihoods : object
-        The parameter `task_likelihoods` of the model that they stand beside: what each task is.
+        The parameter `task_likelihoods` of the model they are compared with: the kind of each task.
     """
 
     tasks_: MixedTasks
@@ -43,14 +43,14 @@ class MixedHeads(BaseEstimator):
             make(_own(given, self.task_names_, wanted)).fit(X, table.loc[:, wanted]) if wanted.any() else None
             for make, given, wanted in parts
         )
-        # A training part may lack classes that the dtype has.
+        # A training part may lack classes of the dtype.
         of_part = [] if self.classifier_ is None else self.classifier_.classes_
         known = zip(self.tasks_.by_name.items(), of_part, strict=True)
         self.classes_ = {name: own[np.asarray(codes, dtype=int)] for (name, own), codes in known}
         return self
 
     def predict(self, X: Any) -> Any:
-        """Predict the tasks as they came."""
+        """Predict the tasks in their original form."""
         columns, is_class = np.empty((len(X), len(self.task_names_))), self.tasks_.of_classes
         for model, wanted in ((self.regressor_, ~is_class), (self.classifier_, is_class)):
             if model is not None:
@@ -58,7 +58,7 @@ class MixedHeads(BaseEstimator):
         return self.tasks_.means(columns, None)
 
     def predict_proba(self, X: Any) -> dict[str, NDArray]:
-        """Predict the probabilities of the tasks that are classes, by name."""
+        """Predict the probabilities of the tasks of classes, by name."""
         found = [] if self.classifier_ is None else self.classifier_.predict_proba(X)
         return dict(zip(self.classes_, map(np.asarray, found), strict=True))
 

@@ -1,4 +1,4 @@
-"""What of an estimator takes part in a stacked search: which of its parts share their fits."""
+"""The parts of an estimator in a stacked search: which of them share their fits."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ SEARCHES = GridSearchCV, RandomizedSearchCV, HalvingGridSearchCV, HalvingRandomS
 
 
 def estimators_in(value: Any, fitted: bool = False) -> Iterator[Any]:
-    """Yield the estimators in a value, those that are frozen left out; also what a fit has made, where `fitted`."""
+    """Yield the estimators in a value, without frozen ones; also the results of a fit, if `fitted`."""
     if isinstance(value, list | tuple):
         for own in value:
             yield from estimators_in(own, fitted)
@@ -31,7 +31,7 @@ def estimators_in(value: Any, fitted: bool = False) -> Iterator[Any]:
 def first_part(estimator: Any) -> Any:
     """Cut a pipeline off after its first estimator of this package.
 
-    None where there is no such estimator. A search within makes its own fits.
+    None if there is no such estimator. A nested search makes its own fits.
     """
     within = list(estimators_in(estimator))
     if not any(isinstance(own, BaseAutoencoder) for own in within) or any(isinstance(own, SEARCHES) for own in within):
@@ -54,7 +54,7 @@ def epochs_name(estimator: Any) -> str | None:
 
 
 def share(estimator: Any, shared: SharedFits | None) -> Any:
-    """Let the estimators of this package within another one, and its pipelines, share their fits; None ends that."""
+    """Let the estimators of this package within another one, and its pipelines, share fits; None ends sharing."""
     for own in list(estimators_in(estimator, fitted=shared is None)):
         if isinstance(own, BaseAutoencoder):
             own._shared = shared
@@ -64,13 +64,13 @@ def share(estimator: Any, shared: SharedFits | None) -> Any:
 
 
 def shared_copy(value: Any, shared: SharedFits) -> Any:
-    """Return a candidate's value, of an estimator a clone that shares its fits."""
+    """Return a candidate's value; for an estimator, a clone that shares its fits."""
     is_estimator = hasattr(value, "get_params") and not isinstance(value, type)
     return share(clone(value), shared) if is_estimator else value
 
 
 def taken_by(estimator: Any, params: dict[str, Any]) -> dict[str, Any]:
-    """Return those of the parameters of a `fit` that the first steps of a pipeline take."""
+    """Return the parameters of a `fit` that the first steps of a pipeline take."""
     if get_config()["enable_metadata_routing"]:
         names = get_routing_for_object(estimator).consumes("fit", params)
     elif isinstance(estimator, Pipeline):

@@ -1,4 +1,4 @@
-"""Cross-validation of tables of targets, in which each task has labels for some rows only."""
+"""Cross-validation of tables of targets, in which each task has labels for only some rows."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
@@ -14,21 +14,21 @@ from sklearn.utils import check_random_state
 from sklearn_mtae._tables.groups import deal_groups, read_groups
 from sklearn_mtae._tables.targets import is_missing, target_columns, task_names
 
-# Rows of each part that are considered for one swap: more find hardly better ones.
+# Rows of each part that are considered for one swap: more would hardly find better ones.
 CANDIDATES = 16
 
 
 class TaskKFold(BaseCrossValidator):
-    """K folds, each with labels of every task and class in proportion, and groups as wholes where they are given.
+    """K folds, each with labels of every task and class in proportion, and with whole groups if given.
 
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, doi 10.1007/978-3-642-23808-6_10): the rows of the
     rarest label are dealt first, each to the fold that lacks most labels of that kind. Pairs of rows are then swapped
     between folds while this brings the folds closer to proportion. A kind of label is "task t has a label" or "task t
-    has class c", and rows without any label count as one more. Fold sizes differ by one row at most.
+    has class c", and rows without labels count as a further kind. Fold sizes differ by at most one row.
 
-    A task is dealt by class where its labels are not continuous (strings, integers, or floats that are integers) and
-    a class has `n_splits` labels on average; otherwise by whether a row has a label. A class with fewer labels than
-    folds is absent from some.
+    A task is dealt by class if its labels are not continuous (strings, integers, or whole floats) and a class has
+    `n_splits` labels on average; otherwise by whether a row has a label. A class with fewer labels than folds is absent
+    from some.
 
     With `groups`, rows of a group are in the same fold: large groups are dealt first, each to the fold that it brings
     closest to proportion.
@@ -38,15 +38,15 @@ class TaskKFold(BaseCrossValidator):
     n_splits : int, default=5
         Number of folds, at least 2.
     shuffle : bool, default=False
-        Whether rows are dealt in random order; without, the folds depend on y alone.
+        Whether rows are dealt in random order; otherwise, the folds depend only on y.
     random_state : int, RandomState instance or None, default=None
         Seed of that order; only with `shuffle`.
 
     Raises
     ------
     ValueError
-        If a parameter is not admissible; when split, if y is None, if a task has fewer labels than there are folds, or
-        if there are fewer groups.
+        If a parameter is invalid; when splitting, if y is None, or if there are fewer labels of a task, or fewer
+        groups, than folds.
 
     See Also
     --------
@@ -109,26 +109,26 @@ class TaskKFold(BaseCrossValidator):
 class TaskShuffleSplit(BaseShuffleSplit):
     """Random train and test parts, each with labels of every task and class in proportion.
 
-    Rows in random order are dealt as :class:`TaskKFold` deals them, to parts of the given sizes. A task is dealt by
-    class where its labels are not continuous and each part's share of a class is one label or more on average. With
-    `groups`, rows of a group are in the same part, and sizes are met as nearly as whole groups allow.
+    Rows in random order are dealt to parts of the given sizes, as in :class:`TaskKFold`. A task is dealt by class if
+    its labels are not continuous and each part's share of a class is at least one label on average. With `groups`, rows
+    of a group are in the same part, and sizes are met as closely as whole groups allow.
 
     Parameters
     ----------
     n_splits : int, default=10
         Number of splits.
     test_size : float, int or None, default=None
-        Share of the rows in the test part, or their number; None is what `train_size` leaves, or 0.1.
+        Share of the rows in the test part, or their number; None is the rest beside `train_size`, or 0.1.
     train_size : float, int or None, default=None
-        Share of the rows in the train part, or their number; None is what `test_size` leaves.
+        Share of the rows in the train part, or their number; None is the rest beside `test_size`.
     random_state : int, RandomState instance or None, default=None
         Seed of the order of the rows.
 
     Raises
     ------
     ValueError
-        When split: if a size is not admissible, if y is None, if a task has fewer than two labels, or so few that the
-        test or the train part is left without one.
+        When splitting: if a size is invalid, if y is None, if a task has fewer than two labels, or so few that the test
+        or the train part gets none.
 
     See Also
     --------
@@ -148,7 +148,7 @@ class TaskShuffleSplit(BaseShuffleSplit):
     __metadata_request__split = {"groups": True}
 
     def _iter_indices(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[NDArray, NDArray]]:
-        # scikit-learn checks the sizes where it draws.
+        # scikit-learn checks the sizes when it draws.
         n_train, n_test = map(len, next(super()._iter_indices(X)))
         labelled = _labelled(y, 2, "one for the train and one for the test part")
         n_rows = len(labelled[0])
@@ -188,7 +188,7 @@ def _check_parts(y: Any, labelled: Sequence[NDArray[np.bool_]], parts: dict[str,
 
 
 def _kinds(y: Any, labelled: Sequence[NDArray[np.bool_]], min_class_size: float) -> csr_array:
-    """Return which row has which kind of label, of shape (n_rows, n_kinds): those of tasks, of classes, or none."""
+    """Return which row has which kind of label, shape (n_rows, n_kinds): that of a task, of a class, or none."""
     kinds = [np.flatnonzero(~np.any(labelled, axis=0))]
     for column, has_label in zip(target_columns(y), labelled, strict=True):
         rows = np.flatnonzero(has_label)
@@ -198,7 +198,7 @@ def _kinds(y: Any, labelled: Sequence[NDArray[np.bool_]], min_class_size: float)
 
 
 def _classes(labels: NDArray, min_class_size: float) -> list[NDArray[np.bool_]]:
-    """Return where each class is, or nothing where labels are continuous or classes too small to be dealt."""
+    """Return where each class is, or nothing if labels are continuous or classes too small to be dealt."""
     if labels.dtype.kind == "O":
         labels = np.array(labels.tolist())
     if labels.dtype.kind == "f" and np.any(labels != np.floor(labels)):
@@ -223,14 +223,14 @@ def _read_groups(groups: Any, kinds: csr_array, n_parts: int) -> NDArray[np.intp
 def _deal(
     kinds: csr_array, groups: NDArray[np.intp] | None, shares: NDArray, rng: np.random.RandomState | None
 ) -> NDArray[np.intp]:
-    """Return for each row the part it is dealt to, parts having given shares of the rows and of every kind of label.
+    """Return the part that each row is dealt to, for given shares of the rows and of every kind of label.
 
     Parameters
     ----------
     kinds : sparse array of shape (n_rows, n_kinds)
-        1 where a row has a kind of label; each row has one at least.
+        1 if a row has a kind of label; each row has at least one.
     groups : ndarray of int of shape (n_rows,) or None
-        Position of each row's group among all, where groups are dealt as wholes.
+        Position of each row's group among all, if groups are dealt whole.
     shares : ndarray of shape (n_parts,)
         Share of each part; they sum to 1.
     rng : RandomState or None
@@ -271,12 +271,12 @@ def _deal_rarest_first(kinds: csr_array, shares: NDArray) -> NDArray[np.intp]:
 
 
 def _neediest(lacking: list[float], room: list[int]) -> int:
-    """Return the part, among those that are not full, that lacks most."""
+    """Return the part that lacks most, among those that are not full."""
     return max((part for part, n in enumerate(room) if n), key=lambda part: (lacking[part], room[part]))
 
 
 def _sizes(n_rows: int, shares: NDArray) -> list[int]:
-    """Return whole numbers of rows that sum to `n_rows`: what rounding leaves goes to the largest remainders."""
+    """Return whole numbers of rows that sum to `n_rows`: the largest remainders get what rounding leaves."""
     exact = np.round(n_rows * shares, 9)
     sizes = np.floor(exact).astype(int)
     largest = np.argsort(sizes - exact, kind="stable")
@@ -300,7 +300,7 @@ def _swap_rows(parts: NDArray[np.intp], kinds: csr_array, shares: NDArray) -> ND
 def _swap_once(parts: NDArray[np.intp], kinds: csr_array, excess: NDArray, first: int, second: int) -> bool:
     """Swap the best pair of rows of two parts, in place; return False if no swap makes them better."""
     gap = excess[second] - excess[first]
-    if np.abs(gap).max() <= 1:  # a swap moves one label of a kind, which then is no gain
+    if np.abs(gap).max() <= 1:  # a swap moves one label of a kind, which is then no gain
         return False
     # With d the difference of two rows' kinds, swapping them changes the sum of squares by 2 (d @ gap + d @ d).
     gain = kinds @ gap

@@ -14,22 +14,21 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
     """Search a grid by successive halving, training all candidates and folds as one.
 
     All candidates are trained side by side, as in :class:`StackedGridSearchCV`, and scored after a few of their epochs.
-    The best one in `factor` goes on from there, is scored again after `factor` times as many epochs, and so on
-    [1]_. The iterations, their candidates and their epochs are those of
-    :class:`sklearn.model_selection.HalvingGridSearchCV`; nothing is trained twice.
+    The best one in `factor` continues from there, is scored again after `factor` times as many epochs, and so on [1]_.
+    The iterations, their candidates and their epochs are those of :class:`sklearn.model_selection.HalvingGridSearchCV`;
+    nothing is trained twice.
 
-    A candidate runs towards the epochs of the last iteration from the start: what is scheduled over a fit, such as
-    `beta`, is so over these, and one that reaches the last iteration is the model that a fit of so many epochs gives,
-    but for the draws of models that draw while they train. In a pipeline, the steps behind the encoder are fitted to
-    its codes at each iteration. Of several scores, candidates are dropped by the one that `refit` names. Fits that
-    cannot be stacked are done anew at each iteration, as there, and a warning says why. What is under way stays in
-    memory: weights and moments of all candidates and folds.
+    Schedules over a fit, such as that of `beta`, run over the epochs of the last iteration from the start. A candidate
+    that reaches the last iteration equals the model of a fit with that number of epochs, except for random draws during
+    training. In a pipeline, the steps after the encoder are fitted to its codes at each iteration. If there are several
+    scores, candidates are dropped by the one that `refit` names. Fits that cannot be stacked are repeated at each
+    iteration, as there, and a warning says why. Running candidates stay in memory: weights and moments for all folds.
 
-    Chosen is the best candidate of all iterations, with the epochs that it had there; of equal ones that with the most.
-    scikit-learn chooses among those of the last iteration, but more epochs are not better for each candidate: one with
-    a large step size may be at its best after a few, and one with a small step size that is behind by then is dropped.
-    A function given as `refit` sees the results of all iterations and may choose otherwise. Where rows are the
-    resource, the last iteration has the choice, as there.
+    The search selects the best candidate of all iterations, with its epochs there; among equals, the one with the most.
+    scikit-learn selects among those of the last iteration, but more epochs are not better for every candidate. One with
+    a large step size may be at its best after a few epochs, when one with a small step size is still behind and is
+    dropped. A function given as `refit` sees the results of all iterations and may choose otherwise. If rows are the
+    resource, the last iteration decides, as there.
 
     Parameters
     ----------
@@ -38,37 +37,38 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
     param_grid : dict or list of dict
         Values of each parameter, by name.
     factor : int or float, default=3
-        One in how many candidates goes on to the next iteration, in which it has `factor` times as many epochs.
+        One in `factor` candidates continues to the next iteration, with `factor` times as many epochs.
     resource : str, default="max_iter"
-        What grows: the epochs of the first estimator of this package, "max_iter", in a pipeline also by its whole name,
-        such as "code__max_iter"; or rows, "n_samples", of which each iteration draws more and trains anew.
+        The resource that grows: "max_iter", the epochs of the first estimator of this package, in a pipeline also by
+        its full name, such as "code__max_iter"; or "n_samples", the rows, of which each iteration draws more and trains
+        afresh.
     max_resources : int or "auto", default="auto"
-        The most epochs that a candidate may get. "auto" is `max_iter` of the estimator, or the number of rows.
+        Maximum number of epochs of a candidate. "auto" is `max_iter` of the estimator, or the number of rows.
     min_resources : {"exhaust", "smallest"} or int, default="exhaust"
-        Epochs of the first iteration. "exhaust" is as many as let the last iteration come as near to `max_resources` as
-        it can, "smallest" is 1, and as scikit-learn has it for rows.
+        Epochs of the first iteration. "exhaust" brings the last iteration as close to `max_resources` as possible.
+        "smallest" is 1; for rows, it is as in scikit-learn.
     aggressive_elimination : bool, default=False
-        Whether candidates are dropped without more epochs at first, where `max_resources` would not suffice to go on
+        Whether candidates are at first dropped without more epochs, if `max_resources` does not suffice to continue
         until fewer than `factor` are left.
     cv : int, cross-validation generator or iterable, default=5
         The folds; None is five.
     scoring : str, callable, list, tuple or dict, default=None
         As in scikit-learn's search; None is the estimator's own `score`.
     refit : bool, str or callable, default=True
-        Whether the best candidate is fitted to all rows, or by which score or rule it is found.
+        Whether to fit the best candidate to all rows, or the score or rule to find it by.
     error_score : "raise" or float, default=nan
-        Score of a candidate in a fold where its fit fails; "raise" raises the error.
+        Score of a candidate in a fold in which its fit fails; "raise" raises the error.
     return_train_score : bool, default=True
         Whether to score the training rows too.
     random_state : int, RandomState instance or None, default=None
-        Seed of what is drawn. Here rows, where these are the resource.
+        Seed of the random draws. Here rows, if these are the resource.
     n_jobs : int, default=None
-        Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
-        steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
-        Processes take seconds to start, once, and then make more of the processors than these threads do, where there
-        are several stacks. Results do not depend on it.
+        Processes for stacks on a CPU, and threads for everything around the training: earlier and later steps, and the
+        scores. None is 1 outside a `joblib.parallel_config`: this process, with torch's own threads. Processes take
+        seconds to start, once, and then use the processors better than these threads do if there are several stacks.
+        Results do not depend on it.
     verbose : int, default=0
-        How much is printed.
+        Verbosity.
 
     Attributes
     ----------
@@ -79,16 +79,17 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
     n_remaining_candidates_ : int
         Candidates left after the last iteration.
     max_resources_, min_resources_ : int
-        The most epochs that a candidate may get, and those of the first iteration.
+        The maximum number of epochs of a candidate, and the number in the first iteration.
     n_iterations_, n_possible_iterations_, n_required_iterations_ : int
-        Iterations that were run, that `max_resources` allows, and that it takes to leave fewer than `factor`.
+        Iterations that were run, that `max_resources` allows, and that are needed to leave fewer than `factor`
+        candidates.
     cv_results_ : dict of str to ndarray
-        Scores of the candidates of all iterations, as scikit-learn's halving searches have them: "iter" and
-        "n_resources" say when. `mean_fit_time` leaves out what is trained in stacks: see `stack_time_`.
+        Scores of the candidates of all iterations, as in scikit-learn's halving searches: "iter" and "n_resources" say
+        when. `mean_fit_time` leaves out training in stacks: see `stack_time_`.
     best_estimator_ : estimator
         The best candidate of all iterations, fitted to all rows for its epochs, with `refit`.
     best_params_ : dict
-        Its parameters, its epochs among them.
+        Its parameters, including its epochs.
     best_score_ : float
         Its mean score over the folds.
     best_index_ : int
@@ -102,13 +103,13 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
     multimetric_ : bool
         Whether there are several scores.
     n_stacked_ : int
-        Number of fits that were trained in stacks, whether to their end or not.
+        Number of fits that were trained in stacks, whether completely or not.
     stack_time_ : float
         Seconds that their training took.
 
     See Also
     --------
-    StackedGridSearchCV : The same search, all candidates to their end.
+    StackedGridSearchCV : The same search with all candidates trained to the end.
     sklearn.model_selection.HalvingGridSearchCV : The same search, one fit after the other, each from the start.
 
     References
@@ -177,7 +178,7 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
 class StackedHalvingRandomSearchCV(StackedHalving, HalvingRandomSearchCV):
     """Search random draws of parameters by successive halving, training all candidates and folds as one.
 
-    As :class:`StackedHalvingGridSearchCV`, which says how, for candidates drawn at random.
+    Like :class:`StackedHalvingGridSearchCV`, which gives the details, for candidates drawn at random.
 
     Parameters
     ----------
@@ -186,39 +187,41 @@ class StackedHalvingRandomSearchCV(StackedHalving, HalvingRandomSearchCV):
     param_distributions : dict or list of dict
         Distributions or lists of values of each parameter, by name.
     n_candidates : int or "exhaust", default="exhaust"
-        Candidates of the first iteration. "exhaust" is as many as let the last iteration use all of `max_resources`.
+        Candidates of the first iteration. "exhaust" is the number that lets the last iteration use all of
+        `max_resources`.
     factor : int or float, default=3
-        One in how many candidates goes on to the next iteration, in which it has `factor` times as many epochs.
+        One in `factor` candidates continues to the next iteration, with `factor` times as many epochs.
     resource : str, default="max_iter"
-        What grows: the epochs of the first estimator of this package, "max_iter", in a pipeline also by its whole name,
-        such as "code__max_iter"; or rows, "n_samples", of which each iteration draws more and trains anew.
+        The resource that grows: "max_iter", the epochs of the first estimator of this package, in a pipeline also by
+        its full name, such as "code__max_iter"; or "n_samples", the rows, of which each iteration draws more and trains
+        afresh.
     max_resources : int or "auto", default="auto"
-        The most epochs that a candidate may get. "auto" is `max_iter` of the estimator, or the number of rows.
+        Maximum number of epochs of a candidate. "auto" is `max_iter` of the estimator, or the number of rows.
     min_resources : {"exhaust", "smallest"} or int, default="smallest"
-        Epochs of the first iteration. "exhaust" is as many as let the last iteration come as near to `max_resources` as
-        it can, "smallest" is 1, and as scikit-learn has it for rows.
+        Epochs of the first iteration. "exhaust" brings the last iteration as close to `max_resources` as possible.
+        "smallest" is 1; for rows, it is as in scikit-learn.
     aggressive_elimination : bool, default=False
-        Whether candidates are dropped without more epochs at first, where `max_resources` would not suffice to go on
+        Whether candidates are at first dropped without more epochs, if `max_resources` does not suffice to continue
         until fewer than `factor` are left.
     cv : int, cross-validation generator or iterable, default=5
         The folds; None is five.
     scoring : str, callable, list, tuple or dict, default=None
         As in scikit-learn's search; None is the estimator's own `score`.
     refit : bool, str or callable, default=True
-        Whether the best candidate is fitted to all rows, or by which score or rule it is found.
+        Whether to fit the best candidate to all rows, or the score or rule to find it by.
     error_score : "raise" or float, default=nan
-        Score of a candidate in a fold where its fit fails; "raise" raises the error.
+        Score of a candidate in a fold in which its fit fails; "raise" raises the error.
     return_train_score : bool, default=True
         Whether to score the training rows too.
     random_state : int, RandomState instance or None, default=None
-        Seed of what is drawn. Here candidates, and rows where these are the resource.
+        Seed of the random draws. Here candidates, and rows if these are the resource.
     n_jobs : int, default=None
-        Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
-        steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
-        Processes take seconds to start, once, and then make more of the processors than these threads do, where there
-        are several stacks. Results do not depend on it.
+        Processes for stacks on a CPU, and threads for everything around the training: earlier and later steps, and the
+        scores. None is 1 outside a `joblib.parallel_config`: this process, with torch's own threads. Processes take
+        seconds to start, once, and then use the processors better than these threads do if there are several stacks.
+        Results do not depend on it.
     verbose : int, default=0
-        How much is printed.
+        Verbosity.
 
     Attributes
     ----------
@@ -229,16 +232,17 @@ class StackedHalvingRandomSearchCV(StackedHalving, HalvingRandomSearchCV):
     n_remaining_candidates_ : int
         Candidates left after the last iteration.
     max_resources_, min_resources_ : int
-        The most epochs that a candidate may get, and those of the first iteration.
+        The maximum number of epochs of a candidate, and the number in the first iteration.
     n_iterations_, n_possible_iterations_, n_required_iterations_ : int
-        Iterations that were run, that `max_resources` allows, and that it takes to leave fewer than `factor`.
+        Iterations that were run, that `max_resources` allows, and that are needed to leave fewer than `factor`
+        candidates.
     cv_results_ : dict of str to ndarray
-        Scores of the candidates of all iterations, as scikit-learn's halving searches have them: "iter" and
-        "n_resources" say when. `mean_fit_time` leaves out what is trained in stacks: see `stack_time_`.
+        Scores of the candidates of all iterations, as in scikit-learn's halving searches: "iter" and "n_resources" say
+        when. `mean_fit_time` leaves out training in stacks: see `stack_time_`.
     best_estimator_ : estimator
         The best candidate of all iterations, fitted to all rows for its epochs, with `refit`.
     best_params_ : dict
-        Its parameters, its epochs among them.
+        Its parameters, including its epochs.
     best_score_ : float
         Its mean score over the folds.
     best_index_ : int
@@ -252,7 +256,7 @@ class StackedHalvingRandomSearchCV(StackedHalving, HalvingRandomSearchCV):
     multimetric_ : bool
         Whether there are several scores.
     n_stacked_ : int
-        Number of fits that were trained in stacks, whether to their end or not.
+        Number of fits that were trained in stacks, whether completely or not.
     stack_time_ : float
         Seconds that their training took.
 

@@ -1,4 +1,4 @@
-"""Grid and randomised search that train all candidates and folds as one."""
+"""Grid and randomised searches that train all candidates and folds as one."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -50,11 +50,11 @@ class SameSplits:
 
 
 class SearchOver(Exception):
-    """Ends a search of several rounds that the user has interrupted."""
+    """Ends an interrupted search of several rounds."""
 
 
 class StackedSearch:
-    """What the searches share."""
+    """Base of the searches."""
 
     estimator: Any
     cv: Any
@@ -80,20 +80,20 @@ class StackedSearch:
         Returns
         -------
         self
-            The search. Where the user interrupts the training of the stacks, `cv_results_` holds the candidates that
-            are done, and nothing is refitted.
+            The search. If the user interrupts the training of the stacks, `cv_results_` holds the completed candidates,
+            and nothing is refitted.
 
         Raises
         ------
         KeyboardInterrupt
             If the user interrupts before any candidate is done.
         ValueError
-            If labels of classes are missing, and `cv` does not say how they are split: it takes a `TaskKFold`.
+            If labels of classes are missing, and `cv` does not say how to split them: this needs a `TaskKFold`.
         """
         cv, refit = self.cv, self.refit
         is_stratified = is_classifier(self.estimator) and (cv is None or isinstance(cv, Integral))
         if is_stratified and y is not None and any(is_missing(column).any() for column in target_columns(y)):
-            raise ValueError(f"Folds of labels that are missing in part need cv=TaskKFold({cv or 5}). Got cv={cv!r}.")
+            raise ValueError(f"Partly missing labels need cv=TaskKFold({cv or 5}). Got cv={cv!r}.")
         estimator, shared = self.estimator, SharedFits()
         self.cv = SameSplits(check_cv(cv, y, classifier=is_classifier(estimator)))
         self.estimator = share(clone(estimator), shared)
@@ -103,7 +103,7 @@ class StackedSearch:
         self._is_begun = False
         self._backend = get_active_backend()[0]
         try:
-            # Workers in processes of their own would not find what has been trained here.
+            # Workers in other processes would not find what has been trained here.
             with parallel_config(backend="threading"):
                 super().fit(X, y, **params)  # type: ignore[misc]
         finally:
@@ -131,7 +131,7 @@ class StackedSearch:
         more_results: dict[str, list] | None = None,
         **context: Any,
     ) -> dict[str, Any]:
-        """Train all fits that the candidates ask for, then let them be evaluated as usual."""
+        """Train all fits of the candidates, then let them be evaluated as usual."""
         shared = self._shared
         candidates = [
             {name: shared_copy(value, shared) for name, value in candidate.items()} for candidate in candidates
@@ -154,7 +154,7 @@ class StackedSearch:
         return results
 
     def _plan(self, candidates: list[dict[str, Any]], cv: Any) -> None:
-        """Plan the fits of the candidates in each fold, the steps before them fitted once for equal ones."""
+        """Plan the fits of the candidates in each fold; equal steps before them are fitted once."""
         X, y, params = self._called
         X, y = indexable(X, y)
         routed = self._get_routed_params_for_fit(check_method_params(X, params))
@@ -163,7 +163,7 @@ class StackedSearch:
         try:
             for candidate in candidates:
                 self._shared.begin_candidate()
-                # What fails here is said when the candidate is evaluated.
+                # Failures here are reported when the candidate is evaluated.
                 with suppress(Exception):
                     first = self._part_to_plan(candidate)
                     for train, _ in splits if first is not None else []:
@@ -173,7 +173,7 @@ class StackedSearch:
             self._shared.is_planning = False
 
     def _part_to_plan(self, candidate: dict[str, Any]) -> Any:
-        """Return the part of a candidate that is to be trained with others, None where there is none."""
+        """Return the part of a candidate to train with others, None if there is none."""
         return first_part(clone(self.estimator).set_params(**clone(candidate, safe=False)))
 
     def _report(self, shared: SharedFits) -> None:
@@ -184,7 +184,7 @@ class StackedSearch:
             warnings.warn("No fit could be stacked: they are done one after the other.", stacklevel=4)
 
     def _end_early(self, n_done: int, n_candidates: int) -> None:
-        """Say what is left of an interrupted search."""
+        """Warn of the state of an interrupted search."""
         if n_done == 0 and not self._is_begun:
             raise KeyboardInterrupt
         self.refit = False
@@ -204,16 +204,16 @@ def _plan_fit(first: Any, X: Any, y: Any, train: Any, params: dict[str, Any]) ->
 class StackedGridSearchCV(StackedSearch, GridSearchCV):
     """Search a grid of parameters, training all candidates and folds as one.
 
-    Small networks are bound by the calls that launch their arithmetic, not by the arithmetic: dozens of them trained
-    side by side take little longer than one. The same folds, fits and scores as with
-    :class:`sklearn.model_selection.GridSearchCV`, but for the draws of models that draw while they train.
+    Small networks are limited by the calls that launch their arithmetic, not by the arithmetic: dozens trained side by
+    side take little longer than one. Folds, fits and scores are those of :class:`sklearn.model_selection.GridSearchCV`,
+    except for random draws during training.
 
-    Candidates that differ by numbers alone (`alpha`, `learning_rate_init`, `beta`, `reconstruction_weight`,
+    Candidates that differ only in numbers (`alpha`, `learning_rate_init`, `beta`, `reconstruction_weight`,
     `penalty_weight`, `max_iter`, `tol`, `n_iter_no_change`, `random_state`) are trained as one stack with all their
-    folds, each other architecture or batch size as a stack of its own; parts of the user's own are compared by what
-    they hold. A stack that would take more than 1 GiB is split. In a pipeline, each step before an encoder, and the
-    encoder, is fitted once per fold and setting, however many settings of the head there are. What cannot be stacked is
-    fitted as usual, with a warning that says why. Only the refitted model is looked at for unused components
+    folds. Each other architecture or batch size makes its own stack; the user's own parts are compared by their
+    contents. A stack that would take more than 1 GiB is split. In a pipeline, each step before an encoder, and the
+    encoder, is fitted once per fold and setting, whatever the number of settings of the head. Candidates that cannot be
+    stacked are fitted as usual, with a warning that says why. Only the refitted model is checked for unused components
     (`DegenerateModelWarning`).
 
     Parameters
@@ -225,28 +225,28 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     scoring : str, callable, list, tuple or dict, default=None
         As in scikit-learn's search; None is the estimator's own `score`.
     n_jobs : int, default=None
-        Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
-        steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
-        Processes take seconds to start, once, and then make more of the processors than these threads do, where there
-        are several stacks. Results do not depend on it.
+        Processes for stacks on a CPU, and threads for everything around the training: earlier and later steps, and the
+        scores. None is 1 outside a `joblib.parallel_config`: this process, with torch's own threads. Processes take
+        seconds to start, once, and then use the processors better than these threads do if there are several stacks.
+        Results do not depend on it.
     refit : bool, str or callable, default=True
-        Whether the best candidate is fitted to all rows, or by which score or rule it is found.
+        Whether to fit the best candidate to all rows, or the score or rule to find it by.
     cv : int, cross-validation generator or iterable, default=None
         The folds; None is five.
     verbose : int, default=0
-        How much is printed.
+        Verbosity.
     pre_dispatch : int or str, default="2*n_jobs"
-        How many jobs are dispatched at a time.
+        Number of jobs dispatched at a time.
     error_score : "raise" or float, default=nan
-        Score of a candidate in a fold where its fit fails; "raise" raises the error.
+        Score of a candidate in a fold in which its fit fails; "raise" raises the error.
     return_train_score : bool, default=False
         Whether to score the training rows too.
 
     Attributes
     ----------
     cv_results_ : dict of str to ndarray
-        Scores of the candidates, as scikit-learn's searches have them. `mean_fit_time` leaves out what is trained in
-        stacks: see `stack_time_`.
+        Scores of the candidates, as in scikit-learn's searches. `mean_fit_time` leaves out training in stacks: see
+        `stack_time_`.
     best_estimator_ : estimator
         The best candidate, fitted to all rows, with `refit`.
     best_params_ : dict
@@ -291,8 +291,8 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
 class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     """Search random draws of parameters, training all candidates and folds as one.
 
-    As :class:`StackedGridSearchCV`, which says what is trained together, for candidates drawn at random. Draw numbers
-    rather than architectures, and all candidates become one stack.
+    Like :class:`StackedGridSearchCV`, which describes what is trained together, for candidates drawn at random. If you
+    draw numbers rather than architectures, all candidates become one stack.
 
     Parameters
     ----------
@@ -305,30 +305,30 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     scoring : str, callable, list, tuple or dict, default=None
         As in scikit-learn's search; None is the estimator's own `score`.
     n_jobs : int, default=None
-        Processes that stacks are dealt to, on a CPU, and threads for what surrounds the training: earlier and later
-        steps, and the scores. None is 1 outside of a `joblib.parallel_config`: this process, with torch's own threads.
-        Processes take seconds to start, once, and then make more of the processors than these threads do, where there
-        are several stacks. Results do not depend on it.
+        Processes for stacks on a CPU, and threads for everything around the training: earlier and later steps, and the
+        scores. None is 1 outside a `joblib.parallel_config`: this process, with torch's own threads. Processes take
+        seconds to start, once, and then use the processors better than these threads do if there are several stacks.
+        Results do not depend on it.
     refit : bool, str or callable, default=True
-        Whether the best candidate is fitted to all rows, or by which score or rule it is found.
+        Whether to fit the best candidate to all rows, or the score or rule to find it by.
     cv : int, cross-validation generator or iterable, default=None
         The folds; None is five.
     verbose : int, default=0
-        How much is printed.
+        Verbosity.
     pre_dispatch : int or str, default="2*n_jobs"
-        How many jobs are dispatched at a time.
+        Number of jobs dispatched at a time.
     random_state : int, RandomState instance or None, default=None
-        Seed of what is drawn. Here candidates.
+        Seed of the random draws. Here candidates.
     error_score : "raise" or float, default=nan
-        Score of a candidate in a fold where its fit fails; "raise" raises the error.
+        Score of a candidate in a fold in which its fit fails; "raise" raises the error.
     return_train_score : bool, default=False
         Whether to score the training rows too.
 
     Attributes
     ----------
     cv_results_ : dict of str to ndarray
-        Scores of the candidates, as scikit-learn's searches have them. `mean_fit_time` leaves out what is trained in
-        stacks: see `stack_time_`.
+        Scores of the candidates, as in scikit-learn's searches. `mean_fit_time` leaves out training in stacks: see
+        `stack_time_`.
     best_estimator_ : estimator
         The best candidate, fitted to all rows, with `refit`.
     best_params_ : dict

@@ -1,4 +1,4 @@
-"""Whether it helps tasks to be learned together."""
+"""Comparison of joint and separate training of tasks."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -55,71 +55,70 @@ def transfer_report(
     n_jobs: int | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> TransferReport:
-    """Compare tasks learned together with the same tasks learned alone, to tell which of them sharing helps.
+    """Compare tasks learned together with the same tasks learned alone, to show which of them benefit from sharing.
 
     Each split fits, and scores per task on the test rows that have the task's label,
 
     - "alone": the estimator on one task and the rows that have its label;
     - "pooled": one autoencoder of all rows, and on its codes a head of each task's own;
     - "joint": the estimator on everything;
-    - "baseline": an estimator of yours per task, where there is one.
+    - "baseline": your own estimator per task, if there is one.
 
-    Of an error, the gain of a task is the part that goes away, `(alone - joint) / mean(alone)`; of a score it is
+    For an error, the gain of a task is its relative reduction, `(alone - joint) / mean(alone)`; for a score, it is
     `joint - alone`. Its interval is Student's with `n_splits - 1` degrees of freedom around the mean over splits, whose
-    variance is `(1 / n_splits + n_test / n_train) * var(gains)`: training parts overlap, and splits are no independent
-    draws (Nadeau and Bengio 2003, doi 10.1023/A:1024068626366).
+    variance is `(1 / n_splits + n_test / n_train) * var(gains)`: training parts overlap, so splits are not independent
+    (Nadeau and Bengio 2003, doi 10.1023/A:1024068626366).
 
-    One more fit, on all rows, tells why. At the end of 10 epochs spread over `max_iter`, on up to 1,000 rows, are
-    measured the cosines between the tasks' gradients with respect to what the tasks share; and by how much a task's
-    loss falls after a step along the gradient of another (Fifty et al. 2021, arXiv 2109.04617), which is a tenth as
+    A further fit, on all rows, shows why. At the end of 10 epochs spread over `max_iter`, it measures two things on up
+    to 1,000 rows: the cosines between the tasks' gradients with respect to shared parameters, and by how much a task's
+    loss falls after a step along the gradient of another (Fifty et al. 2021, arXiv 2109.04617). The step is a tenth as
     long as one of Adam's, `learning_rate_init * sqrt(n_values)`: a longer one overshoots, and would raise the losses of
-    tasks that help each other. The losses are those of the targets alone, without dropout and corruption. Cosines are
-    for tasks that share 30 % of their labelled rows at least; on rows of their own, gradients differ even if the tasks
-    are the same. The advice is made of the gains alone.
+    tasks that help each other. The losses are those of the targets only, without dropout and corruption. Cosines are
+    for tasks that share at least 30 % of their labelled rows; on different rows, gradients differ even if the tasks are
+    the same. The advice depends only on the gains.
 
     Parameters
     ----------
     estimator : MultiTaskVAERegressor, MultiTaskVAEClassifier or MultiTaskVAE
-        Estimator, clones of which are fitted. Alone, a task has its own of the options that are given by task, and
-        `task_weighting="equal"` where weights were given.
+        Estimator whose clones are fitted. A task alone gets its own part of the options that are given by task, and
+        `task_weighting="equal"` in place of given weights.
     X : array-like of shape (n_samples, n_features)
         Rows, NaN where a cell is missing.
     Y : array-like of shape (n_samples, n_tasks)
-        Targets; NaN, None or pandas.NA where a label is missing. Tasks may have rows of their own.
+        Targets; NaN, None or pandas.NA where a label is missing. Tasks may have different rows.
     cv : int, splitter, iterable or None, default=None
-        Splits: an int is so many shuffled folds of :class:`TaskKFold`; None is ten splits of
+        Splits: an int is a number of shuffled folds of :class:`TaskKFold`; None is ten splits of
         :class:`TaskShuffleSplit` with a fifth of the rows for testing.
     groups : array-like of shape (n_samples,) or None, default=None
-        Which rows belong together: passed to the splits, and to the fits of `estimator`.
+        Which rows belong together; passed to the splits and to the fits of `estimator`.
     baseline : estimator, dict of str to estimator, or None, default=None
-        Estimator of one task, or one for each by its name.
+        Estimator of one task, or a dict with one for each by its name.
     pooled : estimator or None, default=None
-        Estimator of all tasks to stand for "pooled", which takes Y as it is. None is an
-        :class:`~sklearn_mtae.AutoencoderTransformer` with those of the estimator's parameters that it has, but for
-        those of the optimiser, of the likelihood and of the penalty, and on its codes standardised support vector
-        machines. Where probabilities are scored, these are calibrated by three folds, or by as many as the rarest class
-        of a task has labels; if it has one, by the rows that they were fitted to.
+        Estimator of all tasks for "pooled", which takes Y unchanged. None is an
+        :class:`~sklearn_mtae.AutoencoderTransformer`, followed by standardisation and support vector machines on its
+        codes. It takes the estimator's parameters, except those of the optimiser, the likelihood and the penalty. If
+        probabilities are scored, the machines are calibrated on three folds, or on as many as the rarest class of a
+        task has labels; if that has one, on their training rows.
     models : sequence of {"alone", "pooled", "joint"}, default=("alone", "pooled", "joint")
-        Models to compare. "alone" and "joint", of which the gain is made, must be among them.
+        Models to compare. "alone" and "joint", which define the gain, must be among them.
     scoring : str or None, default=None
-        Name in `sklearn_mtae.metrics.METRICS`; None is "rmse", in y's units, "accuracy" for classes, or "d2" where an
-        estimator takes both. A split in which a task has too few test labels for it has no score, and a warning says
-        which.
+        Name in `sklearn_mtae.metrics.METRICS`; None is "rmse", in y's units, "accuracy" for classes, or "d2" if an
+        estimator takes both. A split in which a task has too few test labels has no score, and a warning names it.
     n_jobs : int or None, default=None
-        Number of fits at a time; None is 1, -1 all processors.
+        Number of fits in parallel; None is 1, -1 is all processors.
     random_state : int, RandomState instance or None, default=None
         Seed of the splits, and of the fits of all estimators whose own `random_state` is None.
 
     Returns
     -------
     TransferReport
-        Scores, gains and advice for each task; conflicts and affinities of each two.
+        Scores, gains and advice for each task; conflicts and affinities for each pair.
 
     Raises
     ------
     ValueError
-        If the estimator is another, if there are fewer than two tasks, if a training part has no label of a task, if
-        the score is unknown, or if an estimator cannot be fitted.
+        If the estimator is not one of these, if there are fewer than two tasks, if a training part has no label of a
+        task, if the score is unknown, or if an estimator cannot be fitted.
     ImportError
         If pandas is not installed.
 
@@ -183,13 +182,13 @@ def _pandas() -> ModuleType:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What goes with an estimator, by the kind of its tasks."""
+    """Settings of an estimator, by the kind of its tasks."""
 
     scoring: str
     per_task: Callable[[Any, Any], Any]
-    """From the estimator and what is given for each task to an estimator of all."""
+    """From the estimator and the option for each task to an estimator of all tasks."""
     heads: Callable[[Any, str], Any]
-    """From the estimator and the method whose output is scored to the heads of an autoencoder."""
+    """From the estimator and the scored method to the heads of an autoencoder."""
 
 
 def _svr() -> Any:
@@ -202,7 +201,7 @@ def _svc(response_method: str) -> Any:
 
 
 class _Folds:
-    """Three folds with labels of each class, or as many as the rarest one allows; with one label, all rows at once."""
+    """Three folds with labels of each class, or as many as the rarest class allows; with one label, all rows."""
 
     def split(self, X: Any, y: NDArray, groups: Any = None) -> Iterator[tuple[NDArray, NDArray]]:
         """Yield the rows of each training and test part."""
@@ -246,7 +245,7 @@ def _kind(estimator: Any) -> _Kind:
 
 
 def _check(estimator: Any, X: Any, Y: Any, scoring: str | None) -> str:
-    """Raise an error where the report cannot be made; return the name of the score."""
+    """Raise an error if the report cannot be made; return the name of the score."""
     scoring = _kind(estimator).scoring if scoring is None else scoring
     if not isinstance(scoring, str) or scoring not in METRICS:
         hint = suggest(scoring, METRICS)
@@ -261,10 +260,10 @@ def _check(estimator: Any, X: Any, Y: Any, scoring: str | None) -> str:
 
 
 def _check_models(models: Sequence[str], pooled: Any) -> None:
-    """Raise an error where the models to compare are unknown, are not enough, or leave out what is given."""
+    """Raise an error if the models to compare are unknown or too few, or leave out a given one."""
     known, needed = {"alone", "pooled", "joint"}, {"alone", "joint"}
     if isinstance(models, str) or not needed <= set(models) <= known:
-        raise ValueError(f"models must hold 'alone' and 'joint', and of others 'pooled' only. Got {models!r} instead.")
+        raise ValueError(f"models must hold 'alone' and 'joint', and may add 'pooled'. Got {models!r} instead.")
     if pooled is not None and "pooled" not in models:
         raise ValueError(f"pooled is given, but is not among models. Got {list(models)}.")
 
@@ -286,7 +285,7 @@ def _splits(cv: Any, X: Any, Y: Any, groups: Any, random_state: Any) -> list[tup
 def _pooled(estimator: Any, scoring: str) -> Pipeline:
     """Return one autoencoder and a head per task."""
     kind = _kind(estimator)
-    # These have other best values for another loss, or no meaning without each other.
+    # Their best values depend on the loss, or they have no meaning without each other.
     kept = {"max_iter", "alpha", "learning_rate_init", "net_params", "likelihood", "penalty", "penalty_weight"}
     names = AutoencoderTransformer().get_params(deep=False).keys() - kept
     given = {**estimator.get_params(deep=False), **member_settings(estimator._recipe(), 1)[0]}
@@ -308,7 +307,7 @@ def _seeded(estimator: Any, seed: int) -> Any:
 def _jobs(
     estimator: Any, tables: dict[str, Any], X: Any, Y: Any, groups: Any, splits: list, seeds: list[int], scoring: str
 ) -> Iterator[tuple[str, int, int | slice, Any]]:
-    """Yield the name of a model, the position of a split, those of the tasks that are scored, and the call for it."""
+    """Yield the name of a model, the position of a split, those of the scored tasks, and the call for it."""
     for split, (parts, seed) in enumerate(zip(splits, seeds[:-1], strict=True)):
         for name, model in tables.items():
             yield name, split, slice(None), delayed(_score_all)(_seeded(model, seed), X, Y, groups, parts, scoring)
@@ -324,7 +323,7 @@ def _jobs(
 def _score_all(
     model: Any, X: Any, Y: Any, groups: Any, parts: tuple[NDArray, NDArray], scoring: str
 ) -> tuple[NDArray, dict[str, str]]:
-    """Fit a model to all tasks; return the score of each, and why tasks have none."""
+    """Fit a model to all tasks; return the score of each, and the reasons for missing scores."""
     train, test = parts
     names, columns = task_names(Y), target_columns(Y)
     model.fit(
@@ -340,13 +339,13 @@ def _score_all(
 def _score_alone(
     model: Any, X: Any, Y: Any, groups: Any, task: int, parts: tuple[NDArray, NDArray], scoring: str
 ) -> tuple[float, dict[str, str]]:
-    """Fit a model to one task, on the rows that have its label; return its score, and why it has none."""
+    """Fit a model to one task, on the rows that have its label; return its score, and the reason if it has none."""
     names, column = task_names(Y), target_columns(Y)[task]
     has_label, every = observed_labels(column)
     train, test = (rows[has_label[rows]] for rows in parts)
     # A series, so that errors name the task.
     y = _pandas().Series(observed_labels(column[train])[1], name=names[task])
-    if isinstance(model, MultiTaskVAE):  # what a task is lies in its dtype
+    if isinstance(model, MultiTaskVAE):  # the kind of a task follows from its dtype
         y = Y.iloc[train, [task]] if hasattr(Y, "iloc") else y.to_frame()
     model.set_params(**own_options(model, names, task, every))
     classes = given_classes(model, names[task : task + 1], [column], single=True)

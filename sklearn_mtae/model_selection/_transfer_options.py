@@ -1,4 +1,4 @@
-"""What the fits of a transfer report are given: classes, groups, and the options of a single task."""
+"""Arguments of the fits of a transfer report: classes, groups, and the options of a single task."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ from sklearn_mtae._tables.targets import per_task
 
 
 def given_classes(model: Any, names: list[str], columns: list[NDArray], single: bool = False) -> dict[str, Any]:
-    """Return the classes of all labels for our own classifier: those that a training part lacks have an output too."""
+    """Return the classes of all labels for the package's classifier: classes missing in training have outputs too."""
     if not isinstance(model, MultiTaskVAEClassifier):
         return {}
     classes = find_classes(columns, names, None, 2)
@@ -32,7 +32,7 @@ def given_groups(model: Any, groups: Any, rows: NDArray) -> dict[str, Any]:
 
 
 def own_options(model: Any, names: list[str], task: int, labels: NDArray) -> dict[str, Any]:
-    """Select from the options that are given by task those of a single task."""
+    """Select the options of a single task from those given by task."""
     own: dict[str, Any] = {"task_similarity": None}
     if isinstance(model.task_weighting, Mapping) or np.ndim(model.task_weighting) == 1:
         own["task_weighting"] = "equal"

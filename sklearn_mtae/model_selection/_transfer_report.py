@@ -1,4 +1,4 @@
-"""What a report on the tasks says, from the scores of each fold."""
+"""The content of a report on the tasks, from the scores of each fold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,39 +20,40 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TransferReport:
-    """What :func:`transfer_report` returns: a table of the tasks, and the numbers behind it.
+    """The result of :func:`transfer_report`: a table of the tasks, and the numbers behind it.
 
     Parameters
     ----------
     frame : pandas.DataFrame of n_tasks rows
         One row per task, by name: `n_labels`; the mean score of each model; `gain`, the mean gain of "joint" over
-        "alone"; `gain_low` and `gain_high`, its 95 % confidence interval; `certain`, whether this leaves out 0; and
-        `advice`: "share" where the gain is more than its standard error above 0, otherwise "train alone", which is the
-        simpler, and "unknown" where no split has a gain. With one split there is no error, and the gain itself decides.
+        "alone"; `gain_low` and `gain_high`, its 95 % confidence interval; `certain`, whether this excludes 0; and
+        `advice`: "share" if the gain is more than its standard error above 0, otherwise "train alone", which is
+        simpler, and "unknown" if no split has a gain. With one split there is no error, and the gain itself decides.
     scores : dict of str to ndarray of shape (n_splits, n_tasks)
         Scores of each model; NaN where a part has too few labels to score.
     gains : ndarray of shape (n_splits, n_tasks)
-        Gains of "joint" over "alone": of an error what goes away, as a part of alone's mean error over the splits; of a
+        Gains of "joint" over "alone": for an error the reduction, relative to alone's mean error over the splits; for a
         score the difference.
     conflict : ndarray of shape (n_tasks, n_tasks)
-        Mean cosine between the gradients of two tasks: 1 where they want the same of what they share, below 0 where
-        they pull against each other. NaN where they share less than 30 % of their labelled rows (see `overlap`): the
-        gradients then differ by their rows, and even those of one task on two halves of its rows are far from alike.
+        Mean cosine between the gradients of two tasks: 1 if they pull the shared parameters in the same direction,
+        below 0 if they pull against each other. NaN if they share less than 30 % of their labelled rows (see
+        `overlap`): the gradients then differ because of the rows, and even those of one task on two halves of its rows
+        are far from alike.
     affinity : ndarray of shape (n_tasks, n_tasks)
-        [i, j]: by how many nats per label the loss of task j falls after a small step that serves task i alone.
+        [i, j]: by how many nats per label the loss of task j falls after a small step for task i only.
     task_names : list of str
         Names of the tasks.
     scoring : str
         Name of the score.
     overlap : ndarray of shape (n_tasks, n_tasks) or None, default=None
-        Rows that have labels of both tasks, as a share of the labelled rows of the task that has fewer.
+        Rows that have labels of both tasks, as a share of the labelled rows of the task with fewer.
     unscored : sequence of tuple, default=()
-        Which scores are NaN, and why: model, position of the split, name of the task, reason.
+        Scores that are NaN, and why: model, position of the split, name of the task, reason.
 
     See Also
     --------
-    transfer_report : Makes one.
-    sklearn_mtae.inspection.TaskTransferDisplay : Draws one.
+    transfer_report : Make a report.
+    sklearn_mtae.inspection.TaskTransferDisplay : Draw a report.
     """
 
     frame: Any
@@ -70,13 +71,13 @@ class TransferReport:
         if self.overlap is not None and (self.overlap < MIN_OVERLAP).any():
             lines.append(
                 f"Cosines are left out where two tasks share less than {MIN_OVERLAP:.0%} of their labelled rows: "
-                "gradients over other rows differ whatever the tasks."
+                "gradients over different rows differ whatever the tasks."
             )
         return "\n".join([*lines, *without_scores(self.unscored, len(self.gains))])
 
 
 def without_scores(unscored: Sequence[tuple[str, int, str, str]], n_splits: int) -> list[str]:
-    """Return a line for each task of which some score is missing."""
+    """Return a line for each task with a missing score."""
     lines = []
     for task in dict.fromkeys(name for _, _, name, _ in unscored):
         own = [(model, split, reason) for model, split, name, reason in unscored if name == task]
@@ -126,13 +127,13 @@ def _advice(gain: NDArray, error: NDArray) -> NDArray:
 def _gains(alone: NDArray, joint: NDArray, greater_is_better: bool) -> NDArray:
     if greater_is_better:
         return joint - alone
-    # Beside the mean of all splits: a split in which the error happens to be tiny would otherwise rule the mean gain.
+    # Relative to the mean of all splits: a split with a tiny error would otherwise dominate the mean gain.
     mean = _means(alone)
     return (alone - joint) / np.where(mean > 0, mean, np.nan)
 
 
 def _means(values: NDArray) -> NDArray:
-    """Return the mean of each column over what is not NaN; NaN where nothing is."""
+    """Return the mean of each column over values that are not NaN; NaN if there are none."""
     present = ~np.isnan(values)
     n_present = present.sum(0)
     sums = np.where(present, values, 0.0).sum(0)
@@ -140,7 +141,7 @@ def _means(values: NDArray) -> NDArray:
 
 
 def _interval(gains: NDArray, test_per_train: float) -> tuple[NDArray, NDArray, NDArray]:
-    """Return mean, standard error and interval's margin of each task's gain, NaN where splits are too few for them."""
+    """Return mean, standard error and margin of each task's gain, NaN if there are too few splits."""
     n_splits = (~np.isnan(gains)).sum(0)
     mean = _means(gains)
     freedom = np.where(n_splits > 1, n_splits - 1, np.nan)

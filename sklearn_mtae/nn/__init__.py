@@ -1,1 +1,1 @@
-"""The torch side of the package: the parts that every model is composed of."""
+"""The torch side of the package: the parts that make up every model."""

@@ -1,4 +1,4 @@
-"""Embeddings: layers between the columns and the encoder that make numbers easier to tell apart."""
+"""Embeddings: layers between the columns and the encoder that make values easier to tell apart."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SOFT_LIMIT = 10.0
-"""Units that no softened value exceeds: `x / sqrt(1 + (x / SOFT_LIMIT)^2)`."""
+"""Bound on softened values, in units: `x / sqrt(1 + (x / SOFT_LIMIT)^2)`."""
 
 
 class PiecewiseLinear(nn.Module):
@@ -42,7 +42,7 @@ class PiecewiseLinear(nn.Module):
         levels = torch.linspace(0, 1, n_bins + 1, dtype=x.dtype)
         for column, values in enumerate(x.T):
             observed = values[~values.isnan()]
-            if len(observed.unique()) <= 2:  # a bin would say no more than the column itself
+            if len(observed.unique()) <= 2:  # a bin would add nothing to the column itself
                 continue
             edges = observed.quantile(levels).unique()
             widths = edges.diff()
@@ -57,9 +57,10 @@ class PiecewiseLinear(nn.Module):
         return torch.cat([soften(x), place.flatten(-2)], dim=-1)
 
     def tabulate(self, weight: Tensor, bias: Tensor) -> Tensor:
-        """Return what `entries` are entries of, for a linear layer after the embedding, shape (n_entries, n_outputs).
+        """Return the table that `entries` indexes, for a linear layer after the embedding: (n_entries, n_outputs).
 
-        The layer's outputs at each edge of a column's bins, column by column; the weights of the columns; the bias.
+        It holds the layer's outputs at each edge of a column's bins, column by column, the weights of the columns, and
+        the bias.
         """
         n_columns, n_bins = self.lower.shape
         of_columns, of_bins = weight.double().T.split([n_columns, n_columns * n_bins])
@@ -69,12 +70,13 @@ class PiecewiseLinear(nn.Module):
         return torch.cat([at_edges, of_columns, below[None]]).to(weight.dtype)
 
     def entries(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return which entries of a table make up the layer's outputs, and their weights: (n_rows, n_summed) each."""
+        """Return the table entries that make up the layer's outputs, and their weights: (n_rows, n_summed) each."""
         n_columns, n_bins = self.lower.shape
         level = ((x.unsqueeze(-1) - self.lower) * self.per_width).clamp(0, 1).sum(-1)
         edge = level.floor()
         above = level - edge
-        # The entry after a column's last edge is another's, with the weight 0. A level that is no number has no edge.
+        # The entry after a column's last edge belongs to another column and has weight 0. A level that is NaN has no
+        # edge.
         first = edge.int().clamp(0, n_bins) + torch.arange(n_columns, dtype=torch.int32, device=x.device) * (n_bins + 1)
         rest = torch.arange(n_columns * (n_bins + 1), n_columns * (n_bins + 2) + 1, dtype=torch.int32, device=x.device)
         index = torch.cat([first, first + 1, rest.expand(len(x), -1)], dim=1)

@@ -1,4 +1,4 @@
-"""The arguments and the results of factories and functions that users bring along."""
+"""The arguments and the results of factories and functions supplied by users."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,11 +45,11 @@ KINDS: dict[str, tuple[type, str]] = {
     "task_likelihoods": (Likelihood, "a Likelihood of sklearn_mtae.nn.likelihoods"),
     "task_weighting": (Weighting, "a Weighting of sklearn_mtae.nn.weightings"),
 }
-"""Results of factories, by parameter: the class, and its name in an error."""
+"""Results of factories, by parameter: the class, and its name in an error message."""
 
 
 def make(option: Any, table: Mapping[str, Callable[..., Any]], parameter: str, *inputs: Any, **named: Any) -> Any:
-    """Call the factory of a name, or the user's own; the result of the latter must be of the parameter's kind."""
+    """Call a named factory, or the user's own, whose result must be of the parameter's kind."""
     if isinstance(option, str):
         return table[option](*inputs, **named)
     return _check_kind(_call(option, parameter, *inputs, **named), option, parameter)
@@ -57,7 +57,7 @@ def make(option: Any, table: Mapping[str, Callable[..., Any]], parameter: str, *
 
 @dataclass(frozen=True)
 class LikelihoodMaker:
-    """A user's own factory of likelihoods, with its results checked; two makers of one factory are equal."""
+    """A user's own factory of likelihoods, with its results checked; two makers of the same factory are equal."""
 
     option: Callable[[int], Likelihood]
     parameter: str
@@ -74,7 +74,7 @@ class LikelihoodMaker:
 
 
 def likelihood_maker(option: Any, parameter: str) -> Callable[[int], Likelihood]:
-    """Return a factory of likelihoods: that of a name, or the user's own."""
+    """Return a factory of likelihoods: a named one, or the user's own."""
     return LIKELIHOODS[option] if isinstance(option, str) else LikelihoodMaker(option, parameter)
 
 
@@ -90,7 +90,7 @@ def make_prior(option: Any, n_components: int, n_features: int) -> Prior:
 
 
 def make_coders(option: Any, **widths: int) -> tuple[nn.Module, nn.Module]:
-    """Return the encoder and the decoder of a user's own architecture, which must have the widths asked for."""
+    """Return the encoder and the decoder of a user's own architecture, which must have the requested widths."""
     made = _call(option, "architecture", **widths)
     if not (isinstance(made, list | tuple) and len(made) == 2 and all(isinstance(own, nn.Module) for own in made)):
         raise TypeError(
@@ -106,7 +106,7 @@ def make_coders(option: Any, **widths: int) -> tuple[nn.Module, nn.Module]:
 
 
 def make_heads(option: Any, n_tasks: int, widths: Sequence[int], **named: Any) -> Heads:
-    """Return the heads of `n_tasks` tasks; the user's own must have the widths asked for."""
+    """Return the heads of `n_tasks` tasks; the user's own must have the requested widths."""
     heads = make(option, SHARINGS, "sharing", n_tasks, widths, **named)
     if not isinstance(option, str):
         n_inputs = widths[0] + heads.n_extra
@@ -129,14 +129,14 @@ def make_embedding(option: Any, n_columns: int) -> nn.Module:
 
 
 def weighting_maker(option: Any, table: Mapping[str, Callable[..., Weighting]]) -> Callable[..., Weighting]:
-    """Return a factory of task weightings: that of a name, or the user's own."""
+    """Return a factory of task weightings: a named one, or the user's own."""
     return table[option] if isinstance(option, str) else partial(make, option, table, "task_weighting")
 
 
 def check_width(
     network: nn.Module, parameter: str, kind: str, n_inputs: int, n_outputs: int, inputs: str, outputs: str
 ) -> None:
-    """Raise an error where a network does not map rows of one width to rows of another; two rows of zeros try it."""
+    """Raise an error if a network does not map rows of one width to rows of another; it is tried on zeros."""
     floating = [own for own in (*network.parameters(), *network.buffers()) if own.is_floating_point()]
     known = next(iter(floating), torch.zeros(()))
     if len({own.dtype for own in floating}) > 1:  # a model has one precision; no digit is lost here
@@ -148,7 +148,7 @@ def check_width(
     try:
         with torch.no_grad():
             made = ask(network, parameter, torch.zeros(2, n_inputs, dtype=known.dtype, device=known.device))
-    except RuntimeError as error:  # torch's own, of sizes that do not fit
+    except RuntimeError as error:  # torch's own error for sizes that do not fit
         raise ValueError(f"{must} Got one that fails for rows of {n_inputs} columns: {error}") from error
     finally:
         for part, mode in modes:
@@ -159,7 +159,7 @@ def check_width(
 
 
 def function_of(option: Any, table: Mapping[str, Any], parameter: str) -> Any:
-    """Return the function of a name, or the user's own, which must take the arguments that a training step passes."""
+    """Return a named function, or the user's own, which must take the arguments that a training step passes."""
     if isinstance(option, str):
         return table[option]
     if isinstance(option, type):
@@ -176,14 +176,14 @@ def _call(option: Any, parameter: str, *inputs: Any, **named: Any) -> Any:
     if isinstance(option, nn.Module):
         raise TypeError(
             f"{parameter} must be a factory {_usage(parameter)}, such as a class, as each model has parameters of its "
-            f"own. Got {short(option)}, which is made already."
+            f"own. Got {short(option)}, which is an instance already."
         )
     _check_call(option, option, parameter)
     return ask(partial(option, **named), parameter, *inputs)
 
 
 def _check_call(function: Any, option: Any, parameter: str) -> None:
-    """Raise an error where a callable does not take the arguments that it will be called with."""
+    """Raise an error if a callable does not take the arguments that it will be called with."""
     try:
         own = signature(function)
     except (TypeError, ValueError):  # some callables written in C have no signature
@@ -205,7 +205,7 @@ def _usage(parameter: str) -> str:
 
 
 def _check_kind(made: Any, option: Any, parameter: str) -> Any:
-    """Return a factory's result; raise an error where it is not of the parameter's kind."""
+    """Return a factory's result; raise an error if it is not of the parameter's kind."""
     kind, words = KINDS[parameter]
     if not isinstance(made, kind):
         raise TypeError(f"{parameter} must return {words}. Got {short(option)}, which returned {short(made)}.")

@@ -12,13 +12,13 @@ from .models import VAE
 from .posteriors import normal_log_prob
 
 N_REFINEMENTS = 10
-"""How often a row's gaps are filled with the model's expectation, and the row encoded again."""
+"""How often the gaps of a row are filled with the model's expectation and the row is encoded again."""
 N_STEPS, N_HALVINGS = 4, 5
-"""Newton steps from there to the most likely code, and how often a step that leads downhill is halved."""
+"""Newton steps from there to the most likely code, and how often a downhill step is halved."""
 MAX_CELLS = 2**25
-"""The most cells that are decoded at once: 256 MiB in float64."""
+"""Maximum number of cells decoded at once: 256 MiB in float64."""
 LEAST_CURVATURE = 0.25
-"""Least curvature of a proposal's log-density in any direction: the proposal is no wider than two units."""
+"""Minimum curvature of a proposal's log-density in any direction: the proposal is no wider than two units."""
 
 
 class Draws(NamedTuple):
@@ -31,7 +31,7 @@ class Draws(NamedTuple):
 
     @property
     def usable(self) -> Tensor:
-        """Whether any draw of a row has a weight, shape (n_rows,): none has where all of them overflow."""
+        """Whether any draw of a row has a weight, shape (n_rows,): none has one if all of them overflow."""
         return (self.log_weight > -float("inf")).any(0)
 
     def log_marginal(self) -> Tensor:
@@ -41,7 +41,7 @@ class Draws(NamedTuple):
     def resample(self, n_draws: int) -> Tensor:
         """Return codes drawn by their weights, roughly from p(z given x), of shape (n_draws, n_rows, n_components).
 
-        Of a row that is not `usable`, all codes are equally likely.
+        For a row that is not `usable`, all codes are equally likely.
         """
         weight = torch.where(self.usable, self.log_weight, 0.0).softmax(0)
         chosen = torch.multinomial(weight.T, n_draws, replacement=True).T
@@ -65,7 +65,7 @@ class Normal(NamedTuple):
     """Cholesky factors of the inverse covariances, shape (n_rows, n_components, n_components)."""
 
     def rsample(self, noise: Tensor) -> Tensor:
-        """Return codes made of standard normal draws of shape (n_draws, n_rows, n_components)."""
+        """Return codes made from standard normal draws of shape (n_draws, n_rows, n_components)."""
         deviation = torch.linalg.solve_triangular(self.root.mT, noise.unsqueeze(-1), upper=True)
         return self.mean + deviation.squeeze(-1)
 
@@ -76,13 +76,13 @@ class Normal(NamedTuple):
 
 
 def draw(model: VAE, x: Tensor, noise: Tensor, seed: int) -> Draws:
-    """Draw codes of each row.
+    """Draw codes for each row.
 
     The codes of a complete row come from its posterior q(z given x). The encoder may never have seen a row with the
     same cells missing, so those of a row with gaps come from a mixture, in equal parts, of its posterior, of the normal
     distribution with the mode and the curvature of p(z, observed cells) (Laplace's approximation, exact for a linear
     model), and of the prior. Each weight accounts for the whole mixture (Veach and Guibas 1995), so that one part that
-    fits is enough, and a part that does not costs no more than the draws spent on it. A draw that is not finite has no
+    fits is enough, and a part that does not fit costs only the draws spent on it. A draw that is not finite has no
     weight, and neither has a part of the mixture where its density is not finite: a row far from all others keeps the
     draws that succeed, and does not affect any other row.
 
@@ -128,7 +128,7 @@ def _from_mixture(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Tens
     prior = model.prior.given(model.infer)
     proposals: list[Proposal] = [_laplace(model, x), model.infer(model.fill(x)), prior]
     n_draws = len(noise)
-    # In blocks: every n-th of the quasi-random points alone would not be spread evenly.
+    # In blocks: every n-th quasi-random point alone would not be spread evenly.
     ends = [-(-n_draws * part // len(proposals)) for part in range(len(proposals) + 1)]
     blocks = [slice(start, stop) for start, stop in pairwise(ends)]
     z = torch.empty_like(noise)
@@ -144,7 +144,7 @@ def _from_mixture(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Tens
 
 
 def _laplace(model: VAE, x: Tensor) -> Normal:
-    """Return the normal distributions with the mode and the curvature there of p(z, observed cells), one per row."""
+    """Return the normal distributions with the mode of p(z, observed cells) and its curvature there, one per row."""
     with torch.inference_mode(False), torch.no_grad():
         x = x.clone()  # no gradient passes through a tensor made in inference mode
         z, log_joint = _refined(model, x), _log_joint(model, x)
@@ -165,7 +165,7 @@ def _refined(model: VAE, x: Tensor) -> Tensor:
 
 
 def _climb(log_joint: Callable[[Tensor], Tensor], z: Tensor, value: Tensor, step: Tensor) -> Tensor:
-    """Return codes a step further, or as large a part of it as leads uphill."""
+    """Return codes after a step, or after as large a part of it as leads uphill."""
     length = torch.ones_like(value)
     for _ in range(N_HALVINGS):
         further = z + length.unsqueeze(-1) * step
@@ -179,8 +179,8 @@ def _climb(log_joint: Callable[[Tensor], Tensor], z: Tensor, value: Tensor, step
 class Curvature(NamedTuple):
     """Symmetric matrices, one per row, with eigenvalues above 0.
 
-    Held by their eigenvalues, so that no inverse or root can fail, however ill-conditioned a matrix is: a single matrix
-    on which a library routine failed would take all rows down with it.
+    They are stored as eigenvalues, so that no inverse or root can fail, however ill-conditioned a matrix is: otherwise
+    a single matrix on which a library routine fails would fail all rows.
     """
 
     eigenvalues: Tensor
@@ -198,7 +198,7 @@ class Curvature(NamedTuple):
         triangle = torch.linalg.qr(self.eigenvalues.sqrt().unsqueeze(-1) * self.vectors.mT).R
         diagonal = triangle.diagonal(dim1=-2, dim2=-1)
         triangle = torch.where(diagonal < 0, -1.0, 1.0).unsqueeze(-1) * triangle
-        # Rounding must not take its square below the least eigenvalue.
+        # Rounding must not take its square below the smallest eigenvalue.
         least = diagonal.abs().clamp(min=LEAST_CURVATURE**0.5)
         return torch.diagonal_scatter(triangle, least, dim1=-2, dim2=-1).mT
 
@@ -215,7 +215,7 @@ def _expand(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, T
             for column in columns
         ]
     curvature = -torch.stack(second, dim=-1).nan_to_num(0.0, 0.0, 0.0)
-    # Scaled to the order of 1, nothing overflows within the routine.
+    # Scaled to the order of 1, so that nothing overflows within the routine.
     size = curvature.abs().amax((-2, -1), keepdim=True).clamp(min=1.0)
     eigenvalues, vectors = torch.linalg.eigh((curvature / size + (curvature / size).mT) / 2)
     floored = (eigenvalues * size.squeeze(-1)).clamp(min=LEAST_CURVATURE)

@@ -1,4 +1,4 @@
-"""The loadings of a linear decoder, and the share of the columns that each component explains."""
+"""The loadings of a linear decoder, and the share of each component in what they explain."""
 
 from collections.abc import Iterable
 
@@ -11,23 +11,23 @@ from .priors import StandardNormal, VampPrior
 
 
 def only_linear(network: nn.Module) -> nn.Linear | None:
-    """Return the linear layer that a network consists of; None where there is more to it."""
+    """Return the linear layer that a network consists of; None if there is more to it."""
     if type(network) is nn.Sequential and len(network) == 1:
         return only_linear(network[0])
     return network if type(network) is nn.Linear else None
 
 
 def last_linear(network: nn.Module) -> nn.Linear | None:
-    """Return the linear layer that a network ends in; None where that cannot be told."""
+    """Return the linear layer that a network ends in; None if that is unknown."""
     if type(network) is nn.Sequential and len(network):
         return last_linear(network[-1])
     return network if type(network) is nn.Linear else None
 
 
 def loadings(model: Autoencoder) -> Tensor | None:
-    """Return the loadings of a linear decoder, shape (n_components, n_columns); None where it is not linear.
+    """Return the loadings of a linear decoder, shape (n_components, n_columns); None if it is not linear.
 
-    How far the decoder's output moves with a component. Of a column with several outputs it is the first, which a
+    How far the decoder's output moves with a component. For a column with several outputs it is the first, which a
     likelihood takes as the location.
     """
     layer = only_linear(model.decoder)
@@ -72,7 +72,7 @@ def _moments(model: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
 def relevance(loading: Tensor, variance: Tensor) -> Tensor:
     """Return the share of each component in what the components explain, shape (n_components,), adding up to 1.
 
-    `|loading_j|^2 variance_j / sum_k |loading_k|^2 variance_k`, all 0 where the decoder ignores the code.
+    `|loading_j|^2 variance_j / sum_k |loading_k|^2 variance_k`, all 0 if the decoder ignores the code.
 
     Parameters
     ----------
@@ -86,11 +86,11 @@ def relevance(loading: Tensor, variance: Tensor) -> Tensor:
 
 
 def is_reorderable(model: Autoencoder) -> bool:
-    """Return whether the components can change places: whether only two linear layers tell them apart.
+    """Return whether the components can be reordered: whether only two linear layers distinguish them.
 
-    This is so where a linear decoder follows an encoder that ends in a linear layer and there are no tasks; a
-    variational model must also have a normal posterior, and a prior that is standard normal or a mixture of the
-    encoder's own posteriors.
+    This holds if a linear decoder follows an encoder that ends in a linear layer and there are no tasks. A variational
+    model must also have a normal posterior, and a prior that is standard normal or a mixture of the encoder's own
+    posteriors.
     """
     if isinstance(model, VAE) and (
         isinstance(model, MultiTaskVAE)
@@ -110,7 +110,7 @@ def reorder(model: Autoencoder, order: Tensor) -> None:
     model : Autoencoder
         A model that `is_reorderable`.
     order : Tensor of int of shape (n_components,)
-        The component that comes first, the one that comes second, and so on.
+        The component that comes first, then the second, and so on.
     """
     first, last = only_linear(model.decoder), last_linear(model.encoder)
     assert first is not None
@@ -118,6 +118,6 @@ def reorder(model: Autoencoder, order: Tensor) -> None:
     order = order.to(first.weight.device)
     first.weight.copy_(first.weight[:, order])
     for parameter in last.parameters():
-        # The outputs of one kind stand together: all means, then all log variances.
+        # Outputs of one kind are adjacent: all means, then all log variances.
         kinds = parameter.unflatten(0, (-1, len(order)))
         parameter.copy_(kinds[:, order].flatten(0, 1))

@@ -1,4 +1,4 @@
-"""The loss: an objective's named terms, weighed into one number."""
+"""The loss: an objective's named terms, weighted and summed into one number."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
@@ -16,7 +16,7 @@ from .words import ask, check_shape, listed, short
 
 
 class Scales(NamedTuple):
-    """Weights of the terms, as they are at one moment of the training: numbers, or one value per model of a stack."""
+    """Weights of the terms at one moment of the training: numbers, or one value per model of a stack."""
 
     distortion: float | Tensor
     rate: float | Tensor
@@ -24,7 +24,7 @@ class Scales(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The loss of a batch, and what it is made of."""
+    """The loss of a batch and its terms."""
 
     loss: Tensor
     """The number that is minimised."""
@@ -35,17 +35,16 @@ class Result(NamedTuple):
 
 
 class Loss(nn.Module):
-    """Weigh an objective's terms into one number.
+    """Weight and sum an objective's terms.
 
     `loss = reconstruction_weight * distortion + beta * rate + weighting(tasks) + penalty + similarity + consistency`,
-    where each term is averaged over the rows of the batch, and a task's over the number of rows that have its label on
-    average.
+    where each term is averaged over the rows of the batch, and a task's over the average number of rows with its label.
 
     Parameters
     ----------
     objective : callable
-        From an `Output` to named terms. It may declare `rates`, the names of the terms that `beta` weighs, and
-        `weights`, factors of terms beside that; a term with a name unknown here has the weight of the distortion.
+        From an `Output` to named terms. It may declare `rates`, the names of the terms that `beta` weights, and
+        `weights`, further factors of terms. A term with another name has the weight of the distortion.
     beta : float or callable
         Weight of the rate, or a function of the training's progress from 0 to 1 that returns it.
     reconstruction_weight : float
@@ -57,14 +56,14 @@ class Loss(nn.Module):
     weighting : Weighting or None
         From the losses of the tasks to one loss.
     similarity : Tensor of shape (n_tasks, n_tasks) or None
-        How alike the heads of two tasks should be: weights of their squared distance.
+        Weights of the squared distance between the heads of two tasks: how alike they should be.
     label_share : Tensor of shape (n_tasks,) or None
         Share of the training rows that have a label of each task; None is all of them.
     free_bits : float
         Nats below which the rate of a component, averaged over the batch, is not penalised.
     consistency : float
-        Weight of the disagreement between two predictions of a row. Above 0, a model must be given each row of a
-        batch twice while it is trained: see `compares_views`.
+        Weight of the disagreement between two predictions of a row. Above 0, each batch must hold every row twice
+        during training: see `compares_views`.
     """
 
     similarity: Tensor | None
@@ -98,7 +97,7 @@ class Loss(nn.Module):
         self.register_buffer("similarity", similarity, persistent=False)
         per_label = None
         if label_share is not None and (label_share != 1).any():
-            # A task without a label has no loss, whatever that is multiplied by.
+            # A task without labels has no loss, whatever its factor.
             per_label = torch.where(label_share > 0, 1 / label_share, 0.0)
         self.register_buffer("per_label", per_label, persistent=False)
 
@@ -115,13 +114,13 @@ class Loss(nn.Module):
         Parameters
         ----------
         model : Autoencoder
-            The model that the output is from.
+            The model that the output comes from.
         output : Output
             Its output for the batch.
         weight : Tensor of shape (n_rows,) or None
             Weights of the rows, 1 on average over the training data.
         label_weight : Tensor of shape (n_rows, n_tasks) or None
-            Weights of single labels, beside those of the rows.
+            Weights of single labels, in addition to those of the rows.
         scales : Scales or None
             Weights of the terms; None is their weights at the end of the training.
         """
@@ -148,11 +147,11 @@ class Loss(nn.Module):
 
     @property
     def compares_views(self) -> bool:
-        """Whether a step should see each row of a batch twice, one half a batch after the other, to compare the two."""
+        """Whether a step should see each row of a batch twice, half a batch apart, to compare the two."""
         return self.training and self.consistency > 0
 
     def scales(self, progress: float = 1.0) -> Scales:
-        """Return the weights of the terms at a progress of the training from 0 to 1."""
+        """Return the weights of the terms at a progress of the training between 0 and 1."""
         beta = check_weight(ask(self.beta, "beta", progress), progress) if callable(self.beta) else self.beta
         return Scales(self.reconstruction_weight, beta, self.penalty_weight)
 
@@ -172,11 +171,11 @@ class Loss(nn.Module):
         return sum(weighted[1:], weighted[0])
 
     def _rate_above(self, floor: float, output: Output, weight: Tensor | None) -> Tensor:
-        """Return the rate, in which a component counts as at least `floor` nats."""
+        """Return the rate, in which each component counts at least `floor` nats."""
         assert output.q is not None
         assert output.prior is not None
         rates = output.prior.kl_components(output.q, output.z)
-        # A prior that knows only the rate of all components together has one floor for all of them.
+        # A prior that has only the joint rate of all components has one floor for all of them.
         n_each = output.z.shape[-1] // rates.shape[-1]
         return self._mean(rates, weight).clamp(min=min(float(floor) * n_each, torch.finfo(rates.dtype).max)).sum()
 
@@ -189,7 +188,7 @@ class Loss(nn.Module):
             self.weighting.backward(result.loss, result.means["tasks"], result.labelled, model)  # type: ignore[arg-type]
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
         if self.weighting is not None:
             self.weighting.constrain()
 
@@ -211,7 +210,7 @@ class Loss(nn.Module):
 
 
 def check_terms(terms: Any, output: Output | None) -> dict[str, Tensor]:
-    """Return an objective's terms; raise an error where they are not a dict of terms with a value for each row."""
+    """Return an objective's terms; raise an error unless they are a dict of terms with a value for each row."""
     if not isinstance(terms, dict) or not terms:
         raise TypeError(f"objective must return a dict of named terms, one value per row. Got {short(terms)} instead.")
     if output is None:
@@ -220,7 +219,7 @@ def check_terms(terms: Any, output: Output | None) -> dict[str, Tensor]:
     if of_tasks is not None and "tasks" not in terms:
         raise ValueError(
             "objective must return the term 'tasks', of shape (n_rows, n_tasks), where a model has tasks. Got "
-            f"{listed(terms)} alone."
+            f"only {listed(terms)}."
         )
     n_rows = output.inputs.shape[:1]
     shapes = {} if of_tasks is None else {"tasks": (*n_rows, of_tasks.shape[-1])}
@@ -230,7 +229,7 @@ def check_terms(terms: Any, output: Output | None) -> dict[str, Tensor]:
 
 
 def check_gradient(result: Result) -> None:
-    """Raise an error where a loss does not depend on what the model computes."""
+    """Raise an error if a loss does not depend on what the model computes."""
     if not result.loss.requires_grad:
         raise ValueError(
             "objective must return terms that depend on the model's output, to learn from. Got "
@@ -239,7 +238,7 @@ def check_gradient(result: Result) -> None:
 
 
 def check_weight(weight: Any, progress: float) -> float | Tensor:
-    """Return the weight that `beta` gives; raise an error where it is no finite number >= 0."""
+    """Return the weight that `beta` gives; raise an error unless it is a finite number >= 0."""
     number = float(weight) if isinstance(weight, Real) else None
     if number is not None and isfinite(number) and number >= 0:
         return number

@@ -1,4 +1,4 @@
-"""Predictions at posterior means, with fewer products than the model that they are those of."""
+"""Predictions at posterior means, with fewer products than in the full model."""
 
 from copy import copy
 from typing import Any, TypeGuard
@@ -13,7 +13,7 @@ from .tabulated import Tabulated
 
 
 class Product(nn.Module):
-    """A linear layer that several ones come to.
+    """A linear layer that replaces several.
 
     Parameters
     ----------
@@ -37,16 +37,16 @@ class Product(nn.Module):
 
 
 def at_means(function: Any) -> Any:
-    """Declare that a function asks a model for predictions at posterior means alone."""
+    """Declare that a function asks a model only for predictions at posterior means."""
     function.at_means = True
     return function
 
 
 def for_means(model: MultiTaskVAE) -> MultiTaskVAE:
-    """Return a model whose predictions at posterior means are those of another, of which nothing else can be asked.
+    """Return a model with the same predictions at posterior means, which can do nothing else.
 
-    Linear layers that follow each other are multiplied out, what a prediction does not need is left out, and an
-    embedding of the columns is tabulated together with the layer after it.
+    Consecutive linear layers are multiplied out, parts that predictions do not need are left out, and an embedding of
+    the columns is tabulated together with the layer after it.
     """
     parts: dict[str, Any] = {"decoder": nn.Identity(), "prior": nn.Identity()}
     parts["task_likelihood"] = model.task_likelihood.for_means()
@@ -68,7 +68,7 @@ def _in_a_row(network: nn.Module) -> list[nn.Module]:
 
 
 def _tabulated(layers: list[nn.Module]) -> list[nn.Module]:
-    """Return layers in a row, the first two as a table where these are an embedding and linear."""
+    """Return layers in sequence, with the first two as a table if they are an embedding and a linear layer."""
     if len(layers) < 2 or type(layers[0]) is not PiecewiseLinear or not _is_linear(layers[1]):
         return layers
     embedding, first = layers[0], layers[1]
@@ -83,7 +83,7 @@ def _is_linear(layer: nn.Module) -> TypeGuard[Product]:
 
 
 def _copied(model: MultiTaskVAE, **parts: nn.Module) -> MultiTaskVAE:
-    """Return a model with some parts in the place of its own."""
+    """Return a model with some of its parts replaced."""
     other = copy(model)
     other._modules = {**model._modules, **parts}
     return other

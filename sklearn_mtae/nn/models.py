@@ -18,11 +18,11 @@ from .sharing import Heads
 from .words import ask, check_shape
 
 MODERATE = 1e30
-"""Float32 holds all digits of numbers between its reciprocal and it, with room to spare."""
+"""Float32 holds all digits of numbers between its reciprocal and this, with room to spare."""
 
 
 class Output(NamedTuple):
-    """A model's output for a batch: everything that an objective or a penalty is built from."""
+    """A model's output for a batch: everything that an objective or a penalty needs."""
 
     inputs: Tensor
     """The encoder's input, shape (n_rows, n_features): corrupted and filled."""
@@ -48,7 +48,7 @@ class Output(NamedTuple):
 class Standardizer(nn.Module):
     """Location and scale of each column, learned from its observed values.
 
-    Kept in float64 whatever the model's precision: a date in seconds has no digits to spare.
+    They are kept in float64 whatever the model's precision: a date in seconds has no digits to spare.
     """
 
     exact: ClassVar[tuple[str, ...]] = ("location", "scale")
@@ -68,12 +68,12 @@ class Standardizer(nn.Module):
     def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Return `(x - location) / scale`, in the precision of `x` if `dtype` is None.
 
-        Whatever the precision, all digits of the location count: a float32 value far from zero may be close to the
-        location and yet far from the rounded location.
+        All digits of the location count, whatever the precision: a float32 value far from zero may be close to the
+        location but far from the rounded location.
         """
         dtype = dtype or x.dtype
         if x.dtype == dtype == torch.float32 and self._is_moderate:
-            # The difference of close values is exact; what rounding took from the location is subtracted afterwards.
+            # The difference of close values is exact; the rounding error of the location is subtracted afterwards.
             rounded = self.location.to(dtype)
             rest = (self.location - rounded).to(dtype)
             return (x - rounded).sub_(rest).mul_(self.scale.reciprocal().to(dtype))
@@ -135,7 +135,7 @@ class Autoencoder(nn.Module):
         x = self.likelihood.as_input(x)
         if self.training and self.corruption is not None:
             corrupted = ask(self.corruption, "corruption", x, self.generator)
-            corrupted = check_shape(corrupted, x.shape, "corruption", "the rows that it was given, changed")
+            corrupted = check_shape(corrupted, x.shape, "corruption", "the changed rows")
             x, complete = corrupted.to(x.dtype), False
         # Infinities stay: a number in their place would be made up.
         return x if complete else x.nan_to_num(0.0, float("inf"), -float("inf"))
@@ -167,8 +167,8 @@ class Autoencoder(nn.Module):
     ) -> Output:
         """Return codes and log-likelihoods of a batch of shape (n_rows, n_features).
 
-        `complete` promises that no cell of `x`, and none of `y`, is missing; `n_draws` is the number of codes drawn for
-        each row, in a model that draws them.
+        `complete` promises that no cell of `x` or `y` is missing; `n_draws` is the number of codes drawn per row, in a
+        model that draws them.
         """
         inputs = self.fill(x, complete[0])
         z = self.encode(inputs)
@@ -179,11 +179,11 @@ class Autoencoder(nn.Module):
         return self.units.log_jacobian(x.masked_fill(self.likelihood.is_atom(x), float("nan")))
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
         self.likelihood.constrain()
 
     def hidden_weights(self) -> list[nn.Parameter]:
-        """Return the weights that decay: each network's matrices except the last, so that a linear model has none."""
+        """Return the weights that decay: each network's matrices except the last; a linear model has none."""
         named = (network.named_parameters() for network in self.networks())
         # The biases of several heads form a matrix too.
         weights = [[p for name, p in own if p.dim() > 1 and not name.endswith("bias")] for own in named]
@@ -194,7 +194,7 @@ class Autoencoder(nn.Module):
         return [self.encoder, self.decoder]
 
     def task_outputs(self, z: Tensor) -> Tensor:
-        """Predict each task at each code, shape (n_rows, n_tasks, n_outputs); here there are no tasks."""
+        """Predict each task at each code, shape (n_rows, n_tasks, n_outputs); this model has no tasks."""
         return z.new_zeros(len(z), 0, 1)
 
     def reconstruct(self, z: Tensor, x: Tensor | None = None) -> Tensor:
@@ -295,7 +295,7 @@ class MultiTaskVAE(VAE):
         self.task_units = Standardizer(task_likelihood.n_columns)
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
         super().constrain()
         self.task_likelihood.constrain()
 
@@ -333,7 +333,7 @@ class MultiTaskVAE(VAE):
     def targets(self, z: Tensor) -> distributions.Distribution:
         """Return the distributions of the standardised targets at each code.
 
-        In float64 whatever the model's precision: a large mean has no digits to spare, and its square must not
+        They are in float64 whatever the model's precision: a large mean has no digits to spare, and its square must not
         overflow.
         """
         return self.task_likelihood.distribution(self.heads(z).to(self.task_units.location.dtype))
@@ -345,7 +345,7 @@ class MultiTaskVAE(VAE):
     def task_outputs(self, z: Tensor) -> Tensor:
         """Predict each task at each code: its mean, or its class probabilities, shape (n_rows, n_tasks, n_outputs).
 
-        Of a task with fewer outputs than others the last ones are zero.
+        If a task has fewer outputs than others, the last ones are zero.
         """
         if isinstance(self.task_likelihood, Categorical):
             return self.predict_log_proba(z).exp()
@@ -364,7 +364,7 @@ class MultiTaskVAE(VAE):
     def predict_std(self, x: Tensor, noise: Tensor) -> Tensor:
         """Return the predictive standard deviation of each task, shape (n_rows, n_tasks), in the targets' own units.
 
-        The law of total variance over the posterior: the mean of the noise's variance plus the variance of the mean.
+        By the law of total variance over the posterior: the mean of the noise's variance plus the variance of the mean.
         """
         targets = self.targets(self.infer(self.fill(x)).rsample(noise))
         variance = targets.variance.mean(0) + targets.mean.var(0, correction=0)

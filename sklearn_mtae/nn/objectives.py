@@ -1,7 +1,7 @@
 """Objectives: from a model's output to named terms, one value per row.
 
-An objective is a function of the output, or an object that is called like one and declares what it needs (see
-`nn.traits`): how many draws of the code, say, and which weights its own terms have.
+An objective is a function of the output, or a callable object that declares what it needs (see `nn.traits`), such as
+the number of draws of the code and the weights of its own terms.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,8 +27,8 @@ def elbo(output: Output) -> Terms:
     Returns
     -------
     dict of str to Tensor
-        "distortion" of shape (n_rows,), minus log p(x given z); "rate" of shape (n_rows,), the divergence, where there
-        is a posterior; "tasks" of shape (n_rows, n_tasks), minus log p(y given z), where there are tasks.
+        "distortion" of shape (n_rows,), minus log p(x given z); "rate" of shape (n_rows,), the divergence, if there is
+        a posterior; "tasks" of shape (n_rows, n_tasks), minus log p(y given z), where there are tasks.
     """
     terms = {"distortion": -output.x_log_prob}
     if output.q is not None and output.prior is not None:
@@ -48,8 +48,8 @@ class IWAE:
     `-log mean_k w_k = sum_k v_k (distortion_k + rate_k) + KL(v, uniform)`, where `v_k = w_k / sum_j w_j`,
 
     of which the last, "concentration", has no gradient of its own. The encoder's gradient is the doubly reparameterised
-    one (Tucker et al. 2019, arXiv 1810.04152), which does not drown in noise as draws are added; a posterior whose
-    parameters cannot be held fixed has the plain one. Where there are tasks, their labels count as part of x.
+    one (Tucker et al. 2019, arXiv 1810.04152), which does not drown in noise as draws are added. A posterior whose
+    parameters cannot be held fixed uses the plain gradient. If there are tasks, their labels count as part of x.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class IWAE:
             log_weight = log_weight + task_log_prob.detach().sum(-1)
         weight = log_weight.softmax(0)
         if fixed is not None and output.z.requires_grad:
-            # The gradient along each draw's path has its weight once more.
+            # The gradient along each draw's path is weighted once more.
             path = weight if self.n_draws > 1 else weight[0]
             output.z.register_hook(lambda gradient: gradient * path.unsqueeze(-1))
         concentration = (weight * log_weight.log_softmax(0)).sum(0) + log(len(z))
@@ -99,8 +99,8 @@ class BetaTC:
 
     `rate = mutual information of x and z + total correlation of z's components + sum_j KL(q(z_j), p(z_j))`
 
-    The total correlation weighs `weight` times as much as the others, which makes the components more independent;
-    `beta` weighs all three. The density q(z) of all codes is estimated by the mixture of the batch's own posteriors.
+    The total correlation counts `weight` times as much as the others, which makes the components more independent;
+    `beta` weights all three. The density q(z) of all codes is estimated by the mixture of the batch's own posteriors.
     The estimate in the article adds a constant that depends on the number of rows; the gradient is the same.
 
     Parameters
@@ -142,16 +142,16 @@ class MMD:
 
     `loss = distortion + beta * rate + weight * MMD^2(q(z), p(z))`
 
-    The InfoVAE, in whose notation `beta = 1 - alpha` and `weight = alpha + lambda - 1`. With `beta=0` only the distance
-    of all codes together from the prior is left, and a single code may say as much of its row as it can. MMD is the
-    maximum mean discrepancy (Gretton et al. 2012) between the batch's codes and as many draws from the prior, with the
-    kernel `exp(-|a - b|^2 / (2 * n_components))`.
+    This is the InfoVAE, in whose notation `beta = 1 - alpha` and `weight = alpha + lambda - 1`. With `beta=0` only the
+    distance of all codes together from the prior is left, and each code may carry as much information on its row as it
+    can. MMD is the maximum mean discrepancy (Gretton et al. 2012) between the batch's codes and as many draws from the
+    prior, with the kernel `exp(-|a - b|^2 / (2 * n_components))`.
 
     Parameters
     ----------
     weight : float, default=10.0
-        Weight of the squared discrepancy, which lies between 0 and 2. It is estimated from a batch: with much
-        more weight its noise dominates the gradient, and all codes collapse into one.
+        Weight of the squared discrepancy, which lies between 0 and 2. It is estimated from a batch: with much larger
+        weights its noise dominates the gradient, and all codes collapse into one.
     """
 
     weight: float = 10.0
@@ -174,7 +174,7 @@ class MMD:
 
 
 def _check_weight(weight: float) -> None:
-    """Raise an error where a weight is negative."""
+    """Raise an error if a weight is negative."""
     if not weight >= 0:
         raise ValueError(f"weight must be >= 0. Got {weight!r} instead.")
 

@@ -109,7 +109,7 @@ class StandardNormal(Prior):
 
     def __init__(self, n_components: int, n_features: int = 0) -> None:
         super().__init__(n_components, n_features)
-        # Holds the device and the precision of the draws: the prior has no parameter that could.
+        # Holds the device and the precision of the draws, as the prior has no parameters.
         self.register_buffer("origin", torch.zeros(n_components), persistent=False)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ class Mixture(Density):
 
 
 class MixtureOfNormals(Prior):
-    """p(z) = sum_k weight_k N(mean_k, diag(variance_k)), all of it learned.
+    """p(z) = sum_k weight_k N(mean_k, diag(variance_k)), with all parameters learned.
 
     The means start as standard normal draws, the weights equal, and the variances at 1; the variances stay above 1e-4.
 
@@ -191,15 +191,15 @@ class MixtureOfNormals(Prior):
         self.raw_log_variance = nn.Parameter(torch.zeros(n_modes, n_components))
 
     def mixture(self) -> Mixture:
-        """Return the mixture with its parameters as they are now."""
-        # The variance is the floor plus a learned part: a floor that cut off would leave no gradient below it.
+        """Return the mixture with its current parameters."""
+        # The variance is the floor plus a learned part: clipping at the floor would leave no gradient below it.
         floor = log(self.variance_floor)
         log_variance = floor + F.softplus(self.gain * self.raw_log_variance - floor)
         q = DiagonalNormal(self.gain * self.raw_mean, log_variance)
         return Mixture(q, (self.gain * self.raw_logit).log_softmax(-1), self.n_components)
 
     def given(self, infer: Infer) -> Density:
-        """Return the mixture with its parameters as they are now."""
+        """Return the mixture with its current parameters."""
         return self.mixture()
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -257,7 +257,7 @@ class VampPrior(Prior):
 class FlowPrior(Prior):
     """`p(z) = N(f(z); 0, I) |det df/dz|`: a normalising flow, f coupled splines (Durkan et al. 2019, arXiv 1906.04032).
 
-    At the start f is the identity and p(z) standard normal, as it always is more than 5 from the origin.
+    Initially f is the identity and p(z) is standard normal, as it always is beyond 5 from the origin.
 
     Parameters
     ----------
@@ -347,7 +347,7 @@ class ExPost(StandardNormal):
 
 
 def check_count(name: str, value: int) -> None:
-    """Check that a number of things is at least 1.
+    """Check that a number of items is at least 1.
 
     Raises
     ------

@@ -10,11 +10,11 @@ _expected: ContextVar[tuple[str, ...]] = ContextVar("expected", default=())
 
 
 class _Expected:
-    """Stands in for a filter's regular expression, and matches the warnings that this thread expects."""
+    """Stand-in for a filter's regular expression that matches the warnings that this thread expects."""
 
     @property
     def pattern(self) -> str:
-        """A regular expression of what is expected; scikit-learn passes filters on to its workers in this form."""
+        """A regular expression for the expected warnings; scikit-learn passes filters to its workers in this form."""
         return "|".join(f"(?:{pattern})" for pattern in _expected.get()) or "(?!)"
 
     def match(self, text: str) -> bool:

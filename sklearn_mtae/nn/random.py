@@ -1,4 +1,4 @@
-"""Sources of random draws: generators of a model's own, with torch's global state left alone."""
+"""Sources of random draws: generators owned by a model, so that torch's global state is left alone."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SEEDABLE = {"cpu", "cuda", "mps", "xpu"}
 
 
 class Mode(TorchDispatchMode):
-    """A base for modes that see the operations of their thread, without torch's compiler, which is slow to import.
+    """A base for modes that see the operations of their thread, without importing torch's slow compiler.
 
     One thread at a time: torch keeps one flag for all threads that says whether there is such a mode, and two that
     overlap would leave it wrong.
@@ -40,13 +40,13 @@ class Mode(TorchDispatchMode):
 
 
 class Seeded(Mode):
-    """Make this thread draw from generators of a seed wherever it would draw from torch's global generators.
+    """Make this thread draw from seeded generators wherever it would draw from torch's global generators.
 
     This is for draws that have no other source, such as initial weights. The numbers are those that the global
-    generators would give with this seed; these are neither read nor advanced, whatever other threads draw from them
-    meanwhile. The exception is operations that take no generator in any form (attention with dropout within one
-    kernel): these borrow the global one. Code that seeds torch itself seeds the global generator, and so does not
-    change the draws made here.
+    generators would give with this seed, but these are neither read nor advanced, whatever other threads draw from
+    them. The exceptions are operations that take no generator in any form (attention with dropout within one kernel),
+    which borrow the global one. Code that seeds torch itself seeds the global generator, and so does not change the
+    draws made here.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Seeded(Mode):
 def _with_generator(func: Any) -> tuple[Any, int]:
     """Return the overload of an operation that takes a generator, if there is one, and the generator's position.
 
-    The position is beyond the last argument where the generator is passed by name alone.
+    The position is beyond the last argument if the generator is passed by name only.
     """
     names = [argument.name for argument in func._schema.arguments]
     if "generator" in names:

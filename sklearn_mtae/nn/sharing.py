@@ -1,7 +1,7 @@
 """Sharing: how the heads of the tasks read the code, and what they share beyond it.
 
-Heads take the number of tasks, the widths of one head and the style of its layers, and map codes to the parameters of
-every task at once. A way of sharing is one small class and one dictionary entry.
+Heads take the number of tasks, the widths of one head and the style of its layers. They map codes to the parameters of
+every task at once. Each kind of sharing is one small class and one dictionary entry.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ class BatchedLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(n_tasks, n_outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., n_tasks, n_inputs) to (..., n_tasks, n_outputs), each task by its own weights."""
+        """Map (..., n_tasks, n_inputs) to (..., n_tasks, n_outputs), each task with its own weights."""
         if self.weight.shape[1] == 1:
             return (x * self.weight.squeeze(1)).sum(-1, keepdim=True) + self.bias
         return torch.einsum("...ti,toi->...to", x, self.weight) + self.bias
@@ -55,7 +55,7 @@ def own_parameters(layers: nn.Sequential) -> list[nn.Parameter]:
 
 
 class Heads(nn.Module):
-    """Hard sharing: the code is all that the tasks share, and each has a decoder of its own (Caruana 1997).
+    """Hard sharing: the tasks share only the code, and each has its own decoder (Caruana 1997).
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ class Heads(nn.Module):
     n_features : int, default=0
         Columns of X, for heads that read them.
     **style
-        Activation, dropout and normalisation, as `perceptron` takes them. The gains of a normalisation are one per
-        hidden unit, the same for all tasks.
+        Activation, dropout and normalisation, as `perceptron` takes them. A normalisation has one gain per hidden unit,
+        the same for all tasks.
     """
 
     n_extra: int = 0
-    """Components of the code beyond those that the features are decoded from."""
+    """Components of the code in addition to those that the features are decoded from."""
     # Declarations: see `nn.traits`.
     needs_hidden: ClassVar[bool] = False
 
@@ -97,9 +97,9 @@ class Heads(nn.Module):
         return code
 
     def after(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, nn.Module] | None:
-        """Return one linear layer for the one that makes codes and the first of the heads, and the rest of the heads.
+        """Merge the linear layer that makes codes with the first of the heads; return it and the rest of the heads.
 
-        None where heads do more with codes than that, or where the product of the two is larger than both.
+        None if heads do more with codes than that, or if the product of the two is larger than both.
 
         Parameters
         ----------
@@ -130,12 +130,12 @@ class Heads(nn.Module):
         return [parameter for parameter in self.parameters() if id(parameter) not in own]
 
     def own(self) -> list[nn.Parameter]:
-        """Return the parameters that are each task's own, the tasks along the first axis."""
+        """Return the task-specific parameters, with the tasks along the first axis."""
         return own_parameters(self.layers)
 
 
 class LaterLayers(nn.Module):
-    """Heads whose first layer is a part of the encoder.
+    """Heads whose first layer is part of the encoder.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class LaterLayers(nn.Module):
         self.shape = tuple(shape)
 
     def extend(self, code: Tensor, x: Tensor) -> Tensor:
-        """Return what the encoder gives."""
+        """Return the outputs of the encoder."""
         return code
 
     def forward(self, z: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ class LaterLayers(nn.Module):
 
 
 class MixtureOfExperts(Heads):
-    """Experts that all tasks share, mixed for each task by a gate of its own (Ma et al. 2018, MMoE).
+    """Experts that all tasks share, mixed for each task by its own gate (Ma et al. 2018, MMoE).
 
     `head_t(sum_k softmax(G_t z)_k expert_k(z))`: an expert is one hidden layer on the code z, a gate a linear map.
     doi 10.1145/3219819.3220007.
@@ -205,7 +205,7 @@ class MixtureOfExperts(Heads):
         return [self.experts, self.gates, *super().networks()]
 
     def own(self) -> list[nn.Parameter]:
-        """Return the parameters that are each task's own, the tasks along the first axis."""
+        """Return the task-specific parameters, with the tasks along the first axis."""
         return [*super().own(), *self.gates.parameters()]
 
 
@@ -248,15 +248,15 @@ class CrossStitch(Heads):
         return hidden.flatten(-2)
 
     def own(self) -> list[nn.Parameter]:
-        """Return the parameters that are each task's own: those of the last layer."""
+        """Return the task-specific parameters: those of the last layer."""
         return list(self.layers[len(self.layers) - 1].parameters())
 
 
 class PrivateBlocks(Heads):
-    """Heads with a few components of their own beside the shared ones, from a small encoder of their own.
+    """Heads with a few components of their own beside the shared ones, each from its own small encoder.
 
     Information that only one task needs then does not have to pass through the shared components, which limits the harm
-    that unrelated tasks do to each other. The features are decoded from the shared components alone.
+    that unrelated tasks do to each other. The features are decoded only from the shared components.
 
     Parameters
     ----------
@@ -265,7 +265,7 @@ class PrivateBlocks(Heads):
     n_features : int
         Columns of X.
     n_private : int, default=4
-        Components of each task's own.
+        Number of own components per task.
     n_hidden : int, default=128
         Width of the hidden layer of each task's encoder.
     """
@@ -293,7 +293,7 @@ class PrivateBlocks(Heads):
         )
 
     def extend(self, code: Tensor, x: Tensor) -> Tensor:
-        """Return posterior parameters of the shared components and of each task's own, those of a kind together."""
+        """Return posterior parameters of the shared components and of each task's own, grouped by kind."""
         private = run_shared(self.encoders, x).unflatten(-1, (self.n_params, self.n_private))
         shared = code.unflatten(-1, (self.n_params, -1))
         return torch.cat([shared, private.movedim(-3, -2).flatten(-2)], dim=-1).flatten(-2)
@@ -309,7 +309,7 @@ class PrivateBlocks(Heads):
         return [self.encoders, *super().networks()]
 
     def own(self) -> list[nn.Parameter]:
-        """Return the parameters that are each task's own, the tasks along the first axis."""
+        """Return the task-specific parameters, with the tasks along the first axis."""
         return [*own_parameters(self.encoders), *super().own()]
 
 

@@ -1,4 +1,4 @@
-"""A piecewise linear embedding and the linear layer after it as one table, of which a row needs few entries."""
+"""A piecewise linear embedding and the linear layer after it as one table, from which a row needs few entries."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from .embeddings import PiecewiseLinear
 
 
 class Tabulated(nn.Module):
-    """A linear layer of a piecewise linear embedding, whose values at the quantiles are tabulated.
+    """A linear layer after a piecewise linear embedding, tabulated at the quantiles.
 
-    What a column adds to an output is piecewise linear in it: between two quantiles, it is interpolated. A product with
-    a matrix goes through all bins of a column; this reads two entries.
+    The contribution of a column to an output is piecewise linear and is interpolated between two quantiles. A matrix
+    product goes through all bins of a column; this reads two entries.
 
     Parameters
     ----------
     embedding : PiecewiseLinear
         The embedding.
     table : Tensor of shape (n_entries, n_outputs)
-        What `embedding.tabulate` makes of the layer.
+        The result of `embedding.tabulate` for the layer.
     """
 
     table: Tensor
@@ -36,11 +36,11 @@ class Tabulated(nn.Module):
 
 
 class WeightedSum(torch.autograd.Function):
-    """Weighted sums of entries of a table, which `torch.func.vmap` takes of several tables at once."""
+    """Weighted sums of table entries, which `torch.func.vmap` computes for several tables at once."""
 
     @staticmethod
     def forward(index: Tensor, weight: Tensor, table: Tensor) -> Tensor:
-        """Sum entries with weights, both of shape (n_rows, n_summed); return (n_rows, n_outputs)."""
+        """Sum weighted entries, both of shape (n_rows, n_summed); return (n_rows, n_outputs)."""
         return F.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
 
     @staticmethod

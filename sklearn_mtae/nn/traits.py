@@ -1,8 +1,8 @@
-"""Traits: what a part of a model may declare about itself, beside the methods that its kind must have.
+"""Traits: what a part of a model may declare about itself, beside the required methods of its kind.
 
 A part is a likelihood, a posterior, a prior, an objective, a corruption, a penalty, a weighting, heads, or any module
 within a network. A declaration is an attribute of the part or of its class. All of them are optional: a part that
-declares nothing has the defaults, as functions and modules from elsewhere do.
+declares nothing, like a function or module from elsewhere, has the defaults.
 """
 
 from functools import partial
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 MIXING = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.MultiheadAttention, nn.RNNBase)
-"""Layers of torch that may take the rows of a batch for parts of one whole."""
+"""Layers of torch that may treat the rows of a batch as parts of one whole."""
 
 
 class Trait(NamedTuple):
@@ -49,7 +49,7 @@ TRAITS: dict[str, Trait] = {
 
 
 def declared(part: Any, name: str) -> Any:
-    """Look up a trait as a part or its factory declares it; the default if neither does."""
+    """Look up a trait that a part or its factory declares; the default if neither does."""
     default = isinstance(part, MIXING) if name == "compares_rows" else TRAITS[name].default
     while isinstance(part, partial) and not hasattr(part, name):
         part = part.func
@@ -57,7 +57,7 @@ def declared(part: Any, name: str) -> Any:
 
 
 def unwrapped(factory: Any) -> Any:
-    """Return the class or function that a `functools.partial`, or several within each other, sets arguments of."""
+    """Return the class or function within a `functools.partial`, or within several nested ones."""
     while isinstance(factory, partial):
         factory = factory.func
     return factory

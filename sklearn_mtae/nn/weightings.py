@@ -1,4 +1,4 @@
-"""Task weightings: from the losses of the tasks to one loss, or to the gradients of what the tasks share.
+"""Task weightings: from the losses of the tasks to one loss, or to the gradients of the shared parameters.
 
 A weighting is made from the number of tasks and the likelihood of the targets. Most are one small class each; those
 that combine gradients come from torchjd and share a class.
@@ -20,7 +20,7 @@ from .quiet import quiet
 from .random import Seeded
 
 LEAST_SIZE = 1e-8
-"""Least value that a loss counts as, where it must be positive."""
+"""Smallest value of a loss, where it must be positive."""
 
 
 class Weighting(nn.Module):
@@ -71,7 +71,7 @@ class Weighting(nn.Module):
         loss.backward()
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
 
     def after_step(self, before: Tensor, after: Tensor, labelled: Tensor) -> None:
         """Learn from a batch's losses before and after a step."""
@@ -91,7 +91,7 @@ class Weighting(nn.Module):
 
 
 class Fixed(Weighting):
-    """Weights that are given.
+    """Given weights.
 
     `loss = sum_t weight_t * loss_t`
 
@@ -113,8 +113,8 @@ class Uncertainty(Weighting):
 
     `loss = sum_t exp(-s_t) * excess_t + s_t / 2`, where the excess is the loss minus the least value that it can take,
     and the second term counts once per label. At its optimum `exp(s_t)` is twice the excess per label; for a squared
-    error, its mean. The density of a likelihood that learns its own scale already contains this; such a task is left as
-    it is, and its weight is the density's.
+    error, its mean. The density of a likelihood that learns its own scale already contains this; such a task is left
+    unchanged, and its weight is that of the density.
     """
 
     adaptive = True
@@ -158,7 +158,7 @@ class DynamicAverage(Weighting):
     n_tasks, likelihood
         As for `Weighting`.
     temperature : float, default=2.0
-        The higher, the more alike the weights.
+        The higher it is, the more alike are the weights.
     """
 
     adaptive = True
@@ -184,7 +184,7 @@ class DynamicAverage(Weighting):
 
 
 class FastAdaptive(Weighting):
-    """Weights under which all losses fall at about the same speed (Liu et al. 2023, FAMO, arXiv 2306.03792).
+    """Weights that make all losses fall at about the same speed (Liu et al. 2023, FAMO, arXiv 2306.03792).
 
     The loss is `sum_t z_t log(loss_t)`, `z = softmax(w)`, of losses as positive numbers (see `log_sizes`), scaled
     so that the weights of the losses average 1; after a step, `w` moves to give more weight to tasks whose log loss
@@ -254,8 +254,8 @@ class FastAdaptive(Weighting):
 class Aggregation(Weighting):
     """Combine the gradients of the tasks with respect to what they share, by an aggregator of torchjd.
 
-    All other gradients stay as they are: those of rate and distortion, and those of each task's own parameters. A task
-    without a label in a batch has no gradient there and no part in the combination.
+    All other gradients stay unchanged: those of rate and distortion, and those of each task's own parameters. A task
+    without labels in a batch has no gradient there and takes no part in the combination.
 
     Parameters
     ----------
@@ -264,8 +264,8 @@ class Aggregation(Weighting):
     aggregator : callable
         Takes the number of tasks, returns a `torchjd.aggregation.Aggregator`.
     averages : bool, default=False
-        Whether the aggregator averages where others add. Its result is then multiplied by the number of tasks that have
-        a label in the batch; otherwise, the more tasks there are, the more rate and distortion would outweigh them.
+        Whether the aggregator averages rather than adds. Its result is then multiplied by the number of tasks with a
+        label in the batch; otherwise rate and distortion would outweigh the tasks the more of them there are.
     """
 
     adaptive = True
@@ -278,7 +278,7 @@ class Aggregation(Weighting):
         super().__init__(n_tasks, likelihood)
         self.averages = averages
         self.make = aggregator
-        # One for each number of tasks in a batch, which some depend on. The first is made now, to fail early.
+        # One for each number of tasks in a batch, as some depend on it. The first is made now, to fail early.
         self.aggregators = {n_tasks: aggregator(n_tasks)}
         self.used: list[Tensor] = []
 
@@ -287,7 +287,7 @@ class Aggregation(Weighting):
         return losses.sum()
 
     def backward(self, loss: Tensor, losses: Tensor, labelled: Tensor, model: MultiTaskVAE) -> None:
-        """Accumulate the gradients of the loss, those of the shared parameters combined."""
+        """Accumulate the gradients of the loss, with those of the shared parameters combined."""
         shared = model.shared_parameters()
         jacobian = task_jacobian(losses, shared)
         loss.backward()
@@ -304,7 +304,7 @@ class Aggregation(Weighting):
             self.aggregators[len(rows)] = self.make(len(rows))
         aggregator = self.aggregators[len(rows)].to(jacobian.device)
         scale = len(rows) if self.averages else 1
-        # Nash-MTL solves a small problem at each step, of which an approximate solution is good enough, and divides by
+        # Nash-MTL solves a small problem at each step, for which an approximate solution is good enough, and divides by
         # weights that may tend to zero.
         notes = "You are solving a parameterized problem that is not DPP", "Solution may be inaccurate"
         with quiet(*notes, "divide by zero"):
@@ -322,7 +322,7 @@ class Aggregation(Weighting):
 
 
 def task_jacobian(losses: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """Return the gradient of each task's loss with respect to all of the parameters, shape (n_tasks, n_values)."""
+    """Return the gradient of each task's loss with respect to all parameters, shape (n_tasks, n_values)."""
     directions = torch.eye(len(losses), dtype=losses.dtype, device=losses.device)
     options: dict[str, Any] = {"retain_graph": True, "materialize_grads": True}
     gradients = torch.autograd.grad(losses, parameters, directions, is_grads_batched=True, **options)
@@ -348,7 +348,7 @@ def torchjd_aggregation() -> Any:
         return importlib.import_module("torchjd.aggregation")
     except ImportError as error:
         raise ImportError(
-            "This task_weighting combines gradients by torchjd, which is not installed. "
+            "This task_weighting combines gradients with torchjd, which is not installed. "
             "Install it with: pip install 'sklearn-mtae[mtl]'"
         ) from error
 
@@ -361,14 +361,14 @@ def weighs(aggregator: nn.Module) -> bool:
 def aggregation(
     name: str, sized: str | None = None, averages: bool = False, **settings: Any
 ) -> Callable[..., Aggregation]:
-    """Return the factory of a weighting by one of torchjd's aggregators.
+    """Return the factory of a weighting with one of torchjd's aggregators.
 
     Parameters
     ----------
     name : str
         Name of the class.
     sized : str or None, default=None
-        Name of its parameter for the number of tasks, where it has one.
+        Name of its parameter for the number of tasks, if it has one.
     averages : bool, default=False
         As for `Aggregation`.
     **settings

@@ -1,4 +1,4 @@
-"""Wording of errors: short texts of values, long lists of names, and suggestions of the name that was meant."""
+"""Wording of errors: short texts for values, long lists of names, and suggestions of the intended name."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ MAX_CHARACTERS, MAX_ITEMS, MAX_DEPTH, MAX_NAMES = 80, 6, 3, 20
 
 
 def short(value: Any, depth: int = 0) -> str:
-    """Return a value as an error shows it: an array by shape and dtype, an object without a short text by its class."""
+    """Return a value as an error shows it: arrays by shape and dtype, objects without a short text by class."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, partial):
@@ -58,7 +58,7 @@ def _text(value: Any) -> str:
 
 
 def listed(names: Iterable[Any]) -> str:
-    """Return names as the text of a list; of many, the first ones and their number."""
+    """Return names as the text of a list; if there are many, the first ones and their number."""
     every = list(names)
     if len(every) <= MAX_NAMES:
         return f"[{', '.join(map(repr, every))}]"
@@ -66,7 +66,7 @@ def listed(names: Iterable[Any]) -> str:
 
 
 def suggest(name: Any, known: Iterable[Any]) -> str:
-    """Return the question whether a similar name was meant, after a space; an empty text if none is similar."""
+    """Return a question that suggests a similar name, after a space; an empty text if none is similar."""
     by_text = {str(own).lower(): own for own in known}
     close = get_close_matches(str(name).lower(), by_text, n=1, cutoff=0.7)
     return f" Did you mean {by_text[close[0]]!r}?" if close else ""
@@ -90,7 +90,7 @@ def named(name: str) -> Iterator[None]:
 
 
 def alike(error: TypeError | ValueError) -> type[Exception]:
-    """Return the class of an error that replaces another; its own subclass may take other arguments."""
+    """Return the class for an error that replaces another, whose subclass may take other arguments."""
     return ValueError if isinstance(error, ValueError) else TypeError
 
 

@@ -252,7 +252,7 @@ def test_want_of_memory_while_recording_halves_the_batch():
         return recorder(step, generator)
 
     model = autoencoder()
-    with recording(limited), pytest.warns(UserWarning, match="goes on with batch_size=8"):
+    with recording(limited), pytest.warns(UserWarning, match="continues with batch_size=8"):
         model.fit(X)
     assert model.n_iter_ == 4
     assert recorder.n_replayed > 0

@@ -67,7 +67,9 @@ def limit(monkeypatch, n_rows, from_epoch=0):
 def test_want_of_memory_halves_the_batch(from_epoch, monkeypatch):
     limit(monkeypatch, 8, from_epoch)
     model = AutoencoderTransformer(**SMALL)
-    with pytest.warns(UserWarning, match=r"Tried to allocate 2.00 GiB The training goes on with batch_size=") as caught:
+    with pytest.warns(
+        UserWarning, match=r"Tried to allocate 2.00 GiB The training continues with batch_size="
+    ) as caught:
         model.fit(X)
     assert [str(warning.message).split("=")[-1] for warning in caught] == ["16.", "8."]
     assert model.n_iter_ == 6, "the epochs that were done are not done again"

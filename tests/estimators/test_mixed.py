@@ -184,7 +184,7 @@ def test_weights_of_classes_are_weights_of_labels(option):
     for name in classes:
         np.testing.assert_allclose(by_class[name], by_label[name], rtol=1e-5)
     assert make(class_weight="balanced", max_iter=1).fit(X, Y[["price", "visits"]]).n_iter_ == 1
-    with pytest.raises(ValueError, match=r"class_weight must be of tasks that are classes. Got it for \['visits'\]"):
+    with pytest.raises(ValueError, match=r"class_weight must be for tasks of classes. Got it for \['visits'\]"):
         make(class_weight={"visits": "balanced"}).fit(X, Y)
 
 
@@ -195,7 +195,7 @@ def test_parts_and_a_warm_start():
         model.partial_fit(X[:1], Y[:1].assign(town="Cologne"))
     warm = make(warm_start=True).fit(X, Y)
     assert warm.fit(X, Y).n_iter_ == 6
-    with pytest.raises(ValueError, match="needs task_likelihoods as they were"):
+    with pytest.raises(ValueError, match="must not change task_likelihoods"):
         warm.set_params(task_likelihoods="auto").fit(X, Y)
 
 

@@ -303,7 +303,7 @@ def test_training_goes_on(people):
     warm = small(LIKELIHOOD, warm_start=True).fit(people)
     assert warm.fit(people[people["job"] != "aide"]).n_iter_ == 6
     assert_like(warm.predict(people), people)
-    with pytest.raises(ValueError, match="needs the parameters that shape the model as they were"):
+    with pytest.raises(ValueError, match="must not change the parameters that shape the model"):
         warm.set_params(likelihood="gaussian").fit(people)
 
 

@@ -200,7 +200,7 @@ def test_training_goes_on(make, y):
     assert all(not np.allclose(s["encoder.0.weight"], w) for s, w in zip(model._fitted.states, before, strict=True))
     model.set_params(n_estimators=2)
     for go_on in (model.fit, model.partial_fit):
-        with pytest.raises(ValueError, match=r"as there were, 3. Got n_estimators=2; fit from the start"):
+        with pytest.raises(ValueError, match=r"as before, 3. Got n_estimators=2; fit from the start"):
             go_on(X, y)
     assert len(model.set_params(warm_start=False).fit(X, y)._fitted.states) == 2
 
@@ -241,7 +241,7 @@ def test_loss_that_is_not_finite(make):
         ({"task_weighting": "pcgrad"}, "Aggregation does not stack"),
         ({"objective": "iwae"}, "IWAE does not stack"),
         ({"architecture": branching}, "data-dependent control flow"),
-        ({"net_params": {"optimizer__betas": (0.8, 0.99)}}, "net_params are those of a net over one model"),
+        ({"net_params": {"optimizer__betas": (0.8, 0.99)}}, "net_params apply to a net of one model"),
     ],
 )
 def test_members_that_are_trained_one_after_the_other(parameters, reason):
@@ -277,7 +277,7 @@ def test_epochs_are_printed(capsys):
     model = regressor(verbose=1, early_stopping=True).fit(X, Y)
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert first.startswith("[MultiTaskVAERegressor] 3 models for ")
-    assert last.startswith("[MultiTaskVAERegressor] rows left out chose ")
+    assert last.startswith("[MultiTaskVAERegressor] held-out rows chose ")
     whose = "[MultiTaskVAERegressor, stack 1 of 3 members] "
     assert [line.split(":")[0] for line in lines] == [f"{whose}Epoch {epoch}" for epoch in (1, 2, 3)]
     assert f"loss {model.loss_curve_[0]:.5g}, " in lines[0]

@@ -178,9 +178,9 @@ def test_going_on_with_other_parameters_is_refused(first, then):
 def test_automatic_parameters_may_be_spelled_out_later():
     model = ensemble(warm_start=True).fit(X, Y)
     assert model.set_params(**GIVEN, n_estimators=1).fit(X, Y).n_iter_ == 4
-    with pytest.raises(ValueError, match=r"as they were. hidden_layer_sizes=\(512,\) became \(128,\)"):
+    with pytest.raises(ValueError, match=r"shape the model. hidden_layer_sizes=\(512,\) became \(128,\)"):
         model.set_params(hidden_layer_sizes=(128,)).fit(X, Y)
-    with pytest.raises(ValueError, match=r"as many members as there were, 1\. Got n_estimators=2"):
+    with pytest.raises(ValueError, match=r"as many members as before, 1\. Got n_estimators=2"):
         model.set_params(n_estimators=2).fit(X, Y)
 
 

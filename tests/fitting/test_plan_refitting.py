@@ -37,9 +37,9 @@ def test_parameters_set_after_fit_wait_for_the_next(estimator, table):
 def test_going_on_needs_the_same_shape(estimator, table, change):
     X, Y = table
     estimator.set_params(warm_start=True, likelihood="squared_error").fit(X, Y).set_params(**change)
-    with pytest.raises(ValueError, match="needs the parameters that shape the model as they were"):
+    with pytest.raises(ValueError, match="must not change the parameters that shape the model"):
         estimator.fit(X, Y)
-    with pytest.raises(ValueError, match="needs the parameters that shape the model as they were"):
+    with pytest.raises(ValueError, match="must not change the parameters that shape the model"):
         estimator.partial_fit(X, Y)
 
 

@@ -356,7 +356,7 @@ def test_errors_in_the_call_are_those_of_scikit_learn():
     ("parameters", "reason"),
     [
         ({"task_weighting": "pcgrad"}, "4 fits are done one after the other: Aggregation does not stack"),
-        ({"net_params": {"optimizer__eps": 1e-7}}, "4 fits are done one after the other: net_params are those"),
+        ({"net_params": {"optimizer__eps": 1e-7}}, "4 fits are done one after the other: net_params apply to"),
     ],
 )
 def test_fits_that_do_not_stack(parameters, reason):

@@ -101,7 +101,7 @@ class Narrow(nn.Module):
             "objective must return terms that depend on the model's output",
         ),
         ({"penalty": lambda encode, x, code, generator: code.sum()}, "penalty must return a value for each row"),
-        ({"corruption": lambda x, generator: x[:, :2]}, "corruption must return the rows that it was given, changed"),
+        ({"corruption": lambda x, generator: x[:, :2]}, "corruption must return the changed rows"),
         ({"beta": lambda progress: -1.0}, "beta must return a finite weight >= 0. Got -1.0 for a progress of 0"),
         ({"sharing": Wide}, "sharing must return heads from n_components=2 to n_tasks * n_outputs=2 columns"),
         ({"embedding": Narrow}, "embedding must return a module from n_columns=4 to n_outputs=5 columns"),

@@ -120,7 +120,7 @@ def test_conditions_on_a_rare_level():
 
 def test_a_fit_that_goes_on_keeps_its_columns():
     vae = pooled(warm_start=True)
-    with pytest.raises(ValueError, match=r"needs the parameters that shape the model as they were. max_categories=3"):
+    with pytest.raises(ValueError, match=r"must not change the parameters that shape the model. max_categories=3"):
         vae.set_params(max_categories=4).fit(towns())
 
 

@@ -367,5 +367,5 @@ def test_columns_that_cannot_be_aligned(sites):
         align_columns(north[["wind", "wind"]], north)
     with pytest.raises(TypeError, match=r"X must be a pandas frame.* Got numpy.ndarray"):
         align_columns(ROWS, north)
-    with pytest.raises(ValueError, match=r"knows feature_names_in_\. Got Ridge"):
+    with pytest.raises(ValueError, match=r"has feature_names_in_\. Got Ridge"):
         align_columns(north, Ridge().fit(ROWS, [1, 2]))

@@ -40,4 +40,4 @@ ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, nn.Module]]] = {
     "linear_decoder": linear_decoder,
 }
 IMAGE_ARCHITECTURES = [name for name, own in ARCHITECTURES.items() if "image_shape" in signature(own).parameters]
-"""Names of those that take an `image_shape`."""
+"""Names of the architectures that take an `image_shape`."""

@@ -25,7 +25,7 @@ class OnMaps(nn.Module):
     shape : sequence of int
         Channels, then the size of a map along each axis.
     layers : sequence of Module
-        From (n_maps, *shape) to maps of `n_params` channels for each channel of what is flattened.
+        From (n_maps, *shape) to maps with `n_params` channels for each flattened channel.
     n_params : int, default=1
         Parameters per column; those of one column are adjacent in the rows returned.
     """
@@ -47,15 +47,15 @@ class OnMaps(nn.Module):
 def halving(size: Sequence[int]) -> dict[str, tuple[int, ...]]:
     """Return the settings of a convolution that halves every axis, rounded down; an axis of one pixel stays.
 
-    The kernel is a multiple of the stride, so that every pixel that a transposed convolution returns is a sum of
-    equally many terms (Odena et al. 2016, doi 10.23915/distill.00003).
+    The kernel is a multiple of the stride, so that every output pixel of a transposed convolution is a sum of equally
+    many terms (Odena et al. 2016, doi 10.23915/distill.00003).
     """
     kernel, stride, padding = zip(*((4, 2, 1) if n > 1 else (1, 1, 0) for n in size), strict=True)
     return {"kernel_size": kernel, "stride": stride, "padding": padding}
 
 
 def downward(channels: Sequence[int], sizes: Sequence[Sequence[int]], **style: Any) -> list[nn.Module]:
-    """Return strided convolutions from the first number of channels and the first size to the last, each activated."""
+    """Return strided convolutions from the first channels and size to the last, each with an activation."""
     convolution, layers = CONVOLUTIONS[len(sizes[0])], []
     for (n_inputs, n_outputs), size in zip(pairwise(channels), sizes[:-1], strict=True):
         layers += [convolution(n_inputs, n_outputs, **halving(size)), *nonlinearity(n_outputs, **style)]
@@ -76,7 +76,7 @@ def upward(channels: Sequence[int], sizes: Sequence[Sequence[int]], **style: Any
 
 
 def channels_and_size(image_shape: Any, n_features: int, n_axes: int) -> tuple[int, ...]:
-    """Return channels and size of the images that rows of `n_features` columns are."""
+    """Return channels and size of the images in rows of `n_features` columns."""
     shape = tuple(image_shape) if isinstance(image_shape, Iterable) else ()
     if not (len(shape) - n_axes in (0, 1) and all(isinstance(n, Integral) and int(n) >= 1 for n in shape)):
         raise ValueError(f"image_shape must be {SHAPES[n_axes]}, integers >= 1. Got {image_shape!r} instead.")

@@ -1,4 +1,4 @@
-"""Layers that the architectures are made of."""
+"""Layers shared by the architectures."""
 
 from collections.abc import Callable
 
@@ -16,11 +16,11 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 LEAST_INT16, N_INT16 = -(2**15), 2**16
-"""The least number that `draw_int16` draws, and the number of numbers that it draws from."""
+"""The smallest number that `draw_int16` draws, and how many numbers it draws from."""
 
 
 class Dropout(nn.Module):
-    """Dropout that draws from a generator of its own, where torch's draws from the global random state.
+    """Dropout that draws from its own generator, whereas torch's draws from the global random state.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Dropout(nn.Module):
         if not self.training:
             return x
         drawn = draw_int16(x, self.generator).to(self.end.dtype)
-        # 1 below the end, 0 from there on. A comparison, and its conversion to a number, would take longer.
+        # 1 below the end, 0 from there on. A comparison and its conversion to a number would take longer.
         kept = (self.end - drawn).clamp(0, 1)
         return x * (kept * self.gain).to(x.dtype)
 
@@ -76,7 +76,7 @@ def nonlinearity(
     layer_norm: bool,
     norm: Callable[[int], nn.Module] = nn.LayerNorm,
 ) -> list[nn.Module]:
-    """Return the layers between two linear maps: a normalisation if asked for, an activation, dropout if any."""
+    """Return the layers between two linear maps: optional normalisation, an activation, dropout if any."""
     normalised = [norm(width)] if layer_norm else []
     dropped = [Dropout(dropout)] if dropout else []
     return [*normalised, ACTIVATIONS[activation](), *dropped]

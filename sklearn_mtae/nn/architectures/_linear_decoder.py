@@ -21,7 +21,8 @@ def linear_decoder(
     """Return a multi-layer perceptron and a decoder of one linear layer (LDVAE).
 
     `outputs = W z + b`: the weights of a component are its loadings on the columns, as in factor analysis, while the
-    encoder stays free to find the codes of any likelihood (Svensson et al. 2020, doi 10.1093/bioinformatics/btaa169).
+    encoder remains free to find the codes for any likelihood (Svensson et al. 2020, doi
+    10.1093/bioinformatics/btaa169).
 
     Parameters
     ----------

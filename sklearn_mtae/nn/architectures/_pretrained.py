@@ -7,9 +7,9 @@ from torch import Tensor, nn
 class Pretrained(nn.Module):
     """A trained encoder, and a linear map from its outputs to the parameters of a posterior.
 
-    At the start, the posterior's means are the known code, as far as there are components for it, and its log variances
-    are the encoder's, or -4 if it has none. Further components start at the standard normal prior, and further
-    parameters of a posterior at zero.
+    Initially, the posterior's means are the known code, as far as there are components for it. Its log variances are
+    the encoder's, or -4 if it has none. Further components start at the standard normal prior, and further parameters
+    of a posterior at zero.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class Pretrained(nn.Module):
     n_components : int
         Components of the posterior.
     frozen : bool
-        Whether the encoder stays as it is; it is then always in evaluation mode, without dropout.
+        Whether the encoder is fixed; it is then always in evaluation mode, without dropout.
     n_params : int, default=2
         Parameters of the posterior per component: the mean, the log variance, others.
     """
@@ -51,7 +51,7 @@ class Pretrained(nn.Module):
                 bias[1, :n_kept] = -4.0
 
     def train(self, mode: bool = True) -> "Pretrained":
-        """Set the training mode of the trained parts: not of a frozen encoder."""
+        """Set the training mode of the trained parts, but not of a frozen encoder."""
         super().train(mode)
         if self.frozen:
             self.encoder.eval()

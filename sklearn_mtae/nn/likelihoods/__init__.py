@@ -1,8 +1,7 @@
 """Likelihoods: the distribution of a column given the code.
 
-A likelihood is one small class that gives the number of decoder outputs per column, the interval that values must lie
-in, and the distribution for given outputs. Masking, checks and contract tests come with the base class and the
-dictionary.
+A likelihood is one small class. It gives the number of decoder outputs per column, the interval that values must lie
+in, and the distribution for given outputs. The base class and the dictionary add masking, checks and contract tests.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The base of all likelihoods: masking, and what a family declares."""
+"""The base of all likelihoods: masking, and the declarations of a family."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ LARGEST_COUNT = 1e15
 
 
 def clamp(parameter: Tensor, low: float | None = None, high: float | None = None) -> None:
-    """Clamp values in place, in a form that `torch.func.vmap` can batch, as it cannot `Tensor.clamp_`."""
+    """Clamp values in place, in a form that `torch.func.vmap` can batch, unlike `Tensor.clamp_`."""
     parameter.copy_(parameter.clamp(low, high))
 
 
@@ -34,15 +34,15 @@ class Likelihood(nn.Module):
     support: tuple[float, float] = (-float("inf"), float("inf"))
     """Closed interval of the admissible values."""
     standardized: ClassVar[bool] = True
-    """Whether the columns are centred and scaled first, which suits location-scale families alone."""
+    """Whether the columns are centred and scaled first, which suits only location-scale families."""
     row_total: ClassVar[float | None] = None
-    """Sum of the columns of a row; None where it may be anything."""
+    """Sum of the columns of a row; None if it may be anything."""
     filler: ClassVar[float] = 0.0
     """Any admissible value, which stands in for a missing cell while the density is computed."""
     cancels: ClassVar[bool] = False
     """Whether the log-density of a large value is a small difference of large numbers, beyond float32."""
     largest: ClassVar[float] = 1e150
-    """Largest admissible distance from 0: up to there squares and their sums are finite."""
+    """Largest admissible distance from 0: up to there, squares and their sums are finite."""
     n_learned: int = 0
     """Number of rows that the family learns from, at most; 0 for a family that learns from means alone."""
     n_points: ClassVar[int] = 200
@@ -77,12 +77,12 @@ class Likelihood(nn.Module):
         if complete:
             return self.log_density(params, x)
         missing = x.isnan()
-        # Filled before the density and masked after it: a NaN that entered the density would leave NaN in the gradient,
-        # even if it were multiplied by zero later.
+        # Filled before the density and masked after it: a NaN in the density would leave NaN in the gradient, even if
+        # it were multiplied by zero later.
         return self.log_density(params, x.masked_fill(missing, self.filler)).masked_fill(missing, 0.0)
 
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
-        """Return the disagreement between two predictions of each cell, in nats: zero where they are the same.
+        """Return the disagreement between two predictions of each cell, in nats: zero if they are the same.
 
         Half the squared distance of the means, weighted as in the density: for a normal distribution this is the mean
         of the two divergences KL(p, q) and KL(q, p).
@@ -108,11 +108,11 @@ class Likelihood(nn.Module):
         return params
 
     def for_means(self) -> "Likelihood":
-        """Return a family that has the same means and classes, of which nothing else is asked."""
+        """Return a family with the same means and classes, and nothing else."""
         return self
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
 
     def learn(self, mean: Tensor) -> None:
         """Start from the columns' means, shape (n_columns,), if the family can use them."""

@@ -37,8 +37,8 @@ class TruncatedExponential(distributions.Distribution):
 
     def _choose(self, order: int, far: Tensor) -> Tensor:
         """Return the derivative of this order of the log normaliser: its series near 0, elsewhere `far`."""
-        # Each formula gets arguments from its own range only: an overflow where it is not chosen would still reach the
-        # gradient.
+        # Each formula gets arguments from its own range only: an overflow would reach the gradient even where not
+        # chosen.
         a = self.logits.clamp(-self.near, self.near)
         square = a.square()
         total = torch.zeros_like(a)
@@ -82,7 +82,7 @@ class ContinuousBernoulli(Likelihood):
 
     `log p(x) = x log(p) + (1 - x) log(1 - p) + log C(p)`, where p is the logistic function of the logit and C makes the
     density integrate to one (Loaiza-Ganem and Cunningham 2019, arXiv 1907.06845). The mean is not p but a function of
-    it.
+    p.
     """
 
     support = (0.0, 1.0)

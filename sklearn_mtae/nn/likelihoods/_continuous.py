@@ -11,7 +11,7 @@ from ._base import Likelihood, clamp
 
 
 class LocationScale(Likelihood):
-    """A location from the decoder and a scale for each column, learned.
+    """A location from the decoder and a learned scale for each column.
 
     The scale lives on the standardised scale. It starts at 1, unless `start` says otherwise, and its square has a floor
     of 1e-4, a deviation of one hundredth of the column's unit: without a floor, nothing would bound the density of a
@@ -35,7 +35,7 @@ class LocationScale(Likelihood):
 
     @torch.no_grad()
     def start(self, variance: float) -> None:
-        """Let the learned squared scale begin at another value than 1."""
+        """Start the learned squared scale at a value other than 1."""
         self.raw_log_variance.fill_(log(variance) / self.gain)
 
     def at_floor(self, margin: float) -> dict[int, float]:
@@ -53,7 +53,7 @@ class LocationScale(Likelihood):
         return (self.log_variance / 2).exp().expand(params.shape)
 
     def for_means(self) -> Likelihood:
-        """Return the locations alone, where they are known to be the means: a subclass may have others."""
+        """Return only the locations, if they are known to be the means: a subclass may have others."""
         return Location(self.n_columns) if type(self) in (Gaussian, StudentT, Laplace) else self
 
     def precision(self) -> Tensor:
@@ -71,7 +71,7 @@ class LocationScale(Likelihood):
 
 
 class Location(Likelihood):
-    """What is left of families with a location and a scale where means alone are asked for: the decoder gives them.
+    """A family with a location and a scale reduced to its means, which the decoder gives.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Location(Likelihood):
     """
 
     class Means(NamedTuple):
-        """Distributions of which the means are known."""
+        """Distributions with known means only."""
 
         mean: Tensor
 
@@ -90,7 +90,7 @@ class Location(Likelihood):
 
 
 class Gaussian(LocationScale):
-    """Normal distribution: the decoder gives the mean, the variance is one per column, learned or fixed.
+    """Normal distribution: the decoder gives the mean, each column has one variance, learned or fixed.
 
     `log p(x) = -((x - mean)^2 / variance + log(variance) + log(2 pi)) / 2`
 
@@ -115,7 +115,7 @@ class Gaussian(LocationScale):
         self.scale = scale
 
     def start(self, variance: float) -> None:
-        """Let a learned variance begin at another value."""
+        """Start a learned variance at another value."""
         if self.scale is None:
             super().start(variance)
 
@@ -149,18 +149,18 @@ class Gaussian(LocationScale):
 
 
 class StudentT(LocationScale):
-    """Student's t distribution: the decoder gives the location, the scale is one per column, learned.
+    """Student's t distribution: the decoder gives the location, each column has one learned scale.
 
     `log p(x) = -(df + 1) / 2 * log(1 + (x - location)^2 / (df * scale^2)) - log(scale) + constant`
 
-    An outlier costs the logarithm of its distance; under a normal distribution it costs the square.
+    An outlier costs the logarithm of its distance, rather than the square as under a normal distribution.
 
     Parameters
     ----------
     n_columns : int
         Number of columns.
     df : float, default=5.0
-        Degrees of freedom, above 2 so that there is a variance: the fewer, the heavier the tails.
+        Degrees of freedom, above 2 so that there is a variance: the lower, the heavier the tails.
     """
 
     def __init__(self, n_columns: int, df: float = 5.0) -> None:
@@ -183,11 +183,11 @@ class StudentT(LocationScale):
 
 
 class Laplace(LocationScale):
-    """Laplace distribution: the decoder gives the location, the scale is one per column, learned.
+    """Laplace distribution: the decoder gives the location, each column has one learned scale.
 
     `log p(x) = -|x - location| / scale - log(2 scale)`
 
-    The location is the median: an outlier costs its distance; under a normal distribution it costs the square.
+    The location is the median: an outlier costs its distance, rather than the square as under a normal distribution.
 
     Parameters
     ----------

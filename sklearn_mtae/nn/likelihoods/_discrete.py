@@ -1,4 +1,4 @@
-"""Families of yes and no, of counts and of classes."""
+"""Families of binary values, counts and classes."""
 
 from collections.abc import Sequence
 from math import ceil, floor, log
@@ -36,7 +36,7 @@ class Bernoulli(Likelihood):
     support = (0.0, 1.0)
     standardized = False
     peak = 0.0
-    # A column that never was 1, or never 0, may still become so.
+    # A column that was never 1, or never 0, may still become so.
     rarest: ClassVar[float] = 1e-3
     location: Tensor
 
@@ -97,7 +97,7 @@ class NegativeBinomialCounts(distributions.NegativeBinomial):
 
 
 class Counts(LogLink):
-    """Families of counts: the decoder gives the log of the mean, relative to that of the column's own mean.
+    """Families of counts: the decoder gives the log of the mean, relative to the log of the column's own mean.
 
     Values that are not integers count as expectations, as in a regression with this likelihood.
 
@@ -117,7 +117,7 @@ class Counts(LogLink):
         return whole_numbers(max(low, 0.0), high)
 
     def as_input(self, x: Tensor) -> Tensor:
-        """Return `log(1 + x)` relative to that of the column's mean: near 0 for any count."""
+        """Return `log(1 + x)` relative to its value at the column's mean: near 0 for any count."""
         return x.log1p() - self.log_location.exp().log1p()
 
 
@@ -138,10 +138,10 @@ class Poisson(Counts):
 
 
 class NegativeBinomial(Counts):
-    """Negative binomial distribution: the decoder gives the log of the mean, the dispersion is one per column, learned.
+    """Negative binomial distribution: the decoder gives the log of the mean, each column has one learned dispersion.
 
-    `variance = mean + dispersion * mean^2`, so that counts may vary more than Poisson's. The dispersion starts at 1
-    and stays between 1e-3 and 1e3.
+    `variance = mean + dispersion * mean^2`, so that counts may vary more than under a Poisson distribution. The
+    dispersion starts at 1 and stays between 1e-3 and 1e3.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ class Categorical(Likelihood):
 
     `log p(x = c) = logit_c - log(sum_k exp(logit_k))`
 
-    Values are the positions of the classes. All columns have as many outputs as the one with the most classes.
+    Values are the positions of the classes. All columns have as many outputs as the column with the most classes.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ class Categorical(Likelihood):
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
         """Return the mean of the two divergences KL(p, q) and KL(q, p) between the predictions of each cell."""
         p, q = (self.logits(own).log_softmax(-1) for own in (params, others))
-        # An absent class has no probability in either; infinity minus infinity must not make a NaN.
+        # An absent class has probability 0 in both; infinity minus infinity must not give NaN.
         apart = (p - q).masked_fill(self.absent, 0.0) if self.uneven else p - q
         return 0.5 * ((p.exp() - q.exp()) * apart).sum(-1)
 

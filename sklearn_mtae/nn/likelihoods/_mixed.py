@@ -13,7 +13,7 @@ from ._discrete import Categorical
 
 
 class SideBySide(NamedTuple):
-    """Distributions of columns of several families, with what a reconstruction or a draw needs."""
+    """Distributions of columns of several families, as far as a reconstruction or a draw needs them."""
 
     families: list[distributions.Distribution]
     gather: Callable[[list[Tensor]], Tensor]
@@ -34,16 +34,16 @@ class SideBySide(NamedTuple):
 
 
 class Mixed(Likelihood):
-    """Columns of several families beside each other.
+    """Columns of several families side by side.
 
-    All columns have as many outputs as those of the family with the most; the others leave some of theirs unused.
+    All columns have as many outputs as those of the family with the most; others leave some unused.
 
     Parameters
     ----------
     factories : sequence of callable
-        The family of each column: takes a number of columns, returns a `Likelihood`. Columns with the same object form
-        one family. Groups of columns that are drawn together, such as the indicators of several classes, need an object
-        each: `functools.partial(OneHot)`.
+        The family of each column: takes a number of columns and returns a `Likelihood`. Columns with the same object
+        form one family. Groups of columns that are drawn together, such as the indicators of several classes, need one
+        object per group: `functools.partial(OneHot)`.
     """
 
     chosen: Tensor
@@ -71,7 +71,7 @@ class Mixed(Likelihood):
         return [column in classes for column in range(self.n_columns)]
 
     def for_means(self) -> "Mixed":
-        """Return families that have the same means and classes."""
+        """Return families with the same means and classes."""
         other = copy(self)
         other._modules = {"families": nn.ModuleList(family.for_means() for family in self.families)}  # type: ignore[operator]
         return other
@@ -105,7 +105,7 @@ class Mixed(Likelihood):
     def logits(self, params: Tensor) -> Tensor:
         """Return the logits of the classes of each column, shape (..., n_columns, most classes of a column).
 
-        Minus infinity is that of an absent class; a column of numbers has one class, which is certain.
+        An absent class has minus infinity; a column of numbers has one class, which is certain.
         """
         parts = [
             family.logits(own)
@@ -138,7 +138,7 @@ class Mixed(Likelihood):
         return changed.flatten(-2)
 
     def constrain(self) -> None:
-        """Put parameters that a step of the optimiser has moved out of their range back into it."""
+        """Clamp parameters that a step of the optimiser has moved out of their range."""
         for family, _ in self.parts():
             family.constrain()
 

@@ -16,11 +16,11 @@ LEAST = torch.finfo(torch.float32).tiny
 
 
 class Positive(LocationScale, LogLink):
-    """Families of positive numbers, with a scale for each column, learned.
+    """Families of positive numbers, with a learned scale for each column.
 
     The decoder's output is relative to the log of the column's own mean. The scale is that of log(x), or relative to
-    the mean, with a floor of one percent. The smallest value allowed is 1.2e-38, the smallest normal number in float32,
-    so that zero is refused.
+    the mean, with a floor of one percent. The smallest allowed value is 1.2e-38, the smallest normal number in float32,
+    so that zero is rejected.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class LogNormal(Positive):
 
     `log p(x) = -((log(x) - mean)^2 / variance + log(variance) + log(2 pi)) / 2 - log(x)`
 
-    The variance is one per column, that of log(x), with a floor of 1e-4: a deviation of one percent of the value.
+    Each column has one variance, that of log(x), with a floor of 1e-4: a deviation of one percent of the value.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class LogNormal(Positive):
 
 
 class GammaNumbers(distributions.Distribution):
-    """Gamma distributions by the logarithms of their mean and of their shape.
+    """Gamma distributions, given the logarithms of their mean and shape.
 
     `log p(x) = shape (u - exp(u) + 1) + shape log(shape) - shape - log Gamma(shape) - log(x)`, `u = log(x / mean)`.
 
@@ -80,7 +80,8 @@ class GammaNumbers(distributions.Distribution):
     support = constraints.positive  # type: ignore[assignment]
     large: ClassVar[float] = 16.0
     bound: ClassVar[float] = 20.0
-    """Largest log(x / mean) with the exact density; beyond, its log falls linearly in it, so that nothing overflows."""
+    """Largest log(x / mean) with the exact density; beyond, the log-density falls linearly, so that nothing
+    overflows."""
 
     def __init__(self, log_mean: Tensor, log_shape: Tensor) -> None:
         self.log_mean, self.log_shape = torch.broadcast_tensors(log_mean, log_shape)
@@ -133,7 +134,7 @@ class Gamma(Positive):
 
     `log p(x) = shape log(shape / mean) + (shape - 1) log(x) - shape x / mean - log Gamma(shape)`
 
-    The shape is one per column: the squared mean over the variance. It starts at 1, an exponential distribution, unless
+    Each column has one shape: the squared mean over the variance. It starts at 1, an exponential distribution, unless
     `start` says otherwise, and stays below 1e4: a deviation of one percent of the mean.
 
     Parameters

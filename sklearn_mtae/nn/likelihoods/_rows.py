@@ -37,7 +37,7 @@ class WholeRow(Likelihood):
         self.log_share = mean.clamp(min=rarest).log().log_softmax(-1).to(self.log_share)
 
     def logits(self, params: Tensor) -> Tensor:
-        """Return the logarithms of probabilities, up to a constant of the row."""
+        """Return the logarithms of probabilities, up to a constant per row."""
         return self.log_share + params
 
     def log_prob(self, params: Tensor, x: Tensor, complete: bool = False) -> Tensor:
@@ -59,19 +59,19 @@ class WholeRow(Likelihood):
 
 
 class OneHot(WholeRow):
-    """One variable of several classes: its columns are their indicators, the decoder gives one logit per class.
+    """One variable of several classes: the columns are their indicators, and the decoder gives one logit per class.
 
     `log p(x) = sum_j x_j log(p_j)`
 
-    Values between 0 and 1 that sum to 1 count as expectations. A group that is missing in part still tells whether the
-    class is an observed one, and which.
+    Values between 0 and 1 that sum to 1 count as expectations. A partly missing group still tells whether the class is
+    an observed one, and which.
     """
 
     support = (0.0, 1.0)
     row_total = 1.0
 
     def given(self, params: Tensor, x: Tensor) -> Tensor:
-        """Return outputs by which the missing columns of a row share what the observed ones leave of 1."""
+        """Return outputs with which the missing columns of a row share what the observed ones leave of 1."""
         missing = x.isnan()
         in_part = missing.any(-1, keepdim=True) & ~missing.all(-1, keepdim=True)
         if not in_part.any():
@@ -122,7 +122,7 @@ class MultinomialCounts(distributions.Distribution):
         """Return counts of shape (*sample_shape, ..., n_columns).
 
         A small total is drawn unit by unit. A large one is split between the two halves of the columns by a binomial
-        draw, the part of each half between its own halves, and so on, at a cost that does not grow with the total.
+        draw, then each part between its own halves, and so on. The cost does not grow with the total.
         """
         shape, n_units = self._extended_shape(torch.Size(sample_shape)), round(float(self.total))
         if n_units == 0:
@@ -141,7 +141,7 @@ class MultinomialCounts(distributions.Distribution):
 
 
 def _halved(mass: Tensor) -> list[Tensor]:
-    """Return masses, padded with zeros to a power of two, then those of pairs of them, and so on to their total."""
+    """Return masses, padded with zeros to a power of two, then the sums of pairs, and so on to the total."""
     n_columns = mass.shape[-1]
     levels = [nn.functional.pad(mass, (0, (1 << (n_columns - 1).bit_length()) - n_columns))]
     while levels[-1].shape[-1] > 1:
@@ -152,11 +152,11 @@ def _halved(mass: Tensor) -> list[Tensor]:
 class Multinomial(WholeRow):
     """Multinomial distribution of a row of counts, given its total; the decoder gives one logit per column.
 
-    `log p(x) = sum_j (x_j log(p_j) - log(x_j!)) + log(total!)`, the last term shared out over the cells in proportion
+    `log p(x) = sum_j (x_j log(p_j) - log(x_j!)) + log(total!)`, with the last term shared among the cells in proportion
     to their counts (Liang et al. 2018, arXiv 1802.05814).
 
-    Weights that are not integers, such as those of tf-idf, count as expectations. Mean, variance and draws are
-    those of a row of the training rows' mean total.
+    Weights that are not integers, such as those of tf-idf, count as expectations. Mean, variance and draws are those of
+    a row with the mean total of the training rows.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ class Multinomial(WholeRow):
         self.total = mean.sum().to(self.total.device, torch.float64)
 
     def as_input(self, x: Tensor) -> Tensor:
-        """Return `sqrt(n_columns) * x / length of the observed cells`: rows are comparable whatever their totals."""
+        """Return `sqrt(n_columns) * x / length of the observed cells`, which makes rows with any total comparable."""
         length = x.nan_to_num(0.0).square().sum(-1, keepdim=True).sqrt()
         return x / length.clamp(min=torch.finfo(x.dtype).tiny) * self.n_columns**0.5
 

@@ -1,4 +1,4 @@
-"""A posterior bent by a normalising flow, and the flow."""
+"""A posterior transformed by a normalising flow, and the flow."""
 
 import importlib
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from ._normal import DiagonalNormal, NormalPosterior, Posterior, normal_log_prob
 class Splines(nn.Module):
     """An invertible map of codes: coupled rational-quadratic splines (Durkan et al. 2019, arXiv 1906.04032).
 
-    Each transform bends one half of the components by monotone splines that a network derives from the other half, and
-    the other half by splines that depend on the context alone. Splines act between -5 and 5 and are the identity
+    Each transform bends one half of the components with monotone splines that a network derives from the other half,
+    and the other half with splines that depend only on the context. Splines act between -5 and 5 and are the identity
     elsewhere; initially they are the identity everywhere. Both directions cost about the same, and the log-determinant
     of the Jacobian comes with the map itself.
 
@@ -30,8 +30,8 @@ class Splines(nn.Module):
     hidden : sequence of int, default=(64,)
         Widths of the hidden layers of each transform's network.
     n_splits : int or None, default=1
-        Number of ways of halving the components, which the transforms use in turn; None is enough of them to have any
-        two components in different halves once.
+        Number of ways to halve the components, which the transforms use in turn; None uses enough of them to separate
+        any two components at least once.
 
     Raises
     ------
@@ -40,7 +40,7 @@ class Splines(nn.Module):
     """
 
     n_bins: ClassVar[int] = 8
-    # Least slope of a spline, and the reciprocal of the greatest: beyond it, float32 rounding spoils the inverse.
+    # Smallest slope of a spline, and the reciprocal of the largest: beyond it, float32 rounding spoils the inverse.
     slope: ClassVar[float] = 0.05
 
     def __init__(
@@ -94,7 +94,7 @@ def zuko(part: str) -> Any:
         return importlib.import_module(f"zuko.{part}")
     except ImportError as error:
         raise ImportError(
-            "prior='flow' and posterior='flow' are built of zuko, which is not installed. "
+            "prior='flow' and posterior='flow' need zuko, which is not installed.  "
             "Install it with: pip install 'sklearn-mtae[flow]'"
         ) from error
 
@@ -109,7 +109,7 @@ def halves(n_components: int, digit: int, turned: bool) -> Tensor:
 
 
 def start_at_identity(transform: nn.Module) -> nn.Module:
-    """Set the parameters of a transform such that every spline is the identity, and return it."""
+    """Set the parameters of a transform so that every spline is the identity, and return it."""
     last: Any = transform.hyper[-1] if hasattr(transform, "hyper") else transform.phi  # type: ignore[index]
     for parameter in last.parameters():
         nn.init.zeros_(parameter)
@@ -117,13 +117,13 @@ def start_at_identity(transform: nn.Module) -> nn.Module:
 
 
 class FlowNormal:
-    """Normal distributions bent by a flow, one per row.
+    """Normal distributions transformed by a flow, one per row.
 
-    `z = mean + stddev * flow(noise, context)`, of which the encoder gives mean, standard deviation and context.
+    `z = mean + stddev * flow(noise, context)`, where the encoder gives mean, standard deviation and context.
 
-    The moments have no closed form. They are taken over a fixed set of quasi-random noise, when first asked for: exact
-    while the flow is the identity, and otherwise off by a few hundredths of a standard deviation. The density of its
-    own last draws costs nothing; that of other codes takes the flow's inverse.
+    The moments have no closed form. They are computed on demand over a fixed set of quasi-random noise: exact while the
+    flow is the identity, and otherwise off by a few hundredths of a standard deviation. The density of the last draws
+    costs nothing; that of other codes takes the inverse of the flow.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class FlowNormal:
     """
 
     block_cells: ClassVar[int] = 2**20
-    """Number of values that go through the flow at once, for the moments."""
+    """Number of values that go through the flow at once for the moments."""
 
     def __init__(self, base: DiagonalNormal, context: Tensor, flow: Splines, points: Tensor) -> None:
         self.base = base
@@ -184,10 +184,10 @@ class FlowNormal:
         return self._log_density(noise, self.flow(noise, self.context)[1])
 
     def log_prob_components(self, z: Tensor) -> Tensor:
-        """Raise a TypeError: a flow ties the components together, and none has a density of its own."""
+        """Raise a TypeError: a flow couples the components, and none has a density of its own."""
         raise TypeError(
             "The components must be independent given x, as those of posterior='normal' are, for each of them to have "
-            "a density of its own. Got a posterior whose components a flow ties together instead."
+            "a density of its own. Got a posterior whose components a flow couples instead."
         )
 
     def take(self, index: Tensor) -> "FlowNormal":
@@ -209,9 +209,9 @@ class FlowNormal:
 class FlowPosterior(NormalPosterior):
     """q(z given x): a normal distribution bent by a normalising flow (Rezende and Mohamed 2015, arXiv 1505.05770).
 
-    The encoder gives the mean and the log variance of a normal distribution, and a context that coupled
-    rational-quadratic splines (arXiv 1906.04032) depend on. They bend the draws before these are scaled and shifted:
-    components may depend on each other given x, and be skewed or have several modes. At the start it is
+    The encoder gives the mean and the log variance of a normal distribution, and a context for coupled
+    rational-quadratic splines (arXiv 1906.04032). The splines bend the draws before these are scaled and shifted:
+    components may depend on each other given x, and be skewed or have several modes. Initially it equals
     `NormalPosterior`. A KL divergence to any prior is estimated at the draws.
 
     Parameters

@@ -99,7 +99,7 @@ class DiagonalNormal(NamedTuple):
 
 
 class NormalPosterior(nn.Module):
-    """q(z given x) = N(mean(x), diag(variance(x))), mean and log variance two linear outputs of the encoder.
+    """q(z given x) = N(mean(x), diag(variance(x))), with mean and log variance as two linear outputs of the encoder.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class NormalPosterior(nn.Module):
         return DiagonalNormal(mean, nn.functional.hardtanh(log_variance, -self.bound, self.bound))
 
     def mean_layer(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Return what of an encoder's last layer the means are made by; None where they are no outputs of it.
+        """Return the part of an encoder's last layer that makes the means; None if they are not outputs of it.
 
         Parameters
         ----------
@@ -158,10 +158,10 @@ class NormalPosterior(nn.Module):
 
 
 class PointPosterior(nn.Module):
-    """What is left of a posterior of which the encoder gives the mean alone."""
+    """A posterior reduced to its mean, which the encoder gives."""
 
     class Point(NamedTuple):
-        """Posteriors of which the means are known."""
+        """Posteriors with known means only."""
 
         mean: Tensor
 
@@ -173,7 +173,7 @@ class PointPosterior(nn.Module):
 def quasi_normal(x: Tensor, n_draws: int, n_components: int, seed: int) -> Tensor:
     """Return standard normal draws of shape (n_draws, n_rows, n_components), spread more evenly than random ones.
 
-    Scrambled Sobol points (Owen 1998), turned around the unit cube by each row's own shift (Cranley and Patterson
+    Scrambled Sobol points (Owen 1998), shifted around the unit cube by each row's own shift (Cranley and Patterson
     1976), through the normal quantile function: each draw is standard normal, and the mean of a smooth function over
     them errs by about 1 / n_draws, where random draws err by 1 / sqrt(n_draws). The shift is a hash of the row's
     values: errors of unlike rows average out, and a row's draws do not depend on the rows beside it.
