@@ -1,5 +1,7 @@
 """The figure of the front page: codes of digits, drawn digits, completed digits, and prediction intervals."""
 
+from pathlib import Path
+
 import matplotlib as mpl
 
 mpl.use("Agg")
@@ -91,7 +93,7 @@ def draw_intervals(axes):
 
 
 def stack(name, narrow, at):
-    """Put the right part of a figure below the left one, for phones; `at` is where it is cut, as a share of the width."""
+    """Put the right part of a figure below the left one, for phones; it is cut at a share of the width."""
     folder = Path(__file__).parent
     image = Image.open(folder / name).convert("RGB")
     cut, height = int(at * image.width), image.height
