@@ -18,7 +18,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     """Classify rows for several tasks through one latent space that they share (SC-VAE).
 
     One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own gives
-    the class probabilities of each task. Trained are all together, in nats per row:
+    the class probabilities of each task. All are trained together, in nats per row:
 
     `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
     penalty + similarity + consistency`

@@ -8,7 +8,7 @@ class MultiTaskVAE(PredictsMixed):
     """Predict tasks of all kinds, numbers and classes, through one latent space that they share (SC-VAE).
 
     One encoder gives q(z given x); from the code z one decoder predicts the features, and a decoder of its own gives
-    the distribution of each task: its mean and its noise, or class probabilities. Trained are all together, in nats
+    the distribution of each task: its mean and its noise, or class probabilities. All are trained together, in nats
     per row:
 
     `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
@@ -77,8 +77,8 @@ class MultiTaskVAE(PredictsMixed):
         Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory `(n_components, n_columns)`.
     task_likelihoods : str, callable, dict or list, default="auto"
         Distribution of a target, given the code: one for all tasks, a dict by the tasks' names, or a list by position.
-        Each is a name as for `likelihood`, but for "multinomial" and "categorical", or a factory. Predicted is its
-        mean, for "bernoulli" a probability. "auto" is "gaussian", or what `member_params` says. Here it is of
+        Each is a name as for `likelihood`, but for "multinomial" and "categorical", or a factory. Its mean is
+        predicted, for "bernoulli" a probability. "auto" is "gaussian", or what `member_params` says. Here it is of
         numbers: one for all is that of all such tasks, those that a dict leaves out are as with "auto", and
         "categorical" makes classes of a task that would be numbers.
     sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"

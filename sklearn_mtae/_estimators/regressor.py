@@ -17,7 +17,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     """Predict several targets through one latent space that they share (SC-VAE).
 
     One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own
-    predicts each target. Trained are all together, in nats per row:
+    predicts each target. All are trained together, in nats per row:
 
     `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
     penalty + similarity + consistency`
@@ -72,9 +72,9 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory `(n_components, n_columns)`.
     task_likelihoods : str, callable, dict or list, default="auto"
         Distribution of a target, given the code: one for all tasks, a dict by the tasks' names, or a list by position.
-        Each is a name as for `likelihood`, but for "multinomial" and "categorical", or a factory. Predicted is its
-        mean, for "bernoulli" a probability. "auto" is "gaussian", or what `member_params` says. Here the tasks that a
-        dict leaves out are "gaussian".
+        Each is a name as for `likelihood`, but for "multinomial" and "categorical", or a factory. Its mean is
+        predicted, for "bernoulli" a probability. "auto" is "gaussian", or what `member_params` says. Here the tasks
+        that a dict leaves out are "gaussian".
     sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"
         What the tasks share beyond the code: nothing; experts that each task mixes by a gate (Ma et al. 2018, doi
         10.1145/3219819.3220007); hidden layers that heads pass to each other (Misra et al. 2016, arXiv 1604.03539); or
