@@ -29,6 +29,7 @@ extensions = [
     "papers",
     "parameter_groups",
     "shell",
+    "wide",
 ]
 root_doc = "index"
 exclude_patterns = ["_build", "examples"]

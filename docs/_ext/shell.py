@@ -1,6 +1,7 @@
 """What stands around the pages: the order of the gallery, sidebars, and addresses of the page for missing pages."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -45,11 +46,18 @@ def section(pagename: str, includes: dict[str, list[str]], root: str) -> str:
     return pagename
 
 
+def breakable(name: re.Match) -> str:
+    """Return a name that may be broken between its parts."""
+    return re.sub(r"(?<=_)(?=\w)|(?<=[a-z])(?=[A-Z])", "<wbr>", name[0])
+
+
 def frame(app: Any, pagename: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Drop the sidebar of sections that have one page; let the page for missing pages find its style from anywhere."""
+    """Drop sidebars of single pages, let long names break, and let the page for missing pages find its style."""
     includes = app.env.toctree_includes
     if not includes.get(section(pagename, includes, app.config.root_doc)) or pagename == app.config.root_doc:
         context["sidebars"] = []
+    if pagename.startswith("generated/"):
+        context["body"] = re.sub(r"(?<=<h1>)\w+", breakable, context["body"], count=1)
     if pagename == "404":
         context["base"] = urlparse(os.environ.get("READTHEDOCS_CANONICAL_URL", "")).path
 

@@ -17,6 +17,7 @@ Where there is no GPU the second line trains on the CPU. One process and two giv
 The sum of all processes' batches is a batch of the usual size, so the number of steps is the same too.
 """
 
+# sphinx_gallery_thumbnail_path = 'images/thumbnails/data_parallel.png'
 import joblib
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from sklearn_mtae import VAETransformer
 
 
 class InStep(Callback):
-    """Keep the model the same in all processes: average the weights it starts from, and then every gradient."""
+    """Average the first weights and every gradient, so that all models are the same."""
 
     def on_train_begin(self, net, **kwargs):
         for _, weights in net.get_all_learnable_params():
@@ -44,7 +45,9 @@ class InStep(Callback):
 # maps.
 
 rng = np.random.default_rng(0)
-X = np.tanh(rng.normal(size=(24_000, 8)) @ rng.normal(size=(8, 64))) + 0.3 * rng.normal(size=(24_000, 64))
+X = np.tanh(rng.normal(size=(24_000, 8)) @ rng.normal(size=(8, 64))) + 0.3 * rng.normal(
+    size=(24_000, 64)
+)
 train, test = X[:20_000], X[20_000:]
 
 # %%
@@ -54,9 +57,16 @@ train, test = X[:20_000], X[20_000:]
 
 processes = PartialState(cpu=not torch.cuda.is_available())
 rank, n_processes = processes.process_index, processes.num_processes
-settings = {"hidden_layer_sizes": (512,), "alpha": 0, "device": str(processes.device), "random_state": 0}
+settings = {
+    "hidden_layer_sizes": (512,),
+    "alpha": 0,
+    "device": str(processes.device),
+    "random_state": 0,
+}
 vae = VAETransformer(8, max_iter=1, warm_start=True, **settings).fit(train[:2000])
-vae.set_params(max_iter=20, batch_size=200 // n_processes, net_params={"callbacks": [InStep()]})
+vae.set_params(
+    max_iter=20, batch_size=200 // n_processes, net_params={"callbacks": [InStep()]}
+)
 n_each = len(train) // n_processes
 vae.fit(train[rank * n_each : (rank + 1) * n_each])
 

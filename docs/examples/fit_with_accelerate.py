@@ -18,6 +18,7 @@ Where there is no GPU the second line trains on the CPU. One process and two giv
 The sum of all processes' batches is a batch of the usual size, so the number of steps is the same too.
 """
 
+# sphinx_gallery_thumbnail_path = 'images/thumbnails/data_parallel.png'
 import pickle
 from copy import deepcopy
 
@@ -35,7 +36,7 @@ from sklearn_mtae.nn.objectives import elbo
 
 
 class Training(nn.Module):
-    """From rows to their loss: whose gradients are averaged must be computed by one module's forward pass."""
+    """From rows to their loss, in one forward pass, as averaging gradients needs."""
 
     def __init__(self, model, loss):
         super().__init__()
@@ -47,7 +48,10 @@ class Training(nn.Module):
 
 
 def already_a_loss():
-    """Return a criterion that takes what the module gives. No module: torch refuses to wrap one without weights."""
+    """Return a criterion that takes what the module gives.
+
+    It is no module: torch refuses to wrap one without weights.
+    """
     return lambda loss, y: loss
 
 
@@ -56,13 +60,16 @@ class DataParallelNet(AccelerateMixin, NeuralNet):
 
     def train_step(self, batch, **fit_params):
         step = super().train_step(batch, **fit_params)
-        self.accelerator.unwrap_model(self.module_).model.constrain()  # keeps learned variances above their floor
+        self.accelerator.unwrap_model(
+            self.module_
+        ).model.constrain()  # keeps learned variances above their floor
         return step
 
 
 def put_back(estimator, model):
     """Return the estimator with the weights of a model that was trained elsewhere."""
-    # On the CPU the tensors of `module_` are the estimator's own arrays. Pickling drops what was made of the old ones.
+    # On the CPU the tensors of `module_` are the estimator's own arrays.
+    # Pickling drops what was made of the old ones.
     estimator.module_.load_state_dict(model.state_dict())
     return pickle.loads(pickle.dumps(estimator))
 
@@ -72,7 +79,9 @@ def put_back(estimator, model):
 # maps.
 
 rng = np.random.default_rng(0)
-X = np.tanh(rng.normal(size=(24_000, 8)) @ rng.normal(size=(8, 64))) + 0.3 * rng.normal(size=(24_000, 64))
+X = np.tanh(rng.normal(size=(24_000, 8)) @ rng.normal(size=(8, 64))) + 0.3 * rng.normal(
+    size=(24_000, 64)
+)
 train, test = X[:20_000].astype(np.float32), X[20_000:]
 
 # %%
@@ -80,7 +89,9 @@ train, test = X[:20_000].astype(np.float32), X[20_000:]
 # business does not come along: schedules, weights of rows, decay of hidden weights. The loss here is the bound alone.
 
 accelerator = Accelerator(cpu=not torch.cuda.is_available())
-vae = VAETransformer(8, hidden_layer_sizes=(512,), max_iter=1, device="cpu", random_state=0).fit(train[:2000])
+vae = VAETransformer(
+    8, hidden_layer_sizes=(512,), max_iter=1, device="cpu", random_state=0
+).fit(train[:2000])
 model = deepcopy(vae.module_).requires_grad_(True)
 set_seed(0, device_specific=True)  # each process draws its own codes
 net = DataParallelNet(
@@ -103,5 +114,8 @@ if accelerator.is_main_process:
     vae = put_back(vae, net.module_.model)
     noun = "process" if accelerator.num_processes == 1 else "processes"
     loss = net.history[-1, "train_loss"]
-    print(f"{accelerator.num_processes} {noun}: loss {loss:.2f}, held-out log-density {vae.score(test):.2f}")
+    print(
+        f"{accelerator.num_processes} {noun}: loss {loss:.2f}, "
+        f"held-out log-density {vae.score(test):.2f}"
+    )
 accelerator.end_training()

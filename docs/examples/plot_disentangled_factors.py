@@ -26,7 +26,11 @@ from sklearn_mtae.nn.objectives import BetaTC
 torch.set_num_threads(1)
 
 rng = np.random.default_rng(0)
-factors = {"across": rng.uniform(4, 11, 2000), "down": rng.uniform(4, 11, 2000), "size": rng.uniform(1, 3, 2000)}
+factors = {
+    "across": rng.uniform(4, 11, 2000),
+    "down": rng.uniform(4, 11, 2000),
+    "size": rng.uniform(1, 3, 2000),
+}
 across, down, size = (factor[:, None, None] for factor in factors.values())
 rows, columns = np.mgrid[:16, :16]
 images = np.exp(-((columns - across) ** 2 + (rows - down) ** 2) / (2 * size**2))
@@ -42,10 +46,15 @@ X = images.reshape(2000, 256)
 
 
 def information(vae):
-    """Return the mutual information of factors and components in nats, shape (3, n_components)."""
+    """Return the mutual information of factors and components in nats."""
     mean, std = vae.transform(X, return_std=True)
     codes = mean + std * np.random.default_rng(0).normal(size=mean.shape)
-    return np.array([mutual_info_regression(codes, factor, random_state=0) for factor in factors.values()])
+    return np.array(
+        [
+            mutual_info_regression(codes, factor, random_state=0)
+            for factor in factors.values()
+        ]
+    )
 
 
 def join(numbers):
@@ -53,12 +62,21 @@ def join(numbers):
     return ", ".join(f"{number:.2f}" for number in numbers)
 
 
-objectives = {"elbo": "elbo", "beta_tc, weight 6": BetaTC(weight=6), "beta_tc, weight 30": BetaTC(weight=30)}
-vae = VAETransformer(6, hidden_layer_sizes=(128, 128), alpha=0, likelihood="bernoulli", max_iter=60)
+objectives = {
+    "elbo": "elbo",
+    "beta_tc, weight 6": BetaTC(weight=6),
+    "beta_tc, weight 30": BetaTC(weight=30),
+}
+vae = VAETransformer(
+    6, hidden_layer_sizes=(128, 128), alpha=0, likelihood="bernoulli", max_iter=60
+)
 results = {}
 print(f"{'':20} gap of each seed   loss of each seed     error per pixel")
 for name, objective in objectives.items():
-    models = [clone(vae).set_params(objective=objective, random_state=seed).fit(X) for seed in range(3)]
+    models = [
+        clone(vae).set_params(objective=objective, random_state=seed).fit(X)
+        for seed in range(3)
+    ]
     results[name] = models, [information(model) for model in models]
     gaps = [np.diff(np.sort(table)[:, -2:]).mean() for table in results[name][1]]
     losses = [model.loss_curve_[-1] for model in models]
@@ -71,17 +89,28 @@ for name, objective in objectives.items():
 # On the left a component is moved, and the others stay at the mean code. On the right is the table of mutual
 # information.
 
-figure, axes = plt.subplots(2, 2, figsize=(10, 5), layout="constrained", width_ratios=[1.5, 1])
+figure, axes = plt.subplots(
+    2, 2, figsize=(10, 5), layout="constrained", width_ratios=[1.5, 1]
+)
 for (left, right), name in zip(axes, list(objectives)[:2], strict=True):
     model, table = (kind[0] for kind in results[name])
     used = np.sort(np.argsort(-table.max(axis=0))[:3])
-    TraversalDisplay.from_estimator(model, X, components=used, image_shape=(16, 16), ax=left, cmap="magma")
+    TraversalDisplay.from_estimator(
+        model, X, components=used, image_shape=(16, 16), ax=left, cmap="magma"
+    )
     left.set_title(f"{name}, first seed")
     image = right.imshow(table, cmap="Blues", vmin=0, vmax=1.5)
     right.set(xlabel="component", title="mutual information (nats)")
     right.set_yticks(range(3), list(factors))
     for (row, column), value in np.ndenumerate(table):
-        right.text(column, row, f"{value:.1f}", ha="center", va="center", color="white" if value > 0.9 else "black")
+        right.text(
+            column,
+            row,
+            f"{value:.1f}",
+            ha="center",
+            va="center",
+            color="white" if value > 0.9 else "black",
+        )
 
 # %%
 # The evidence lower bound gives each factor a component of its own with one seed out of three, beta-TC with two: better

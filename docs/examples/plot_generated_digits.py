@@ -12,6 +12,7 @@ Shades of grey between 0 and 1 are neither normal nor yes or no: the likelihood 
 distribution (Loaiza-Ganem and Cunningham 2019, arXiv 1907.06845).
 """
 
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -28,12 +29,17 @@ from sklearn_mtae.inspection import LatentDisplay, ReconstructionDisplay, Sample
 torch.set_num_threads(1)
 
 images, digit = load_digits(return_X_y=True)
-X_train, X_test, _, digit_test = train_test_split(images / 16, digit, stratify=digit, random_state=0)
+X_train, X_test, _, digit_test = train_test_split(
+    images / 16, digit, stratify=digit, random_state=0
+)
 
 vae = VAETransformer(likelihood="continuous_bernoulli", max_iter=120, random_state=0)
 deep = {"hidden_layer_sizes": (256, 256), "alpha": 0}
 settings = {"normal": {}, "vamp": {"prior": "vamp"}, "normal, two layers": deep}
-models = {name: clone(vae).set_params(**setting).fit(X_train) for name, setting in settings.items()}
+models = {
+    name: clone(vae).set_params(**setting).fit(X_train)
+    for name, setting in settings.items()
+}
 
 # %%
 # New digits
@@ -44,7 +50,7 @@ models = {name: clone(vae).set_params(**setting).fit(X_train) for name, setting 
 
 
 def draw(vae, n_digits):
-    """Return the means of the pixels at codes drawn from the prior, shape (n_digits, n_pixels)."""
+    """Return the means of the pixels at codes drawn from the prior."""
     prior = vae.module_.prior.given(vae.module_.infer)
     with torch.no_grad():
         codes = prior.sample(n_digits, torch.Generator().manual_seed(0))
@@ -63,11 +69,13 @@ for ax, (name, vae) in zip(axes, models.items(), strict=True):
 # digits by heart; the density does not.
 
 to_real = NearestNeighbors(n_neighbors=1).fit(X_test)
-print(f"Distance of a training digit to the nearest held-out one: {to_real.kneighbors(X_train)[0].mean():.2f}\n")
+nearest = to_real.kneighbors(X_train)[0].mean()
+print(f"Distance of a training digit to the nearest held-out one: {nearest:.2f}\n")
 print(f"{'':18}   log p(x)   distance   rate (nats)")
 for name, vae in models.items():
     distance = to_real.kneighbors(draw(vae, 1000))[0].mean()
-    print(f"{name:18} {vae.score(X_test):10.0f} {distance:10.2f} {vae.diagnose(X_test).rate:13.1f}")
+    rate = vae.diagnose(X_test).rate
+    print(f"{name:18} {vae.score(X_test):10.0f} {distance:10.2f} {rate:13.1f}")
 
 # %%
 # What is drawn from the learned prior lies as close to real digits as these do to each other, and all digits get more
@@ -77,7 +85,9 @@ for name, vae in models.items():
 shown = [np.flatnonzero(digit_test == kind)[0] for kind in range(10)]
 figure, axes = plt.subplots(2, 1, figsize=(6.5, 3.1), layout="constrained")
 for ax, name in zip(axes, ["normal", "vamp"], strict=True):
-    ReconstructionDisplay.from_estimator(models[name], X_test[shown], n_rows=10, image_shape=(8, 8), ax=ax)
+    ReconstructionDisplay.from_estimator(
+        models[name], X_test[shown], n_rows=10, image_shape=(8, 8), ax=ax
+    )
     ax.set_title(name)
 
 # %%
@@ -88,9 +98,13 @@ for ax, name in zip(axes, ["normal", "vamp"], strict=True):
 # the probability of ink, ``likelihood="bernoulli"``: the density of shades would outweigh the rate of so small a code
 # and pull the codes off the prior.
 
-plane = VAETransformer(2, likelihood="bernoulli", max_iter=100, random_state=0, **deep).fit(X_train)
+plane = VAETransformer(
+    2, likelihood="bernoulli", max_iter=100, random_state=0, **deep
+).fit(X_train)
 quantiles = norm.ppf(np.linspace(0.03, 0.97, 12))
-decoded = plane.inverse_transform([[right, up] for up in quantiles[::-1] for right in quantiles])
+decoded = plane.inverse_transform(
+    [[right, up] for up in quantiles[::-1] for right in quantiles]
+)
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
 LatentDisplay.from_estimator(plane, X_test, digit_test, components=(0, 1), ax=axes[0])

@@ -39,7 +39,10 @@ lower = lower[:, lower.std(axis=0) > 1]
 rng = np.random.default_rng(0)
 features = rng.uniform(-2, 2, size=(1000, 16))
 shapes = [np.sin, np.abs, np.square, np.tanh] * 2
-targets = [shape(1.5 * features[:, 2 * t]) + features[:, 2 * t + 1] for t, shape in enumerate(shapes)]
+targets = [
+    shape(1.5 * features[:, 2 * t]) + features[:, 2 * t + 1]
+    for t, shape in enumerate(shapes)
+]
 unrelated = np.column_stack(targets) + 0.3 * rng.normal(size=(1000, 8))
 
 print(f"Digits: {upper.shape[1]} features, {lower.shape[1]} tasks")
@@ -55,11 +58,21 @@ print(f"Nothing in common: {features.shape[1]} features, {unrelated.shape[1]} ta
 
 models = {
     "Ridge per task": PerTaskRegressor(RidgeCV(np.logspace(-1, 5, 7))),
-    "Forest per task": PerTaskRegressor(RandomForestRegressor(30, max_features=1 / 3, random_state=0)),
+    "Forest per task": PerTaskRegressor(
+        RandomForestRegressor(30, max_features=1 / 3, random_state=0)
+    ),
     "Joint model": MultiTaskVAERegressor(n_estimators=1, random_state=0),
 }
-featured = {"Joint, features weigh 1": MultiTaskVAERegressor(n_estimators=1, reconstruction_weight=1, random_state=0)}
-private = {"Joint, private parts": MultiTaskVAERegressor(n_estimators=1, sharing="private", random_state=0)}
+featured = {
+    "Joint, features weigh 1": MultiTaskVAERegressor(
+        n_estimators=1, reconstruction_weight=1, random_state=0
+    )
+}
+private = {
+    "Joint, private parts": MultiTaskVAERegressor(
+        n_estimators=1, sharing="private", random_state=0
+    )
+}
 tables = {
     "Pixels of a digit from its upper half": (upper, lower, models | featured),
     "Tasks that have nothing in common": (features, unrelated, models | private),
@@ -69,13 +82,21 @@ shares = [0, 0.5, 0.9]
 
 def scores(X, Y, models, seed):
     """Return the mean R2 over the tasks, of shape (n_models, n_shares)."""
-    X_train, X_test, Y_train, Y_test = train_test_split(X, Y, train_size=500, random_state=seed)
+    X_train, X_test, Y_train, Y_test = train_test_split(
+        X, Y, train_size=500, random_state=seed
+    )
     order = np.random.default_rng(seed).random(Y_train.shape)
     incomplete = [np.where(order < share, np.nan, Y_train) for share in shares]
-    return [[r2_score(Y_test, model.fit(X_train, y).predict(X_test)) for y in incomplete] for model in models.values()]
+    return [
+        [r2_score(Y_test, model.fit(X_train, y).predict(X_test)) for y in incomplete]
+        for model in models.values()
+    ]
 
 
-results = {name: np.array([scores(*table, seed) for seed in range(2)]) for name, table in tables.items()}
+results = {
+    name: np.array([scores(*table, seed) for seed in range(2)])
+    for name, table in tables.items()
+}
 
 for name, result in results.items():
     print(f"\n{name}: R2 on held-out rows, mean of two runs")
@@ -89,13 +110,16 @@ for name, result in results.items():
 # Lines are means of the two runs, the bands reach from one to the other.
 
 ticks = range(len(shares))
-palette = ["#7f7f7f", "#E69F00", "#0072B2", "#56B4E9", "#009E73"]  # the same model has the same colour in all examples
+# The same model has the same colour in all examples.
+palette = ["#7f7f7f", "#E69F00", "#0072B2", "#56B4E9", "#009E73"]
 colours = dict(zip([*models, *featured, *private], palette, strict=True))
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained", sharey=True)
 for ax, (name, result) in zip(axes, results.items(), strict=True):
     for model, runs in zip(tables[name][-1], result.swapaxes(0, 1), strict=True):
         ax.plot(ticks, runs.mean(axis=0), marker="o", label=model, color=colours[model])
-        ax.fill_between(ticks, runs.min(axis=0), runs.max(axis=0), alpha=0.2, color=colours[model])
+        ax.fill_between(
+            ticks, runs.min(axis=0), runs.max(axis=0), alpha=0.2, color=colours[model]
+        )
     ax.set(title=name, xlabel="Share of the training labels that is missing")
     ax.set_xticks(ticks, [f"{share:.0%}" for share in shares])
     ax.legend(loc="lower left")

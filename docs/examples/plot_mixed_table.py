@@ -22,11 +22,26 @@ torch.set_num_threads(1)
 
 rng = np.random.default_rng(0)
 age, talent = rng.uniform(18, 80, 2000), rng.normal(size=2000)
-appeal = {"student": 9 - 0.35 * age, "worker": -1.5 * talent, "manager": 1.5 * talent - 1, "retired": age / 2 - 32}
+appeal = {
+    "student": 9 - 0.35 * age,
+    "worker": -1.5 * talent,
+    "manager": 1.5 * talent - 1,
+    "retired": age / 2 - 32,
+}
 choice = np.argmax(np.array(list(appeal.values())) + rng.gumbel(size=(4, 2000)), axis=0)
-income = np.exp(np.array([6.5, 7.7, 8.5, 7.4])[choice] + 0.15 * talent + 0.25 * rng.normal(size=2000))
+income = np.exp(
+    np.array([6.5, 7.7, 8.5, 7.4])[choice]
+    + 0.15 * talent
+    + 0.25 * rng.normal(size=2000)
+)
 owns = rng.logistic(size=2000) < 3 * (np.log(income) - 8) + 0.08 * (age - 45)
-people = pd.DataFrame({"age": age.round(), "job": np.array(list(appeal))[choice], "income": income.round()})
+people = pd.DataFrame(
+    {
+        "age": age.round(),
+        "job": np.array(list(appeal))[choice],
+        "income": income.round(),
+    }
+)
 people["home"] = np.where(owns, "owned", "rented")
 people["books"] = rng.poisson(np.exp(1.5 + 0.8 * talent))
 people["trips"] = rng.poisson(rng.gamma(4, income / 4000))
@@ -42,7 +57,13 @@ print(X.head().to_string())
 # what is not named is "gaussian". The prior is learned, and the bound is the tighter one of the IWAE.
 
 likelihood = {"income": "log_normal", "books": "poisson", "trips": "negative_binomial"}
-network = {"hidden_layer_sizes": (128, 128), "alpha": 0, "prior": "mixture", "objective": "iwae", "max_iter": 60}
+network = {
+    "hidden_layer_sizes": (128, 128),
+    "alpha": 0,
+    "prior": "mixture",
+    "objective": "iwae",
+    "max_iter": 60,
+}
 vae = VAETransformer(4, likelihood=likelihood, random_state=0, **network).fit(X)
 SampleDisplay.from_estimator(vae, X, random_state=0)
 
@@ -56,8 +77,14 @@ SampleDisplay.from_estimator(vae, X, random_state=0)
 categories, numbers = ["job", "home"], ["age", "income", "books", "trips"]
 simple = X.fillna({**X[numbers].median(), **X[categories].mode().iloc[0]})
 tables = {"baseline": simple, "VAE": vae.impute(X)}
-right = {name: (table == people)[categories].astype(float).where(X.isna()).mean() for name, table in tables.items()}
-error = {name: (table[numbers] - people[numbers]).abs().where(X.isna()).mean() for name, table in tables.items()}
+right = {
+    name: (table == people)[categories].astype(float).where(X.isna()).mean()
+    for name, table in tables.items()
+}
+error = {
+    name: (table[numbers] - people[numbers]).abs().where(X.isna()).mean()
+    for name, table in tables.items()
+}
 print("Share of gaps filled right\n" + pd.DataFrame(right).round(2).to_string())
 print("\nMean absolute error\n" + pd.DataFrame(error).round(1).to_string())
 
@@ -67,10 +94,13 @@ print("\nMean absolute error\n" + pd.DataFrame(error).round(1).to_string())
 # One value per gap hides how little may be known. With ``n_draws``, gaps become draws from their distribution given the
 # rest of the row. The bars hold 90 % of the draws, for forty people whose income is missing, in order of their medians.
 
-draws = np.array([table["income"] for table in vae.impute(X, n_draws=100, random_state=0)])
+draws = np.array(
+    [table["income"] for table in vae.impute(X, n_draws=100, random_state=0)]
+)
 low, middle, high = np.quantile(draws, [0.05, 0.5, 0.95], axis=0)
 gap = missing[:, 2]
-print(f"Incomes within 90 % of their draws: {((low <= people['income']) & (people['income'] <= high))[gap].mean():.0%}")
+inside = (low <= people["income"]) & (people["income"] <= high)
+print(f"Incomes within 90 % of their draws: {inside[gap].mean():.0%}")
 
 figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 chosen = np.array(sorted(np.flatnonzero(gap)[:40], key=middle.item))
@@ -88,7 +118,9 @@ for job_missing, name in enumerate(["job known", "job missing too"]):
         label=name,
     )
 ax.plot(people["income"].to_numpy()[chosen], "k.", label="what it was")
-ax.set(yscale="log", xticks=[], xlabel="people whose income is missing", ylabel="income")
+ax.set(
+    yscale="log", xticks=[], xlabel="people whose income is missing", ylabel="income"
+)
 ax.legend(loc="lower right")
 
 # %%
@@ -98,7 +130,9 @@ ax.legend(loc="lower right")
 # managers who rent are those of the complete table; they are few, as most managers own their home.
 
 real = people.query("job == 'manager' and home == 'rented'")
-drawn = vae.sample(1000, random_state=0, conditions={"job": "manager", "home": "rented"})
+drawn = vae.sample(
+    1000, random_state=0, conditions={"job": "manager", "home": "rented"}
+)
 SampleDisplay(drawn=drawn, real=real).plot(features=["age", "income", "books", "trips"])
 
 # %%

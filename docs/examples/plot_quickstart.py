@@ -35,7 +35,9 @@ from sklearn_mtae.metrics import r2_score
 torch.set_num_threads(1)
 
 X, digit = load_digits(return_X_y=True)
-X_train, X_test, digit_train, digit_test = train_test_split(X, digit, test_size=0.3, stratify=digit, random_state=0)
+X_train, X_test, digit_train, digit_test = train_test_split(
+    X, digit, test_size=0.3, stratify=digit, random_state=0
+)
 
 # %%
 # One task: a code in front of a classifier
@@ -56,13 +58,20 @@ with TemporaryDirectory() as cache:
         pipeline = Pipeline([("code", transformer), ("svc", SVC())], memory=cache)
         searches[name] = GridSearchCV(pipeline, grid, cv=3).fit(X_train, digit_train)
 
-print("Accuracy of code + SVC: cross-validated, the best of each code size; and the winner's on held-out digits")
+print("Accuracy of code + SVC: cross-validated, the best of each code size;")
+print("and the winner's on held-out digits")
 print(f"{'':22} {'8 components':>13} {'16 components':>14} {'held out':>9}   winner")
 for name, search in searches.items():
     sizes = search.cv_results_["param_code__n_components"]
-    small, large = (search.cv_results_["mean_test_score"][sizes == size].max() for size in grid["code__n_components"])
-    winner = ", ".join(f"{key.split('__')[1]}={value}" for key, value in search.best_params_.items())
-    print(f"{name:22} {small:13.3f} {large:14.3f} {search.score(X_test, digit_test):9.3f}   {winner}")
+    small, large = (
+        search.cv_results_["mean_test_score"][sizes == size].max()
+        for size in grid["code__n_components"]
+    )
+    winner = ", ".join(
+        f"{key.split('__')[1]}={value}" for key, value in search.best_params_.items()
+    )
+    held_out = search.score(X_test, digit_test)
+    print(f"{name:22} {small:13.3f} {large:14.3f} {held_out:9.3f}   {winner}")
 
 # %%
 # Many tasks: the lower half from the upper half
@@ -77,11 +86,13 @@ Y_train = np.where(erased, np.nan, lower_train)
 
 
 def predict_per_task(estimator):
-    """Fit the estimator to each pixel on the rows where it is observed; predict the held-out digits."""
+    """Fit each pixel on the rows where it is observed; predict the held-out digits."""
     columns = []
     for y in Y_train.T:
         observed = ~np.isnan(y)
-        columns.append(estimator.fit(upper_train[observed], y[observed]).predict(upper_test))
+        columns.append(
+            estimator.fit(upper_train[observed], y[observed]).predict(upper_test)
+        )
     return np.column_stack(columns)
 
 
@@ -96,7 +107,8 @@ predictions = {
 # Pixels that are nearly always blank are not scored: their R2 says nothing.
 
 varies = np.nanstd(Y_train, axis=0) > 1  # by more than one of the 16 steps of grey
-print(f"R2 on held-out digits, mean over the {varies.sum()} pixels that vary; half of the training labels are missing")
+print(f"R2 on held-out digits, mean over the {varies.sum()} pixels that vary;")
+print("half of the training labels are missing")
 for name, prediction in predictions.items():
     print(f"{name:22} {r2_score(lower_test[:, varies], prediction[:, varies]):6.3f}")
 
@@ -111,18 +123,25 @@ for name, prediction in predictions.items():
 
 shown = [np.flatnonzero(digit_test == kind)[0] for kind in range(10)]
 codes = {name: search.best_estimator_["code"] for name, search in searches.items()}
-generator = VAETransformer(likelihood="continuous_bernoulli", prior="vamp", max_iter=120, random_state=0)
+generator = VAETransformer(
+    likelihood="continuous_bernoulli", prior="vamp", max_iter=120, random_state=0
+)
 prior = generator.fit(X_train / 16).module_.prior.given(generator.module_.infer)
 with torch.no_grad():
-    drawn = generator.inverse_transform(prior.sample(20, torch.Generator().manual_seed(0)).numpy())
-drawn = 16 * drawn[np.argsort(SVC().fit(X_train / 16, digit_train).predict(drawn), kind="stable")][::2]
+    drawn = generator.inverse_transform(
+        prior.sample(20, torch.Generator().manual_seed(0)).numpy()
+    )
+looks_like = SVC().fit(X_train / 16, digit_train).predict(drawn)
+drawn = 16 * drawn[np.argsort(looks_like, kind="stable")][::2]
 
 rows = {
     "Original": X_test[shown],
     "PCA": codes["PCA"].inverse_transform(codes["PCA"].transform(X_test[shown])),
     "Autoencoder": codes["AutoencoderTransformer"].predict(X_test[shown]),
     "VAE": codes["VAETransformer"].predict(X_test[shown]),
-    "Lower half\npredicted": np.hstack([upper_test[shown], predictions["MultiTaskVAERegressor"][shown]]),
+    "Lower half\npredicted": np.hstack(
+        [upper_test[shown], predictions["MultiTaskVAERegressor"][shown]]
+    ),
     "New, drawn\nfrom a VAE": drawn,
 }
 figure, axes = plt.subplots(len(rows), 10, figsize=(9, 5.7), layout="constrained")
@@ -133,7 +152,9 @@ for line, (label, images) in zip(axes, rows.items(), strict=True):
         ax.set(xticks=[], yticks=[])
         if label.startswith("Lower"):
             ax.axhline(3.5, color="#D55E00", linewidth=1.5)
-figure.suptitle("Held-out digits, their reconstructions, their predicted lower halves, and new digits")
+figure.suptitle(
+    "Held-out digits, rebuilt and with predicted lower halves; and new digits"
+)
 
 # sphinx-gallery shows the figure itself.
 if __name__ == "__main__" and "sphinx_gallery" not in sys.modules:

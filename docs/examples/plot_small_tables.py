@@ -29,23 +29,35 @@ targets = ["color_intensity", "flavanoids", "proline"]
 X, Y = wines.drop(columns=targets), wines[targets]
 
 models = {
-    "ridge": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13), alpha_per_target=True)),
+    "ridge": make_pipeline(
+        StandardScaler(), RidgeCV(np.logspace(-2, 4, 13), alpha_per_target=True)
+    ),
     "random forest": RandomForestRegressor(random_state=0),
     "extra trees": ExtraTreesRegressor(random_state=0),
     "MultiTaskVAERegressor": MultiTaskVAERegressor(random_state=0),
 }
 folds = KFold(4, shuffle=True, random_state=0)
 scores = {
-    name: r2_score(Y, cross_val_predict(model, X, Y, cv=folds), multioutput="raw_values")
+    name: r2_score(
+        Y, cross_val_predict(model, X, Y, cv=folds), multioutput="raw_values"
+    )
     for name, model in models.items()
 }
 
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 colours = ["#7f7f7f", "#E69F00", "#F0C766", "#0072B2"]
 for k, (name, score) in enumerate(scores.items()):
-    ax.bar(np.arange(3) + 0.2 * k, score, width=0.18, color=colours[k], label=f"{name}: {np.mean(score):.2f}")
+    ax.bar(
+        np.arange(3) + 0.2 * k,
+        score,
+        width=0.18,
+        color=colours[k],
+        label=f"{name}: {np.mean(score):.2f}",
+    )
 ax.set(xticks=np.arange(3) + 0.3, xticklabels=targets, ylabel="R2 in four folds")
-fig.legend(fontsize="small", ncols=4, loc="outside upper center", title="mean over the targets")
+fig.legend(
+    fontsize="small", ncols=4, loc="outside upper center", title="mean over the targets"
+)
 plt.show()
 
 # %%
@@ -67,7 +79,15 @@ for task, (ax, name) in enumerate(zip(axes, targets, strict=True)):
     inside = (lower[:, task] <= labels) & (labels <= upper[:, task])
     reach = np.array([mean[:, task] - lower[:, task], upper[:, task] - mean[:, task]])
     for rows, colour in ((inside, "#0072B2"), (~inside, "#D55E00")):
-        ax.errorbar(labels[rows], mean[rows, task], yerr=reach[:, rows], fmt="o", color=colour, ms=3, lw=0.7)
+        ax.errorbar(
+            labels[rows],
+            mean[rows, task],
+            yerr=reach[:, rows],
+            fmt="o",
+            color=colour,
+            ms=3,
+            lw=0.7,
+        )
     ax.axline((labels.mean(), labels.mean()), slope=1, color="0.75", zorder=0)
     ax.set(title=f"{name}: {inside.mean():.0%} covered", xlabel="measured")
     ax.spines[["top", "right"]].set_visible(False)

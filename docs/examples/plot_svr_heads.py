@@ -36,12 +36,17 @@ torch.set_num_threads(1)
 images, digit = load_digits(return_X_y=True)
 X = images[:, :32]
 quarters = images[:, 32:].reshape(-1, 2, 2, 2, 4).mean(axis=(2, 4)).reshape(-1, 4)
-Y = pd.DataFrame(quarters, columns=["upper left", "upper right", "lower left", "lower right"])
+Y = pd.DataFrame(
+    quarters, columns=["upper left", "upper right", "lower left", "lower right"]
+)
 Y["digit"] = [f"a {kind}" for kind in digit]
 
-X_train, X_test, Y_train, Y_test = train_test_split(X, Y, train_size=800, stratify=digit, random_state=0)
+X_train, X_test, Y_train, Y_test = train_test_split(
+    X, Y, train_size=800, stratify=digit, random_state=0
+)
 Y_train = Y_train.mask(np.random.default_rng(0).random(Y_train.shape) < 0.75)
-print("Labels of each task, for", len(Y_train), "rows:", Y_train.notna().sum().to_dict())
+print(f"Labels of each task, for {len(Y_train)} rows")
+print(Y_train.notna().sum().to_string())
 
 # %%
 # One kind of head for all tasks
@@ -62,12 +67,16 @@ grid = {"heads__estimator__C": [1, 10, 100], "heads__estimator__epsilon": [0.1, 
 searches = {}
 with TemporaryDirectory() as cache:
     for name, encoder in encoders.items():
-        pipeline = Pipeline([("encoder", encoder), ("heads", PerTaskRegressor(SVR()))], memory=cache)
+        pipeline = Pipeline(
+            [("encoder", encoder), ("heads", PerTaskRegressor(SVR()))], memory=cache
+        )
         searches[name] = GridSearchCV(pipeline, grid, cv=3).fit(X_train, Y_train[ink])
 
 table = {}
 for name, search in searches.items():
-    table[f"SVR on {name}"] = r2_score(Y_test[ink], search.predict(X_test), multioutput="raw_values")
+    table[f"SVR on {name}"] = r2_score(
+        Y_test[ink], search.predict(X_test), multioutput="raw_values"
+    )
     print(f"{name}: {search.best_params_}")
 table = pd.DataFrame(table, index=ink)
 print("\nR2 on held-out digits")
@@ -80,7 +89,8 @@ print(table.round(3).to_string())
 # The first candidate of the grid pays for the encoder. The others find it in the cache:
 
 times = searches["an autoencoder"].cv_results_["mean_fit_time"]
-print(f"Seconds per fit: the first {times[0]:.2f}, the other {len(times) - 1} on average {times[1:].mean():.2f}")
+first, others = times[0], times[1:]
+print(f"Seconds per fit: the first {first:.2f}, the others {others.mean():.2f}")
 
 # %%
 # Numbers and classes together
@@ -88,21 +98,32 @@ print(f"Seconds per fit: the first {times[0]:.2f}, the other {len(times) - 1} on
 # A dict has a head for each task, by the task's name. Regressors and classifiers may stand side by side, and a single
 # one of them is reached by its task's name: ``heads__estimator__digit__C``.
 
-heads = PerTaskRegressor({**{task: SVR(C=10, epsilon=0.5) for task in ink}, "digit": SVC()})
+heads = PerTaskRegressor(
+    {**{task: SVR(C=10, epsilon=0.5) for task in ink}, "digit": SVC()}
+)
 with TemporaryDirectory() as cache:
-    mixed = Pipeline([("encoder", AutoencoderTransformer(16, random_state=0)), ("heads", heads)], memory=cache)
-    search = GridSearchCV(mixed, {"heads__estimator__digit__C": [1, 10, 100]}, cv=3).fit(X_train, Y_train)
+    mixed = Pipeline(
+        [("encoder", AutoencoderTransformer(16, random_state=0)), ("heads", heads)],
+        memory=cache,
+    )
+    search = GridSearchCV(
+        mixed, {"heads__estimator__digit__C": [1, 10, 100]}, cv=3
+    ).fit(X_train, Y_train)
 
 prediction = pd.DataFrame(search.predict(X_test), columns=Y.columns)
 print(search.best_params_)
 print(f"digit: accuracy {accuracy_score(Y_test['digit'], prediction['digit']):.3f}")
-print("ink: R2", r2_score(Y_test[ink], prediction[ink], multioutput="raw_values").round(3))
+print(
+    "ink: R2", r2_score(Y_test[ink], prediction[ink], multioutput="raw_values").round(3)
+)
 print(prediction.head(3).to_string())
 
 # %%
-# Where PCA falls behind ---------------------- In a short code it counts what a component is spent on. Principal
-# components follow the largest variance of the pixels, an autoencoder may bend, and the multi-task model spends its
-# code on what the labels need. The heads are the same throughout.
+# Where PCA falls behind
+# ----------------------
+# In a short code it counts what a component is spent on. Principal components follow the largest variance of the
+# pixels, an autoencoder may bend, and the multi-task model spends its code on what the labels need. The heads are the
+# same throughout.
 
 sizes = [2, 4, 8, 16]
 kinds = {
@@ -111,11 +132,20 @@ kinds = {
     "a multi-task model": MultiTaskVAERegressor(n_estimators=1, random_state=0),
 }
 heads = PerTaskRegressor(SVR(C=10, epsilon=0.5))
-means = pd.DataFrame(index=pd.Index(sizes, name="components"), columns=list(kinds), dtype=float)
+means = pd.DataFrame(
+    index=pd.Index(sizes, name="components"), columns=list(kinds), dtype=float
+)
 for name, kind in kinds.items():
     for size in sizes:
-        model = Pipeline([("encoder", clone(kind).set_params(n_components=size)), ("heads", clone(heads))])
-        means.loc[size, name] = model.fit(X_train, Y_train[ink]).score(X_test, Y_test[ink])
+        model = Pipeline(
+            [
+                ("encoder", clone(kind).set_params(n_components=size)),
+                ("heads", clone(heads)),
+            ]
+        )
+        means.loc[size, name] = model.fit(X_train, Y_train[ink]).score(
+            X_test, Y_test[ink]
+        )
 print("R2 on held-out digits, mean of the four tasks")
 print(means.round(2).to_string())
 
@@ -126,10 +156,23 @@ print(means.round(2).to_string())
 # The figure
 # ----------
 
-colours = {"the pixels": "#56B4E9", "PCA": "#7f7f7f", "an autoencoder": "#0072B2", "a multi-task model": "#D55E00"}
-figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained", width_ratios=[1.3, 1])
+colours = {
+    "the pixels": "#56B4E9",
+    "PCA": "#7f7f7f",
+    "an autoencoder": "#0072B2",
+    "a multi-task model": "#D55E00",
+}
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(9.5, 3.6), layout="constrained", width_ratios=[1.3, 1]
+)
 for place, (name, colour) in enumerate(colours.items()):
-    left.plot(table[f"SVR on {name}"], np.arange(4) + 0.16 * (place - 1.5), "o", color=colour, label=name)
+    left.plot(
+        table[f"SVR on {name}"],
+        np.arange(4) + 0.16 * (place - 1.5),
+        "o",
+        color=colour,
+        label=name,
+    )
 left.set_yticks(range(4), ink)
 left.invert_yaxis()
 left.set(xlabel="R2 on held-out digits", title="Ink in each quarter, 16 components")
@@ -137,6 +180,10 @@ figure.legend(loc="outside upper center", ncols=4, frameon=False)
 for name in kinds:
     right.plot(range(4), means[name], "o-", color=colours[name])
 right.set_xticks(range(4), sizes)
-right.set(xlabel="components", ylabel="R2, mean of the four tasks", title="The shorter the code")
+right.set(
+    xlabel="components",
+    ylabel="R2, mean of the four tasks",
+    title="The shorter the code",
+)
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)

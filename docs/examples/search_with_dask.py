@@ -17,6 +17,7 @@ The workers need this package, in the same version. It prints::
 What it takes for the search to outlive a worker is marked below; without it a worker that dies takes the search along.
 """
 
+# sphinx_gallery_thumbnail_path = 'images/thumbnails/search.png'
 import argparse
 from itertools import chain
 
@@ -35,13 +36,16 @@ GRID = {"coder__n_components": [4, 8, 16], "svc__C": [1.0, 10.0]}
 def search(client: Client) -> None:
     """Run the search on the workers of a cluster."""
     X, y = load_digits(return_X_y=True)
-    coder = VAETransformer(hidden_layer_sizes=(256,), max_iter=15, device="cpu", random_state=0)
+    coder = VAETransformer(
+        hidden_layer_sizes=(256,), max_iter=15, device="cpu", random_state=0
+    )
     folds = list(StratifiedKFold(4, shuffle=True, random_state=0).split(X, y))
     model = GridSearchCV(Pipeline([("coder", coder), ("svc", SVC())]), GRID, cv=folds)
 
-    # Arrays are sent to the workers once. dask cannot make them again: a worker that dies takes those with it that no
-    # other has. `scatter` sends every array to every worker, the rows of the folds too; the memory manager would
-    # remove all copies but one.
+    # Arrays are sent to the workers once. dask cannot make them again: a worker that
+    # dies takes those with it that no other has. `scatter` sends every array to every
+    # worker, the rows of the folds too; the memory manager would remove all copies but
+    # one.
     client.amm.stop()
     arrays = [X, y, *chain.from_iterable(folds)]
     with joblib.parallel_config(backend="dask", client=client, scatter=arrays):
@@ -54,14 +58,22 @@ def search(client: Client) -> None:
 def main() -> None:
     """Connect to a cluster, or start one."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--scheduler", help="address of a running scheduler; none starts two workers here")
+    parser.add_argument(
+        "--scheduler",
+        help="address of a running scheduler; none starts two workers here",
+    )
     address = parser.parse_args().scheduler
     if address:
         with Client(address) as client:
             search(client)
         return
     # Networks this small gain little from a second thread.
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
         search(client)
 
 

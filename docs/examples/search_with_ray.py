@@ -14,6 +14,7 @@ It prints::
     Accuracy 0.973 with {'coder__n_components': 16, 'svc__C': 10.0}
 """
 
+# sphinx_gallery_thumbnail_path = 'images/thumbnails/search.png'
 import argparse
 
 import joblib
@@ -29,12 +30,16 @@ from sklearn_mtae import VAETransformer
 GRID = {"coder__n_components": [4, 8, 16], "svc__C": [1.0, 10.0]}
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--address", help="address of a running cluster; none starts one here")
+parser.add_argument(
+    "--address", help="address of a running cluster; none starts one here"
+)
 ray.init(address=parser.parse_args().address or "local", include_dashboard=False)
 register_ray()
 
 X, y = load_digits(return_X_y=True)
-coder = VAETransformer(hidden_layer_sizes=(256,), max_iter=15, device="cpu", random_state=0)
+coder = VAETransformer(
+    hidden_layer_sizes=(256,), max_iter=15, device="cpu", random_state=0
+)
 folds = StratifiedKFold(4, shuffle=True, random_state=0)
 search = GridSearchCV(Pipeline([("coder", coder), ("svc", SVC())]), GRID, cv=folds)
 

@@ -38,11 +38,14 @@ torch.set_num_threads(1)
 
 lines = Path(sys.argv[1]).read_text(encoding="utf-8").rstrip("\n").split("\n")
 kind, text = zip(*(line.split("\t", maxsplit=1) for line in lines), strict=True)
-vectorizer = CountVectorizer(stop_words="english", min_df=8, token_pattern=r"\b[a-z]{2,}\b")
+vectorizer = CountVectorizer(
+    stop_words="english", min_df=8, token_pattern=r"\b[a-z]{2,}\b"
+)
 X, kind = vectorizer.fit_transform(map(html.unescape, text)), np.array(kind)
 enough = np.asarray(X.sum(axis=1)).ravel() >= 2
 X, kind = X[enough], kind[enough]
-print(f"{len(lines)} messages, {X.shape[0]} of them with two words or more of the {X.shape[1]} that are counted")
+print(f"{len(lines)} messages; {X.shape[1]} words are counted,")
+print(f"and {X.shape[0]} messages have two of these or more")
 
 # %%
 # Codes and topics
@@ -60,12 +63,17 @@ words = vectorizer.get_feature_names_out()
 overall = np.asarray(X.sum(axis=0)).ravel() / X.sum()
 shares = vae.inverse_transform(clusters.cluster_centers_)
 shares /= shares.sum(axis=1, keepdims=True)
-spam = np.array([np.mean(kind[clusters.labels_ == topic] == "spam") for topic in range(6)])
+spam = np.array(
+    [np.mean(kind[clusters.labels_ == topic] == "spam") for topic in range(6)]
+)
 order = np.argsort(spam)
 
 for name, table in {"word counts": X, "codes": codes}.items():
-    scores = cross_val_score(LogisticRegression(max_iter=1000), table, kind, scoring="balanced_accuracy")
-    print(f"Spam told by logistic regression on the {table.shape[1]} {name}: balanced accuracy {scores.mean():.3f}")
+    scores = cross_val_score(
+        LogisticRegression(max_iter=1000), table, kind, scoring="balanced_accuracy"
+    )
+    print(f"Spam told by logistic regression on the {table.shape[1]} {name}:")
+    print(f"balanced accuracy {scores.mean():.3f}")
 
 # %%
 # The figure
@@ -75,20 +83,41 @@ for name, table in {"word counts": X, "codes": codes}.items():
 
 figure = plt.figure(figsize=(12, 6.4), layout="constrained")
 left, right = figure.subfigures(1, 2, width_ratios=[1.25, 1])
-for number, (ax, topic) in enumerate(zip(left.subplots(2, 3).ravel(), order, strict=True)):
+for number, (ax, topic) in enumerate(
+    zip(left.subplots(2, 3).ravel(), order, strict=True)
+):
     top = np.argsort(-shares[topic] * np.log(shares[topic] / overall))[:9]
-    ax.barh(range(9), 100 * shares[topic, top], color="#D55E00" if spam[topic] > 0.5 else "#0072B2", alpha=0.6)
-    ax.vlines(100 * overall[top], np.arange(9) - 0.4, np.arange(9) + 0.4, color="black", linewidth=1.5)
+    ax.barh(
+        range(9),
+        100 * shares[topic, top],
+        color="#D55E00" if spam[topic] > 0.5 else "#0072B2",
+        alpha=0.6,
+    )
+    ax.vlines(
+        100 * overall[top],
+        np.arange(9) - 0.4,
+        np.arange(9) + 0.4,
+        color="black",
+        linewidth=1.5,
+    )
     ax.set_yticks(range(9), words[top])
     ax.invert_yaxis()
     ax.set_title(f"{number}: {spam[topic]:.0%} spam", fontsize="medium")
 left.supxlabel("share of the words in %", fontsize="medium")
 
 plane = clone(vae).set_params(n_components=2).fit(X)
-ax = LatentDisplay.from_estimator(plane, X, kind, components=(0, 1), ax=right.subplots()).ax_
+ax = LatentDisplay.from_estimator(
+    plane, X, kind, components=(0, 1), ax=right.subplots()
+).ax_
 for number, topic in enumerate(order):
     place = np.median(plane.transform(X)[clusters.labels_ == topic], axis=0)
-    ax.annotate(number, place, ha="center", va="center", bbox={"boxstyle": "circle", "facecolor": "white"})
+    ax.annotate(
+        number,
+        place,
+        ha="center",
+        va="center",
+        bbox={"boxstyle": "circle", "facecolor": "white"},
+    )
 
 # %%
 # Spam has two topics, prizes (5) and offers (4), and lies by itself on the map. The others are chats in the English of

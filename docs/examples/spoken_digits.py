@@ -32,14 +32,20 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_mtae import VAETransformer
-from sklearn_mtae.inspection import LatentDisplay, ReconstructionDisplay, TraversalDisplay
+from sklearn_mtae.inspection import (
+    LatentDisplay,
+    ReconstructionDisplay,
+    TraversalDisplay,
+)
 from sklearn_mtae.nn.architectures import conv
 
 # Networks this small gain little from a second thread.
 torch.set_num_threads(1)
 
 data = np.load(sys.argv[1])
-X = data["X"].transpose(0, 2, 1)[:, ::-1].reshape(-1, 32 * 32).astype(np.float32)  # time to the right, high bands above
+X = (
+    data["X"].transpose(0, 2, 1)[:, ::-1].reshape(-1, 32 * 32).astype(np.float32)
+)  # time to the right, high bands above
 held_out = data["take"] < 5
 labels = {"digit": data["digit"].astype(int), "speaker": data["speaker"]}
 
@@ -51,7 +57,9 @@ labels = {"digit": data["digit"].astype(int), "speaker": data["speaker"]}
 
 network = partial(conv, image_shape=(32, 32), channels=(16, 32))
 training = {"alpha": 0, "learning_rate_init": 2e-3, "batch_size": 100, "max_iter": 20}
-vae = VAETransformer(16, architecture=network, random_state=0, **training).fit(X[~held_out])
+vae = VAETransformer(16, architecture=network, random_state=0, **training).fit(
+    X[~held_out]
+)
 
 # %%
 # What the codes know
@@ -66,11 +74,21 @@ vae = VAETransformer(16, architecture=network, random_state=0, **training).fit(X
 # convolutions gain nothing to speak of.
 
 print("Variance kept, and accuracy of digit and speaker, from 16 components")
-for name, coder in {"PCA": PCA(16, random_state=0).fit(X[~held_out]), "VAE": vae}.items():
+for name, coder in {
+    "PCA": PCA(16, random_state=0).fit(X[~held_out]),
+    "VAE": vae,
+}.items():
     codes = coder.transform(X)
-    kept = r2_score(X[held_out], coder.inverse_transform(codes[held_out]), multioutput="variance_weighted")
+    kept = r2_score(
+        X[held_out],
+        coder.inverse_transform(codes[held_out]),
+        multioutput="variance_weighted",
+    )
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    scores = [model.fit(codes[~held_out], y[~held_out]).score(codes[held_out], y[held_out]) for y in labels.values()]
+    scores = [
+        model.fit(codes[~held_out], y[~held_out]).score(codes[held_out], y[held_out])
+        for y in labels.values()
+    ]
     print(f"{name}  {kept:.3f}  {scores[0]:.3f}  {scores[1]:.3f}")
 
 # %%
@@ -85,15 +103,26 @@ above, below = figure.subfigures(2, 1, height_ratios=[1, 2.3])
 left, right = below.subfigures(1, 2, width_ratios=[1.2, 1])
 style = {"image_shape": (32, 32), "cmap": "magma"}
 
-shown = [np.flatnonzero(held_out & (labels["digit"] == digit))[3 * digit] for digit in range(10)]
-display = ReconstructionDisplay.from_estimator(vae, X[shown], n_rows=10, ax=above.subplots(), **style)
+shown = [
+    np.flatnonzero(held_out & (labels["digit"] == digit))[3 * digit]
+    for digit in range(10)
+]
+display = ReconstructionDisplay.from_estimator(
+    vae, X[shown], n_rows=10, ax=above.subplots(), **style
+)
 names = [f"{labels['digit'][row]}, {labels['speaker'][row]}" for row in shown]
 display.axes_[0].set_xticks(np.arange(10) * 35.2 + 16, names)
 
-telling = np.array([np.argsort(-f_classif(vae.transform(X), y)[0])[:3] for y in labels.values()])
-display = TraversalDisplay.from_estimator(vae, X, components=telling.ravel(), ax=left.subplots(), **style)
+telling = np.array(
+    [np.argsort(-f_classif(vae.transform(X), y)[0])[:3] for y in labels.values()]
+)
+display = TraversalDisplay.from_estimator(
+    vae, X, components=telling.ravel(), ax=left.subplots(), **style
+)
 display.axes_[0].set_title("three components for the digit, three for the speaker")
-for ax, pair, (label, y) in zip(right.subplots(2, 1), telling[:, :2], labels.items(), strict=True):
+for ax, pair, (label, y) in zip(
+    right.subplots(2, 1), telling[:, :2], labels.items(), strict=True
+):
     LatentDisplay.from_estimator(vae, X[held_out], y[held_out], components=pair, ax=ax)
     ax.set_title(label)
 

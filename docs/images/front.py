@@ -1,5 +1,7 @@
 """The figure of the front page: codes of digits, drawn digits, completed digits, and prediction intervals."""
 
+from pathlib import Path
+
 import matplotlib as mpl
 
 mpl.use("Agg")
@@ -8,6 +10,7 @@ import numpy as np
 import style
 import torch
 from matplotlib import pyplot as plt
+from PIL import Image
 from sklearn.datasets import load_digits, load_wine
 from sklearn.model_selection import train_test_split
 from sklearn.svm import SVC
@@ -89,8 +92,20 @@ def draw_intervals(axes):
     )
 
 
+def stack(name, narrow, at):
+    """Put the right part of a figure below the left one, for phones; it is cut at a share of the width."""
+    folder = Path(__file__).parent
+    image = Image.open(folder / name).convert("RGB")
+    cut, height = int(at * image.width), image.height
+    stacked = Image.new("RGB", (max(cut, image.width - cut), 2 * height), "white")
+    stacked.paste(image.crop((0, 0, cut, height)), (0, 0))
+    stacked.paste(image.crop((cut, 0, image.width, height)), (0, height))
+    stacked.quantize(128, dither=Image.Dither.NONE).save(folder / narrow, optimize=True)
+
+
 if __name__ == "__main__":
     figure, axes = plt.subplots(1, 4, figsize=(11, 3), width_ratios=[1.08, 1, 1, 1.08])
     for draw, panel in zip((draw_codes, draw_digits, complete_digits, draw_intervals), axes, strict=True):
         draw(panel)
     style.save(figure, "front.png")
+    stack("front.png", "front_narrow.png", at=0.486)

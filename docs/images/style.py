@@ -1,10 +1,12 @@
 """The one style of all figures: palette, a fixed colour per model, fonts, labels at the lines."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from PIL import Image
 
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 YELLOW, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#7f7f7f"
@@ -93,7 +95,10 @@ def images(axes: Any, rows: Any, shape: tuple[int, int], n_columns: int, **optio
 
 
 def save(figure: Any, name: str) -> None:
-    """Write a figure beside this file: `save(figure, "guide/intervals.png")`."""
+    """Write a figure beside this file, with a palette: `save(figure, "guide/intervals.png")`."""
     path = Path(__file__).parent / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None})
+    drawn = BytesIO()
+    figure.savefig(drawn)
+    image = Image.open(drawn).convert("RGB")
+    image.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
