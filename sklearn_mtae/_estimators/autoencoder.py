@@ -43,14 +43,15 @@ class AutoencoderTransformer(BaseAutoencoder):
         Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
         `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
     likelihood : str, callable, dict or list, default="squared_error"
-        Distribution of a column, given the code: "gaussian" learns a variance per column; "squared_error" fixes the
-        standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error; "student_t"
-        and "laplace" are robust to outliers. "log_normal" and "gamma" take positive values, "bernoulli" and
-        "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts. "multinomial" takes rows of
-        counts or weights, such as word counts, and "categorical" the indicator columns of one category. Give one for
-        all columns, a dict by column name (by position where X has no names; "gaussian" for those left out), a list, or
-        a factory that takes the number of columns. A single "categorical" column holds the categories themselves and is
-        expanded internally, as are a DataFrame's columns of strings or categories.
+        Distribution of a column, given the code. "auto" is "quantile" for numbers, "bernoulli" for booleans. "quantile"
+        learns the shape of any column of numbers: skewed, whole, with many zeros; a pair `(low, high)` is the same with
+        bounds. "gaussian" learns a variance per column; "squared_error" fixes the standard deviation at the column's
+        unit, so that the loss is half the squared error; "student_t" and "laplace" are robust to outliers. "log_normal"
+        and "gamma" take positive values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and
+        "negative_binomial" counts. "multinomial" takes rows of counts or weights, and "categorical" the indicator
+        columns of one category. Give one for all columns, a dict by column name (by position where X has no names;
+        "gaussian" for those left out), a list, or a factory that takes the number of columns. A single "categorical"
+        column holds the categories and is expanded internally, as are a DataFrame's columns of strings or categories.
     max_categories : int or None, default=256
         Maximum number of columns per category. If there are more levels, the `max_categories - 1` most frequent ones
         get a column each, and all others share the last; a warning names the category. Predictions and draws are still
@@ -63,9 +64,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         model and "bounded" for a network: in multi-task models for all columns, otherwise for those that lie at one end
         of their range in more than a tenth of the rows, such as pixels. "bernoulli" columns stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
-        Corruption of the encoder's input during training (denoising autoencoder, Vincent et al. 2010): normal noise of
-        0.3 units, or three cells in ten masked. Set another strength by
-        `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
+        Corruption of the encoder's input during training (Vincent et al. 2010): normal noise of 0.3 units, or three
+        cells in ten masked; another strength by `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
     penalty : {"sparse", "contractive", "ridge"}, callable or None, default="ridge"
         Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
         code's squared norm (Ghosh et al. 2020, arXiv 1903.12436).
@@ -101,9 +101,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         Whether to print a line per epoch.
     checkpoint : str, PathLike or None, default=None
         File to which the training is saved after each epoch; it is removed at the end. A `fit` with the same parameters
-        and data resumes from it, with the result of an uninterrupted one; but the user's own callbacks and the
-        optimiser of the task weighting "famo" start afresh. `device`, `verbose` and callbacks may differ. Any other
-        file there is an error. Only one fit at a time can use a file.
+        and data resumes from it, with the result of an uninterrupted one, but callbacks and the optimiser of the task
+        weighting "famo" start afresh. `device`, `verbose` and callbacks may differ. Any other file there is an error.
+        Only one fit at a time can use it.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list), `optimizer`, `optimizer__betas`, `compile`, ...
 
@@ -127,6 +127,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     relevance_ : ndarray of shape (n_components,)
         Share of each component in what all components explain, where the decoder is linear. `fit` sorts the components
         by it.
+    likelihoods_ : dict
+        Likelihood of each column of X, by its name or position: what "auto" became.
     column_names_ : ndarray of shape (n_columns,)
         Names of the columns of `components_`: those of X, with one for each level of a category.
     n_features_in_ : int

@@ -17,17 +17,16 @@ from .multi_task import BaseMultiTaskVAE
 class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     """Classify rows for several tasks through one latent space that they share (SC-VAE).
 
-    One encoder gives q(z given x); from the code z one decoder predicts the features and a decoder of its own gives the
-    class probabilities of each task. All are trained together, in nats per row:
+    One encoder gives q(z given x). From the code z, one decoder predicts the features, and another one for each task
+    its class probabilities. All are trained together, in nats per row:
 
     `loss = reconstruction_weight * distortion + beta * rate + sum_t task_weighting[t] * task_t + penalty_weight *
     penalty + similarity + consistency`
 
     where `task_t` is the cross-entropy, the mean of minus log p(y_t given z) over the labels of task t, so that a task
-    counts the same whether it has few labels or many; distortion and rate are averaged over all rows, also those
-    without a label. Labels are numbers or strings; a missing one is NaN, None or pandas.NA. For cross-validation see
-    :class:`~sklearn_mtae.model_selection.TaskKFold` and :func:`~sklearn_mtae.model_selection.cross_val_predict`:
-    scikit-learn's own treat a missing label as a class.
+    counts the same whether it has few labels or many; distortion and rate are averaged over all rows. A missing label
+    is NaN, None or pandas.NA. For cross-validation see :class:`~sklearn_mtae.model_selection.TaskKFold` and
+    :func:`~sklearn_mtae.model_selection.cross_val_predict`: scikit-learn's own treat a missing label as a class.
 
     Parameters
     ----------
@@ -52,14 +51,15 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         Shape of a row for the architecture "conv": `(height, width)` or `(channels, height, width)`, and for "conv1d":
         `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
     likelihood : str, callable, dict or list, default="gaussian"
-        Distribution of a column, given the code: "gaussian" learns a variance per column; "squared_error" fixes the
-        standard deviation at the column's unit (see `scaling`), so that the loss is half the squared error; "student_t"
-        and "laplace" are robust to outliers. "log_normal" and "gamma" take positive values, "bernoulli" and
-        "continuous_bernoulli" values in [0, 1], "poisson" and "negative_binomial" counts. "multinomial" takes rows of
-        counts or weights, such as word counts, and "categorical" the indicator columns of one category. Give one for
-        all columns, a dict by column name (by position where X has no names; "gaussian" for those left out), a list, or
-        a factory that takes the number of columns. A single "categorical" column holds the categories themselves and is
-        expanded internally, as are a DataFrame's columns of strings or categories.
+        Distribution of a column, given the code. "auto" is "quantile" for numbers, "bernoulli" for booleans. "quantile"
+        learns the shape of any column of numbers: skewed, whole, with many zeros; a pair `(low, high)` is the same with
+        bounds. "gaussian" learns a variance per column; "squared_error" fixes the standard deviation at the column's
+        unit, so that the loss is half the squared error; "student_t" and "laplace" are robust to outliers. "log_normal"
+        and "gamma" take positive values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and
+        "negative_binomial" counts. "multinomial" takes rows of counts or weights, and "categorical" the indicator
+        columns of one category. Give one for all columns, a dict by column name (by position where X has no names;
+        "gaussian" for those left out), a list, or a factory that takes the number of columns. A single "categorical"
+        column holds the categories and is expanded internally, as are a DataFrame's columns of strings or categories.
     max_categories : int or None, default=256
         Maximum number of columns per category. If there are more levels, the `max_categories - 1` most frequent ones
         get a column each, and all others share the last; a warning names the category. Predictions and draws are still
@@ -69,9 +69,10 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     posterior : {"normal", "flow"} or callable, default="normal"
         Family of q(z given x): normal with a diagonal covariance, or a normal one bent by a flow (Kingma et al. 2016,
         arXiv 1606.04934; needs zuko). Or a factory that takes the number of components.
-    prior : {"normal", "mixture", "vamp", "flow"} or callable, default="normal"
+    prior : {"normal", "mixture", "vamp", "flow", "ex_post"} or callable, default="normal"
         p(z): standard normal; a mixture of ten normals; a mixture of the posteriors of fifty learned rows (VampPrior,
-        Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko). Or a factory `(n_components, n_columns)`.
+        Tomczak and Welling 2018, arXiv 1705.07120); a flow (needs zuko); or "ex_post": standard normal while training,
+        then a mixture fitted to the codes (arXiv 1903.12436). Or a factory `(n_components, n_columns)`.
     sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"
         What the tasks share beyond the code. "hard": nothing. "mmoe": experts that each task mixes by a gate (Ma et al.
         2018, doi 10.1145/3219819.3220007). "cross_stitch": hidden layers that heads exchange (Misra et al. 2016, arXiv
@@ -127,15 +128,15 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         None, or what `member_params` sets.
     n_estimators : int or "auto", default="auto"
         Number of models whose predictions are averaged; they are trained together. Each holds out one of `1 /
-        validation_fraction` folds, or of fewer: the models of a setting hold out at least 200 rows or groups together.
-        The held-out rows choose for each task the models, and their epochs, whose mean predicts them best. The mean of
-        the labels (for classes, their base rates) and, for numbers that may be negative, ridge regressions on the
-        columns are candidates too. Codes, and what is derived from them, come from the first model at the end of its
-        training, as latent spaces cannot be averaged. "auto" is 30 for tables of up to 1,000 rows and falls with the
-        power 1.2 of the rows, to at least 2, equally many of each setting of `member_params`; with `cv` it is at least
-        one for each fold and setting. It is 1 with more than 2,000 columns, with rows in a large file, with an
-        `architecture` other than "mlp" and "resnet", with parts that cannot be stacked, and with `partial_fit`,
-        `warm_start`, `checkpoint`, `encoder` or `net_params`.
+        validation_fraction` folds, or of fewer: the models of a setting hold out 200 rows or groups together, or all.
+        Held-out rows choose for each task the models, and their epochs, whose mean predicts them best. The mean of the
+        labels (for classes, their base rates) and, for numbers that may be negative, ridge regressions on the columns
+        are candidates too. Codes, and what is derived from them, come from the first model at the end of its training,
+        as latent spaces cannot be averaged. "auto" is 30 for tables of up to 1,000 rows and falls with the power 1.2 of
+        the rows, to at least 2, equally many of each setting of `member_params`; with `cv` it is at least one for each
+        fold and setting. It is 1 with more than 2,000 columns, with rows in a large file, with an `architecture` other
+        than "mlp" and "resnet", with parts that cannot be stacked, and with `partial_fit`, `warm_start`, `checkpoint`,
+        `encoder` or `net_params`.
     member_params : "auto", list of dict or None, default="auto"
         Parameters in which the models of an ensemble differ, one dict for each, taken in turn; with None they are all
         alike. "auto" also sets the other parameters that are "auto" in an ensemble. All models have 128 hidden units,
@@ -156,9 +157,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         model and "bounded" for a network: in multi-task models for all columns, otherwise for those that lie at one end
         of their range in more than a tenth of the rows, such as pixels. "bernoulli" columns stay as they are.
     corruption : {"gaussian", "masking"}, callable or None, default=None
-        Corruption of the encoder's input during training (denoising autoencoder, Vincent et al. 2010): normal noise of
-        0.3 units, or three cells in ten masked. Set another strength by
-        `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
+        Corruption of the encoder's input during training (Vincent et al. 2010): normal noise of 0.3 units, or three
+        cells in ten masked; another strength by `functools.partial(sklearn_mtae.nn.corruptions.masking, fraction=0.5)`.
     penalty : {"sparse", "contractive", "ridge"}, callable or None, default=None
         Penalty on the code: its L1 norm, the squared norm of the encoder's Jacobian (Rifai et al. 2011), or half the
         code's squared norm (Ghosh et al. 2020, arXiv 1903.12436).
@@ -207,9 +207,9 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         Whether to print a line per epoch. Here an ensemble also prints what "auto" became and which models count.
     checkpoint : str, PathLike or None, default=None
         File to which the training is saved after each epoch; it is removed at the end. A `fit` with the same parameters
-        and data resumes from it, with the result of an uninterrupted one; but the user's own callbacks and the
-        optimiser of the task weighting "famo" start afresh. `device`, `verbose` and callbacks may differ. Any other
-        file there is an error. Only one fit at a time can use a file.
+        and data resumes from it, with the result of an uninterrupted one, but callbacks and the optimiser of the task
+        weighting "famo" start afresh. `device`, `verbose` and callbacks may differ. Any other file there is an error.
+        Only one fit at a time can use it.
     net_params : dict or None, default=None
         Further parameters of the skorch net: `callbacks` (a list), `optimizer`, `optimizer__betas`, `compile`, ...
 
@@ -232,6 +232,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         on the scale of the link.
     relevance_ : ndarray of shape (n_components,)
         Share of each component in what all components explain, where the decoder is linear.
+    likelihoods_ : dict
+        Likelihood of each column of X, by its name or position: what "auto" became.
     column_names_ : ndarray of shape (n_columns,)
         Names of the columns of `components_`: those of X, with one for each level of a category.
     n_features_in_ : int
@@ -381,7 +383,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     ) -> Self:
         """Learn the classes and the columns' units, and train the network.
 
-        If all labels of a task are of one class, that class is predicted for every row; a warning names the task.
+        A task whose labels are all of one class has it predicted for every row, and is named in a warning.
 
         Parameters
         ----------
@@ -395,8 +397,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
             Which rows belong together, such as the visits of a patient. Groups are held out whole, so that what is
             learned from held-out rows holds for new groups. See `cv`.
         classes : array-like of shape (n_classes,), list of array-like, or None, default=None
-            All classes, one array for each task where y has two dimensions; by default, those of the labels. A class
-            without labels has an output too, which is trained to be improbable.
+            All classes, as `classes_` has them; by default, those of the labels. One without labels is improbable.
 
         Returns
         -------

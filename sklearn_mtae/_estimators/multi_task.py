@@ -118,8 +118,9 @@ class BaseMultiTaskVAE(BaseVAE):
         random_state : int, RandomState instance or None, default=None
             Seed of the draws.
         conditions : mapping or None, default=None
-            Values of some features, by their names, or by their positions where X had no names: the codes are then
-            drawn from p(z given these values), by importance sampling and resampling.
+            What some features or tasks are to be, by their names, or by the features' positions where X had no names: a
+            value, a list of values, or a range `(low, high)` in which None is an open end. The codes are then drawn
+            from p(z given these), by importance sampling and resampling, and each cell from what its condition admits.
 
         Returns
         -------

@@ -164,6 +164,16 @@ def test_draws_come_in_the_form_of_the_training_values():
     np.testing.assert_allclose(seen, [20.1, column.max(), column.min()])
 
 
+def test_draws_of_an_atom_are_the_value_itself():
+    rng = np.random.default_rng(0)
+    column = np.where(rng.random(N) < 0.3, 0.0, rng.gamma(2, 100, N))
+    likelihood, _ = learned(column)
+    torch.manual_seed(0)
+    draws = likelihood.distribution(torch.zeros(N, 1, dtype=torch.float64)).sample()
+    seen = likelihood.as_seen(draws * column.std() + column.mean())
+    assert (seen == 0).double().mean().item() == pytest.approx(0.3, abs=0.02)
+
+
 def test_rows_of_weight_zero_are_left_out_and_only_ratios_matter():
     rng = np.random.default_rng(0)
     column, weight = rng.gamma(2, 1, 400), 2.5 * rng.integers(0, 2, 400)

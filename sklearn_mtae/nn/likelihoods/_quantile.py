@@ -6,12 +6,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, distributions, nn
 
 from ._continuous import LocationScale
-from ._marginals import FAR, MOST_EDGES, Map, learn_decimals, learn_map
+from ._marginals import FAR, MOST_ATOMS, MOST_EDGES, Map, learn_decimals, learn_map
 
 ROOT_TWO = sqrt(2)
+ROUNDING = 1e-6
+"""Distance of a draw from the value that it stands for, in units of the column's range."""
 
 
 class Maps(nn.Module):
@@ -190,6 +193,16 @@ def log_interval(low: Tensor, high: Tensor) -> Tensor:
     return torch.where(around, near, far)
 
 
+def _as_they_came(own: Map, scaled: NDArray, column: NDArray) -> NDArray:
+    """Return the atoms of a map as the training values that they are, in ascending order, then infinity."""
+    atoms = own.origin[own.slope == 0]
+    seen = ~np.isnan(scaled)
+    order = np.argsort(scaled[seen], kind="stable")
+    found = np.searchsorted(scaled[seen][order], atoms - ROUNDING).clip(max=max(0, len(order) - 1))
+    values = column[seen][order][found] if len(atoms) else atoms
+    return np.pad(values, (0, MOST_ATOMS - len(values)), constant_values=np.inf)
+
+
 class Quantile(LocationScale):
     """Any numbers: skewed, bounded, with many peaks, whole, or with values that occur often, such as zeros.
 
@@ -215,10 +228,11 @@ class Quantile(LocationScale):
     """
 
     n_learned = 2**16
-    exact: ClassVar[tuple[str, ...]] = ("least", "greatest")
+    exact: ClassVar[tuple[str, ...]] = ("least", "greatest", "atoms")
     least: Tensor
     greatest: Tensor
     decimals: Tensor
+    atoms: Tensor
 
     def __init__(self, n_columns: int, low: float | None = None, high: float | None = None) -> None:
         super().__init__(n_columns)
@@ -229,6 +243,7 @@ class Quantile(LocationScale):
         for name, value in zip(("least", "greatest"), self.support, strict=True):
             self.register_buffer(name, torch.full((n_columns,), value, dtype=torch.float64))
         self.register_buffer("decimals", torch.full((n_columns,), -1.0))
+        self.register_buffer("atoms", torch.full((n_columns, MOST_ATOMS), float("inf"), dtype=torch.float64))
 
     def learn_rows(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> None:
         """Learn the maps, the range and the decimals of the columns."""
@@ -237,7 +252,10 @@ class Quantile(LocationScale):
         units = location.cpu().double().numpy(), scale.cpu().double().numpy()
         bounds = (np.array(self.support)[:, None] - units[0]) / units[1]
         scaled = (rows - units[0]) / units[1]
-        self.maps.set([learn_map(*column) for column in zip(scaled.T, weights.T, bounds.T, strict=True)])
+        maps = [learn_map(*column) for column in zip(scaled.T, weights.T, bounds.T, strict=True)]
+        self.maps.set(maps)
+        atoms = [_as_they_came(*column) for column in zip(maps, scaled.T, rows.T, strict=True)]
+        self.atoms = torch.from_numpy(np.stack(atoms)).to(self.atoms)
         self.decimals = torch.tensor([learn_decimals(column) for column in rows.T]).to(self.decimals)
         low, high = self.support
         for name, bound, find in (("least", low, np.fmin), ("greatest", high, np.fmax)):
@@ -259,9 +277,13 @@ class Quantile(LocationScale):
         return torch.where(x.isnan(), x, self.maps.scores(x))
 
     def as_seen(self, x: Tensor) -> Tensor:
-        """Return draws within the range of the training values, with as many decimals at most."""
+        """Return draws within the range of the training values, with as many decimals at most, and atoms exactly."""
         unit = 10.0 ** self.decimals.to(x)
         x = torch.where(self.decimals < 0, x, torch.round(x * unit) / unit)
+        above = _place(self.atoms, x)
+        for place in (above.clamp(max=MOST_ATOMS - 1), (above - 1).clamp(min=0)):
+            atom = _of(self.atoms, place).to(x)
+            x = torch.where((x - atom).abs() <= ROUNDING * (self.greatest - self.least).to(x), atom, x)
         return torch.maximum(torch.minimum(x, self.greatest.to(x)), self.least.to(x))
 
     def points(self, column: int, low: float, high: float, drawn: Tensor) -> tuple[Tensor, Tensor]:
