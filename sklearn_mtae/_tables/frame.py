@@ -170,8 +170,8 @@ class Table:
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
             The learned columns, found by position.
-        unknown : {"error", "missing"}, default="error"
-            What a level is that was not learned: an error, or a missing cell, with one warning for all of them.
+        unknown : {"error", "missing", "silent"}, default="error"
+            What a level is that was not learned: an error, or a missing cell, with one warning for all of them or none.
         weight : ndarray of shape (n_samples,) or None, default=None
             Weights of the rows; in those of weight zero it is a missing cell, without a word.
 
@@ -199,7 +199,7 @@ class Table:
             strangers += [(self.columns[j], new)] if new else []
         if strangers and unknown == "error":
             raise ValueError(unknown_error(*strangers[0]))
-        if strangers:
+        if strangers and unknown == "missing":
             warnings.warn(unknown_message(strangers), stacklevel=2)
         self._check_finite(cells)
         return Coded(cells, *self._layout) if self.expands else cells
