@@ -1,7 +1,7 @@
 """The outlier detectors of PyOD, run in an environment of their own: prints a JSON line per table and detector.
 
-Run `python _pyod.py FOLDER NAME [NAME ...]`, with the stems of files of `benchmarks.outliers`. Needs pyod and torch, and
-nothing of this package, whose requirements PyOD's environment may not have.
+Run `python _pyod.py FOLDER NAME [NAME ...]`, with the stems of files of `benchmarks.outliers`. Needs pyod and torch,
+and nothing of this package, whose requirements PyOD's environment may not have.
 """
 
 import json

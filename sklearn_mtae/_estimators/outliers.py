@@ -78,14 +78,14 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     n_estimators : int, default=8
         Number of members.
     max_samples : int, float or "auto", default="auto"
-        Rows that each member is trained on, drawn without replacement: a number, a share of the rows, or "auto": half of
-        them, but at least 64, and at most 1,024 where `estimator` is None.
+        Rows that each member is trained on, drawn without replacement: a number, a share of the rows, or "auto": half
+        of them, but at least 64, and at most 1,024 where `estimator` is None.
     contamination : float or "auto", default="auto"
         Share of outliers among the training rows, up to 0.5: `offset_` is the quantile of their scores. "auto" puts it
         at Tukey's fence: one and a half quartile distances below the lower quartile.
     novelty : bool, default=False
-        Whether the training rows are known to be usual ones. If not, the members are trained twice: after the first time
-        the strangest rows, a share `contamination`, or a tenth where that is "auto", are left out.
+        Whether the training rows are known to be usual ones. If not, the members are trained twice: after the first
+        time the strangest rows, a share `contamination`, or a tenth where that is "auto", are left out.
     random_state : int, RandomState instance or None, default=None
         Seed of which rows are drawn, and of the members.
 
@@ -108,12 +108,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     Notes
     -----
-    The scores of rows with different missing cells are comparable: a missing cell counts as usual. A level that a member
-    has not seen among its n rows has log(1 + n) nats.
+    The scores of rows with different missing cells are comparable: a missing cell counts as usual. A level that a
+    member has not seen among its n rows has log(1 + n) nats.
 
     The neighbours are the 5th, 10th, 20th, ... nearest of up to 1,024 codes that a member keeps, down to a fifth of
-    them, and all of these count alike: near ones see rows in gaps between clusters, far ones see small clusters. A
-    training row is scored like any other: what is left of its own influence is its part in the training of some members.
+    them, and all of these count alike: near ones see rows in gaps between clusters, far ones see small clusters.
 
     Members' own warnings of degenerate models are not shown: a component out of use does no harm here.
 
@@ -307,7 +306,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def _check_criteria(self) -> None:
         names = list(self._criteria)
-        if not names or not all(isinstance(name, str) and name in CRITERIA for name in names) or len(set(names)) < len(names):
+        if (
+            not names
+            or not all(isinstance(name, str) and name in CRITERIA for name in names)
+            or len(set(names)) < len(names)
+        ):
             raise ValueError(f"criterion must hold different names of {listed(CRITERIA)}. Got {short(self.criterion)}.")
         if "density" in names and not isinstance(self._template(1), VAETransformer):
             raise ValueError(

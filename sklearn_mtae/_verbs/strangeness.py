@@ -181,7 +181,12 @@ def _excess(runner: ModelRunner, criteria: Sequence[str], known: Gauge, x: Any, 
 
 
 def _apply(
-    runner: ModelRunner, parts: Mapping[str, Cells], codes: NDArray, x: Any, finish: Callable[[list[Tensor]], Tensor], hidden: slice
+    runner: ModelRunner,
+    parts: Mapping[str, Cells],
+    codes: NDArray,
+    x: Any,
+    finish: Callable[[list[Tensor]], Tensor],
+    hidden: slice,
 ) -> NDArray:
     """Run functions of cells over rows, some columns hidden; what they make of a missing cell is NaN."""
 

@@ -147,7 +147,9 @@ def test_outliers_among_the_training_rows_are_left_out(rows):
     rng = np.random.default_rng(1)
     X = np.r_[rows, rows[:16] * 0 + rows.mean(axis=0) + rows.std(axis=0) * (3 + 0.1 * rng.normal(size=(16, 5)))]
     y = np.arange(len(X)) >= len(rows)
-    trimmed, trusting = (OutlierDetector(TRAINED, n_estimators=2, random_state=0, novelty=novelty).fit(X) for novelty in (False, True))
+    trimmed, trusting = (
+        OutlierDetector(TRAINED, n_estimators=2, random_state=0, novelty=novelty).fit(X) for novelty in (False, True)
+    )
     assert roc_auc_score(y, -trimmed.score_samples(X)) > 0.95
     distance = [-np.median(d.score_samples(X)[y]) for d in (trimmed, trusting)]
     assert distance[0] > distance[1]  # they are no part of what is usual
