@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from math import ceil
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -75,7 +76,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
         Of several, each is weighed so that they spread alike over rows that the member was not trained on (by their
         quartiles). "auto" is `("neighbours", "reconstruction")`.
-    n_estimators : int, default=8
+    n_estimators : int, default=5
         Number of members.
     max_samples : int, float or "auto", default="auto"
         Rows that each member is trained on, drawn without replacement: a number, a share of the rows, or "auto": half
@@ -85,7 +86,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         at Tukey's fence: one and a half quartile distances below the lower quartile.
     novelty : bool, default=False
         Whether the training rows are known to be usual ones. If not, the members are trained twice: after the first
-        time the strangest rows, a share `contamination`, or a tenth where that is "auto", are left out.
+        time, with half of the members, the strangest rows are left out: a share `contamination`, or a tenth where that
+        is "auto".
     random_state : int, RandomState instance or None, default=None
         Seed of which rows are drawn, and of the members.
 
@@ -153,7 +155,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         estimator=None,
         *,
         criterion="auto",
-        n_estimators=8,
+        n_estimators=5,
         max_samples="auto",
         contamination="auto",
         novelty=False,
@@ -204,12 +206,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         weight = row_weights(sample_weight, table)
         counted = np.arange(x.shape[0]) if weight is None else np.flatnonzero(weight)
         seeds = np.random.default_rng(new_seed(self.random_state))
-        members = self._train(features, table, weight, counted, seeds)
-        if not self.novelty:
-            strange = self._strangeness(members, safe_indexing(table, counted))
-            part = TRIMMED if self.contamination == "auto" else self.contamination
-            usual = np.argsort(strange, kind="stable")[: len(counted) - int(part * len(counted))]
-            members = self._train(features, table, weight, np.sort(counted[usual]), seeds)
+        usual = counted if self.novelty else self._usual_rows(features, table, weight, counted, seeds)
+        members = self._train(features, table, weight, usual, seeds, self.n_estimators)
         scores = -self._strangeness(members, safe_indexing(table, counted))
         self._members, self._features, self.offset_ = members, features, self._offset(scores)
         return self
@@ -332,13 +330,28 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         is_count = isinstance(self.max_samples, Integral)
         return min(n_counted, self.max_samples if is_count else max(1, int(self.max_samples * n_counted)))
 
-    def _train(
+    def _usual_rows(
         self, features: Features, X: Any, weight: NDArray | None, counted: NDArray, seeds: np.random.Generator
+    ) -> NDArray:
+        """Return the rows that are left when the strangest are left out."""
+        scouts = self._train(features, X, weight, counted, seeds, ceil(self.n_estimators / 2))
+        order = np.argsort(self._strangeness(scouts, safe_indexing(X, counted)), kind="stable")
+        part = TRIMMED if self.contamination == "auto" else self.contamination
+        return np.sort(counted[order[: len(counted) - int(part * len(counted))]])
+
+    def _train(
+        self,
+        features: Features,
+        X: Any,
+        weight: NDArray | None,
+        counted: NDArray,
+        seeds: np.random.Generator,
+        n_members: int,
     ) -> list[Member]:
         """Train each member on some of the rows, and learn from others what is usual to it."""
         template, n_rows = self._template(features.n_expanded), self._n_rows(len(counted))
         members = []
-        for _ in range(self.n_estimators):
+        for _ in range(n_members):
             order, seed = seeds.permutation(counted), int(seeds.integers(np.iinfo(np.int32).max))
             rows, others = order[:n_rows], order[n_rows:] if n_rows < len(order) else order
             own = None if weight is None else weight[rows]

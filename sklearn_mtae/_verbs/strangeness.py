@@ -8,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sklearn_mtae._fitting.build import column_likelihood
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.coded_rows import cells_of
 from sklearn_mtae._tables.filling import missing_cells
+from sklearn_mtae.nn.likelihoods import Likelihood
 from sklearn_mtae.nn.models import Autoencoder
 
 from .imputation import weighted_codes
@@ -63,13 +65,27 @@ def neighbours(runner: ModelRunner, codes: NDArray) -> Cells:
 
     def cells(model: Autoencoder, x: Tensor) -> Tensor:
         if x.dtype not in decoded:
-            decoded[x.dtype] = model.decode(torch.as_tensor(codes).to(x)).unsqueeze(1)
+            decoded[x.dtype] = model.decode(torch.as_tensor(codes).to(x))
         known, own = decoded[x.dtype], model.decode(encode(model, x))
-        apart = model.likelihood.disagreement(own, known).masked_fill(x.isnan(), 0.0)
-        nearest = apart.sum(-1).topk(nearness[-1] + 1, dim=0, largest=False).indices[nearness]
-        return apart.gather(0, nearest.unsqueeze(-1).expand(-1, -1, x.shape[1])).mean(0)
+        apart = _distances(model.likelihood, known, own, x).nan_to_num(MOST, MOST)
+        nearest = apart.topk(nearness[-1] + 1, dim=0, largest=False).indices[nearness]
+        return model.likelihood.disagreement(own, known[nearest]).mean(0)
 
     return cells
+
+
+def _distances(family: Likelihood, known: Tensor, own: Tensor, x: Tensor) -> Tensor:
+    """Return the disagreement of all that is known with each row's own, over its observed cells: (n_codes, n_rows)."""
+    if not _is_squared(family):
+        return family.disagreement(own, known.unsqueeze(1)).masked_fill(x.isnan(), 0.0).sum(-1)
+    there, here = (family.distribution(params).mean for params in (known, own))
+    weight = 0.5 * family.precision() * ~x.isnan()
+    return there.square() @ weight.T - 2 * there @ (weight * here).T + (weight * here.square()).sum(-1)
+
+
+def _is_squared(family: Likelihood) -> bool:
+    """Return whether a family's disagreement is a squared distance, of which products give the sums over cells."""
+    return type(family).disagreement is Likelihood.disagreement
 
 
 def density(runner: ModelRunner, codes: NDArray) -> Cells:
@@ -96,8 +112,6 @@ CRITERIA: dict[str, Callable[[ModelRunner, NDArray], Cells]] = {
     "reconstruction": reconstruction,
 }
 """From what a detector scores rows: all are nats of cells."""
-COPIES: Mapping[str, Callable[[NDArray], int]] = {"density": lambda codes: N_DRAWS, "neighbours": len}
-"""How many copies of a row each makes, where it is more than one."""
 
 
 def encode(model: Autoencoder, x: Tensor) -> Tensor:
@@ -196,7 +210,8 @@ def _apply(
         each = [cells(model, x).nan_to_num(MOST, MOST, -MOST).clamp(max=MOST) for cells in parts.values()]
         return finish([nats.masked_fill(missing, float("nan")) for nats in each])
 
-    n_copies = max(COPIES.get(name, lambda codes: 1)(codes) for name in parts)
+    n_pairs = len(codes) // (runner.features.n_expanded if _is_squared(column_likelihood(runner.fitted.recipe)) else 1)
+    n_copies = max(N_DRAWS if "density" in parts else 1, n_pairs)
     found = [result for _, result in runner.results(function, x, n_draws=n_copies, weighs=True)]
     return np.concatenate(found).astype(np.float64)
 
