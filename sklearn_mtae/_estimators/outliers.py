@@ -274,7 +274,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
             up to its score: each of two cells that do not fit each other may bear all of it.
         """
         members, table = self._fitted_members(), self._read(X)
-        return np.mean([without_each(_runner(model), self._criteria, known, table) for model, known in members], axis=0)
+        return np.mean([without_each(_runner(model), known, table) for model, known in members], axis=0)
 
     @property
     def estimators_(self) -> list[BaseAutoencoder]:
@@ -304,11 +304,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def _check_criteria(self) -> None:
         names = list(self._criteria)
-        if (
-            not names
-            or not all(isinstance(name, str) and name in CRITERIA for name in names)
-            or len(set(names)) < len(names)
-        ):
+        are_known = all(isinstance(name, str) and name in CRITERIA for name in names)
+        if not names or not are_known or len(set(names)) < len(names):
             raise ValueError(f"criterion must hold different names of {listed(CRITERIA)}. Got {short(self.criterion)}.")
         if "density" in names and not isinstance(self._template(1), VAETransformer):
             raise ValueError(
@@ -324,11 +321,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def _n_rows(self, n_counted: int) -> int:
         """Return how many rows each member is trained on."""
-        if isinstance(self.max_samples, str):
-            most = MAX_ROWS if self.estimator is None else n_counted
-            return min(n_counted, max(MIN_ROWS, min(most, n_counted // 2)))
-        is_count = isinstance(self.max_samples, Integral)
-        return min(n_counted, self.max_samples if is_count else max(1, int(self.max_samples * n_counted)))
+        if not isinstance(self.max_samples, str):
+            is_count = isinstance(self.max_samples, Integral)
+            return min(n_counted, self.max_samples if is_count else max(1, int(self.max_samples * n_counted)))
+        most = MAX_ROWS if self.estimator is None else n_counted
+        return min(n_counted, max(MIN_ROWS, min(most, n_counted // 2)))
 
     def _usual_rows(
         self, features: Features, X: Any, weight: NDArray | None, counted: NDArray, seeds: np.random.Generator
@@ -336,7 +333,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """Return the rows that are left when the strangest are left out."""
         scouts = self._train(features, X, weight, counted, seeds, ceil(self.n_estimators / 2))
         order = np.argsort(self._strangeness(scouts, safe_indexing(X, counted)), kind="stable")
-        part = TRIMMED if self.contamination == "auto" else self.contamination
+        part = TRIMMED if isinstance(self.contamination, str) else self.contamination
         return np.sort(counted[order[: len(counted) - int(part * len(counted))]])
 
     def _train(
@@ -365,14 +362,14 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def _strangeness(self, members: list[Member], X: Any) -> NDArray:
         """Return the members' mean nats above the usual ones, shape (n_samples,)."""
-        return np.mean([strangeness(_runner(model), self._criteria, known, X) for model, known in members], axis=0)
+        return np.mean([strangeness(_runner(model), known, X) for model, known in members], axis=0)
 
     def _offset(self, scores: NDArray) -> float:
         """Return the score below which a row is an outlier."""
-        if self.contamination != "auto":
-            return float(np.percentile(scores, 100.0 * self.contamination))
-        low, high = np.percentile(scores, [25, 75])
-        return float(low - FENCE * (high - low))
+        if isinstance(self.contamination, str):
+            low, high = np.percentile(scores, [25, 75])
+            return float(low - FENCE * (high - low))
+        return float(np.percentile(scores, 100.0 * self.contamination))
 
     def _read(self, X: Any) -> Any:
         """Return rows as members take them, checked as `fit` checked its own."""

@@ -35,6 +35,8 @@ Cells = Callable[[Any, Tensor], Tensor]
 class Gauge(NamedTuple):
     """What is usual to one model: its strangeness is what is above it."""
 
+    criteria: tuple[str, ...]
+    """What the model is asked, names of `CRITERIA`."""
     codes: NDArray
     """Codes of rows that it was trained on, shape (n_codes, n_components)."""
     usual: NDArray
@@ -162,30 +164,32 @@ def gauge(runner: ModelRunner, criteria: Sequence[str], trained: Any, usual: Any
         means.append(mean)
         spreads.append(max(LEAST_SPREAD, float(np.subtract(*np.percentile(total, [75, 25])))))
     spread = np.array(spreads)
-    return Gauge(codes, np.array(means), spread.mean() / spread / len(criteria), float(np.log1p(n_rows)))
+    return Gauge(
+        tuple(criteria), codes, np.array(means), spread.mean() / spread / len(criteria), float(np.log1p(n_rows))
+    )
 
 
-def strangeness(runner: ModelRunner, criteria: Sequence[str], known: Gauge, X: Any) -> NDArray:
+def strangeness(runner: ModelRunner, known: Gauge, X: Any) -> NDArray:
     """Return by how many nats the cells of each row are above what is usual in their columns, shape (n_rows,).
 
     A missing cell has none, and a level that the model has not seen `known.unseen`.
     """
     x = runner.read(X)
-    return _excess(runner, criteria, known, x, slice(0, 0)) + known.unseen * _unseen(runner, x, X).sum(axis=1)
+    return _excess(runner, known, x, slice(0, 0)) + known.unseen * _unseen(runner, x, X).sum(axis=1)
 
 
-def without_each(runner: ModelRunner, criteria: Sequence[str], known: Gauge, X: Any) -> NDArray:
+def without_each(runner: ModelRunner, known: Gauge, X: Any) -> NDArray:
     """Return by how many nats a row is less strange where one of its cells is hidden, shape (n_rows, n_features)."""
     x = runner.read(X)
-    whole = _excess(runner, criteria, known, x, slice(0, 0))
+    whole = _excess(runner, known, x, slice(0, 0))
     hidden = [slice(own[0], own[-1] + 1) for own in runner.features.groups]
-    each = [whole - _excess(runner, criteria, known, x, columns) for columns in hidden]
+    each = [whole - _excess(runner, known, x, columns) for columns in hidden]
     return np.stack(each, axis=1) + known.unseen * _unseen(runner, x, X)
 
 
-def _excess(runner: ModelRunner, criteria: Sequence[str], known: Gauge, x: Any, hidden: slice) -> NDArray:
+def _excess(runner: ModelRunner, known: Gauge, x: Any, hidden: slice) -> NDArray:
     """Return the sum over each row of the weighed nats above the usual ones, some columns taken for missing."""
-    parts = {name: CRITERIA[name](runner, known.codes) for name in criteria}
+    parts = {name: CRITERIA[name](runner, known.codes) for name in known.criteria}
 
     def total(nats: list[Tensor]) -> Tensor:
         each = zip(nats, known.usual, known.weight.tolist(), strict=True)

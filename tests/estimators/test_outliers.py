@@ -86,7 +86,7 @@ def test_a_cell_has_the_nats_of_its_density_given_the_others(rows):
     residual = (rows - rows.mean(axis=0)) @ precision / np.diag(precision)
     nats = np.square(residual) * np.diag(precision) / 2  # of a normal cell given all others, but for a constant
     apart = detector.explain(rows[:20]) - nats[:20]
-    np.testing.assert_allclose(apart - apart.mean(axis=0), 0, atol=0.1)
+    np.testing.assert_allclose(apart - apart.mean(axis=0), 0, atol=0.25)  # by 100 draws
 
 
 @pytest.mark.parametrize("criterion", ["auto", "density", ("density", "reconstruction")])
