@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mtae._fitting.run import ModelRunner
-from sklearn_mtae._tables.checks import Interval, StrOptions, check_parameters, row_weights, safe_indexing
+from sklearn_mtae._tables.checks import Interval, StrOptions, check_parameters, check_weights, safe_indexing
 from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.features import Features, learn_features, read_features
 from sklearn_mtae._verbs.diagnosis import DegenerateModelWarning
@@ -203,7 +203,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
             sample_weight=sample_weight,
         )
         table = plain(X)
-        weight = row_weights(sample_weight, table)
+        weight = check_weights(sample_weight, x)
         counted = np.arange(x.shape[0]) if weight is None else np.flatnonzero(weight)
         seeds = np.random.default_rng(new_seed(self.random_state))
         usual = counted if self.novelty else self._usual_rows(features, table, weight, counted, seeds)
