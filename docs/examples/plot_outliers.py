@@ -17,6 +17,7 @@ benign ones, and then says which measurements give each of them away.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.colors import LogNorm
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import RocCurveDisplay
@@ -48,7 +49,7 @@ plt.show()
 # -----------
 #
 # `explain` hides one cell at a time, and says by how many nats the row becomes less strange. Of the ten strangest rows,
-# the six columns with most to say. White cells are missing.
+# the six columns with most to say. White cells are missing, or usual.
 
 strangest = table.iloc[np.argsort(detector.score_samples(table))[:10]]
 nats = detector.explain(strangest)
@@ -56,7 +57,7 @@ columns = np.argsort(nats.sum(axis=0))[::-1][:6]
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 shown = np.where(strangest.iloc[:, columns].isna(), np.nan, nats[:, columns])
-image = ax.imshow(shown, cmap="Oranges", vmin=0, aspect="auto")
+image = ax.imshow(shown, cmap="Oranges", norm=LogNorm(1, clip=True), aspect="auto")
 truth = np.where(benign.loc[strangest.index] == 0, "malignant", "benign")
 ax.set_xticks(range(6), table.columns[columns], rotation=30, ha="right")
 ax.set_yticks(range(10), [f"row {row}, {kind}" for row, kind in zip(strangest.index, truth, strict=True)])

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from math import ceil
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.checks import Interval, StrOptions, check_parameters, check_weights, safe_indexing
+from sklearn_mtae._tables.coded_rows import cells_of
 from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.features import Features, learn_features, read_features
 from sklearn_mtae._verbs.diagnosis import DegenerateModelWarning
@@ -50,6 +51,25 @@ FENCE = 1.5
 
 Member = tuple[BaseAutoencoder, Gauge]
 """A fitted model, and what is usual to it."""
+
+
+class Source(NamedTuple):
+    """What the members are trained on parts of."""
+
+    features: Features
+    table: Any
+    weight: NDArray | None
+    examples: dict[int, NDArray]
+    """Of each column of categories, the rows in which it is observed."""
+
+    def part(self, rows: NDArray) -> tuple[Any, None, NDArray | None]:
+        """Return what `fit` takes of some rows."""
+        return safe_indexing(self.table, rows), None, None if self.weight is None else self.weight[rows]
+
+    def with_examples(self, rows: NDArray) -> NDArray:
+        """Return rows among which each category is observed: a model cannot learn one of which it sees no level."""
+        unseen = [own for own in self.examples.values() if not np.isin(rows, own).any()]
+        return np.unique(np.r_[rows, [own[0] for own in unseen]]) if unseen else rows
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):
@@ -202,13 +222,13 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
             unknown="silent",
             sample_weight=sample_weight,
         )
-        table = plain(X)
         weight = check_weights(sample_weight, x)
         counted = np.arange(x.shape[0]) if weight is None else np.flatnonzero(weight)
+        source = Source(features, plain(X), weight, _examples(features, x, counted))
         seeds = np.random.default_rng(new_seed(self.random_state))
-        usual = counted if self.novelty else self._usual_rows(features, table, weight, counted, seeds)
-        members = self._train(features, table, weight, usual, seeds, self.n_estimators)
-        scores = -self._strangeness(members, safe_indexing(table, counted))
+        usual = counted if self.novelty else self._usual_rows(source, counted, seeds)
+        members = self._train(source, usual, seeds, self.n_estimators)
+        scores = -self._strangeness(members, safe_indexing(source.table, counted))
         self._members, self._features, self.offset_ = members, features, self._offset(scores)
         return self
 
@@ -327,36 +347,26 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         most = MAX_ROWS if self.estimator is None else n_counted
         return min(n_counted, max(MIN_ROWS, min(most, n_counted // 2)))
 
-    def _usual_rows(
-        self, features: Features, X: Any, weight: NDArray | None, counted: NDArray, seeds: np.random.Generator
-    ) -> NDArray:
+    def _usual_rows(self, source: Source, counted: NDArray, seeds: np.random.Generator) -> NDArray:
         """Return the rows that are left when the strangest are left out."""
-        scouts = self._train(features, X, weight, counted, seeds, ceil(self.n_estimators / 2))
-        order = np.argsort(self._strangeness(scouts, safe_indexing(X, counted)), kind="stable")
+        scouts = self._train(source, counted, seeds, ceil(self.n_estimators / 2))
+        order = np.argsort(self._strangeness(scouts, safe_indexing(source.table, counted)), kind="stable")
         part = TRIMMED if isinstance(self.contamination, str) else self.contamination
         return np.sort(counted[order[: len(counted) - int(part * len(counted))]])
 
-    def _train(
-        self,
-        features: Features,
-        X: Any,
-        weight: NDArray | None,
-        counted: NDArray,
-        seeds: np.random.Generator,
-        n_members: int,
-    ) -> list[Member]:
+    def _train(self, source: Source, counted: NDArray, seeds: np.random.Generator, n_members: int) -> list[Member]:
         """Train each member on some of the rows, and learn from others what is usual to it."""
-        template, n_rows = self._template(features.n_expanded), self._n_rows(len(counted))
+        template, n_rows = self._template(source.features.n_expanded), self._n_rows(len(counted))
         members = []
         for _ in range(n_members):
             order, seed = seeds.permutation(counted), int(seeds.integers(np.iinfo(np.int32).max))
             rows, others = order[:n_rows], order[n_rows:] if n_rows < len(order) else order
-            own = None if weight is None else weight[rows]
+            rows = source.with_examples(rows)
             model = clone(template).set_params(random_state=seed, handle_unknown="missing")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DegenerateModelWarning)  # a component out of use does no harm here
-                model.fit(safe_indexing(X, rows), sample_weight=own)
-            known, usual = (safe_indexing(X, part[:N_KEPT]) for part in (rows, others))
+                model.fit(*source.part(rows))
+            known, usual = (safe_indexing(source.table, part[:N_KEPT]) for part in (rows, others))
             members.append((model, gauge(_runner(model), self._criteria, known, usual, n_rows)))
         return members
 
@@ -389,6 +399,15 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         tags.input_tags.allow_nan, tags.input_tags.sparse = True, own.sparse
         tags.input_tags.positive_only = own.positive_only
         return tags
+
+
+def _examples(features: Features, x: Any, counted: NDArray) -> dict[int, NDArray]:
+    """Return in which of some rows each column of categories is observed."""
+    if features.table is None or not features.table.expands:
+        return {}
+    observed = ~np.isnan(cells_of(x)[counted])
+    indicators = features.indicators or []
+    return {j: counted[observed[:, j]] for j, own in enumerate(features.groups) if indicators[own[0]]}
 
 
 def _runner(model: BaseAutoencoder) -> ModelRunner:

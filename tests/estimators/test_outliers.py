@@ -121,6 +121,13 @@ def test_a_level_that_no_member_has_seen_is_strange(frame):
     assert detector.score_samples(gap)[0] - detector.score_samples(odd)[0] == pytest.approx(np.log1p(100))
 
 
+def test_a_category_that_is_known_in_one_row_is_learned(frame):
+    frame["city"] = np.where(np.arange(len(frame)) == 17, "Rome", None)
+    detector = OutlierDetector(**TINY).fit(frame)
+    assert np.isfinite(detector.score_samples(frame)).all()
+    assert len(detector.estimators_) == 2
+
+
 @pytest.mark.parametrize("contamination", [0.05, 0.25])
 def test_contamination_is_the_share_of_outliers_as_in_a_forest(rows, contamination):
     found = [
