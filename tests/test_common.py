@@ -33,7 +33,7 @@ REASONS = {
 
 
 IMPUTER = {"estimator": VAETransformer(2, hidden_layer_sizes=(8,), max_iter=3), "n_importance_samples": 50}
-DETECTOR = {"estimator": VAETransformer(2, hidden_layer_sizes=(8,), max_iter=3), "n_estimators": 1}
+DETECTOR = {"estimator": VAETransformer(2, hidden_layer_sizes=(8,), max_iter=1), "n_estimators": 1}
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 10, "learning_rate_init": 0.02}
 OWN = {
     VAEImputer: IMPUTER,

@@ -89,10 +89,10 @@ def test_a_cell_has_the_nats_of_its_density_given_the_others(rows):
     np.testing.assert_allclose(apart - apart.mean(axis=0), 0, atol=0.25)  # by 100 draws
 
 
-@pytest.mark.parametrize("criterion", ["auto", "density", ("density", "reconstruction")])
+@pytest.mark.parametrize("criterion", ["auto", ("density", "reconstruction")])
 def test_categories_and_missing_cells_are_cells(frame, criterion):
-    frame = frame.iloc[:60].astype({"member": object})
-    frame.iloc[:20, 0], frame.iloc[5:30, 3], frame.iloc[8:40, 4] = np.nan, None, None
+    frame = frame.iloc[:40].astype({"member": object})
+    frame.iloc[:10, 0], frame.iloc[5:20, 3], frame.iloc[8:30, 4] = np.nan, None, None
     detector = OutlierDetector(**{**TINY, "criterion": criterion}).fit(frame)
     explained = detector.explain(frame)
     assert explained.shape == frame.shape
