@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from math import ceil
 from numbers import Integral, Real
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.checks import Interval, StrOptions, check_parameters, check_weights, safe_indexing
-from sklearn_mtae._tables.coded_rows import cells_of
 from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.features import Features, learn_features, read_features
+from sklearn_mtae._tables.source import Source
 from sklearn_mtae._verbs.diagnosis import DegenerateModelWarning
 from sklearn_mtae._verbs.sampling import new_seed
 from sklearn_mtae._verbs.strangeness import CRITERIA, Gauge, gauge, strangeness, without_each
@@ -51,25 +51,6 @@ FENCE = 1.5
 
 Member = tuple[BaseAutoencoder, Gauge]
 """A fitted model, and what is usual to it."""
-
-
-class Source(NamedTuple):
-    """What the members are trained on parts of."""
-
-    features: Features
-    table: Any
-    weight: NDArray | None
-    examples: dict[int, NDArray]
-    """Of each column of categories, the rows in which it is observed."""
-
-    def part(self, rows: NDArray) -> tuple[Any, None, NDArray | None]:
-        """Return what `fit` takes of some rows."""
-        return safe_indexing(self.table, rows), None, None if self.weight is None else self.weight[rows]
-
-    def with_examples(self, rows: NDArray) -> NDArray:
-        """Return rows among which each category is observed: a model cannot learn one of which it sees no level."""
-        unseen = [own for own in self.examples.values() if not np.isin(rows, own).any()]
-        return np.unique(np.r_[rows, [own[0] for own in unseen]]) if unseen else rows
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):
@@ -224,7 +205,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         )
         weight = check_weights(sample_weight, x)
         counted = np.arange(x.shape[0]) if weight is None else np.flatnonzero(weight)
-        source = Source(features, plain(X), weight, _examples(features, x, counted))
+        source = Source.of(features, X, x, weight, counted)
         seeds = np.random.default_rng(new_seed(self.random_state))
         usual = counted if self.novelty else self._usual_rows(source, counted, seeds)
         members = self._train(source, usual, seeds, self.n_estimators)
@@ -399,15 +380,6 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         tags.input_tags.allow_nan, tags.input_tags.sparse = True, own.sparse
         tags.input_tags.positive_only = own.positive_only
         return tags
-
-
-def _examples(features: Features, x: Any, counted: NDArray) -> dict[int, NDArray]:
-    """Return in which of some rows each column of categories is observed."""
-    if features.table is None or not features.table.expands:
-        return {}
-    observed = ~np.isnan(cells_of(x)[counted])
-    indicators = features.indicators or []
-    return {j: counted[observed[:, j]] for j, own in enumerate(features.groups) if indicators[own[0]]}
 
 
 def _runner(model: BaseAutoencoder) -> ModelRunner:
