@@ -8,6 +8,7 @@ from sklearn_mtae import (
     MultiTaskVAE,
     MultiTaskVAEClassifier,
     MultiTaskVAERegressor,
+    OutlierDetector,
     VAEImputer,
     VAETransformer,
 )
@@ -23,6 +24,7 @@ EVERY = [
     MultiTaskVAEClassifier,
     MultiTaskVAE,
     VAEImputer,
+    OutlierDetector,
 ]
 
 

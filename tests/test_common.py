@@ -15,6 +15,7 @@ from sklearn_mtae import (
     MultiTaskVAE,
     MultiTaskVAEClassifier,
     MultiTaskVAERegressor,
+    OutlierDetector,
     VAEImputer,
     VAETransformer,
 )
@@ -27,13 +28,16 @@ REASONS = {
     "MultiTaskVAE": "each row draws a code of its own: a row of weight 2 draws one, two equal rows draw two",
     "MultiTaskVAEClassifier": "each row draws a code of its own: a row of weight 2 draws one, two equal rows draw two",
     "MultiTaskVAERegressor": "each row draws a code of its own: a row of weight 2 draws one, two equal rows draw two",
+    "OutlierDetector": "each member draws rows: a row of weight 2 is in one draw, two equal rows are in two",
 }
 
 
 IMPUTER = {"estimator": VAETransformer(2, hidden_layer_sizes=(8,), max_iter=3), "n_importance_samples": 50}
+DETECTOR = {"estimator": VAETransformer(2, hidden_layer_sizes=(8,), max_iter=1), "n_estimators": 1}
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 10, "learning_rate_init": 0.02}
 OWN = {
     VAEImputer: IMPUTER,
+    OutlierDetector: DETECTOR,
     MultiTaskVAE: {"n_estimators": 1, **QUICK, "max_iter": 2},
     MultiTaskVAERegressor: {"n_estimators": 1, **QUICK},
     MultiTaskVAEClassifier: {"batch_size": None, "n_estimators": 3, **QUICK},
@@ -53,6 +57,7 @@ STRICT = {"xfail_strict": True} if "xfail_strict" in signature(parametrize_with_
 # As they are by default but for what takes long: epochs, members of the ensemble, the imputer's model.
 FEW = {
     VAEImputer: IMPUTER,
+    OutlierDetector: DETECTOR,
     MultiTaskVAE: {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (16,)},
     MultiTaskVAERegressor: {"n_estimators": 3, "max_iter": 10},
     MultiTaskVAEClassifier: {"max_iter": 20, "n_estimators": 3},

@@ -11,6 +11,7 @@ from sklearn_mtae import (
     AutoencoderTransformer,
     MultiTaskVAEClassifier,
     MultiTaskVAERegressor,
+    OutlierDetector,
     PerTaskClassifier,
     PerTaskRegressor,
     VAEImputer,
@@ -24,6 +25,7 @@ MODELS = {
     "regressor": (lambda: MultiTaskVAERegressor(**SINGLE), (X, Y)),
     "classifier": (lambda: MultiTaskVAEClassifier(**SINGLE), (X, C)),
     "imputer": (lambda: VAEImputer(VAETransformer(**SMALL)), (X,)),
+    "detector": (lambda: OutlierDetector(VAETransformer(**SMALL), n_estimators=1), (X,)),
     "per_task_regressor": (lambda: PerTaskRegressor(LinearRegression()), (X, Y)),
     "per_task_classifier": (lambda: PerTaskClassifier(LogisticRegression()), (X, C)),
 }
@@ -77,7 +79,7 @@ ADMISSIBLE = {
     "dropout": {"0"},
     "embedding": {"None"},
     "encoder": {"None"},
-    "estimator": {"None"},  # of an imputer
+    "estimator": {"None"},  # of an imputer, of a detector
     "free_bits": WEIGHT,
     "head_hidden_layer_sizes": SIZES,
     "hidden_layer_sizes": SIZES,
@@ -104,7 +106,7 @@ def own_parameters():
     """Yield each parameter of each estimator, those that several have once."""
     seen = set()
     for kind, (make, _) in MODELS.items():
-        apart = kind if "per_task" in kind or kind == "imputer" else ""
+        apart = kind if "per_task" in kind or kind in ("imputer", "detector") else ""
         for name in make().get_params(deep=False):
             if (apart, name) not in seen:
                 seen.add((apart, name))

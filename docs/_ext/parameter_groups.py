@@ -38,6 +38,7 @@ GROUPS: dict[str, tuple[str, list[str]]] = {
             "beta",
             "free_bits",
             "n_importance_samples",
+            "criterion",
         ],
     ),
     "tasks": (
@@ -77,8 +78,8 @@ GROUPS: dict[str, tuple[str, list[str]]] = {
             "net_params",
         ],
     ),
-    "ensemble": ("Ensemble", ["n_estimators", "member_params", "cv"]),
-    "output": ("Output", ["add_indicator", "keep_empty_features", "verbose"]),
+    "ensemble": ("Ensemble", ["n_estimators", "max_samples", "member_params", "cv"]),
+    "output": ("Output", ["add_indicator", "keep_empty_features", "contamination", "novelty", "verbose"]),
 }
 """For each group: its name, and the parameters in the order in which they are shown."""
 

@@ -13,6 +13,7 @@ FIRST = [
     "plot_small_tables.py",
     "plot_task_transfer.py",
     "plot_mixed_table.py",
+    "plot_outliers.py",
     "plot_generated_digits.py",
     "plot_disentangled_factors.py",
 ]

@@ -170,8 +170,9 @@ class Table:
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
             The learned columns, found by position.
-        unknown : {"error", "missing"}, default="error"
-            How to treat a level that was not learned: as an error, or as a missing cell, with one warning for all.
+        unknown : {"error", "missing", "silent"}, default="error"
+            How to treat a level that was not learned: as an error, or as a missing cell, with one warning for all or
+            with none.
         weight : ndarray of shape (n_samples,) or None, default=None
             Weights of the rows; in rows of weight zero, such a level is a missing cell, without a warning.
 
@@ -199,7 +200,7 @@ class Table:
             strangers += [(self.columns[j], new)] if new else []
         if strangers and unknown == "error":
             raise ValueError(unknown_error(*strangers[0]))
-        if strangers:
+        if strangers and unknown == "missing":
             warnings.warn(unknown_message(strangers), stacklevel=2)
         self._check_finite(cells)
         return Coded(cells, *self._layout) if self.expands else cells

@@ -358,6 +358,12 @@ def test_unknown_level():
         encode(Table.learn(many, [True]), [[100]])
 
 
+def test_an_unknown_level_is_missing_without_a_word():
+    table = learn(pd.DataFrame({"job": ["clerk", "smith"], "x": [1.0, 2.0]}), "job")
+    encoded = table.encode(pd.DataFrame({"job": ["pilot"], "x": [1.0]}), "silent").toarray()
+    np.testing.assert_array_equal(encoded, [[NAN, NAN, 1.0]])
+
+
 @pytest.mark.parametrize("missing", [None, NAN, pd.NA])
 def test_category_without_an_observed_value(missing):
     X = pd.DataFrame({"job": pd.Series([missing, missing], dtype=object)})
