@@ -29,7 +29,9 @@ table = pd.concat([cells[benign == 1], cells[benign == 0].sample(20, random_stat
 is_malignant = np.arange(len(table)) >= len(table) - 20
 radius = table.pop("worst radius")
 gaps = np.random.default_rng(0).random(table.shape) < 0.1
-table = table.mask(gaps).assign(size=pd.cut(radius, [0, 12, 15, 50], labels=["small", "medium", "large"]))
+table = table.mask(gaps).assign(
+    size=pd.cut(radius, [0, 12, 15, 50], labels=["small", "medium", "large"])
+)
 
 detector = OutlierDetector(n_estimators=4, random_state=0).fit(table)
 forest = IsolationForest(random_state=0).fit(table.drop(columns="size"))
@@ -41,7 +43,10 @@ scores = {
 }
 for name, score in scores.items():
     RocCurveDisplay.from_predictions(is_malignant, score, name=name, ax=ax)
-ax.set(xlabel="share of the benign tumours that are called outliers", ylabel="share of the malignant ones")
+ax.set(
+    xlabel="share of the benign tumours that are called outliers",
+    ylabel="share of the malignant ones",
+)
 plt.show()
 
 # %%
@@ -60,6 +65,9 @@ shown = np.where(strangest.iloc[:, columns].isna(), np.nan, nats[:, columns])
 image = ax.imshow(shown, cmap="Oranges", norm=LogNorm(1, clip=True), aspect="auto")
 truth = np.where(benign.loc[strangest.index] == 0, "malignant", "benign")
 ax.set_xticks(range(6), table.columns[columns], rotation=30, ha="right")
-ax.set_yticks(range(10), [f"row {row}, {kind}" for row, kind in zip(strangest.index, truth, strict=True)])
+ax.set_yticks(
+    range(10),
+    [f"row {row}, {kind}" for row, kind in zip(strangest.index, truth, strict=True)],
+)
 fig.colorbar(image, label="nats")
 plt.show()
