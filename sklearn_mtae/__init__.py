@@ -4,6 +4,7 @@ from ._estimators.autoencoder import AutoencoderTransformer
 from ._estimators.classifier import MultiTaskVAEClassifier
 from ._estimators.imputer import VAEImputer
 from ._estimators.mixed import MultiTaskVAE
+from ._estimators.multiple_imputation import MultipleImputation
 from ._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from ._estimators.regressor import MultiTaskVAERegressor
 from ._estimators.vae import VAETransformer
@@ -18,6 +19,7 @@ __all__ = [
     "MultiTaskVAE",
     "MultiTaskVAEClassifier",
     "MultiTaskVAERegressor",
+    "MultipleImputation",
     "PerTaskClassifier",
     "PerTaskRegressor",
     "VAEImputer",
