@@ -12,6 +12,8 @@ FIRST = [
     "plot_small_tables.py",
     "plot_task_transfer.py",
     "plot_mixed_table.py",
+    "plot_multiple_imputation.py",
+    "plot_generation_report.py",
     "plot_generated_digits.py",
     "plot_disentangled_factors.py",
 ]

@@ -39,8 +39,6 @@ class JointDraws:
     ----------
     imputers : list of estimators
         The models.
-    n_features : int
-        Number of X's columns.
     y_names : list
         Names of y's columns, or their positions where X has no names.
     n_draws : int
@@ -50,7 +48,6 @@ class JointDraws:
     """
 
     imputers: list[Any]
-    n_features: int
     y_names: list[Any]
     n_draws: int
     seed: int
@@ -67,7 +64,7 @@ class JointDraws:
             own = range(position, self.n_draws, n_models)
             drawn = draw(imputer, table, len(own), self.seed + position)
             for place, completed in zip(own, drawn, strict=True):
-                tables[place] = _first_columns(completed, self.n_features)
+                tables[place] = _columns_of(X, completed)
         return tables
 
 
@@ -85,7 +82,7 @@ def fit_draws(
 ) -> JointDraws:
     """Fit clones of an imputer to bootstraps of the rows of X and y, whose columns have a family of likelihoods."""
     rng = check_random_state(random_state)
-    y_names = _free_names(X, y.shape[1]) if is_frame(X) else list(range(X.shape[1], X.shape[1] + y.shape[1]))
+    y_names = _free_names(X, y.shape[1])
     table = join(X, y, y_names)
     chosen = linear_imputer(*table.shape) if imputer is None else clone(imputer)
     model = _with_targets(chosen, y_names, family)
@@ -103,7 +100,7 @@ def fit_draws(
         models.append(own)
         calls.append(partial(own.fit, safe_indexing(table, rows), **weighed))
     _fit(models, calls, n_jobs)
-    return JointDraws(models, X.shape[1], y_names, n_draws, int(rng.randint(LARGEST_SEED - n_models)))
+    return JointDraws(models, y_names, n_draws, int(rng.randint(LARGEST_SEED - n_models)))
 
 
 def check_draws(imputer: Any) -> None:
@@ -140,7 +137,8 @@ def join(X: Any, y: NDArray, y_names: list[Any]) -> Any:
     """Return X with y's columns after its own."""
     if not is_frame(X):
         return np.hstack([X, y.astype(X.dtype)])
-    return X.assign(**dict(zip(y_names, y.T, strict=True)))
+    table = X if isinstance(y_names[0], str) else X.set_axis(range(X.shape[1]), axis=1)
+    return type(X)({**dict(table.items()), **dict(zip(y_names, y.T, strict=True))}, index=X.index)
 
 
 def draw(imputer: Any, table: Any, n_draws: int, seed: int) -> list[Any]:
@@ -192,23 +190,26 @@ def _seed(imputer: Any, seed: int) -> None:
     imputer.set_params(**dict.fromkeys(names, seed))
 
 
-def _free_names(X: Any, n_names: int) -> list[str]:
-    """Return names that X's columns do not have."""
-    taken = set(map(str, X.columns))
+def _free_names(X: Any, n_names: int) -> list[Any]:
+    """Return names that X's columns do not have, positions where those have no names."""
+    taken = set(X.columns) if is_frame(X) else set()
+    if not all(isinstance(name, str) for name in taken) or not taken:
+        return list(range(X.shape[1], X.shape[1] + n_names))
     free = (name for position in range(len(taken) + n_names) if (name := f"target{position}") not in taken)
     return [next(free) for _ in range(n_names)]
 
 
-def _first_columns(table: Any, n_columns: int) -> Any:
-    return table.iloc[:, :n_columns] if is_frame(table) else table[:, :n_columns]
+def _columns_of(X: Any, table: Any) -> Any:
+    """Return X's columns of a table, by X's names."""
+    return table.iloc[:, : X.shape[1]].set_axis(X.columns, axis=1) if is_frame(X) else table[:, : X.shape[1]]
 
 
 def _as(table: Any, filled: Any) -> Any:
     """Return a filled table in the container of the table with gaps."""
     if filled.shape != table.shape:
         raise ValueError(
-            f"imputer must keep all {table.shape[1]} columns of X and y. It returned {filled.shape[1]}: a column without "
-            "an observed value needs keep_empty_features=True."
+            f"imputer must keep all {table.shape[1]} columns of X and y. It returned {filled.shape[1]}: a column "
+            "without an observed value needs keep_empty_features=True."
         )
     if is_frame(table) and not is_frame(filled):
         return type(table)(filled, index=table.index, columns=table.columns)

@@ -221,6 +221,7 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
             Mean predictions; of a classifier the class of the largest mean probability, or the most frequent one where
             it has no probabilities.
         """
+        check_is_fitted(self)
         if not is_classifier(self):
             return np.mean(self._each("predict", X), axis=0)
         if hasattr(self.estimator, "predict_proba"):
@@ -383,7 +384,9 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
             )
         self._pooled = pooled = pool(estimates, variances, len(y) - estimates.shape[1])
         n_coefficients = int(np.prod(shape))
-        of_coefficients = (own[:n_coefficients].reshape(shape) for own in (pooled.error, pooled.freedom, pooled.missing))
+        of_coefficients = (
+            own[:n_coefficients].reshape(shape) for own in (pooled.error, pooled.freedom, pooled.missing)
+        )
         self.se_, self.df_, self.fmi_ = of_coefficients
         of_intercept = pooled.error[n_coefficients:] if with_intercept else np.full(np.size(self.intercept_), np.nan)
         self.intercept_se_ = of_intercept.reshape(np.shape(self.intercept_))[()]

@@ -67,7 +67,7 @@ def pool(estimates: NDArray, variances: NDArray, complete_freedom: float) -> Poo
 
 
 def variance_of(estimator: Any) -> Callable[[Any, Any, Any, Any], NDArray] | None:
-    """Return what computes the variances of an unfitted estimator's coefficients; None where there is no closed form."""
+    """Return what computes the variances of an estimator's coefficients; None where there is no closed form."""
     return next((own for kind, holds, own in CLOSED_FORMS if type(estimator) is kind and holds(estimator)), None)
 
 
@@ -103,6 +103,6 @@ def _design(model: Any, X: Any) -> NDArray:
 
 CLOSED_FORMS = (
     (LinearRegression, lambda model: not model.positive, ordinary_variance),
-    (LogisticRegression, lambda model: model.penalty is None or model.C == np.inf, logistic_variance),
+    (LogisticRegression, lambda model: model.penalty is None or np.isinf(model.C), logistic_variance),
 )
 """Classes, whether what follows holds with an instance's parameters, and the variances of the coefficients."""

@@ -117,8 +117,8 @@ def generation_report(
     held_out : array-like or data frame of shape (n_held_out, n_columns)
         Real rows that it has not seen.
     target : str, int or None, default=None
-        Name of a column to learn, or its position in arrays; numbers that are two count as classes. None leaves "taught"
-        out.
+        Name of a column to learn, or its position in arrays; numbers that are two count as classes. None leaves
+        "taught" out.
     copy_missing : bool, default=True
         Whether each drawn row loses the cells that are missing in a real row chosen at random, where no drawn row has a
         missing cell: a model that fills all cells would be told by that alone.
@@ -145,8 +145,8 @@ def generation_report(
     counts as a value of its own, but in correlations.
 
     The score of "c2st" is that of SDMetrics' detection metrics, with scikit-learn's boosted trees in the place of
-    XGBoost's (Scassola et al. 2026, arXiv 2603.23016), but that AUC is averaged before it is cut off at one half. Scores
-    depend on the number of rows: more rows tell more.
+    XGBoost's (Scassola et al. 2026, arXiv 2603.23016), but that AUC is averaged before it is cut off at one half. It
+    depends on the number of rows: more rows tell more.
 
     The interval of "taught" is that of the difference to its ideal, both on the same resampled rows, put at the ideal.
 
@@ -212,9 +212,7 @@ class Resampling:
         each = compare(~is_drawn * 1.0, is_drawn * 1.0)
         shuffled = (self.rng.permutation(is_drawn) for _ in range(N_SHUFFLES))
         ideal = np.mean([compare(~drawn * 1.0, drawn * 1.0).mean() for drawn in shuffled])
-        samples = [
-            compare(self._weights(~is_drawn), self._weights(is_drawn)).mean() for _ in range(self.n_bootstraps)
-        ]
+        samples = [compare(self._weights(~is_drawn), self._weights(is_drawn)).mean() for _ in range(self.n_bootstraps)]
         # Resampled tables are less alike by chance once more: only the spread counts.
         around = each.mean() + np.array(samples) - np.mean(samples)
         return self._measure(each.mean(), around, ideal, 1.0), each
@@ -225,9 +223,7 @@ class Resampling:
         samples = [score(self._weights(everyone)) for _ in range(self.n_bootstraps)]
         return self._measure(score(everyone * 1.0), np.array(samples), ideal, 1.0)
 
-    def difference(
-        self, score: Callable[[NDArray], float], ideal: Callable[[NDArray], float], n_rows: int
-    ) -> Measure:
+    def difference(self, score: Callable[[NDArray], float], ideal: Callable[[NDArray], float], n_rows: int) -> Measure:
         """Return a score, with the interval of its difference to another of the same rows, put at the latter."""
         everyone = np.ones(n_rows, dtype=bool)
         weights = [self._weights(everyone) for _ in range(self.n_bootstraps)]

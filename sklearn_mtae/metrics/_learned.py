@@ -55,7 +55,7 @@ def learn_to_tell(tables: PooledTables, random_state: int) -> tuple[Score, int]:
     folds, areas = [], []
     for train, test in StratifiedKFold(n_folds, shuffle=True, random_state=random_state).split(x, is_drawn):
         trees = HistGradientBoostingClassifier(**_options(tables.n_classes, random_state))
-        score = trees.fit(x[train], is_drawn[train]).predict_proba(x[test])[:, 1]
+        score = trees.fit(_known(x[train]), is_drawn[train]).predict_proba(x[test])[:, 1]
         folds.append(test)
         areas.append(AreaUnderCurve(score, is_drawn[test]))
 
@@ -72,7 +72,9 @@ def learn_target(tables: PooledTables, target: int, random_state: int) -> tuple[
     R2 of numbers; of classes, and of numbers that are two, the area under the ROC curve, the mean of all classes where
     these are more. Beside the scores is the number of rows that they weigh.
     """
-    parts = {name: own[~np.isnan(own[:, target])] for name in ("real", "drawn", "held_out") if len(own := tables.rows(name))}
+    parts = {
+        name: own[~np.isnan(own[:, target])] for name in ("real", "drawn", "held_out") if len(own := tables.rows(name))
+    }
     for name, own in parts.items():
         if len(own) < 2:
             raise ValueError(f"target={tables.names[target]!r} must be known in two rows of {name} or more.")
@@ -118,11 +120,16 @@ def _options(n_classes: NDArray, random_state: int) -> dict:
     return {"categorical_features": categorical, "early_stopping": False, "random_state": random_state}
 
 
+def _known(x: NDArray) -> NDArray:
+    """Return rows whose columns have values: trees cannot be grown on one that has none."""
+    return np.where(np.isnan(x).all(axis=0), 0.0, x)
+
+
 def _class_score(x: NDArray, y: NDArray, x_test: NDArray, y_test: NDArray, classes: NDArray, options: dict) -> Score:
     scores = np.zeros((len(x_test), len(classes)))
     known = np.unique(y)
     if len(known) > 1:
-        trees = HistGradientBoostingClassifier(**options).fit(x, y)
+        trees = HistGradientBoostingClassifier(**options).fit(_known(x), y)
         scores[:, np.searchsorted(classes, known)] = trees.predict_proba(x_test)
     asked = range(1, 2) if len(classes) == 2 else range(len(classes))
     areas = [AreaUnderCurve(scores[:, place], y_test == classes[place]) for place in asked]
@@ -130,7 +137,7 @@ def _class_score(x: NDArray, y: NDArray, x_test: NDArray, y_test: NDArray, class
 
 
 def _number_score(x: NDArray, y: NDArray, x_test: NDArray, y_test: NDArray, values: NDArray, options: dict) -> Score:
-    error = (y_test - HistGradientBoostingRegressor(**options).fit(x, y).predict(x_test)) ** 2
+    error = (y_test - HistGradientBoostingRegressor(**options).fit(_known(x), y).predict(x_test)) ** 2
 
     def r2(weight: NDArray) -> float:
         mean = weight @ y_test / weight.sum()
