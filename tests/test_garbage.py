@@ -9,9 +9,9 @@ from torch import nn
 
 from sklearn_mtae import (
     AutoencoderTransformer,
+    MultipleImputation,
     MultiTaskVAEClassifier,
     MultiTaskVAERegressor,
-    MultipleImputation,
     PerTaskClassifier,
     PerTaskRegressor,
     VAEImputer,

@@ -54,8 +54,8 @@ print(scores.assign(ideal=reports["VAE"].to_frame()["ideal"]).round(2).to_string
 # --------------
 # "marginals" cannot tell the columns apart from the real table: each column by itself is perfect. "pairs" and "taught"
 # find that nothing depends on anything. The Gaussian has all correlations, and trees still tell most of its rows from
-# real ones ("c2st"), since the columns are skewed. The copies are best by every measure of likeness, and "privacy" alone
-# says why: nearly each of them is nearer to a training row than to any other.
+# real ones ("c2st"), since the columns are skewed. The copies are best by every measure of likeness, and "privacy"
+# alone says why: nearly each of them is nearer to a training row than to any other.
 #
 # One of these measures alone is easily fooled. As a figure, with intervals and ideals, and the columns that are least
 # alike:

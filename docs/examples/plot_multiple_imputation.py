@@ -30,8 +30,9 @@ X = pd.DataFrame(StandardScaler().fit_transform(X), columns=X.columns)
 rng = np.random.default_rng(0)
 probability = 1 / (1 + np.exp(0.9 - (y - y.mean()) / y.std()))
 gaps = X.mask(rng.random(X.shape) < probability.to_numpy()[:, None])
+present = gaps.notna()
 print(
-    f"{gaps.isna().mean().mean():.0%} of the cells are missing, {gaps.notna().all(axis=1).mean():.0%} of the rows have all"
+    f"{1 - present.mean().mean():.0%} of the cells are missing, {present.all(axis=1).mean():.0%} of the rows have all"
 )
 
 # %%
@@ -63,7 +64,7 @@ print(model.summary().round(2).to_string())
 # Side by side
 # ------------
 
-complete = gaps.notna().all(axis=1)
+complete = present.all(axis=1)
 means = pd.DataFrame(SimpleImputer().fit_transform(gaps), columns=gaps.columns)
 filled = IterativeImputer(random_state=0).fit_transform(gaps.assign(y=y))
 single = pd.DataFrame(filled[:, :4], columns=gaps.columns)

@@ -20,14 +20,10 @@ from sklearn.utils.validation import check_array, check_is_fitted, has_fit_param
 
 from sklearn_mtae._tables.checks import HasMethods, Interval, check_features, check_parameters, feature_names
 from sklearn_mtae._tables.containers import is_frame, plain
-from sklearn_mtae._verbs.pooling import Pooled, pool, variance_of
+from sklearn_mtae._verbs.pooling import Pooled, collect, pool
 from sklearn_mtae.nn.words import named, short
 
 from .joint_draws import JointDraws, check_draws, fit_draws, indicators
-
-
-def _estimator_has(method: str) -> Any:
-    return available_if(lambda self: hasattr(self.estimator, method))
 
 
 class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
@@ -80,7 +76,7 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
     se_ : ndarray
         Standard errors of `coef_`, where variances are known.
     intercept_se_ : float or ndarray
-        Standard error of the intercept; NaN where none was fitted.
+        Standard error of the intercept; 0 where none was fitted.
     df_ : ndarray
         Degrees of freedom of the coefficients' t distributions (Barnard and Rubin 1999).
     fmi_ : ndarray
@@ -229,7 +225,7 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
         votes = np.stack(self._each("predict", X))[..., None] == self.classes_
         return self.classes_[votes.sum(axis=0).argmax(axis=1)]
 
-    @_estimator_has("predict_proba")
+    @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
     def predict_proba(self, X: Any) -> NDArray:
         """Return the mean of the estimators' probabilities.
 
@@ -364,47 +360,18 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
 
     def _pool(self, tables: list[Any], y: NDArray, weight: Any) -> None:
         """Pool the coefficients, where there are any, and their variances, where these are known."""
-        self._pooled = None
         for name in ("coef_", "intercept_", "se_", "intercept_se_", "df_", "fmi_"):
             vars(self).pop(name, None)
-        finals = [_last(own) for own in self.estimators_]
-        if not hasattr(finals[0], "coef_"):
+        values = collect(self.estimators_, tables, y, weight, self.variance)
+        self._pooled = None
+        if values is None:
             return
-        shape, with_intercept = np.shape(finals[0].coef_), getattr(finals[0], "fit_intercept", True)
-        self.coef_ = np.mean([own.coef_ for own in finals], axis=0)
-        self.intercept_ = np.mean([getattr(own, "intercept_", 0.0) for own in finals], axis=0)
-        variances = self._variances(tables, y, weight)
-        if variances is None:
+        self.coef_, self.intercept_ = values.split(values.estimates.mean(axis=0))
+        if values.variances is None:
             return
-        estimates = np.stack([_coefficients(own, with_intercept) for own in finals])
-        if variances.shape != estimates.shape:
-            raise ValueError(
-                f"variance must return {estimates.shape[1]} numbers, of coef_ and then of intercept_. Got an array of "
-                f"shape {variances.shape[1:]}."
-            )
-        self._pooled = pooled = pool(estimates, variances, len(y) - estimates.shape[1])
-        n_coefficients = int(np.prod(shape))
-        of_coefficients = (
-            own[:n_coefficients].reshape(shape) for own in (pooled.error, pooled.freedom, pooled.missing)
-        )
-        self.se_, self.df_, self.fmi_ = of_coefficients
-        of_intercept = pooled.error[n_coefficients:] if with_intercept else np.full(np.size(self.intercept_), np.nan)
-        self.intercept_se_ = of_intercept.reshape(np.shape(self.intercept_))[()]
-
-    def _variances(self, tables: list[Any], y: NDArray, weight: Any) -> NDArray | None:
-        """Return the variances of the coefficients in each table, None where they are not known."""
-        if self.variance is not None:
-            with named("variance"):
-                own = [self.variance(*each, y) for each in zip(self.estimators_, tables, strict=True)]
-                return np.stack([np.asarray(one, dtype=np.float64) for one in own])
-        closed_form = variance_of(_last(self.estimator))
-        if closed_form is None:
-            return None
-        variances = []
-        for own, table in zip(self.estimators_, tables, strict=True):
-            design = own[:-1].transform(table) if isinstance(own, Pipeline) and len(own) > 1 else table
-            variances.append(closed_form(_last(own), design, y, weight))
-        return None if np.isnan(variances).any() else np.stack(variances)
+        self._pooled = pooled = pool(values.estimates, values.variances, len(y) - values.estimates.shape[1])
+        self.se_, self.intercept_se_ = values.split(pooled.error)
+        self.df_, self.fmi_ = values.split(pooled.freedom)[0], values.split(pooled.missing)[0]
 
     def _names(self) -> list[str]:
         """Return the names of the pooled coefficients and of the intercept."""
@@ -430,14 +397,3 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = False
         return tags
-
-
-def _last(estimator: Any) -> Any:
-    """Return an estimator, of a pipeline its last one."""
-    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
-
-
-def _coefficients(model: Any, with_intercept: bool) -> NDArray:
-    """Return a model's coefficients and its intercept as one vector."""
-    intercept = np.ravel(model.intercept_) if with_intercept and hasattr(model, "intercept_") else []
-    return np.r_[np.ravel(model.coef_), intercept]

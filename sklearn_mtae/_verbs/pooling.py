@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from sklearn_mtae.nn.words import named
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,90 @@ def pool(estimates: NDArray, variances: NDArray, complete_freedom: float) -> Poo
     return Pooled(estimates.mean(axis=0), np.sqrt(total), freedom, np.where(between > 0, missing, 0.0))
 
 
-def variance_of(estimator: Any) -> Callable[[Any, Any, Any, Any], NDArray] | None:
-    """Return what computes the variances of an estimator's coefficients; None where there is no closed form."""
-    return next((own for kind, holds, own in CLOSED_FORMS if type(estimator) is kind and holds(estimator)), None)
+@dataclass(frozen=True)
+class Coefficients:
+    """The coefficients of several fitted models.
+
+    Parameters
+    ----------
+    estimates : ndarray of shape (n_models, n_estimates)
+        Coefficients, and after them the intercepts, where these are fitted.
+    variances : ndarray of shape (n_models, n_estimates) or None
+        Their variances, where these are known.
+    shape : tuple of int
+        Shape of a model's coefficients.
+    intercept : float or ndarray
+        The intercept of one of them, for its shape.
+    """
+
+    estimates: NDArray
+    variances: NDArray | None
+    shape: tuple[int, ...]
+    intercept: Any
+
+    def split(self, values: NDArray) -> tuple[NDArray, Any]:
+        """Return values of the coefficients in their shape, and those of the intercept: as it is where not fitted."""
+        n_coefficients = int(np.prod(self.shape))
+        rest = values[n_coefficients:]
+        intercept = rest.reshape(np.shape(self.intercept))[()] if len(rest) else self.intercept
+        return values[:n_coefficients].reshape(self.shape), intercept
+
+
+def collect(models: list[Any], tables: list[Any], y: Any, weight: Any, variance: Any) -> Coefficients | None:
+    """Return the coefficients of fitted models, or of the last steps of pipelines; None where they have none.
+
+    Parameters
+    ----------
+    models : list of estimators
+        The models.
+    tables : list of tables
+        The rows that each was fitted to.
+    y, weight : array-like
+        Their targets, and their weights, None where all count alike.
+    variance : callable or None
+        Function of a model, its rows and y that returns variances; None takes those in closed form.
+    """
+    finals = [last_step(model) for model in models]
+    if not hasattr(finals[0], "coef_"):
+        return None
+    has_intercept = getattr(finals[0], "fit_intercept", True) and hasattr(finals[0], "intercept_")
+    estimates = np.stack([np.r_[np.ravel(m.coef_), np.ravel(m.intercept_) if has_intercept else []] for m in finals])
+    own = _own_variances if variance is not None else _known_variances
+    variances = own(models, tables, y, weight, variance)
+    if variances is not None and variances.shape != estimates.shape:
+        raise ValueError(
+            f"variance must return {estimates.shape[1]} numbers, of coef_ and then of intercept_. Got an array of "
+            f"shape {variances.shape[1:]}."
+        )
+    return Coefficients(estimates, variances, np.shape(finals[0].coef_), getattr(finals[0], "intercept_", 0.0))
+
+
+def last_step(model: Any) -> Any:
+    """Return a model, of a pipeline its last step."""
+    return model[-1] if isinstance(model, Pipeline) else model
+
+
+def _own_variances(models: list[Any], tables: list[Any], y: Any, weight: Any, variance: Any) -> NDArray:
+    """Return what the user's function makes of the models."""
+    with named("variance"):
+        return np.stack([np.asarray(variance(*each, y), dtype=np.float64) for each in zip(models, tables, strict=True)])
+
+
+def _known_variances(models: list[Any], tables: list[Any], y: Any, weight: Any, variance: None) -> NDArray | None:
+    """Return the variances in closed form, None where there is none."""
+    closed_form = variance_of(last_step(models[0]))
+    if closed_form is None:
+        return None
+    variances = []
+    for model, table in zip(models, tables, strict=True):
+        design = model[:-1].transform(table) if isinstance(model, Pipeline) and len(model) > 1 else table
+        variances.append(closed_form(last_step(model), design, y, weight))
+    return None if np.isnan(variances).any() else np.stack(variances)
+
+
+def variance_of(model: Any) -> Callable[[Any, Any, Any, Any], NDArray] | None:
+    """Return what computes the variances of a model's coefficients; None where there is no closed form."""
+    return next((own for kind, holds, own in CLOSED_FORMS if type(model) is kind and holds(model)), None)
 
 
 def ordinary_variance(model: LinearRegression, X: Any, y: Any, weight: Any) -> NDArray:
