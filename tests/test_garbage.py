@@ -112,7 +112,7 @@ def own_parameters():
     """Yield each parameter of each estimator, those that several have once."""
     seen = set()
     for kind, (make, _) in MODELS.items():
-        apart = kind if "per_task" in kind or "imput" in kind else ""
+        apart = kind if "per_task" in kind or kind.endswith(("imputer", "imputation")) else ""
         for name in make().get_params(deep=False):
             if (apart, name) not in seen:
                 seen.add((apart, name))

@@ -28,6 +28,15 @@ from .vae import VAETransformer
 
 N_STEPS, N_STEPS_ON, BATCH_SIZE = 1000, 120, 64
 """Steps of the model that stands for no imputer, on all rows and from there on a bootstrap of them."""
+LINEAR: dict[str, Any] = {
+    "hidden_layer_sizes": (64,),
+    "activation": "tanh",
+    "architecture": "linear_decoder",
+    "objective": IWAE(20),
+    "alpha": 0.0,
+    "batch_size": BATCH_SIZE,
+    "learning_rate_init": 0.01,
+}
 LARGEST_SEED = np.iinfo(np.int32).max
 
 
@@ -116,17 +125,8 @@ def check_draws(imputer: Any) -> None:
 
 def linear_imputer(n_rows: int, n_columns: int) -> VAETransformer:
     """Return a factor analysis, of any covariance, whose posterior takes a network: it depends on what is missing."""
-    return VAETransformer(
-        n_components=max(1, min(n_columns - 1, 10)),
-        hidden_layer_sizes=(64,),
-        activation="tanh",
-        architecture="linear_decoder",
-        objective=IWAE(20),
-        alpha=0.0,
-        batch_size=BATCH_SIZE,
-        learning_rate_init=0.01,
-        max_iter=_n_epochs(n_rows, N_STEPS),
-    )
+    n_components = max(1, min(n_columns - 1, 10))
+    return VAETransformer(n_components, **LINEAR, max_iter=_n_epochs(n_rows, N_STEPS))
 
 
 def _n_epochs(n_rows: int, n_steps: int) -> int:

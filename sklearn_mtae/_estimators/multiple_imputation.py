@@ -361,7 +361,7 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
     def _pool(self, tables: list[Any], y: NDArray, weight: Any) -> None:
         """Pool the coefficients, where there are any, and their variances, where these are known."""
         for name in ("coef_", "intercept_", "se_", "intercept_se_", "df_", "fmi_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         values = collect(self.estimators_, tables, y, weight, self.variance)
         self._pooled = None
         if values is None:

@@ -11,7 +11,7 @@ from scipy.special import expit
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from sklearn_mtae.nn.words import named
+from sklearn_mtae.nn.words import ask, named
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ def last_step(model: Any) -> Any:
 def _own_variances(models: list[Any], tables: list[Any], y: Any, weight: Any, variance: Any) -> NDArray:
     """Return what the user's function makes of the models."""
     with named("variance"):
-        return np.stack([np.asarray(variance(*each, y), dtype=np.float64) for each in zip(models, tables, strict=True)])
+        own = [ask(variance, "variance", model, table, y) for model, table in zip(models, tables, strict=True)]
+        return np.stack([np.asarray(values, dtype=np.float64) for values in own])
 
 
 def _known_variances(models: list[Any], tables: list[Any], y: Any, weight: Any, variance: None) -> NDArray | None:

@@ -211,7 +211,7 @@ class Resampling:
         compare = kind(self.tables.x[keep], self.tables.n_classes)
         each = compare(~is_drawn * 1.0, is_drawn * 1.0)
         shuffled = (self.rng.permutation(is_drawn) for _ in range(N_SHUFFLES))
-        ideal = np.mean([compare(~drawn * 1.0, drawn * 1.0).mean() for drawn in shuffled])
+        ideal = float(np.mean([compare(~drawn * 1.0, drawn * 1.0).mean() for drawn in shuffled]))
         samples = [compare(self._weights(~is_drawn), self._weights(is_drawn)).mean() for _ in range(self.n_bootstraps)]
         # Resampled tables are less alike by chance once more: only the spread counts.
         around = each.mean() + np.array(samples) - np.mean(samples)

@@ -33,7 +33,7 @@ class Marginals:
             np.abs(own).sum() / 2 if is_class else np.abs(own.cumsum()).max()
             for own, is_class in zip(differences, self.is_class, strict=True)
         ]
-        return 1 - np.array(largest)
+        return np.clip(1 - np.array(largest), 0, 1)  # rounding does not lead out of them
 
 
 class Pairs:
