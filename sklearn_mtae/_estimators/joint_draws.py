@@ -29,14 +29,14 @@ from .vae import VAETransformer
 N_STEPS, N_STEPS_ON, BATCH_SIZE = 1000, 120, 64
 """Steps of the model that stands for no imputer, on all rows and from there on a bootstrap of them."""
 LINEAR: dict[str, Any] = {
-    "hidden_layer_sizes": (64,),
-    "activation": "tanh",
+    "hidden_layer_sizes": (128,),
     "architecture": "linear_decoder",
-    "objective": IWAE(20),
+    "objective": IWAE(60),
     "alpha": 0.0,
     "batch_size": BATCH_SIZE,
     "learning_rate_init": 0.01,
 }
+"""Of fewer weighted draws the bound is loose where much of a row is missing, and coefficients come out too small."""
 LARGEST_SEED = np.iinfo(np.int32).max
 
 
