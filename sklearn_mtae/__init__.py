@@ -4,6 +4,7 @@ from ._estimators.autoencoder import AutoencoderTransformer
 from ._estimators.classifier import MultiTaskVAEClassifier
 from ._estimators.imputer import VAEImputer
 from ._estimators.mixed import MultiTaskVAE
+from ._estimators.multiple_imputation import MultipleImputation
 from ._estimators.outliers import OutlierDetector
 from ._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from ._estimators.regressor import MultiTaskVAERegressor
@@ -19,6 +20,7 @@ __all__ = [
     "MultiTaskVAE",
     "MultiTaskVAEClassifier",
     "MultiTaskVAERegressor",
+    "MultipleImputation",
     "OutlierDetector",
     "PerTaskClassifier",
     "PerTaskRegressor",

@@ -30,9 +30,10 @@ CLASSES = [*EVERY, sklearn_mtae.PerTaskRegressor, sklearn_mtae.PerTaskClassifier
 CLASSES += [model_selection.StackedGridSearchCV, model_selection.StackedRandomizedSearchCV]
 CLASSES += [model_selection.StackedHalvingGridSearchCV, model_selection.StackedHalvingRandomSearchCV]
 CLASSES += [model_selection.TaskShuffleSplit, model_selection.TransferReport]
+CLASSES += [sklearn_mtae.MultipleImputation, metrics.GenerationReport]
 CLASSES += [getattr(inspection, name) for name in inspection.__all__]
 FUNCTIONS = [sklearn_mtae.stack_tasks, model_selection.transfer_report]
-FUNCTIONS += [*(getattr(metrics, name) for name in metrics.__all__)]
+FUNCTIONS += [own for name in metrics.__all__ if inspect.isfunction(own := getattr(metrics, name))]
 
 # An extended summary, a "See Also" and examples stand where they help: with the classes, not with each method.
 OPTIONAL = {"ES01", "SA01", "EX01", "GL01", "GL02", "GL03"}

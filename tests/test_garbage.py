@@ -9,6 +9,7 @@ from torch import nn
 
 from sklearn_mtae import (
     AutoencoderTransformer,
+    MultipleImputation,
     MultiTaskVAEClassifier,
     MultiTaskVAERegressor,
     OutlierDetector,
@@ -26,6 +27,10 @@ MODELS = {
     "classifier": (lambda: MultiTaskVAEClassifier(**SINGLE), (X, C)),
     "imputer": (lambda: VAEImputer(VAETransformer(**SMALL)), (X,)),
     "detector": (lambda: OutlierDetector(VAETransformer(**SMALL), n_estimators=1), (X,)),
+    "multiple_imputation": (
+        lambda: MultipleImputation(LinearRegression(), VAETransformer(**SMALL), n_draws=2),
+        (X, Y[:, 0]),
+    ),
     "per_task_regressor": (lambda: PerTaskRegressor(LinearRegression()), (X, Y)),
     "per_task_classifier": (lambda: PerTaskClassifier(LogisticRegression()), (X, C)),
 }
@@ -66,6 +71,7 @@ GARBAGE = {
     "set": {1, 2},
 }
 WEIGHT, SIZES = {"0", "3.7"}, {"[]"}
+NEED_ONE = {"multiple_imputation", "per_task_regressor", "per_task_classifier"}
 ADMISSIBLE = {
     "alpha": WEIGHT,
     "batch_size": {"None"},
@@ -75,6 +81,7 @@ ADMISSIBLE = {
     "consistency": WEIGHT,
     "corruption": {"None"},
     "cv": {"None"},
+    "imputer": {"None"},
     "learning_rate_decay": {"0"},
     "dropout": {"0"},
     "embedding": {"None"},
@@ -97,6 +104,7 @@ ADMISSIBLE = {
     "task_likelihoods": {"{}"},
     "task_similarity": {"None"},
     "tol": WEIGHT,
+    "variance": {"None"},
     "verbose": {"0", "3.7"},
 }
 """The garbage that is none for a parameter; all else is to be refused."""
@@ -106,7 +114,7 @@ def own_parameters():
     """Yield each parameter of each estimator, those that several have once."""
     seen = set()
     for kind, (make, _) in MODELS.items():
-        apart = kind if "per_task" in kind or kind in ("imputer", "detector") else ""
+        apart = kind if "per_task" in kind or kind.endswith(("imputer", "imputation", "detector")) else ""
         for name in make().get_params(deep=False):
             if (apart, name) not in seen:
                 seen.add((apart, name))
@@ -116,7 +124,7 @@ def own_parameters():
 @pytest.mark.parametrize(("kind", "name"), list(own_parameters()))
 def test_every_parameter_refuses_garbage_by_its_name(kind, name):
     make, data = MODELS[kind]
-    allowed = ADMISSIBLE.get(name, set()) - ({"None"} if kind.startswith("per_task") and name == "estimator" else set())
+    allowed = ADMISSIBLE.get(name, set()) - ({"None"} if kind in NEED_ONE and name == "estimator" else set())
     for label, value in GARBAGE.items():
         if label in allowed or (name == "checkpoint" and "text" in label):
             continue

@@ -14,6 +14,8 @@ FIRST = [
     "plot_task_transfer.py",
     "plot_mixed_table.py",
     "plot_outliers.py",
+    "plot_multiple_imputation.py",
+    "plot_generation_report.py",
     "plot_generated_digits.py",
     "plot_disentangled_factors.py",
 ]

@@ -184,6 +184,28 @@ class SharedFits:
             own.clear()
 
 
+def fit_side_by_side(models: Sequence[Any], calls: Sequence[Callable[[], Any]], n_jobs: int | None = 1) -> None:
+    """Fit estimators of this package by calls that each fit one of them, trained together where they stack."""
+    shared = SharedFits()
+    for model in models:
+        model._shared = shared
+    shared.begin()
+    shared.begin_candidate()
+    try:
+        for call in calls:
+            with suppress(Exception):  # what fails here is said by the fit itself
+                call()
+        shared.is_planning = False
+        if shared.train(n_jobs):
+            raise KeyboardInterrupt
+        for call in calls:
+            call()
+    finally:
+        shared.end()
+        for model in models:
+            model._shared = None
+
+
 def _stacks(plans: list[Plan]) -> tuple[Refused, list[list[Member]]]:
     """Return the models that do not stack, by the reason why, and the stacks of the others.
 

@@ -1,5 +1,6 @@
 """Displays of the results of the estimators and of the tools around them."""
 
+from ._generation_report import GenerationReportDisplay
 from ._latent import LatentDisplay
 from ._loss_curve import LossCurveDisplay
 from ._reconstruction import ReconstructionDisplay
@@ -8,6 +9,7 @@ from ._task_transfer import TaskTransferDisplay
 from ._traversal import TraversalDisplay
 
 __all__ = [
+    "GenerationReportDisplay",
     "LatentDisplay",
     "LossCurveDisplay",
     "ReconstructionDisplay",

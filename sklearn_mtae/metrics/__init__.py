@@ -1,6 +1,7 @@
-"""Scores over tables of targets that leave out missing labels."""
+"""Scores over tables of targets that leave out missing labels, and a report on drawn rows."""
 
 from ._deviance import d2_score
+from ._generation_report import GenerationReport, generation_report
 from ._scorer import make_task_scorer
 from ._scores import METRICS as METRICS
 from ._scores import (
@@ -15,9 +16,11 @@ from ._scores import (
 )
 
 __all__ = [
+    "GenerationReport",
     "accuracy_score",
     "balanced_accuracy_score",
     "d2_score",
+    "generation_report",
     "log_loss",
     "make_task_scorer",
     "mean_absolute_error",
