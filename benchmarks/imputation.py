@@ -60,7 +60,8 @@ def by_long_training(gaps: NDArray, seed: int) -> NDArray:
     n_epochs = min(max(ceil(4000 * 64 / len(gaps)), 10), 1000)
     shape = {"hidden_layer_sizes": (128, 128), "activation": "tanh", "scaling": "standard"}
     training = {"dropout": 0.1, "alpha": 0.1, "objective": IWAE(20), "batch_size": 64, "max_iter": n_epochs}
-    return VAEImputer(VAETransformer(10, **shape, **training, random_state=seed)).fit_transform(gaps)
+    vae = VAETransformer(10, **shape, **training, random_state=seed)
+    return VAEImputer(vae, n_importance_samples=300).fit_transform(gaps)
 
 
 def by_miceforest(gaps: NDArray, seed: int) -> NDArray:
