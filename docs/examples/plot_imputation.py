@@ -53,7 +53,7 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained"
 for name, values in errors.items():
     left.plot(shares, values, marker="o", label=name)
 left.set(xlabel="share of hidden cells", ylabel="RMSE of the filled cells")
-left.legend()
+left.legend(loc="upper left", bbox_to_anchor=(0, 0.95))
 
 # %%
 # What is filled, and what was there

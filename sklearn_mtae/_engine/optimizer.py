@@ -86,7 +86,7 @@ class VectorAdamW(torch.optim.Optimizer):
             counters: dict[float, Tensor] = {}
             self._lists = [self._list(group["params"], counters) for group in self.param_groups]
             self._counters = list(counters.values())
-            self._rates = [_falling_rate(group) for group in self.param_groups]
+            self._rates = [_rate(group["lr"]) if _falls(group) else None for group in self.param_groups]
         self.take_rates()
         torch._foreach_add_(self._counters, 1)  # pyright: ignore[reportPrivateImportUsage]
         for group, rate, lists in zip(self.param_groups, self._rates, self._lists, strict=True):
@@ -126,10 +126,10 @@ class VectorAdamW(torch.optim.Optimizer):
 
     def numbers(self) -> list[dict[str, Any]]:
         """Return the numbers that a step takes, of each group; without step sizes that it looks up."""
-        rates = self._rates or [None] * len(self.param_groups)
+        looked_up = [{"params", "lr"} if _falls(group) else {"params"} for group in self.param_groups]
         return [
-            {name: value for name, value in group.items() if name != "params" and (name != "lr" or rate is None)}
-            for group, rate in zip(self.param_groups, rates, strict=True)
+            {name: value for name, value in group.items() if name not in names}
+            for group, names in zip(self.param_groups, looked_up, strict=True)
         ]
 
     def _list(self, vectors: list[nn.Parameter], counters: dict[float, Tensor]) -> tuple[list, ...]:
@@ -150,11 +150,14 @@ class VectorAdamW(torch.optim.Optimizer):
     step.hooked = True  # type: ignore[attr-defined]  # tells torch that its profiling wrapper is on already
 
 
-def _falling_rate(group: dict[str, Any]) -> Rate | None:
-    """Return the step size of a group where it is to fall; only on a CPU is what a tensor holds all of its digits."""
-    if not group.get("annealing") or group["params"][0].device.type != "cpu":
-        return None
-    return Rate(group["lr"], torch.tensor(group["lr"], dtype=torch.float64))
+def _rate(value: float) -> Rate:
+    """Return a step size with the tensor that it is looked up in."""
+    return Rate(value, torch.tensor(value, dtype=torch.float64))
+
+
+def _falls(group: dict[str, Any]) -> bool:
+    """Return whether the step size of a group is looked up: on a CPU, where a tensor holds all of its digits."""
+    return bool(group.get("annealing")) and group["params"][0].device.type == "cpu"
 
 
 def dump_moments(optimizer: Any, slices: Slices, position: int, stacked: bool) -> State:
