@@ -113,7 +113,8 @@ def draw(model: VAE, x: Tensor, noise: Tensor, seed: int, keep_params: bool = Fa
             log_weight[:, rows] = torch.cat([log_joint for _, log_joint in parts]) - log_proposal
             if keep_params:
                 decoded = torch.cat([decoded for decoded, _ in parts])
-                params = noise.new_empty(*noise.shape[:2], decoded.shape[-1]) if params is None else params
+                if params is None:
+                    params = noise.new_empty(*noise.shape[:2], decoded.shape[-1])
                 params[:, rows] = decoded
     failed = ~log_weight.isfinite()
     if params is not None:
@@ -121,14 +122,14 @@ def draw(model: VAE, x: Tensor, noise: Tensor, seed: int, keep_params: bool = Fa
     return Draws(z.masked_fill(failed.unsqueeze(-1), 0.0), log_weight.masked_fill(failed, -float("inf")), params)
 
 
-def _decoded_joint(model: VAE, x: Tensor) -> Callable[[Tensor, bool], tuple[Tensor | None, Tensor]]:
-    """Return the function from codes to what they are decoded to, where that is to be kept, and log p(x, z)."""
+def _decoded_joint(model: VAE, x: Tensor) -> Callable[[Tensor, bool], tuple[Tensor, Tensor]]:
+    """Return the function from codes to what they are decoded to, nothing where that is not kept, and log p(x, z)."""
     prior = model.prior.given(model.infer)
 
-    def function(z: Tensor, keep: bool) -> tuple[Tensor | None, Tensor]:
+    def function(z: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
         params = model.decode(z)
         log_joint = model.likelihood.log_prob(params, x).sum(-1) + prior.log_prob(z)
-        return params if keep else None, log_joint
+        return params if keep else params.new_empty(0), log_joint
 
     return function
 
