@@ -78,7 +78,9 @@ def by_miss_forest(gaps: NDArray, seed: int) -> NDArray:
     from missforest import MissForest  # pyright: ignore[reportMissingImports]
 
     forest = RandomForestRegressor(max_features=1 / 3, n_jobs=1, random_state=seed)
-    return np.asarray(MissForest(rgr=forest, verbose=0).fit_transform(_frame(gaps)))
+    frame = _frame(gaps)
+    filled = MissForest(rgr=forest, verbose=0).fit_transform(frame)
+    return filled[frame.columns].to_numpy()  # it sorts the columns by their missing cells
 
 
 def _frame(gaps: NDArray) -> Any:
