@@ -64,7 +64,7 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         The model, cloned before it is fitted. None is one of 10 components and a hidden layer of 128 units, trained
         by 20 weighted draws (IWAE) and a step size that falls to zero. Its number of epochs depends on the rows: as
         many as make 850 steps of 64 rows, but at least 10 and at most 100.
-    n_importance_samples : int, default=100
+    n_importance_samples : int, default=60
         Codes per row that are drawn and weighed.
     add_indicator : bool, default=False
         Whether to append a column of indicators, 1 where a cell was missing, for each column that had missing cells in
@@ -124,7 +124,7 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self,
         estimator=None,
         *,
-        n_importance_samples=100,
+        n_importance_samples=60,
         add_indicator=False,
         keep_empty_features=False,
         random_state=None,
