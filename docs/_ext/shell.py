@@ -12,6 +12,7 @@ FIRST = [
     "plot_missing_labels.py",
     "plot_small_tables.py",
     "plot_task_transfer.py",
+    "plot_imputation.py",
     "plot_mixed_table.py",
     "plot_outliers.py",
     "plot_multiple_imputation.py",

@@ -277,6 +277,8 @@ class Net(NeuralNet):
         for group in self.optimizer_.param_groups:
             if group.get("annealing"):
                 group["lr"] = group["first_lr"] * (1 - group["annealing"] * n_done)
+        if isinstance(self.optimizer_, VectorAdamW):
+            self.optimizer_.take_rates()
 
     def _run_batches(
         self, iterator: Any, training: bool, prefix: str, step_fn: Callable[..., dict], **fit_params: Any

@@ -1,6 +1,7 @@
 """The optimiser: AdamW over a few long vectors, and its state as arrays."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from inspect import unwrap
 from typing import Any
 
@@ -31,6 +32,14 @@ def flatten_parameters(parameters: list[nn.Parameter]) -> nn.Parameter:
     return flat
 
 
+@dataclass
+class Rate:
+    """A step size that falls, where a step that is repeated looks it up."""
+
+    value: float
+    tensor: Tensor
+
+
 class VectorAdamW(torch.optim.Optimizer):
     """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) over a few long vectors.
 
@@ -59,6 +68,7 @@ class VectorAdamW(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
         self._lists: list[tuple[list, ...]] | None = None
         self._counters: list[Tensor] = []
+        self._rates: list[Rate | None] = []
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of vectors."""
@@ -76,8 +86,11 @@ class VectorAdamW(torch.optim.Optimizer):
             counters: dict[float, Tensor] = {}
             self._lists = [self._list(group["params"], counters) for group in self.param_groups]
             self._counters = list(counters.values())
+            self._rates = [_rate(group["lr"]) if _falls(group) else None for group in self.param_groups]
+        self.take_rates()
         torch._foreach_add_(self._counters, 1)  # pyright: ignore[reportPrivateImportUsage]
-        for group, (vectors, gradients, means, squares, steps) in zip(self.param_groups, self._lists, strict=True):
+        for group, rate, lists in zip(self.param_groups, self._rates, self._lists, strict=True):
+            vectors, gradients, means, squares, steps = lists
             torch._fused_adamw_(  # pyright: ignore[reportPrivateImportUsage]
                 vectors,
                 gradients,
@@ -85,7 +98,7 @@ class VectorAdamW(torch.optim.Optimizer):
                 squares,
                 [],
                 steps,
-                lr=group["lr"],
+                lr=group["lr"] if rate is None else rate.tensor,
                 beta1=group["betas"][0],
                 beta2=group["betas"][1],
                 weight_decay=group["weight_decay"],
@@ -104,9 +117,21 @@ class VectorAdamW(torch.optim.Optimizer):
             # vector.
             state["step"] = state["step"].to(vector.device)
 
+    def take_rates(self) -> None:
+        """Let the steps that follow, repeated ones too, have the step sizes that the groups have now."""
+        for group, rate in zip(self.param_groups, self._rates, strict=False):
+            # A recorded step must not hold the writing of what is there already.
+            if rate is not None and rate.value != group["lr"]:
+                rate.value = group["lr"]
+                rate.tensor.fill_(rate.value)
+
     def numbers(self) -> list[dict[str, Any]]:
-        """Return the numbers that a step takes, for each group."""
-        return [{name: value for name, value in group.items() if name != "params"} for group in self.param_groups]
+        """Return the numbers that a step takes, for each group, but for step sizes that it looks up."""
+        looked_up = [{"params", "lr"} if _falls(group) else {"params"} for group in self.param_groups]
+        return [
+            {name: value for name, value in group.items() if name not in names}
+            for group, names in zip(self.param_groups, looked_up, strict=True)
+        ]
 
     def _list(self, vectors: list[nn.Parameter], counters: dict[float, Tensor]) -> tuple[list, ...]:
         """Return the arguments of a step of a group, looked up once: vectors, gradients, moments and steps.
@@ -124,6 +149,16 @@ class VectorAdamW(torch.optim.Optimizer):
         return vectors, [vector.grad for vector in vectors], means, squares, steps
 
     step.hooked = True  # type: ignore[attr-defined]  # tells torch that its profiling wrapper is already in place
+
+
+def _rate(value: float) -> Rate:
+    """Return a step size with the tensor that it is looked up in."""
+    return Rate(value, torch.tensor(value, dtype=torch.float64))
+
+
+def _falls(group: dict[str, Any]) -> bool:
+    """Return whether the step size of a group is looked up: on a CPU, where a tensor holds all of its digits."""
+    return bool(group.get("annealing")) and group["params"][0].device.type == "cpu"
 
 
 def dump_moments(optimizer: Any, slices: Slices, position: int, stacked: bool) -> State:

@@ -36,6 +36,7 @@ BASE: dict = {
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
     "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "learning_rate_decay": [Interval(Real, 0, 1, closed="both")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -78,7 +79,7 @@ MULTI_TASK: dict = {
     "alpha": [*BASE["alpha"], StrOptions({"auto"})],
     "learning_rate_init": [*BASE["learning_rate_init"], StrOptions({"auto"})],
     "max_iter": [*BASE["max_iter"], StrOptions({"auto"})],
-    "learning_rate_decay": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
+    "learning_rate_decay": [*BASE["learning_rate_decay"], StrOptions({"auto"})],
     "cv": ["cv_object"],
 }
 """Constraints of models with tasks."""

@@ -14,6 +14,7 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mtae._fitting.callbacks import CallbackSupportMixin, tell_of_model, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
 from sklearn_mtae._tables.checks import Interval, check_parameters, feature_names
 from sklearn_mtae._tables.column_likelihoods import CATEGORICAL, UNNAMED, names_categories, per_column
 from sklearn_mtae._tables.containers import is_frame
@@ -33,21 +34,24 @@ from sklearn_mtae.nn.objectives import IWAE
 
 from .vae import VAETransformer
 
-N_STEPS, BATCH_SIZE = 4000, 64
+N_STEPS, BATCH_SIZE = 850, 64
+MIN_EPOCHS, MAX_EPOCHS = 10, 100
 DEFAULTS = {
     "n_components": 10,
-    "hidden_layer_sizes": (128, 128),
-    "activation": "tanh",
-    "dropout": 0.1,
+    "hidden_layer_sizes": (128,),
     "alpha": 0.1,
     "scaling": "standard",
     "objective": IWAE(20),
     "batch_size": BATCH_SIZE,
+    "learning_rate_init": 5e-3,
+    "learning_rate_decay": 1.0,
 }
-"""The default model of an imputer. Many weighted draws matter most, because the posterior given half a row is wide."""
+"""The default model of an imputer. Many weighted draws matter most, because the posterior given half a row is wide. A
+decoder with one hidden layer makes them cheap, and large steps that fall to zero let a short training go as far as a long
+one. A small table that is seen too often is overfitted."""
 
 
-class VAEImputer(TransformerMixin, BaseEstimator):
+class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """Fill missing cells with a variational autoencoder of the observed ones.
 
     The autoencoder learns from the observed cells of all rows (MIWAE, Mattei and Frellsen 2019, arXiv 1812.02633). A
@@ -57,9 +61,10 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     estimator : VAETransformer or None, default=None
-        The model, cloned before it is fitted. None is a model of 10 components and two hidden layers of 128 units,
-        trained with 20 weighted draws (IWAE) for 4,000 steps of 64 rows, but at most 1,000 epochs.
-    n_importance_samples : int, default=300
+        The model, cloned before it is fitted. None is a model of 10 components and a hidden layer of 128 units, trained
+        with 20 weighted draws (IWAE) and a step size that falls to zero, for 850 steps of 64 rows, but for at least 10
+        and at most 100 epochs.
+    n_importance_samples : int, default=100
         Codes per row that are drawn and weighted.
     add_indicator : bool, default=False
         Whether to append a column of indicators, 1 where a cell was missing, for each column that had missing cells in
@@ -69,6 +74,8 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         with "missing_value" for strings or categories. The model ignores what they hold later.
     random_state : int, RandomState instance or None, default=None
         Seed of the model where `estimator` is None.
+    verbose : bool or int, default=False
+        Whether the model prints a line per epoch; one that does so by itself goes on doing it.
 
     Attributes
     ----------
@@ -105,6 +112,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     estimator_: VAETransformer
@@ -115,17 +123,20 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         self,
         estimator=None,
         *,
-        n_importance_samples=300,
+        n_importance_samples=100,
         add_indicator=False,
         keep_empty_features=False,
         random_state=None,
+        verbose=False,
     ):
         self.estimator = estimator
         self.n_importance_samples = n_importance_samples
         self.add_indicator = add_indicator
         self.keep_empty_features = keep_empty_features
         self.random_state = random_state
+        self.verbose = verbose
 
+    @with_callbacks
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from the observed cells.
 
@@ -157,7 +168,8 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         missing = missing_cells(table) if two_dimensional else np.empty((0, 0), dtype=bool)
         empty: NDArray[np.bool_] = np.asarray(missing.all(axis=0))
         model = self._model(len(missing), _likely_names(table, len(empty)), empty)
-        model.fit(_hide(table, empty, missing), sample_weight=sample_weight)
+        with tell_of_model(self, model, X):
+            model.fit(_hide(table, empty, missing), sample_weight=sample_weight)
         indicator = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
         if indicator is not None:
             _check_names(model, indicator, empty & (not self.keep_empty_features))
@@ -243,9 +255,13 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     def _model(self, n_rows: int, names: Sequence, empty: NDArray[np.bool_]) -> VAETransformer:
         """Return the model to fit to this number of rows; it does not treat a column without levels as a category."""
         if self.estimator is None:
-            n_epochs = ceil(N_STEPS * BATCH_SIZE / max(1, n_rows))
-            return VAETransformer(**DEFAULTS, max_iter=min(max(n_epochs, 10), 1000), random_state=self.random_state)
-        model = clone(self.estimator)
+            n_epochs = ceil(N_STEPS / max(1, ceil(n_rows / BATCH_SIZE)))
+            n_epochs = min(max(n_epochs, MIN_EPOCHS), MAX_EPOCHS)
+            model = VAETransformer(**DEFAULTS, max_iter=n_epochs, random_state=self.random_state)
+        else:
+            model = clone(self.estimator)
+        if self.verbose:
+            model.set_params(verbose=self.verbose)
         if empty.any() and names_categories(model.likelihood):
             options = zip(names, per_column(model.likelihood, names), empty.tolist(), strict=True)
             own = {name: UNNAMED if is_empty and one == CATEGORICAL else one for name, one, is_empty in options if one}

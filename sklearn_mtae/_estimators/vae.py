@@ -101,6 +101,8 @@ class VAETransformer(BaseVAE):
         the rows, but at least 16 and at most 200; None takes all rows.
     learning_rate_init : float, default=1e-3
         Step size of the optimiser.
+    learning_rate_decay : float, default=0.0
+        Part of the step size that is gone by the last epoch; it falls by the same amount in each.
     max_iter : int, default=40
         Number of epochs.
     early_stopping : bool, default=False
@@ -217,6 +219,7 @@ class VAETransformer(BaseVAE):
         alpha=3.0,
         batch_size="auto",
         learning_rate_init=1e-3,
+        learning_rate_decay=0.0,
         max_iter=40,
         early_stopping=False,
         validation_fraction=0.1,
@@ -252,6 +255,7 @@ class VAETransformer(BaseVAE):
         self.alpha = alpha
         self.batch_size = batch_size
         self.learning_rate_init = learning_rate_init
+        self.learning_rate_decay = learning_rate_decay
         self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

@@ -1,6 +1,7 @@
 """scikit-learn's callbacks, notified of a fit and of each epoch; experimental in 1.9 and absent before."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -23,7 +24,23 @@ except ImportError:
         return method
 
 
-__all__ = ["CallbackSupportMixin", "FitTask", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "FitTask", "tell_of_model", "with_callbacks"]
+
+
+@contextmanager
+def tell_of_model(owner: BaseEstimator, model: BaseEstimator, X: Any) -> Iterator[None]:
+    """Let the callbacks of an estimator hear of the fit of a model within its own fit, which is the only subtask."""
+    if not hasattr(owner, "set_callbacks"):
+        yield
+        return
+    context = owner._init_callback_context(max_subtasks=1)  # type: ignore[attr-defined]
+    context.call_on_fit_task_begin(estimator=owner, X=X, y=None)
+    part = context.subcontext(task_name="model")
+    with part.propagate_callback_context(model):
+        part.call_on_fit_task_begin(estimator=owner, X=X, y=None)
+        yield
+        part.call_on_fit_task_end(estimator=owner, X=X, y=None)
+    context.call_on_fit_task_end(estimator=owner, X=X, y=None)
 
 
 class FitTask:

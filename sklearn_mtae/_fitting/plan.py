@@ -234,7 +234,7 @@ def _make_member(plan: Plan, k: int, label_share: NDArray | None, device: torch.
         seeds=tuple(seeds.generate_state(3).tolist()),
         learning_rate=own.learning_rate_init,
         alpha=own.alpha,
-        annealing=0.0 if partial else own.parameters.get("learning_rate_decay", 0.0),
+        annealing=0.0 if partial else own.learning_rate_decay,
         patience=own.n_iter_no_change,
         tol=own.tol,
         scheduled=not partial,

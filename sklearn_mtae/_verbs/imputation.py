@@ -77,8 +77,9 @@ def expect(runner: ModelRunner, x: Any, n_importance_samples: int) -> NDArray:
     """Return the mean of each cell of rows, given the observed cells of its row."""
 
     def mean(model: VAE, x: Tensor) -> Tensor:
-        draws = weighted_codes(runner, model, x, n_importance_samples)
-        each = model.expect(draws.z, x)
+        draws = weighted_codes(runner, model, x, n_importance_samples, keep_params=True)
+        assert draws.params is not None
+        each = model.decoded_columns(draws.params, x).mean
         mean = torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), each)
         return model.units.inverse(mean.clamp(each.amin(0), each.amax(0)))  # rounding must not lead out of their range
 
@@ -107,7 +108,8 @@ def log_conditionals(runner: ModelRunner, X: Any) -> NDArray:
     return runner.log_densities(log_density, X)
 
 
-def weighted_codes(runner: ModelRunner, model: VAE, x: Tensor, n_draws: int) -> Draws:
-    """Return weighted codes of each row."""
+def weighted_codes(runner: ModelRunner, model: VAE, x: Tensor, n_draws: int, keep_params: bool = False) -> Draws:
+    """Return weighted codes of each row, with what they are decoded to where that is to be kept."""
     seed = runner.fitted.seed
-    return draw(model, x, quasi_normal(model.fill(x), n_draws, model.prior.n_components, seed), seed)
+    noise = quasi_normal(model.fill(x), n_draws, model.prior.n_components, seed)
+    return draw(model, x, noise, seed, keep_params)

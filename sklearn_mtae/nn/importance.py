@@ -28,6 +28,8 @@ class Draws(NamedTuple):
     """Codes, shape (n_draws, n_rows, n_components)."""
     log_weight: Tensor
     """log p(x, z) / proposal(z), shape (n_draws, n_rows)."""
+    params: Tensor | None = None
+    """Parameters of the columns at each code, shape (n_draws, n_rows, n_outputs), where they are kept."""
 
     @property
     def usable(self) -> Tensor:
@@ -75,7 +77,7 @@ class Normal(NamedTuple):
         return normal_log_prob(noise) + self.root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
 
-def draw(model: VAE, x: Tensor, noise: Tensor, seed: int) -> Draws:
+def draw(model: VAE, x: Tensor, noise: Tensor, seed: int, keep_params: bool = False) -> Draws:
     """Draw codes for each row.
 
     The codes of a complete row come from its posterior q(z given x). The encoder may never have seen a row with the
@@ -96,24 +98,46 @@ def draw(model: VAE, x: Tensor, noise: Tensor, seed: int) -> Draws:
         Standard normal draws.
     seed : int
         Seed of the draws from the prior, the same for all rows.
+    keep_params : bool, default=False
+        Whether what is decoded for the weights is kept.
     """
     gaps = x.isnan().any(-1)
     z = noise.new_empty(noise.shape)
     log_weight = noise.new_empty(noise.shape[:2])
+    params: Tensor | None = None
     for rows, propose in ((~gaps, _from_posterior), (gaps, _from_mixture)):
         if rows.any():
             z[:, rows], log_proposal = propose(model, x[rows], noise[:, rows], seed)
-            log_joint, size = _log_joint(model, x[rows]), max(1, MAX_CELLS // max(1, x[rows].numel()))
-            parts = [log_joint(part) for part in z[:, rows].split(size)]
-            log_weight[:, rows] = torch.cat(parts) - log_proposal
+            decode, size = _decoded_joint(model, x[rows]), max(1, MAX_CELLS // max(1, x[rows].numel()))
+            parts = [decode(part, keep_params) for part in z[:, rows].split(size)]
+            log_weight[:, rows] = torch.cat([log_joint for _, log_joint in parts]) - log_proposal
+            if keep_params:
+                decoded = torch.cat([decoded for decoded, _ in parts])
+                if params is None:
+                    params = noise.new_empty(*noise.shape[:2], decoded.shape[-1])
+                params[:, rows] = decoded
     failed = ~log_weight.isfinite()
-    return Draws(z.masked_fill(failed.unsqueeze(-1), 0.0), log_weight.masked_fill(failed, -float("inf")))
+    if params is not None:
+        params = params.masked_fill(failed.unsqueeze(-1), 0.0)
+    return Draws(z.masked_fill(failed.unsqueeze(-1), 0.0), log_weight.masked_fill(failed, -float("inf")), params)
+
+
+def _decoded_joint(model: VAE, x: Tensor) -> Callable[[Tensor, bool], tuple[Tensor, Tensor]]:
+    """Return the function from codes to what they are decoded to, nothing where that is not kept, and log p(x, z)."""
+    prior = model.prior.given(model.infer)
+
+    def function(z: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
+        params = model.decode(z)
+        log_joint = model.likelihood.log_prob(params, x).sum(-1) + prior.log_prob(z)
+        return params if keep else params.new_empty(0), log_joint
+
+    return function
 
 
 def _log_joint(model: VAE, x: Tensor) -> Callable[[Tensor], Tensor]:
     """Return the function log p(x, z) of codes of shape (..., n_rows, n_components)."""
-    prior = model.prior.given(model.infer)
-    return lambda z: model.log_likelihood(z, x) + prior.log_prob(z)
+    decode = _decoded_joint(model, x)
+    return lambda z: decode(z, False)[1]
 
 
 def _from_posterior(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Tensor, Tensor]:

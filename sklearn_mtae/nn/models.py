@@ -207,7 +207,10 @@ class Autoencoder(nn.Module):
 
     def columns(self, z: Tensor, x: Tensor | None = None) -> distributions.Distribution:
         """Return the distributions of the columns at each code; with `x`, of its missing cells given the others."""
-        params = self.decode(z)
+        return self.decoded_columns(self.decode(z), x)
+
+    def decoded_columns(self, params: Tensor, x: Tensor | None = None) -> distributions.Distribution:
+        """Return the distributions of the columns by their parameters; `x` is as for `columns`."""
         return self.likelihood.distribution(params if x is None else self.likelihood.given(params, x))
 
 

@@ -1,10 +1,13 @@
 """Step sizes while models are trained."""
 
+from unittest.mock import Mock, patch
+
 import numpy as np
 import torch
 from skorch.callbacks import LRScheduler
 
-from sklearn_mtae import MultiTaskVAERegressor
+from sklearn_mtae import MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae._engine.captured_step import RECORDERS
 from sklearn_mtae._engine.together import train
 from sklearn_mtae._fitting.plan import plan
 
@@ -30,3 +33,15 @@ def test_each_member_of_a_stack_has_its_own_annealing():
     train(made.members, end=lambda net: seen.append({group["lr"] for group in net.optimizer_.param_groups}))
     for epoch, rates in enumerate(seen):
         np.testing.assert_allclose(sorted(rates), sorted({0.02, 0.02 * (1 - epoch / 5)}))
+
+
+def test_a_step_size_that_falls_reaches_recorded_steps():
+    """What is repeated from a recording is what is taken step by step, and it is recorded once."""
+    options = {**OPTIONS, "max_iter": 12, "batch_size": 8, "alpha": 0.5, "learning_rate_decay": 0.9}
+    plain = VAETransformer(2, **options, net_params={"record_steps": False}).fit(X)
+    with patch.dict(RECORDERS, cpu=Mock(wraps=RECORDERS["cpu"])):
+        recorded = VAETransformer(2, **options).fit(X)
+        RECORDERS["cpu"].assert_called_once()
+    np.testing.assert_array_equal(recorded.transform(X), plain.transform(X))
+    constant = VAETransformer(2, **{**options, "learning_rate_decay": 0.0}).fit(X)
+    assert not np.allclose(constant.transform(X), plain.transform(X))

@@ -10,12 +10,14 @@ import pytest
 from pandas.testing import assert_frame_equal
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from sklearn_mtae import AutoencoderTransformer, VAEImputer, VAETransformer
 
@@ -367,3 +369,70 @@ def test_numbers_spelled_as_strings(likelihood):
         np.testing.assert_array_equal(filled, expected)
         assert filled.shape == (30, 3 if keep else 2)
         assert np.isfinite(filled).all()
+
+
+@pytest.fixture
+def mixed(frame):
+    """The frame with booleans of all kinds, some missing; without its strings it is numbers to an estimator."""
+    rng = np.random.default_rng(2)
+    states = np.array([True, False, None], dtype=object)
+    frame["answer"] = pd.Series(rng.choice(states, 60), index=frame.index, dtype=object)
+    frame["state"] = pd.array(rng.choice(states, 60), dtype="boolean")
+    return frame
+
+
+def test_booleans_and_levels_are_imputed_as_such(mixed):
+    filled = imputer(random_state=0).fit_transform(mixed)
+    assert_only_gaps_filled(filled, mixed)
+    assert {type(value) for value in filled["answer"]} == {bool}
+    assert set(filled["size"]) <= set(mixed["size"].cat.categories)
+    assert set(filled["state"].unique()) <= {True, False}
+
+
+def test_in_front_of_an_estimator_that_takes_categories(mixed):
+    y = np.arange(60) % 2
+    pipeline = make_pipeline(imputer(), HistGradientBoostingClassifier(max_iter=2))
+    with pytest.raises(ValueError, match="could not convert string to float"):  # as without an imputer
+        pipeline.fit(mixed, y)
+    categories = mixed.astype({"job": "category"})
+    assert pipeline.fit(categories, y).predict_proba(categories).shape == (60, 2)
+    strings = make_column_selector(dtype_include=[object, "string", "str"])
+    encoder = make_column_transformer((OrdinalEncoder(), strings), remainder="passthrough")
+    encoder.set_output(transform="pandas")
+    between = make_pipeline(imputer(), encoder, HistGradientBoostingClassifier(max_iter=2))
+    assert between.fit(mixed, y).predict_proba(mixed).shape == (60, 2)
+
+
+def test_the_default_finds_the_means_of_a_normal_table():
+    """Of normal rows, the mean of a missing cell given the others is linear in them."""
+    rng = np.random.default_rng(0)
+    loadings = np.array([[1.0, 0.0], [1.0, 0.5], [0.5, -1.0], [0.0, 1.0], [1.0, 1.0]])
+    covariance = loadings @ loadings.T + 0.2 * np.eye(5)
+    X = rng.multivariate_normal(np.zeros(5), covariance, size=192)
+    gaps = X.copy()
+    where = rng.integers(5, size=90)
+    gaps[np.arange(90), where] = np.nan
+    expected = [
+        covariance[j, others] @ np.linalg.solve(covariance[np.ix_(others, others)], row[others])
+        for row, j in zip(X, where, strict=False)
+        for others in [np.delete(np.arange(5), j)]
+    ]
+    fitted = VAEImputer(random_state=0).fit(gaps)
+    filled = fitted.transform(gaps)[np.arange(90), where]
+    assert np.mean((filled - expected) ** 2) < 0.1 * np.var(expected)
+    assert fitted.estimator_.n_iter_ == 100  # 3 steps each: fewer than 850 steps of 64 rows
+
+
+def test_the_epochs_of_the_default_depend_on_the_rows(monkeypatch):
+    monkeypatch.setattr(VAETransformer, "fit", lambda self, X, sample_weight=None: self)
+    for n_rows, n_epochs in [(30, 100), (1280, 43), (100_000, 10)]:
+        assert VAEImputer().fit(np.zeros((n_rows, 2))).estimator_.max_iter == n_epochs
+
+
+def test_progress_is_shown(gappy, capsys):
+    imputer(verbose=True).fit(gappy)
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    imputer(small(verbose=True)).fit(gappy)
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    imputer().fit(gappy)
+    assert not capsys.readouterr().out

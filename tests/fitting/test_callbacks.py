@@ -6,7 +6,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mtae import MultiTaskVAERegressor
+from sklearn_mtae import MultiTaskVAERegressor, VAEImputer, VAETransformer
 
 callback = pytest.importorskip("sklearn.callback")
 
@@ -59,6 +59,17 @@ def test_within_pipeline_and_search(estimator, table):
     pipeline = Pipeline([("scale", StandardScaler()), ("model", estimator)])
     GridSearchCV(pipeline, {"model__n_components": [1, 2]}, cv=2).set_callbacks(recorder).fit(*table)
     assert recorder.begun == 3 * (2 * 2 + 1)
+
+
+def test_within_an_imputer():
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((20, 2)) < 0.2, np.nan, rng.normal(size=(20, 2)))
+    imputer = VAEImputer(VAETransformer(1, hidden_layer_sizes=(2,), max_iter=3), n_importance_samples=2)
+    for estimator in (imputer, Pipeline([("scale", StandardScaler()), ("impute", imputer)])):
+        recorder = Propagated()
+        estimator.set_callbacks(recorder).fit(X)
+        assert recorder.begun == len(recorder.told) == 3
+        estimator.set_callbacks()
 
 
 def test_progress_bar_and_scoring_monitor(estimator, table, capsys):
