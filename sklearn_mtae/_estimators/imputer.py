@@ -47,8 +47,8 @@ DEFAULTS = {
     "learning_rate_decay": 1.0,
 }
 """The default model of an imputer. Many weighted draws matter most, because the posterior given half a row is wide. A
-decoder with one hidden layer makes them cheap, and large steps that fall to zero let a short training go as far as a long
-one. A small table that is seen too often is overfitted."""
+decoder with one hidden layer makes them cheap, and large steps that fall to zero let a short training go as far as a
+long one. A small table that is seen too often is overfitted."""
 
 
 class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
