@@ -102,7 +102,7 @@ class VAETransformer(BaseVAE):
     learning_rate_init : float, default=1e-3
         Step size of the optimiser.
     learning_rate_decay : float, default=0.0
-        Part of the step size that is gone by the last epoch; it falls by the same amount in each.
+        Fraction of the step size that is lost by the last epoch; it falls by the same amount in each.
     max_iter : int, default=40
         Number of epochs.
     early_stopping : bool, default=False
