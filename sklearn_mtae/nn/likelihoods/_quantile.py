@@ -255,13 +255,13 @@ class Quantile(LocationScale):
         maps = [learn_map(*column) for column in zip(scaled.T, weights.T, bounds.T, strict=True)]
         self.maps.set(maps)
         atoms = [_as_they_came(*column) for column in zip(maps, scaled.T, rows.T, strict=True)]
-        self.atoms = torch.from_numpy(np.stack(atoms)).to(self.atoms)
+        self.atoms = torch.from_numpy(np.stack(atoms)).to(self.atoms.device)
         self.decimals = torch.tensor([learn_decimals(column) for column in rows.T]).to(self.decimals)
         low, high = self.support
         for name, bound, find in (("least", low, np.fmin), ("greatest", high, np.fmax)):
             seen = find.reduce(rows, axis=0)
             value = torch.from_numpy(np.where(np.isnan(seen) | np.isfinite(bound), bound, seen))
-            setattr(self, name, value.to(getattr(self, name)))
+            setattr(self, name, value.to(self.atoms.device))
 
     def distribution(self, params: Tensor) -> MappedNormal:
         """Return the distribution of each cell."""
