@@ -131,7 +131,7 @@ class Diagnosis:
             f"The rows' codes lie off the prior: {n_off} of {len(self.aggregate_mismatch)} components diverge by more "
             f"than {MOST_MISMATCH} nats, component {worst} by {self.aggregate_mismatch[worst]:.2g}. `sample` draws "
             "codes that no row has. Raise `beta` (1 is the evidence lower bound), train longer, or learn the prior: "
-            "'mixture', 'vamp' or 'flow'. A small `beta`, the default of multi-task models, causes this; codes and "
+            "'mixture', 'vamp', 'flow' or 'ex_post'. A small `beta`, the default of multi-task models, causes this; codes and "
             "predictions are not affected."
         )
 

@@ -1,0 +1,130 @@
+"""Draws under conditions: values, lists of values, ranges, on features and on tasks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from sklearn_mtae import MultiTaskVAE, MultiTaskVAERegressor, VAETransformer
+
+N = 20_000
+RANGE = (0.5, 1.5)
+
+
+@pytest.fixture(scope="module")
+def normal():
+    """Return a linear model of normal columns, the mean of the rows under it, and their covariance."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 3)) + 0.5 * rng.normal(size=(400, 3)) + [1.0, 0.0, -1.0]
+    model = VAETransformer(2, hidden_layer_sizes=(), max_iter=60, learning_rate_init=0.01, random_state=0).fit(X)
+    noise = np.exp(model.module_.likelihood.log_variance.detach().numpy()) * X.var(axis=0)
+    bias = model.inverse_transform(np.zeros((1, 2)))[0]
+    return model, bias, model.components_.T @ model.components_ + np.diag(noise)
+
+
+def test_a_range_gives_the_moments_of_a_truncated_normal(normal):
+    model, mean, covariance = normal
+    drawn = model.sample(N, random_state=0, conditions={0: RANGE})
+    deviation = covariance[0, 0] ** 0.5
+    cut = stats.truncnorm(*((end - mean[0]) / deviation for end in RANGE), loc=mean[0], scale=deviation)
+    assert drawn[:, 0].min() >= RANGE[0]
+    assert drawn[:, 0].max() <= RANGE[1]
+    assert drawn[:, 0].mean() == pytest.approx(cut.mean(), abs=0.02)
+    slope = covariance[1:, 0] / covariance[0, 0]
+    np.testing.assert_allclose(drawn[:, 1:].mean(axis=0), mean[1:] + slope * (cut.mean() - mean[0]), atol=0.06)
+    expected = np.diag(covariance)[1:] - slope**2 * (covariance[0, 0] - cut.var())
+    np.testing.assert_allclose(drawn[:, 1:].var(axis=0), expected, rtol=0.08)
+
+
+def test_a_list_gives_each_value_as_often_as_its_density_says(normal):
+    model, mean, covariance = normal
+    drawn = model.sample(N, random_state=0, conditions={0: [0.0, 2.0]})
+    assert set(drawn[:, 0]) == {0.0, 2.0}
+    density = stats.norm.pdf([0.0, 2.0], mean[0], covariance[0, 0] ** 0.5)
+    assert (drawn[:, 0] == 0.0).mean() == pytest.approx(density[0] / density.sum(), abs=0.03)
+
+
+def test_a_range_and_a_value_go_together(normal):
+    model, mean, covariance = normal
+    drawn = model.sample(N, random_state=0, conditions={0: RANGE, 1: 0.3})
+    assert (drawn[:, 1] == 0.3).all()
+    slope = covariance[0, 1] / covariance[1, 1]
+    deviation = (covariance[0, 0] - slope * covariance[0, 1]) ** 0.5
+    centre = mean[0] + slope * (0.3 - mean[1])
+    cut = stats.truncnorm(*((end - centre) / deviation for end in RANGE), loc=centre, scale=deviation)
+    assert drawn[:, 0].mean() == pytest.approx(cut.mean(), abs=0.02)
+
+
+def test_an_open_range_ends_where_draws_do(normal):
+    drawn = normal[0].sample(1000, random_state=0, conditions={0: (1.0, None)})
+    assert drawn[:, 0].min() >= 1.0
+    assert drawn[:, 0].max() > 2.0
+
+
+@pytest.fixture(scope="module")
+def people():
+    rng = np.random.default_rng(0)
+    city = rng.choice(["Bern", "Oslo", "Rome"], 400)
+    rent = np.where(rng.random(400) < 0.5, 0.0, rng.gamma(4, 150, 400))
+    return pd.DataFrame({"age": rng.integers(18, 80, 400), "rent": rent, "city": city, "own": rng.random(400) < 0.3})
+
+
+@pytest.fixture(scope="module")
+def mixed(people):
+    return VAETransformer(2, hidden_layer_sizes=(16,), likelihood="auto", max_iter=5, random_state=0).fit(people)
+
+
+def test_conditions_hold_in_frames_of_all_kinds(mixed, people):
+    given = {"age": (30, 40), "city": ["Rome", "Oslo"], "own": True, "rent": (1, None)}
+    drawn = mixed.sample(200, random_state=0, conditions=given)
+    assert drawn.dtypes.equals(people.dtypes)
+    assert drawn["age"].between(30, 40).all()
+    assert set(drawn["city"]) == {"Rome", "Oslo"}
+    assert drawn["own"].all()
+    assert (drawn["rent"] >= 1).all()
+    assert set(drawn["age"]) <= set(people["age"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"age": (200, 300)}, "met by more than one row in 1,000,000.*'age': \\(200, 300\\)"),
+        ({"age": (40, 30)}, "'age' must be a value, a list of values, or a range"),
+        ({"age": (1, 2, 3)}, "'age' must be a value, a list of values, or a range"),
+        ({"city": ("Rome", "Oslo")}, "'city' must be a value, a list of values, or a range"),
+        ({"city": (1, 2)}, "'city', which holds classes"),
+        ({"city": ["Paris"]}, "'city' must hold a category known from fit"),
+        ({"age": []}, "must hold a value for 'age' at least"),
+        ({"agee": 3}, "must name columns of X.*Did you mean 'age'"),
+    ],
+)
+def test_what_cannot_be_met_is_named(mixed, given, message):
+    with pytest.raises(ValueError, match=message):
+        mixed.sample(5, random_state=0, conditions=given)
+
+
+def test_conditions_on_tasks(people):
+    X, Y = people[["rent"]].to_numpy(), people[["age", "city"]]
+    model = MultiTaskVAE(2, n_estimators=1, hidden_layer_sizes=(16,), max_iter=5, random_state=0).fit(X, Y)
+    _, drawn = model.sample(200, random_state=0, conditions={"age": (30, 40), "city": ["Rome", "Oslo"]})
+    assert drawn["age"].between(30, 40).all()
+    assert set(drawn["city"]) == {"Rome", "Oslo"}
+    with pytest.raises(ValueError, match="task 'city' must be out of its classes"):
+        model.sample(5, conditions={"city": "Paris"})
+
+
+def test_a_target_that_is_given_moves_the_features():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 1))
+    model = MultiTaskVAERegressor(
+        1,
+        n_estimators=1,
+        hidden_layer_sizes=(),
+        reconstruction_weight=1.0,
+        learning_rate_init=0.02,
+        max_iter=60,
+        random_state=0,
+    ).fit(x, x[:, 0] + 0.1 * rng.normal(size=300))
+    X, y = model.sample(500, random_state=0, conditions={"y0": 1.5})
+    assert (y == 1.5).all()
+    assert X.mean() == pytest.approx(1.5, abs=0.25)
