@@ -130,9 +130,9 @@ class Diagnosis:
         return (
             f"The rows' codes lie off the prior: {n_off} of {len(self.aggregate_mismatch)} components diverge by more "
             f"than {MOST_MISMATCH} nats, component {worst} by {self.aggregate_mismatch[worst]:.2g}. `sample` draws "
-            "codes that no row has. Raise `beta` (1 is the evidence lower bound), train longer, or learn the prior: "
-            "'mixture', 'vamp', 'flow' or 'ex_post'. A small `beta`, the default of multi-task models, causes this; codes and "
-            "predictions are not affected."
+            "codes that no row has. Raise `beta` (1 is the evidence lower bound), train longer, or take another prior: "
+            "'mixture', 'vamp', 'flow' or 'ex_post'. A small `beta`, the default of multi-task models, causes this; "
+            "codes and predictions are not affected."
         )
 
     @property

@@ -295,7 +295,7 @@ class FlowPrior(Prior):
         return self.flow.inverse(self.base.sample(n_samples, generator))
 
 
-class ExPost(StandardNormal):
+class ExPost(Prior):
     """Standard normal while training, then a mixture of normals that was fitted to the codes of the training rows.
 
     The rate holds codes together, not in the shape of the prior: draws from the prior may decode to rows that the data
@@ -320,6 +320,7 @@ class ExPost(StandardNormal):
     def __init__(self, n_components: int, n_features: int = 0, n_modes: int = 200) -> None:
         super().__init__(n_components, n_features)
         check_count("n_modes", n_modes)
+        self.base = StandardNormal(n_components)
         self.n_modes = n_modes
         self.register_buffer("mean", torch.zeros(n_modes, n_components))
         self.register_buffer("root", torch.eye(n_components).repeat(n_modes, 1, 1))
@@ -336,7 +337,7 @@ class ExPost(StandardNormal):
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log p(z), shape (...,)."""
         if self.training:
-            return super().log_prob(z)
+            return self.base.log_prob(z)
         counted = self.log_weight > -float("inf")
         mean, root = self.mean[counted], self.root[counted]
         noise = torch.einsum("...kd,kde->...ke", z.unsqueeze(-2) - mean, root)
@@ -345,12 +346,20 @@ class ExPost(StandardNormal):
 
     def sample(self, n_samples: int, generator: Generator | None = None) -> Tensor:
         """Return draws of shape (n_samples, n_components)."""
-        noise = super().sample(n_samples, generator)
+        noise = self.base.sample(n_samples, generator)
         if self.training:
             return noise
         chosen = torch.multinomial(self.log_weight.exp(), n_samples, replacement=True, generator=generator)
         noise = torch.linalg.solve_triangular(self.root[chosen], noise.unsqueeze(-2), upper=True, left=False)
         return self.mean[chosen] + noise.squeeze(-2)
+
+    def kl(self, q: Posterior, z: Tensor) -> Tensor:
+        """Return the divergence of each row from the standard normal distribution, shape (n_rows,)."""
+        return self.base.kl(q, z)
+
+    def kl_components(self, q: Posterior, z: Tensor) -> Tensor:
+        """Return the divergence of each component from it, shape (n_rows, n_components)."""
+        return self.base.kl_components(q, z)
 
 
 def check_count(name: str, value: int) -> None:

@@ -57,6 +57,13 @@ def test_draws_come_from_where_the_codes_are():
     assert between["ex_post"] < 0.02 < between["normal"]
 
 
+def test_codes_do_not_lie_off_it():
+    rng = np.random.default_rng(0)
+    groups = rng.choice([-3.0, 3.0], size=(400, 1)) + 0.3 * rng.normal(size=(400, 4))
+    params = {**SMALL, "beta": 0.2, "learning_rate_init": 0.01, "max_iter": 60}
+    assert VAETransformer(1, **params).fit(groups).diagnose(groups).aggregate_mismatch.max() < 0.05
+
+
 def test_rows_of_weight_zero_have_no_codes():
     weight = np.r_[np.ones(50), np.zeros(100)]
     model = VAETransformer(2, **SMALL).fit(X, sample_weight=weight)
