@@ -14,9 +14,11 @@ from sklearn_mtae._tables.blocks import block_rows
 from sklearn_mtae._tables.row_index import evenly
 from sklearn_mtae.nn.models import VAE
 
-N_MODES = (1, 4, 16, 64, 200, 500)
+N_MODES = (1, 2, 5, 10, 20, 40, 80, 120, 200)
 """Numbers of normal distributions to choose among."""
-CODES_PER_MODE = 20
+CODES_PER_MODE = 50
+TOLERANCE = 0.5
+"""Nats per code by which more normals may be worse on held-out codes: too few smooth away what rows have."""
 HELD_OUT = 4
 """One code in so many is held out to choose by."""
 
@@ -31,7 +33,7 @@ def learn_code_density(member: Member, seed: int) -> None:
         return
     most = min(getattr(model.prior, "n_modes", N_MODES[-1]), len(codes) // CODES_PER_MODE)
     found = _fit(codes, _choose_modes(codes, most, seed), seed)
-    parts = (torch.from_numpy(part) for part in (found.means_, found.covariances_, found.weights_))
+    parts = (torch.from_numpy(part) for part in (found.means_, found.precisions_cholesky_, found.weights_))
     model.prior.take_over(*parts)
 
 
@@ -55,7 +57,7 @@ def _draw_codes(member: Member, model: VAE, n_most: int, seed: int) -> NDArray:
 
 
 def _choose_modes(codes: NDArray, most: int, seed: int) -> int:
-    """Return the number of normals under which held-out codes are most likely."""
+    """Return the largest number of normals under which held-out codes are about as likely as under the best."""
     order = np.random.default_rng(seed).permutation(len(codes))
     held_out, rest = codes[order[::HELD_OUT]], np.delete(codes, order[::HELD_OUT], axis=0)
     best, chosen = -np.inf, 1
@@ -63,17 +65,16 @@ def _choose_modes(codes: NDArray, most: int, seed: int) -> int:
         if n_modes > max(most, 1):
             break
         score = _fit(rest, n_modes, seed).score(held_out)
-        if score < best:
+        best = max(best, score)
+        if score < best - TOLERANCE:
             break
-        best, chosen = score, n_modes
+        chosen = n_modes
     return chosen
 
 
 def _fit(codes: NDArray, n_modes: int, seed: int) -> GaussianMixture:
-    """Fit a mixture with diagonal covariances."""
-    mixture = GaussianMixture(
-        n_modes, covariance_type="diag", reg_covar=1e-4, max_iter=50, init_params="k-means++", random_state=seed
-    )
+    """Fit a mixture with full covariances."""
+    mixture = GaussianMixture(n_modes, reg_covar=1e-3, max_iter=50, init_params="k-means++", random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # more steps change little
         return mixture.fit(codes)

@@ -87,13 +87,15 @@ class Prior(nn.Module, Density):
     def learn(self, x: Tensor) -> None:
         """Start from encoder inputs of shape (n_rows, n_features), a sample of the training rows."""
 
-    def take_over(self, mean: Tensor, variance: Tensor, weight: Tensor) -> None:
+    def take_over(self, mean: Tensor, root: Tensor, weight: Tensor) -> None:
         """Become the mixture of normals that was fitted to the codes, where `n_codes` asks for it.
 
         Parameters
         ----------
-        mean, variance : Tensor of shape (n_modes, n_components)
-            Means and variances.
+        mean : Tensor of shape (n_modes, n_components)
+            Means.
+        root : Tensor of shape (n_modes, n_components, n_components)
+            Upper triangular roots of the inverse covariances: `(z - mean) @ root` is standard normal.
         weight : Tensor of shape (n_modes,)
             Weights, which add up to 1.
         """
@@ -297,8 +299,8 @@ class ExPost(StandardNormal):
     """Standard normal while training, then a mixture of normals that was fitted to the codes of the training rows.
 
     The rate holds codes together, not in the shape of the prior: draws from the prior may decode to rows that the data
-    do not have. A density of the codes, fitted after the training, takes the prior's place in all that is asked of the
-    model (Ghosh et al. 2020, arXiv 1903.12436; Dai and Wipf 2019, arXiv 1903.05789). Until then it is the prior.
+    do not have. A density of the codes, fitted after the training, takes the place of the prior in all that is asked of
+    the model (Ghosh et al. 2020, arXiv 1903.12436; Dai and Wipf 2019, arXiv 1903.05789). Until then it is the prior.
 
     Parameters
     ----------
@@ -306,44 +308,49 @@ class ExPost(StandardNormal):
         Number of components of a code.
     n_features : int, default=0
         Not used here.
-    n_modes : int, default=500
-        Number of normal distributions at most. Held-out codes choose.
+    n_modes : int, default=200
+        Maximum number of normal distributions. Held-out codes choose.
     """
 
     n_codes: int = 20_000
     mean: Tensor
-    log_variance: Tensor
+    root: Tensor
     log_weight: Tensor
 
-    def __init__(self, n_components: int, n_features: int = 0, n_modes: int = 500) -> None:
+    def __init__(self, n_components: int, n_features: int = 0, n_modes: int = 200) -> None:
         super().__init__(n_components, n_features)
         check_count("n_modes", n_modes)
         self.n_modes = n_modes
         self.register_buffer("mean", torch.zeros(n_modes, n_components))
-        self.register_buffer("log_variance", torch.zeros(n_modes, n_components))
+        self.register_buffer("root", torch.eye(n_components).repeat(n_modes, 1, 1))
         # All others weigh nothing: the mixture is the standard normal distribution.
         self.register_buffer("log_weight", torch.full((n_modes,), -float("inf")).index_fill(0, torch.tensor([0]), 0.0))
 
-    def take_over(self, mean: Tensor, variance: Tensor, weight: Tensor) -> None:
-        """Become a mixture of at most `n_modes` normals, of shapes (n_own, n_components) twice and (n_own,)."""
+    def take_over(self, mean: Tensor, root: Tensor, weight: Tensor) -> None:
+        """Become the mixture."""
         n_left = self.n_modes - len(weight)
         self.mean = F.pad(mean, (0, 0, 0, n_left)).to(self.mean)
-        self.log_variance = F.pad(variance.log(), (0, 0, 0, n_left)).to(self.log_variance)
+        self.root = torch.cat([root, torch.eye(self.n_components).repeat(n_left, 1, 1).to(root)]).to(self.root)
         self.log_weight = F.pad(weight.log(), (0, n_left), value=-float("inf")).to(self.log_weight)
-
-    def mixture(self) -> Mixture:
-        """Return the mixture."""
-        counted = self.log_weight > -float("inf")
-        q = DiagonalNormal(self.mean[counted], self.log_variance[counted])
-        return Mixture(q, self.log_weight[counted], self.n_components)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log p(z), shape (...,)."""
-        return super().log_prob(z) if self.training else self.mixture().log_prob(z)
+        if self.training:
+            return super().log_prob(z)
+        counted = self.log_weight > -float("inf")
+        mean, root = self.mean[counted], self.root[counted]
+        noise = torch.einsum("...kd,kde->...ke", z.unsqueeze(-2) - mean, root)
+        log_density = normal_log_prob(noise) + root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return (log_density + self.log_weight[counted]).logsumexp(-1)
 
     def sample(self, n_samples: int, generator: Generator | None = None) -> Tensor:
         """Return draws of shape (n_samples, n_components)."""
-        return super().sample(n_samples, generator) if self.training else self.mixture().sample(n_samples, generator)
+        noise = super().sample(n_samples, generator)
+        if self.training:
+            return noise
+        chosen = torch.multinomial(self.log_weight.exp(), n_samples, replacement=True, generator=generator)
+        noise = torch.linalg.solve_triangular(self.root[chosen], noise.unsqueeze(-2), upper=True, left=False)
+        return self.mean[chosen] + noise.squeeze(-2)
 
 
 def check_count(name: str, value: int) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 
+from sklearn_mtae import VAETransformer
 from sklearn_mtae.nn.likelihoods import Quantile
 from sklearn_mtae.nn.likelihoods._quantile import log_interval
 
@@ -215,3 +216,17 @@ class Density(torch.nn.Module):
 def test_bounds_must_be_in_order(low, high):
     with pytest.raises(ValueError, match="low must be below high"):
         Quantile(1, low, high)
+
+
+def test_a_float32_model_draws_the_training_values_themselves():
+    """All digits of the values outlive the precision of the training."""
+    rng = np.random.default_rng(0)
+    few, often = rng.choice([0.1, 0.62, 0.98], 300), np.where(rng.random(300) < 0.5, 0.3, rng.gamma(2, 1, 300))
+    X = np.column_stack([few, often, np.round(rng.normal(20, 5, 300), 2)])
+    model = VAETransformer(1, hidden_layer_sizes=(4,), likelihood="quantile", max_iter=2, random_state=0).fit(X)
+    drawn = model.sample(300, random_state=0)
+    assert set(drawn[:, 0]) <= {0.1, 0.62, 0.98}
+    assert (drawn[:, 1] == 0.3).mean() > 0.2
+    np.testing.assert_array_equal(drawn[:, 2], np.round(drawn[:, 2], 2))
+    assert (drawn.min(axis=0) >= X.min(axis=0)).all()
+    assert (drawn.max(axis=0) <= X.max(axis=0)).all()

@@ -233,6 +233,7 @@ class Quantile(LocationScale):
     greatest: Tensor
     decimals: Tensor
     atoms: Tensor
+    is_discrete: Tensor
 
     def __init__(self, n_columns: int, low: float | None = None, high: float | None = None) -> None:
         super().__init__(n_columns)
@@ -243,6 +244,7 @@ class Quantile(LocationScale):
         for name, value in zip(("least", "greatest"), self.support, strict=True):
             self.register_buffer(name, torch.full((n_columns,), value, dtype=torch.float64))
         self.register_buffer("decimals", torch.full((n_columns,), -1.0))
+        self.register_buffer("is_discrete", torch.zeros(n_columns, dtype=torch.bool))
         self.register_buffer("atoms", torch.full((n_columns, MOST_ATOMS), float("inf"), dtype=torch.float64))
 
     def learn_rows(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> None:
@@ -255,13 +257,15 @@ class Quantile(LocationScale):
         maps = [learn_map(*column) for column in zip(scaled.T, weights.T, bounds.T, strict=True)]
         self.maps.set(maps)
         atoms = [_as_they_came(*column) for column in zip(maps, scaled.T, rows.T, strict=True)]
-        self.atoms = torch.from_numpy(np.stack(atoms)).to(self.atoms)
+        self.atoms = torch.from_numpy(np.stack(atoms)).to(self.atoms.device)
+        discrete = [np.isin(column[~np.isnan(column)], own).all() for column, own in zip(rows.T, atoms, strict=True)]
+        self.is_discrete = torch.tensor(discrete, device=self.atoms.device) & (self.atoms[:, 0] < float("inf"))
         self.decimals = torch.tensor([learn_decimals(column) for column in rows.T]).to(self.decimals)
         low, high = self.support
         for name, bound, find in (("least", low, np.fmin), ("greatest", high, np.fmax)):
             seen = find.reduce(rows, axis=0)
             value = torch.from_numpy(np.where(np.isnan(seen) | np.isfinite(bound), bound, seen))
-            setattr(self, name, value.to(getattr(self, name)))
+            setattr(self, name, value.to(self.atoms.device))
 
     def distribution(self, params: Tensor) -> MappedNormal:
         """Return the distribution of each cell."""
@@ -280,10 +284,14 @@ class Quantile(LocationScale):
         """Return draws within the range of the training values, with as many decimals at most, and atoms exactly."""
         unit = 10.0 ** self.decimals.to(x)
         x = torch.where(self.decimals < 0, x, torch.round(x * unit) / unit)
-        above = _place(self.atoms, x)
-        for place in (above.clamp(max=MOST_ATOMS - 1), (above - 1).clamp(min=0)):
-            atom = _of(self.atoms, place).to(x)
-            x = torch.where((x - atom).abs() <= ROUNDING * (self.greatest - self.least).to(x), atom, x)
+        place = _place(self.atoms, x)
+        above, below = (
+            _of(self.atoms, index).to(x) for index in (place.clamp(max=MOST_ATOMS - 1), (place - 1).clamp(min=0))
+        )
+        atom = torch.where((x - below).abs() <= (above - x).abs(), below, above)
+        # Where all values are atoms, draws are among them; elsewhere those that rounding alone keeps apart.
+        reach = torch.where(self.is_discrete, float("inf"), ROUNDING * (self.greatest - self.least).to(x))
+        x = torch.where((x - atom).abs() <= reach, atom, x)
         return torch.maximum(torch.minimum(x, self.greatest.to(x)), self.least.to(x))
 
     def points(self, column: int, low: float, high: float, drawn: Tensor) -> tuple[Tensor, Tensor]:
