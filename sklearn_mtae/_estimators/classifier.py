@@ -262,7 +262,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     >>> X, kind = load_iris(return_X_y=True)
     >>> Y = np.column_stack([np.array(["setosa", "versicolor", "virginica"], dtype=object)[kind], kind == 0])
     >>> Y[::2, 0] = None  # every other label of the first task is missing
-    >>> model = MultiTaskVAEClassifier(n_components=2, random_state=0).fit(X, Y)
+    >>> quick = {"n_estimators": 5, "max_iter": 20}  # the defaults are 30 models, 100 epochs here
+    >>> model = MultiTaskVAEClassifier(n_components=2, random_state=0, **quick).fit(X, Y)
     >>> model.predict(X[:1])
     array([['setosa', True]], dtype=object)
     """

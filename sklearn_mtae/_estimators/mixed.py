@@ -278,7 +278,7 @@ class MultiTaskVAE(PredictsMixed):
     >>> species = pd.Categorical.from_codes(kind, ["setosa", "versicolor", "virginica"])
     >>> Y = pd.DataFrame({"width": X.pop("petal width (cm)"), "setosa": kind == 0, "kind": species})
     >>> Y.loc[::3, "kind"] = None  # every third label is missing
-    >>> model = MultiTaskVAE(n_components=2, n_estimators=1, random_state=0).fit(X, Y)
+    >>> model = MultiTaskVAE(n_components=2, n_estimators=1, max_iter=20, random_state=0).fit(X, Y)
     >>> model.task_kinds_
     {'width': 'number', 'setosa': 'categorical', 'kind': 'categorical'}
     >>> model.predict(X).dtypes.astype(str).to_dict()

@@ -125,7 +125,7 @@ class StackedHalvingGridSearchCV(StackedHalving, HalvingGridSearchCV):
     >>> X, Y = load_linnerud(return_X_y=True)
     >>> model = MultiTaskVAERegressor(2, n_estimators=1, hidden_layer_sizes=(16,), max_iter=18, random_state=0)
     >>> grid = {"alpha": [0, 1, 3], "learning_rate_init": [1e-3, 3e-3, 1e-2]}
-    >>> search = StackedHalvingGridSearchCV(model, grid, cv=4).fit(X, Y)
+    >>> search = StackedHalvingGridSearchCV(model, grid, cv=2).fit(X, Y)
     >>> search.n_candidates_, search.n_resources_
     ([9, 3, 1], [2, 6, 18])
     >>> search.best_params_["max_iter"] in search.n_resources_
@@ -274,7 +274,7 @@ class StackedHalvingRandomSearchCV(StackedHalving, HalvingRandomSearchCV):
     >>> X, Y = load_linnerud(return_X_y=True)
     >>> model = MultiTaskVAERegressor(2, n_estimators=1, hidden_layer_sizes=(16,), max_iter=9, random_state=0)
     >>> draws = {"alpha": loguniform(0.1, 10), "learning_rate_init": loguniform(1e-3, 1e-2)}
-    >>> StackedHalvingRandomSearchCV(model, draws, cv=4, random_state=0).fit(X, Y).n_candidates_
+    >>> StackedHalvingRandomSearchCV(model, draws, cv=2, random_state=0).fit(X, Y).n_candidates_
     [9, 3, 1]
     """
 
