@@ -6,6 +6,8 @@ from importlib.metadata import files
 from pathlib import Path
 from typing import Any
 
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401  # examples link to IterativeImputer
+
 import sklearn_mtae
 
 sys.path[:0] = [str(Path(__file__).parent / "_ext"), str(Path(__file__).parent.parent)]
