@@ -137,14 +137,18 @@ def by_ctgan(kind: str) -> Draw:
     """Return what draws rows from a model of the package ctgan, whose tables have no gaps: these are filled first."""
 
     def draw(real: pd.DataFrame) -> pd.DataFrame:
-        import ctgan
+        import ctgan  # pyright: ignore[reportMissingImports]
 
         numbers = real.select_dtypes("number").columns
-        whole = real.fillna(real[numbers].median()).astype(dict.fromkeys(real.columns.difference(numbers), str))
+        others = list(real.columns.difference(numbers))
+        whole = real.fillna(real[numbers].median()).fillna(real[others].mode().iloc[0])
+        levels = {name: {str(level): level for level in whole[name].unique()} for name in others}
         model = getattr(ctgan, kind)(cuda=False)
-        model.fit(whole, list(real.columns.difference(numbers)))
+        model.fit(whole.astype(dict.fromkeys(others, str)), others)
         drawn = model.sample(len(real))
-        return drawn.astype(dict(real.dtypes[numbers])).replace("nan", np.nan)[real.columns]
+        for name, own in levels.items():
+            drawn[name] = drawn[name].map(own)
+        return drawn[real.columns].astype(dict(whole.dtypes))
 
     return draw
 
