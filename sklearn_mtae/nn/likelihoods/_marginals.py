@@ -94,7 +94,9 @@ def learn_decimals(column: NDArray) -> int:
     values = column[~np.isnan(column)]
     for decimals in range(MOST_DECIMALS + 1):
         scaled = values * 10.0**decimals
-        if len(values) and (np.abs(scaled - np.round(scaled)) <= 1e-6 * np.maximum(1.0, np.abs(values))).all():
+        # As float32 rounds, but not more: tiny numbers are not zeros, and large ones may have fractions.
+        allowed = np.minimum(1e-6 * np.abs(scaled), 0.1)
+        if len(values) and (np.abs(scaled - np.round(scaled)) <= allowed).all():
             return decimals
     return -1
 
