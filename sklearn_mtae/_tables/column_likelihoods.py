@@ -73,7 +73,8 @@ def learn_table(
         return None
     by_dtype = frame_kinds(X) if is_frame(X) else [False] * len(names)
     kinds = [
-        default if chosen is None else chosen == CATEGORICAL for chosen, default in zip(options, by_dtype, strict=True)
+        default if chosen in (None, AUTO) else chosen == CATEGORICAL
+        for chosen, default in zip(options, by_dtype, strict=True)
     ]
     if not (is_frame(X) or any(kinds)):
         return None
@@ -115,6 +116,10 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
             raise ValueError(
                 f"likelihood must hold names out of {sorted({AUTO, *LIKELIHOODS})}, ranges (low, high) or factories. "
                 f"Got {short(one)} for column {name!r}.{suggest(one, LIKELIHOODS) if isinstance(one, str) else ''}"
+            )
+        if not known and not (-np.inf if one[0] is None else one[0]) < (np.inf if one[1] is None else one[1]):
+            raise ValueError(
+                f"likelihood must hold ranges (low, high) with low < high. Got {short(one)} for column {name!r}."
             )
     return [None if one is LEFT_OUT else Bounded(*one) if is_range(one) else one for one in chosen]
 
