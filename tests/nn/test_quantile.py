@@ -274,3 +274,13 @@ def test_moments_stack_by_vmap():
     params = torch.randn(3, 7, 1).double()
     found = torch.func.vmap(lambda params: likelihood.distribution(params).mean)(params)
     torch.testing.assert_close(found, likelihood.distribution(params).mean)
+
+
+def test_a_dense_run_beside_distant_values_is_no_single_value():
+    """Values that are each close to the next are not all the same: most of a heavy-tailed column is such a run."""
+    column = np.random.default_rng(0).lognormal(0, 3, N)
+    likelihood, _ = learned(column)
+    torch.manual_seed(0)
+    draws = likelihood.distribution(torch.zeros(N, 1, dtype=torch.float64)).sample() * column.std() + column.mean()
+    seen = likelihood.as_seen(draws)[:, 0].numpy()
+    np.testing.assert_allclose(np.quantile(seen, [0.25, 0.5, 0.75]), np.quantile(column, [0.25, 0.5, 0.75]), rtol=0.15)

@@ -16,7 +16,7 @@ ROOT_TWO = sqrt(2)
 CELLS = 2**18
 """Regions of cells whose moments are computed at once."""
 ROUNDING = 1e-6
-"""Distance of a draw from the value that it stands for, in units of the column's range."""
+"""Part of a step of the decimals by which ends of ranges may miss it."""
 
 
 class Maps(nn.Module):
@@ -235,7 +235,7 @@ def _as_they_came(own: Map, scaled: NDArray, column: NDArray) -> NDArray:
     atoms = own.origin[own.slope == 0]
     seen = ~np.isnan(scaled)
     order = np.argsort(scaled[seen], kind="stable")
-    found = np.searchsorted(scaled[seen][order], atoms - ROUNDING).clip(max=max(0, len(order) - 1))
+    found = np.searchsorted(scaled[seen][order], atoms).clip(max=max(0, len(order) - 1))
     values = column[seen][order][found] if len(atoms) else atoms
     return np.pad(values, (0, MOST_ATOMS - len(values)), constant_values=np.inf)
 
@@ -265,11 +265,13 @@ class Quantile(LocationScale):
     """
 
     n_learned = 2**16
-    exact: ClassVar[tuple[str, ...]] = ("least", "greatest", "atoms")
+    exact: ClassVar[tuple[str, ...]] = ("least", "greatest", "atoms", "center", "unit")
     least: Tensor
     greatest: Tensor
     decimals: Tensor
     atoms: Tensor
+    center: Tensor
+    unit: Tensor
     is_discrete: Tensor
 
     def __init__(self, n_columns: int, low: float | None = None, high: float | None = None) -> None:
@@ -280,6 +282,8 @@ class Quantile(LocationScale):
         self.maps = Maps(n_columns)
         for name, value in zip(("least", "greatest"), self.support, strict=True):
             self.register_buffer(name, torch.full((n_columns,), value, dtype=torch.float64))
+        for name, start in (("center", 0.0), ("unit", 1.0)):
+            self.register_buffer(name, torch.full((n_columns,), start, dtype=torch.float64))
         self.register_buffer("decimals", torch.full((n_columns,), -1.0))
         self.register_buffer("is_discrete", torch.zeros(n_columns, dtype=torch.bool))
         self.register_buffer("atoms", torch.full((n_columns, MOST_ATOMS), float("inf"), dtype=torch.float64))
@@ -289,6 +293,7 @@ class Quantile(LocationScale):
         rows = x.detach().cpu().double().numpy()
         weights = np.ones(rows.shape) if weight is None else weight.detach().cpu().double().numpy()
         units = location.cpu().double().numpy(), scale.cpu().double().numpy()
+        self.center, self.unit = (torch.from_numpy(own).to(self.unit.device) for own in units)
         bounds = (np.array(self.support)[:, None] - units[0]) / units[1]
         scaled = (rows - units[0]) / units[1]
         maps = [learn_map(*column) for column in zip(scaled.T, weights.T, bounds.T, strict=True)]
@@ -327,7 +332,8 @@ class Quantile(LocationScale):
         )
         atom = torch.where((x - below).abs() <= (above - x).abs(), below, above)
         # Where all values are atoms, draws are among them; elsewhere those that rounding alone keeps apart.
-        reach = torch.where(self.is_discrete, float("inf"), ROUNDING * (self.greatest - self.least).to(x))
+        reach = APART / 4 * (self.unit.to(x) + (x - self.center.to(x)).abs())
+        reach = torch.where(self.is_discrete, float("inf"), reach)
         x = torch.where(((x - atom).abs() <= reach) & atom.isfinite(), atom, x)
         return torch.maximum(torch.minimum(x, self.greatest.to(x)), self.least.to(x))
 
