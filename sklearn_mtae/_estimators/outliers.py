@@ -19,7 +19,7 @@ from sklearn_mtae._tables.features import Features, learn_features, read_feature
 from sklearn_mtae._tables.source import Source
 from sklearn_mtae._verbs.diagnosis import DegenerateModelWarning
 from sklearn_mtae._verbs.sampling import new_seed
-from sklearn_mtae._verbs.strangeness import CRITERIA, Gauge, gauge, strangeness, without_each
+from sklearn_mtae._verbs.strangeness import CRITERIA, LEAST_SPREAD, Gauge, gauge, strangeness, without_each
 from sklearn_mtae.nn.words import listed, short
 
 from .autoencoder import AutoencoderTransformer
@@ -359,7 +359,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """Return the score below which a row is an outlier."""
         if isinstance(self.contamination, str):
             low, high = np.percentile(scores, [25, 75])
-            return float(low - FENCE * (high - low))
+            return float(low - FENCE * (high - low) - LEAST_SPREAD)
         return float(np.percentile(scores, 100.0 * self.contamination))
 
     def _read(self, X: Any) -> Any:

@@ -58,11 +58,13 @@ def _draw_codes(member: Member, model: VAE, n_most: int, seed: int) -> NDArray:
 
 def _choose_modes(codes: NDArray, most: int, seed: int) -> int:
     """Return the largest number of normals under which held-out codes are about as likely as under the best."""
+    if most < 2:
+        return 1
     order = np.random.default_rng(seed).permutation(len(codes))
     held_out, rest = codes[order[::HELD_OUT]], np.delete(codes, order[::HELD_OUT], axis=0)
     best, chosen = -np.inf, 1
     for n_modes in N_MODES:
-        if n_modes > max(most, 1):
+        if n_modes > most:
             break
         score = _fit(rest, n_modes, seed).score(held_out)
         best = max(best, score)

@@ -73,7 +73,8 @@ def learn_table(
         return None
     by_dtype = frame_kinds(X) if is_frame(X) else [False] * len(names)
     kinds = [
-        default if chosen is None else chosen == CATEGORICAL for chosen, default in zip(options, by_dtype, strict=True)
+        default if chosen in (None, AUTO) else chosen == CATEGORICAL
+        for chosen, default in zip(options, by_dtype, strict=True)
     ]
     if not (is_frame(X) or any(kinds)):
         return None
@@ -116,6 +117,8 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
                 f"likelihood must hold names out of {sorted({AUTO, *LIKELIHOODS})}, ranges (low, high) or factories. "
                 f"Got {short(one)} for column {name!r}.{suggest(one, LIKELIHOODS) if isinstance(one, str) else ''}"
             )
+        if is_range(one):
+            _check_order(one, name)  # type: ignore[arg-type]
     return [None if one is LEFT_OUT else Bounded(*one) if is_range(one) else one for one in chosen]
 
 
@@ -129,6 +132,15 @@ class Bounded:
     def __call__(self, n_columns: int) -> Likelihood:
         """Return a likelihood of so many columns."""
         return Quantile(n_columns, self.low, self.high)
+
+
+def _check_order(ends: Sequence, name: Any) -> None:
+    """Raise an error where the ends of a range are not in order."""
+    low, high = ends
+    if not (-np.inf if low is None else low) < (np.inf if high is None else high):
+        raise ValueError(
+            f"likelihood must hold ranges (low, high) with low < high. Got {short(ends)} for column {name!r}."
+        )
 
 
 def is_range(option: Any) -> bool:

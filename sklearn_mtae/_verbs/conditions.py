@@ -1,6 +1,6 @@
 """What drawn rows are to have: values of columns and tasks, ranges of them, or one of several values."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import log
 from typing import Any, NamedTuple
 
@@ -37,6 +37,8 @@ class Choice(NamedTuple):
     """Standardised values, shape (n_values, n_columns)."""
     log_length: Tensor
     """Logs of the lengths that the values cover, shape (n_values,); zero of a value by itself."""
+    own: Tensor | None = None
+    """The values as they were given, in the columns' own units; None of a range."""
 
     def log_mass(self, model: VAE, z: Tensor) -> Tensor:
         """Return the log-probability of each value at each code, shape (n_values, n_codes)."""
@@ -49,10 +51,17 @@ class Choice(NamedTuple):
         return torch.cat(density) + self.log_length[:, None]
 
     def draw(self, model: VAE, z: Tensor) -> Tensor:
-        """Draw one of the values for each code, shape (n_codes, n_columns); within the length that it covers."""
+        """Draw one of the values for each code, shape (n_codes, n_columns), in the columns' own units.
+
+        A value of a range is drawn within the length that it covers.
+        """
         chosen = torch.multinomial(self.log_mass(model, z).T.softmax(-1), 1)[:, 0]
+        if self.own is not None:
+            return self.own[chosen]
         length = torch.where(self.log_length == 0, 0.0, self.log_length.exp())[chosen, None]
-        return self.values[chosen] + (torch.rand_like(length) - 0.5) * length
+        units, _ = side_of(model, self.of_tasks)
+        values = self.values[chosen] + (torch.rand_like(length) - 0.5) * length
+        return units.location[self.columns] + units.scale[self.columns] * values
 
 
 class Conditions(NamedTuple):
@@ -103,7 +112,8 @@ def read_conditions(runner: ModelRunner, model: VAE, given: Mapping[Any, Any]) -
 
 
 def _is_choice(given: Any) -> bool:
-    return isinstance(given, tuple | list | set | frozenset | np.ndarray)
+    several = isinstance(given, Collection) and not isinstance(given, str | bytes | Mapping)
+    return several and getattr(given, "ndim", 1) > 0
 
 
 def _read_row(runner: ModelRunner, values: Mapping[Any, Any]) -> Any:
@@ -118,20 +128,42 @@ def _read_row(runner: ModelRunner, values: Mapping[Any, Any]) -> Any:
 def _read_choice(runner: ModelRunner, model: VAE, name: Any, given: Any) -> Choice:
     """Return the values of a condition on one column or task."""
     of_tasks = name not in runner.features.names
+    if not of_tasks:
+        _check_alone(runner, model, name, given)
     if isinstance(given, tuple):
         return _read_range(runner, model, name, given, of_tasks)
     several = list(given) if _is_choice(given) else [given]
     if not several:
         raise ValueError(f"conditions must hold a value for {name!r} at least. Got {short(given)}.")
+    units, _ = side_of(model, of_tasks)
     if of_tasks:
-        task = runner.fitted.recipe.task_names.index(name)
-        values = torch.tensor([[_task_value(runner, task, own)] for own in several], dtype=torch.float64)
-        units, _ = side_of(model, of_tasks)
-        values = (values - units.location[task]) / units.scale[task]
-        return Choice(name, given, True, [task], values, torch.zeros(len(several), dtype=torch.float64))
-    columns = _columns_of(runner, name)
-    rows = torch.cat([model.units(torch.from_numpy(dense(_read_row(runner, {name: own})))) for own in several])
-    return Choice(name, given, False, columns, rows[:, columns], torch.zeros(len(several), dtype=torch.float64))
+        columns = [runner.fitted.recipe.task_names.index(name)]
+        own = torch.tensor([[_task_value(runner, columns[0], one)] for one in several], dtype=torch.float64)
+        values = (own - units.location[columns]) / units.scale[columns]
+    else:
+        columns = _columns_of(runner, name)
+        rows = torch.cat([torch.from_numpy(dense(_read_row(runner, {name: one}))) for one in several])
+        own, values = rows[:, columns].to(torch.float64), units(rows)[:, columns]
+    if not values.isfinite().all():
+        raise ValueError(f"conditions on {name!r} must be finite values, none of them missing. Got {short(given)}.")
+    return Choice(name, given, of_tasks, columns, values, torch.zeros(len(several), dtype=torch.float64), own)
+
+
+def _check_alone(runner: ModelRunner, model: VAE, name: Any, given: Any) -> None:
+    """Raise an error where a column is drawn together with others, which its values would not fit."""
+    column, *more = _columns_of(runner, name)
+    family = next(family for family, own in model.likelihood.parts() if column in own)
+    if family.joint and not more and not isinstance(_kind_of(runner, name), Levels):
+        raise ValueError(
+            f"conditions on {name!r}, which is drawn together with other columns, must be one value. "
+            f"Got {short(given)}."
+        )
+
+
+def _kind_of(runner: ModelRunner, name: Any) -> Any:
+    """Return what a column of X holds: levels, or numbers."""
+    table = runner.features.table
+    return None if table is None else table.columns[list(runner.features.names).index(name)]
 
 
 def _columns_of(runner: ModelRunner, name: Any) -> list[int]:
@@ -150,9 +182,8 @@ def _task_value(runner: ModelRunner, task: int, value: Any) -> float:
             return float(value)
     found = np.flatnonzero([own == value for own in classes])
     if not len(found):
-        raise ValueError(
-            f"conditions on task {name!r} must be out of its classes {listed(list(classes))}. Got {short(value)}."
-        )
+        known = listed(np.asarray(classes).tolist())
+        raise ValueError(f"conditions on task {name!r} must be out of its classes {known}. Got {short(value)}.")
     return float(found[0])
 
 
@@ -163,15 +194,28 @@ def _read_range(runner: ModelRunner, model: VAE, name: Any, given: tuple, of_tas
     units, likelihood = side_of(model, of_tasks)
     seen = _outputs(model, model.prior.given(model.infer).sample(N_SEEN), of_tasks)
     drawn = likelihood.distribution(seen).sample()[:, column]
-    ends = [own if own is None else (float(own) - units.location[column]) / units.scale[column] for own in given]
-    low, high = (float(drawn.min() if ends[0] is None else ends[0]), float(drawn.max() if ends[1] is None else ends[1]))
     family, own, _ = _family_of(likelihood, column, seen)
+    low, high = (
+        float(end if is_open else (reached - units.location[column]) / units.scale[column])
+        for end, reached, is_open in zip(
+            (drawn.min(), drawn.max()),
+            family.within(own.index(column), *ends_of(given)),
+            np.isinf(ends_of(given)),
+            strict=True,
+        )
+    )
     if not family.standardized:
         low, high = max(low, family.support[0]), min(high, family.support[1])
     values, log_length = family.points(own.index(column), low, high, drawn) if low < high else (torch.empty(0),) * 2
     if not len(values):
         raise ValueError(f"conditions must leave values for {name!r}. Got the range {short(given)}, which has none.")
     return Choice(name, given, of_tasks, [column], values[:, None], log_length)
+
+
+def ends_of(given: tuple) -> tuple[float, float]:
+    """Return the ends of a range, infinite where it is open."""
+    low, high = given
+    return -np.inf if low is None else float(low), np.inf if high is None else float(high)
 
 
 def _check_range(runner: ModelRunner, name: Any, given: tuple, of_tasks: bool) -> None:
@@ -187,8 +231,7 @@ def _check_range(runner: ModelRunner, name: Any, given: tuple, of_tasks: bool) -
     if of_tasks:
         is_class = name in tasks.by_name if isinstance(tasks, MixedTasks) else tasks.classes is not None
     else:
-        table = runner.features.table
-        is_class = table is not None and isinstance(table.columns[list(runner.features.names).index(name)], Levels)
+        is_class = isinstance(_kind_of(runner, name), Levels)
     if is_class:
         raise ValueError(f"conditions on {name!r}, which holds classes, must be a class or a list. Got {short(given)}.")
 

@@ -19,7 +19,7 @@ from sklearn_mtae.nn.models import VAE
 from sklearn_mtae.nn.random import Seeded
 from sklearn_mtae.nn.words import named
 
-from .conditions import Choice, Conditions, read_conditions, side_of
+from .conditions import Choice, Conditions, ends_of, read_conditions, side_of
 
 N_RESAMPLED = 1000
 """Number of rows drawn at once under conditions, from one set of weighted codes."""
@@ -83,12 +83,10 @@ def _draw_rows(runner: ModelRunner, model: VAE, n_samples: int, wanted: Conditio
 def _put(model: VAE, drawn: tuple[Tensor, ...], choice: Choice, values: Tensor) -> None:
     """Put the values of a condition into drawn rows, in the form of the training values."""
     columns = drawn[1] if choice.of_tasks else drawn[0]
-    units, likelihood = side_of(model, choice.of_tasks)
-    columns[:, choice.columns] = units.location[choice.columns] + units.scale[choice.columns] * values
-    columns[:, choice.columns] = likelihood.as_seen(columns)[:, choice.columns]
+    columns[:, choice.columns] = values
     if isinstance(choice.given, tuple):
-        low, high = (None if end is None else float(end) for end in choice.given)
-        columns[:, choice.columns] = columns[:, choice.columns].clamp(low, high)
+        _, likelihood = side_of(model, choice.of_tasks)
+        columns[:, choice.columns] = likelihood.as_seen(columns)[:, choice.columns].clamp(*ends_of(choice.given))
 
 
 def _draw_codes(

@@ -14,6 +14,7 @@ from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.targets import target_columns
 from sklearn_mtae.nn.words import listed
 
+EXTREME = 1e100
 TABLES = ("real", "drawn", "held_out")
 
 
@@ -121,4 +122,7 @@ def _pool(columns: Sequence[tuple[NDArray[np.bool_], NDArray, bool]], name: Any)
     x = np.concatenate(parts)
     if np.isinf(x).any():
         raise ValueError(f"Column {name!r} must hold finite numbers. It contains infinity.")
-    return x, len(classes)
+    largest = float(np.nanmax(np.abs(x), initial=0.0))
+    # No measure depends on units, but squares would overflow, or vanish.
+    is_extreme = largest > 0 and not 1 / EXTREME < largest < EXTREME
+    return x / largest if is_extreme else x, len(classes)

@@ -215,3 +215,8 @@ def test_criteria_are_different_names(rows, criterion):
 def test_an_autoencoder_has_no_density(rows):
     message = message_of(lambda: OutlierDetector(AUTOENCODER, criterion="density").fit(rows))
     assert "estimator=AutoencoderTransformer(...)" in message
+
+
+def test_rounding_makes_no_outlier_of_rows_that_are_all_the_same():
+    X = np.ones((50, 3))
+    assert (OutlierDetector(n_estimators=1, random_state=0).fit(X).predict(X) == 1).all()

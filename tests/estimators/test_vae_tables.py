@@ -403,3 +403,16 @@ def test_factories_of_several_columns():
     drawn = model.sample(40, random_state=0)
     assert (drawn[:, 1:].sum(axis=1) == 1).all()
     assert set(drawn[:, 1:].ravel()) == {0, 1}
+
+
+def test_auto_of_a_single_column_goes_by_its_values():
+    X = pd.DataFrame({"city": list("abab") * 5, "flag": [True, False] * 10, "x": np.arange(20.0)})
+    options = {"city": "auto", "flag": "auto", "x": "auto"}
+    model = VAETransformer(1, hidden_layer_sizes=(4,), likelihood=options, max_iter=1, random_state=0).fit(X)
+    assert model.likelihoods_ == {"city": "categorical", "flag": "bernoulli", "x": "quantile"}
+
+
+def test_a_range_of_a_column_must_be_in_order():
+    X = pd.DataFrame({"x": np.arange(20.0)})
+    with pytest.raises(ValueError, match=r"low < high.*column 'x'"):
+        VAETransformer(1, likelihood={"x": (5, 1)}).fit(X)

@@ -176,3 +176,15 @@ def test_errors(change, words):
 def test_large_tables_are_cut_down():
     report = generation_report(REAL, rows(2), HELD_OUT, max_rows=20, **QUICK)
     assert report.measures["marginals"].ideal < 0.9  # chance takes more away from small tables
+
+
+@pytest.mark.parametrize("unit", [1e200, 1e-200])
+def test_measures_do_not_depend_on_extreme_units(unit):
+    x = np.random.default_rng(0).normal(size=(90, 2)).cumsum(axis=1)
+    parts = x[:30], x[30:60], x[60:]
+    usual, extreme = (
+        generation_report(*(part * scale for part in parts), target=0, n_bootstraps=2, random_state=0)
+        for scale in (1, unit)
+    )
+    for name, measure in usual.measures.items():
+        np.testing.assert_allclose(extreme.measures[name], measure, rtol=1e-6, err_msg=name)

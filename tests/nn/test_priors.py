@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state
 
+from sklearn_mtae import VAETransformer
 from sklearn_mtae.nn.posteriors import POSTERIORS, NormalPosterior
 from sklearn_mtae.nn.priors import PRIORS, MixtureOfNormals, StandardNormal, VampPrior
 
@@ -278,3 +279,11 @@ def test_flow_without_zuko_names_the_extra(monkeypatch, table):
     monkeypatch.setitem(sys.modules, "zuko.flows", None)
     with pytest.raises(ImportError, match=r"sklearn-mtae\[flow\]"):
         table["flow"](2, *([N_FEATURES] if table is PRIORS else []))
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 3])
+def test_a_density_of_few_codes(n_rows):
+    X = np.random.default_rng(0).normal(size=(n_rows, 3))
+    model = VAETransformer(2, hidden_layer_sizes=(4,), prior="ex_post", max_iter=1, random_state=0).fit(X)
+    assert np.isfinite(model.score_samples(X)).all()
+    assert np.isfinite(model.sample(3, random_state=0)).all()

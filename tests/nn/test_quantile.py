@@ -230,3 +230,57 @@ def test_a_float32_model_draws_the_training_values_themselves():
     np.testing.assert_array_equal(drawn[:, 2], np.round(drawn[:, 2], 2))
     assert (drawn.min(axis=0) >= X.min(axis=0)).all()
     assert (drawn.max(axis=0) <= X.max(axis=0)).all()
+
+
+@pytest.mark.parametrize(("location", "scale"), [(0.0, 1e-12), (1e7, 1.0), (1e12, 1.0)])
+def test_draws_keep_the_digits_of_tiny_and_of_distant_values(location, scale):
+    column = location + scale * np.random.default_rng(0).normal(size=300)
+    likelihood, _ = learned(column)
+    assert likelihood.decimals.tolist() == [-1]
+    assert likelihood.as_seen(torch.tensor([[column[0]]]).double()).item() == column[0]
+
+
+def test_decimals_are_seen_through_the_rounding_of_float32():
+    column = np.round(np.random.default_rng(0).normal(20, 5, 300), 2).astype(np.float32)
+    likelihood, _ = learned(column)
+    assert likelihood.decimals.tolist() == [2]
+
+
+def test_a_column_without_a_value_has_finite_draws():
+    X = np.column_stack([np.full(50, np.nan), np.arange(50.0)])
+    model = VAETransformer(1, hidden_layer_sizes=(4,), likelihood="quantile", max_iter=1, random_state=0).fit(X)
+    assert np.isfinite(model.sample(5, random_state=0)).all()
+
+
+def test_moments_of_many_columns_are_those_of_each():
+    rng = np.random.default_rng(0)
+    columns = [rng.normal(size=500), rng.poisson(3, 500), np.exp(rng.normal(size=500)), rng.integers(0, 100, 500)]
+    x = torch.as_tensor(np.column_stack(columns).astype(float))
+    units = x.mean(0), x.std(0, correction=0)
+    together = Quantile(4).double()
+    together.learn_rows(x, *units)
+    params = torch.as_tensor(rng.normal(size=(3, 700, 4)))
+    found = together.distribution(params)
+    for j in range(4):
+        own = Quantile(1).double()
+        own.learn_rows(x[:, [j]], units[0][[j]], units[1][[j]])
+        alone = own.distribution(params[..., [j]])
+        torch.testing.assert_close(found.mean[..., [j]], alone.mean)
+        torch.testing.assert_close(found.variance[..., [j]], alone.variance)
+
+
+def test_moments_stack_by_vmap():
+    likelihood, _ = learned(np.random.default_rng(0).gamma(2, 1, 500))
+    params = torch.randn(3, 7, 1).double()
+    found = torch.func.vmap(lambda params: likelihood.distribution(params).mean)(params)
+    torch.testing.assert_close(found, likelihood.distribution(params).mean)
+
+
+def test_a_dense_run_beside_distant_values_is_no_single_value():
+    """Values that are each close to the next are not all the same: most of a heavy-tailed column is such a run."""
+    column = np.random.default_rng(0).lognormal(0, 3, N)
+    likelihood, _ = learned(column)
+    torch.manual_seed(0)
+    draws = likelihood.distribution(torch.zeros(N, 1, dtype=torch.float64)).sample() * column.std() + column.mean()
+    seen = likelihood.as_seen(draws)[:, 0].numpy()
+    np.testing.assert_allclose(np.quantile(seen, [0.25, 0.5, 0.75]), np.quantile(column, [0.25, 0.5, 0.75]), rtol=0.15)

@@ -165,6 +165,10 @@ class Likelihood(nn.Module):
         edges = torch.cat([torch.linspace(low, high, self.n_points, dtype=torch.float64), inside]).unique()
         return (edges[1:] + edges[:-1]) / 2, edges.diff().log()
 
+    def within(self, column: int, low: float, high: float) -> tuple[float, float]:
+        """Return a range of a column, in its own units, with regard to what draws can be."""
+        return low, high
+
     def each(self, params: Tensor) -> Iterator[tuple["Likelihood", Tensor]]:
         """Yield each family within, and its own decoder outputs."""
         yield self, params

@@ -1,6 +1,7 @@
 """Maps from the values of a column to normal scores, learned from its quantiles."""
 
 import heapq
+from bisect import bisect_right
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -94,7 +95,9 @@ def learn_decimals(column: NDArray) -> int:
     values = column[~np.isnan(column)]
     for decimals in range(MOST_DECIMALS + 1):
         scaled = values * 10.0**decimals
-        if len(values) and (np.abs(scaled - np.round(scaled)) <= 1e-6 * np.maximum(1.0, np.abs(values))).all():
+        # As float32 rounds, but not more: tiny numbers are not zeros, and large ones may have fractions.
+        allowed = np.minimum(1e-6 * np.abs(scaled), 0.1)
+        if len(values) and (np.abs(scaled - np.round(scaled)) <= allowed).all():
             return decimals
     return -1
 
@@ -104,10 +107,25 @@ def _distinct(column: NDArray, weight: NDArray) -> Distinct:
     seen = ~np.isnan(column) & (weight > 0)
     order = np.argsort(column[seen], kind="stable")
     column, weight = column[seen][order], weight[seen][order]
-    starts = np.flatnonzero(np.diff(column, prepend=-np.inf) > APART * (1 + np.abs(column)))
+    starts = _starts(column)
     if not len(starts):
         return Distinct(column, weight)
     return Distinct(column[starts], np.add.reduceat(weight, starts) / weight.mean())
+
+
+def _starts(column: NDArray) -> NDArray:
+    """Return where distinct values begin in a sorted column: values are the same as the first of them near by."""
+    starts = np.flatnonzero(np.diff(column, prepend=-np.inf) > APART * (1 + np.abs(column)))
+    stops = np.append(starts[1:], len(column))
+    is_long = column[stops - 1] - column[starts] > APART * (1 + np.abs(column[starts])) if len(starts) else starts > 0
+    if not is_long.any():
+        return starts
+    # Each is close to the next, but not to all: a dense run is no single value.
+    values, more = column.tolist(), []
+    for place, stop in zip(starts[is_long].tolist(), stops[is_long].tolist(), strict=True):
+        while (place := bisect_right(values, values[place] + APART * (1 + abs(values[place])), place, stop)) < stop:
+            more.append(place)
+    return np.sort(np.append(starts, more).astype(np.intp))
 
 
 def _find_atoms(distinct: Distinct) -> NDArray[np.bool_]:

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, distributions, nn
 
 from ._continuous import LocationScale
-from ._marginals import FAR, MOST_ATOMS, MOST_EDGES, Map, learn_decimals, learn_map
+from ._marginals import APART, FAR, MOST_ATOMS, MOST_EDGES, Map, learn_decimals, learn_map
 
 ROOT_TWO = sqrt(2)
+CELLS = 2**18
+"""Regions of cells whose moments are computed at once."""
 ROUNDING = 1e-6
-"""Distance of a draw from the value that it stands for, in units of the column's range."""
+"""Part of a step of the decimals by which ends of ranges may miss it."""
 
 
 class Maps(nn.Module):
@@ -135,17 +137,25 @@ class MappedNormal(distributions.Distribution):
         return (square - mean.square()).clamp(min=0.0)
 
     def _moments(self) -> tuple[Tensor, Tensor]:
-        """Return the means of values and of squares, from the moments of a normal distribution cut at the levels."""
-        loc, scale, maps = self.loc[..., None], self.scale[..., None], self.maps
-        at = (maps.levels - loc) / scale
-        below = nn.functional.pad(_ndtr(at), (1, 0))
-        p = nn.functional.pad(below, (0, 1), value=1.0).diff(dim=-1)
-        density = nn.functional.pad((-0.5 * at.square()).exp() / sqrt(2 * pi), (1, 1))
-        at = nn.functional.pad(at.nan_to_num(0.0, 0.0, 0.0), (1, 1))
-        first, second = -density.diff(dim=-1), p - (at * density).diff(dim=-1)
-        middle, rise = maps.origin + maps.rise * (loc - maps.score), maps.rise * scale
-        mean = (middle * p + rise * first).sum(-1)
-        square = (middle.square() * p + 2 * middle * rise * first + rise.square() * second).sum(-1)
+        """Return the means of values and of squares, columns with maps of about the same size at a time."""
+        loc, scale, maps = self.loc, self.scale.expand_as(self.loc), self.maps
+        if _is_traced(loc) or _is_traced(maps.levels):
+            return _sum_regions(maps.levels, maps.origin, maps.score, maps.rise, loc, scale)
+        rows = [own.reshape(-1, own.shape[-1]) for own in (loc, scale)]
+        n_edges = maps.levels.isfinite().sum(-1)
+        sizes = torch.where(n_edges > 0, n_edges.clamp(min=1).log2().ceil().exp2().long(), 0).clamp(max=MOST_EDGES)
+        found: list[list[Tensor]] = []
+        groups = [(sizes == size).nonzero()[:, 0] for size in sizes.unique()]
+        for columns in groups:
+            n = int(sizes[columns[0]])
+            regions = [own[columns, : n + 1] for own in (maps.origin, maps.score, maps.rise)]
+            blocks = zip(
+                *(own[:, columns].split(max(1, CELLS // (len(columns) * (n + 1)))) for own in rows), strict=True
+            )
+            parts = [_sum_regions(maps.levels[columns, :n], *regions, *block) for block in blocks]
+            found.append([torch.cat(own) for own in zip(*parts, strict=True)])
+        place = torch.cat(groups).argsort()
+        mean, square = (torch.cat(own, -1)[:, place].reshape(loc.shape) for own in zip(*found, strict=True))
         return mean, square
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -167,6 +177,37 @@ class MappedNormal(distributions.Distribution):
         """Return draws of shape (*sample_shape, ..., n_columns)."""
         shape = self._extended_shape(torch.Size(sample_shape))
         return self.maps.values(torch.normal(self.loc.expand(shape), self.scale.expand(shape)))
+
+
+def _is_traced(x: Tensor) -> bool:
+    """Return whether the values of a tensor cannot be looked at: in `torch.func.vmap`, or while a step is captured."""
+    if x.is_cuda and torch.cuda.is_current_stream_capturing():
+        return True
+    try:
+        x.flatten()[:1].sum().item()
+    except RuntimeError:
+        return True
+    return False
+
+
+def _sum_regions(
+    levels: Tensor, origin: Tensor, score: Tensor, rise: Tensor, loc: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the means of values and of squares, from the moments of a normal distribution cut at the levels.
+
+    Levels of shape (n_columns, n_edges), and what regions have of shape (n_columns, n_edges + 1).
+    """
+    loc, scale = loc[..., None], scale[..., None]
+    at = (levels - loc) / scale
+    below = nn.functional.pad(_ndtr(at), (1, 0))
+    p = nn.functional.pad(below, (0, 1), value=1.0).diff(dim=-1)
+    density = nn.functional.pad((-0.5 * at.square()).exp() / sqrt(2 * pi), (1, 1))
+    at = nn.functional.pad(at.nan_to_num(0.0, 0.0, 0.0), (1, 1))
+    first, second = -density.diff(dim=-1), p - (at * density).diff(dim=-1)
+    middle, rise = origin + rise * (loc - score), rise * scale
+    mean = (middle * p + rise * first).sum(-1)
+    square = (middle.square() * p + 2 * middle * rise * first + rise.square() * second).sum(-1)
+    return mean, square
 
 
 def _ndtr(x: Tensor) -> Tensor:
@@ -198,7 +239,7 @@ def _as_they_came(own: Map, scaled: NDArray, column: NDArray) -> NDArray:
     atoms = own.origin[own.slope == 0]
     seen = ~np.isnan(scaled)
     order = np.argsort(scaled[seen], kind="stable")
-    found = np.searchsorted(scaled[seen][order], atoms - ROUNDING).clip(max=max(0, len(order) - 1))
+    found = np.searchsorted(scaled[seen][order], atoms).clip(max=max(0, len(order) - 1))
     values = column[seen][order][found] if len(atoms) else atoms
     return np.pad(values, (0, MOST_ATOMS - len(values)), constant_values=np.inf)
 
@@ -228,11 +269,13 @@ class Quantile(LocationScale):
     """
 
     n_learned = 2**16
-    exact: ClassVar[tuple[str, ...]] = ("least", "greatest", "atoms")
+    exact: ClassVar[tuple[str, ...]] = ("least", "greatest", "atoms", "center", "unit")
     least: Tensor
     greatest: Tensor
     decimals: Tensor
     atoms: Tensor
+    center: Tensor
+    unit: Tensor
     is_discrete: Tensor
 
     def __init__(self, n_columns: int, low: float | None = None, high: float | None = None) -> None:
@@ -243,6 +286,8 @@ class Quantile(LocationScale):
         self.maps = Maps(n_columns)
         for name, value in zip(("least", "greatest"), self.support, strict=True):
             self.register_buffer(name, torch.full((n_columns,), value, dtype=torch.float64))
+        for name, start in (("center", 0.0), ("unit", 1.0)):
+            self.register_buffer(name, torch.full((n_columns,), start, dtype=torch.float64))
         self.register_buffer("decimals", torch.full((n_columns,), -1.0))
         self.register_buffer("is_discrete", torch.zeros(n_columns, dtype=torch.bool))
         self.register_buffer("atoms", torch.full((n_columns, MOST_ATOMS), float("inf"), dtype=torch.float64))
@@ -252,6 +297,7 @@ class Quantile(LocationScale):
         rows = x.detach().cpu().double().numpy()
         weights = np.ones(rows.shape) if weight is None else weight.detach().cpu().double().numpy()
         units = location.cpu().double().numpy(), scale.cpu().double().numpy()
+        self.center, self.unit = (torch.from_numpy(own).to(self.unit.device) for own in units)
         bounds = (np.array(self.support)[:, None] - units[0]) / units[1]
         scaled = (rows - units[0]) / units[1]
         maps = [learn_map(*column) for column in zip(scaled.T, weights.T, bounds.T, strict=True)]
@@ -290,16 +336,31 @@ class Quantile(LocationScale):
         )
         atom = torch.where((x - below).abs() <= (above - x).abs(), below, above)
         # Where all values are atoms, draws are among them; elsewhere those that rounding alone keeps apart.
-        reach = torch.where(self.is_discrete, float("inf"), ROUNDING * (self.greatest - self.least).to(x))
-        x = torch.where((x - atom).abs() <= reach, atom, x)
+        reach = APART / 4 * (self.unit.to(x) + (x - self.center.to(x)).abs())
+        reach = torch.where(self.is_discrete, float("inf"), reach)
+        x = torch.where(((x - atom).abs() <= reach) & atom.isfinite(), atom, x)
         return torch.maximum(torch.minimum(x, self.greatest.to(x)), self.least.to(x))
 
     def points(self, column: int, low: float, high: float, drawn: Tensor) -> tuple[Tensor, Tensor]:
         """Return the atoms of a range and values between them, and the logs of the lengths that each covers."""
         atoms = self.maps.origin[column][self.maps.slope[column] == 0].to(torch.float64)
-        atoms = atoms[(atoms >= low) & (atoms <= high)]
+        reach = APART / 4 * (1 + atoms.abs())
+        atoms = atoms[(atoms >= low - reach) & (atoms <= high + reach)]
+        if self.is_discrete[column]:
+            return atoms, torch.zeros_like(atoms)
         between, log_length = super().points(column, low, high, drawn)
         return torch.cat([atoms, between]), torch.cat([torch.zeros_like(atoms), log_length])
+
+    def within(self, column: int, low: float, high: float) -> tuple[float, float]:
+        """Return the part of a range, in the column's own units, whose values draws are rounded and clipped to."""
+        least, greatest = float(self.least[column]), float(self.greatest[column])
+        if low > greatest or high < least:
+            return np.inf, -np.inf
+        if self.is_discrete[column] or self.decimals[column] < 0:
+            return low, high
+        unit = 10.0 ** -float(self.decimals[column])
+        first, last = (np.ceil(low / unit - ROUNDING), np.floor(high / unit + ROUNDING))
+        return (first - 0.5) * unit, (last + 0.5) * unit
 
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
         """Return the disagreement between two predictions of each cell: that of their scores."""
