@@ -23,6 +23,7 @@ GROUPS: dict[str, tuple[str, list[str]]] = {
             "encoder",
             "freeze_encoder",
             "estimator",
+            "imputer",
         ],
     ),
     "distributions": (
@@ -78,8 +79,8 @@ GROUPS: dict[str, tuple[str, list[str]]] = {
             "net_params",
         ],
     ),
-    "ensemble": ("Ensemble", ["n_estimators", "max_samples", "member_params", "cv"]),
-    "output": ("Output", ["add_indicator", "keep_empty_features", "contamination", "novelty", "verbose"]),
+    "ensemble": ("Ensemble", ["n_estimators", "n_draws", "n_models", "max_samples", "member_params", "cv"]),
+    "output": ("Output", ["add_indicator", "keep_empty_features", "contamination", "novelty", "variance", "verbose"]),
 }
 """For each group: its name, and the parameters in the order in which they are shown."""
 

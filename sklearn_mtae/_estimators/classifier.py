@@ -25,8 +25,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
 
     where `task_t` is the cross-entropy, the mean of minus log p(y_t given z) over the labels of task t, so that a task
     counts the same whether it has few labels or many; distortion and rate are averaged over all rows. A missing label
-    is NaN, None or pandas.NA. For cross-validation see :class:`~sklearn_mtae.model_selection.TaskKFold` and
-    :func:`~sklearn_mtae.model_selection.cross_val_predict`: scikit-learn's own treat a missing label as a class.
+    is NaN, None or pandas.NA; :class:`~sklearn_mtae.model_selection.TaskKFold` leaves them out, where scikit-learn's
+    folds treat them as a class.
 
     Parameters
     ----------
@@ -128,14 +128,14 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         None, or what `member_params` sets.
     n_estimators : int or "auto", default="auto"
         Number of models whose predictions are averaged; they are trained together. Each holds out one of `1 /
-        validation_fraction` folds, or of fewer: the models of a setting hold out 200 rows or groups together, or all.
-        Held-out rows choose for each task the models, and their epochs, whose mean predicts them best. The mean of the
-        labels (for classes, their base rates) and, for numbers that may be negative, ridge regressions on the columns
-        are candidates too. Codes, and what is derived from them, come from the first model at the end of its training,
-        as latent spaces cannot be averaged. "auto" is 30 for tables of up to 1,000 rows and falls with the power 1.2 of
-        the rows, to at least 2, equally many of each setting of `member_params`; with `cv` it is at least one for each
-        fold and setting. It is 1 with more than 2,000 columns, with rows in a large file, with an `architecture` other
-        than "mlp" and "resnet", with parts that cannot be stacked, and with `partial_fit`, `warm_start`, `checkpoint`,
+        validation_fraction` folds; with `groups`, of fewer, so that the models of a setting hold out 200 groups
+        together, or all. Held-out rows choose for each task the models, and their epochs, whose mean predicts them
+        best. The mean of the labels (for classes, their base rates) and, for numbers that may be negative, ridge
+        regressions on the columns are candidates too. Codes, and what is derived from them, come from the first model
+        at the end of its training. "auto" is 30 for tables of up to 1,000 rows and falls with the power 1.2 of the
+        rows, to at least 2, equally many of each setting of `member_params`; with `cv` it is at least one for each fold
+        and setting. It is 1 with more than 2,000 columns, with rows in a large file, with an `architecture` other than
+        "mlp" and "resnet", with parts that cannot be stacked, and with `partial_fit`, `warm_start`, `checkpoint`,
         `encoder` or `net_params`.
     member_params : "auto", list of dict or None, default="auto"
         Parameters in which the models of an ensemble differ, one dict for each, taken in turn; with None they are all

@@ -14,7 +14,7 @@ from .data import Data
 from .recipe import Recipe
 
 N_JUDGING = 200
-"""Rows, or groups, that the members of a setting leave out together, at least, or all where there are fewer."""
+"""Minimum number of groups that the members of a setting hold out together; all where there are fewer."""
 Split = tuple[NDArray | AllRows, NDArray]
 """The index of the training rows, and that of the held-out rows."""
 
@@ -37,7 +37,7 @@ def split_rows(
         folds = [_taking_part(data, *own) for own in data.folds]
         return folds[-1:] if n_models == 1 else [folds[n % len(folds)] for n in _positions(settings)]
     n_folds = count_folds(recipe, data)
-    if n_models > 1 and recipe.parameters.get("cv") is None:
+    if n_models > 1 and data.groups is not None and recipe.parameters.get("cv") is None:
         n_folds = min(n_folds, _fewer_folds(data, 1 + max(_positions(settings))))
     if n_folds == 1 and not recipe.early_stopping:
         return [(index, index[:0])] * n_models
@@ -70,10 +70,10 @@ def count_folds(recipe: Recipe, data: Data) -> int:
 
 
 def _fewer_folds(data: Data, n_members: int) -> int:
-    """Say into how many folds the rows go at most, for few members to leave out enough of them to choose by."""
-    index = data.taking_part
-    n_units = len(index) if data.groups is None else len(np.unique(data.groups[index]))
-    return max(2, n_members * n_units // min(n_units, N_JUDGING)) if n_units > 1 else 1
+    """Say how many folds the groups go to at most, for few members to hold out enough of them to calibrate by."""
+    assert data.groups is not None
+    n_groups = len(np.unique(data.groups[data.taking_part]))
+    return max(2, n_members * n_groups // min(n_groups, N_JUDGING))
 
 
 def is_complete(data: Data) -> bool:

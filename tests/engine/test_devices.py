@@ -79,7 +79,7 @@ def test_want_of_memory_halves_the_batch(from_epoch, monkeypatch):
 
 def test_want_of_memory_for_a_single_row_is_an_error(monkeypatch):
     limit(monkeypatch, 0)
-    with pytest.raises(torch.OutOfMemoryError), pytest.warns(UserWarning, match="goes on"):
+    with pytest.raises(torch.OutOfMemoryError), pytest.warns(UserWarning, match="continues"):
         AutoencoderTransformer(**SMALL).fit(X)
 
 

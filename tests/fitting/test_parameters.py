@@ -171,7 +171,7 @@ def test_going_on_with_equal_parameters(first, then):
 )
 def test_going_on_with_other_parameters_is_refused(first, then):
     model = AutoencoderTransformer(**{"n_components": 2, "max_iter": 1, "warm_start": True, **first}).fit(X)
-    with pytest.raises(ValueError, match=f"as they were. {next(iter(then))}="):
+    with pytest.raises(ValueError, match=f"shape the model. {next(iter(then))}="):
         model.set_params(**then).fit(X)
 
 

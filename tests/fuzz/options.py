@@ -48,7 +48,11 @@ __all__ = [
 
 SEARCHES = [name for name in model_selection.__all__ if name.endswith("SearchCV")]
 PUBLIC = {name: getattr(sklearn_mtae, name) for name in sklearn_mtae.__all__}
-ESTIMATORS = [name for name, own in PUBLIC.items() if isclass(own) and hasattr(own, "fit")] + SEARCHES
+# They are made of estimators that have trials of their own.
+MADE_OF_OTHERS = {"MultipleImputation", "OutlierDetector"}
+ESTIMATORS = [
+    name for name, own in PUBLIC.items() if isclass(own) and hasattr(own, "fit") and name not in MADE_OF_OTHERS
+] + SEARCHES
 NETS = [name for name in ESTIMATORS[: -len(SEARCHES)] if "n_components" in signature(PUBLIC[name]).parameters]
 SMALL = {"n_components": 2, "hidden_layer_sizes": (4,), "head_hidden_layer_sizes": (3,), "max_iter": 2}
 SMALL |= {"learning_rate_init": 1e-2, "random_state": 0}

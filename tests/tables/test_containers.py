@@ -303,7 +303,7 @@ def test_cells_that_hold_several_values(model):
     with pytest.raises(ValueError, match="Column 'pairs' holds lists"):
         VAETransformer(**SMALL, likelihood={"pairs": "categorical"}).fit(pd.DataFrame({"pairs": [[1, 2]] * 12}))
     with pytest.raises(ValueError, match="conditions: Column 0 holds lists"):
-        VAETransformer(**SMALL).fit(X).sample(2, conditions={0: [1.0]})
+        VAETransformer(**SMALL).fit(X).sample(2, conditions={0: [[1.0]]})
 
 
 @pytest.mark.parametrize("fill", [0.0, 1.0, np.nan])
