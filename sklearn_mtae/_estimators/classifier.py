@@ -428,8 +428,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Their labels; NaN, None or pandas.NA where one is missing.
         classes : array-like of shape (n_classes,), list of array-like, or None, default=None
-            All classes that will occur, one array for each task where y has two dimensions; by default, those of the
-            first part. Later calls may omit or repeat them.
+            All classes that will occur, as `classes_` has them; by default, those of the first part.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
             Weights of the rows or of the labels.
 
