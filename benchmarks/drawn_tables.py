@@ -141,7 +141,9 @@ def by_ctgan(kind: str) -> Draw:
 
         numbers = real.select_dtypes("number").columns
         others = list(real.columns.difference(numbers))
-        whole = real.fillna(real[numbers].median()).fillna(real[others].mode().iloc[0])
+        whole = real.fillna(real[numbers].median())
+        if others:
+            whole = whole.fillna(real[others].mode().iloc[0])
         levels = {name: {str(level): level for level in whole[name].unique()} for name in others}
         model = getattr(ctgan, kind)(cuda=False)
         model.fit(whole.astype(dict.fromkeys(others, str)), others)
