@@ -91,7 +91,7 @@ def test_conditions_hold_in_frames_of_all_kinds(mixed, people):
         ({"age": (200, 300)}, "conditions must leave values for 'age'. Got the range \\(200, 300\\)"),
         ({"age": (40, 30)}, "'age' must be a value, a list of values, or a range"),
         ({"age": (1, 2, 3)}, "'age' must be a value, a list of values, or a range"),
-        ({"rent": (5000.5, 5001)}, "met by more than one row in 1,000,000"),
+        ({"rent": (700.1, 700.10001)}, "met by more than one row in 1,000,000"),
         ({"city": ("Rome", "Oslo")}, "'city' must be a value, a list of values, or a range"),
         ({"city": (1, 2)}, "'city', which holds classes"),
         ({"city": ["Paris"]}, "'city' must hold a category known from fit"),
