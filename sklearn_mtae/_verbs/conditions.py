@@ -168,15 +168,20 @@ def _kind_of(runner: ModelRunner, name: Any) -> Any:
 
 def _columns_of(runner: ModelRunner, name: Any) -> list[int]:
     """Return the expanded columns of a column of X."""
-    position, table = list(runner.features.names).index(name), runner.features.table
-    return [position] if table is None else table.groups[position]
+    return runner.features.groups[list(runner.features.names).index(name)]
+
+
+def _classes_of(runner: ModelRunner, task: int) -> Any:
+    """Return the classes of a task; None of one of numbers."""
+    tasks: Any = runner.fitted.recipe.tasks
+    if isinstance(tasks, MixedTasks):
+        return tasks.by_name.get(tasks.names[task])
+    return None if tasks.classes is None else tasks.classes[task]
 
 
 def _task_value(runner: ModelRunner, task: int, value: Any) -> float:
     """Return a target as the model has it: the position of a class, or a number."""
-    tasks: Any = runner.fitted.recipe.tasks
-    name = tasks.names[task]
-    classes = tasks.by_name.get(name) if isinstance(tasks, MixedTasks) else tasks.classes and tasks.classes[task]
+    name, classes = runner.fitted.recipe.task_names[task], _classes_of(runner, task)
     if classes is None:
         with named(f"conditions on task {name!r}"):
             return float(value)
@@ -227,9 +232,8 @@ def _check_range(runner: ModelRunner, name: Any, given: tuple, of_tasks: bool) -
             f"conditions on {name!r} must be a value, a list of values, or a range (low, high) with low < high, None "
             f"where it is open. Got {short(given)} instead."
         )
-    tasks: Any = runner.fitted.recipe.tasks
     if of_tasks:
-        is_class = name in tasks.by_name if isinstance(tasks, MixedTasks) else tasks.classes is not None
+        is_class = _classes_of(runner, runner.fitted.recipe.task_names.index(name)) is not None
     else:
         is_class = isinstance(_kind_of(runner, name), Levels)
     if is_class:
