@@ -175,12 +175,12 @@ def test_steps_before_are_fitted_once_for_each_fold_and_setting(verbose):
     estimator = pipeline().set_params(scale=Counted(), verbose=verbose)
     grid = {"code__alpha": [0, 1, 3], "head__alpha": [0.1, 1.0], "scale__with_std": [True, False]}
     Counted.fits.clear()
-    search = StackedGridSearchCV(estimator, grid, cv=6).fit(X, y)
-    assert len(Counted.fits) == 2 * 6 + 1
-    assert search.n_stacked_ == 2 * 3 * 6
+    search = StackedGridSearchCV(estimator, grid, cv=3).fit(X, y)
+    assert len(Counted.fits) == 2 * 3 + 1
+    assert search.n_stacked_ == 2 * 3 * 3
     assert search.best_estimator_.memory is None
     assert search.best_estimator_["code"]._shared is None
-    plain = GridSearchCV(estimator, grid, cv=6).fit(X, y)
+    plain = GridSearchCV(estimator, grid, cv=3).fit(X, y)
     np.testing.assert_allclose(search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], rtol=1e-6)
 
 
