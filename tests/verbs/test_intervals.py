@@ -12,7 +12,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWar
 
 ENSEMBLE = {
     "hidden_layer_sizes": (4,),
-    "max_iter": 5,
+    "max_iter": 2,
     "random_state": 0,
     "n_estimators": 4,
     "validation_fraction": 0.25,
