@@ -117,7 +117,7 @@ OPTIONS = options(autoencoder, variational, regressor, beta=SCHEDULES)
 
 @pytest.mark.parametrize(("make", "parameter", "name"), OPTIONS, ids=[f"{key}-{name}" for _, key, name in OPTIONS])
 def test_option(stacks, make, parameter, name):
-    estimators = [make(random_state=seed, **{"max_iter": 2, parameter: name}) for seed in (0, 1, 1)]
+    estimators = [make(random_state=seed, **{parameter: name}) for seed in (0, 1, 1)]
     calls = [(estimator, X, Y if make is regressor else None, None) for estimator in estimators]
     if name in REFUSED:
         refused, plans = train(calls)
