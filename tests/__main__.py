@@ -1,4 +1,4 @@
-"""Run every check: `python -m tests`. Stops at the first that fails.
+"""Run every check: `python -m tests`. Stops at the first that fails; pyright runs beside pytest.
 
 What follows goes to pytest. `python -m tests --lowest` runs the tests alone, with the lowest versions that
 `pyproject.toml` allows, in a virtual environment of their own. It needs uv.
@@ -39,10 +39,17 @@ def run_checks(arguments):
         ["ruff", "format", "--check", "."],
         ["codespell", "."],
         ["proselint", "--config", ".proselintrc.json", "check", *prose()],
-        ["pyright"],
-        pytest_command(sys.executable, arguments),
     ]
-    return next(filter(None, map(status_of, checks)), 0)
+    return next(filter(None, map(status_of, checks)), 0) or types_and_tests(arguments)
+
+
+def types_and_tests(arguments):
+    """Run pyright, which takes one processor for long, beside pytest; what it says comes after."""
+    with subprocess.Popen(["pyright"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as types:
+        status = status_of(pytest_command(sys.executable, arguments))
+        said, _ = types.communicate()
+    print("$ pyright", said, sep="\n", flush=True)
+    return status or types.returncode
 
 
 def install_lowest():

@@ -34,13 +34,13 @@ REASONS = {
 
 IMPUTER = {"estimator": VAETransformer(2, hidden_layer_sizes=(8,), max_iter=3), "n_importance_samples": 50}
 DETECTOR = {"estimator": VAETransformer(2, hidden_layer_sizes=(8,), max_iter=1), "n_estimators": 1}
-QUICK = {"hidden_layer_sizes": (16,), "max_iter": 10, "learning_rate_init": 0.02}
+QUICK = {"hidden_layer_sizes": (16,), "max_iter": 15, "learning_rate_init": 0.05, "batch_size": None}
 OWN = {
     VAEImputer: IMPUTER,
     OutlierDetector: DETECTOR,
     MultiTaskVAE: {"n_estimators": 1, **QUICK, "max_iter": 2},
     MultiTaskVAERegressor: {"n_estimators": 1, **QUICK},
-    MultiTaskVAEClassifier: {"batch_size": None, "n_estimators": 3, **QUICK},
+    MultiTaskVAEClassifier: {"n_estimators": 1, **QUICK},
 }
 """What makes a model quick to fit; one of the checks asks the classifier for a thousand epochs."""
 
@@ -59,8 +59,8 @@ FEW = {
     VAEImputer: IMPUTER,
     OutlierDetector: DETECTOR,
     MultiTaskVAE: {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (16,)},
-    MultiTaskVAERegressor: {"n_estimators": 3, "max_iter": 10},
-    MultiTaskVAEClassifier: {"max_iter": 20, "n_estimators": 3},
+    MultiTaskVAERegressor: {"n_estimators": 2, "max_iter": 5},
+    MultiTaskVAEClassifier: {"n_estimators": 2, "max_iter": 10},
 }
 CHECKED = [estimator(**FEW.get(estimator, {})) for estimator in EVERY]
 

@@ -227,15 +227,6 @@ def test_filters_of_two_threads_do_not_mix():
     assert list(warnings.filters) == before
 
 
-@pytest.mark.slow
-def test_torchs_own_compiler_warns_of_nothing():
-    program = (
-        "from torch import nn; from sklearn_mtae._engine.net import Net\n"
-        "Net(nn.Identity(), nn.Identity, compile=True).torch_compile(nn.Linear(2, 2), 'module')"
-    )
-    subprocess.run([sys.executable, "-W", "error::DeprecationWarning:torch", "-c", program], check=True)
-
-
 FORKED = """
 import os, signal, sys, warnings
 import numpy as np, torch

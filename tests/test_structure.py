@@ -78,7 +78,7 @@ def test_tests_are_found_by_the_name_of_the_file_that_they_test():
 
 
 @pytest.mark.slow
-def test_import_has_no_side_effect_on_torch_and_needs_no_pandas():
+def test_import_has_no_side_effect_on_torch_and_scikit_learn_and_needs_no_pandas():
     program = (
         "import sys; sys.modules['pandas'] = None;"
         "import torch, numpy, warnings; before = (torch.get_default_dtype(), torch.get_num_threads(), "
@@ -86,6 +86,8 @@ def test_import_has_no_side_effect_on_torch_and_needs_no_pandas():
         "import skorch, sklearn.utils.validation; n = len(warnings.filters); import sklearn_mtae;"
         "after = (torch.get_default_dtype(), torch.get_num_threads(), torch.random.get_rng_state().sum().item());"
         "assert before[:3] == after and n == len(warnings.filters);"
+        "import sklearn_mtae.model_selection; names = vars(sys.modules['sklearn.model_selection']);"
+        "assert 'GridSearchCV' in names and 'HalvingGridSearchCV' not in names;"
         "from sklearn_mtae import stack_tasks;"
         "X, Y = stack_tasks({'a': (numpy.ones((2, 1)), ['x', None])}); assert Y.tolist() == [['x'], [None]]"
     )

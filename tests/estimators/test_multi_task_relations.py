@@ -43,7 +43,7 @@ def heads_of(model):
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("sharing", sorted(SHARINGS))
 def test_similar_tasks_have_similar_heads(table, sharing, layer_norm):
-    model = regressor(sharing=sharing, layer_norm=layer_norm, max_iter=150, learning_rate_init=0.01, alpha=0.0)
+    model = regressor(sharing=sharing, layer_norm=layer_norm, max_iter=60, learning_rate_init=0.03, alpha=0.0)
     similarity = np.zeros((3, 3))
     similarity[0, 1] = similarity[1, 0] = 1e3
     heads = heads_of(model.set_params(task_similarity=similarity).fit(*table))
@@ -123,8 +123,8 @@ def test_optimum_of_linear_heads_is_known():
         scaling="standard",
         alpha=0.0,
         batch_size=None,
-        learning_rate_init=0.02,
-        max_iter=600,
+        learning_rate_init=0.05,
+        max_iter=300,
         dtype="float64",
         random_state=0,
     ).fit(X, Y)
@@ -182,7 +182,7 @@ def test_units_are_those_of_the_source(source, table):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_frozen_encoder_stays(source, table, dtype):
-    model = regressor(encoder=source, freeze_encoder=True, max_iter=60, learning_rate_init=0.01, dtype=dtype)
+    model = regressor(encoder=source, freeze_encoder=True, max_iter=15, learning_rate_init=0.03, dtype=dtype)
     model.fit(*table).partial_fit(*table)
     model.set_params(warm_start=True).fit(*table)
     before, after = weights(source.module_.encoder), weights(model.module_.encoder.encoder)
@@ -214,9 +214,9 @@ def test_dropout_of_a_frozen_encoder_is_off(table):
 
 def test_classifier_on_an_encoder(source, table):
     X, Y = table
-    model = MultiTaskVAEClassifier(3, encoder=source, freeze_encoder=True, max_iter=80, learning_rate_init=0.01)
+    model = MultiTaskVAEClassifier(3, encoder=source, freeze_encoder=True, max_iter=40, learning_rate_init=0.02)
     high = np.greater(Y, np.median(Y, 0))
-    assert model.set_params(random_state=0).fit(X, high).score(X, high) > 0.8
+    assert model.set_params(random_state=0, n_estimators=1).fit(X, high).score(X, high) > 0.8
 
 
 def test_private_components_of_source_and_model(table):

@@ -276,12 +276,13 @@ def test_default_members(tmp_path, monkeypatch):
     assert len(model._fitted.states) == 30
     assert {own["embedding"] for own in model._fitted.settings} == {"piecewise_linear"}
     assert model.module_.encoder[1][0].out_features == 128
-    wide = MultiTaskVAERegressor(**own).fit(RNG.normal(size=(20, 65)), Y[:20].copy() * 0 + 1)
+    few = {**own, "n_estimators": 3}
+    wide = MultiTaskVAERegressor(**few).fit(RNG.normal(size=(20, 65)), Y[:20].copy() * 0 + 1)
     assert {own["embedding"] for own in wide._fitted.settings} == {"softened"}
     # What the user chose is left alone.
-    chosen = MultiTaskVAERegressor(**own, dropout=0.1, hidden_layer_sizes=[8]).fit(X, Y)
+    chosen = MultiTaskVAERegressor(**few, dropout=0.1, hidden_layer_sizes=[8]).fit(X, Y)
     assert not any({"dropout", "hidden_layer_sizes"} & set(own) for own in chosen.member_params_)
-    linear = MultiTaskVAERegressor(**own, hidden_layer_sizes=()).fit(X, Y)
+    linear = MultiTaskVAERegressor(**few, hidden_layer_sizes=()).fit(X, Y)
     assert {own["embedding"] for own in linear._fitted.settings} == {None}
     assert len(MultiTaskVAERegressor(**own).fit(np.ones((4, 2001)), Y[:4] * 0 + 1)._fitted.states) == 1
     source = AutoencoderTransformer(2, max_iter=1).fit(X)

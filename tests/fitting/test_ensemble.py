@@ -130,7 +130,7 @@ def test_more_members_predict_better():
         rng = np.random.default_rng(seed)
         x = rng.normal(size=(260, 5))
         y = np.tanh(x @ rng.normal(size=(5, 2))) + rng.normal(size=(260, 2))
-        models = (regressor(n_estimators=n, max_iter=60, learning_rate_init=0.01, alpha=0.0) for n in (1, 5))
+        models = (regressor(n_estimators=n, max_iter=30, learning_rate_init=0.02, alpha=0.0) for n in (1, 5))
         scores.append([model.fit(x[:60], y[:60]).score(x[60:], y[60:]) for model in models])
     one, several = np.mean(scores, axis=0)
     assert several > one + 0.02

@@ -143,7 +143,7 @@ def test_draws_do_not_depend_on_the_order_of_the_candidates(several_stacks):
 
 
 def test_draws_of_ensembles_are_those_of_their_own_fit(several_stacks):
-    model = MultiTaskVAERegressor(2, **SMALL, n_estimators=4, member_params=None)
+    model = MultiTaskVAERegressor(2, **SMALL, n_estimators=2, member_params=None)
     grid = {"reconstruction_weight": [0.1, 1.0, 2.0]}
     plain = GridSearchCV(model, grid, cv=2, refit=False).fit(X, Y)
     expected = plain.cv_results_["mean_test_score"]

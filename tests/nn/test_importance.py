@@ -106,7 +106,7 @@ def linear(request):
 def joint():
     """A multi-task model whose columns and tasks are normal together."""
     X = factor_rows(500, 1, N_FEATURES + N_TASKS)[0]
-    settings = {"head_hidden_layer_sizes": (), "reconstruction_weight": 1.0}
+    settings = {"n_estimators": 1, "head_hidden_layer_sizes": (), "reconstruction_weight": 1.0}
     model = fit_linear(X[:, :N_FEATURES], X[:, N_FEATURES:], MultiTaskVAERegressor, **settings)
     return model, Normal(model)
 
@@ -256,7 +256,7 @@ def integrate(model, rows):
 
 def test_curved_densities_and_means_are_the_integrals(curved):
     model, exact = curved
-    rows = curve_rows(60, 1)[1]
+    rows = curve_rows(40, 1)[1]
     log_density, means, deviations = exact(rows)
     assert_within(model.score_samples(rows, n_importance_samples=N_DRAWS) - log_density, log_error(N_DRAWS))
     missing = np.isnan(rows)
@@ -394,7 +394,7 @@ PRIOR_NAMES = ["normal", "mixture", "vamp"]
 
 
 def far_from(X, factor, dtype):
-    rows = X[:8].copy()
+    rows = X[:6].copy()
     rows[::2] *= factor
     return rows.astype(dtype)
 
@@ -411,7 +411,7 @@ def test_no_row_is_in_the_way_of_another(prior, dtype):
     alone = far_from(X, 1.0, dtype)[1::2]
     scores_alone, filled_alone = model.score_samples(alone), model.impute(alone)
     verbs = (model.score_samples, model.impute, model.transform, partial(model.impute, n_draws=2))
-    for factor in (1e3, 1e6, 1e12, 1e20, 1e30):
+    for factor in (1e3, 1e12, 1e20, 1e30):
         rows = far_from(X, factor, dtype)
         with np.errstate(over="raise", invalid="raise"):
             said = [verb(rows) for verb in verbs]

@@ -17,11 +17,12 @@ def posterior_name(request):
 
 def test_posterior_integrates_to_one(posterior_name):
     q, _ = rows_of(make_posterior(posterior_name, 1).double(), 1)
-    total = torch.trapezoid(q.log_prob(LINE[:, None, None]).exp(), LINE, dim=0)
+    line = LINE[::4]
+    total = torch.trapezoid(q.log_prob(line[:, None, None]).exp(), line, dim=0)
     torch.testing.assert_close(total, torch.ones(4, dtype=EXACT), rtol=0, atol=1e-4)
-    q, _ = rows_of(make_posterior(posterior_name, 2).double(), 2, scale=0.5)
+    q, _ = rows_of(make_posterior(posterior_name, 2).double(), 2, scale=0.5, n_rows=2)
     total = q.log_prob(PLANE[:, None]).exp().sum(0) * CELL
-    torch.testing.assert_close(total, torch.ones(4, dtype=EXACT), rtol=0, atol=2e-3)
+    torch.testing.assert_close(total, torch.ones(2, dtype=EXACT), rtol=0, atol=2e-3)
 
 
 def test_posterior_draws_match_the_density(posterior_name):

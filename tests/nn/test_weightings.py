@@ -31,7 +31,7 @@ def gaps(table):
 @pytest.mark.parametrize("name", sorted(WEIGHTINGS))
 def test_trains_in_float32_with_most_labels_missing(name, model, gaps):
     X, Y = gaps
-    model.set_params(task_weighting=name, batch_size=6, max_iter=6, learning_rate_init=0.02, alpha=0)
+    model.set_params(task_weighting=name, batch_size=12, max_iter=6, learning_rate_init=0.03, alpha=0)
     fitted = model.fit(X.astype(np.float32), Y.astype(np.float32))
     assert fitted.task_weights_.shape == (6, 3)
     assert fitted.predict(X.astype(np.float32)).dtype == np.float32
@@ -45,7 +45,7 @@ def test_classes_and_mixed_kinds(name, table):
     X, Y = table
     labels = np.where(Y > 0, "up", "down").astype(object)
     labels[::2, 0] = None
-    settings = {"n_components": 2, "hidden_layer_sizes": (16,), "max_iter": 8, "random_state": 0}
+    settings = {"n_components": 2, "hidden_layer_sizes": (16,), "max_iter": 8, "batch_size": 30, "random_state": 0}
     classifier = MultiTaskVAEClassifier(**settings, n_estimators=1, task_weighting=name, learning_rate_init=0.05).fit(
         X, labels
     )
@@ -73,8 +73,8 @@ def test_uncertainty_reaches_its_optimum(likelihood):
         task_weighting="uncertainty",
         reconstruction_weight=0,
         batch_size=None,
-        learning_rate_init=0.02,
-        max_iter=1200,
+        learning_rate_init=0.05,
+        max_iter=600,
         random_state=0,
     ).fit(X, Y)
     residuals = (Y - LinearRegression().fit(X, Y).predict(X)) / Y.std(0)

@@ -7,7 +7,7 @@ from scipy import stats
 
 from sklearn_mtae import MultiTaskVAE, MultiTaskVAERegressor, VAETransformer
 
-N = 20_000
+N = 8_000
 RANGE = (0.5, 1.5)
 
 
