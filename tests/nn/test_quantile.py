@@ -146,6 +146,51 @@ def test_a_column_that_tells_nothing_is_normal(column):
     assert likelihood.log_prob(torch.zeros_like(points), points).item() == pytest.approx(stats.norm.logpdf(0))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("far", [1e10, -1e30])
+def test_one_far_value_leaves_the_others_their_digits_and_densities(far, dtype):
+    column = np.random.default_rng(0).normal(3, 2, 500)
+    usual, mean, deviation = column[1:].copy(), column[1:].mean(), column[1:].std()
+    column[0] = far
+    x = torch.as_tensor(column)[:, None]
+    likelihood = Quantile(1).to(dtype)
+    location, scale = likelihood.units(x, x.mean(0), x.std(0, correction=0))
+    likelihood.learn_rows(x, location, scale)
+    u = ((x - location) / scale).to(dtype)
+    assert likelihood.is_atom(u)[:, 0].tolist() == [True] + 499 * [False]
+    density = likelihood.log_prob(torch.zeros_like(u), u).detach()[:, 0].double().numpy()
+    assert density[0] == pytest.approx(np.log(1 / 500), abs=0.1)
+    expected = stats.norm.logpdf(usual, mean, deviation).mean() + np.log(499 / 500)
+    assert density[1:].mean() - scale.log().item() == pytest.approx(expected, abs=0.1)
+    torch.manual_seed(0)
+    draws = likelihood.distribution(torch.zeros(N, 1, dtype=dtype)).sample().double()
+    seen = likelihood.as_seen(draws * scale + location)[:, 0].numpy()
+    near = seen[np.abs(seen) < 100]
+    assert len(near) > 0.995 * N
+    assert len(np.unique(near)) > 0.95 * len(near)
+    assert (seen == far).mean() == pytest.approx(1 / 500, abs=0.001)
+    assert stats.ks_1samp(near, stats.norm(mean, deviation).cdf).statistic < 0.05
+
+
+def test_units_are_mean_and_deviation_unless_far_values_move_these(column):
+    x = torch.as_tensor(column)[:, None]
+    mean, deviation = x.mean(0), x.std(0, correction=0)
+    assert torch.cat(Quantile(1).units(x, mean, deviation)).tolist() == torch.cat([mean, deviation]).tolist()
+    x[:3] = 1e12
+    location, scale = Quantile(1).units(x, x.mean(0), x.std(0, correction=0))
+    assert abs(location - mean) < deviation
+    assert deviation / 10 < scale < 2 * deviation
+
+
+def test_units_count_weights_as_repeated_rows():
+    x, times = torch.tensor([[1.0], [2.0], [4.0], [1e9]]).double(), torch.tensor([[3], [1], [4], [1]])
+    repeated = x.repeat_interleave(times[:, 0], 0)
+    units = repeated.mean(0), repeated.std(0, correction=0)
+    found = Quantile(1).units(x, *units, weight=times.double())
+    assert torch.cat(found).tolist() == torch.cat(Quantile(1).units(repeated, *units)).tolist()
+    assert found[1] < 10
+
+
 def test_bounds_take_in_what_lies_beyond():
     column = np.random.default_rng(0).gamma(2, 1, N)
     likelihood, _ = learned(column, low=0.0, high=40.0)

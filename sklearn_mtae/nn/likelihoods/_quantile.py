@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, distributions, nn
 
 from ._continuous import LocationScale
-from ._marginals import APART, FAR, MOST_ATOMS, MOST_EDGES, Map, learn_decimals, learn_map
+from ._marginals import APART, FAR, MOST_ATOMS, MOST_EDGES, Map, learn_decimals, learn_map, learn_units
 
 ROOT_TWO = sqrt(2)
 CELLS = 2**18
@@ -234,6 +234,12 @@ def log_interval(low: Tensor, high: Tensor) -> Tensor:
     return torch.where(around, near, far)
 
 
+def _cells(x: Tensor, weight: Tensor | None) -> tuple[NDArray, NDArray]:
+    """Return values and their weights."""
+    rows = x.detach().cpu().double().numpy()
+    return rows, np.ones(rows.shape) if weight is None else weight.detach().cpu().double().numpy()
+
+
 def _as_they_came(own: Map, scaled: NDArray, column: NDArray) -> NDArray:
     """Return the atoms of a map as the training values that they are, in ascending order, then infinity."""
     atoms = own.origin[own.slope == 0]
@@ -259,6 +265,9 @@ class Quantile(LocationScale):
 
     Beyond the training values the map goes on as a straight line. Rows that are drawn stay between the least and the
     greatest training value, or within the bounds, and have no more decimals than the training values.
+
+    A value farther from all others than a million times their spread, such as a code for "missing", is an atom too. It
+    takes no digits from the others, but it counts in means. A fit warns of it.
 
     Parameters
     ----------
@@ -292,10 +301,15 @@ class Quantile(LocationScale):
         self.register_buffer("is_discrete", torch.zeros(n_columns, dtype=torch.bool))
         self.register_buffer("atoms", torch.full((n_columns, MOST_ATOMS), float("inf"), dtype=torch.float64))
 
+    def units(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return by what to standardise the columns: few far values must not leave the others without digits."""
+        columns = zip(*(own.T for own in _cells(x, weight)), location.tolist(), scale.tolist(), strict=True)
+        found = torch.tensor([learn_units(*own) for own in columns], dtype=torch.float64).to(location)
+        return found[:, 0], found[:, 1]
+
     def learn_rows(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> None:
         """Learn the maps, the range and the decimals of the columns."""
-        rows = x.detach().cpu().double().numpy()
-        weights = np.ones(rows.shape) if weight is None else weight.detach().cpu().double().numpy()
+        rows, weights = _cells(x, weight)
         units = location.cpu().double().numpy(), scale.cpu().double().numpy()
         self.center, self.unit = (torch.from_numpy(own).to(self.unit.device) for own in units)
         bounds = (np.array(self.support)[:, None] - units[0]) / units[1]
