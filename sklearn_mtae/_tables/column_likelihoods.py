@@ -17,6 +17,7 @@ from sklearn_mtae.nn.words import listed, short, suggest, suggest_each
 
 from .frame import Table, frame_kinds, is_frame
 from .levels import Levels, warn_of_numbers
+from .targets import per_task
 
 Option = str | Callable[[int], Likelihood]
 
@@ -96,6 +97,7 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
     names : sequence
         Names of the columns, or their positions.
     """
+    _check_no_bare_pair(option, "likelihood", "column")
     if isinstance(option, Mapping):
         unknown = [name for name in option if name not in names]
         if unknown:
@@ -117,9 +119,25 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
                 f"likelihood must hold names out of {sorted({AUTO, *LIKELIHOODS})}, ranges (low, high) or factories. "
                 f"Got {short(one)} for column {name!r}.{suggest(one, LIKELIHOODS) if isinstance(one, str) else ''}"
             )
-        if is_range(one):
-            _check_order(one, name)  # type: ignore[arg-type]
-    return [None if one is LEFT_OUT else Bounded(*one) if is_range(one) else one for one in chosen]
+    return [
+        None if one is LEFT_OUT else _bounded(one, name, "likelihood") for name, one in zip(names, chosen, strict=True)
+    ]
+
+
+def per_task_likelihood(option: Any, names: Sequence[str], default: Any = None) -> list[Any]:
+    """Return the likelihood of each task, as `per_task` does; pairs of bounds become factories."""
+    _check_no_bare_pair(option, "task_likelihoods", "task")
+    chosen = per_task(option, names, "task_likelihoods", default=default)
+    return [_bounded(one, name, "task_likelihoods") for name, one in zip(names, chosen, strict=True)]
+
+
+def _check_no_bare_pair(option: Any, parameter: str, what: str) -> None:
+    """Raise an error where a pair of bounds could be meant for everything, or for one of two."""
+    if is_range(option):
+        raise ValueError(
+            f"{parameter} must hold a pair (low, high) for each {what} that has bounds, in a dict by name or in a "
+            f"list. Got {short(option)} instead of a dict such as {{'a': {short(option)}}}."
+        )
 
 
 @dataclass(frozen=True)
@@ -134,13 +152,17 @@ class Bounded:
         return Quantile(n_columns, self.low, self.high)
 
 
-def _check_order(ends: Sequence, name: Any) -> None:
-    """Raise an error where the ends of a range are not in order."""
-    low, high = ends
+def _bounded(option: Any, name: Any, parameter: str) -> Any:
+    """Return an option, a pair of bounds as a factory; raise an error where these are not in order."""
+    if not is_range(option):
+        return option
+    low, high = option
     if not (-np.inf if low is None else low) < (np.inf if high is None else high):
+        what = "column" if parameter == "likelihood" else "task"
         raise ValueError(
-            f"likelihood must hold ranges (low, high) with low < high. Got {short(ends)} for column {name!r}."
+            f"{parameter} must hold ranges (low, high) with low < high. Got {short(option)} for {what} {name!r}."
         )
+    return Bounded(low, high)
 
 
 def is_range(option: Any) -> bool:
