@@ -210,7 +210,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def likelihoods_(self) -> dict[Any, Any]:
         """Likelihood of each column of X by its name, or its position where X had no names: what "auto" became."""
         columns = self._runner.features
-        return name_likelihoods(self._runner.fitted.recipe.likelihood, columns.names, columns.table)
+        return name_likelihoods(self._runner.fitted.recipe.likelihood, columns.names, columns.table, columns.booleans)
 
     def feature_importance(
         self,

@@ -11,7 +11,7 @@ from torch import nn
 
 from sklearn_mtae._engine.state import load
 from sklearn_mtae._tables.checks import check_sizes
-from sklearn_mtae._tables.column_likelihoods import CATEGORICAL, UNNAMED, make_likelihood, per_task_likelihood
+from sklearn_mtae._tables.column_likelihoods import CATEGORICAL, UNNAMED, per_task_likelihood
 from sklearn_mtae._tables.limits import Limits
 from sklearn_mtae._tables.mixed_targets import NUMBER, MixedTasks
 from sklearn_mtae.nn.architectures import ARCHITECTURES, IMAGE_ARCHITECTURES, Pretrained, own_dropout
@@ -87,7 +87,7 @@ MODELS: dict[str, Callable[[Recipe], Autoencoder]] = {
 
 def column_likelihood(recipe: Recipe) -> Likelihood:
     """Compose the distribution of the columns."""
-    return make_likelihood(recipe.likelihood, recipe.columns.names, recipe.columns.table)
+    return recipe.columns.likelihood(recipe.likelihood)
 
 
 def number_likelihood(recipe: Recipe) -> Likelihood:
