@@ -151,15 +151,11 @@ def _read_row(runner: ModelRunner, values: Mapping[Any, Any]) -> Any:
     with named("conditions"):
         row = check_cells([values.get(name, np.nan) for name in features.names], features.table)
     runner.limits.check(row, find_range(row), "the column", features.expanded_names, "conditions")
-    if features.table is not None and features.table.framed:
-        cells = dense(row)[0]
-        for name, own in values.items():
-            _check_held(name, own, _kind_of(runner, name), cells[_columns_of(runner, name)[0]])
     return row
 
 
 def _check_held(name: Any, given: Any, column: Any, value: float) -> None:
-    """Raise an error where a column, or a task, has a dtype that does not hold a value."""
+    """Raise an error where a column, or a task, has a dtype to which a value would be rounded."""
     if isinstance(column, Numbers) and not column.holds(value):
         raise ValueError(f"conditions on {name!r} must be values of its dtype, {column.dtype}. Got {short(given)}.")
 
@@ -195,6 +191,9 @@ def _read_choice(runner: ModelRunner, model: VAE, name: Any, given: Any) -> Choi
         columns = _columns_of(runner, name)
         rows = torch.cat([torch.from_numpy(dense(_read_row(runner, {name: one}))) for one in several])
         own, values = rows[:, columns].to(torch.float64), units(rows)[:, columns]
+        if runner.features.has_frame:
+            for one, value in zip(several, own[:, 0].tolist(), strict=True):
+                _check_held(name, one, _kind_of(runner, name), value)
     if not values.isfinite().all():
         raise ValueError(f"conditions on {name!r} must be finite values, none of them missing. Got {short(given)}.")
     return Choice(name, given, of_tasks, columns, values, torch.zeros(len(several), dtype=torch.float64), own)

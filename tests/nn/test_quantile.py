@@ -293,7 +293,9 @@ def test_decimals_are_seen_through_the_rounding_of_float32():
 
 def test_a_column_without_a_value_has_finite_draws():
     X = np.column_stack([np.full(50, np.nan), np.arange(50.0)])
-    model = VAETransformer(1, hidden_layer_sizes=(4,), likelihood="quantile", max_iter=1, random_state=0).fit(X)
+    model = VAETransformer(1, hidden_layer_sizes=(4,), likelihood="quantile", max_iter=1, random_state=0)
+    with pytest.warns(UserWarning, match=r"Columns without an observed value are ignored: \[0\]"):
+        model.fit(X)
     assert np.isfinite(model.sample(5, random_state=0)).all()
 
 
