@@ -9,7 +9,7 @@ import torch
 from scipy import integrate, stats
 
 from sklearn_mtae import VAETransformer
-from sklearn_mtae.nn.likelihoods import Quantile
+from sklearn_mtae.nn.likelihoods import Quantile, _quantile
 from sklearn_mtae.nn.likelihoods._quantile import log_interval
 
 N = 20_000
@@ -314,6 +314,16 @@ def test_moments_of_many_columns_are_those_of_each():
         alone = own.distribution(params[..., [j]])
         torch.testing.assert_close(found.mean[..., [j]], alone.mean)
         torch.testing.assert_close(found.variance[..., [j]], alone.variance)
+
+
+def test_mean_and_variance_share_their_sums(monkeypatch):
+    likelihood, _ = learned(np.random.default_rng(0).gamma(2, 1, 500))
+    n_calls, sums = [], _quantile._sum_regions
+    monkeypatch.setattr(_quantile, "_sum_regions", lambda *args: n_calls.append(1) or sums(*args))
+    distribution = likelihood.distribution(torch.zeros(7, 1).double())
+    assert (distribution.variance > 0).all()
+    assert torch.isfinite(distribution.mean).all()
+    assert len(n_calls) == 1
 
 
 def test_moments_stack_by_vmap():

@@ -1,6 +1,7 @@
 """A family for any column of numbers: a normal distribution of scores, and a map from values to scores."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from math import log, pi, sqrt
 from typing import Any, ClassVar
 
@@ -8,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributions, nn
+
+from sklearn_mtae.nn.batching import along_first
 
 from ._continuous import LocationScale
 from ._marginals import APART, FAR, MOST_ATOMS, MOST_EDGES, Map, learn_decimals, learn_map, learn_units
@@ -98,13 +101,9 @@ class Search(torch.autograd.Function):
         ctx.mark_non_differentiable(output)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, edges: Tensor, x: Tensor) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: tuple, *inputs: Tensor) -> tuple[Tensor, int]:
         """Return the counts of all models, which lie along the first axis."""
-        edges, x = (
-            value.expand(info.batch_size, *value.shape) if axis is None else value.movedim(axis, 0)
-            for value, axis in zip((edges, x), in_dims, strict=True)
-        )
-        return Search.apply(edges, x), 0
+        return Search.apply(*along_first(info, in_dims, inputs)), 0
 
 
 class MappedNormal(distributions.Distribution):
@@ -128,14 +127,15 @@ class MappedNormal(distributions.Distribution):
     @property
     def mean(self) -> Tensor:
         """Means, in closed form: sums over the regions of the maps."""
-        return self._moments()[0]
+        return self._moments[0]
 
     @property
     def variance(self) -> Tensor:
         """Variances, in closed form."""
-        mean, square = self._moments()
+        mean, square = self._moments
         return (square - mean.square()).clamp(min=0.0)
 
+    @cached_property
     def _moments(self) -> tuple[Tensor, Tensor]:
         """Return the means of values and of squares, columns with maps of about the same size at a time."""
         loc, scale, maps = self.loc, self.scale.expand_as(self.loc), self.maps
