@@ -99,7 +99,7 @@ def _learn_columns(
     chosen = (scale != units.scale).numpy()
     units.set(location, scale)
     farthest = units(rows).abs().nan_to_num(0.0).amax(0).numpy() if len(rows) else np.zeros(len(chosen))
-    for column in np.flatnonzero(chosen & (farthest > FARTHEST)):
+    for column in np.flatnonzero(chosen & (farthest > FARTHEST)).tolist():
         _warn_of_far(*words, column, rows[:, column], units)
     likelihood.learn_rows(rows, units.location, units.scale, weight)
 

@@ -188,7 +188,7 @@ def name_likelihoods(
     unnamed = UNNAMED if is_per_column(option) else option
     auto = ["bernoulli" if is_boolean else "quantile" for is_boolean in booleans] or ["quantile"] * len(names)
     chosen = zip(names, per_column(option, names), expansions(table, names), auto, strict=True)
-    return {name: _name_likelihood(own or unnamed, *kind) for name, own, *kind in chosen}
+    return {name: _name_likelihood(own or unnamed, expanded, found) for name, own, expanded, found in chosen}
 
 
 def _name_likelihood(option: Option, is_category: bool, auto: str) -> Option:

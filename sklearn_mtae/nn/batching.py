@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 
-def along_first(info: Any, in_dims: tuple, inputs: Iterable[Tensor | None]) -> Iterator[Tensor | None]:
+def along_first(info: Any, in_dims: tuple, inputs: Iterable[Tensor | None]) -> Iterator[Any]:
     """Yield tensors with the models along a first axis, also those that all models share, which have no such axis.
 
     Parameters
