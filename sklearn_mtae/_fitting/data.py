@@ -141,7 +141,7 @@ def _describe_columns(x: Any, weight: NDArray | None, features: Features, last: 
             f"Columns without an observed value are ignored: {listed(empty)}. What is drawn or imputed for them means "
             "nothing; leave them out of X.",
             UserWarning,
-            stacklevel=8,
+            stacklevel=3,
         )
     return columns
 
