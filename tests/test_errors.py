@@ -115,7 +115,8 @@ def test_columns_without_values_or_without_spread(estimator, table):
     X = X.copy()
     X[:, 1] = np.nan
     X[:, 3] = 4.25
-    estimator.set_params(max_iter=30).fit(X, Y)
+    with pytest.warns(UserWarning, match=r"Columns without an observed value are ignored: \[1\]"):
+        estimator.set_params(max_iter=30).fit(X, Y)
     decoded = estimator.inverse_transform(estimator.transform(X))
     assert np.isfinite(decoded).all()
     np.testing.assert_allclose(decoded[:, 3], 4.25, atol=0.5)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sklearn_mtae.nn.batching import along_first
+
 LANES = 16
 """Columns below which a product is slow, by up to six times, on processors that work on this many numbers at once. Its
 transpose, with the rows in place of the columns, is not slow."""
@@ -59,15 +61,7 @@ class Linear(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple, *inputs: Tensor | None) -> tuple[Tensor, int]:
         """Return the outputs of all models, along the first axis."""
-        stacked = (along_first(*given, info.batch_size) for given in zip(inputs, in_dims, strict=True))
-        return StackedLinear.apply(*stacked), 0
-
-
-def along_first(value: Tensor | None, axis: int | None, n_models: int) -> Tensor | None:
-    """Return a tensor with the models along a first axis, also if they share one without an axis for models."""
-    if value is None:
-        return None
-    return value.expand(n_models, *value.shape) if axis is None else value.movedim(axis, 0)
+        return StackedLinear.apply(*along_first(info, in_dims, inputs)), 0
 
 
 class StackedLinear(torch.autograd.Function):

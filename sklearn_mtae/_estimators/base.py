@@ -210,7 +210,7 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     def likelihoods_(self) -> dict[Any, Any]:
         """Likelihood of each column of X by its name, or its position where X had no names: what "auto" became."""
         columns = self._runner.features
-        return name_likelihoods(self._runner.fitted.recipe.likelihood, columns.names, columns.table)
+        return name_likelihoods(self._runner.fitted.recipe.likelihood, columns.names, columns.table, columns.booleans)
 
     def feature_importance(
         self,
@@ -230,9 +230,10 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
         saturates a small one; but slopes take one pass for all features, whereas shuffling takes `n_repeats` for each.
 
         The output of a component is its code (the posterior's mean). The output of a task is its predicted mean, or all
-        its class probabilities; distance and deviation are then lengths of vectors. A categorical feature is shuffled
-        as one, and its slope is the length of the slopes of its levels. Neither measure is causal, and dependent
-        features share their importance.
+        its class probabilities; distance and deviation are then lengths of vectors. Of an ensemble, it is the mean of
+        the importances to the predictions of its members, weighted as these are. A categorical feature is shuffled as
+        one, and its slope is the length of the slopes of its levels. Neither measure is causal, and dependent features
+        share their importance.
 
         Parameters
         ----------

@@ -52,7 +52,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
     likelihood : str, callable, dict or list, default="gaussian"
         Distribution of a column, given the code. "auto" is "quantile" for numbers, "bernoulli" for booleans. "quantile"
-        learns the shape of any column of numbers: skewed, whole, with many zeros; a pair `(low, high)` is the same with
+        learns the shape of any column of numbers: skewed, whole, with many zeros; in a dict or list, `(low, high)` adds
         bounds. "gaussian" learns a variance per column; "squared_error" fixes the standard deviation at the column's
         unit, so that the loss is half the squared error; "student_t" and "laplace" are robust to outliers. "log_normal"
         and "gamma" take positive values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and

@@ -168,7 +168,8 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         missing = missing_cells(table) if two_dimensional else np.empty((0, 0), dtype=bool)
         empty: NDArray[np.bool_] = np.asarray(missing.all(axis=0))
         model = self._model(len(missing), _likely_names(table, len(empty)), empty)
-        with tell_of_model(self, model, X):
+        with tell_of_model(self, model, X), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Columns without an observed value are ignored")  # told below
             model.fit(_hide(table, empty, missing), sample_weight=sample_weight)
         indicator = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
         if indicator is not None:

@@ -56,7 +56,7 @@ class MultiTaskVAE(PredictsMixed):
         `(length,)` or `(channels, length)`. None is a square image, or a signal, of one channel.
     likelihood : str, callable, dict or list, default="gaussian"
         Distribution of a column, given the code. "auto" is "quantile" for numbers, "bernoulli" for booleans. "quantile"
-        learns the shape of any column of numbers: skewed, whole, with many zeros; a pair `(low, high)` is the same with
+        learns the shape of any column of numbers: skewed, whole, with many zeros; in a dict or list, `(low, high)` adds
         bounds. "gaussian" learns a variance per column; "squared_error" fixes the standard deviation at the column's
         unit, so that the loss is half the squared error; "student_t" and "laplace" are robust to outliers. "log_normal"
         and "gamma" take positive values, "bernoulli" and "continuous_bernoulli" values in [0, 1], "poisson" and
@@ -79,10 +79,11 @@ class MultiTaskVAE(PredictsMixed):
         then a mixture fitted to the codes (arXiv 1903.12436). Or a factory `(n_components, n_columns)`.
     task_likelihoods : str, callable, dict or list, default="auto"
         Distribution of a target, given the code: one for all tasks, a dict by the tasks' names, or a list by position.
-        Each is a name as for `likelihood`, but for "multinomial" and "categorical", or a factory. The prediction is its
-        mean, which for "bernoulli" is a probability. "auto" is "gaussian", or what `member_params` sets. Here it
-        applies to tasks of numbers: one for all is that of all such tasks, those that a dict leaves out are as with
-        "auto", and "categorical" turns a task of numbers into one of classes.
+        Each is a name as for `likelihood`, but for "multinomial" and "categorical", or a factory; in a dict or a list
+        also bounds `(low, high)`. The prediction is its mean, which for "bernoulli" is a probability. "auto" is
+        "gaussian", or what `member_params` sets. Here it applies to tasks of numbers: one for all is that of all such
+        tasks, those that a dict leaves out are as with "auto", and "categorical" turns a task of numbers into one of
+        classes.
     sharing : {"hard", "mmoe", "cross_stitch", "private"} or callable, default="hard"
         What the tasks share beyond the code. "hard": nothing. "mmoe": experts that each task mixes by a gate (Ma et al.
         2018, doi 10.1145/3219819.3220007). "cross_stitch": hidden layers that heads exchange (Misra et al. 2016, arXiv

@@ -55,9 +55,9 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
         Number of imputers, each fitted to a bootstrap of the rows; they share the draws evenly.
     variance : callable or None, default=None
         Function of a fitted estimator, the completed X and y that returns the variances of its coefficients, those of
-        `coef_` followed by those of `intercept_`. None takes the closed form of a `LinearRegression`, or of a binary
-        `LogisticRegression` without a penalty (`C=np.inf`); other estimators have pooled coefficients without standard
-        errors.
+        `coef_` followed by those of `intercept_`. None takes the closed form of a `LinearRegression`, or of a
+        `LogisticRegression` without a penalty (`C=np.inf`), on more rows than coefficients; others have pooled
+        coefficients without standard errors.
     n_jobs : int or None, default=None
         Number of estimators that are fitted or predict at a time; None is 1, -1 all processors.
     random_state : int, RandomState instance or None, default=None
@@ -285,8 +285,8 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
         check_scalar(confidence, "confidence", Real, min_val=0, max_val=1, include_boundaries="neither")
         if self._pooled is None:
             raise ValueError(
-                "A summary needs coefficients with variances: those of a LinearRegression or of a binary "
-                "LogisticRegression(C=np.inf), alone or last in a pipeline, or what variance= computes. Got "
+                "A summary needs coefficients with variances: of LinearRegression or LogisticRegression(C=np.inf),"
+                " on more rows than coefficients, alone or last in a pipeline, or what variance= computes. Got "
                 f"{short(self.estimator)}."
             )
         import pandas as pd
@@ -369,7 +369,7 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
         self.coef_, self.intercept_ = values.split(values.estimates.mean(axis=0))
         if values.variances is None:
             return
-        self._pooled = pooled = pool(values.estimates, values.variances, len(y) - values.estimates.shape[1])
+        self._pooled = pooled = pool(values.estimates, values.variances, len(y) - values.n_free)
         self.se_, self.intercept_se_ = values.split(pooled.error)
         self.df_, self.fmi_ = values.split(pooled.freedom)[0], values.split(pooled.missing)[0]
 
@@ -380,9 +380,10 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
         if isinstance(first, Pipeline) and len(first) > 1:
             names = first[:-1].get_feature_names_out(names)
         assert self._pooled is not None
-        n_more = len(self._pooled.estimate) - np.size(self.coef_)
-        names = list(names) * (np.size(self.coef_) // len(names))
-        return [*names, *["intercept"] * n_more]
+        parts = [list(names), ["intercept"][: len(self._pooled.estimate) - np.size(self.coef_)]]
+        n_sets, classes = np.size(self.coef_) // len(names), list(getattr(self, "classes_", ()))
+        sets = classes if n_sets == len(classes) else range(n_sets)
+        return [f"{name} ({own})" if n_sets > 1 else name for part in parts for own in sets for name in part]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_draws")

@@ -168,7 +168,9 @@ class BaseVAE(BaseAutoencoder):
 
     def _sample(self, n_samples: int, random_state: Any, conditions: Mapping[Any, Any] | None) -> list[Any]:
         """Draw rows, and targets if there are any."""
-        remedy = f"learning_rate_init={self.learning_rate_init}"
+        # "auto" has become a number.
+        rate = self._fitted.settings[0].get("learning_rate_init", self.learning_rate_init)
+        remedy = f"learning_rate_init={rate}"
         return sample(self._runner, n_samples, random_state, conditions, remedy)
 
     def _look_back(self, plan: Plan | None) -> None:

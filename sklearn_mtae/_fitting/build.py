@@ -11,10 +11,9 @@ from torch import nn
 
 from sklearn_mtae._engine.state import load
 from sklearn_mtae._tables.checks import check_sizes
-from sklearn_mtae._tables.column_likelihoods import CATEGORICAL, UNNAMED, make_likelihood
+from sklearn_mtae._tables.column_likelihoods import CATEGORICAL, UNNAMED, per_task_likelihood
 from sklearn_mtae._tables.limits import Limits
 from sklearn_mtae._tables.mixed_targets import NUMBER, MixedTasks
-from sklearn_mtae._tables.targets import per_task
 from sklearn_mtae.nn.architectures import ARCHITECTURES, IMAGE_ARCHITECTURES, Pretrained, own_dropout
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
 from sklearn_mtae.nn.factories import (
@@ -88,13 +87,13 @@ MODELS: dict[str, Callable[[Recipe], Autoencoder]] = {
 
 def column_likelihood(recipe: Recipe) -> Likelihood:
     """Compose the distribution of the columns."""
-    return make_likelihood(recipe.likelihood, recipe.columns.names, recipe.columns.table)
+    return recipe.columns.likelihood(recipe.likelihood)
 
 
 def number_likelihood(recipe: Recipe) -> Likelihood:
     """Compose the distribution of targets that are numbers."""
     names = recipe.task_names
-    options = per_task(recipe.task_likelihoods, names, "task_likelihoods", default=UNNAMED)
+    options = per_task_likelihood(recipe.task_likelihoods, names, UNNAMED)
     return _side_by_side(recipe, options)
 
 
@@ -120,8 +119,8 @@ def _side_by_side(
         if not callable(option) and not (isinstance(option, str) and option in {*known, *TASK_LIKELIHOODS}):
             hint = suggest(option, TASK_LIKELIHOODS) if isinstance(option, str) else ""
             raise ValueError(
-                f"task_likelihoods must hold names out of {sorted(TASK_LIKELIHOODS)} or factories. Got "
-                f"{short(option)} for task {name!r}.{hint}"
+                f"task_likelihoods must hold names out of {sorted(TASK_LIKELIHOODS)}, ranges (low, high) or factories. "
+                f"Got {short(option)} for task {name!r}.{hint}"
             )
     factories = [known.get(option) or likelihood_maker(option, "task_likelihoods") for option in options]
     likelihood = factories[0](len(names)) if len(set(factories)) == 1 else Mixed(factories)

@@ -31,7 +31,7 @@ def learn_code_density(member: Member, seed: int) -> None:
     codes = _draw_codes(member, model, model.prior.n_codes, seed)
     if len(codes) < 2:
         return
-    most = min(getattr(model.prior, "n_modes", N_MODES[-1]), len(codes) // CODES_PER_MODE)
+    most = min(model.prior.n_modes, len(codes) // CODES_PER_MODE)
     found = _fit(codes, _choose_modes(codes, most, seed), seed)
     parts = (torch.from_numpy(part) for part in (found.means_, found.precisions_cholesky_, found.weights_))
     model.prior.take_over(*parts)

@@ -1,5 +1,6 @@
 """The checked arguments of `fit`."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -11,12 +12,13 @@ from sklearn_mtae._tables.blocks import block_rows, blocks
 from sklearn_mtae._tables.checks import check_labels, check_weights
 from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.describe import Columns, describe
-from sklearn_mtae._tables.features import learn_features, read_features
+from sklearn_mtae._tables.features import Features, learn_features, read_features
 from sklearn_mtae._tables.given_folds import read_folds
 from sklearn_mtae._tables.groups import read_groups
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 from sklearn_mtae._tables.read_targets import TARGETS, label_weights
 from sklearn_mtae._tables.row_index import AllRows
+from sklearn_mtae.nn.words import listed
 
 from .build import source_of
 from .recipe import Recipe
@@ -109,7 +111,8 @@ def read_data(
     x, features = _read_columns(recipe, X, sample_weight, last)
     if recipe.targets is None:
         weight = check_weights(sample_weight, x)
-        return Data(x, None, weight, describe(x, weight)), replace(recipe, columns=features)
+        columns = _describe_columns(x, weight, features, last)
+        return Data(x, None, weight, columns), replace(recipe, columns=features)
     y = plain(y)
     likelihoods = recipe.parameters.get("task_likelihoods")
     targets, tasks = TARGETS[recipe.targets](y, x, None if last is None else last.tasks, classes, likelihoods)
@@ -125,7 +128,22 @@ def read_data(
     recipe = replace(recipe, columns=features, tasks=tasks)
     groups = None if groups is None else read_groups(groups, x)
     folds = read_folds(recipe.parameters.get("cv"), X, y, groups, x.shape[0])
-    return Data(x, targets, row_weight, describe(x, row_weight), labels, own, groups, folds), recipe
+    columns = _describe_columns(x, row_weight, features, last)
+    return Data(x, targets, row_weight, columns, labels, own, groups, folds), recipe
+
+
+def _describe_columns(x: Any, weight: NDArray | None, features: Features, last: Recipe | None) -> Columns:
+    """Describe the columns of X; at first, warn of those without an observed value."""
+    columns = describe(x, weight)
+    empty = [name for name, n in zip(features.expanded_names, columns.n_observed, strict=True) if n == 0]
+    if empty and last is None:
+        warnings.warn(
+            f"Columns without an observed value are ignored: {listed(empty)}. What is drawn or imputed for them means "
+            "nothing; leave them out of X.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return columns
 
 
 def _read_columns(recipe: Recipe, X: Any, sample_weight: Any, last: Recipe | None) -> tuple[Any, Any]:

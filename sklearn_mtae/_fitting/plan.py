@@ -187,7 +187,7 @@ def _identify(recipe: Recipe, data: Data, last: Fitted | None) -> str:
     own = recipe.net_params or {}
     parameters["net_params"] = {name: own[name] for name in own if name.split("__")[0] != "callbacks"}
     features, tasks = recipe.columns, recipe.tasks
-    learned = [features.given_names, features.table, tasks and vars(tasks)]
+    learned = [features.given_names, features.table, features.booleans, tasks and vars(tasks)]
     left = [] if last is None else [last.states, last.loss_states]
     rows = [data.x, data.y, data.weight, data.label_weight, data.groups, data.folds]
     return identity(__version__, recipe.owner, _identify_each(parameters), learned, left, rows)

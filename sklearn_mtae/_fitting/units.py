@@ -1,8 +1,12 @@
 """What a model learns from its rows before the first step: units of columns and targets, bins, starting points."""
 
+import warnings
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sklearn_mtae._tables.blocks import dense
 from sklearn_mtae._tables.column_likelihoods import standardized_columns
@@ -22,6 +26,9 @@ EMBEDDED_CELLS = 2**26
 
 LEARNED_CELLS = 2**22
 """Cells at most that likelihoods learn from."""
+FARTHEST, MERGING = 1e6, 1e3
+"""Distances, in units of a column, from which values dominate its means; units, in distances of usual values, from
+which these are no longer told apart."""
 
 
 def learn_units(recipe: Recipe, model: Autoencoder, data: Data) -> None:
@@ -74,14 +81,42 @@ def learn_from_rows(recipe: Recipe, model: Autoencoder, data: Data) -> None:
         rows = evenly(data.taking_part, n_most)
         weight = None if data.weight is None else torch.from_numpy(data.weight[rows, None]).expand(-1, data.x.shape[1])
         x = torch.from_numpy(dense(data.x[rows]))
-        model.likelihood.learn_rows(x, model.units.location, model.units.scale, weight)
+        _learn_columns(model.likelihood, model.units, x, weight, ("X", recipe.columns.expanded_names))
     if isinstance(model, MultiTaskVAE) and model.task_likelihood.n_learned:
         assert data.y is not None
         rows = evenly(data.taking_part, model.task_likelihood.n_learned)
         y, weight = torch.from_numpy(data.y[rows]), torch.from_numpy(data.label_weights(rows))
-        model.task_likelihood.learn_rows(y, model.task_units.location, model.task_units.scale, weight)
+        _learn_columns(model.task_likelihood, model.task_units, y, weight, ("y", recipe.task_names))
     if isinstance(model, VAE):
         _learn_parts(recipe, model, data)
+
+
+def _learn_columns(
+    likelihood: Likelihood, units: Standardizer, rows: Tensor, weight: Tensor | None, words: tuple[str, Sequence]
+) -> None:
+    """Let a likelihood choose the units of its columns, and learn from rows."""
+    location, scale = likelihood.units(rows, units.location, units.scale, weight)
+    chosen = (scale != units.scale).numpy()
+    units.set(location, scale)
+    farthest = units(rows).abs().nan_to_num(0.0).amax(0).numpy() if len(rows) else np.zeros(len(chosen))
+    for column in np.flatnonzero(chosen & (farthest > FARTHEST)).tolist():
+        _warn_of_far(*words, column, rows[:, column], units)
+    likelihood.learn_rows(rows, units.location, units.scale, weight)
+
+
+def _warn_of_far(array: str, names: Sequence, column: int, values: Tensor, units: Standardizer) -> None:
+    """Warn of a column with values so far from the others that they dominate its means, or cost the others digits."""
+    distance = (values - units.location[column]).nan_to_num(0.0).abs()
+    farthest, usual = values[distance.argmax()].item(), distance[distance > 0].median().item()
+    lost = (
+        " In this column, float32 cannot tell the other values apart." if units.scale[column] > MERGING * usual else ""
+    )
+    warnings.warn(
+        f"Column {names[column]!r} of {array} has values far from all others, such as {farthest:.3g}; they dominate "
+        f"its means, but not its draws.{lost} If such a value stands for a missing one, replace it by NaN.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _learn_parts(recipe: Recipe, model: VAE, data: Data) -> None:

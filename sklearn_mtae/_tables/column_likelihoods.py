@@ -15,16 +15,15 @@ from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Likelihood, Mixed, OneHot, 
 from sklearn_mtae.nn.traits import unwrapped
 from sklearn_mtae.nn.words import listed, short, suggest, suggest_each
 
-from .frame import Table, frame_kinds, is_frame
+from .frame import Numbers, Table, frame_kinds, is_frame
 from .levels import Levels, warn_of_numbers
+from .targets import per_task
 
 Option = str | Callable[[int], Likelihood]
 
 CATEGORICAL = "categorical"
 LEFT_OUT = object()
 AUTO = "auto"
-BY_DTYPE = {"bool": "bernoulli", "boolean": "bernoulli"}
-"""What "auto" is for columns of numbers by dtype; for all others it is "quantile"."""
 UNNAMED = "gaussian"
 """Likelihood of the numeric columns, or of the tasks, that a dict of likelihoods leaves out."""
 
@@ -96,6 +95,7 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
     names : sequence
         Names of the columns, or their positions.
     """
+    _check_no_bare_pair(option, "likelihood", "column")
     if isinstance(option, Mapping):
         unknown = [name for name in option if name not in names]
         if unknown:
@@ -117,9 +117,25 @@ def per_column(option: Any, names: Sequence) -> list[Option | None]:
                 f"likelihood must hold names out of {sorted({AUTO, *LIKELIHOODS})}, ranges (low, high) or factories. "
                 f"Got {short(one)} for column {name!r}.{suggest(one, LIKELIHOODS) if isinstance(one, str) else ''}"
             )
-        if is_range(one):
-            _check_order(one, name)  # type: ignore[arg-type]
-    return [None if one is LEFT_OUT else Bounded(*one) if is_range(one) else one for one in chosen]
+    return [
+        None if one is LEFT_OUT else _bounded(one, name, "likelihood") for name, one in zip(names, chosen, strict=True)
+    ]
+
+
+def per_task_likelihood(option: Any, names: Sequence[str], default: Any = None) -> list[Any]:
+    """Return the likelihood of each task, as `per_task` does; pairs of bounds become factories."""
+    _check_no_bare_pair(option, "task_likelihoods", "task")
+    chosen = per_task(option, names, "task_likelihoods", default=default)
+    return [_bounded(one, name, "task_likelihoods") for name, one in zip(names, chosen, strict=True)]
+
+
+def _check_no_bare_pair(option: Any, parameter: str, what: str) -> None:
+    """Raise an error where a pair of bounds could be meant for everything, or for one of two."""
+    if is_range(option):
+        raise ValueError(
+            f"{parameter} must hold a pair (low, high) for each {what} that has bounds, in a dict by name or in a "
+            f"list. Got {short(option)} instead of a dict such as {{'a': {short(option)}}}."
+        )
 
 
 @dataclass(frozen=True)
@@ -134,13 +150,17 @@ class Bounded:
         return Quantile(n_columns, self.low, self.high)
 
 
-def _check_order(ends: Sequence, name: Any) -> None:
-    """Raise an error where the ends of a range are not in order."""
-    low, high = ends
+def _bounded(option: Any, name: Any, parameter: str) -> Any:
+    """Return an option, a pair of bounds as a factory; raise an error where these are not in order."""
+    if not is_range(option):
+        return option
+    low, high = option
     if not (-np.inf if low is None else low) < (np.inf if high is None else high):
+        what = "column" if parameter == "likelihood" else "task"
         raise ValueError(
-            f"likelihood must hold ranges (low, high) with low < high. Got {short(ends)} for column {name!r}."
+            f"{parameter} must hold ranges (low, high) with low < high. Got {short(option)} for {what} {name!r}."
         )
+    return Bounded(low, high)
 
 
 def is_range(option: Any) -> bool:
@@ -149,24 +169,37 @@ def is_range(option: Any) -> bool:
     return pair and all(one is None or (isinstance(one, Real) and not isinstance(one, bool)) for one in option)
 
 
-def name_likelihoods(option: Any, names: Sequence, table: Table | None) -> dict[Any, Option]:
+def find_booleans(X: Any, table: Table | None) -> tuple[bool, ...]:
+    """Return which columns of X hold booleans, whatever holds them: a frame, or an array of booleans or objects."""
+    if table is None and hasattr(X, "columns"):
+        return tuple(str(dtype).lower() in ("bool", "boolean") for dtype in X.dtypes) if hasattr(X, "dtypes") else ()
+    if table is None and not issparse(X):
+        X = np.asarray(X)
+        table = Table.learn(X, [False] * X.shape[1]) if X.dtype == object else None
+    if table is None:
+        return (X.dtype.kind == "b",) * X.shape[1]
+    return tuple(isinstance(column, Numbers) and column.unit == "bool" for column in table.columns)
+
+
+def name_likelihoods(
+    option: Any, names: Sequence, table: Table | None, booleans: Sequence[bool] = ()
+) -> dict[Any, Option]:
     """Return the likelihood of each column of X: a name, or what a user gave."""
     unnamed = UNNAMED if is_per_column(option) else option
-    columns = [None] * len(names) if table is None else table.columns
-    chosen = zip(names, per_column(option, names), columns, strict=True)
-    return {name: _name_likelihood(own or unnamed, column) for name, own, column in chosen}
+    auto = ["bernoulli" if is_boolean else "quantile" for is_boolean in booleans] or ["quantile"] * len(names)
+    chosen = zip(names, per_column(option, names), expansions(table, names), auto, strict=True)
+    return {name: _name_likelihood(own or unnamed, expanded, found) for name, own, expanded, found in chosen}
 
 
-def _name_likelihood(option: Option, column: Any) -> Option:
-    if isinstance(column, Levels):
+def _name_likelihood(option: Option, is_category: bool, auto: str) -> Option:
+    if is_category:
         return CATEGORICAL
-    is_auto = isinstance(option, str) and option == AUTO
-    return BY_DTYPE.get(str(getattr(column, "dtype", None)), "quantile") if is_auto else option
+    return auto if isinstance(option, str) and option == AUTO else option
 
 
-def make_likelihood(option: Any, names: Sequence, table: Table | None) -> Likelihood:
+def make_likelihood(option: Any, names: Sequence, table: Table | None, booleans: Sequence[bool] = ()) -> Likelihood:
     """Return the distribution of the columns, with expanded categories."""
-    named = list(name_likelihoods(option, names, table).values())
+    named = list(name_likelihoods(option, names, table, booleans).values())
     if not is_per_column(option) and (table is None or not table.expands) and len(set(named)) == 1:
         return likelihood_maker(named[0], "likelihood")(len(names))
     groups = [[column] for column in range(len(names))] if table is None else table.groups

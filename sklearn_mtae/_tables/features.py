@@ -1,16 +1,17 @@
 """The features: what is learned about X's columns before a fit, and X as a model sees it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from sklearn_mtae.nn.likelihoods import Likelihood
 from sklearn_mtae.nn.words import listed, short
 
 from .checks import check_feature_names, check_features, row_weights, stand_in_class
-from .column_likelihoods import is_per_column, learn_table, make_likelihood, standardized_columns
+from .column_likelihoods import find_booleans, is_per_column, learn_table, make_likelihood, standardized_columns
 from .containers import is_frame, plain
 from .frame import Table
 
@@ -27,11 +28,14 @@ class Features:
         Names of the columns, if X had names.
     table : Table or None
         How categories are expanded and frames are restored; None for an array of numbers, which is unchanged.
+    booleans : tuple of bool
+        Which columns hold booleans.
     """
 
     count: int
     given_names: NDArray | None = None
     table: Table | None = None
+    booleans: tuple[bool, ...] = ()
 
     @property
     def names(self) -> Sequence:
@@ -62,6 +66,10 @@ class Features:
     def has_frame(self) -> bool:
         """Whether the columns came in a frame, whose dtypes hold their numbers."""
         return self.table is not None and self.table.framed
+
+    def likelihood(self, option: Any) -> Likelihood:
+        """Return the distribution of the columns, for the parameter `likelihood`."""
+        return make_likelihood(option, self.names, self.table, self.booleans)
 
     def restore(self, columns: NDArray, like: Any = None) -> Any:
         """Return values of the columns in the form of X: a frame with the index of `like` if X was a frame."""
@@ -123,8 +131,8 @@ def learn_features(
         else:
             table = learn_table(X, likelihood, known.names, max_categories, weight)
     x = check_features(stand, X, table, reset=True, unknown=unknown, weight=weight)
-    features = _learned(stand, table)
-    if issparse(x) and standardized_columns(make_likelihood(likelihood, features.names, table)).any():
+    features = replace(_learned(stand, table), booleans=find_booleans(X, table))
+    if issparse(x) and standardized_columns(features.likelihood(likelihood)).any():
         raise TypeError(
             f"Sparse data was passed for X, which needs likelihoods whose columns are not centred, such as "
             f"'multinomial' or 'poisson'. Got likelihood={short(likelihood)}; use X.toarray(), or reduce the "

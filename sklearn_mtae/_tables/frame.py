@@ -51,6 +51,11 @@ class Numbers:
         """Return the numbers of a column, shape (n_rows,), NaN where missing, and no unknown levels."""
         return _floats(column, self.name), []
 
+    def holds(self, value: float) -> bool:
+        """Return whether the dtype holds a number as it is, or at least a number near it."""
+        unit = np.dtype(self.unit)
+        return bool(np.isnan(value)) or unit.kind == "f" or float(_round(np.array([value]), unit)[0]) == value
+
     def narrow(self, values: NDArray, draws: np.random.Generator | None = None) -> NDArray:
         """Return the one expanded column, shape (...)."""
         return values[..., 0]

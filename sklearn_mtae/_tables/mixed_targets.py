@@ -12,11 +12,11 @@ from sklearn_mtae.nn.factories import TASK_LIKELIHOODS
 from sklearn_mtae.nn.words import short, suggest
 
 from .classes import decode, encode, find_classes, observed_labels
-from .column_likelihoods import CATEGORICAL, LEFT_OUT
+from .column_likelihoods import CATEGORICAL, LEFT_OUT, per_task_likelihood
 from .containers import is_frame, numbers
 from .frame import Numbers, Table
 from .levels import Levels, spelled
-from .targets import Tasks, n_dimensions, per_task, target_columns, task_names
+from .targets import Tasks, n_dimensions, target_columns, task_names
 
 NUMBER = "number"
 """Kind of a task of numbers without a given likelihood."""
@@ -163,14 +163,14 @@ def given_kinds(likelihoods: Any, names: Sequence[str]) -> dict[str, Any]:
     if not isinstance(likelihoods, Mapping | list | tuple):
         return {}
     known = {CATEGORICAL, *TASK_LIKELIHOODS}
-    kinds = dict(zip(names, per_task(likelihoods, names, "task_likelihoods", default=LEFT_OUT), strict=True))
+    kinds = dict(zip(names, per_task_likelihood(likelihoods, names, LEFT_OUT), strict=True))
     given = {name: kind for name, kind in kinds.items() if kind is not LEFT_OUT}
     for name, kind in given.items():
         if not callable(kind) and not (isinstance(kind, str) and kind in known):
             hint = suggest(kind, known) if isinstance(kind, str) else ""
             raise ValueError(
-                f"task_likelihoods must hold names out of {sorted(known)} or factories. Got {short(kind)} for task "
-                f"{name!r}.{hint}"
+                f"task_likelihoods must hold names out of {sorted(known)}, ranges (low, high) or factories. "
+                f"Got {short(kind)} for task {name!r}.{hint}"
             )
     return given
 

@@ -1,6 +1,6 @@
 """What drawn rows are to have: values of columns and tasks, ranges of them, or one of several values."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import log
 from typing import Any, NamedTuple
 
@@ -11,10 +11,11 @@ from torch import Tensor
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.blocks import dense
 from sklearn_mtae._tables.checks import check_cells
+from sklearn_mtae._tables.frame import Numbers
 from sklearn_mtae._tables.levels import Levels
 from sklearn_mtae._tables.limits import find_range
 from sklearn_mtae._tables.mixed_targets import MixedTasks
-from sklearn_mtae.nn.likelihoods import Likelihood
+from sklearn_mtae.nn.likelihoods import Likelihood, Multinomial
 from sklearn_mtae.nn.models import VAE, MultiTaskVAE, Standardizer
 from sklearn_mtae.nn.words import listed, named, short, suggest_each
 
@@ -82,6 +83,26 @@ class Conditions(NamedTuple):
         _check_share(total, " together with ".join(f"{own.name!r}: {short(own.given)}" for own in self.choices))
         return total
 
+    def log_left(self, model: VAE, z: Tensor) -> Tensor | float:
+        """Return the log-probability that counts of one value leave the total of their rows to others."""
+        return sum(family.log_left(params, x) for family, _, params, x in self._given(model, z))
+
+    def complete(self, model: VAE, z: Tensor, drawn: Tensor) -> None:
+        """Let drawn rows have the cells with one value, and others that fit these, in place."""
+        for family, columns, params, x in self._given(model, z):
+            drawn[:, columns] = family.completed(params, x, drawn[:, columns])
+
+    def _given(self, model: VAE, z: Tensor) -> Iterator[tuple[Multinomial, list[int], Tensor, Tensor]]:
+        """Yield each family of rows with a total, its columns, parameters and cells with one value."""
+        if self.row is None or not any(isinstance(family, Multinomial) for family, _ in model.likelihood.parts()):
+            return
+        row, outputs = torch.from_numpy(dense(self.row))[0].to(z), model.decode(z)
+        for (family, columns), (_, params) in zip(
+            model.likelihood.parts(), model.likelihood.each(outputs), strict=True
+        ):
+            if isinstance(family, Multinomial):
+                yield family, columns, params, row[columns]
+
 
 def _check_share(log_mass: Tensor, words: str) -> None:
     """Raise an error where hardly any row meets a condition."""
@@ -105,9 +126,17 @@ def read_conditions(runner: ModelRunner, model: VAE, given: Mapping[Any, Any]) -
             f"conditions must name columns of X. Got {listed(unknown)}; the columns are {listed(names)}{beside}."
             f"{suggest_each(unknown, [*names, *tasks])}"
         )
+    both = [name for name in given if name in names and name in tasks]
+    if both:
+        raise ValueError(
+            f"conditions must name a column of X or a task. Got {listed(both)}, the name of one of each: rename the "
+            "task, and fit the model again."
+        )
     choices = {name: own for name, own in given.items() if name not in names or _is_choice(own)}
     fixed = {name: own for name, own in given.items() if name not in choices}
     row = _read_row(runner, fixed) if fixed or not choices else None
+    if row is not None:
+        _check_totals(model, row, features.expanded_names)
     return Conditions(row, fixed, [_read_choice(runner, model, name, own) for name, own in choices.items()])
 
 
@@ -123,6 +152,24 @@ def _read_row(runner: ModelRunner, values: Mapping[Any, Any]) -> Any:
         row = check_cells([values.get(name, np.nan) for name in features.names], features.table)
     runner.limits.check(row, find_range(row), "the column", features.expanded_names, "conditions")
     return row
+
+
+def _check_held(name: Any, given: Any, column: Any, value: float) -> None:
+    """Raise an error where a column, or a task, has a dtype to which a value would be rounded."""
+    if isinstance(column, Numbers) and not column.holds(value):
+        raise ValueError(f"conditions on {name!r} must be values of its dtype, {column.dtype}. Got {short(given)}.")
+
+
+def _check_totals(model: VAE, row: Any, names: Sequence) -> None:
+    """Raise an error where given counts of a row are more than the total that drawn rows have."""
+    for family, columns in model.likelihood.parts():
+        given = dense(row)[0, columns]
+        if isinstance(family, Multinomial) and np.isnan(given).any() and np.nansum(given) > family.total + 0.5:
+            fixed = [names[column] for column, own in zip(columns, given, strict=True) if not np.isnan(own)]
+            raise ValueError(
+                f"conditions on {listed(fixed)} must not exceed {float(family.total):.6g}, the mean total of the "
+                f"training rows, which drawn rows have. Got {np.nansum(given):.6g} in all."
+            )
 
 
 def _read_choice(runner: ModelRunner, model: VAE, name: Any, given: Any) -> Choice:
@@ -144,6 +191,9 @@ def _read_choice(runner: ModelRunner, model: VAE, name: Any, given: Any) -> Choi
         columns = _columns_of(runner, name)
         rows = torch.cat([torch.from_numpy(dense(_read_row(runner, {name: one}))) for one in several])
         own, values = rows[:, columns].to(torch.float64), units(rows)[:, columns]
+        if runner.features.has_frame:
+            for one, value in zip(several, own[:, 0].tolist(), strict=True):
+                _check_held(name, one, _kind_of(runner, name), value)
     if not values.isfinite().all():
         raise ValueError(f"conditions on {name!r} must be finite values, none of them missing. Got {short(given)}.")
     return Choice(name, given, of_tasks, columns, values, torch.zeros(len(several), dtype=torch.float64), own)
@@ -184,7 +234,10 @@ def _task_value(runner: ModelRunner, task: int, value: Any) -> float:
     name, classes = runner.fitted.recipe.task_names[task], _classes_of(runner, task)
     if classes is None:
         with named(f"conditions on task {name!r}"):
-            return float(value)
+            number = float(value)
+        table = getattr(runner.fitted.recipe.tasks, "table", None)
+        _check_held(name, value, None if table is None else table.columns[task], number)
+        return number
     found = np.flatnonzero([own == value for own in classes])
     if not len(found):
         known = listed(np.asarray(classes).tolist())

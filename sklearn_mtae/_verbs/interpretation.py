@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state, check_scalar
 from torch import Tensor
 
 from sklearn_mtae._fitting.fitted import Fitted
+from sklearn_mtae._fitting.number_average import shares_of
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.blocks import dense
 from sklearn_mtae._tables.describe import describe
@@ -61,17 +62,8 @@ def feature_importance(
     if not (isinstance(method, str) and method in IMPORTANCES):
         raise ValueError(f"method must be one of {list(IMPORTANCES)}. Got {short(method)} instead.")
     check_scalar(n_repeats, "n_repeats", Integral, min_val=1)
-    x, n_components = runner.read(X), runner.fitted.recipe.n_components
-
-    def outputs_of(model: Any, x: Tensor) -> Tensor:
-        z = model.encode(model.fill(x))
-        return torch.cat([z[:, :n_components], model.task_outputs(z).flatten(1)], dim=-1)
-
-    outputs = runner.apply(outputs_of, x).astype(np.float64)
-    n_tasks = len(runner.fitted.recipe.task_names)
-    n_each = (outputs.shape[1] - n_components) // max(1, n_tasks)
-    starts = np.r_[np.arange(n_components), n_components + n_each * np.arange(n_tasks)]
-    question = Question(runner, outputs_of, x, outputs, starts, runner.features.groups)
+    n_components, (states, shares) = runner.fitted.recipe.n_components, _members(runner.fitted)
+    question = Question.of(runner, runner.read(X), Outputs(n_components), states)
     with np.errstate(over="ignore", invalid="ignore"):
         distances = IMPORTANCES[method](question, n_repeats, check_random_state(random_state))
         importance = question.in_deviations(distances)
@@ -80,24 +72,68 @@ def feature_importance(
             f"The importance of column {runner.features.names[feature]!r} is not finite: X is too far from the rows "
             "that the model was fitted to."
         )
-    return importance[:n_components], importance[n_components:]
+    of_members = importance.reshape(len(states), -1, importance.shape[1])
+    return of_members[0, :n_components], np.einsum("kt,ktf->tf", shares, of_members[:, n_components:])
+
+
+def _members(fitted: Fitted) -> tuple[tuple[int, ...], NDArray]:
+    """Return the first state and those that predict, and the share of each in the tasks, shape (n_states, n_tasks)."""
+    counted, weights = fitted.counted_states()
+    shares = shares_of(weights) if len(counted) else weights
+    is_first = counted[:1] == 0
+    if is_first.any():
+        return tuple(counted.tolist()), shares
+    # Codes are those of the first; it also stands in where no member counts.
+    first = np.full((1, weights.shape[1]), float(len(counted) == 0))
+    return (0, *counted.tolist()), np.concatenate([first, shares])
+
+
+class Outputs(NamedTuple):
+    """The function that computes a model's codes and predictions."""
+
+    n_components: int
+    """Components that are not a task's own."""
+
+    def __call__(self, model: Any, x: Tensor) -> Tensor:
+        """Return codes and then the outputs of the tasks, shape (n_rows, n_outputs)."""
+        z = model.encode(model.fill(x))
+        return torch.cat([z[:, : self.n_components], model.task_outputs(z).flatten(1)], dim=-1)
 
 
 class Question(NamedTuple):
-    """The request to a model: how much each feature moves each output."""
+    """The request to several models: how much each feature moves each output."""
 
     runner: ModelRunner
     """The runner of the model."""
-    function: Callable[[Any, Tensor], Tensor]
+    function: Outputs
     """The outputs of standardised rows."""
+    states: tuple[int, ...]
+    """The states of the models."""
     x: Any
     """Rows, shape (n_rows, n_columns); sparse or not."""
     outputs: NDArray
-    """Their outputs, shape (n_rows, n_outputs)."""
+    """The outputs of all models for them, one after another, shape (n_rows, n_states * n_outputs)."""
     starts: NDArray
-    """First column of each component and of each task among the outputs, shape (n_targets,)."""
+    """First column of each component and of each task among the outputs, shape (n_states * n_targets,)."""
     groups: Sequence[Sequence[int]]
     """Positions of the columns of each feature."""
+
+    @classmethod
+    def of(cls, runner: ModelRunner, x: Any, function: Outputs, states: tuple[int, ...]) -> Self:
+        """Compute the outputs of rows."""
+        question = cls(runner, function, states, x, np.empty(0), np.empty(0), runner.features.groups)
+        outputs = question.answer(x)
+        n_outputs, n_tasks = outputs.shape[1] // len(states), len(runner.fitted.recipe.task_names)
+        n_each = (n_outputs - function.n_components) // max(1, n_tasks)
+        own = np.r_[np.arange(function.n_components), function.n_components + n_each * np.arange(n_tasks)]
+        starts = (n_outputs * np.arange(len(states))[:, None] + own).ravel()
+        return question._replace(outputs=outputs, starts=starts)
+
+    def answer(self, x: Any) -> NDArray:
+        """Return the outputs of all models for rows."""
+        options = {"states": self.states, "precise": x.dtype == np.float64} if len(self.states) > 1 else {}
+        outputs = self.runner.apply(self.function, x, **options)
+        return outputs.reshape(len(outputs), -1).astype(np.float64)
 
     def lengths(self, change: NDArray) -> NDArray:
         """Return the length of each target's part of the outputs, shape (n_rows, n_targets)."""
@@ -144,7 +180,7 @@ def permutation(question: Question, n_repeats: int, random_state: np.random.Rand
     orders = [random_state.permutation(x.shape[0]) for _ in range(n_repeats)]
 
     def distance(group: Sequence[int], order: NDArray) -> NDArray:
-        moved = question.runner.apply(question.function, Shuffled(x, group, order))
+        moved = question.answer(Shuffled(x, group, order))
         return question.lengths(moved - outputs).mean(axis=0)
 
     return np.stack([np.mean([distance(g, order) for order in orders], axis=0) for g in question.groups], axis=1)
@@ -155,7 +191,8 @@ def gradient(question: Question, n_repeats: int, random_state: np.random.RandomS
     columns = describe(question.x)
     deviation = torch.from_numpy(np.where(columns.max > columns.min, columns.deviation, 0.0))
     owner = torch.from_numpy(np.repeat(np.arange(len(question.groups)), list(map(len, question.groups))))
-    bounds = [*question.starts.tolist(), question.outputs.shape[1]]
+    n_states = len(question.states)
+    bounds = [*question.starts[: len(question.starts) // n_states].tolist(), question.outputs.shape[1] // n_states]
 
     def slopes(module: Autoencoder, x: Tensor) -> Tensor:
         with torch.inference_mode(False), torch.enable_grad():
@@ -169,8 +206,9 @@ def gradient(question: Question, n_repeats: int, random_state: np.random.RandomS
                 sums.append(per_feature.sqrt().sum(0))
             return torch.stack(sums)
 
-    blocks = (block.astype(np.float64) for _, block in question.runner.results(slopes, question.x))
-    return sum(blocks) / question.x.shape[0]
+    each = (question.runner.results(slopes, question.x, state=state) for state in question.states)
+    sums = [sum(block.astype(np.float64) for _, block in results) for results in each]
+    return np.concatenate(sums) / question.x.shape[0]
 
 
 def squared_slopes(outputs: Tensor, x: Tensor) -> Tensor:

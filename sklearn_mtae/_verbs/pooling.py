@@ -1,5 +1,6 @@
 """Estimates of several completed tables pooled by Rubin's rules, and the variances that these need."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 
@@ -83,12 +84,15 @@ class Coefficients:
         Shape of a model's coefficients.
     intercept : float or ndarray
         The intercept of one of them, for its shape.
+    n_free : int
+        Number of estimates that the others do not determine.
     """
 
     estimates: NDArray
     variances: NDArray | None
     shape: tuple[int, ...]
     intercept: Any
+    n_free: int
 
     def split(self, values: NDArray) -> tuple[NDArray, Any]:
         """Return values of the coefficients in their shape, and those of the intercept: as it is where not fitted."""
@@ -124,7 +128,11 @@ def collect(models: list[Any], tables: list[Any], y: Any, weight: Any, variance:
             f"variance must return {estimates.shape[1]} numbers, of coef_ and then of intercept_. Got an array of "
             f"shape {variances.shape[1:]}."
         )
-    return Coefficients(estimates, variances, np.shape(finals[0].coef_), getattr(finals[0], "intercept_", 0.0))
+    n_free = estimates.shape[1]
+    if variance is None and _n_classes(finals[0]) > 2:
+        n_free -= n_free // _n_classes(finals[0])  # over the classes, they add up to zero
+    intercept = getattr(finals[0], "intercept_", 0.0)
+    return Coefficients(estimates, variances, np.shape(finals[0].coef_), intercept, n_free)
 
 
 def last_step(model: Any) -> Any:
@@ -148,7 +156,18 @@ def _known_variances(models: list[Any], tables: list[Any], y: Any, weight: Any, 
     for model, table in zip(models, tables, strict=True):
         design = model[:-1].transform(table) if isinstance(model, Pipeline) and len(model) > 1 else table
         variances.append(closed_form(last_step(model), design, y, weight))
-    return None if np.isnan(variances).any() else np.stack(variances)
+    if np.isnan(variances).any():
+        warnings.warn(
+            f"Standard errors need more rows than coefficients, {len(variances[0])} of them. They are left out: there "
+            "is no se_, intercept_se_, df_ or fmi_.",
+            stacklevel=5,
+        )
+        return None
+    return np.stack(variances)
+
+
+def _n_classes(model: Any) -> int:
+    return len(getattr(model, "classes_", ()))
 
 
 def variance_of(model: Any) -> Callable[[Any, Any, Any, Any], NDArray] | None:
@@ -170,14 +189,29 @@ def ordinary_variance(model: LinearRegression, X: Any, y: Any, weight: Any) -> N
 def logistic_variance(model: LogisticRegression, X: Any, y: Any, weight: Any) -> NDArray:
     """Return the variances of a logistic regression's coefficients and intercept: the inverse of Fisher's information.
 
-    Of more than two classes the coefficients are not identified without a penalty: NaN.
+    The coefficients of several classes add up to zero, which takes the place of a class of reference.
     """
     design = _design(model, X)
-    if len(model.classes_) != 2:
-        return np.full(model.coef_.size + np.size(model.intercept_) * model.fit_intercept, np.nan)
+    weight = np.ones(len(design)) if weight is None else np.asarray(weight, dtype=np.float64)
+    if len(model.classes_) > 2:
+        return _multinomial_variance(model, design, weight)
     probability = expit(design @ np.append(model.coef_, model.intercept_)[: design.shape[1]])
-    information = probability * (1 - probability) * (1.0 if weight is None else np.asarray(weight, dtype=np.float64))
-    return np.diag(np.linalg.pinv((design.T * information) @ design))
+    return np.diag(np.linalg.pinv((design.T * (weight * probability * (1 - probability))) @ design))
+
+
+def _multinomial_variance(model: LogisticRegression, design: NDArray, weight: NDArray) -> NDArray:
+    """Return the variances of the coefficients of several classes, then those of their intercepts."""
+    n_classes, n_columns = len(model.coef_), design.shape[1]
+    own = np.c_[model.coef_, model.intercept_][:, :n_columns] if model.fit_intercept else model.coef_
+    p = softmax(design @ own.T, axis=1)[:, :-1]
+    # Of the distances from the last class; the coefficients are these, less their mean over all classes.
+    curvature = weight[:, None, None] * (p[:, :, None] * np.eye(n_classes - 1) - p[:, :, None] * p[:, None, :])
+    blocks = np.einsum("ikl,ia,ib->kalb", curvature, design, design, optimize=True)
+    covariance = np.linalg.pinv(blocks.reshape((n_classes - 1) * n_columns, -1)).reshape(blocks.shape)
+    centred = (np.eye(n_classes) - 1 / n_classes)[:, :-1]
+    variance = np.einsum("ck,kala,cl->ca", centred, covariance, centred)
+    n_coefficients = model.coef_.shape[1]
+    return np.r_[variance[:, :n_coefficients].ravel(), variance[:, n_coefficients:].ravel()]
 
 
 def _design(model: Any, X: Any) -> NDArray:

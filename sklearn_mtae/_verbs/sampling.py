@@ -75,6 +75,7 @@ def _draw_rows(runner: ModelRunner, model: VAE, n_samples: int, wanted: Conditio
     for codes in _draw_codes(runner, model, n_samples, wanted, x):
         for part in codes.split(block_rows(runner.features.n_expanded)):
             drawn = model.generate(part, x)
+            wanted.complete(model, part, drawn[0])
             for choice in wanted.choices:
                 _put(model, drawn, choice, choice.draw(model, part))
             yield [own.numpy() for own in drawn]
@@ -108,8 +109,10 @@ def _draw_codes(
             draws = draw(model, x, noise, seed)
         if not draws.usable:
             raise ValueError(runner.too_far(dense(wanted.row)[0], "The row of conditions"))
-        if wanted.choices:
-            draws = draws._replace(log_weight=draws.log_weight + wanted.log_mass(model, draws.z[:, 0])[:, None])
+        more = wanted.log_left(model, draws.z[:, 0]) + (
+            wanted.log_mass(model, draws.z[:, 0]) if wanted.choices else 0.0
+        )
+        draws = draws._replace(log_weight=draws.log_weight + torch.as_tensor(more).expand(n_draws)[:, None])
         yield draws.resample(n_rows)[:, 0]
 
 

@@ -10,8 +10,7 @@ from scipy.sparse import issparse
 
 from sklearn_mtae._tables.checks import safe_indexing
 from sklearn_mtae._tables.classes import observed_labels
-from sklearn_mtae._tables.containers import plain
-from sklearn_mtae._tables.targets import target_columns
+from sklearn_mtae._tables.containers import check_kind, plain
 from sklearn_mtae.nn.words import listed
 
 EXTREME = 1e100
@@ -50,7 +49,10 @@ def read_tables(tables: Sequence[Any], max_rows: int | None, rng: np.random.Rand
     names = _common_names(read)
     read = [_some_rows(table, max_rows, rng) for table in read]
     columns = [
-        [_column(table, position if isinstance(table, np.ndarray) else name) for table in read]
+        [
+            _column(table, position if isinstance(table, np.ndarray) else name, f"column {name!r} of {owner}")
+            for table, owner in zip(read, TABLES, strict=True)
+        ]
         for position, name in enumerate(names)
     ]
     pooled = [_pool(own, name) for own, name in zip(columns, names, strict=True)]
@@ -98,10 +100,12 @@ def _some_rows(table: Any, max_rows: int | None, rng: np.random.RandomState) -> 
     return safe_indexing(table, np.sort(rng.permutation(len(table))[:max_rows]))
 
 
-def _column(table: Any, key: Any) -> tuple[NDArray[np.bool_], NDArray, bool]:
+def _column(table: Any, key: Any, owner: str) -> tuple[NDArray[np.bool_], NDArray, bool]:
     """Return where a column has values, these, and whether they are classes: all that are not plain numbers."""
     column = table[key] if hasattr(table, "columns") else table[:, key]
-    observed, labels = observed_labels(target_columns(column)[0])
+    cells = np.asarray(column)
+    check_kind(cells, owner)
+    observed, labels = observed_labels(cells)
     is_category = hasattr(getattr(column, "dtype", None), "ordered")
     return observed, labels, is_category or labels.dtype.kind not in "iuf"
 

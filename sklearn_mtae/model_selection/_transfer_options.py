@@ -11,7 +11,7 @@ from sklearn_mtae._estimators.mixed import MultiTaskVAE
 from sklearn_mtae._estimators.multi_task import BaseMultiTaskVAE
 from sklearn_mtae._tables.checks import safe_indexing
 from sklearn_mtae._tables.classes import find_classes, is_by_class
-from sklearn_mtae._tables.column_likelihoods import UNNAMED
+from sklearn_mtae._tables.column_likelihoods import UNNAMED, per_task_likelihood
 from sklearn_mtae._tables.mixed_targets import given_kinds
 from sklearn_mtae._tables.targets import per_task
 
@@ -41,7 +41,7 @@ def own_options(model: Any, names: list[str], task: int, labels: NDArray) -> dic
         if given:
             own["task_likelihoods"] = {name: kind for name, kind in given.items() if name == names[task]} or "auto"
     elif hasattr(model, "task_likelihoods"):
-        own["task_likelihoods"] = per_task(model.task_likelihoods, names, "task_likelihoods", default=UNNAMED)[task]
+        own["task_likelihoods"] = per_task_likelihood(model.task_likelihoods, names, UNNAMED)[task]
     if hasattr(model, "class_weight"):
         own["class_weight"] = _own_class_weight(model.class_weight, names, task, labels)
     return own

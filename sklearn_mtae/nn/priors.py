@@ -67,6 +67,8 @@ class Prior(nn.Module, Density):
     """Number of rows that `learn` can use."""
     n_codes: int = 0
     """Number of codes that `take_over` can use, once the training is over."""
+    n_modes: int = 200
+    """Number of normal distributions that `take_over` can use, at most."""
     # Declarations: see `nn.traits`.
     stackable: ClassVar[bool] = True
 

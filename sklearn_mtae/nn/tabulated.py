@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .batching import along_first
 from .embeddings import PiecewiseLinear
 
 
@@ -48,14 +49,10 @@ class WeightedSum(torch.autograd.Function):
         """Keep nothing: a table is made once training is over."""
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, index: Tensor, weight: Tensor, table: Tensor) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: tuple, *inputs: Tensor) -> tuple[Tensor, int]:
         """Return the sums of all models, which lie along the first axis."""
-        n = info.batch_size
-        index, weight, table = (
-            value.expand(n, *value.shape) if axis is None else value.movedim(axis, 0)
-            for value, axis in zip((index, weight, table), in_dims, strict=True)
-        )
-        first = torch.arange(n, dtype=index.dtype, device=index.device) * table.shape[1]
+        index, weight, table = along_first(info, in_dims, inputs)
+        first = torch.arange(len(table), dtype=index.dtype, device=index.device) * table.shape[1]
         bags = (index + first[:, None, None]).flatten(0, 1)
         sums = F.embedding_bag(bags, table.flatten(0, 1), per_sample_weights=weight.flatten(0, 1), mode="sum")
-        return sums.unflatten(0, (n, -1)), 0
+        return sums.unflatten(0, (len(table), -1)), 0

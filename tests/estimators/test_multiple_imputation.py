@@ -35,6 +35,7 @@ FRAME = pd.DataFrame(X, columns=["a", "b", "c"])
         MultipleImputation(LogisticRegression(), VAETransformer(1, hidden_layer_sizes=(), max_iter=1), n_draws=2),
     ]
 )
+@pytest.mark.filterwarnings("ignore:Standard errors need more rows")
 def test_common_checks(estimator, check):
     check(estimator)
 
@@ -102,6 +103,26 @@ def test_classes_and_their_probabilities():
     np.testing.assert_array_equal(model.predict(X), model.classes_[(probability[:, 1] > 0.5).astype(int)])
     assert model.score(X, y) > 0.7
     assert model.se_.shape == model.coef_.shape == (1, 3)
+
+
+def test_several_classes_have_standard_errors():
+    y = np.digitize(Y, [-0.5, 0.5])
+    model = MultipleImputation(LogisticRegression(C=np.inf), VAE, **FEW).fit(FRAME, np.array(["a", "b", "c"])[y])
+    assert model.se_.shape == model.coef_.shape == (3, 3)
+    assert model.intercept_se_.shape == (3,)
+    assert model.summary().index.tolist()[2:4] == ["c (a)", "a (b)"]
+    assert model.summary().index.tolist()[-1] == "intercept (c)"
+    np.testing.assert_allclose(model.coef_.sum(axis=0), 0, atol=1e-6)
+    # Three sets of 4, of which two are free.
+    complete = MultipleImputation(LogisticRegression(C=np.inf), VAE, **FEW).fit(WHOLE, y)
+    np.testing.assert_allclose(complete.df_, (200 - 8) * (200 - 8 + 1) / (200 - 8 + 3))
+
+
+def test_too_few_rows_for_standard_errors_are_named():
+    with pytest.warns(UserWarning, match="Standard errors need more rows than coefficients, 4 of them"):
+        model = MultipleImputation(LinearRegression(), VAE, **FEW).fit(X[:3], Y[:3])
+    assert not hasattr(model, "se_")
+    assert "more rows than coefficients" in message_of(model.summary)
 
 
 def test_the_same_seed_gives_the_same_bits_also_after_pickling():

@@ -176,6 +176,7 @@ def test_category_of_one_level(people):
         ({"age": "gausian"}, "names out of .*'gaussian'.* or factories. Got 'gausian' for column 'age'"),
         ({"age": ["gaussian"]}, r"Got \['gaussian'\] for column 'age'"),
         ({"age": 3}, "Got 3 for column 'age'"),
+        ((0, 20), r"likelihood must hold a pair \(low, high\) for each column that has bounds.* Got \(0, 20\)"),
         ({"job": "gaussian"}, "Column 'job' holds strings, such as '.*'; likelihood must name it 'categorical'"),
         ({"age": "bernoulli"}, "needs 0 <= X <= 1. Got max .* in column 'age'"),
         ({"light": "poisson"}, "Negative values in data: .* needs X >= 0. Got min .* in column 'light'"),

@@ -8,7 +8,7 @@ from sklearn.datasets import load_iris
 from sklearn.mixture import GaussianMixture
 
 from sklearn_mtae import MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae.nn.priors import ExPost
+from sklearn_mtae.nn.priors import ExPost, StandardNormal
 
 X, _ = load_iris(return_X_y=True)
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 20, "random_state": 0, "prior": "ex_post"}
@@ -31,6 +31,27 @@ def test_density_and_draws_are_those_of_scikit_learns_mixture():
         "k,kij->ij", mixture.weights_, mixture.covariances_ + mixture.means_[:, :, None] * mixture.means_[:, None]
     )
     np.testing.assert_allclose(np.cov(drawn.T), second - np.outer(expected, expected), atol=0.1)
+
+
+class Listening(StandardNormal):
+    """A prior of a user's own that declares no more than the contract asks for."""
+
+    n_codes = 150
+    n_given = 0
+
+    def take_over(self, mean, root, weight):
+        type(self).n_given = len(weight)
+
+
+class Modest(Listening):
+    n_modes = 1
+
+
+def test_a_prior_of_ones_own_says_how_many_normals_it_takes():
+    groups = X + 20 * np.repeat(np.arange(3), 50)[:, None]
+    for prior, most in ((Listening, 3), (Modest, 1)):
+        VAETransformer(1, **{**SMALL, "prior": prior}).fit(groups)
+        assert 1 <= prior.n_given <= most
 
 
 def test_it_is_standard_normal_until_then():

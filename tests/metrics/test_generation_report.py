@@ -161,6 +161,8 @@ def test_taught_numbers_are_scored_by_r2():
         ({"drawn": REAL.drop(columns="job")}, "drawn must have the columns of the other tables"),
         ({"held_out": REAL.rename(columns={"job": "work"})}, "'work'"),
         ({"drawn": REAL.assign(age="old")}, "Column 'age' of drawn must hold numbers"),
+        ({"real": REAL.assign(age=pd.Timestamp("2020-01-01"))}, "Column 'age' of real holds dates"),
+        ({"drawn": HELD_OUT.assign(age=pd.Timestamp("2020-01-01"))}, "Column 'age' of drawn holds dates"),
         ({"real": REAL.iloc[:1]}, "real must be a table of two rows or more"),
         ({"target": "jobs"}, "Did you mean 'job'"),
         ({"real": REAL.assign(age=np.inf)}, "infinity"),

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from sklearn_mtae import VAETransformer
-from sklearn_mtae.nn.likelihoods import Quantile
+from sklearn_mtae.nn.likelihoods import Quantile, _quantile
 from sklearn_mtae.nn.likelihoods._quantile import log_interval
 
 N = 20_000
@@ -148,6 +148,51 @@ def test_a_column_that_tells_nothing_is_normal(column):
     assert likelihood.log_prob(torch.zeros_like(points), points).item() == pytest.approx(stats.norm.logpdf(0))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("far", [1e10, -1e30])
+def test_one_far_value_leaves_the_others_their_digits_and_densities(far, dtype):
+    column = np.random.default_rng(0).normal(3, 2, 500)
+    usual, mean, deviation = column[1:].copy(), column[1:].mean(), column[1:].std()
+    column[0] = far
+    x = torch.as_tensor(column)[:, None]
+    likelihood = Quantile(1).to(dtype)
+    location, scale = likelihood.units(x, x.mean(0), x.std(0, correction=0))
+    likelihood.learn_rows(x, location, scale)
+    u = ((x - location) / scale).to(dtype)
+    assert likelihood.is_atom(u)[:, 0].tolist() == [True] + 499 * [False]
+    density = likelihood.log_prob(torch.zeros_like(u), u).detach()[:, 0].double().numpy()
+    assert density[0] == pytest.approx(np.log(1 / 500), abs=0.1)
+    expected = stats.norm.logpdf(usual, mean, deviation).mean() + np.log(499 / 500)
+    assert density[1:].mean() - scale.log().item() == pytest.approx(expected, abs=0.1)
+    torch.manual_seed(0)
+    draws = likelihood.distribution(torch.zeros(N, 1, dtype=dtype)).sample().double()
+    seen = likelihood.as_seen(draws * scale + location)[:, 0].numpy()
+    near = seen[np.abs(seen) < 100]
+    assert len(near) > 0.995 * N
+    assert len(np.unique(near)) > 0.95 * len(near)
+    assert (seen == far).mean() == pytest.approx(1 / 500, abs=0.001)
+    assert stats.ks_1samp(near, stats.norm(mean, deviation).cdf).statistic < 0.05
+
+
+def test_units_are_mean_and_deviation_unless_far_values_move_these(column):
+    x = torch.as_tensor(column)[:, None]
+    mean, deviation = x.mean(0), x.std(0, correction=0)
+    assert torch.cat(Quantile(1).units(x, mean, deviation)).tolist() == torch.cat([mean, deviation]).tolist()
+    x[:3] = 1e12
+    location, scale = Quantile(1).units(x, x.mean(0), x.std(0, correction=0))
+    assert abs(location - mean) < deviation
+    assert deviation / 10 < scale < 2 * deviation
+
+
+def test_units_count_weights_as_repeated_rows():
+    x, times = torch.tensor([[1.0], [2.0], [4.0], [1e9]]).double(), torch.tensor([[3], [1], [4], [1]])
+    repeated = x.repeat_interleave(times[:, 0], 0)
+    units = repeated.mean(0), repeated.std(0, correction=0)
+    found = Quantile(1).units(x, *units, weight=times.double())
+    assert torch.cat(found).tolist() == torch.cat(Quantile(1).units(repeated, *units)).tolist()
+    assert found[1] < 10
+
+
 def test_bounds_take_in_what_lies_beyond():
     column = np.random.default_rng(0).gamma(2, 1, N)
     likelihood, _ = learned(column, low=0.0, high=40.0)
@@ -250,7 +295,9 @@ def test_decimals_are_seen_through_the_rounding_of_float32():
 
 def test_a_column_without_a_value_has_finite_draws():
     X = np.column_stack([np.full(50, np.nan), np.arange(50.0)])
-    model = VAETransformer(1, hidden_layer_sizes=(4,), likelihood="quantile", max_iter=1, random_state=0).fit(X)
+    model = VAETransformer(1, hidden_layer_sizes=(4,), likelihood="quantile", max_iter=1, random_state=0)
+    with pytest.warns(UserWarning, match=r"Columns without an observed value are ignored: \[0\]"):
+        model.fit(X)
     assert np.isfinite(model.sample(5, random_state=0)).all()
 
 
@@ -269,6 +316,16 @@ def test_moments_of_many_columns_are_those_of_each():
         alone = own.distribution(params[..., [j]])
         torch.testing.assert_close(found.mean[..., [j]], alone.mean)
         torch.testing.assert_close(found.variance[..., [j]], alone.variance)
+
+
+def test_mean_and_variance_share_their_sums(monkeypatch):
+    likelihood, _ = learned(np.random.default_rng(0).gamma(2, 1, 500))
+    n_calls, sums = [], _quantile._sum_regions
+    monkeypatch.setattr(_quantile, "_sum_regions", lambda *args: n_calls.append(1) or sums(*args))
+    distribution = likelihood.distribution(torch.zeros(7, 1).double())
+    assert (distribution.variance > 0).all()
+    assert torch.isfinite(distribution.mean).all()
+    assert len(n_calls) == 1
 
 
 def test_moments_stack_by_vmap():

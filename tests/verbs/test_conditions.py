@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from sklearn_mtae import MultiTaskVAE, MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae.nn.likelihoods import Multinomial
 
 N = 8_000
 RANGE = (0.5, 1.5)
@@ -182,3 +183,62 @@ def test_a_column_of_a_joint_family_takes_one_value(given):
     with pytest.raises(ValueError, match="drawn together with other columns"):
         model.sample(5, conditions={0: given})
     assert (model.sample(5, conditions={0: 1}) == [1, 0, 0]).all()
+
+
+@pytest.fixture(scope="module")
+def counts():
+    rng = np.random.default_rng(0)
+    p = np.where(rng.random((400, 1)) < 0.5, [0.6, 0.1, 0.1, 0.2], [0.1, 0.3, 0.4, 0.2])
+    X = np.column_stack([rng.normal(size=400), [rng.multinomial(20, own) for own in p]])
+    likelihood = ["gaussian", *[Multinomial] * 4]
+    return VAETransformer(
+        2, hidden_layer_sizes=(16,), likelihood=likelihood, learning_rate_init=0.01, max_iter=20, random_state=0
+    ).fit(X)
+
+
+def test_rows_of_counts_keep_their_total(counts):
+    drawn = counts.sample(300, random_state=0, conditions={1: 7, 3: 2})
+    assert (drawn[:, 1] == 7).all()
+    assert (drawn[:, 3] == 2).all()
+    np.testing.assert_array_equal(drawn[:, 1:].sum(axis=1), 20)
+    assert (drawn[:, 1:] >= 0).all()
+
+
+def test_a_given_count_selects_from_all_rows(counts):
+    """The rows with the count among all rows that the model draws are the rows under the condition."""
+    free = counts.sample(20_000, random_state=0)
+    among = free[free[:, 1] == 12]
+    given = counts.sample(2000, random_state=1, conditions={1: 12})
+    assert len(among) > 300
+    error = among[:, 2:].std(axis=0) / len(among) ** 0.5 + given[:, 2:].std(axis=0) / len(given) ** 0.5
+    np.testing.assert_array_less(np.abs(given[:, 2:].mean(axis=0) - among[:, 2:].mean(axis=0)), 3 * error)
+
+
+def test_counts_beyond_the_total_are_named(counts):
+    with pytest.raises(ValueError, match=r"conditions on \[1, 2\] must not exceed 20.*Got 26 in all"):
+        counts.sample(5, conditions={1: 12, 2: 14})
+
+
+@pytest.mark.parametrize("given", [[3, 3.5], [1e100], np.array([0.5])])
+def test_one_of_several_values_that_the_dtype_does_not_hold_is_named(whole, given):
+    """A single value stays as it is, whatever the dtype, but one of several would be rounded."""
+    with pytest.raises(ValueError, match=r"conditions on 'few' must be values of its dtype, int64. Got"):
+        whole.sample(5, conditions={"few": given})
+    assert whole.sample(5, conditions={"few": [3.0]}).dtypes["few"] == np.int64
+    assert (whole.sample(5, conditions={"few": 3.5})["few"] == 3.5).all()
+
+
+def test_a_target_that_the_dtype_does_not_hold_is_named(people):
+    model = MultiTaskVAE(2, n_estimators=1, hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+    model.fit(people[["rent"]], people[["age", "city"]])
+    with pytest.raises(ValueError, match=r"conditions on 'age' must be values of its dtype, int64. Got 30.5"):
+        model.sample(5, conditions={"age": [30, 30.5]})
+
+
+def test_a_name_of_a_column_and_of_a_task_is_refused(people):
+    X = people[["age", "rent"]]
+    model = MultiTaskVAERegressor(1, n_estimators=1, hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+    model.fit(X, X[["rent"]])
+    with pytest.raises(ValueError, match=r"Got \['rent'\], the name of one of each: rename the task"):
+        model.sample(5, conditions={"rent": 100.0})
+    assert (model.sample(5, conditions={"age": 30})[0]["age"] == 30).all()

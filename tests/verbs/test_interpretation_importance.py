@@ -1,6 +1,8 @@
 """What each feature matters to the components and to the tasks."""
 
 import pickle
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -132,6 +134,35 @@ def test_importance_to_classes_is_the_length_of_the_change(tasks):
     slope = np.linalg.norm(model.predict_proba(X + step) - model.predict_proba(X - step), axis=1).mean() / 2e-5
     found = model.feature_importance(X, method="gradient").tasks
     assert found[0, 1] == pytest.approx(slope / np.sqrt(p.var(axis=0).sum()), rel=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", [MultiTaskVAERegressor, MultiTaskVAEClassifier])
+def test_importance_to_tasks_is_the_mean_over_the_members_of_an_ensemble(tasks, kind, method):
+    """Each member alone, in the place of the first, and the mean of all by their weights."""
+    X, Y = tasks
+    # Linear tasks are left to the linear baseline.
+    Y = Y > [7, 0] if kind is MultiTaskVAEClassifier else np.abs(Y - [7, 0])
+    model = kind(2, n_estimators=3, hidden_layer_sizes=(16,), max_iter=20, member_params=None, random_state=0)
+    model.set_params(learning_rate_init=1e-2).fit(X[:200], Y[:200])
+    fitted = model._fitted
+    asked = {"method": method, "n_repeats": 1, "random_state": 0}
+    found = model.feature_importance(X[:100], **asked)
+    positions, weights = fitted.counted_states()
+    assert len(positions) > 1
+    alone = []
+    for k in [0, *positions]:
+        average = replace(fitted.average, weights=None)
+        single = replace(
+            fitted, states=[fitted.state_of(k)], settings=[fitted.setting_of(k)], average=average, cache={}
+        )
+        member = copy(model)
+        member._fitted = single
+        alone.append(member.feature_importance(X[:100], **asked))
+    expected = np.einsum("kt,ktf->tf", weights / weights.sum(axis=0), np.stack([own.tasks for own in alone[1:]]))
+    np.testing.assert_allclose(found.tasks, expected, rtol=1e-4)
+    np.testing.assert_allclose(found.components, alone[0].components, rtol=1e-4)
+    assert not np.allclose(found.tasks, alone[0].tasks, rtol=1e-2)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -58,6 +58,37 @@ def test_logistic_regression_has_the_curvature_of_its_likelihood():
     np.testing.assert_allclose(logistic_variance(model, X, y, None), np.diag(np.linalg.inv(second)), rtol=1e-4)
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cholesky", "newton-cg"])
+def test_several_classes_have_the_curvature_of_their_likelihood(fit_intercept, solver):
+    """By finite differences of the likelihood with the last class as the reference, and by the rules for sums."""
+    y = np.digitize(Y, [-0.7, 0.7])
+    design = np.c_[X, np.ones(60)][:, : 2 + fit_intercept]
+    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=10_000, fit_intercept=fit_intercept, solver=solver).fit(
+        X, y
+    )
+    own = np.c_[model.coef_, model.intercept_][:, : 2 + fit_intercept] if fit_intercept else model.coef_
+    np.testing.assert_allclose(own.sum(axis=0), 0, atol=1e-4)
+    size = design.shape[1]
+
+    def likelihood(parameters):
+        scores = design @ np.append(parameters, np.zeros(size)).reshape(3, size).T
+        return np.sum(np.logaddexp.reduce(scores, axis=1) - scores[np.arange(60), y])
+
+    at, h = np.ravel(own[:2] - own[2]), 1e-3
+    steps = h * np.eye(2 * size)
+    second = [
+        [sum(a * b * likelihood(at + a * i + b * j) for a in (-1, 1) for b in (-1, 1)) / (4 * h * h) for j in steps]
+        for i in steps
+    ]
+    covariance = np.linalg.inv(second)
+    to_own = np.kron(np.array([[2, -1], [-1, 2], [-1, -1]]) / 3, np.eye(size))
+    expected = np.diag(to_own @ covariance @ to_own.T).reshape(3, size)
+    found = logistic_variance(model, X, y, None)
+    np.testing.assert_allclose(found[:6].reshape(3, 2), expected[:, :2], rtol=1e-3)
+    np.testing.assert_allclose(found[6:], expected[:, 2:].ravel(), rtol=1e-3)
+
+
 @pytest.mark.parametrize("kind", [ordinary_variance, logistic_variance])
 def test_whole_weights_are_repetitions_of_the_information(kind):
     weight = rng.integers(1, 4, size=60)

@@ -117,6 +117,20 @@ class Likelihood(nn.Module):
     def learn(self, mean: Tensor) -> None:
         """Start from the columns' means, shape (n_columns,), if the family can use them."""
 
+    def units(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return by what to standardise the columns: mean and deviation, unless the family needs something else.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows, n_columns)
+            Values in their own units, NaN where missing.
+        location, scale : Tensor of shape (n_columns,)
+            Mean and deviation.
+        weight : Tensor of shape (n_rows, n_columns) or None, default=None
+            Weights of the cells.
+        """
+        return location, scale
+
     def learn_rows(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> None:
         """Learn from rows what the family wants to know of its columns, beyond their means.
 

@@ -21,8 +21,17 @@ N_TRIED, N_JUDGED = 15, 1000
 APART = 2e-6
 """Distance of distinct values, in units of the column and relative to the value: float32 tells them apart."""
 MOST_DECIMALS = 3
+NORMAL_MAD = 0.6745
+"""Median distance from the median of a normal distribution, in standard deviations."""
 FAR = 1e4
 """A score beyond which there is nothing."""
+HEAVY = 10
+"""A standard deviation that is so many robust deviations comes from far values."""
+ALONE, TIMES = 1e6, 1e3
+"""Least distance, in units and relative to that of the value next to it, from which on a value is no outlier but a
+sign, such as a code for "missing"."""
+LONGEST = 1e30
+"""Largest standardised distance: float32 holds it and its reciprocal."""
 
 
 class Distinct(NamedTuple):
@@ -90,6 +99,30 @@ def learn_map(column: NDArray, weight: NDArray, bounds: NDArray) -> Map:
     return min(_straight(distinct), bent, key=lambda own: _criterion(own, distinct))
 
 
+def learn_units(column: NDArray, weight: NDArray, mean: float, deviation: float) -> tuple[float, float]:
+    """Return by what to standardise a column: what few far values cannot move, where they move mean and deviation.
+
+    The robust deviation is the median distance from the median, as a multiple that is one for a normal column; the most
+    common value does not count, however common it is.
+    """
+    seen = ~np.isnan(column) & (weight > 0)
+    values, weight = column[seen], weight[seen]
+    center = _median(values, weight) if len(values) else mean
+    distance = np.abs(values - center)
+    others = distance > 0
+    if not others.any():
+        return mean, deviation
+    robust = max(_median(distance[others], weight[others]) / NORMAL_MAD, distance.max() / LONGEST)
+    return (center, robust) if deviation > HEAVY * robust else (mean, deviation)
+
+
+def _median(values: NDArray, weight: NDArray) -> float:
+    """Return a weighted median, one of the values."""
+    order = np.argsort(values, kind="stable")
+    above = np.cumsum(weight[order])
+    return float(values[order[np.searchsorted(above, above[-1] / 2)]])
+
+
 def learn_decimals(column: NDArray) -> int:
     """Return the number of decimals that all values of a column have at most, or -1 where they have more."""
     values = column[~np.isnan(column)]
@@ -135,7 +168,19 @@ def _find_atoms(distinct: Distinct) -> NDArray[np.bool_]:
         return np.ones(n_values, dtype=bool)
     often = distinct.weight >= max(N_REPEATED, OFTEN * n_cells)
     often[np.argsort(-distinct.weight, kind="stable")[MOST_ATOMS:]] = False
-    return often
+    signs = _find_signs(distinct.value)
+    return often | signs if (often | signs).sum() <= MOST_ATOMS else often
+
+
+def _find_signs(value: NDArray) -> NDArray[np.bool_]:
+    """Say which values are so far from all others that they must stand for something else."""
+    gaps = np.diff(value, prepend=-np.inf, append=np.inf)
+    distance = np.abs(value)
+    beside = np.pad(distance, 1)
+    inner = np.where(value > 0, beside[:-2], beside[2:])
+    outer = np.where(value > 0, np.pad(distance, (0, 1), constant_values=np.inf)[1:], np.r_[np.inf, distance[:-1]])
+    alone = (np.minimum(gaps[:-1], gaps[1:]) > ALONE) & (distance > TIMES * inner) & (outer > TIMES * distance)
+    return alone & (len(value) > 2)
 
 
 def _straight(distinct: Distinct) -> Map:
@@ -154,9 +199,9 @@ def _bent(distinct: Distinct, is_atom: NDArray[np.bool_], bounds: NDArray) -> Ma
     is_node = is_atom.copy()
     is_node[_find_knots(distinct, is_atom)] = True
     value, atom = distinct.value[is_node], np.where(is_atom, distinct.weight, 0.0)[is_node]
-    # The weight of a knot goes to both sides of it, half and half.
-    loose = np.where(is_atom, 0.0, distinct.weight)
-    before = (np.cumsum(loose) - loose / 2)[is_node]
+    # The weight of a knot goes to both sides of it, half and half, but not into the void before a distant sign.
+    loose, signs = np.where(is_atom, 0.0, distinct.weight), np.pad(_find_signs(distinct.value), 1)
+    before = (np.cumsum(loose) - loose * (1.0 + signs[:-2] - signs[2:]) / 2)[is_node]
     gaps = np.diff(before, prepend=0.0, append=loose.sum()) + 1 / (len(value) + 1)
     return Nodes(value, atom, gaps).within(bounds).join()
 
@@ -256,9 +301,11 @@ class Nodes(NamedTuple):
         node = np.repeat(np.arange(len(self.value)), 1 + jumps)
         is_second = np.diff(node, prepend=-1) == 0
         value, levels = self.value[node], np.where(is_second, high[node], low[node])
-        reach = np.where(jumps[node], APART / 4 * (1 + np.abs(value)), 0.0)
+        # Atoms reach to both sides, and the last value before a void into it: it has the density of its own side.
+        voids = np.pad(np.diff(value) > ALONE, 1)
+        side = np.where(jumps[node], 2 * is_second - 1, voids[1:].astype(int) - voids[:-1])
         kept = slice(int(first), len(node) - int(last))
-        edges = (value + np.where(is_second, reach, -reach))[kept]
+        edges = (value + side * APART / 4 * (1 + np.abs(value)))[kept]
         regions = _regions(value, levels, is_second)
         return Map(edges, levels[kept], *(part[int(first) : len(part) - int(last)] for part in regions))
 

@@ -147,6 +147,14 @@ class Mixed(Likelihood):
         for family, columns in self.parts():
             family.learn(mean[columns])
 
+    def units(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return by what to standardise the columns."""
+        location, scale = location.clone(), scale.clone()
+        for family, columns in self.parts():
+            own = None if weight is None else weight[:, columns]
+            location[columns], scale[columns] = family.units(x[:, columns], location[columns], scale[columns], own)
+        return location, scale
+
     def learn_rows(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> None:
         """Learn from rows what the families want to know."""
         for family, columns in self.parts():

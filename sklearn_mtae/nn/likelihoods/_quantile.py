@@ -1,6 +1,7 @@
 """A family for any column of numbers: a normal distribution of scores, and a map from values to scores."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from math import log, pi, sqrt
 from typing import Any, ClassVar
 
@@ -9,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributions, nn
 
+from sklearn_mtae.nn.batching import along_first
+
 from ._continuous import LocationScale
-from ._marginals import APART, FAR, MOST_ATOMS, MOST_EDGES, Map, learn_decimals, learn_map
+from ._marginals import APART, FAR, MOST_ATOMS, MOST_EDGES, Map, learn_decimals, learn_map, learn_units
 
 ROOT_TWO = sqrt(2)
 CELLS = 2**18
@@ -98,13 +101,9 @@ class Search(torch.autograd.Function):
         ctx.mark_non_differentiable(output)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, edges: Tensor, x: Tensor) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: tuple, *inputs: Tensor) -> tuple[Tensor, int]:
         """Return the counts of all models, which lie along the first axis."""
-        edges, x = (
-            value.expand(info.batch_size, *value.shape) if axis is None else value.movedim(axis, 0)
-            for value, axis in zip((edges, x), in_dims, strict=True)
-        )
-        return Search.apply(edges, x), 0
+        return Search.apply(*along_first(info, in_dims, inputs)), 0
 
 
 class MappedNormal(distributions.Distribution):
@@ -128,14 +127,15 @@ class MappedNormal(distributions.Distribution):
     @property
     def mean(self) -> Tensor:
         """Means, in closed form: sums over the regions of the maps."""
-        return self._moments()[0]
+        return self._moments[0]
 
     @property
     def variance(self) -> Tensor:
         """Variances, in closed form."""
-        mean, square = self._moments()
+        mean, square = self._moments
         return (square - mean.square()).clamp(min=0.0)
 
+    @cached_property
     def _moments(self) -> tuple[Tensor, Tensor]:
         """Return the means of values and of squares, columns with maps of about the same size at a time."""
         loc, scale, maps = self.loc, self.scale.expand_as(self.loc), self.maps
@@ -234,6 +234,12 @@ def log_interval(low: Tensor, high: Tensor) -> Tensor:
     return torch.where(around, near, far)
 
 
+def _cells(x: Tensor, weight: Tensor | None) -> tuple[NDArray, NDArray]:
+    """Return values and their weights."""
+    rows = x.detach().cpu().double().numpy()
+    return rows, np.ones(rows.shape) if weight is None else weight.detach().cpu().double().numpy()
+
+
 def _as_they_came(own: Map, scaled: NDArray, column: NDArray) -> NDArray:
     """Return the atoms of a map as the training values that they are, in ascending order, then infinity."""
     atoms = own.origin[own.slope == 0]
@@ -259,6 +265,9 @@ class Quantile(LocationScale):
 
     Beyond the training values the map goes on as a straight line. Rows that are drawn stay between the least and the
     greatest training value, or within the bounds, and have no more decimals than the training values.
+
+    A value farther from all others than a million times their spread, such as a code for "missing", is an atom too. It
+    takes no digits from the others, but it counts in means. A fit warns of it.
 
     Parameters
     ----------
@@ -292,10 +301,15 @@ class Quantile(LocationScale):
         self.register_buffer("is_discrete", torch.zeros(n_columns, dtype=torch.bool))
         self.register_buffer("atoms", torch.full((n_columns, MOST_ATOMS), float("inf"), dtype=torch.float64))
 
+    def units(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return by what to standardise the columns: few far values must not leave the others without digits."""
+        columns = zip(*(own.T for own in _cells(x, weight)), location.tolist(), scale.tolist(), strict=True)
+        found = torch.tensor([learn_units(*own) for own in columns], dtype=torch.float64).to(location)
+        return found[:, 0], found[:, 1]
+
     def learn_rows(self, x: Tensor, location: Tensor, scale: Tensor, weight: Tensor | None = None) -> None:
         """Learn the maps, the range and the decimals of the columns."""
-        rows = x.detach().cpu().double().numpy()
-        weights = np.ones(rows.shape) if weight is None else weight.detach().cpu().double().numpy()
+        rows, weights = _cells(x, weight)
         units = location.cpu().double().numpy(), scale.cpu().double().numpy()
         self.center, self.unit = (torch.from_numpy(own).to(self.unit.device) for own in units)
         bounds = (np.array(self.support)[:, None] - units[0]) / units[1]

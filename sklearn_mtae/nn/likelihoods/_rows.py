@@ -188,6 +188,36 @@ class Multinomial(WholeRow):
         """Return the distribution of each row, with the training rows' mean total."""
         return MultinomialCounts(self.total, self.logits(params).softmax(-1))
 
+    def log_left(self, params: Tensor, x: Tensor) -> Tensor | float:
+        """Return the log-probability of the sum of some counts, a binomial one, in a drawn row, which has a total.
+
+        `log_prob` is without it: rows in general have any total.
+
+        Parameters
+        ----------
+        params : Tensor of shape (..., n_columns)
+            Decoder outputs.
+        x : Tensor of shape (n_columns,)
+            The counts, NaN for others.
+        """
+        missing = x.isnan()
+        if missing.all() or not missing.any():
+            return 0.0
+        log_p, total, given = self.logits(params).log_softmax(-1), self.total, x.nansum()
+        inside, outside = log_p[..., ~missing].logsumexp(-1), log_p[..., missing].logsumexp(-1)
+        left = (total - given).clamp(min=0.0)
+        n_ways = torch.lgamma(total + 1) - torch.lgamma(given + 1) - torch.lgamma(left + 1)
+        return n_ways + given * inside + left * outside
+
+    def completed(self, params: Tensor, x: Tensor, drawn: Tensor) -> Tensor:
+        """Return drawn rows, shape (n_rows, n_columns), with the counts of `x`; others share what these leave."""
+        missing = x.isnan()
+        if missing.all():
+            return drawn
+        p = self.logits(params).masked_fill(~missing, -float("inf")).softmax(-1)
+        rest = MultinomialCounts((self.total - x.nansum()).clamp(min=0.0), p).sample() if missing.any() else drawn
+        return torch.where(missing, rest, x)
+
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
         """Return each column's part of the log-probability of the row."""
         total = x.sum(-1, keepdim=True)
