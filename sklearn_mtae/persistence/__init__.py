@@ -1,1 +1,7 @@
-"""Fitted estimators as files without pickle: nothing is executed when one is loaded."""
+"""Estimators in files without pickle: nothing is executed when one is loaded."""
+
+from sklearn_mtae.runtime import FileError
+
+from ._saving import load, save
+
+__all__ = ["FileError", "load", "save"]
