@@ -69,11 +69,14 @@ def _named_parts() -> dict[str, Any]:
     """Return the classes and the functions that an option may be, by name."""
     found = {f"torch.optim.{name}": getattr(torch.optim, name) for name in OPTIMIZERS}
     for module in MODULES:
-        own = f"{module.__name__}."
-        for name, value in vars(module).items():
-            is_made_there = isinstance(value, type | FunctionType) and f"{value.__module__}.".startswith(own)
-            if is_made_there and not name.startswith("_"):
-                found[own.removeprefix("sklearn_mtae.") + name] = value
+        inside = f"{module.__name__}."
+        own = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+        options = [entry for table in own.values() if isinstance(table, dict) for entry in table.values()]
+        for name, value in own.items():
+            is_option = isinstance(value, FunctionType) and value in options
+            is_option |= isinstance(value, type) and issubclass(value, torch.nn.Module)
+            if is_option and f"{value.__module__}.".startswith(inside):
+                found[inside.removeprefix("sklearn_mtae.") + name] = value
     return found
 
 

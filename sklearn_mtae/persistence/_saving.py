@@ -114,10 +114,15 @@ def load(path: str | os.PathLike) -> Any:
             "loaded by sklearn_mtae.runtime.load."
         )
     try:
-        estimator = Unpacking(KINDS, arrays).unpack(header["estimator"])
-        _warn_of_version(header)
+        packed, saved = header["estimator"], header["versions"]["scikit-learn"]
+        if packed["type"] != "estimator":
+            raise ValueError("there is no estimator")
+        estimator = Unpacking(KINDS, arrays).unpack(packed)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise FileError(f"{os.fspath(path)!r} cannot be read: its content is not admissible: {error}") from error
+        reason = f"its content is not admissible: {type(error).__name__}, {error}."
+        raise FileError(f"{os.fspath(path)!r} cannot be read: {reason}") from error
+    if saved != sklearn.__version__ and _estimators.has_foreign(packed):
+        _warn_of_version(type(estimator).__name__, saved)
     return estimator
 
 
@@ -126,15 +131,7 @@ def _find(value: Any) -> str | None:
     return _estimators.find(value) or _parts.find(value) or _values.find(value)
 
 
-def _warn_of_version(header: dict[str, Any]) -> None:
+def _warn_of_version(name: str, saved: str) -> None:
     """Warn of estimators of another version of scikit-learn, as it does itself."""
-    saved = header["versions"]["scikit-learn"]
-    if saved != sklearn.__version__ and _estimators.has_foreign(header["estimator"]):
-        warnings.warn(
-            InconsistentVersionWarning(
-                estimator_name=header["estimator"]["class"],
-                current_sklearn_version=sklearn.__version__,
-                original_sklearn_version=saved,
-            ),
-            stacklevel=3,
-        )
+    versions = {"current_sklearn_version": sklearn.__version__, "original_sklearn_version": saved}
+    warnings.warn(InconsistentVersionWarning(estimator_name=name, **versions), stacklevel=3)
