@@ -69,7 +69,10 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
     True
     """
     packing = Packing(KINDS, _find)
-    packed = packing.pack(estimator, "")
+    try:
+        packed = packing.pack(estimator, "")
+    except RecursionError as error:
+        raise TypeError("A parameter must not be nested without end to be saved. One holds itself.") from error
     if not isinstance(packed, dict) or packed["type"] != "estimator":
         raise TypeError(f"save takes an estimator. Got {type(estimator).__name__}.")
     write_file(path, {"content": CONTENT, "versions": VERSIONS, "estimator": packed}, packing.arrays)
