@@ -16,11 +16,11 @@ from sklearn_mtae.nn.corruptions import masking
 from sklearn_mtae.nn.objectives import IWAE
 from sklearn_mtae.persistence import trusted_types
 
-from .test_saving import CLASSES, FITTED, NUMBERS, SMALL, VERBS, X, assert_same, rows_of
+from .test_saving import CLASSES, FITTED, NUMBERS, SMALL, VERBS, X, assert_same, fitted_once, rows_of
 
 io = pytest.importorskip("skops.io")
 MADE = {
-    **FITTED,
+    **{name: functools.partial(fitted_once, name) for name in FITTED},
     "scaler, autoencoder and SVC": lambda: make_pipeline(StandardScaler(), AutoencoderTransformer(**SMALL), SVC()).fit(
         X[:, [0, 2, 3]], CLASSES[:, 0]
     ),
