@@ -52,6 +52,7 @@ REQUESTS = "_metadata_request"
 SET_OUTPUT = "_sklearn_output_config"
 NOT_SAVED = {"_shared", "_skl_callbacks_to_teardown"}
 """What a fit that is over needs no more."""
+REMEDIES = {"_skl_callbacks": "take the callbacks off with set_callbacks()"}
 _KNOWN = {own.__name__: own for own in STATES} | FOREIGN
 _NAMES = {own: name for name, own in _KNOWN.items()}
 
@@ -72,7 +73,8 @@ def _pack_estimator(packing: Packing, value: Any, where: str) -> Packed:
         }
     for name in state:
         if not _is_admissible(type(value), name):
-            raise refusal(getattr(value, name), f"{where}.{name}".lstrip("."), "delete this attribute, or use joblib")
+            remedy = REMEDIES.get(name, "delete this attribute, or use joblib")
+            raise refusal(getattr(value, name), f"{where}.{name}".lstrip("."), remedy)
     packed["state"] = {name: packing.pack(own, f"{where}.{name}".lstrip(".")) for name, own in state.items()}
     return packed
 

@@ -15,7 +15,9 @@ from ._packing import Kind, Packed, Packing, Unpacking, refusal
 
 STORED = {"U": np.dtype("u4"), "S": np.dtype("u1"), "M": np.dtype("i8"), "m": np.dtype("i8")}
 """What cells of strings, dates and durations are stored as, by the kind of their dtype."""
-GENERATORS = {name: getattr(np.random, name) for name in ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")}
+GENERATORS = {name: getattr(np.random, name) for name in ("MT19937", "PCG64", "PCG64DXSM", "SFC64")}
+N_WORDS = 624
+"""Length of the state of MT19937, in which numpy does not check the position."""
 
 
 def _pack_items(packing: Packing, value: Any, where: str) -> Packed:
@@ -74,7 +76,7 @@ def _pack_scalar(packing: Packing, value: np.generic, where: str) -> Packed:
     return {"value": _pack_array(packing, np.asarray(value), where)}
 
 
-def _unpack_scalar(unpacking: Unpacking, packed: Packed) -> np.generic:
+def _unpack_scalar(unpacking: Unpacking, packed: Packed) -> Any:
     return _unpack_array(unpacking, packed["value"])[()]
 
 
@@ -88,6 +90,8 @@ def _pack_draws(packing: Packing, value: Any, where: str) -> Packed:
 
 def _unpack_draws(unpacking: Unpacking, packed: Packed) -> Any:
     state = unpacking.unpack(packed["state"])
+    if not 0 <= state["state"].get("pos", 0) <= N_WORDS:
+        raise ValueError(f"a source of draws has no position {state['state']['pos']}")
     source = GENERATORS[state["bit_generator"]]()
     if packed["is_old"]:
         made = np.random.RandomState(source)

@@ -279,6 +279,15 @@ class Columns(Gaussian):
     pass
 
 
+class Nothing:
+    """A callback of scikit-learn that does nothing."""
+
+    def setup(self, *args, **kwargs):
+        pass
+
+    on_fit_task_begin = on_fit_task_end = teardown = setup
+
+
 @pytest.mark.parametrize(
     ("model", "named", "remedy"),
     [
@@ -315,6 +324,14 @@ def test_what_is_no_estimator_and_what_a_fit_does_not_leave(tmp_path):
     with pytest.raises(TypeError, match="save its best_estimator_"):
         save(search, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(VAETransformer, "set_callbacks"), reason="needs scikit-learn 1.9")
+def test_callbacks_are_taken_off(tmp_path):
+    model = VAETransformer(**SMALL).set_callbacks(Nothing()).fit(X)
+    with pytest.raises(TypeError, match=r"_skl_callbacks must .*; take the callbacks off with set_callbacks\(\)"):
+        save(model, tmp_path / "a")
+    assert_same(model.transform(X), again(model.set_callbacks(), tmp_path / "a").transform(X))
 
 
 def test_an_interrupted_save_keeps_the_file(tmp_path, monkeypatch):
@@ -354,6 +371,12 @@ def of_tol(packed):
     return {"type": "estimator", "class": "VAETransformer", "parameters": {"tol": packed}, "state": {}}
 
 
+WORDS = {"type": "array", "array": "x"}
+STATE = {"type": "dict", "items": [["key", WORDS], ["pos", 10**6]]}
+MT19937 = {"type": "draws", "is_old": True}
+MT19937 |= {"state": {"type": "dict", "items": [["bit_generator", "MT19937"], ["state", STATE]]}}
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -367,6 +390,7 @@ def of_tol(packed):
         (of_tol({"type": "array", "shape": [2**40], "items": []}), "not of shape"),
         (of_tol({"type": "array", "array": "none"}), "none"),
         (of_tol({"type": "same", "as": 7}), "index"),
+        (of_tol(MT19937), "no position 1000000"),
         (of_tol({"type": "scalar", "value": {"array": "x", "dtype": "V1000000000000"}}), "V1000"),
         (of_tol({"type": "pandas.Period", "value": [0, "no frequency"]}), "frequency"),
         ({"class": "VAETransformer"}, "type"),
