@@ -3,17 +3,16 @@
 import errno
 import os
 import re
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
 from .lock import Lock
+from .replace import UNFINISHED, replace_file
 
 MAGIC = b"sklearn_mtae checkpoint 1\n"
 """The start of each file; the SHA-256 of the rest follows."""
@@ -94,24 +93,11 @@ class Checkpoint:
         payload = BytesIO()
         try:
             torch.save(state, payload)
-            self._replace(MAGIC + sha256(payload.getbuffer()).digest(), payload.getbuffer())
+            replace_file(self.path, MAGIC + sha256(payload.getbuffer()).digest(), payload.getbuffer(), mode=0o600)
         except OSError as error:
             code, reason = error.errno or errno.EIO, error.strerror or str(error)
             written = "The file of the epoch before is still there." if self.path.exists() else "There is none yet."
             raise OSError(code, f"checkpoint could not be written: {reason}. {written}", str(self.path)) from error
-
-    def _replace(self, *parts: Any) -> None:
-        """Replace the old file with a new one, once all of it is on the disk."""
-        descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".tmp", dir=self.path.parent)
-        try:
-            with open(descriptor, "wb") as file:
-                _write(file, parts)
-            os.replace(name, self.path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(name)
-            raise
-        _flush_folder(self.path.parent)
 
     def restore(self, net: Any) -> int:
         """Resume a net where it was saved, if it was; return the number of completed epochs."""
@@ -172,26 +158,8 @@ def _own(path: Path) -> Lock:
 
 
 def _clear(path: Path) -> None:
-    """Remove the leftovers of a process killed while writing; their names are those of `tempfile`."""
-    left = re.compile(re.escape(f".{path.name}.") + r"[a-z0-9_]{8}\.tmp")
+    """Remove the leftovers of a process killed while writing; `replace_file` gave them their names."""
+    left = re.compile(re.escape(f".{path.name}") + UNFINISHED)
     for other in path.parent.iterdir():
         if left.fullmatch(other.name):
             other.unlink(missing_ok=True)
-
-
-def _write(file: BinaryIO, parts: tuple) -> None:
-    """Write to the disk, not only to the system's memory."""
-    for part in parts:
-        file.write(part)
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Write the file's new name to the disk too, if the system can do that."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -345,7 +345,7 @@ def test_a_link_is_not_followed(tmp_path):
 
 @pytest.mark.parametrize("call", ["write", "fsync", "replace"])
 def test_a_full_disk(call, tmp_path, monkeypatch):
-    from sklearn_mtae._engine import checkpoint as module
+    from sklearn_mtae._engine import replace as module
 
     path = tmp_path / "fit"
     written = crash(AutoencoderTransformer(**SMALL), path, X)
