@@ -6,13 +6,15 @@ arrays one after another. A checksum in the header covers all other bytes.
 
 import json
 import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
 
-__all__ = ["FileError", "read_file"]
+__all__ = ["FileError", "load", "read_file"]
 
 SCHEMA = 1
 """The newest schema of files that this version reads."""
@@ -26,6 +28,8 @@ OPENING = b'{"__metadata__":{"sha256":"'
 CHECKSUM = slice(N_LENGTH + len(OPENING), N_LENGTH + len(OPENING) + 2 * sha256().digest_size)
 """Where the checksum is; it is computed with zeros in its place."""
 MOST_DIMENSIONS = 32
+CELLS = 2**18
+"""Cells of the widest value that are computed at once."""
 
 
 class FileError(ValueError):
@@ -155,3 +159,499 @@ def _array(data: memoryview, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndar
         return np.frombuffer(data, stored).reshape(shape).astype(dtype.newbyteorder("="))
     except ValueError as error:  # an empty array of lengths that numpy does not take
         raise FileError(f"an array has a shape that is not admissible: {error}.") from None
+
+
+def _reduce(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    return lambda x, axes, keepdims=1: function(x, axis=tuple(axes.tolist()), keepdims=bool(keepdims))
+
+
+def _softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    shares = np.exp(x - x.max(axis, keepdims=True))
+    return shares / shares.sum(axis, keepdims=True)
+
+
+def _log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    away = x - x.max(axis, keepdims=True)
+    return away - np.log(np.exp(away).sum(axis, keepdims=True))
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.where(x >= 0, 1, np.exp(np.minimum(x, 0))) / (1 + np.exp(-np.abs(x)))
+
+
+def _slice(x: np.ndarray, start: Any, stop: Any, axes: Any, steps: Any = (1,)) -> np.ndarray:
+    where = [slice(None)] * x.ndim
+    for axis, *own in zip(axes, start, stop, steps, strict=True):
+        where[axis] = slice(*map(int, own))
+    return x[tuple(where)]
+
+
+def _pad(x: np.ndarray, pads: np.ndarray, value: Any) -> np.ndarray:
+    return np.pad(x, pads.reshape(2, -1).T, constant_values=value)
+
+
+def _top_k(x: np.ndarray, k: np.ndarray, axis: int, largest: int) -> list[np.ndarray]:
+    signed, n = -x if largest else x, int(k[0])
+    near = np.argpartition(signed, n - 1, axis=axis).take(range(n), axis=axis)
+    order = np.argsort(np.take_along_axis(signed, near, axis), axis=axis, kind="stable")
+    index = np.take_along_axis(near, order, axis)
+    return [np.take_along_axis(x, index, axis), index]
+
+
+def _windows(x: np.ndarray, kernel: Sequence[int], strides: Sequence[int]) -> np.ndarray:
+    """Return what a kernel sees at each place: (n, channels, *places, *kernel)."""
+    axes = tuple(range(2, x.ndim))
+    seen = np.lib.stride_tricks.sliding_window_view(x, tuple(kernel), axes)
+    return seen[(slice(None), slice(None), *(slice(None, None, step) for step in strides))]
+
+
+def _conv(
+    x: np.ndarray, weight: np.ndarray, bias: Any = None, *, strides: Any, pads: Any, group: int = 1
+) -> np.ndarray:
+    around = np.reshape(pads, (2, -1)).T.tolist()
+    seen = _windows(np.pad(x, [(0, 0), (0, 0), *around]), weight.shape[2:], strides)
+    kernel = tuple(range(-(x.ndim - 2), 0))
+    made = np.moveaxis(np.tensordot(seen, weight, ((1, *kernel), (1, *kernel))), -1, 1)
+    return made if bias is None else made + bias.reshape(-1, *[1] * (x.ndim - 2))
+
+
+def _conv_transpose(
+    x: np.ndarray, weight: np.ndarray, bias: Any = None, *, strides: Any, pads: Any, output_padding: Any, group: int = 1
+) -> np.ndarray:
+    """Return a convolution of the maps spread apart, with the kernel turned round."""
+    sizes = [(n - 1) * step + 1 for n, step in zip(x.shape[2:], strides, strict=True)]
+    apart = np.zeros((*x.shape[:2], *sizes), x.dtype)
+    apart[(slice(None), slice(None), *(slice(None, None, step) for step in strides))] = x
+    turned = np.flip(weight.swapaxes(0, 1), tuple(range(2, x.ndim)))
+    reach = [n - 1 - pad for n, pad in zip(weight.shape[2:], pads, strict=False)]
+    more = [own + extra for own, extra in zip(reach, output_padding, strict=True)]
+    return _conv(apart, turned, bias, strides=[1] * len(strides), pads=[*reach, *more])
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    **{"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Pow": np.power},
+    **{"Max": np.maximum, "Min": np.minimum, "Neg": np.negative, "Abs": np.abs, "Sign": np.sign},
+    **{"Exp": np.exp, "Log": np.log, "Sqrt": np.sqrt, "Tanh": np.tanh, "Reciprocal": np.reciprocal},
+    **{"Floor": np.floor, "Round": np.round, "IsNaN": np.isnan, "IsInf": np.isinf, "MatMul": np.matmul},
+    **{"Equal": np.equal, "Less": np.less, "LessOrEqual": np.less_equal, "Where": np.where},
+    **{"Greater": np.greater, "GreaterOrEqual": np.greater_equal},
+    **{"Not": np.logical_not, "And": np.logical_and, "Or": np.logical_or},
+    **{"Softmax": _softmax, "LogSoftmax": _log_softmax, "Sigmoid": _sigmoid},
+    **{"ReduceSum": _reduce(np.sum), "ReduceMean": _reduce(np.mean)},
+    **{"ReduceMax": _reduce(np.max), "ReduceMin": _reduce(np.min)},
+    **{"Slice": _slice, "Pad": _pad, "TopK": _top_k, "Conv": _conv, "ConvTranspose": _conv_transpose},
+    "Relu": lambda x: np.maximum(x, 0),
+    "ArgMax": lambda x, axis, keepdims: np.argmax(x, axis, keepdims=bool(keepdims)),
+    "Cast": lambda x, to: x.astype(to),
+    "Concat": lambda *parts, axis: np.concatenate(parts, axis),
+    "CumSum": lambda x, axis: np.cumsum(x, int(axis)),
+    "Expand": lambda x, shape: np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(shape))),
+    "Gather": lambda x, index, axis: np.take(x, index, axis),
+    "GatherElements": lambda x, index, axis: np.take_along_axis(x, index, axis),
+    "Reshape": lambda x, shape: x.reshape(shape),
+    "Shape": lambda x: np.array(x.shape),
+    "Transpose": lambda x, perm: x.transpose(perm),
+    "Unsqueeze": lambda x, axes: np.expand_dims(x, tuple(axes)),
+}
+"""The operators of ONNX that exported models are made of."""
+
+
+class Graph:
+    """A computation by operators of ONNX.
+
+    Parameters
+    ----------
+    described : mapping
+        Its nodes, inputs, outputs and width, in JSON's types.
+    arrays : mapping of str to ndarray
+        Its constants.
+    """
+
+    def __init__(self, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        self.described, self.arrays = described, arrays
+        self.steps: dict[bool, Any] = {}
+
+    def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """Return the results for rows, block by block; where float32 overflows, they are computed in float64."""
+        size = max(1, CELLS // self.described["width"])
+        blocks = [[own[start : start + size] for own in inputs] for start in range(0, len(inputs[0]), size)]
+        with np.errstate(all="ignore"):
+            parts = [self._checked(block, j * size) for j, block in enumerate(blocks or [inputs])]
+        return [own[0] if len(own) == 1 else np.concatenate(own) for own in zip(*parts, strict=True)]
+
+    def _checked(self, block: Sequence[np.ndarray], first: int) -> list[np.ndarray]:
+        """Return the results for a block of rows, and raise an error if one is not finite."""
+        results = self._run(block, False)
+        failed = _failed(results)
+        if failed.any():
+            results = [own.astype(np.float64) if own.dtype.kind == "f" else own for own in results]
+            again = self._run([own[failed] for own in block], True)
+            for own, better in zip(results, again, strict=True):
+                own[failed] = better
+            failed = _failed(results)
+        if failed.any():
+            row = first + int(np.flatnonzero(failed)[0])
+            raise ValueError(
+                f"Row {row} is too far from the rows that the model was fitted to: its result is not finite."
+            )
+        return results
+
+    def _run(self, block: Sequence[np.ndarray], precise: bool) -> list[np.ndarray]:
+        """Evaluate the nodes, in float64 instead of float32 if they are to be `precise`."""
+        values = dict(zip(self.described["inputs"], block, strict=True))
+        for operate, inputs, outputs, attributes, done in self._plan(precise):
+            made = operate(*(values[own] if own in values else constant for own, constant in inputs), **attributes)
+            values.update([(outputs[0], made)] if len(outputs) == 1 else zip(outputs, made, strict=True))
+            for own in done:
+                del values[own]
+        return [values[own] for own in self.described["outputs"].values()]
+
+    def _plan(self, precise: bool) -> list[Any]:
+        """Return the nodes with their operators and constants, and which values are not needed after each."""
+        if precise not in self.steps:
+            constants = {name: _precise(own) if precise else own for name, own in self.arrays.items()}
+            needed, steps = {*self.described["inputs"], *self.described["outputs"].values()}, []
+            for operator, inputs, outputs, attributes in reversed(self.described["nodes"]):
+                done = {own for own in inputs if own not in constants} - needed
+                needed |= done
+                if precise and attributes.get("to") == "float32":
+                    attributes = {"to": "float64"}
+                named = [(own, constants.get(own)) for own in inputs]
+                steps.append((OPERATORS[operator], named, outputs, attributes, done))
+            self.steps[precise] = steps[::-1]
+        return self.steps[precise]
+
+
+def _precise(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float64) if array.dtype == np.float32 else array
+
+
+def _failed(results: Sequence[np.ndarray]) -> np.ndarray:
+    """Return which rows have a result that is neither finite nor the logarithm of zero."""
+    bad = [np.isnan(own) | np.isposinf(own) for own in results if own.dtype.kind == "f"]
+    return np.any([own.reshape(len(own), -1).any(axis=1) for own in bad], axis=0)
+
+
+class Columns:
+    """The columns of X: names, levels of categories, dtypes and bounds.
+
+    Parameters
+    ----------
+    described : mapping
+        What a file says of them.
+    bounds : ndarray of shape (2, n_columns)
+        Least and greatest admissible value of each.
+    """
+
+    def __init__(self, described: Mapping[str, Any], bounds: np.ndarray) -> None:
+        self.names, self.count, self.unknown = (described[name] for name in ("names", "count", "unknown"))
+        self.levels = {int(j): own for j, own in described["levels"].items()}
+        self.dtypes = described["dtypes"]
+        self.codes = {j: {level: code for code, level in enumerate(own)} for j, own in self.levels.items()}
+        self.bounds = bounds
+
+    def name(self, j: int) -> Any:
+        """Return the name of a column, or its position."""
+        return j if self.names is None else self.names[j]
+
+    def split(self, X: Any) -> list[np.ndarray]:
+        """Return the columns of a frame, found by name, or of an array or a list of rows."""
+        if hasattr(X, "columns"):
+            names = list(X.columns)
+            if self.names is not None and (lacking := [name for name in self.names if name not in names]):
+                raise ValueError(f"X must have the columns of fit. It lacks {lacking}.")
+            columns = [np.asarray(X[name]) for name in (names if self.names is None else self.names)]
+        else:
+            array = np.asarray(X)
+            array = np.asarray(X, dtype=object) if array.dtype.kind in "US" and array is not X else array
+            if array.ndim != 2:
+                raise ValueError(f"X must have shape (n_samples, {self.count}). Got {array.shape} instead.")
+            columns = list(array.T)
+        if len(columns) != self.count:
+            raise ValueError(f"X must have {self.count} columns. Got {len(columns)} instead.")
+        return columns
+
+    def read(self, X: Any) -> np.ndarray:
+        """Return rows as numbers and codes of levels in float64, NaN where a cell is missing."""
+        if isinstance(X, np.ndarray) and X.shape[1:] == (self.count,) and X.dtype.kind in "biuf" and not self.levels:
+            x = X.astype(np.float64)
+        else:
+            columns = enumerate(self.split(X))
+            x = np.stack([self._coded(j, own) if j in self.levels else self._numbers(j, own) for j, own in columns], 1)
+        if not np.isfinite(x).all():
+            for j in np.flatnonzero(np.isinf(x).any(axis=0)):
+                raise ValueError(f"Input X contains infinity, in column {self.name(j)!r}.")
+        for j in np.flatnonzero(((x < self.bounds[0]) | (x > self.bounds[1])).any(axis=0)):
+            low, high = self.bounds[:, j]
+            raise ValueError(f"Column {self.name(j)!r} must lie between {low:g} and {high:g}.")
+        return x
+
+    def _numbers(self, j: int, cells: np.ndarray) -> np.ndarray:
+        if cells.dtype.kind in "biuf":
+            return cells.astype(np.float64)
+        try:
+            strange = [own for own in cells if isinstance(own, str)]
+            return np.array([np.nan if _is_missing(own) else float(own) for own in [*strange, *cells]])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"Column {self.name(j)!r} must hold numbers: {error}.") from None
+
+    def _coded(self, j: int, cells: np.ndarray) -> np.ndarray:
+        known, other = self.codes[j], len(self.codes[j])
+        codes = np.array([np.nan if _is_missing(own) else known.get(own, other) for own in cells.tolist()], np.float64)
+        if self.unknown == "silent" or not (codes == other).any():
+            return codes
+        strange = cells[np.flatnonzero(codes == other)[0]]
+        if self.unknown == "error":
+            raise ValueError(f"Column {self.name(j)!r} must hold a category known from fit. Got {strange!r}.")
+        words = "Categories that fit has not seen count as missing cells"
+        warnings.warn(f"{words}, in column {self.name(j)!r}: {strange!r}.", stacklevel=5)
+        return np.where(codes == other, np.nan, codes)
+
+    def restore(self, values: np.ndarray) -> list[np.ndarray]:
+        """Return columns of levels, and of numbers in the dtypes of fit."""
+        return [self._level(j, own) if j in self.levels else self._number(j, own) for j, own in enumerate(values.T)]
+
+    def _level(self, j: int, codes: np.ndarray) -> np.ndarray:
+        levels = np.array([*self.levels[j], np.nan], dtype=object)
+        cells = levels[np.where(np.isnan(codes), -1, codes).astype(int)]
+        return cells if any(isinstance(own, str) for own in self.levels[j]) else cells.astype(np.float64)
+
+    def _number(self, j: int, values: np.ndarray) -> np.ndarray:
+        dtype = np.dtype(values.dtype if self.dtypes is None else self.dtypes[j])
+        if dtype.kind == "b":
+            return values > 0.5
+        if dtype.kind in "iu":
+            high = np.nextafter(2.0 ** (8 * dtype.itemsize - (dtype.kind == "i")), 0)
+            return values.round().clip(np.iinfo(dtype).min, high).astype(dtype)
+        return values.astype(dtype)
+
+
+def _is_missing(cell: Any) -> bool:
+    """Return whether a cell is None, NaN, or what pandas has for a missing one."""
+    return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)
+
+
+def _table(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Return columns as one array, of objects where their kinds differ."""
+    if len({own.dtype.kind for own in columns}) == 1:
+        return np.stack(columns, axis=1)
+    return np.stack([own.astype(object) for own in columns], axis=1)
+
+
+class Model:
+    """What any exported estimator has: columns, and computations by name.
+
+    Parameters
+    ----------
+    header : mapping
+        What the file says of itself.
+    arrays : mapping of str to ndarray
+        Its arrays.
+    """
+
+    def __init__(self, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        self._header, self._arrays = header, arrays
+        self._columns = Columns(header["columns"], arrays["bounds"])
+        self._graphs = {name: Graph(own, arrays) for name, own in header["graphs"].items()}
+        self.n_features_in_ = self._columns.count
+        if self._columns.names is not None:
+            self.feature_names_in_ = np.array(self._columns.names, dtype=object)
+
+    def __repr__(self) -> str:
+        return f"<{self._header['estimator']} of sklearn_mtae {self._header['version']}, without torch>"
+
+    def _run(self, name: str, X: Any) -> list[np.ndarray]:
+        """Return the results of a computation for rows."""
+        if name not in self._graphs:
+            raise ValueError(f"{self!r} cannot compute {name!r}: {self._header['left_out'].get(name, 'no such part')}")
+        return self._graphs[name](self._columns.read(X))
+
+
+class Transformer(Model):
+    """An encoder and a decoder: the methods of the exported estimator, with arrays as results."""
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return codes of rows, shape (n_samples, n_components)."""
+        return self._as_precise(*self._run("transform", X), X)
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Return the columns of codes, shape (n_samples, n_features)."""
+        (values,) = self._graphs["inverse_transform"](np.asarray(Z, dtype=np.float64))
+        return self._restored(values, Z)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return reconstructed rows, shape (n_samples, n_features)."""
+        return self._restored(*self._run("reconstruct", X), X)
+
+    def impute(self, X: Any) -> np.ndarray:
+        """Return rows whose missing cells have their reconstruction, shape (n_samples, n_features)."""
+        (values,), columns = self._run("impute", X), self._columns.split(X)
+        gaps = [np.array(list(map(_is_missing, own.tolist())), bool) for own in columns]
+        filled = zip(gaps, self._columns.restore(values), columns, strict=True)
+        return _table([np.where(gap, own, cells) if gap.any() else cells for gap, own, cells in filled])
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns of codes."""
+        return np.array(self._header["names_out"], dtype=object)
+
+    def _restored(self, values: np.ndarray, like: Any) -> np.ndarray:
+        return _table(self._columns.restore(self._as_precise(values, like)))
+
+    @staticmethod
+    def _as_precise(values: np.ndarray, like: Any) -> np.ndarray:
+        """Return numbers in float32 where the rows are, else in float64."""
+        return values.astype(np.float32 if getattr(like, "dtype", None) == np.float32 else np.float64)
+
+
+class Predictor(Transformer):
+    """A model of tasks, numbers and classes."""
+
+    def __init__(self, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        super().__init__(header, arrays)
+        self._tasks = header["tasks"]
+        self.task_names_ = self._tasks["names"]
+        self._classes = [
+            None if own is None else np.array(own, dtype=dtype)
+            for own, dtype in zip(self._tasks["classes"], self._tasks["dtypes"], strict=True)
+        ]
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Return predictions of all tasks in the shape of y, with standard deviations of numbers if requested."""
+        mean, std, logs = self._predict(X, return_std)
+        columns = [
+            mean[:, task] if own is None else own[logs[:, task, : len(own)].argmax(1)]
+            for task, own in enumerate(self._classes)
+        ]
+        predicted = self._shaped(_table(columns))
+        return (predicted, self._numbers(std * self._arrays["inflation"])) if return_std else predicted
+
+    def _predict(self, X: Any, with_std: bool = False) -> tuple[Any, Any, Any]:
+        """Return means, deviations and logarithms of probabilities of all tasks, as far as there are any."""
+        results = self._run("spread" if with_std else "predict", X)
+        found = dict(zip(self._graphs["spread" if with_std else "predict"].described["outputs"], results, strict=True))
+        return found.get("mean"), found.get("std"), found.get("log_proba")
+
+    def _reach(self, coverage: float, wanted: Sequence[bool]) -> np.ndarray:
+        """Return the distance within which a fraction of the held-out labels of each task lies."""
+        if not 0 < coverage < 1 or not any(wanted):
+            raise ValueError(f"coverage must be between 0 and 1, for tasks that there are. Got {coverage}.")
+        found = []
+        for task, name in enumerate(self.task_names_):
+            scores = self._arrays.get(f"scores{task}", np.empty(0))
+            rank = ceil(round((len(scores) + 1) * coverage, 9))
+            if wanted[task] and rank > len(scores):
+                raise ValueError(f"coverage must be at most n / (n + 1). Task {name!r} has n={len(scores)}.")
+            found.append(scores[rank - 1] if wanted[task] else np.nan)
+        return np.array(found)
+
+    def _by_task(self, parts: Any) -> Any:
+        """Return what there is for the classes of each task: an array, a list, or a dict where there are numbers too."""
+        found = {
+            name: parts[task] if isinstance(parts, list) else parts[:, task, : len(own)]
+            for task, (name, own) in enumerate(zip(self.task_names_, self._classes, strict=True))
+            if own is not None
+        }
+        if self._tasks["by_name"]:
+            return found
+        return next(iter(found.values())) if self._tasks["n_dimensions"] == 1 else list(found.values())
+
+    def _numbers(self, columns: np.ndarray) -> np.ndarray:
+        is_class = [own is not None for own in self._classes]
+        return self._shaped(np.where(is_class, np.nan, columns))
+
+    def _shaped(self, columns: np.ndarray) -> np.ndarray:
+        return columns[:, 0] if self._tasks["n_dimensions"] == 1 else columns
+
+
+class Regressor(Predictor):
+    """A model of tasks of numbers."""
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ends of intervals that contain a fraction of the labels of tasks of numbers."""
+        reach = self._reach(coverage, [own is None for own in self._classes])
+        mean, std, _ = self._predict(X, True)
+        low, high = self._arrays["limits"]
+        return tuple(self._numbers(np.clip(mean + sign * std * reach, low, high)) for sign in (-1, 1))  # type: ignore[return-value]
+
+
+class Classifier(Predictor):
+    """A model of tasks of classes."""
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return logarithms of class probabilities: an array, or one for each task as the estimator has them."""
+        return self._by_task(self._predict(X)[2])
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return class probabilities: an array, or one for each task as the estimator has them."""
+        return self._by_task(np.exp(self._predict(X)[2]))
+
+    def predict_set(self, X: Any, coverage: float = 0.9) -> Any:
+        """Return which classes are in sets that contain a fraction of the labels."""
+        reach = self._reach(coverage, [own is not None for own in self._classes])
+        return self._by_task(self._predict(X)[2] >= -reach[:, None])
+
+    @property
+    def classes_(self) -> Any:
+        """Classes, as the estimator has them."""
+        return self._by_task(self._classes)
+
+
+class Mixed(Regressor, Classifier):
+    """A model of tasks of numbers and tasks of classes."""
+
+
+class Detector(Model):
+    """A detector of outliers."""
+
+    @property
+    def offset_(self) -> float:
+        """The score below which a row is an outlier."""
+        return float(self._arrays["offset"])
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return how usual rows are, shape (n_samples,)."""
+        return self._run("score_samples", X)[0]
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the scores above the offset, shape (n_samples,)."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return -1 for outliers and 1 for other rows, shape (n_samples,)."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+
+MODELS = {
+    "transformer": Transformer,
+    "numbers": Regressor,
+    "classes": Classifier,
+    "mixed": Mixed,
+    "detector": Detector,
+}
+
+
+def load(path: str | os.PathLike) -> Any:
+    """Load a model that `sklearn_mtae.export.to_numpy` has written, to run it with numpy alone.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Path of the file.
+
+    Returns
+    -------
+    Model
+        A model with the methods of the estimator that was exported.
+
+    Raises
+    ------
+    FileError
+        If the file is damaged, or holds no exported model.
+    """
+    header, arrays = read_file(path)
+    if header.get("content") != "exported":
+        raise FileError(f"{os.fspath(path)!r} cannot be read: it holds no exported model.")
+    try:
+        return MODELS[header["kind"]](header, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FileError(f"{os.fspath(path)!r} cannot be read: its content is not admissible ({error!r}).") from None

@@ -119,9 +119,17 @@ CRITERIA: dict[str, Callable[[ModelRunner, NDArray], Cells]] = {
 def encode(model: Autoencoder, x: Tensor) -> Tensor:
     """Return the codes of rows, missing cells filled with what the code of the others is decoded to."""
     z, missing = model.encode(model.fill(x)), x.isnan()
-    for _ in range(N_REFINEMENTS if missing.any() else 0):
+    for _ in range(N_REFINEMENTS if _may_hold(missing) else 0):
         z = model.encode(model.fill(torch.where(missing, model.expect(z), x)))
     return z
+
+
+def _may_hold(missing: Tensor) -> bool:
+    """Return whether any cell is missing, or cannot be looked at, while what is computed is recorded."""
+    try:
+        return bool(missing.any())
+    except RuntimeError:
+        return True
 
 
 def ranks(n_codes: int) -> list[int]:

@@ -1,0 +1,6 @@
+"""Fitted estimators without torch: files that numpy alone runs, and ONNX."""
+
+from ._numpy import to_numpy
+from ._trace import NotExportableError
+
+__all__ = ["NotExportableError", "to_numpy"]

@@ -1,0 +1,91 @@
+"""A fitted model as functions of torch: what a runner does block by block, in a form that can be recorded."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from sklearn_mtae._fitting.build import rebuild
+from sklearn_mtae._fitting.fitted import Fitted
+from sklearn_mtae._fitting.recipe import DTYPES
+from sklearn_mtae._fitting.several import InUnits, several
+
+from ._cells import expand, levels_of, narrow
+
+Function = Callable[[Any, Tensor], Tensor]
+
+
+class Fit:
+    """A fitted model in the precision of its training, on the CPU.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        The result of a fit.
+    levels : dict or None, default=None
+        Levels that the codes of rows stand for, by column; None takes the model's own.
+    dtype : torch.dtype or None, default=None
+        Another precision.
+    """
+
+    def __init__(self, fitted: Fitted, levels: Any = None, dtype: torch.dtype | None = None) -> None:
+        self.fitted = fitted
+        self.features = fitted.recipe.columns
+        self.levels = levels_of(self.features) if levels is None else levels
+        self.dtype = DTYPES[fitted.recipe.dtype] if dtype is None else dtype
+        self._models: dict[int, Any] = {}
+
+    def model(self, state: int = 0) -> Any:
+        """Return the model of a state."""
+        if state not in self._models:
+            model = rebuild(self.fitted, self.dtype, state)
+            self._models[state] = model.cpu().eval().requires_grad_(False)
+        return self._models[state]
+
+    def expanded(self, x: Tensor) -> Tensor:
+        """Return the columns as the model sees them."""
+        return expand(x, self.features, self.levels)
+
+    def narrowed(self, values: Tensor) -> Tensor:
+        """Return a value for each column."""
+        return narrow(values, self.features)
+
+    def run(self, function: Function, x: Tensor, state: int = 0) -> Tensor:
+        """Return a function's results for rows."""
+        return InUnits(function, self.dtype)(self.model(state), self.expanded(x))
+
+    def run_states(self, function: Function, states: Sequence[int], x: Tensor) -> Tensor:
+        """Return a function's results for rows with each state, shape (n_rows, n_states, ...)."""
+        x, asked = self.expanded(x), InUnits(function, self.dtype)
+        at_means = getattr(function, "at_means", False)
+        found = several(self.fitted, states, self.dtype, torch.device("cpu"), at_means, tabulates=False)
+        if found is None:
+            return torch.stack([asked(self.model(state), x) for state in states], dim=1)
+        results = []
+        for models in found.models:
+
+            def one(state: dict[str, Tensor], models: Any = models) -> Tensor:
+                return functional_call(models.asked, state, (asked, x))
+
+            with _Products():
+                results.append(vmap(one, randomness="same")(models.stacked))
+        return torch.cat(results)[found.order].movedim(0, 1)
+
+
+class _Products(TorchFunctionMode):
+    """Linear layers as products and sums, so that those of several models are one product each."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function of torch."""
+        if func is F.linear:
+            return _linear(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    product = x @ weight.mT
+    return product if bias is None else product + bias
