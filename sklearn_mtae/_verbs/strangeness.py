@@ -12,6 +12,7 @@ from sklearn_mtae._fitting.build import column_likelihood
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.coded_rows import cells_of
 from sklearn_mtae._tables.filling import missing_cells
+from sklearn_mtae.nn.decisions import may_hold
 from sklearn_mtae.nn.likelihoods import Likelihood
 from sklearn_mtae.nn.models import Autoencoder
 
@@ -119,17 +120,9 @@ CRITERIA: dict[str, Callable[[ModelRunner, NDArray], Cells]] = {
 def encode(model: Autoencoder, x: Tensor) -> Tensor:
     """Return the codes of rows, missing cells filled with what the code of the others is decoded to."""
     z, missing = model.encode(model.fill(x)), x.isnan()
-    for _ in range(N_REFINEMENTS if _may_hold(missing) else 0):
+    for _ in range(N_REFINEMENTS if may_hold(missing) else 0):
         z = model.encode(model.fill(torch.where(missing, model.expect(z), x)))
     return z
-
-
-def _may_hold(missing: Tensor) -> bool:
-    """Return whether any cell is missing, or cannot be looked at, while what is computed is recorded."""
-    try:
-        return bool(missing.any())
-    except RuntimeError:
-        return True
 
 
 def ranks(n_codes: int) -> list[int]:
