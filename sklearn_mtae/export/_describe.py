@@ -34,6 +34,7 @@ class Exportable(NamedTuple):
     n_codes: int
     """Columns of codes, for what takes codes."""
     features: Features
+    fitted: Fitted | None = None
 
 
 def describe(estimator: Any) -> Exportable:
@@ -83,7 +84,7 @@ def _model(estimator: BaseAutoencoder) -> Exportable:
         asked |= of_tasks(fit)
         header["tasks"] = _tasks(fitted)
         arrays |= _calibration(fitted)
-    return Exportable(header, arrays, asked, fitted.recipe.n_components, features)
+    return Exportable(header, arrays, asked, fitted.recipe.n_components, features, fitted)
 
 
 def _detector(estimator: OutlierDetector) -> Exportable:

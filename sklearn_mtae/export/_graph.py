@@ -42,6 +42,8 @@ class Graph:
     """Names of the results in the graph, by their own names."""
     dtypes: dict[str, np.dtype] = field(default_factory=dict)
     """Of every value."""
+    shapes: dict[str, Sequence[Any]] = field(default_factory=dict)
+    """Of the results."""
     width: int = 1
     """Cells of the widest value, for each row."""
     _known: dict[Any, str] = field(default_factory=dict)

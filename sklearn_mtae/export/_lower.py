@@ -37,7 +37,9 @@ def lower(
     run = _Lower(Graph(list(names)), widths)
     for step in traced.steps:
         run.step(step)
-    run.graph.outputs = {name: run.name(own) for name, own in zip(outputs, traced.outputs, strict=True)}
+    for name, own in zip(outputs, traced.outputs, strict=True):
+        run.graph.outputs[name] = run.name(own)
+        run.graph.shapes[run.name(own)] = run.size(own)
     run.graph.prune()
     return run.graph
 
