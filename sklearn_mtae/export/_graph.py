@@ -67,7 +67,7 @@ class Graph:
         array = np.asarray(value.detach().cpu().numpy() if isinstance(value, Tensor) else value, dtype=dtype)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._known:
-            self._known[key] = name = f"c{len(self.constants)}"
+            self._known[key] = name = f"c{len(self.dtypes)}"
             self.constants[name] = np.ascontiguousarray(array).reshape(array.shape)
             self.dtypes[name] = array.dtype
         return self._known[key]

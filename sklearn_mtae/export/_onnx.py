@@ -1,4 +1,4 @@
-"""ONNX models of fitted estimators."""
+"""Graphs of estimators as ONNX models."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,62 +8,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ._describe import Exportable, describe
+from ._describe import Exportable
 from ._graph import OPSET, Graph, Node
 from ._lower import lower
-from ._outputs import Output, default_methods, lowered, outputs_of
+from ._outputs import Output, Results, outputs_of
 from ._trace import Rows
 
 ML = "ai.onnx.ml"
 """Domain of the operators for categories."""
 IR_VERSION = 9
 DTYPES = {"float32": np.float32, "float64": np.float64}
-
-
-def to_onnx(
-    estimator: Any, method: str | Sequence[str] | None = None, *, coverage: float = 0.9, dtype: str = "float32"
-) -> Any:
-    """Convert a fitted estimator to an ONNX model.
-
-    A table of numbers is one input "X" of shape (n_samples, n_features). If there are categories of strings, each
-    column is an input of its own, of its name and of shape (n_samples, 1): strings, of which "" is missing, or numbers.
-    NaN is a missing cell. A category that `fit` has not seen is missing too, whatever `handle_unknown` says, and what
-    `fit` rejects, such as a negative count, is not rejected.
-
-    Results have the names of the methods; those of :meth:`predict_interval` are "lower" and "upper". Each task that is
-    of classes, where y is a table, has its own: "predict_<task>". So has each column where some are categories.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A fitted estimator of this package, or a pipeline of scikit-learn with some of them, which skl2onnx converts.
-    method : str, sequence of str or None, default=None
-        The methods to compute. None takes `transform` of transformers, `predict` of the others, and `predict_proba` or
-        `score_samples` where there is one. Pipelines take None only.
-    coverage : float, default=0.9
-        Fraction of the labels in intervals and sets.
-    dtype : {"float32", "float64"}, default="float32"
-        Precision of numbers in inputs and results. Inside, units and results are computed in float64, and networks in
-        the precision of their training.
-
-    Returns
-    -------
-    onnx.ModelProto
-        The model.
-
-    Raises
-    ------
-    NotExportableError
-        If a part of the estimator cannot be exported; the error names it.
-    ImportError
-        If onnx is not installed.
-    """
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {list(DTYPES)}. Got {dtype!r} instead.")
-    own = describe(estimator)
-    methods = default_methods(own) if method is None else [method] if isinstance(method, str) else list(method)
-    graph, inputs = graph_of(own, methods, coverage, DTYPES[dtype])
-    return _model(graph, inputs, own)
 
 
 def graph_of(
@@ -76,8 +30,12 @@ def graph_of(
         raise ValueError("inverse_transform takes codes, and cannot be exported together with methods that take rows.")
     width = own.n_codes if all(takes_codes) else own.features.count
     levels = {} if all(takes_codes) else {int(j): known for j, known in own.header["columns"]["levels"].items()}
-    function = lowered(outputs)
-    graph = lower(lambda x: function(_coded(x, levels, own)), ["rows"], [width], [output.name for output in outputs])
+
+    def function(x: Tensor) -> list[Tensor]:
+        results = Results(own, _coded(x, levels, own))
+        return [output.value(results) for output in outputs]
+
+    graph = lower(function, ["rows"], [width], [output.name for output in outputs])
     inputs = _read(graph, own, levels, width, dtype)
     _finish(graph, outputs, dtype)
     return graph, inputs
@@ -156,14 +114,14 @@ def _as_labels(labels: NDArray) -> NDArray:
     return labels.astype(kinds[labels.dtype.kind]) if labels.dtype.kind in kinds else labels.astype(np.str_)
 
 
-def _model(graph: Graph, inputs: dict[str, tuple[Any, int]], own: Exportable) -> Any:
+def model_of(graph: Graph, inputs: dict[str, tuple[Any, int]], own: Exportable) -> Any:
     """Return the model of a graph."""
     helper, to_tensor = onnx_helper()
     made = helper.make_graph(
         [make_node(helper, node) for node in graph.nodes],
         own.header["estimator"],
         [helper.make_tensor_value_info(name, tensor_type(own), [None, width]) for name, (own, width) in inputs.items()],
-        [helper.make_tensor_value_info(name, tensor_type(graph.dtypes[name]), _sizes(graph, name)) for name in graph.outputs],
+        [helper.make_tensor_value_info(name, tensor_type(graph.dtypes[name]), sizes_of(graph, name)) for name in graph.outputs],
         [to_tensor(value, name) for name, value in graph.constants.items()],
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML, 3)]
@@ -171,7 +129,8 @@ def _model(graph: Graph, inputs: dict[str, tuple[Any, int]], own: Exportable) ->
     return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION, **producer)
 
 
-def _sizes(graph: Graph, name: str) -> list[int | None]:
+def sizes_of(graph: Graph, name: str) -> list[int | None]:
+    """Return the shape of a result, None for the rows."""
     return [None if isinstance(size, Rows) else size for size in graph.shapes[name]]
 
 

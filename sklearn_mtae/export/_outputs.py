@@ -1,6 +1,6 @@
 """What a graph of ONNX returns for a method: arrays of numbers, or positions of labels that it looks up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +15,37 @@ from ._describe import Exportable
 from ._trace import NotExportableError
 
 
+class Results:
+    """The computations of an estimator for some rows, each of which is done once.
+
+    Parameters
+    ----------
+    own : Exportable
+        The estimator.
+    x : Tensor
+        The rows.
+    """
+
+    def __init__(self, own: Exportable, x: Tensor) -> None:
+        self.own, self.x = own, x
+        self._found: dict[str, dict[str, Tensor]] = {}
+
+    def __call__(self, computation: str, output: str | None = None) -> Tensor:
+        """Return a result of a computation."""
+        if computation not in self._found:
+            asked = self.own.asked[computation]
+            self._found[computation] = dict(zip(asked.outputs, asked.function(self.x), strict=True))
+        return self._found[computation][output or computation]
+
+
+Value = Callable[[Results], Tensor]
+
+
 class Output(NamedTuple):
-    """A result: its name, how it comes from the rows, and the labels that it is positions of, if so."""
+    """A result: its name, how it comes from the computations, and the labels that it is positions of, if so."""
 
     name: str
-    function: Callable[[Tensor], Tensor]
+    value: Value
     labels: NDArray | None = None
 
 
@@ -51,44 +77,35 @@ def _of_rows(own: Exportable) -> dict[str, Callable[[], list[Output]]]:
     """Return the methods that give codes, or columns of X."""
     methods: dict[str, Callable[[], list[Output]]] = {}
     if "transform" in own.asked:
-        methods["transform"] = lambda: [Output("transform", _only(own, "transform"))]
-        methods["inverse_transform"] = lambda: _columns(own, "inverse_transform", _only(own, "inverse_transform"))
-        methods["impute"] = lambda: _columns(own, "impute", _filled(own))
+        methods["transform"] = lambda: [Output("transform", lambda r: r("transform"))]
+        methods["inverse_transform"] = lambda: _columns(own, "inverse_transform", lambda r: r("inverse_transform"))
+        methods["impute"] = lambda: _columns(own, "impute", lambda r: torch.where(r.x.isnan(), r("impute"), r.x))
     if own.header["kind"] == "transformer":
-        methods["predict"] = lambda: _columns(own, "predict", _only(own, "reconstruct"))
+        methods["predict"] = lambda: _columns(own, "predict", lambda r: r("reconstruct"))
     return methods
 
 
-def _only(own: Exportable, name: str) -> Callable[[Tensor], Tensor]:
-    return lambda x: own.asked[name].function(x)[0]
-
-
-def _filled(own: Exportable) -> Callable[[Tensor], Tensor]:
-    return lambda x: torch.where(x.isnan(), own.asked["impute"].function(x)[0], x)
-
-
-def _columns(own: Exportable, method: str, function: Callable[[Tensor], Tensor]) -> list[Output]:
+def _columns(own: Exportable, method: str, value: Value) -> list[Output]:
     """Return a matrix of the columns, or one result for each of them where some are categories."""
     levels = {int(j): np.array(known) for j, known in own.header["columns"]["levels"].items()}
     if not levels:
-        return [Output(method, function)]
-    names = own.features.names
+        return [Output(method, value)]
     return [
-        Output(f"{method}_{names[j]}", lambda x, j=j: function(x)[:, j : j + 1], levels.get(j))
-        for j in range(own.features.count)
+        Output(f"{method}_{name}", lambda r, j=j: value(r)[:, j : j + 1], levels.get(j))
+        for j, name in enumerate(own.features.names)
     ]
 
 
 def _of_detector(own: Exportable) -> dict[str, Callable[[], list[Output]]]:
     """Return the methods of a detector."""
-    score, offset = _only(own, "score_samples"), float(own.arrays["offset"])
+    offset = float(own.arrays["offset"])
 
-    def sign(x: Tensor) -> Tensor:
-        return 1 - 2 * (score(x) < offset).long()
+    def sign(r: Results) -> Tensor:
+        return 1 - 2 * (r("score_samples") < offset).long()
 
     return {
-        "score_samples": lambda: [Output("score_samples", score)],
-        "decision_function": lambda: [Output("decision_function", lambda x: score(x) - offset)],
+        "score_samples": lambda: [Output("score_samples", lambda r: r("score_samples"))],
+        "decision_function": lambda: [Output("decision_function", lambda r: r("score_samples") - offset)],
         "predict": lambda: [Output("predict", sign)],
     }
 
@@ -97,24 +114,19 @@ def _of_tasks(own: Exportable, coverage: float) -> dict[str, Callable[[], list[O
     """Return the methods that predict tasks."""
     if "tasks" not in own.header:
         return {}
-    tasks, methods = own.header["tasks"], {}
-    classes = [None if known is None else np.array(known) for known in tasks["classes"]]
-    if all(known is None for known in classes):
-        methods["predict"] = lambda: [Output("predict", _part(own, "predict", "mean"))]
-    else:
-        methods["predict"] = lambda: [_prediction(own, task, known) for task, known in enumerate(classes)]
-        for method, change in (("predict_proba", torch.exp), ("predict_log_proba", None)):
-            methods[method] = lambda m=method, c=change: _by_class(own, m, c)
-        methods["predict_set"] = lambda: _by_class(own, "predict_set", _within(own, coverage))
-    if any(known is None for known in classes):
-        methods["predict_interval"] = lambda: _interval(own, coverage)
+    classes = [None if known is None else np.array(known) for known in own.header["tasks"]["classes"]]
+    is_number = np.array([known is None for known in classes])
+    methods: dict[str, Callable[[], list[Output]]] = {}
+    methods["predict"] = lambda: [_prediction(own, task, known) for task, known in enumerate(classes)]
+    if is_number.all():
+        methods["predict"] = lambda: [Output("predict", lambda r: r("predict", "mean"))]
+    if is_number.any():
+        methods["predict_interval"] = lambda: _interval(own, _reach(own.fitted, coverage, is_number))
+    if not is_number.all():
+        methods["predict_proba"] = lambda: _by_class(own, "predict_proba", lambda logs, task: logs.exp())
+        methods["predict_log_proba"] = lambda: _by_class(own, "predict_log_proba", lambda logs, task: logs)
+        methods["predict_set"] = lambda: _by_class(own, "predict_set", _within(own, coverage, ~is_number))
     return methods
-
-
-def _part(own: Exportable, computation: str, output: str) -> Callable[[Tensor], Tensor]:
-    """Return the function of one of the results of a computation."""
-    asked = own.asked[computation]
-    return lambda x: asked.function(x)[asked.outputs.index(output)]
 
 
 def _named(own: Exportable, method: str, task: int) -> str:
@@ -127,51 +139,41 @@ def _prediction(own: Exportable, task: int, classes: NDArray | None) -> Output:
     """Return the prediction of one task: its mean, or its most probable class."""
     name = _named(own, "predict", task)
     if classes is None:
-        means = _part(own, "predict", "mean")
-        return Output(name, lambda x: means(x)[:, task])
-    logs = _part(own, "predict", "log_proba")
-    return Output(name, lambda x: logs(x)[:, task, : len(classes)].argmax(-1), classes)
+        return Output(name, lambda r: r("predict", "mean")[:, task])
+    return Output(name, lambda r: r("predict", "log_proba")[:, task, : len(classes)].argmax(-1), classes)
 
 
-def _by_class(own: Exportable, method: str, change: Callable[..., Tensor] | None) -> list[Output]:
+def _by_class(own: Exportable, method: str, change: Callable[[Tensor, int], Tensor]) -> list[Output]:
     """Return the values for the classes of each task that has some."""
-    logs = _part(own, "predict", "log_proba")
-
-    def values(task: int, n: int) -> Callable[[Tensor], Tensor]:
-        own_change = change[task] if isinstance(change, list) else change
-        return lambda x: (own_change or (lambda own: own))(logs(x)[:, task, :n])
-
-    classes = enumerate(own.header["tasks"]["classes"])
-    return [Output(_named(own, method, task), values(task, len(known))) for task, known in classes if known is not None]
-
-
-def _within(own: Exportable, coverage: float) -> Any:
-    """Return, for each task, the function of whether classes are in the set."""
-    is_class = np.array([known is not None for known in own.header["tasks"]["classes"]])
-    far = _reach(own.fitted, coverage, is_class)
-    return [lambda logs, least=-own: logs >= least for own in far.tolist()]
+    return [
+        Output(
+            _named(own, method, task),
+            lambda r, task=task, n=len(known): change(r("predict", "log_proba")[:, task, :n], task),
+        )
+        for task, known in enumerate(own.header["tasks"]["classes"])
+        if known is not None
+    ]
 
 
-def _interval(own: Exportable, coverage: float) -> list[Output]:
+def _within(own: Exportable, coverage: float, is_class: NDArray[np.bool_]) -> Callable[[Tensor, int], Tensor]:
+    """Return the function of whether classes are in the set."""
+    far = _reach(own.fitted, coverage, is_class).tolist()
+    return lambda logs, task: logs >= -far[task]
+
+
+def _interval(own: Exportable, far: NDArray) -> list[Output]:
     """Return the ends of the intervals of tasks of numbers."""
-    is_number = np.array([known is None for known in own.header["tasks"]["classes"]])
-    far = torch.from_numpy(_reach(own.fitted, coverage, is_number))
-    low, high = map(torch.from_numpy, own.arrays["limits"])
-    mean, std = (_part(own, "spread", name) for name in ("mean", "std"))
+    reach, (low, high) = torch.from_numpy(far), map(torch.from_numpy, own.arrays["limits"])
 
-    def end(sign: int) -> Callable[[Tensor], Tensor]:
-        return lambda x: (mean(x) + sign * std(x) * far).clamp(low, high)
+    def end(sign: int) -> Value:
+        return lambda r: (r("spread", "mean") + sign * r("spread", "std") * reach).clamp(low, high)
 
     return [Output("lower", end(-1)), Output("upper", end(1))]
 
 
 def _reach(fitted: Fitted | None, coverage: float, wanted: NDArray[np.bool_]) -> NDArray:
+    """Return how far intervals and sets reach, by task."""
     assert fitted is not None
     if not fitted.average.scores:
         raise NotExportableError("Intervals and sets need rows that were held out from a model, and there are none.")
     return reach(fitted, coverage, wanted)
-
-
-def lowered(outputs: Sequence[Output]) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """Return the function of all results."""
-    return lambda x: tuple(output.function(x) for output in outputs)
