@@ -8,6 +8,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from math import ceil, prod
 from typing import Any
@@ -28,7 +29,7 @@ OPENING = b'{"__metadata__":{"sha256":"'
 CHECKSUM = slice(N_LENGTH + len(OPENING), N_LENGTH + len(OPENING) + 2 * sha256().digest_size)
 """Where the checksum is; it is computed with zeros in its place."""
 MOST_DIMENSIONS = 32
-CELLS = 2**18
+CELLS = 2**19
 """Cells of the widest value that are computed at once."""
 
 
@@ -269,7 +270,7 @@ class Graph:
 
     def __init__(self, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         self.described, self.arrays = described, arrays
-        self.steps: dict[bool, Any] = {}
+        self.plans: dict[bool, Any] = {}
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """Return the results for rows, block by block; where float32 overflows, they are computed in float64."""
@@ -298,28 +299,38 @@ class Graph:
 
     def _run(self, block: Sequence[np.ndarray], precise: bool) -> list[np.ndarray]:
         """Evaluate the nodes, in float64 instead of float32 if they are to be `precise`."""
-        values = dict(zip(self.described["inputs"], block, strict=True))
-        for operate, inputs, outputs, attributes, done in self._plan(precise):
-            made = operate(*(values[own] if own in values else constant for own, constant in inputs), **attributes)
-            values.update([(outputs[0], made)] if len(outputs) == 1 else zip(outputs, made, strict=True))
+        if precise not in self.plans:
+            self.plans[precise] = self._plan(precise)
+        start, steps = self.plans[precise]
+        values = [*block, *start]
+        for operate, inputs, output, more, done in steps:
+            made = operate(*[values[own] for own in inputs])
+            if more:
+                values[output : output + more + 1] = made
+            else:
+                values[output] = made
             for own in done:
-                del values[own]
-        return [values[own] for own in self.described["outputs"].values()]
+                values[own] = None
+        return [values[own] for own in self.results]
 
-    def _plan(self, precise: bool) -> list[Any]:
-        """Return the nodes with their operators and constants, and which values are not needed after each."""
-        if precise not in self.steps:
-            constants = {name: _precise(own) if precise else own for name, own in self.arrays.items()}
-            needed, steps = {*self.described["inputs"], *self.described["outputs"].values()}, []
-            for operator, inputs, outputs, attributes in reversed(self.described["nodes"]):
-                done = {own for own in inputs if own not in constants} - needed
-                needed |= done
-                if precise and attributes.get("to") == "float32":
-                    attributes = {"to": "float64"}
-                named = [(own, constants.get(own)) for own in inputs]
-                steps.append((OPERATORS[operator], named, outputs, attributes, done))
-            self.steps[precise] = steps[::-1]
-        return self.steps[precise]
+    def _plan(self, precise: bool) -> tuple[list[Any], list[Any]]:
+        """Return what is known before the rows are, and the nodes: operators, places, and what is done with then."""
+        described, constants = self.described, self.arrays
+        nodes, names = described["nodes"], [*described["inputs"]]
+        used = dict.fromkeys(own for node in nodes for own in node[1] if own in constants)
+        names += [*used, *(own for node in nodes for own in node[2])]
+        place = {name: j for j, name in enumerate(names)}
+        start = [_precise(constants[own]) if precise else constants[own] for own in used]
+        start += [None] * (len(names) - len(described["inputs"]) - len(used))
+        self.results = [place[own] for own in described["outputs"].values()]
+        needed, steps = {*described["inputs"], *used, *described["outputs"].values()}, []
+        for operator, inputs, outputs, attributes in reversed(nodes):
+            done, needed = {*inputs, *outputs} - needed, needed.union(inputs)
+            if precise and attributes.get("to") == "float32":
+                attributes = {"to": "float64"}
+            operate = partial(OPERATORS[operator], **attributes) if attributes else OPERATORS[operator]
+            steps.append((operate, [place[own] for own in inputs], place[outputs[0]], len(outputs) - 1, [place[own] for own in done]))
+        return start, steps[::-1]
 
 
 def _precise(array: np.ndarray) -> np.ndarray:
