@@ -621,7 +621,13 @@ class Detector(Model):
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how usual rows are, shape (n_samples,)."""
-        return self._run("score_samples", X)[0]
+        x = self._columns.read(X)
+        gaps = np.isnan(x).any(axis=1) | ("complete" not in self._graphs)
+        scores = np.empty(len(x))
+        for rows, name in ((gaps, "score_samples"), (~gaps, "complete")):
+            if rows.any():
+                (scores[rows],) = self._graphs[name](x[rows])
+        return scores
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the scores above the offset, shape (n_samples,)."""

@@ -82,7 +82,7 @@ def _distances(family: Likelihood, known: Tensor, own: Tensor, x: Tensor) -> Ten
     if not _is_squared(family):
         return family.disagreement(own, known.unsqueeze(1)).masked_fill(x.isnan(), 0.0).sum(-1)
     there, here = (family.distribution(params).mean for params in (known, own))
-    weight = 0.5 * family.precision() * ~x.isnan()
+    weight = (0.5 * family.precision() * ~x.isnan()).to(here)
     return there.square() @ weight.T - 2 * there @ (weight * here).T + (weight * here.square()).sum(-1)
 
 

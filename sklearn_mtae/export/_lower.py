@@ -17,7 +17,11 @@ Lowering = Callable[..., Any]
 
 
 def lower(
-    function: Callable[..., Sequence[Tensor]], names: Sequence[str], widths: Sequence[int], outputs: Sequence[str]
+    function: Callable[..., Sequence[Tensor]],
+    names: Sequence[str],
+    widths: Sequence[int],
+    outputs: Sequence[str],
+    complete: bool = False,
 ) -> Graph:
     """Return the graph of a function of matrices of float64 with the rows along their first axis.
 
@@ -31,9 +35,12 @@ def lower(
         Their columns.
     outputs : sequence of str
         Names of the results.
+    complete : bool, default=False
+        Whether no cell is ever missing.
     """
     inputs = [partial(_zeros, width) for width in widths]
-    traced = trace(function, inputs, LOWERINGS.__contains__, DECOMPOSITIONS)
+    known = {**DECOMPOSITIONS, "isnan": partial(torch.zeros_like, dtype=torch.bool)} if complete else DECOMPOSITIONS
+    traced = trace(function, inputs, LOWERINGS.__contains__, known)
     run = _Lower(Graph(list(names)), widths)
     for step in traced.steps:
         run.step(step)
@@ -153,8 +160,12 @@ def _scaled(operator: str) -> Lowering:
 
 
 def _div(run: _Lower, a: Any, b: Any, rounding_mode: str | None = None) -> str:
-    quotient = run.graph.add("Div", run.name(a, run.made), run.name(b, run.made))
-    return quotient if rounding_mode is None else run.graph.add("Floor", quotient)
+    if rounding_mode not in (None, "floor"):
+        raise _not_supported(f"a quotient that is rounded by {rounding_mode!r}")
+    dtype = run.made if run.made.kind == "f" else np.dtype(np.float64)
+    quotient = run.graph.add("Div", run.name(a, dtype), run.name(b, dtype))
+    quotient = quotient if rounding_mode is None else run.graph.add("Floor", quotient)
+    return run.graph.cast(quotient, run.made)
 
 
 def _rsub(run: _Lower, a: Any, b: Any, alpha: Any = 1) -> str:
@@ -180,6 +191,9 @@ def _logical(operator: str) -> Lowering:
 
 
 def _where(run: _Lower, condition: Any, a: Any, b: Any) -> str:
+    known = condition.value if isinstance(condition, Repeated) else condition
+    if isinstance(known, Tensor) and not known.any() and list(run.size(b)) == list(run.shape):
+        return run.name(b, run.made)
     parts = run.name(a, run.made), run.name(b, run.made)
     return run.graph.add("Where", run.name(condition, bool), *parts, dtype=run.made)
 

@@ -23,6 +23,8 @@ class Asked(NamedTuple):
     outputs: tuple[str, ...]
     takes_codes: bool = False
     """Whether it takes codes of rows rather than rows."""
+    complete: bool = False
+    """Whether it takes only rows without missing cells."""
 
 
 def of_autoencoder(fit: Fit) -> dict[str, Asked]:

@@ -38,7 +38,7 @@ def to_numpy(estimator: Any, path: str | os.PathLike) -> None:
     for name, asked in own.asked.items():
         width = own.n_codes if asked.takes_codes else own.features.count
         try:
-            graph = lower(asked.function, ["X"], [width], asked.outputs)
+            graph = lower(asked.function, ["X"], [width], asked.outputs, asked.complete)
         except NotExportableError as error:
             if name in NEEDED:
                 raise

@@ -159,6 +159,14 @@ def logaddexp(a: Tensor, b: Tensor) -> Tensor:
     return most + apart.exp().add(1).log()
 
 
+def index_put(x: Tensor, indices: list[Tensor | None], value: Tensor, accumulate: bool = False) -> object:
+    """Return values of which those under a mask are replaced by one number; nothing else is supported."""
+    mask = indices[0]
+    if accumulate or len(indices) != 1 or mask is None or mask.dtype != torch.bool or value.numel() != 1:
+        return NotImplemented
+    return torch.where(mask.reshape(mask.shape + (1,) * (x.dim() - mask.dim())), value.reshape(()), x)
+
+
 DECOMPOSITIONS: dict[str, Callable[..., object]] = {
     "_is_all_true": lambda x: torch.ones((), dtype=torch.bool),  # a check of arguments, which rows of a fit pass
     "erf": erf,
@@ -175,6 +183,10 @@ DECOMPOSITIONS: dict[str, Callable[..., object]] = {
     "logsumexp": logsumexp,
     "logaddexp": logaddexp,
     "var": var,
+    "var_mean": lambda x, axes=None, *, correction=None, keepdim=False: (
+        var(x, axes, correction=correction, keepdim=keepdim),
+        x.mean(list(range(x.dim())) if axes is None else axes, keepdim=keepdim),
+    ),
     "log1p": lambda x: x.add(1).log(),
     "expm1": lambda x: x.exp() - 1,
     "square": lambda x: x * x,
@@ -183,7 +195,8 @@ DECOMPOSITIONS: dict[str, Callable[..., object]] = {
     "elu": lambda x, alpha=1.0, *_: torch.where(x > 0, x, alpha * (x.clamp(max=0).exp() - 1)),
     "hardtanh": lambda x, low=-1.0, high=1.0: x.clamp(low, high),
     "addcmul": lambda x, a, b, value=1: x + a * b if value == 1 else x + value * (a * b),
-    "remainder": lambda x, y: x - (x / y).floor() * y,
+    "remainder": lambda x, y: x - torch.div(x, y, rounding_mode="floor") * y,
+    "index_put": index_put,
     "logit": lambda x, eps=None: (x / (1 - x)).log(),
 }
 """Functions that compute operations by simpler ones, by the operations' names."""

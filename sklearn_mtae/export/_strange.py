@@ -14,6 +14,7 @@ from sklearn_mtae._verbs.strangeness import CRITERIA, MOST, Gauge
 from ._cells import levels_of, place_of
 from ._fits import Fit
 from ._methods import Asked
+from ._trace import NotExportableError
 
 
 def of_detector(members: Sequence[tuple[Any, Gauge]], features: Features) -> dict[str, Asked]:
@@ -25,7 +26,14 @@ def of_detector(members: Sequence[tuple[Any, Gauge]], features: Features) -> dic
         each = [_strangeness(fit, known, x) for fit, known in fits]
         return (-torch.stack(each).mean(0),)
 
-    return {"score_samples": Asked(score_samples, ("score_samples",))}
+    if any("density" in known.criteria for _, known in members):
+        raise NotExportableError(
+            "criterion='density' draws codes by the curvature of the density, which no operator computes."
+        )
+    asked = {"score_samples": Asked(score_samples, ("score_samples",))}
+    if not levels:  # a level that a member has not seen is missing to it
+        asked["complete"] = Asked(score_samples, ("score_samples",), complete=True)
+    return asked
 
 
 def _strangeness(fit: Fit, known: Gauge, x: Tensor) -> Tensor:

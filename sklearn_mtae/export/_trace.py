@@ -123,7 +123,10 @@ class _Recorder(TorchDispatchMode):
         name = func._schema.name.partition("::")[2]
         if name in self.decompositions:
             with self:
-                return self.decompositions[name](*args, **kwargs)
+                result = self.decompositions[name](*args, **kwargs)
+            if result is NotImplemented:
+                raise NotExportableError(_refusal(name))
+            return result
         if self.known(name):
             return self._step(name, func, args, kwargs)
         if name.endswith("_") and not name.startswith("_"):
