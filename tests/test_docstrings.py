@@ -11,7 +11,7 @@ from numpydoc.docscrape import ClassDoc
 from numpydoc.validate import validate
 
 import sklearn_mtae
-from sklearn_mtae import inspection, metrics, model_selection
+from sklearn_mtae import inspection, metrics, model_selection, persistence, runtime
 from sklearn_mtae.nn import likelihoods
 from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
 from sklearn_mtae.nn.corruptions import CORRUPTIONS
@@ -33,6 +33,7 @@ CLASSES += [model_selection.TaskShuffleSplit, model_selection.TransferReport]
 CLASSES += [sklearn_mtae.MultipleImputation, metrics.GenerationReport]
 CLASSES += [getattr(inspection, name) for name in inspection.__all__]
 FUNCTIONS = [sklearn_mtae.stack_tasks, model_selection.transfer_report]
+FUNCTIONS += [persistence.save, persistence.load, persistence.trusted_types, runtime.read_file]
 FUNCTIONS += [own for name in metrics.__all__ if inspect.isfunction(own := getattr(metrics, name))]
 
 # An extended summary, a "See Also" and examples stand where they help: with the classes, not with each method.

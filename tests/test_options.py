@@ -1,4 +1,4 @@
-"""Every entry of every dictionary works in an estimator: it fits, clones, pickles and comes back the same."""
+"""Every entry of every dictionary works in an estimator: it fits, clones, pickles, is saved and comes back the same."""
 
 import pickle
 
@@ -17,6 +17,7 @@ from sklearn_mtae.nn.penalties import PENALTIES
 from sklearn_mtae.nn.posteriors import POSTERIORS
 from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.schedules import SCHEDULES
+from sklearn_mtae.persistence import load, save
 from tests.conftest import REGRESSOR
 
 TABLES = {
@@ -35,17 +36,20 @@ OPTIONS = [(parameter, name) for parameter, table in TABLES.items() for name in 
 
 @pytest.mark.parametrize("kind", [VAETransformer, REGRESSOR])
 @pytest.mark.parametrize(("parameter", "name"), OPTIONS, ids=lambda value: value)
-def test_option(kind, parameter, name):
+def test_option(kind, parameter, name, tmp_path):
     rng = np.random.default_rng(0)
     X = rng.dirichlet(np.ones(9), size=40)  # admissible to every likelihood, and nine pixels
     X[rng.random(X.shape) < 0.1] = np.nan
     Y = np.nan_to_num(X[:, :2]) + 0.1 * rng.normal(size=(40, 2))
     model = kind(2, hidden_layer_sizes=(8,), max_iter=2, random_state=0, **{parameter: name}).fit(X, Y)
     again = pickle.loads(pickle.dumps(clone(model).fit(X, Y)))
+    save(model, tmp_path / "a")
+    loaded = load(tmp_path / "a")
     for verb in ("transform", "predict", "score_samples", "impute"):
         values = getattr(model, verb)(X)
         assert np.isfinite(values).all(), verb
-        np.testing.assert_array_equal(getattr(again, verb)(X), values, err_msg=verb)
+        for other in (again, loaded):
+            np.testing.assert_array_equal(getattr(other, verb)(X), values, err_msg=verb)
     drawn = model.sample(3, random_state=0)
     assert np.isfinite(drawn[0] if isinstance(drawn, tuple) else drawn).all()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import sklearn_mtae
 from tests.house import IMPORTS, MODULES, floors, folder_of, room_of, rooms
 
 TESTS = Path(__file__).parent
@@ -83,10 +84,40 @@ def test_import_has_no_side_effect_on_torch_and_needs_no_pandas():
         "import sys; sys.modules['pandas'] = None;"
         "import torch, numpy, warnings; before = (torch.get_default_dtype(), torch.get_num_threads(), "
         "torch.random.get_rng_state().sum().item(), len(warnings.filters));"
-        "import skorch, sklearn.utils.validation; n = len(warnings.filters); import sklearn_mtae;"
+        "import skorch, sklearn.utils.validation; n = len(warnings.filters);"
+        "import sklearn_mtae; all(hasattr(sklearn_mtae, name) for name in sklearn_mtae.__all__);"
         "after = (torch.get_default_dtype(), torch.get_num_threads(), torch.random.get_rng_state().sum().item());"
         "assert before[:3] == after and n == len(warnings.filters);"
         "from sklearn_mtae import stack_tasks;"
         "X, Y = stack_tasks({'a': (numpy.ones((2, 1)), ['x', None])}); assert Y.tolist() == [['x'], [None]]"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["sklearn_mtae", "sklearn_mtae.runtime"])
+def test_what_is_imported_when_it_is_used(module):
+    program = (
+        f"import sys, {module};"
+        "heavy = {'torch', 'sklearn', 'scipy', 'skorch', 'joblib', 'pandas'} & sys.modules.keys();"
+        "assert not heavy, heavy;"
+        "assert set(sklearn_mtae.__all__) <= set(dir(sklearn_mtae))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_names_are_where_the_package_says():
+    tree = ast.parse(MODULES[""].read_text())
+    typed = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level == 1
+        for alias in node.names
+    }
+    del typed["__version__"]
+    assert typed == sklearn_mtae._MODULES
+    assert {*typed, "__version__"} == set(sklearn_mtae.__all__)
+    assert all(hasattr(sklearn_mtae, name) for name in dir(sklearn_mtae))
+    assert {name for name in map(room_of, MODULES) if name and not name.startswith("_")} == sklearn_mtae._PARTS
+    with pytest.raises(AttributeError, match="module 'sklearn_mtae' has no attribute 'VAETransfomer'"):
+        _ = sklearn_mtae.VAETransfomer

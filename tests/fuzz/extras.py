@@ -1,13 +1,17 @@
 """What must hold between several calls: of a second fit, a pickle, a part of the rows, a search one by one."""
 
 import pickle
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+
+from sklearn_mtae.persistence import load, save
 
 from .cells import cells_of, differences, take
 from .checks import Fitted, close, finite, has_classes, same_bits
@@ -51,6 +55,30 @@ def pickled(fitted: Fitted, given: Arguments, rng: Rng) -> Iterator[str]:
     for name, value in fitted.model.get_params(deep=False).items():
         if repr(value) != repr(again.get_params(deep=False)[name]) and "RandomState" not in repr(value):
             yield f"{name} was {value!r}"
+
+
+def saved(fitted: Fitted, given: Arguments, rng: Rng) -> Iterator[str]:
+    """A file without code holds the estimator, which is saved to the same file again."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in "ab"]
+        try:
+            save(fitted.model, paths[0])
+        except TypeError as error:
+            if not ("DecisionTree" in str(error) and "skops" in str(error)):
+                yield str(error)
+            return
+        again = load(paths[0])
+        save(again, paths[1])
+        if paths[0].read_bytes() != paths[1].read_bytes():
+            yield "the second file is another one"
+    for (verb, value), (_, other) in zip(answers(fitted.model, given["X"]), answers(again, given["X"]), strict=True):
+        if not same_bits(repr(value) if is_objects(value) else value, repr(other) if is_objects(other) else other):
+            yield f"{verb} differs"
+
+
+def is_objects(value: Any) -> bool:
+    """Return whether a result is an array of objects, whose pickle tells which of them are one."""
+    return isinstance(value, np.ndarray) and value.dtype.kind == "O"
 
 
 def cloned(fitted: Fitted, given: Arguments, rng: Rng) -> Iterator[str]:
@@ -201,6 +229,7 @@ def stacked(search: Any, given: Arguments) -> Iterator[str]:
 EXTRAS: dict[str, Callable[[Fitted, Arguments, Rng], Iterator[str]]] = {
     "same seed, same bits": same_seed,
     "a pickle is the original": pickled,
+    "a file is the original": saved,
     "a clone has the parameters": cloned,
     "rows do not depend on each other": part_of_the_rows,
     "a failed fit leaves the last": a_fit_that_fails,
