@@ -230,17 +230,47 @@ def _conv_transpose(
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {
-    **{"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Pow": np.power},
-    **{"Max": np.maximum, "Min": np.minimum, "Neg": np.negative, "Abs": np.abs, "Sign": np.sign},
-    **{"Exp": np.exp, "Log": np.log, "Sqrt": np.sqrt, "Tanh": np.tanh, "Reciprocal": np.reciprocal},
-    **{"Floor": np.floor, "Round": np.round, "IsNaN": np.isnan, "IsInf": np.isinf, "MatMul": np.matmul},
-    **{"Equal": np.equal, "Less": np.less, "LessOrEqual": np.less_equal, "Where": np.where},
-    **{"Greater": np.greater, "GreaterOrEqual": np.greater_equal},
-    **{"Not": np.logical_not, "And": np.logical_and, "Or": np.logical_or},
-    **{"Softmax": _softmax, "LogSoftmax": _log_softmax, "Sigmoid": _sigmoid},
-    **{"ReduceSum": _reduce(np.sum), "ReduceMean": _reduce(np.mean)},
-    **{"ReduceMax": _reduce(np.max), "ReduceMin": _reduce(np.min)},
-    **{"Slice": _slice, "Pad": _pad, "TopK": _top_k, "Conv": _conv, "ConvTranspose": _conv_transpose},
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "Div": np.divide,
+    "Pow": np.power,
+    "Max": np.maximum,
+    "Min": np.minimum,
+    "Neg": np.negative,
+    "Abs": np.abs,
+    "Sign": np.sign,
+    "Exp": np.exp,
+    "Log": np.log,
+    "Sqrt": np.sqrt,
+    "Tanh": np.tanh,
+    "Reciprocal": np.reciprocal,
+    "Floor": np.floor,
+    "Round": np.round,
+    "IsNaN": np.isnan,
+    "IsInf": np.isinf,
+    "MatMul": np.matmul,
+    "Equal": np.equal,
+    "Less": np.less,
+    "LessOrEqual": np.less_equal,
+    "Where": np.where,
+    "Greater": np.greater,
+    "GreaterOrEqual": np.greater_equal,
+    "Not": np.logical_not,
+    "And": np.logical_and,
+    "Or": np.logical_or,
+    "Softmax": _softmax,
+    "LogSoftmax": _log_softmax,
+    "Sigmoid": _sigmoid,
+    "ReduceSum": _reduce(np.sum),
+    "ReduceMean": _reduce(np.mean),
+    "ReduceMax": _reduce(np.max),
+    "ReduceMin": _reduce(np.min),
+    "Slice": _slice,
+    "Pad": _pad,
+    "TopK": _top_k,
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Relu": lambda x: np.maximum(x, 0),
     "ArgMax": lambda x, axis, keepdims: np.argmax(x, axis, keepdims=bool(keepdims)),
     "Cast": lambda x, to: x.astype(to),
@@ -329,7 +359,15 @@ class Graph:
             if precise and attributes.get("to") == "float32":
                 attributes = {"to": "float64"}
             operate = partial(OPERATORS[operator], **attributes) if attributes else OPERATORS[operator]
-            steps.append((operate, [place[own] for own in inputs], place[outputs[0]], len(outputs) - 1, [place[own] for own in done]))
+            steps.append(
+                (
+                    operate,
+                    [place[own] for own in inputs],
+                    place[outputs[0]],
+                    len(outputs) - 1,
+                    [place[own] for own in done],
+                )
+            )
         return start, steps[::-1]
 
 

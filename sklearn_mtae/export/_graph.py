@@ -107,7 +107,9 @@ class Graph:
         """Return a value in another shape."""
         free = [isinstance(size, Rows) for size in sizes]
         if sum(free) == 1:
-            return self.add("Reshape", name, self.integers([-1 if own else s for s, own in zip(sizes, free, strict=True)]))
+            return self.add(
+                "Reshape", name, self.integers([-1 if own else s for s, own in zip(sizes, free, strict=True)])
+            )
         return self.add("Reshape", name, self.shape(sizes))
 
     def expand(self, name: str, sizes: Sequence[Any]) -> str:

@@ -16,6 +16,7 @@ from sklearn_mtae._tables.mixed_targets import MixedTasks
 
 from ._fits import Fit
 
+
 class Asked(NamedTuple):
     """A computation: the function, the names of what it returns, and what it takes."""
 

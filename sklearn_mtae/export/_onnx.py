@@ -67,9 +67,7 @@ def _unknown(own: Exportable, levels: Sequence[Any]) -> float:
     return float(len(levels)) if own.header["columns"]["unknown"] == "silent" else float("nan")
 
 
-def _read(
-    graph: Graph, own: Exportable, levels: dict[int, list], width: int, dtype: Any
-) -> dict[str, tuple[Any, int]]:
+def _read(graph: Graph, own: Exportable, levels: dict[int, list], width: int, dtype: Any) -> dict[str, tuple[Any, int]]:
     """Add the nodes that make rows of float64 from the inputs; return dtype and width of each input."""
     if not any(map(_is_text, levels.values())):
         graph.nodes.insert(0, Node("Cast", ["X"], ["rows"], {"to": "float64"}))
@@ -121,7 +119,10 @@ def model_of(graph: Graph, inputs: dict[str, tuple[Any, int]], own: Exportable) 
         [make_node(helper, node) for node in graph.nodes],
         own.header["estimator"],
         [helper.make_tensor_value_info(name, tensor_type(own), [None, width]) for name, (own, width) in inputs.items()],
-        [helper.make_tensor_value_info(name, tensor_type(graph.dtypes[name]), sizes_of(graph, name)) for name in graph.outputs],
+        [
+            helper.make_tensor_value_info(name, tensor_type(graph.dtypes[name]), sizes_of(graph, name))
+            for name in graph.outputs
+        ],
         [to_tensor(value, name) for name, value in graph.constants.items()],
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML, 3)]

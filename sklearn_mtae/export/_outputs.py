@@ -1,7 +1,7 @@
 """What a graph of ONNX returns for a method: arrays of numbers, or positions of labels that it looks up."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch

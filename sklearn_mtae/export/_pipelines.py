@@ -6,9 +6,15 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
-import sklearn_mtae
+from sklearn_mtae._estimators.autoencoder import AutoencoderTransformer
+from sklearn_mtae._estimators.classifier import MultiTaskVAEClassifier
+from sklearn_mtae._estimators.mixed import MultiTaskVAE
 from sklearn_mtae._estimators.multi_task import BaseMultiTaskVAE
+from sklearn_mtae._estimators.outliers import OutlierDetector
+from sklearn_mtae._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from sklearn_mtae._estimators.per_task_base import BasePerTask, OneClass
+from sklearn_mtae._estimators.regressor import MultiTaskVAERegressor
+from sklearn_mtae._estimators.vae import VAETransformer
 
 from ._describe import describe
 from ._graph import OPSET, Graph, Node
@@ -18,13 +24,14 @@ from ._trace import NotExportableError
 
 COVERAGE = 0.9
 CONVERTED = (
-    "AutoencoderTransformer",
-    "MultiTaskVAE",
-    "MultiTaskVAEClassifier",
-    "MultiTaskVAERegressor",
-    "OutlierDetector",
-    "VAETransformer",
+    AutoencoderTransformer,
+    MultiTaskVAE,
+    MultiTaskVAEClassifier,
+    MultiTaskVAERegressor,
+    OutlierDetector,
+    VAETransformer,
 )
+"""Estimators whose graphs are converted; those of estimators per task are skl2onnx's own."""
 
 
 def register_converters() -> None:
@@ -54,12 +61,10 @@ def register_converters() -> None:
     ['label', 'probabilities']
     """
     register = _skl2onnx("update_registered_converter")
-    for name in CONVERTED:
-        kind = getattr(sklearn_mtae, name)
-        register(kind, f"SklearnMtae{name}", _shapes, _convert, parser=_parse)
-    for name in ("PerTaskClassifier", "PerTaskRegressor"):
-        kind = getattr(sklearn_mtae, name)
-        register(kind, f"SklearnMtae{name}", _keep_shapes, _convert_heads, parser=_parse_heads)
+    for kind in CONVERTED:
+        register(kind, f"SklearnMtae{kind.__name__}", _shapes, _convert, parser=_parse)
+    for kind in (PerTaskClassifier, PerTaskRegressor):
+        register(kind, f"SklearnMtae{kind.__name__}", _keep_shapes, _convert_heads, parser=_parse_heads)
 
 
 def convert_other(estimator: Any, dtype: str) -> Any:
@@ -75,7 +80,9 @@ def convert_other(estimator: Any, dtype: str) -> Any:
     inputs = [("X", tensor([None, estimator.n_features_in_]))]
     own_kind = is_classifier(estimator)
     options = {"zipmap": False} if own_kind and not isinstance(estimator, BasePerTask) else None
-    return _skl2onnx("convert_sklearn")(estimator, initial_types=inputs, options=options, target_opset={"": OPSET, ML: 3})
+    return _skl2onnx("convert_sklearn")(
+        estimator, initial_types=inputs, options=options, target_opset={"": OPSET, ML: 3}
+    )
 
 
 def _skl2onnx(path: str) -> Any:
@@ -163,7 +170,9 @@ def _add(scope: Any, container: Any, graph: Graph, names: dict[str, str]) -> Non
         else:
             container.add_initializer(named(name), None, None, to_tensor(value, named(name)))
     for node in graph.nodes:
-        _add_node(container, Node(node.operator, [*map(named, node.inputs)], [*map(named, node.outputs)], node.attributes))
+        _add_node(
+            container, Node(node.operator, [*map(named, node.inputs)], [*map(named, node.outputs)], node.attributes)
+        )
 
 
 def _add_node(container: Any, node: Node) -> None:
