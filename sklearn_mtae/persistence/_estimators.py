@@ -61,16 +61,13 @@ def _pack_estimator(packing: Packing, value: Any, where: str) -> Packed:
     parameters = value.get_params(deep=False)
     parts = {name: packing.pack(own, f"{where}__{name}".lstrip("_")) for name, own in parameters.items()}
     packed: Packed = {"class": _NAMES[type(value)], "parameters": parts}
-    state = {name: own for name, own in vars(value).items() if name not in NOT_SAVED | parameters.keys()}
+    computed = value._fitted.attributes().keys() - {"_fitted"} if "_fitted" in vars(value) else set()
+    state = {name: own for name, own in vars(value).items() if name not in {*NOT_SAVED, *parameters, *computed}}
     requests, output = state.pop(REQUESTS, None), state.pop(SET_OUTPUT, None)
     if requests is not None:
         packed["requests"] = {name: own.requests for name, own in vars(requests).items() if getattr(own, "requests", 0)}
     if output is not None:
         packed["output"] = packing.pack(output, f"{where}.set_output".lstrip("."))
-    if "_fitted" in state:
-        state = {
-            name: own for name, own in state.items() if name == "_fitted" or name not in value._fitted.attributes()
-        }
     for name in state:
         if not _is_admissible(type(value), name):
             remedy = REMEDIES.get(name, "delete this attribute, or use joblib")

@@ -25,10 +25,9 @@ def _pack_items(packing: Packing, value: Any, where: str) -> Packed:
 
 
 def _pack_dict(packing: Packing, value: dict, where: str) -> Packed:
+    pairs = value.items()
     return {
-        "items": [
-            [packing.pack(key, f"{where}.keys()"), packing.pack(own, f"{where}.{key}")] for key, own in value.items()
-        ]
+        "items": [[packing.pack(key, f"{where}.keys()"), packing.pack(own, f"{where}.{key}")] for key, own in pairs]
     }
 
 
@@ -58,9 +57,7 @@ def _unpack_array(unpacking: Unpacking, packed: Packed) -> NDArray:
         items = unpacking.unpack(packed["items"])
         if len(items) != prod(packed["shape"]):
             raise ValueError(f"{len(items)} items are not of shape {packed['shape']}")
-        array = np.empty(len(items), dtype=object)
-        array[:] = items
-        return array.reshape(packed["shape"])
+        return np.fromiter(items, dtype=object, count=len(items)).reshape(packed["shape"])
     array = unpacking.arrays[packed["array"]]
     if "dtype" in packed:
         dtype = np.dtype(packed["dtype"])

@@ -42,6 +42,7 @@ ARRAYS = [
     ),
     *(np.array(["abc"], dtype="U9"), np.array([["a"], ["b"]], dtype=">U2"), np.array([], dtype="U3")),
     *(np.array(["2020-01-02", "NaT"], dtype="M8[D]"), np.array([3], dtype="m8[s]"), np.array([], dtype=object)),
+    np.fromiter([(1, "a"), (2, "b")], dtype=object),
     np.array([[None, "a", 1], [2.5, np.nan, (1, 2)]], dtype=object),
 ]
 
