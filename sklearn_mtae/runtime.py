@@ -187,10 +187,6 @@ def _slice(x: np.ndarray, start: Any, stop: Any, axes: Any, steps: Any = (1,)) -
     return x[tuple(where)]
 
 
-def _pad(x: np.ndarray, pads: np.ndarray, value: Any) -> np.ndarray:
-    return np.pad(x, pads.reshape(2, -1).T, constant_values=value)
-
-
 def _top_k(x: np.ndarray, k: np.ndarray, axis: int, largest: int) -> list[np.ndarray]:
     signed, n = -x if largest else x, int(k[0])
     near = np.argpartition(signed, n - 1, axis=axis).take(range(n), axis=axis)
@@ -229,58 +225,27 @@ def _conv_transpose(
     return _conv(apart, turned, bias, strides=[1] * len(strides), pads=[*reach, *more])
 
 
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "Add": np.add,
-    "Sub": np.subtract,
-    "Mul": np.multiply,
-    "Div": np.divide,
-    "Pow": np.power,
-    "Max": np.maximum,
-    "Min": np.minimum,
-    "Neg": np.negative,
-    "Abs": np.abs,
-    "Sign": np.sign,
-    "Exp": np.exp,
-    "Log": np.log,
-    "Sqrt": np.sqrt,
-    "Tanh": np.tanh,
-    "Reciprocal": np.reciprocal,
-    "Floor": np.floor,
-    "Round": np.round,
-    "IsNaN": np.isnan,
-    "IsInf": np.isinf,
-    "MatMul": np.matmul,
-    "Equal": np.equal,
-    "Less": np.less,
-    "LessOrEqual": np.less_equal,
-    "Where": np.where,
-    "Greater": np.greater,
-    "GreaterOrEqual": np.greater_equal,
-    "Not": np.logical_not,
-    "And": np.logical_and,
-    "Or": np.logical_or,
-    "Softmax": _softmax,
-    "LogSoftmax": _log_softmax,
-    "Sigmoid": _sigmoid,
-    "ReduceSum": _reduce(np.sum),
-    "ReduceMean": _reduce(np.mean),
-    "ReduceMax": _reduce(np.max),
-    "ReduceMin": _reduce(np.min),
-    "Slice": _slice,
-    "Pad": _pad,
-    "TopK": _top_k,
-    "Conv": _conv,
-    "ConvTranspose": _conv_transpose,
-    "Relu": lambda x: np.maximum(x, 0),
+NAMES = "abs ceil exp floor log round sign sqrt tanh reciprocal"
+OPERATORS: dict[str, Callable[..., Any]] = {name.title(): getattr(np, name) for name in NAMES.split()}
+OPERATORS |= {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Pow": np.power}
+OPERATORS |= {"Max": np.maximum, "Min": np.minimum, "Neg": np.negative, "MatMul": np.matmul, "Where": np.where}
+OPERATORS |= {"IsNaN": np.isnan, "IsInf": np.isinf, "Not": np.logical_not, "And": np.logical_and, "Or": np.logical_or}
+OPERATORS |= {"Equal": np.equal, "Less": np.less, "LessOrEqual": np.less_equal, "Greater": np.greater}
+OPERATORS |= {"GreaterOrEqual": np.greater_equal, "Identity": lambda x: x, "Cast": lambda x, to: x.astype(to)}
+OPERATORS |= {"Softmax": _softmax, "LogSoftmax": _log_softmax, "Sigmoid": _sigmoid, "Relu": lambda x: np.maximum(x, 0)}
+OPERATORS |= {"ReduceSum": _reduce(np.sum), "ReduceMean": _reduce(np.mean), "ReduceMax": _reduce(np.max)}
+OPERATORS |= {"ReduceMin": _reduce(np.min), "Conv": _conv, "ConvTranspose": _conv_transpose, "TopK": _top_k}
+OPERATORS |= {
     "ArgMax": lambda x, axis, keepdims: np.argmax(x, axis, keepdims=bool(keepdims)),
-    "Cast": lambda x, to: x.astype(to),
     "Concat": lambda *parts, axis: np.concatenate(parts, axis),
     "CumSum": lambda x, axis: np.cumsum(x, int(axis)),
     "Expand": lambda x, shape: np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(shape))),
     "Gather": lambda x, index, axis: np.take(x, index, axis),
     "GatherElements": lambda x, index, axis: np.take_along_axis(x, index, axis),
+    "Pad": lambda x, pads, value: np.pad(x, pads.reshape(2, -1).T, constant_values=value),
     "Reshape": lambda x, shape: x.reshape(shape),
     "Shape": lambda x: np.array(x.shape),
+    "Slice": _slice,
     "Transpose": lambda x, perm: x.transpose(perm),
     "Unsqueeze": lambda x, axes: np.expand_dims(x, tuple(axes)),
 }
@@ -428,9 +393,9 @@ class Columns:
             columns = enumerate(self.split(X))
             x = np.stack([self._coded(j, own) if j in self.levels else self._numbers(j, own) for j, own in columns], 1)
         if not np.isfinite(x).all():
-            for j in np.flatnonzero(np.isinf(x).any(axis=0)):
+            for j in np.flatnonzero(np.isinf(x).any(axis=0)).tolist():
                 raise ValueError(f"Input X contains infinity, in column {self.name(j)!r}.")
-        for j in np.flatnonzero(((x < self.bounds[0]) | (x > self.bounds[1])).any(axis=0)):
+        for j in np.flatnonzero(((x < self.bounds[0]) | (x > self.bounds[1])).any(axis=0)).tolist():
             low, high = self.bounds[:, j]
             raise ValueError(f"Column {self.name(j)!r} must lie between {low:g} and {high:g}.")
         return x
@@ -521,7 +486,7 @@ class Transformer(Model):
 
     def transform(self, X: Any) -> np.ndarray:
         """Return codes of rows, shape (n_samples, n_components)."""
-        return self._as_precise(*self._run("transform", X), X)
+        return self._as_precise(self._run("transform", X)[0], X)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Return the columns of codes, shape (n_samples, n_features)."""
@@ -530,7 +495,7 @@ class Transformer(Model):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return reconstructed rows, shape (n_samples, n_features)."""
-        return self._restored(*self._run("reconstruct", X), X)
+        return self._restored(self._run("reconstruct", X)[0], X)
 
     def impute(self, X: Any) -> np.ndarray:
         """Return rows whose missing cells have their reconstruction, shape (n_samples, n_features)."""
@@ -594,7 +559,7 @@ class Predictor(Transformer):
         return np.array(found)
 
     def _by_task(self, parts: Any) -> Any:
-        """Return what there is for the classes of each task: an array, a list, or a dict where there are numbers too."""
+        """Return what there is for the classes of each task: an array, a list, or a dict by name."""
         found = {
             name: parts[task] if isinstance(parts, list) else parts[:, task, : len(own)]
             for task, (name, own) in enumerate(zip(self.task_names_, self._classes, strict=True))
@@ -646,7 +611,7 @@ class Classifier(Predictor):
 
 
 class Mixed(Regressor, Classifier):
-    """A model of tasks of numbers and tasks of classes."""
+    """A model of tasks of numbers and of classes."""
 
 
 class Detector(Model):

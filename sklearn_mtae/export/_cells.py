@@ -59,7 +59,7 @@ def expand(x: Tensor, features: Features, known: Mapping[int, Sequence]) -> Tens
 
 def place_of(codes: Tensor, column: Levels, known: Sequence, places: Any) -> Tensor:
     """Return where the model has the levels of codes, NaN where they are missing, or unknown to it."""
-    own = {level: place for level, place in zip(column.levels, np.asarray(places).tolist(), strict=True)}
+    own = dict(zip(column.levels, np.asarray(places).tolist(), strict=True))
     table = [float(own.get(level, np.nan)) for level in known]
     if table == list(range(len(known))):
         return torch.where(codes == len(known), float("nan"), codes)

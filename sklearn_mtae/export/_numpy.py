@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sklearn_mtae.persistence._files import write_file
+from sklearn_mtae._engine.files import write_file
 
 from ._describe import describe
 from ._graph import Graph
@@ -17,7 +17,8 @@ def to_numpy(estimator: Any, path: str | os.PathLike) -> None:
     """Write a fitted estimator to a file that :func:`sklearn_mtae.runtime.load` runs with numpy alone.
 
     The file holds the computations of the estimator's methods as operators of ONNX, weights, and what is known of the
-    columns. It holds no code and no training rows beyond those that an estimator keeps, and runs none when it is loaded.
+    columns. It holds no code, and no training rows beyond those that an estimator keeps, such as the centres of a
+    kernel.
 
     Parameters
     ----------

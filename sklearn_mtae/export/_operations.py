@@ -109,7 +109,7 @@ def _reduce(operator: str) -> Operation:
     def lowered(run: Lowering, x: Any, axes: Any = None, keepdim: bool = False, **_: Any) -> str:
         axes = [axes] if isinstance(axes, int) else axes
         axes = list(range(run.rank(x))) if axes is None or len(axes) == 0 else [run.axis(x, own) for own in axes]
-        name = run.name(x, run.made if run.made != bool else np.int64)
+        name = run.name(x, np.int64 if run.made.kind == "b" else run.made)
         made = run.graph.add(operator, name, run.graph.integers(axes), keepdims=int(keepdim))
         return run.graph.cast(made, run.made)
 
@@ -212,7 +212,7 @@ def _index_select(run: Lowering, x: Any, axis: int, index: Any) -> str:
 
 def _index(run: Lowering, x: Any, indices: Sequence[Any]) -> str:
     given = [(axis, own) for axis, own in enumerate(indices) if own is not None]
-    if len(given) != 1 or run.dtype(given[0][1]) == bool:
+    if len(given) != 1 or run.dtype(given[0][1]).kind == "b":
         raise _not_supported("an index of several axes, or by a mask")
     return _index_select(run, x, *given[0])
 

@@ -145,14 +145,13 @@ def _prediction(own: Exportable, task: int, classes: NDArray | None) -> Output:
 
 def _by_class(own: Exportable, method: str, change: Callable[[Tensor, int], Tensor]) -> list[Output]:
     """Return the values for the classes of each task that has some."""
-    return [
-        Output(
-            _named(own, method, task),
-            lambda r, task=task, n=len(known): change(r("predict", "log_proba")[:, task, :n], task),
-        )
-        for task, known in enumerate(own.header["tasks"]["classes"])
-        if known is not None
-    ]
+    known = enumerate(own.header["tasks"]["classes"])
+    sizes = {task: len(classes) for task, classes in known if classes is not None}
+
+    def value(task: int) -> Value:
+        return lambda r: change(r("predict", "log_proba")[:, task, : sizes[task]], task)
+
+    return [Output(_named(own, method, task), value(task)) for task in sizes]
 
 
 def _within(own: Exportable, coverage: float, is_class: NDArray[np.bool_]) -> Callable[[Tensor, int], Tensor]:

@@ -6,6 +6,7 @@ They are polynomials in a variable that makes them smooth, fitted when they are 
 from collections.abc import Callable
 from functools import cache
 from math import log, pi, sqrt
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ SHIFT = 8
 def _erfc_terms() -> list[float]:
     """Return the polynomial of `log(erfcx(z) / t)` in `2 t - 1`, where `t = 2 / (2 + z)`, for `z >= 0`."""
 
-    def smooth(at: np.ndarray) -> np.ndarray:
+    def smooth(at: Any) -> Any:
         t = np.maximum((at + 1) / 2, 1e-12)
         return (torch.special.erfcx(torch.from_numpy(2 / t - 2)) / torch.from_numpy(t)).log().numpy()
 
@@ -36,7 +37,7 @@ def _ndtri_terms() -> tuple[list[float], float, float]:
     """Return the polynomial of the upper normal quantile of `exp(-w^2 / 2)`, and the interval of `w`."""
     low, high = sqrt(2 * log(2)), sqrt(-2 * log(LEAST))
 
-    def smooth(at: np.ndarray) -> np.ndarray:
+    def smooth(at: Any) -> Any:
         w = low + (at + 1) / 2 * (high - low)
         return -torch.special.ndtri(torch.from_numpy(np.exp(-(w**2) / 2))).numpy()
 

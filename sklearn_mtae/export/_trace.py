@@ -141,14 +141,14 @@ class _Recorder(TorchDispatchMode):
 
     def _step(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         """Run and record an operation."""
-        given = tree_map(self._placed, (args, kwargs))
+        placed_args, placed_kwargs = tree_map(self._placed, (args, kwargs))
         result = func(*args, **kwargs)
         results = list(result) if isinstance(result, list | tuple) else [result]
         for j, value in enumerate(results):
             self.places[id(value)] = Place(len(self.steps), j)
         self.kept += results
         shapes, dtypes = [tuple(value.shape) for value in results], [value.dtype for value in results]
-        self.steps.append(Step(name, *given, shapes, dtypes))
+        self.steps.append(Step(name, placed_args, placed_kwargs, shapes, dtypes))
         return result
 
     def _in_place(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
@@ -191,10 +191,12 @@ def _tensors(tree: Any) -> list[Tensor]:
 
 def _merge(first: Trace, second: Trace) -> Trace:
     """Return what two recordings have in common, with the number of rows where they differ by it."""
-    steps = [
-        Step(a.name, *(_common(own, other, a.name) for own, other in zip(a[1:4], b[1:4], strict=True)), a.dtypes)
-        for a, b in zip(first.steps, second.steps, strict=True)
-    ]
+    steps = []
+    for a, b in zip(first.steps, second.steps, strict=True):
+        args, kwargs, shapes = (
+            _common(getattr(a, own), getattr(b, own), a.name) for own in ("args", "kwargs", "shapes")
+        )
+        steps.append(Step(a.name, args, kwargs, shapes, a.dtypes))
     return Trace(steps, _common(first.outputs, second.outputs, "the result"))
 
 
