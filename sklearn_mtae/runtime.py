@@ -29,6 +29,8 @@ OPENING = b'{"__metadata__":{"sha256":"'
 CHECKSUM = slice(N_LENGTH + len(OPENING), N_LENGTH + len(OPENING) + 2 * sha256().digest_size)
 """Where the checksum is; it is computed with zeros in its place."""
 MOST_DIMENSIONS = 32
+SLACK = 1e-6
+"""Nats by which classes in a set may be less probable than they should: their probabilities are rounded."""
 CELLS = 2**19
 """Cells of the widest value that are computed at once."""
 
@@ -278,19 +280,28 @@ class Graph:
     def _checked(self, block: Sequence[np.ndarray], first: int) -> list[np.ndarray]:
         """Return the results for a block of rows, and raise an error if one is not finite."""
         results = self._run(block, False)
-        failed = _failed(results)
+        failed = self._failed(results)
         if failed.any():
             results = [own.astype(np.float64) if own.dtype.kind == "f" else own for own in results]
             again = self._run([own[failed] for own in block], True)
             for own, better in zip(results, again, strict=True):
                 own[failed] = better
-            failed = _failed(results)
+            failed = self._failed(results)
         if failed.any():
             row = first + int(np.flatnonzero(failed)[0])
             raise ValueError(
                 f"Row {row} is too far from the rows that the model was fitted to: its result is not finite."
             )
         return results
+
+    def _failed(self, results: Sequence[np.ndarray]) -> np.ndarray:
+        """Return which rows have a result that is neither finite nor the logarithm of zero."""
+        failed = np.zeros(len(results[0]), dtype=bool)
+        for name, own in zip(self.described["outputs"], results, strict=True):
+            if own.dtype.kind == "f":
+                good = np.isfinite(own) | (np.isneginf(own) if name == "log_proba" else False)
+                failed |= ~good.reshape(len(own), -1).all(axis=1)
+        return failed
 
     def _run(self, block: Sequence[np.ndarray], precise: bool) -> list[np.ndarray]:
         """Evaluate the nodes, in float64 instead of float32 if they are to be `precise`."""
@@ -338,12 +349,6 @@ class Graph:
 
 def _precise(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float64) if array.dtype == np.float32 else array
-
-
-def _failed(results: Sequence[np.ndarray]) -> np.ndarray:
-    """Return which rows have a result that is neither finite nor the logarithm of zero."""
-    bad = [np.isnan(own) | np.isposinf(own) for own in results if own.dtype.kind == "f"]
-    return np.any([own.reshape(len(own), -1).any(axis=1) for own in bad], axis=0)
 
 
 class Columns:
@@ -602,7 +607,7 @@ class Classifier(Predictor):
     def predict_set(self, X: Any, coverage: float = 0.9) -> Any:
         """Return which classes are in sets that contain a fraction of the labels."""
         reach = self._reach(coverage, [own is not None for own in self._classes])
-        return self._by_task(self._predict(X)[2] >= -reach[:, None])
+        return self._by_task(self._predict(X)[2] >= -reach[:, None] - SLACK)
 
     @property
     def classes_(self) -> Any:

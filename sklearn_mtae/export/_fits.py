@@ -3,18 +3,21 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from sklearn_mtae._engine.side_by_side import SideBySide
 from sklearn_mtae._fitting.build import rebuild
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.recipe import DTYPES
 from sklearn_mtae._fitting.several import InUnits, several
 
 from ._cells import expand, levels_of, narrow
+from ._trace import NotExportableError
 
 Function = Callable[[Any, Tensor], Tensor]
 
@@ -58,22 +61,39 @@ class Fit:
         """Return a function's results for rows."""
         return InUnits(function, self.dtype)(self.model(state), self.expanded(x))
 
+    def stack(self, function: Function, states: Sequence[int]) -> bool:
+        """Return whether the estimator evaluates states side by side, in the precision of the training."""
+        at_means = getattr(function, "at_means", False)
+        found = several(self.fitted, states, self.dtype, torch.device("cpu"), at_means)
+        return found is not None and found.take(function, self.features.n_expanded, np.float64)
+
     def run_states(self, function: Function, states: Sequence[int], x: Tensor) -> Tensor:
         """Return a function's results for rows with each state, shape (n_rows, n_states, ...)."""
         x, asked = self.expanded(x), InUnits(function, self.dtype)
         at_means = getattr(function, "at_means", False)
         found = several(self.fitted, states, self.dtype, torch.device("cpu"), at_means, tabulates=False)
         if found is None:
-            return torch.stack([asked(self.model(state), x) for state in states], dim=1)
-        results = []
-        for models in found.models:
+            return self.run_each(asked, states, x)
+        try:
+            return torch.cat([_at_once(own, asked, x) for own in found.models])[found.order].movedim(0, 1)
+        except NotExportableError:
+            raise
+        except (RuntimeError, NotImplementedError):  # errors of `vmap` if it cannot run a function
+            return self.run_each(asked, states, x)
 
-            def one(state: dict[str, Tensor], models: Any = models) -> Tensor:
-                return functional_call(models.asked, state, (asked, x))
+    def run_each(self, function: Function, states: Sequence[int], x: Tensor) -> Tensor:
+        """Return a function's results for expanded rows with each state, one after the other."""
+        return torch.stack([function(self.model(state), x) for state in states], dim=1)
 
-            with _Products():
-                results.append(vmap(one, randomness="same")(models.stacked))
-        return torch.cat(results)[found.order].movedim(0, 1)
+
+def _at_once(models: SideBySide, function: Function, x: Tensor) -> Tensor:
+    """Return a function's results for rows with models of a kind, shape (n_models, n_rows, ...)."""
+
+    def one(state: dict[str, Tensor]) -> Tensor:
+        return functional_call(models.asked, state, (function, x))
+
+    with _Products():
+        return vmap(one, randomness="same")(models.stacked)
 
 
 class _Products(TorchFunctionMode):

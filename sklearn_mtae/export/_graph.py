@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ._trace import Repeated, Rows
+from ._trace import NotExportableError, Repeated, Rows
 
 OPSET = 18
 """Version of the ONNX operators."""
@@ -89,6 +89,8 @@ class Graph:
 
     def integers(self, values: Sequence[int]) -> str:
         """Return a constant vector of integers."""
+        if any(isinstance(value, Rows) for value in values):
+            raise NotExportableError("The model reads rows by a position that depends on their number.")
         return self.constant(np.array(values, dtype=np.int64))
 
     def shape(self, sizes: Sequence[Any]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from ._graph import Graph, as_numpy
-from ._trace import Place, Repeated, Rows, Step
+from ._trace import NotExportableError, Place, Repeated, Rows, Step
 
 Operation = Callable[..., Any]
 """From a `Lowering` and a step's own arguments to the name of its result, or to several."""
@@ -45,6 +45,8 @@ class Lowering:
 
     def name(self, value: Any, dtype: Any = None) -> str:
         """Return the name of an argument, in a dtype if one is given."""
+        if isinstance(value, Rows):
+            raise NotExportableError(f"The model computes with the number of rows, in {self.current.name!r}.")
         if isinstance(value, Place):
             name = self.names[value]
         elif isinstance(value, Repeated):

@@ -10,9 +10,13 @@ from torch import Tensor
 from sklearn_mtae._fitting.baseline import Columns, task_units
 from sklearn_mtae._fitting.class_average import log_probabilities, padded
 from sklearn_mtae._fitting.fitted import Fitted
-from sklearn_mtae._fitting.number_average import LEAST_DEVIATION, NumberAverage, Spread
+from sklearn_mtae._fitting.mixed_average import SpreadAndClasses
+from sklearn_mtae._fitting.number_average import LEAST_DEVIATION, N_DRAWS, NumberAverage, Spread
 from sklearn_mtae._fitting.run import reconstruct
+from sklearn_mtae._fitting.several import InUnits
 from sklearn_mtae._tables.mixed_targets import MixedTasks
+from sklearn_mtae.nn.models import MultiTaskVAE
+from sklearn_mtae.nn.posteriors import quasi_normal
 
 from ._fits import Fit
 
@@ -62,14 +66,22 @@ def of_tasks(fit: Fit) -> dict[str, Asked]:
     def predict(x: Tensor) -> tuple[Tensor, ...]:
         return (*([_means(fit, x)] if has_numbers else []), *([_log_probabilities(fit, x)] if has_classes else []))
 
+    states = _counted(fit)[0]
+    stacked = has_numbers and bool(states) and fit.stack(_spread_of(fit, has_classes), states)
+
     def spread(x: Tensor) -> tuple[Tensor, ...]:
-        return (*_spread(fit, x), *([_log_probabilities(fit, x)] if has_classes else []))
+        return (*_spread(fit, x, stacked), *([_log_probabilities(fit, x)] if has_classes else []))
 
     logs = ("log_proba",) if has_classes else ()
     asked = {"predict": Asked(predict, (*(("mean",) if has_numbers else ()), *logs))}
     if has_numbers:
         asked["spread"] = Asked(spread, ("mean", "std", *logs))
     return asked
+
+
+def _spread_of(fit: Fit, has_classes: bool) -> Any:
+    """Return the function that the estimator computes deviations by."""
+    return (SpreadAndClasses if has_classes else Spread)(fit.fitted.seed)
 
 
 def kinds_of(fitted: Fitted) -> tuple[bool, bool]:
@@ -109,7 +121,7 @@ def _means(fit: Fit, x: Tensor) -> Tensor:
     return (weights * own).sum(1) + _left(weights) * rest
 
 
-def _spread(fit: Fit, x: Tensor) -> tuple[Tensor, Tensor]:
+def _spread(fit: Fit, x: Tensor, stacked: bool) -> tuple[Tensor, Tensor]:
     """Return means and deviations of tasks of numbers, the latter not yet inflated: the moments of a mixture."""
     counted, weights = _counted(fit)
     units, rest = torch.from_numpy(task_units(fit.fitted)), _baseline(fit, x)
@@ -117,7 +129,9 @@ def _spread(fit: Fit, x: Tensor) -> tuple[Tensor, Tensor]:
     part = weights.sum(0)
     total, square = torch.zeros_like(x[:, :1]), torch.zeros_like(x[:, :1])
     if counted:
-        means, stds = fit.run_states(Spread(fit.fitted.seed), counted, x).unbind(2)
+        function = Spread(fit.fitted.seed)
+        own = fit.run_states(function, counted, x) if stacked else _spread_exactly(fit, function, counted, x)
+        means, stds = own.unbind(2)
         total = (weights * means).sum(1)
         away = (means - (total / part.clamp(min=np.finfo(float).tiny))[:, None]) / units
         square = (weights * ((stds / units).square() + away.square())).sum(1)
@@ -126,6 +140,17 @@ def _spread(fit: Fit, x: Tensor) -> tuple[Tensor, Tensor]:
     square = square + part * ((own - mean) / units).square()
     square = square + (1 - part) * ((deviations / units).square() + ((rest - mean) / units).square())
     return mean, units * square.clamp(min=LEAST_DEVIATION**2).sqrt()
+
+
+def _spread_exactly(fit: Fit, function: Spread, states: list[int], x: Tensor) -> Tensor:
+    """Return means and deviations of each state, with draws that depend on all digits of rows of float64."""
+
+    def spread(model: MultiTaskVAE, x: Tensor) -> Tensor:
+        noise = quasi_normal(model.fill(x), N_DRAWS, model.prior.n_components, function.seed)
+        rows = x.to(fit.dtype)
+        return torch.stack([NumberAverage.output(model, rows), model.predict_std(rows, noise.to(rows))], dim=-2)
+
+    return fit.run_each(InUnits(spread, torch.float64), states, fit.expanded(x))
 
 
 def _log_probabilities(fit: Fit, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sklearn_mtae._fitting.averaging import reach
 from sklearn_mtae._fitting.fitted import Fitted
+from sklearn_mtae.runtime import SLACK
 
 from ._describe import Exportable
 from ._trace import NotExportableError
@@ -157,7 +158,7 @@ def _by_class(own: Exportable, method: str, change: Callable[[Tensor, int], Tens
 def _within(own: Exportable, coverage: float, is_class: NDArray[np.bool_]) -> Callable[[Tensor, int], Tensor]:
     """Return the function of whether classes are in the set."""
     far = _reach(own.fitted, coverage, is_class).tolist()
-    return lambda logs, task: logs >= -far[task]
+    return lambda logs, task: logs >= -far[task] - SLACK
 
 
 def _interval(own: Exportable, far: NDArray) -> list[Output]:

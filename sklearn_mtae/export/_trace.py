@@ -193,10 +193,8 @@ def _merge(first: Trace, second: Trace) -> Trace:
     """Return what two recordings have in common, with the number of rows where they differ by it."""
     steps = []
     for a, b in zip(first.steps, second.steps, strict=True):
-        args, kwargs, shapes = (
-            _common(getattr(a, own), getattr(b, own), a.name) for own in ("args", "kwargs", "shapes")
-        )
-        steps.append(Step(a.name, args, kwargs, shapes, a.dtypes))
+        parts = {own: _common(getattr(a, own), getattr(b, own), a.name) for own in ("args", "kwargs", "shapes")}
+        steps.append(a._replace(**parts))
     return Trace(steps, _common(first.outputs, second.outputs, "the result"))
 
 
