@@ -267,14 +267,14 @@ class Graph:
 
     def __init__(self, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         self.described, self.arrays = described, arrays
-        self.plans: dict[bool, Any] = {}
+        self.plans = {False: self._plan(False)}
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """Return the results for rows, block by block; where float32 overflows, they are computed in float64."""
         size = max(1, CELLS // self.described["width"])
         blocks = [[own[start : start + size] for own in inputs] for start in range(0, len(inputs[0]), size)]
         with np.errstate(all="ignore"):
-            parts = [self._checked(block, j * size) for j, block in enumerate(blocks or [inputs])]
+            parts = [self._checked(block, j * size) for j, block in enumerate(blocks)]
         return [own[0] if len(own) == 1 else np.concatenate(own) for own in zip(*parts, strict=True)]
 
     def _checked(self, block: Sequence[np.ndarray], first: int) -> list[np.ndarray]:
@@ -397,6 +397,8 @@ class Columns:
         else:
             columns = enumerate(self.split(X))
             x = np.stack([self._coded(j, own) if j in self.levels else self._numbers(j, own) for j, own in columns], 1)
+        if not len(x):
+            raise ValueError("X must have at least one row. Got none.")
         if not np.isfinite(x).all():
             for j in np.flatnonzero(np.isinf(x).any(axis=0)).tolist():
                 raise ValueError(f"Input X contains infinity, in column {self.name(j)!r}.")
@@ -481,9 +483,12 @@ class Model:
 
     def _run(self, name: str, X: Any) -> list[np.ndarray]:
         """Return the results of a computation for rows."""
+        return self._graph(name)(self._columns.read(X))
+
+    def _graph(self, name: str) -> Graph:
         if name not in self._graphs:
             raise ValueError(f"{self!r} cannot compute {name!r}: {self._header['left_out'].get(name, 'no such part')}")
-        return self._graphs[name](self._columns.read(X))
+        return self._graphs[name]
 
 
 class Transformer(Model):
@@ -495,8 +500,10 @@ class Transformer(Model):
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Return the columns of codes, shape (n_samples, n_features)."""
-        (values,) = self._graphs["inverse_transform"](np.asarray(Z, dtype=np.float64))
-        return self._restored(values, Z)
+        codes, n_codes = np.asarray(Z, dtype=np.float64), len(self._header["names_out"])
+        if codes.ndim != 2 or codes.shape[1] != n_codes or not (codes.size and np.isfinite(codes).all()):
+            raise ValueError(f"Z must hold finite numbers, of shape (n_samples, {n_codes}). Got {codes.shape}.")
+        return self._restored(self._graph("inverse_transform")(codes)[0], Z)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return reconstructed rows, shape (n_samples, n_features)."""
@@ -546,8 +553,9 @@ class Predictor(Transformer):
 
     def _predict(self, X: Any, with_std: bool = False) -> tuple[Any, Any, Any]:
         """Return means, deviations and logarithms of probabilities of all tasks, as far as there are any."""
-        results = self._run("spread" if with_std else "predict", X)
-        found = dict(zip(self._graphs["spread" if with_std else "predict"].described["outputs"], results, strict=True))
+        name = "spread" if with_std else "predict"
+        results = self._run(name, X)
+        found = dict(zip(self._graph(name).described["outputs"], results, strict=True))
         return found.get("mean"), found.get("std"), found.get("log_proba")
 
     def _reach(self, coverage: float, wanted: Sequence[bool]) -> np.ndarray:

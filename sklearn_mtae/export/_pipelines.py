@@ -1,5 +1,6 @@
 """Converters for skl2onnx: estimators of this package within pipelines of scikit-learn."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn_mtae._estimators.mixed import MultiTaskVAE
 from sklearn_mtae._estimators.multi_task import BaseMultiTaskVAE
 from sklearn_mtae._estimators.outliers import OutlierDetector
 from sklearn_mtae._estimators.per_task import PerTaskClassifier, PerTaskRegressor
-from sklearn_mtae._estimators.per_task_base import BasePerTask, OneClass
+from sklearn_mtae._estimators.per_task_base import OneClass
 from sklearn_mtae._estimators.regressor import MultiTaskVAERegressor
 from sklearn_mtae._estimators.vae import VAETransformer
 
@@ -60,7 +61,7 @@ def register_converters() -> None:
     >>> [output.name for output in converted.graph.output]
     ['label', 'probabilities']
     """
-    register = _skl2onnx("update_registered_converter")
+    register = partial(_skl2onnx("update_registered_converter"), options={"zipmap": [False, True]})
     for kind in CONVERTED:
         register(kind, f"SklearnMtae{kind.__name__}", _shapes, _convert, parser=_parse)
     for kind in (PerTaskClassifier, PerTaskRegressor):
@@ -78,8 +79,7 @@ def convert_other(estimator: Any, dtype: str) -> Any:
     types = {"float32": "FloatTensorType", "float64": "DoubleTensorType"}
     tensor = getattr(_skl2onnx("common.data_types"), types[dtype])
     inputs = [("X", tensor([None, estimator.n_features_in_]))]
-    own_kind = is_classifier(estimator)
-    options = {"zipmap": False} if own_kind and not isinstance(estimator, BasePerTask) else None
+    options = {"zipmap": False} if is_classifier(estimator) else None
     return _skl2onnx("convert_sklearn")(
         estimator, initial_types=inputs, options=options, target_opset={"": OPSET, ML: 3}
     )
