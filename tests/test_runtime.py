@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from scipy import sparse
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer, runtime
 from sklearn_mtae._engine.files import write_file
@@ -36,9 +37,10 @@ def mixed(tmp_path_factory):
     return exported(model, tmp_path_factory.mktemp("mixed"))
 
 
-@pytest.mark.parametrize(
-    "given", [X.tolist(), pd.DataFrame(X), pl.DataFrame(X), X.astype(object), np.asfortranarray(X)]
-)
+CONTAINERS = [X.tolist(), pd.DataFrame(X), pl.DataFrame(X), X.astype(object), np.asfortranarray(X)]
+
+
+@pytest.mark.parametrize("given", [*CONTAINERS, sparse.csr_array(X), np.ma.array(X)])
 def test_containers(given, numbers):
     np.testing.assert_array_equal(numbers.transform(given), numbers.transform(X))
 
@@ -55,6 +57,7 @@ def test_missing_cells(missing, numbers):
     x = X.copy()
     x[0, 1] = np.nan
     np.testing.assert_array_equal(numbers.transform(rows), numbers.transform(x))
+    np.testing.assert_array_equal(numbers.transform(np.ma.array(X, mask=np.isnan(x))), numbers.transform(x))
 
 
 def test_columns_are_found_by_name(mixed):

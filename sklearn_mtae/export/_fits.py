@@ -17,7 +17,6 @@ from sklearn_mtae._fitting.recipe import DTYPES
 from sklearn_mtae._fitting.several import InUnits, several
 
 from ._cells import expand, levels_of, narrow
-from ._trace import NotExportableError
 
 Function = Callable[[Any, Tensor], Tensor]
 
@@ -76,9 +75,7 @@ class Fit:
             return self.run_each(asked, states, x)
         try:
             return torch.cat([_at_once(own, asked, x) for own in found.models])[found.order].movedim(0, 1)
-        except NotExportableError:
-            raise
-        except (RuntimeError, NotImplementedError):  # errors of `vmap` if it cannot run a function
+        except (RuntimeError, NotImplementedError):  # `vmap` cannot run the function, or makes operations of its own
             return self.run_each(asked, states, x)
 
     def run_each(self, function: Function, states: Sequence[int], x: Tensor) -> Tensor:

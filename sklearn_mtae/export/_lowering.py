@@ -29,7 +29,7 @@ class Lowering:
         self.names: dict[Place, str] = {Place(-1 - j): name for j, name in enumerate(graph.inputs)}
         self.shapes: dict[Place, Sequence[Any]] = {Place(-1 - j): [Rows(1), width] for j, width in enumerate(widths)}
         self.alike: dict[str, str] = {}
-        """Values whose first axis was repeated, and what they were before."""
+        """Matrices that were repeated along axes before their own, and what they were before that."""
         self.n_steps = 0
         self.current: Step
 

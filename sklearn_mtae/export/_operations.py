@@ -169,7 +169,7 @@ def _expand(run: Lowering, x: Any, *_: Any, **__: Any) -> str:
     if size == list(run.shape):
         return run.name(x)
     name = run.graph.expand(run.name(x), run.shape)
-    if size[0] == 1 and size[1:] == list(run.shape[1:]):
+    if len(size) > 1 and size[-2:] == list(run.shape[-2:]) and all(own == 1 for own in size[:-2]):
         run.alike[name] = run.name(x)
     return name
 

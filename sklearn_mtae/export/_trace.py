@@ -18,7 +18,9 @@ COUNTS = 2, 3
 
 
 class NotExportableError(RuntimeError, ValueError):
-    """What a model computes cannot be exported; the message names it."""
+    """The error of what cannot be exported: an estimator, or an operation that a model computes."""
+
+    __module__ = "sklearn_mtae.export"
 
 
 class Place(NamedTuple):
