@@ -214,19 +214,14 @@ def _windows(x: np.ndarray, kernel: Sequence[int], strides: Sequence[int]) -> np
     return seen[(slice(None), slice(None), *(slice(None, None, step) for step in strides))]
 
 
-def _conv(
-    x: np.ndarray, weight: np.ndarray, bias: Any = None, *, strides: Any, pads: Any, group: int = 1
-) -> np.ndarray:
+def _conv(x: np.ndarray, weight: np.ndarray, strides: Any, pads: Any) -> np.ndarray:
     around = np.reshape(pads, (2, -1)).T.tolist()
     seen = _windows(np.pad(x, [(0, 0), (0, 0), *around]), weight.shape[2:], strides)
     kernel = tuple(range(-(x.ndim - 2), 0))
-    made = np.moveaxis(np.tensordot(seen, weight, ((1, *kernel), (1, *kernel))), -1, 1)
-    return made if bias is None else made + bias.reshape(-1, *[1] * (x.ndim - 2))
+    return np.moveaxis(np.tensordot(seen, weight, ((1, *kernel), (1, *kernel))), -1, 1)
 
 
-def _conv_transpose(
-    x: np.ndarray, weight: np.ndarray, bias: Any = None, *, strides: Any, pads: Any, output_padding: Any, group: int = 1
-) -> np.ndarray:
+def _conv_transpose(x: np.ndarray, weight: np.ndarray, strides: Any, pads: Any, output_padding: Any) -> np.ndarray:
     """Return a convolution of the maps spread apart, with the kernel turned round."""
     sizes = [(n - 1) * step + 1 for n, step in zip(x.shape[2:], strides, strict=True)]
     apart = np.zeros((*x.shape[:2], *sizes), x.dtype)
@@ -234,7 +229,18 @@ def _conv_transpose(
     turned = np.flip(weight.swapaxes(0, 1), tuple(range(2, x.ndim)))
     reach = [n - 1 - pad for n, pad in zip(weight.shape[2:], pads, strict=False)]
     more = [own + extra for own, extra in zip(reach, output_padding, strict=True)]
-    return _conv(apart, turned, bias, strides=[1] * len(strides), pads=[*reach, *more])
+    return _conv(apart, turned, [1] * len(strides), [*reach, *more])
+
+
+def _grouped(convolve: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Return a convolution of groups of channels, each with its own kernels, such as those of several members."""
+
+    def run(x: np.ndarray, weight: np.ndarray, bias: Any = None, group: int = 1, **options: Any) -> np.ndarray:
+        parts = zip(np.split(x, group, 1), np.split(weight, group), strict=True)
+        made = np.concatenate([convolve(*own, **options) for own in parts], 1)
+        return made if bias is None else made + bias.reshape(-1, *[1] * (x.ndim - 2))
+
+    return run
 
 
 NAMES = "abs ceil exp floor log round sign sqrt reciprocal"
@@ -252,7 +258,12 @@ OPERATORS |= {
     "Relu": lambda x: np.maximum(x, 0),
 }
 OPERATORS |= {"ReduceSum": _reduce(np.sum), "ReduceMean": _reduce(np.mean), "ReduceMax": _reduce(np.max)}
-OPERATORS |= {"ReduceMin": _reduce(np.min), "Conv": _conv, "ConvTranspose": _conv_transpose, "TopK": _top_k}
+OPERATORS |= {
+    "ReduceMin": _reduce(np.min),
+    "Conv": _grouped(_conv),
+    "ConvTranspose": _grouped(_conv_transpose),
+    "TopK": _top_k,
+}
 OPERATORS |= {
     "ArgMax": lambda x, axis, keepdims: np.argmax(x, axis, keepdims=bool(keepdims)),
     "Concat": lambda *parts, axis: np.concatenate(parts, axis),
@@ -704,5 +715,5 @@ def load(path: str | os.PathLike) -> Any:
         raise FileError(f"{os.fspath(path)!r} cannot be read: it holds no exported model.")
     try:
         return MODELS[header["kind"]](header, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise FileError(f"{os.fspath(path)!r} cannot be read: its content is not admissible ({error!r}).") from None

@@ -263,8 +263,8 @@ def _convolution(
     groups: int,
 ) -> str:
     attributes: dict[str, Any] = {"strides": list(stride), "pads": [*padding, *padding], "group": groups}
-    if any(own != 1 for own in dilation) or groups != 1:
-        raise _not_supported("a convolution with groups or dilation")
+    if any(own != 1 for own in dilation):
+        raise _not_supported("a dilated convolution")
     if transposed:
         attributes["output_padding"] = list(output_padding)
     parts = [run.name(own) for own in (x, weight, bias) if own is not None]

@@ -50,12 +50,13 @@ def register_converters() -> None:
     --------
     >>> from skl2onnx import to_onnx
     >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.svm import SVC
     >>> from sklearn_mtae import AutoencoderTransformer
     >>> from sklearn_mtae.export import register_converters
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = make_pipeline(AutoencoderTransformer(2, max_iter=5, random_state=0), SVC()).fit(X, y)
+    >>> model = make_pipeline(AutoencoderTransformer(2, max_iter=5, random_state=0), LogisticRegression())
+    >>> model = model.fit(X, y)
     >>> register_converters()
     >>> converted = to_onnx(model, X[:1].astype("float32"), options={"zipmap": False})
     >>> [output.name for output in converted.graph.output]
