@@ -420,7 +420,7 @@ class Columns:
     def read(self, X: Any) -> np.ndarray:
         """Return rows as numbers and codes of levels in float64, NaN where a cell is missing."""
         X = X.toarray() if hasattr(X, "toarray") else X
-        X = X.astype(np.float64).filled(np.nan) if isinstance(X, np.ma.MaskedArray) else X
+        X = np.ma.filled(X.astype(np.float64), np.nan) if isinstance(X, np.ma.MaskedArray) else X
         if isinstance(X, np.ndarray) and X.shape[1:] == (self.count,) and X.dtype.kind in "biuf" and not self.levels:
             x = X.astype(np.float64)
         else:
@@ -440,8 +440,7 @@ class Columns:
         if cells.dtype.kind in "biuf":
             return cells.astype(np.float64)
         try:
-            strange = [own for own in cells if isinstance(own, str)]
-            return np.array([np.nan if _is_missing(own) else float(own) for own in [*strange, *cells]])
+            return np.array([np.nan if _is_missing(own) else float(own) for own in cells])
         except (TypeError, ValueError) as error:
             raise ValueError(f"Column {self.name(j)!r} must hold numbers: {error}.") from None
 

@@ -1,6 +1,7 @@
 """A fitted model as functions of torch: what a runner does block by block, in a form that can be recorded."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,9 @@ class Fit:
     def model(self, state: int = 0) -> Any:
         """Return the model of a state."""
         if state not in self._models:
-            model = rebuild(self.fitted, self.dtype, state)
-            self._models[state] = model.cpu().eval().requires_grad_(False)
+            model = rebuild(self.fitted, self.dtype, state).cpu().eval().requires_grad_(False)
+            model.fill = partial(_filled, model.fill, self.dtype)  # type: ignore[method-assign]
+            self._models[state] = model
         return self._models[state]
 
     def expanded(self, x: Tensor) -> Tensor:
@@ -57,8 +59,8 @@ class Fit:
         return narrow(values, self.features)
 
     def run(self, function: Function, x: Tensor, state: int = 0) -> Tensor:
-        """Return a function's results for rows."""
-        return InUnits(function, self.dtype)(self.model(state), self.expanded(x))
+        """Return a function's results for rows, which are standardised in float64, as the estimator does for such."""
+        return InUnits(function, torch.float64)(self.model(state), self.expanded(x))
 
     def stack(self, function: Function, states: Sequence[int]) -> bool:
         """Return whether the estimator evaluates states side by side, in the precision of the training."""
@@ -68,19 +70,26 @@ class Fit:
 
     def run_states(self, function: Function, states: Sequence[int], x: Tensor) -> Tensor:
         """Return a function's results for rows with each state, shape (n_rows, n_states, ...)."""
-        x, asked = self.expanded(x), InUnits(function, self.dtype)
+        x, asked = self.expanded(x), InUnits(function, torch.float64)
         at_means = getattr(function, "at_means", False)
         found = several(self.fitted, states, self.dtype, torch.device("cpu"), at_means, tabulates=False)
         if found is None:
             return self.run_each(asked, states, x)
         try:
-            return torch.cat([_at_once(own, asked, x) for own in found.models])[found.order].movedim(0, 1)
+            # Side by side, rows of float64 too are standardised in the precision of the training.
+            asked_at_once = InUnits(function, self.dtype)
+            return torch.cat([_at_once(own, asked_at_once, x) for own in found.models])[found.order].movedim(0, 1)
         except (RuntimeError, NotImplementedError):  # `vmap` cannot run the function, or makes operations of its own
             return self.run_each(asked, states, x)
 
     def run_each(self, function: Function, states: Sequence[int], x: Tensor) -> Tensor:
         """Return a function's results for expanded rows with each state, one after the other."""
         return torch.stack([function(self.model(state), x) for state in states], dim=1)
+
+
+def _filled(fill: Callable[..., Tensor], dtype: torch.dtype, x: Tensor, complete: bool = False) -> Tensor:
+    """Return the input of a network in its precision, computed in that of the rows: logarithms lose digits."""
+    return fill(x, complete).to(dtype)
 
 
 def _at_once(models: SideBySide, function: Function, x: Tensor) -> Tensor:

@@ -146,9 +146,9 @@ def _spread_exactly(fit: Fit, function: Spread, states: list[int], x: Tensor) ->
     """Return means and deviations of each state, with draws that depend on all digits of rows of float64."""
 
     def spread(model: MultiTaskVAE, x: Tensor) -> Tensor:
-        noise = quasi_normal(model.fill(x), N_DRAWS, model.prior.n_components, function.seed)
-        rows = x.to(fit.dtype)
-        return torch.stack([NumberAverage.output(model, rows), model.predict_std(rows, noise.to(rows))], dim=-2)
+        rows = type(model).fill(model, x)
+        noise = quasi_normal(rows, N_DRAWS, model.prior.n_components, function.seed).to(fit.dtype)
+        return torch.stack([NumberAverage.output(model, x), model.predict_std(x, noise)], dim=-2)
 
     return fit.run_each(InUnits(spread, torch.float64), states, fit.expanded(x))
 
@@ -165,7 +165,8 @@ def _log_probabilities(fit: Fit, x: Tensor) -> Tensor:
     if average.kernel is not None:
         own = torch.from_numpy(np.asarray(average.kernel.weights, dtype=np.float64))
         left = left - own
-        parts.append((own[:, None] * fit.run(average.kernel, x).double()).log())
+        near = InUnits(average.kernel, fit.dtype)(fit.model(), fit.expanded(x))
+        parts.append((own[:, None] * near.double()).log())
     if average.base_rates and average.weights is not None:
         rates = torch.from_numpy(padded(average.base_rates)).log() + left.clamp(0, 1).log()[:, None]
         parts.append(rates + torch.zeros_like(x[:, :1])[:, :, None])
