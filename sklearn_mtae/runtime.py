@@ -299,19 +299,23 @@ class Graph:
         self.described, self.arrays = described, arrays
         self.plans = {False: self._plan(False)}
 
-    def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
-        """Return the results for rows, block by block; where float32 overflows, they are computed in float64."""
+    def __call__(self, x: np.ndarray, given: Any = None) -> list[np.ndarray]:
+        """Return the results for rows, block by block; where float32 overflows, they are computed in float64.
+
+        `given` is what the rows were read from: if it is of float32, that is precise enough.
+        """
+        precise = self.described.get("follows", False) and getattr(given, "dtype", None) != np.float32
         size = max(1, CELLS // self.described["width"])
-        blocks = [[own[start : start + size] for own in inputs] for start in range(0, len(inputs[0]), size)]
+        blocks = [[x[start : start + size]] for start in range(0, len(x), size)]
         with np.errstate(all="ignore"):
-            parts = [self._checked(block, j * size) for j, block in enumerate(blocks)]
+            parts = [self._checked(block, j * size, precise) for j, block in enumerate(blocks)]
         return [own[0] if len(own) == 1 else np.concatenate(own) for own in zip(*parts, strict=True)]
 
-    def _checked(self, block: Sequence[np.ndarray], first: int) -> list[np.ndarray]:
+    def _checked(self, block: Sequence[np.ndarray], first: int, precise: bool) -> list[np.ndarray]:
         """Return the results for a block of rows, and raise an error if one is not finite."""
-        results = self._run(block, False)
+        results = self._run(block, precise)
         failed = self._failed(results)
-        if failed.any():
+        if failed.any() and not precise:
             results = [own.astype(np.float64) if own.dtype.kind == "f" else own for own in results]
             again = self._run([own[failed] for own in block], True)
             for own, better in zip(results, again, strict=True):
@@ -511,7 +515,7 @@ class Model:
 
     def _run(self, name: str, X: Any) -> list[np.ndarray]:
         """Return the results of a computation for rows."""
-        return self._graph(name)(self._columns.read(X))
+        return self._graph(name)(self._columns.read(X), X)
 
     def _graph(self, name: str) -> Graph:
         if name not in self._graphs:
@@ -531,7 +535,7 @@ class Transformer(Model):
         codes, n_codes = np.asarray(Z, dtype=np.float64), len(self._header["names_out"])
         if codes.ndim != 2 or codes.shape[1] != n_codes or not (codes.size and np.isfinite(codes).all()):
             raise ValueError(f"Z must hold finite numbers, of shape (n_samples, {n_codes}). Got {codes.shape}.")
-        return self._restored(self._graph("inverse_transform")(codes)[0], Z)
+        return self._restored(self._graph("inverse_transform")(codes, Z)[0], Z)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return reconstructed rows, shape (n_samples, n_features)."""

@@ -30,6 +30,8 @@ class Asked(NamedTuple):
     """Whether it takes codes of rows rather than rows."""
     complete: bool = False
     """Whether it takes only rows without missing cells."""
+    follows: bool = False
+    """Whether the estimator computes it in the precision of the rows, rather than in that of its training."""
 
 
 def of_autoencoder(fit: Fit) -> dict[str, Asked]:
@@ -52,10 +54,10 @@ def of_autoencoder(fit: Fit) -> dict[str, Asked]:
         return (fit.narrowed(fit.run(given, x)),)
 
     return {
-        "transform": Asked(transform, ("transform",)),
-        "inverse_transform": Asked(inverse_transform, ("inverse_transform",), takes_codes=True),
-        "reconstruct": Asked(reconstructed, ("reconstruct",)),
-        "impute": Asked(impute, ("impute",)),
+        "transform": Asked(transform, ("transform",), follows=True),
+        "inverse_transform": Asked(inverse_transform, ("inverse_transform",), takes_codes=True, follows=True),
+        "reconstruct": Asked(reconstructed, ("reconstruct",), follows=True),
+        "impute": Asked(impute, ("impute",), follows=True),
     }
 
 
@@ -72,10 +74,10 @@ def of_tasks(fit: Fit) -> dict[str, Asked]:
     def spread(x: Tensor) -> tuple[Tensor, ...]:
         return (*_spread(fit, x, stacked), *([_log_probabilities(fit, x)] if has_classes else []))
 
-    logs = ("log_proba",) if has_classes else ()
-    asked = {"predict": Asked(predict, (*(("mean",) if has_numbers else ()), *logs))}
+    logs, alone = ("log_proba",) if has_classes else (), len(states) <= 1
+    asked = {"predict": Asked(predict, (*(("mean",) if has_numbers else ()), *logs), follows=alone)}
     if has_numbers:
-        asked["spread"] = Asked(spread, ("mean", "std", *logs))
+        asked["spread"] = Asked(spread, ("mean", "std", *logs), follows=alone)
     return asked
 
 

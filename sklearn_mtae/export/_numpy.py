@@ -45,7 +45,7 @@ def to_numpy(estimator: Any, path: str | os.PathLike) -> None:
                 raise
             left_out[name] = str(error)
         else:
-            graphs[name] = _described(graph, arrays)
+            graphs[name] = {**_described(graph, arrays), "follows": asked.follows}
     write_file(path, {**own.header, "graphs": graphs, "left_out": left_out}, arrays)
 
 
