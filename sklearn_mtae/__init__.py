@@ -53,7 +53,7 @@ _MODULES = {
     "stack_tasks": "_tables.stack_tasks",
 }
 """Where names come from when they are first used: `sklearn_mtae.runtime` needs neither torch nor scikit-learn."""
-_PARTS = {"inspection", "metrics", "model_selection", "nn", "persistence", "runtime"}
+_PARTS = {"export", "inspection", "metrics", "model_selection", "nn", "persistence", "runtime"}
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of these
 

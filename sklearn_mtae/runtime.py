@@ -6,13 +6,16 @@ arrays one after another. A checksum in the header covers all other bytes.
 
 import json
 import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
 
-__all__ = ["FileError", "read_file"]
+__all__ = ["FileError", "load", "read_file"]
 
 SCHEMA = 1
 """The newest schema of files that this version reads."""
@@ -26,6 +29,10 @@ OPENING = b'{"__metadata__":{"sha256":"'
 CHECKSUM = slice(N_LENGTH + len(OPENING), N_LENGTH + len(OPENING) + 2 * sha256().digest_size)
 """Where the checksum is; it is computed with zeros in its place."""
 MOST_DIMENSIONS = 32
+SLACK = 1e-6
+"""Nats by which classes in a set may be less probable than they should: their probabilities are rounded."""
+CELLS = 2**19
+"""Cells of the widest value that are computed at once."""
 
 
 class FileError(ValueError):
@@ -155,3 +162,561 @@ def _array(data: memoryview, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndar
         return np.frombuffer(data, stored).reshape(shape).astype(dtype.newbyteorder("="))
     except ValueError as error:  # an empty array of lengths that numpy does not take
         raise FileError(f"an array has a shape that is not admissible: {error}.") from None
+
+
+def _reduce(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    return lambda x, axes, keepdims=1: function(x, axis=tuple(axes.tolist()), keepdims=bool(keepdims))
+
+
+def _softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    shares = np.exp(x - x.max(axis, keepdims=True))
+    return shares / shares.sum(axis, keepdims=True)
+
+
+def _log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    away = x - x.max(axis, keepdims=True)
+    return away - np.log(np.exp(away).sum(axis, keepdims=True))
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.where(x >= 0, 1, np.exp(np.minimum(x, 0))) / (1 + np.exp(-np.abs(x)))
+
+
+def _slice(x: np.ndarray, start: Any, stop: Any, axes: Any, steps: Any = (1,)) -> np.ndarray:
+    where = [slice(None)] * x.ndim
+    for axis, *own in zip(axes, start, stop, steps, strict=True):
+        where[axis] = slice(*map(int, own))
+    return x[tuple(where)]
+
+
+def _tanh(x: np.ndarray) -> np.ndarray:
+    return np.tanh(x) if x.dtype == np.float32 else 1 - 2 / (np.exp(2 * x) + 1)  # of float64, in half the time
+
+
+def _top_k(x: np.ndarray, k: np.ndarray, axis: int, largest: int) -> list[np.ndarray]:
+    rows, n = np.ascontiguousarray(np.moveaxis(-x if largest else x, axis, -1)), int(k[0])
+    near = np.argpartition(rows, n - 1)[..., :n]
+    order = np.argsort(np.take_along_axis(rows, near, -1), kind="stable")
+    index = np.moveaxis(np.take_along_axis(near, order, -1), -1, axis)
+    return [np.take_along_axis(x, index, axis), index]
+
+
+def _add_to(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return a sum, in the memory of its first part, which nothing else needs, if it fits there."""
+    fits = x.dtype == y.dtype and np.broadcast_shapes(x.shape, y.shape) == x.shape
+    return np.add(x, y, out=x if fits else None)
+
+
+def _windows(x: np.ndarray, kernel: Sequence[int], strides: Sequence[int]) -> np.ndarray:
+    """Return what a kernel sees at each place: (n, channels, *places, *kernel)."""
+    axes = tuple(range(2, x.ndim))
+    seen = np.lib.stride_tricks.sliding_window_view(x, tuple(kernel), axes)
+    return seen[(slice(None), slice(None), *(slice(None, None, step) for step in strides))]
+
+
+def _conv(x: np.ndarray, weight: np.ndarray, strides: Any, pads: Any) -> np.ndarray:
+    around = np.reshape(pads, (2, -1)).T.tolist()
+    seen = _windows(np.pad(x, [(0, 0), (0, 0), *around]), weight.shape[2:], strides)
+    kernel = tuple(range(-(x.ndim - 2), 0))
+    return np.moveaxis(np.tensordot(seen, weight, ((1, *kernel), (1, *kernel))), -1, 1)
+
+
+def _conv_transpose(x: np.ndarray, weight: np.ndarray, strides: Any, pads: Any, output_padding: Any) -> np.ndarray:
+    """Return a convolution of the maps spread apart, with the kernel turned round."""
+    sizes = [(n - 1) * step + 1 for n, step in zip(x.shape[2:], strides, strict=True)]
+    apart = np.zeros((*x.shape[:2], *sizes), x.dtype)
+    apart[(slice(None), slice(None), *(slice(None, None, step) for step in strides))] = x
+    turned = np.flip(weight.swapaxes(0, 1), tuple(range(2, x.ndim)))
+    reach = [n - 1 - pad for n, pad in zip(weight.shape[2:], pads, strict=False)]
+    more = [own + extra for own, extra in zip(reach, output_padding, strict=True)]
+    return _conv(apart, turned, [1] * len(strides), [*reach, *more])
+
+
+def _grouped(convolve: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Return a convolution of groups of channels, each with its own kernels, such as those of several members."""
+
+    def run(x: np.ndarray, weight: np.ndarray, bias: Any = None, group: int = 1, **options: Any) -> np.ndarray:
+        parts = zip(np.split(x, group, 1), np.split(weight, group), strict=True)
+        made = np.concatenate([convolve(*own, **options) for own in parts], 1)
+        return made if bias is None else made + bias.reshape(-1, *[1] * (x.ndim - 2))
+
+    return run
+
+
+NAMES = "abs ceil exp floor log round sign sqrt reciprocal"
+OPERATORS: dict[str, Callable[..., Any]] = {name.title(): getattr(np, name) for name in NAMES.split()}
+OPERATORS |= {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Pow": np.power}
+OPERATORS |= {"Max": np.maximum, "Min": np.minimum, "Neg": np.negative, "MatMul": np.matmul, "Where": np.where}
+OPERATORS |= {"IsNaN": np.isnan, "IsInf": np.isinf, "Not": np.logical_not, "And": np.logical_and, "Or": np.logical_or}
+OPERATORS |= {"Equal": np.equal, "Less": np.less, "LessOrEqual": np.less_equal, "Greater": np.greater}
+OPERATORS |= {"GreaterOrEqual": np.greater_equal, "Identity": lambda x: x, "Cast": lambda x, to: x.astype(to)}
+OPERATORS |= {
+    "Tanh": _tanh,
+    "Softmax": _softmax,
+    "LogSoftmax": _log_softmax,
+    "Sigmoid": _sigmoid,
+    "Relu": lambda x: np.maximum(x, 0),
+}
+OPERATORS |= {"ReduceSum": _reduce(np.sum), "ReduceMean": _reduce(np.mean), "ReduceMax": _reduce(np.max)}
+OPERATORS |= {
+    "ReduceMin": _reduce(np.min),
+    "Conv": _grouped(_conv),
+    "ConvTranspose": _grouped(_conv_transpose),
+    "TopK": _top_k,
+}
+OPERATORS |= {
+    "ArgMax": lambda x, axis, keepdims: np.argmax(x, axis, keepdims=bool(keepdims)),
+    "Concat": lambda *parts, axis: np.concatenate(parts, axis),
+    "CumSum": lambda x, axis: np.cumsum(x, int(axis)),
+    "Expand": lambda x, shape: np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(shape))),
+    "Gather": lambda x, index, axis: np.take(x, index, axis),
+    "GatherElements": lambda x, index, axis: np.take_along_axis(x, index, axis),
+    "Pad": lambda x, pads, value: np.pad(x, pads.reshape(2, -1).T, constant_values=value),
+    "Reshape": lambda x, shape: x.reshape(shape),
+    "Shape": lambda x: np.array(x.shape),
+    "Slice": _slice,
+    "Transpose": lambda x, perm: x.transpose(perm),
+    "Unsqueeze": lambda x, axes: np.expand_dims(x, tuple(axes)),
+}
+"""The operators of ONNX that exported models are made of."""
+IN_PLACE: dict[str, Callable[..., Any]] = {"Add": _add_to, "Relu": lambda x: np.maximum(x, 0, out=x)}
+FRESH = {"MatMul", "Add"}
+"""Operators that may overwrite their first input where nothing else needs it, and those whose output is their own."""
+
+
+class Graph:
+    """A computation by operators of ONNX.
+
+    Parameters
+    ----------
+    described : mapping
+        Its nodes, inputs, outputs and width, in JSON's types.
+    arrays : mapping of str to ndarray
+        Its constants.
+    """
+
+    def __init__(self, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        self.described, self.arrays = described, arrays
+        self.plans = {False: self._plan(False)}
+
+    def __call__(self, x: np.ndarray, given: Any = None) -> list[np.ndarray]:
+        """Return the results for rows, block by block; where float32 overflows, they are computed in float64.
+
+        `given` is what the rows were read from: if it is of float32, that is precise enough.
+        """
+        precise = self.described.get("follows", False) and getattr(given, "dtype", None) != np.float32
+        size = max(1, CELLS // self.described["width"])
+        blocks = [[x[start : start + size]] for start in range(0, len(x), size)]
+        with np.errstate(all="ignore"):
+            parts = [self._checked(block, j * size, precise) for j, block in enumerate(blocks)]
+        return [own[0] if len(own) == 1 else np.concatenate(own) for own in zip(*parts, strict=True)]
+
+    def _checked(self, block: Sequence[np.ndarray], first: int, precise: bool) -> list[np.ndarray]:
+        """Return the results for a block of rows, and raise an error if one is not finite."""
+        results = self._run(block, precise)
+        failed = self._failed(results)
+        if failed.any() and not precise:
+            results = [own.astype(np.float64) if own.dtype.kind == "f" else own for own in results]
+            again = self._run([own[failed] for own in block], True)
+            for own, better in zip(results, again, strict=True):
+                own[failed] = better
+            failed = self._failed(results)
+        if failed.any():
+            row = first + int(np.flatnonzero(failed)[0])
+            raise ValueError(
+                f"Row {row} is too far from the rows that the model was fitted to: its result is not finite."
+            )
+        return results
+
+    def _failed(self, results: Sequence[np.ndarray]) -> np.ndarray:
+        """Return which rows have a result that is neither finite nor the logarithm of zero."""
+        failed = np.zeros(len(results[0]), dtype=bool)
+        for name, own in zip(self.described["outputs"], results, strict=True):
+            if own.dtype.kind == "f":
+                good = np.isfinite(own) | (np.isneginf(own) if name == "log_proba" else False)
+                failed |= ~good.reshape(len(own), -1).all(axis=1)
+        return failed
+
+    def _run(self, block: Sequence[np.ndarray], precise: bool) -> list[np.ndarray]:
+        """Evaluate the nodes, in float64 instead of float32 if they are to be `precise`."""
+        if precise not in self.plans:
+            self.plans[precise] = self._plan(precise)
+        start, steps = self.plans[precise]
+        values = [*block, *start]
+        for operate, inputs, output, more, done in steps:
+            made = operate(*[values[own] for own in inputs])
+            if more:
+                values[output : output + more + 1] = made
+            else:
+                values[output] = made
+            for own in done:
+                values[own] = None
+        return [values[own] for own in self.results]
+
+    def _plan(self, precise: bool) -> tuple[list[Any], list[Any]]:
+        """Return what is known before the rows are, and the nodes: operators, places, and what is done with then."""
+        described, constants = self.described, self.arrays
+        nodes, names = described["nodes"], [*described["inputs"]]
+        used = dict.fromkeys(own for node in nodes for own in node[1] if own in constants)
+        names += [*used, *(own for node in nodes for own in node[2])]
+        place = {name: j for j, name in enumerate(names)}
+        start = [_precise(constants[own]) if precise else constants[own] for own in used]
+        start += [None] * (len(names) - len(described["inputs"]) - len(used))
+        self.results = [place[own] for own in described["outputs"].values()]
+        made_by = {node[2][0]: node[0] for node in nodes}
+        needed, steps = {*described["inputs"], *used, *described["outputs"].values()}, []
+        for operator, inputs, outputs, attributes in reversed(nodes):
+            done, needed = {*inputs, *outputs} - needed, needed.union(inputs)
+            if precise and attributes.get("to") == "float32":
+                attributes = {"to": "float64"}
+            operate = OPERATORS[operator]
+            if inputs[0] in done and made_by.get(inputs[0]) in FRESH:
+                operate = IN_PLACE.get(operator, operate)
+            operate = partial(operate, **attributes) if attributes else operate
+            places = [[place[own] for own in names] for names in (inputs, done)]
+            steps.append((operate, places[0], place[outputs[0]], len(outputs) - 1, places[1]))
+        return start, steps[::-1]
+
+
+def _precise(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float64) if array.dtype == np.float32 else array
+
+
+class Columns:
+    """The columns of X: names, levels of categories, dtypes and bounds.
+
+    Parameters
+    ----------
+    described : mapping
+        What a file says of them.
+    bounds : ndarray of shape (2, n_columns)
+        Least and greatest admissible value of each.
+    """
+
+    def __init__(self, described: Mapping[str, Any], bounds: np.ndarray) -> None:
+        self.names, self.count, self.unknown = (described[name] for name in ("names", "count", "unknown"))
+        self.levels = {int(j): own for j, own in described["levels"].items()}
+        self.dtypes = described["dtypes"]
+        self.codes = {j: {level: code for code, level in enumerate(own)} for j, own in self.levels.items()}
+        self.bounds = bounds
+
+    def name(self, j: int) -> Any:
+        """Return the name of a column, or its position."""
+        return j if self.names is None else self.names[j]
+
+    def split(self, X: Any) -> list[np.ndarray]:
+        """Return the columns of a frame, found by name, or of an array or a list of rows."""
+        if hasattr(X, "columns"):
+            names = list(X.columns)
+            if self.names is not None and (lacking := [name for name in self.names if name not in names]):
+                raise ValueError(f"X must have the columns of fit. It lacks {lacking}.")
+            columns = [np.asarray(X[name]) for name in (names if self.names is None else self.names)]
+        else:
+            array = np.asarray(X)
+            array = np.asarray(X, dtype=object) if array.dtype.kind in "US" and array is not X else array
+            if array.ndim != 2:
+                raise ValueError(f"X must have shape (n_samples, {self.count}). Got {array.shape} instead.")
+            columns = list(array.T)
+        if len(columns) != self.count:
+            raise ValueError(f"X must have {self.count} columns. Got {len(columns)} instead.")
+        return columns
+
+    def read(self, X: Any) -> np.ndarray:
+        """Return rows as numbers and codes of levels in float64, NaN where a cell is missing."""
+        X = X.toarray() if hasattr(X, "toarray") else X
+        X = np.ma.filled(X.astype(np.float64), np.nan) if isinstance(X, np.ma.MaskedArray) else X
+        if isinstance(X, np.ndarray) and X.shape[1:] == (self.count,) and X.dtype.kind in "biuf" and not self.levels:
+            x = X.astype(np.float64)
+        else:
+            columns = enumerate(self.split(X))
+            x = np.stack([self._coded(j, own) if j in self.levels else self._numbers(j, own) for j, own in columns], 1)
+        if not len(x):
+            raise ValueError("X must have at least one row. Got none.")
+        if not np.isfinite(x).all():
+            for j in np.flatnonzero(np.isinf(x).any(axis=0)).tolist():
+                raise ValueError(f"Input X contains infinity, in column {self.name(j)!r}.")
+        for j in np.flatnonzero(((x < self.bounds[0]) | (x > self.bounds[1])).any(axis=0)).tolist():
+            low, high = self.bounds[:, j]
+            raise ValueError(f"Column {self.name(j)!r} must lie between {low:g} and {high:g}.")
+        return x
+
+    def _numbers(self, j: int, cells: np.ndarray) -> np.ndarray:
+        if cells.dtype.kind in "biuf":
+            return cells.astype(np.float64)
+        try:
+            return np.array([np.nan if _is_missing(own) else float(own) for own in cells])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"Column {self.name(j)!r} must hold numbers: {error}.") from None
+
+    def _coded(self, j: int, cells: np.ndarray) -> np.ndarray:
+        known, other = self.codes[j], len(self.codes[j])
+        codes = np.array([np.nan if _is_missing(own) else known.get(own, other) for own in cells.tolist()], np.float64)
+        if self.unknown == "silent" or not (codes == other).any():
+            return codes
+        strange = cells[np.flatnonzero(codes == other)[0]]
+        if self.unknown == "error":
+            raise ValueError(f"Column {self.name(j)!r} must hold a category known from fit. Got {strange!r}.")
+        words = "Categories that fit has not seen count as missing cells"
+        warnings.warn(f"{words}, in column {self.name(j)!r}: {strange!r}.", stacklevel=5)
+        return np.where(codes == other, np.nan, codes)
+
+    def restore(self, values: np.ndarray) -> list[np.ndarray]:
+        """Return columns of levels, and of numbers in the dtypes of fit."""
+        return [self._level(j, own) if j in self.levels else self._number(j, own) for j, own in enumerate(values.T)]
+
+    def _level(self, j: int, codes: np.ndarray) -> np.ndarray:
+        levels = np.array([*self.levels[j], np.nan], dtype=object)
+        cells = levels[np.where(np.isnan(codes), -1, codes).astype(int)]
+        return cells if any(isinstance(own, str) for own in self.levels[j]) else cells.astype(np.float64)
+
+    def _number(self, j: int, values: np.ndarray) -> np.ndarray:
+        dtype = np.dtype(values.dtype if self.dtypes is None else self.dtypes[j])
+        if dtype.kind == "b":
+            return values > 0.5
+        if dtype.kind in "iu":
+            high = np.nextafter(2.0 ** (8 * dtype.itemsize - (dtype.kind == "i")), 0)
+            return values.round().clip(np.iinfo(dtype).min, high).astype(dtype)
+        return values.clip(np.finfo(dtype).min, np.finfo(dtype).max).astype(dtype)
+
+
+def _is_missing(cell: Any) -> bool:
+    """Return whether a cell is None, NaN, or what pandas has for a missing one."""
+    return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)
+
+
+def _table(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Return columns as one array, of objects where their kinds differ."""
+    if len({own.dtype.kind for own in columns}) == 1:
+        return np.stack(columns, axis=1)
+    return np.stack([own.astype(object) for own in columns], axis=1)
+
+
+class Model:
+    """What any exported estimator has: columns, and computations by name.
+
+    Parameters
+    ----------
+    header : mapping
+        What the file says of itself.
+    arrays : mapping of str to ndarray
+        Its arrays.
+    """
+
+    def __init__(self, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        self._header, self._arrays = header, arrays
+        self._columns = Columns(header["columns"], arrays["bounds"])
+        self._graphs = {name: Graph(own, arrays) for name, own in header["graphs"].items()}
+        self.n_features_in_ = self._columns.count
+        if self._columns.names is not None:
+            self.feature_names_in_ = np.array(self._columns.names, dtype=object)
+
+    def __repr__(self) -> str:
+        return f"<{self._header['estimator']} of sklearn_mtae {self._header['version']}, without torch>"
+
+    def _run(self, name: str, X: Any) -> list[np.ndarray]:
+        """Return the results of a computation for rows."""
+        return self._graph(name)(self._columns.read(X), X)
+
+    def _graph(self, name: str) -> Graph:
+        if name not in self._graphs:
+            raise ValueError(f"{self!r} cannot compute {name!r}: {self._header['left_out'].get(name, 'no such part')}")
+        return self._graphs[name]
+
+
+class Transformer(Model):
+    """An encoder and a decoder: the methods of the exported estimator, with arrays as results."""
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return codes of rows, shape (n_samples, n_components)."""
+        return self._as_precise(self._run("transform", X)[0], X)
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Return the columns of codes, shape (n_samples, n_features)."""
+        codes, n_codes = np.asarray(Z, dtype=np.float64), len(self._header["names_out"])
+        if codes.ndim != 2 or codes.shape[1] != n_codes or not (codes.size and np.isfinite(codes).all()):
+            raise ValueError(f"Z must hold finite numbers, of shape (n_samples, {n_codes}). Got {codes.shape}.")
+        return self._restored(self._graph("inverse_transform")(codes, Z)[0], Z)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return reconstructed rows, shape (n_samples, n_features)."""
+        return self._restored(self._run("reconstruct", X)[0], X)
+
+    def impute(self, X: Any) -> np.ndarray:
+        """Return rows whose missing cells have their reconstruction, shape (n_samples, n_features)."""
+        (values,), columns = self._run("impute", X), self._columns.split(X)
+        gaps = [np.array(list(map(_is_missing, own.tolist())), bool) for own in columns]
+        filled = zip(gaps, self._columns.restore(values), columns, strict=True)
+        return _table([np.where(gap, own, cells) if gap.any() else cells for gap, own, cells in filled])
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns of codes."""
+        return np.array(self._header["names_out"], dtype=object)
+
+    def _restored(self, values: np.ndarray, like: Any) -> np.ndarray:
+        return _table(self._columns.restore(self._as_precise(values, like)))
+
+    @staticmethod
+    def _as_precise(values: np.ndarray, like: Any) -> np.ndarray:
+        """Return numbers in float32 where the rows are, else in float64."""
+        return values.astype(np.float32 if getattr(like, "dtype", None) == np.float32 else np.float64)
+
+
+class Predictor(Transformer):
+    """A model of tasks, numbers and classes."""
+
+    def __init__(self, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        super().__init__(header, arrays)
+        self._tasks = header["tasks"]
+        self.task_names_ = self._tasks["names"]
+        self._classes = [
+            None if own is None else np.array(own, dtype=dtype)
+            for own, dtype in zip(self._tasks["classes"], self._tasks["dtypes"], strict=True)
+        ]
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Return predictions of all tasks in the shape of y, with standard deviations of numbers if requested."""
+        mean, std, logs = self._predict(X, return_std)
+        columns = [
+            mean[:, task] if own is None else own[logs[:, task, : len(own)].argmax(1)]
+            for task, own in enumerate(self._classes)
+        ]
+        predicted = self._shaped(_table(columns))
+        return (predicted, self._numbers(std * self._arrays["inflation"])) if return_std else predicted
+
+    def _predict(self, X: Any, with_std: bool = False) -> tuple[Any, Any, Any]:
+        """Return means, deviations and logarithms of probabilities of all tasks, as far as there are any."""
+        name = "spread" if with_std else "predict"
+        results = self._run(name, X)
+        found = dict(zip(self._graph(name).described["outputs"], results, strict=True))
+        return found.get("mean"), found.get("std"), found.get("log_proba")
+
+    def _reach(self, coverage: float, wanted: Sequence[bool]) -> np.ndarray:
+        """Return the distance within which a fraction of the held-out labels of each task lies."""
+        if not 0 < coverage < 1 or not any(wanted):
+            raise ValueError(f"coverage must be between 0 and 1, for tasks that there are. Got {coverage}.")
+        found = []
+        for task, name in enumerate(self.task_names_):
+            scores = self._arrays.get(f"scores{task}", np.empty(0))
+            rank = ceil(round((len(scores) + 1) * coverage, 9))
+            if wanted[task] and rank > len(scores):
+                raise ValueError(f"coverage must be at most n / (n + 1). Task {name!r} has n={len(scores)}.")
+            found.append(scores[rank - 1] if wanted[task] else np.nan)
+        return np.array(found)
+
+    def _by_task(self, parts: Any) -> Any:
+        """Return what there is for the classes of each task: an array, a list, or a dict by name."""
+        found = {
+            name: parts[task] if isinstance(parts, list) else parts[:, task, : len(own)]
+            for task, (name, own) in enumerate(zip(self.task_names_, self._classes, strict=True))
+            if own is not None
+        }
+        if self._tasks["by_name"]:
+            return found
+        return next(iter(found.values())) if self._tasks["n_dimensions"] == 1 else list(found.values())
+
+    def _numbers(self, columns: np.ndarray) -> np.ndarray:
+        is_class = [own is not None for own in self._classes]
+        return self._shaped(np.where(is_class, np.nan, columns))
+
+    def _shaped(self, columns: np.ndarray) -> np.ndarray:
+        return columns[:, 0] if self._tasks["n_dimensions"] == 1 else columns
+
+
+class Regressor(Predictor):
+    """A model of tasks of numbers."""
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ends of intervals that contain a fraction of the labels of tasks of numbers."""
+        reach = self._reach(coverage, [own is None for own in self._classes])
+        mean, std, _ = self._predict(X, True)
+        low, high = self._arrays["limits"]
+        return tuple(self._numbers(np.clip(mean + sign * std * reach, low, high)) for sign in (-1, 1))  # type: ignore[return-value]
+
+
+class Classifier(Predictor):
+    """A model of tasks of classes."""
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return logarithms of class probabilities: an array, or one for each task as the estimator has them."""
+        return self._by_task(self._predict(X)[2])
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return class probabilities: an array, or one for each task as the estimator has them."""
+        return self._by_task(np.exp(self._predict(X)[2]))
+
+    def predict_set(self, X: Any, coverage: float = 0.9) -> Any:
+        """Return which classes are in sets that contain a fraction of the labels."""
+        reach = self._reach(coverage, [own is not None for own in self._classes])
+        return self._by_task(self._predict(X)[2] >= -reach[:, None] - SLACK)
+
+    @property
+    def classes_(self) -> Any:
+        """Classes, as the estimator has them."""
+        return self._by_task(self._classes)
+
+
+class Mixed(Regressor, Classifier):
+    """A model of tasks of numbers and of classes."""
+
+
+class Detector(Model):
+    """A detector of outliers."""
+
+    @property
+    def offset_(self) -> float:
+        """The score below which a row is an outlier."""
+        return float(self._arrays["offset"])
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return how usual rows are, shape (n_samples,)."""
+        x = self._columns.read(X)
+        gaps = np.isnan(x).any(axis=1) | ("complete" not in self._graphs)
+        scores = np.empty(len(x))
+        for rows, name in ((gaps, "score_samples"), (~gaps, "complete")):
+            if rows.any():
+                (scores[rows],) = self._graphs[name](x[rows])
+        return scores
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the scores above the offset, shape (n_samples,)."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return -1 for outliers and 1 for other rows, shape (n_samples,)."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+
+MODELS = {
+    "transformer": Transformer,
+    "numbers": Regressor,
+    "classes": Classifier,
+    "mixed": Mixed,
+    "detector": Detector,
+}
+
+
+def load(path: str | os.PathLike) -> Any:
+    """Load a model that `sklearn_mtae.export.to_numpy` has written, to run it with numpy alone.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Path of the file.
+
+    Returns
+    -------
+    Model
+        A model with the methods of the estimator that was exported.
+
+    Raises
+    ------
+    FileError
+        If the file is damaged, or holds no exported model.
+    """
+    header, arrays = read_file(path)
+    if header.get("content") != "exported":
+        raise FileError(f"{os.fspath(path)!r} cannot be read: it holds no exported model.")
+    try:
+        return MODELS[header["kind"]](header, arrays)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise FileError(f"{os.fspath(path)!r} cannot be read: its content is not admissible ({error!r}).") from None

@@ -12,8 +12,10 @@ import sklearn_mtae
 from tests.house import IMPORTS, MODULES, floors, folder_of, room_of, rooms
 
 TESTS = Path(__file__).parent
-MOST_ROOMS, MOST_FLOORS = 16, 8
+MOST_ROOMS, MOST_FLOORS = 17, 8
 MOST_LINES, MOST_DOCUMENTED_LINES, MOST_BODY_LINES = 400, 450, 40
+MOST_COPIED_LINES = {"runtime": 750}
+"""Lines of a file that is copied on its own, to where the package is not."""
 
 
 def test_rooms_stand_on_each_other_without_circles():
@@ -63,7 +65,7 @@ def test_files_and_functions_can_be_read_at_once(name):
     tree, n_lines = ast.parse(text), len(text.splitlines())
     code = lines_of(ast.walk(tree)) - lines_of(filter(is_text, ast.walk(tree)))
     is_documentation = len(code) <= MOST_LINES / 2 and n_lines <= MOST_DOCUMENTED_LINES
-    assert n_lines <= MOST_LINES or is_documentation
+    assert n_lines <= MOST_COPIED_LINES.get(name, MOST_LINES) or is_documentation
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name != "__init__":  # it assigns parameters, one on each line
             body = [statement for statement in node.body if not is_text(statement)]

@@ -58,7 +58,7 @@ class ClassAverage:
     @at_means
     def output(model: MultiTaskVAE, x: Tensor) -> Tensor:
         """Return the outputs to average: the class probabilities of each task at the posterior mean."""
-        return _log_probabilities(model, x).exp()
+        return log_probabilities(model, x).exp()
 
     def baselines(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
         """Predict the held-out rows with the baselines, shape (n_baselines, n_rows, ...).
@@ -154,7 +154,7 @@ def average_log_probabilities(runner: ModelRunner, x: Any) -> NDArray:
             return logsumexp(logs.swapaxes(0, 1) + np.log(weights)[:, None, :, None], axis=0)
 
     # Classes of other tasks have minus infinity.
-    run = partial(runner.apply, _log_probabilities, x, open_below=True)
+    run = partial(runner.apply, log_probabilities, x, open_below=True)
     if average.weights is None and len(counted) == 1:
         logs = run(state=counted[0])
     elif len(counted) == 0:
@@ -180,7 +180,8 @@ def settle_probabilities(runner: ModelRunner, x: Any, logs: NDArray) -> NDArray:
 
 
 @at_means
-def _log_probabilities(model: MultiTaskVAE, x: Tensor) -> Tensor:
+def log_probabilities(model: MultiTaskVAE, x: Tensor) -> Tensor:
+    """Return the logs of the class probabilities of each task at the posterior mean."""
     return model.predict_log_proba(model.encode(model.fill(x)))
 
 

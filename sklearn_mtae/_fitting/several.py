@@ -94,11 +94,16 @@ class Group(NamedTuple):
 
 
 def several(
-    fitted: Fitted, states: Sequence[int], dtype: torch.dtype, device: torch.device, at_means: bool = False
+    fitted: Fitted,
+    states: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device,
+    at_means: bool = False,
+    tabulates: bool = True,
 ) -> Several | None:
     """Put states side by side; return None if that is not possible, or if there is only one.
 
-    `at_means` says that they only predict at posterior means.
+    `at_means` says that they only predict at posterior means; embeddings are then tabulated unless told otherwise.
     """
     if len(states) == 1:
         return None
@@ -114,7 +119,7 @@ def several(
         width += len(positions) * max(value.shape[0] for value in model.parameters())
         n_products = max(n_products, largest_product(model, 1))
         group = Group(positions, model, _values(fitted, model, [states[position] for position in positions]))
-        group = _reduced(group) if at_means else group
+        group = _reduced(group, tabulates) if at_means else group
         kinds.setdefault(computation(group.model, {}), []).append(group)
     return Several(list(map(_put, kinds.values())), dtype, device, width, n_products)
 
@@ -128,16 +133,15 @@ def _values(fitted: Fitted, model: nn.Module, states: Sequence[int]) -> dict[str
     }
 
 
-def _reduced(group: Group) -> Group:
+def _reduced(group: Group, tabulates: bool) -> Group:
     """Reduce models to the parts that predict at posterior means."""
+
+    def reduced_values(model: Any, x: Tensor) -> Any:
+        return dict(named_tensors(for_means(model, tabulates)))
+
     with torch.inference_mode():
-        values: Any = SideBySide(group.model, group.values).compute(_reduced_values, torch.empty(0))
-        return group._replace(model=for_means(group.model), values=values)
-
-
-def _reduced_values(model: Any, x: Tensor) -> Any:
-    """Return the parameters and buffers of the reduced model, whatever the rows are."""
-    return dict(named_tensors(for_means(model)))
+        values: Any = SideBySide(group.model, group.values).compute(reduced_values, torch.empty(0))
+        return group._replace(model=for_means(group.model, tabulates), values=values)
 
 
 def _put(groups: Sequence[Group]) -> tuple[list[int], SideBySide]:

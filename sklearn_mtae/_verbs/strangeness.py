@@ -12,6 +12,7 @@ from sklearn_mtae._fitting.build import column_likelihood
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.coded_rows import cells_of
 from sklearn_mtae._tables.filling import missing_cells
+from sklearn_mtae.nn.decisions import may_hold
 from sklearn_mtae.nn.likelihoods import Likelihood
 from sklearn_mtae.nn.models import Autoencoder
 
@@ -81,7 +82,7 @@ def _distances(family: Likelihood, known: Tensor, own: Tensor, x: Tensor) -> Ten
     if not _is_squared(family):
         return family.disagreement(own, known.unsqueeze(1)).masked_fill(x.isnan(), 0.0).sum(-1)
     there, here = (family.distribution(params).mean for params in (known, own))
-    weight = 0.5 * family.precision() * ~x.isnan()
+    weight = (0.5 * family.precision() * ~x.isnan()).to(here)
     return there.square() @ weight.T - 2 * there @ (weight * here).T + (weight * here.square()).sum(-1)
 
 
@@ -119,7 +120,7 @@ CRITERIA: dict[str, Callable[[ModelRunner, NDArray], Cells]] = {
 def encode(model: Autoencoder, x: Tensor) -> Tensor:
     """Return the codes of rows, missing cells filled with what the code of the others is decoded to."""
     z, missing = model.encode(model.fill(x)), x.isnan()
-    for _ in range(N_REFINEMENTS if missing.any() else 0):
+    for _ in range(N_REFINEMENTS if may_hold(missing) else 0):
         z = model.encode(model.fill(torch.where(missing, model.expect(z), x)))
     return z
 

@@ -42,11 +42,11 @@ def at_means(function: Any) -> Any:
     return function
 
 
-def for_means(model: MultiTaskVAE) -> MultiTaskVAE:
+def for_means(model: MultiTaskVAE, tabulates: bool = True) -> MultiTaskVAE:
     """Return a model with the same predictions at posterior means, which can do nothing else.
 
     Consecutive linear layers are multiplied out, parts that predictions do not need are left out, and an embedding of
-    the columns is tabulated together with the layer after it.
+    the columns is tabulated together with the layer after it, if that is wanted.
     """
     parts: dict[str, Any] = {"decoder": nn.Identity(), "prior": nn.Identity()}
     parts["task_likelihood"] = model.task_likelihood.for_means()
@@ -57,7 +57,7 @@ def for_means(model: MultiTaskVAE) -> MultiTaskVAE:
     if folded is not None:
         weight, bias, parts["heads"] = folded
         layers[-1], parts["posterior"] = Product(weight, bias), PointPosterior()
-    return _copied(model, encoder=nn.Sequential(*_tabulated(layers)), **parts)
+    return _copied(model, encoder=nn.Sequential(*(_tabulated(layers) if tabulates else layers)), **parts)
 
 
 def _in_a_row(network: nn.Module) -> list[nn.Module]:

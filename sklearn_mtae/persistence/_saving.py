@@ -9,11 +9,11 @@ import sklearn
 import torch
 from sklearn.exceptions import InconsistentVersionWarning
 
+from sklearn_mtae._engine.files import write_file
 from sklearn_mtae._version import __version__
 from sklearn_mtae.runtime import FileError, read_file
 
 from . import _estimators, _parts, _values
-from ._files import write_file
 from ._packing import Packing, Unpacking
 
 VERSIONS = {

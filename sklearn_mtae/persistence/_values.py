@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._files import CODES
+from sklearn_mtae._engine.files import CODES
+
 from ._packing import Kind, Packed, Packing, Unpacking, refusal
 
 STORED = {"U": np.dtype("u4"), "S": np.dtype("u1"), "M": np.dtype("i8"), "m": np.dtype("i8")}

@@ -16,6 +16,7 @@ from sklearn_mtae.persistence import load, save
 from .cells import cells_of, differences, take
 from .checks import Fitted, close, finite, has_classes, same_bits
 from .draws import Rng
+from .exported import exported
 
 __all__ = ["EXTRAS"]
 
@@ -230,6 +231,7 @@ EXTRAS: dict[str, Callable[[Fitted, Arguments, Rng], Iterator[str]]] = {
     "same seed, same bits": same_seed,
     "a pickle is the original": pickled,
     "a file is the original": saved,
+    "an export says the same": exported,
     "a clone has the parameters": cloned,
     "rows do not depend on each other": part_of_the_rows,
     "a failed fit leaves the last": a_fit_that_fails,

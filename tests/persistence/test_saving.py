@@ -34,6 +34,7 @@ from sklearn_mtae import (
     VAEImputer,
     VAETransformer,
 )
+from sklearn_mtae._engine.files import write_file
 from sklearn_mtae.model_selection import TaskKFold
 from sklearn_mtae.nn.corruptions import masking
 from sklearn_mtae.nn.embeddings import PiecewiseLinear
@@ -42,7 +43,6 @@ from sklearn_mtae.nn.objectives import IWAE
 from sklearn_mtae.nn.schedules import linear
 from sklearn_mtae.nn.sharing import MixtureOfExperts
 from sklearn_mtae.persistence import FileError, load, save
-from sklearn_mtae.persistence._files import write_file
 from sklearn_mtae.runtime import read_file
 
 SMALL = {"n_components": 2, "hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}

@@ -130,12 +130,16 @@ class Mixed(Likelihood):
 
     def given(self, params: Tensor, x: Tensor) -> Tensor:
         """Return the decoder outputs, changed where the observed cells of a row restrict its missing ones."""
-        changed = params.unflatten(-1, (self.n_columns, self.n_params)).clone()
-        for (family, own), x_own, columns in zip(self.each(params), self._split(x), self.columns, strict=True):
-            outputs = family.given(own, x_own)
-            if outputs is not own:
-                changed[..., columns, : family.n_params] = outputs.unflatten(-1, (len(columns), family.n_params))
-        return changed.flatten(-2)
+        each = list(self.each(params))
+        outputs = [family.given(own, x_own) for (family, own), x_own in zip(each, self._split(x), strict=True)]
+        if all(changed is own for changed, (_, own) in zip(outputs, each, strict=True)):
+            return params
+        parts = [
+            F.pad(changed.unflatten(-1, (-1, family.n_params)), (0, self.n_params - family.n_params))
+            for changed, (family, _) in zip(outputs, each, strict=True)
+        ]
+        joined = torch.cat(parts, dim=-2)
+        return (joined if self.in_order else joined[..., self.order, :]).flatten(-2)
 
     def constrain(self) -> None:
         """Clamp parameters that a step of the optimiser has moved out of their range."""

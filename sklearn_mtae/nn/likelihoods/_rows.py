@@ -6,6 +6,8 @@ from math import log
 import torch
 from torch import Tensor, distributions, nn
 
+from sklearn_mtae.nn.decisions import may_hold
+
 from ._base import LARGEST_COUNT, Likelihood
 
 
@@ -74,7 +76,7 @@ class OneHot(WholeRow):
         """Return outputs with which the missing columns of a row share what the observed ones leave of 1."""
         missing = x.isnan()
         in_part = missing.any(-1, keepdim=True) & ~missing.all(-1, keepdim=True)
-        if not in_part.any():
+        if not may_hold(in_part):
             return params
         x, lowest = x.to(params), torch.finfo(params.dtype).min
         rest = (1 - x.nansum(-1, keepdim=True)).clamp(min=0.0)

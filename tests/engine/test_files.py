@@ -16,8 +16,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from sklearn_mtae import VAETransformer
+from sklearn_mtae._engine.files import write_file
 from sklearn_mtae.persistence import FileError, load, save
-from sklearn_mtae.persistence._files import write_file
 from sklearn_mtae.runtime import SCHEMA, read_file
 
 SECONDS, BYTES = 2.0, 8_000_000

@@ -1,0 +1,52 @@
+"""From functions of torch to graphs of ONNX operators."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ._graph import Graph
+from ._lowering import Lowering
+from ._operations import OPERATIONS
+from ._special import DECOMPOSITIONS
+from ._trace import trace
+
+
+def lower(
+    function: Callable[..., Sequence[Tensor]],
+    names: Sequence[str],
+    widths: Sequence[int],
+    outputs: Sequence[str],
+    complete: bool = False,
+) -> Graph:
+    """Return the graph of a function of matrices of float64 with the rows along their first axis.
+
+    Parameters
+    ----------
+    function : callable
+        From matrices to tensors.
+    names : sequence of str
+        Names of the matrices.
+    widths : sequence of int
+        Their columns.
+    outputs : sequence of str
+        Names of the results.
+    complete : bool, default=False
+        Whether no cell is ever missing.
+    """
+    inputs = [partial(_zeros, width) for width in widths]
+    known = {**DECOMPOSITIONS, "isnan": partial(torch.zeros_like, dtype=torch.bool)} if complete else DECOMPOSITIONS
+    traced = trace(function, inputs, OPERATIONS.__contains__, known)
+    run = Lowering(Graph(list(names)), widths)
+    for step in traced.steps:
+        run.step(step, OPERATIONS)
+    for name, own in zip(outputs, traced.outputs, strict=True):
+        run.graph.outputs[name] = run.name(own)
+        run.graph.shapes[run.name(own)] = run.size(own)
+    run.graph.prune()
+    return run.graph
+
+
+def _zeros(width: int, n: int) -> Tensor:
+    return torch.zeros(n, width, dtype=torch.float64)

@@ -1,0 +1,68 @@
+"""Files of exported estimators, which `sklearn_mtae.runtime` runs with numpy alone."""
+
+import os
+from typing import Any
+
+from numpy.typing import NDArray
+
+from sklearn_mtae._engine.files import write_file
+
+from ._describe import describe
+from ._graph import Graph
+from ._lower import lower
+from ._trace import NotExportableError
+
+
+def to_numpy(estimator: Any, path: str | os.PathLike) -> None:
+    """Write a fitted estimator to a file that :func:`sklearn_mtae.runtime.load` runs with numpy alone.
+
+    The file holds the computations of the estimator's methods as operators of ONNX, weights, and what is known of the
+    columns. It holds no code, and no training rows beyond those that an estimator keeps, such as the centres of a
+    kernel.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted estimator of this package: an autoencoder, with or without tasks, or an :class:`OutlierDetector`.
+    path : str or PathLike
+        Path of the file.
+
+    Raises
+    ------
+    NotExportableError
+        If a part of the estimator cannot be exported; the error names it. No file is written.
+    """
+    own = describe(estimator)
+    arrays: dict[str, NDArray] = dict(own.arrays)
+    graphs: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    for name, asked in own.asked.items():
+        width = own.n_codes if asked.takes_codes else own.features.count
+        try:
+            graph = lower(asked.function, ["X"], [width], asked.outputs, asked.complete)
+        except NotExportableError as error:
+            if name in NEEDED:
+                raise
+            left_out[name] = str(error)
+        else:
+            graphs[name] = {**_described(graph, arrays), "follows": asked.follows}
+    write_file(path, {**own.header, "graphs": graphs, "left_out": left_out}, arrays)
+
+
+NEEDED = {"transform", "predict", "score_samples"}
+"""Computations without which there is no point in a file."""
+
+
+def _described(graph: Graph, arrays: dict[str, NDArray]) -> dict[str, Any]:
+    """Return a graph in JSON's types, and add its constants to the arrays, each only once."""
+    known = {(own.dtype.str, own.shape, own.tobytes()): name for name, own in arrays.items() if name[0] == "c"}
+    names = {}
+    for name, value in graph.constants.items():
+        key = (value.dtype.str, value.shape, value.tobytes())
+        names[name] = known.setdefault(key, f"c{len(known)}")
+        arrays[names[name]] = value
+    nodes = [
+        [node.operator, [names.get(own, own) for own in node.inputs], node.outputs, node.attributes]
+        for node in graph.nodes
+    ]
+    return {"inputs": graph.inputs, "nodes": nodes, "outputs": graph.outputs, "width": graph.width}

@@ -1,0 +1,203 @@
+"""Functions that neither numpy nor all of ONNX Runtime has, by operations that both have.
+
+They are polynomials in a variable that makes them smooth, fitted when they are first needed, to about 1e-10.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from math import log, pi, sqrt
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.polynomial import chebyshev
+from torch import Tensor
+
+N_ERFC, N_NDTRI = 14, 22
+"""Degrees of the polynomials."""
+LEAST = 1e-8
+"""Least probability of which the normal quantile is known: quasi-random points are not nearer to 0 or 1."""
+SHIFT = 8
+"""Steps by which the argument of a gamma function is raised before Stirling's series is used."""
+
+
+@cache
+def _erfc_terms() -> list[float]:
+    """Return the polynomial of `log(erfcx(z) / t)` in `2 t - 1`, where `t = 2 / (2 + z)`, for `z >= 0`."""
+
+    def smooth(at: Any) -> Any:
+        t = np.maximum((at + 1) / 2, 1e-12)
+        return (torch.special.erfcx(torch.from_numpy(2 / t - 2)) / torch.from_numpy(t)).log().numpy()
+
+    return chebyshev.cheb2poly(chebyshev.chebinterpolate(smooth, N_ERFC)).tolist()
+
+
+@cache
+def _ndtri_terms() -> tuple[list[float], float, float]:
+    """Return the polynomial of the upper normal quantile of `exp(-w^2 / 2)`, and the interval of `w`."""
+    low, high = sqrt(2 * log(2)), sqrt(-2 * log(LEAST))
+
+    def smooth(at: Any) -> Any:
+        w = low + (at + 1) / 2 * (high - low)
+        return -torch.special.ndtri(torch.from_numpy(np.exp(-(w**2) / 2))).numpy()
+
+    return chebyshev.cheb2poly(chebyshev.chebinterpolate(smooth, N_NDTRI)).tolist(), low, high
+
+
+def _polynomial(terms: list[float], x: Tensor) -> Tensor:
+    """Evaluate a polynomial by Horner's rule."""
+    value = x * terms[-1] + terms[-2]
+    for term in reversed(terms[:-2]):
+        value = value * x + term
+    return value
+
+
+def _erfcx_above(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return t and the logarithm of `erfcx(z) / t`, for `z >= 0`."""
+    t = 2 / (2 + z)
+    return t, _polynomial(_erfc_terms(), 2 * t - 1)
+
+
+def erfc(x: Tensor) -> Tensor:
+    """Return the complement of the error function."""
+    z = x.abs()
+    t, exponent = _erfcx_above(z)
+    above = t * (exponent - z * z).exp()
+    return torch.where(x < 0, 2 - above, above)
+
+
+def erf(x: Tensor) -> Tensor:
+    """Return the error function."""
+    return 1 - erfc(x)
+
+
+def erfcx(x: Tensor) -> Tensor:
+    """Return the scaled complement of the error function."""
+    z = x.abs()
+    t, exponent = _erfcx_above(z)
+    above = t * exponent.exp()
+    return torch.where(x < 0, 2 * (z * z).exp() - above, above)
+
+
+def ndtri(p: Tensor) -> Tensor:
+    """Return the normal quantile of probabilities that are not nearer than `LEAST` to 0 or 1."""
+    terms, low, high = _ndtri_terms()
+    w = (-2 * torch.minimum(p, 1 - p).log()).sqrt()
+    upper = _polynomial(terms, (w - low) * (2 / (high - low)) - 1)
+    return torch.where(p < 0.5, -upper, upper)
+
+
+def lgamma(x: Tensor) -> Tensor:
+    """Return the logarithm of the gamma function, for positive numbers."""
+    raised, product = x, torch.zeros_like(x)
+    for _ in range(SHIFT):
+        product = product + raised.log()
+        raised = raised + 1
+    square = 1 / (raised * raised)
+    series = (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680))) / raised
+    return (raised - 0.5) * raised.log() - raised + 0.5 * log(2 * pi) + series - product
+
+
+def gelu(x: Tensor, approximate: str = "none") -> Tensor:
+    """Return `x` times the normal distribution function of `x`."""
+    return 0.5 * x * erfc(x * -sqrt(0.5))
+
+
+def searchsorted(edges: Tensor, values: Tensor, **options: object) -> Tensor:
+    """Return how many edges are below each value, both along the last axis."""
+    return (edges.unsqueeze(-2) < values.unsqueeze(-1)).sum(-1)
+
+
+def _moments(x: Tensor, axes: list[int], eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    mean = x.mean(axes, keepdim=True)
+    away = x - mean
+    rstd = (away * away).mean(axes, keepdim=True).add(eps).rsqrt()
+    return away * rstd, mean, rstd
+
+
+def native_layer_norm(
+    x: Tensor, shape: list[int], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows normalised over their last axes, their means and reciprocal deviations."""
+    own, mean, rstd = _moments(x, list(range(x.dim() - len(shape), x.dim())), eps)
+    own = own if weight is None else own * weight
+    return own if bias is None else own + bias, mean, rstd
+
+
+def native_group_norm(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, n: int, c: int, area: int, groups: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return maps normalised over groups of channels, their means and reciprocal deviations."""
+    own, mean, rstd = _moments(x.reshape(n, groups, -1), [2], eps)
+    own = own.reshape(x.shape)
+    each = [1, c] + [1] * (x.dim() - 2)
+    own = own if weight is None else own * weight.reshape(each)
+    return own if bias is None else own + bias.reshape(each), mean.squeeze(-1), rstd.squeeze(-1)
+
+
+def logsumexp(x: Tensor, axes: list[int], keepdim: bool = False) -> Tensor:
+    """Return the logarithm of sums of exponentials."""
+    most = x.amax(axes, keepdim=True)
+    most = torch.where(most.abs() == float("inf"), 0.0, most)
+    summed = (x - most).exp().sum(axes, keepdim=True).log() + most
+    return summed if keepdim else summed.squeeze(axes)
+
+
+def var(x: Tensor, axes: list[int] | None = None, *, correction: float | None = None, keepdim: bool = False) -> Tensor:
+    """Return variances."""
+    axes = list(range(x.dim())) if axes is None else axes
+    away = x - x.mean(axes, keepdim=True)
+    n = 1
+    for axis in axes:
+        n *= x.shape[axis]
+    return (away * away).sum(axes, keepdim=keepdim) / (n - (1 if correction is None else correction))
+
+
+def logaddexp(a: Tensor, b: Tensor) -> Tensor:
+    """Return the logarithm of the sum of two exponentials."""
+    most, least = torch.maximum(a, b), torch.minimum(a, b)
+    apart = torch.where(most == -float("inf"), 0.0, least - most)
+    return most + apart.exp().add(1).log()
+
+
+def index_put(x: Tensor, indices: list[Tensor | None], value: Tensor, accumulate: bool = False) -> object:
+    """Return values of which those under a mask are replaced by one number; nothing else is supported."""
+    mask = indices[0]
+    if accumulate or len(indices) != 1 or mask is None or mask.dtype != torch.bool or value.numel() != 1:
+        return NotImplemented
+    return torch.where(mask.reshape(mask.shape + (1,) * (x.dim() - mask.dim())), value.reshape(()), x)
+
+
+DECOMPOSITIONS: dict[str, Callable[..., object]] = {
+    "_is_all_true": lambda x: torch.ones((), dtype=torch.bool),  # a check of arguments, which rows of a fit pass
+    "erf": erf,
+    "special_erf": erf,
+    "erfc": erfc,
+    "special_erfc": erfc,
+    "special_erfcx": erfcx,
+    "special_ndtri": ndtri,
+    "lgamma": lgamma,
+    "gelu": gelu,
+    "searchsorted": searchsorted,
+    "native_layer_norm": native_layer_norm,
+    "native_group_norm": native_group_norm,
+    "logsumexp": logsumexp,
+    "logaddexp": logaddexp,
+    "var": var,
+    "var_mean": lambda x, axes=None, *, correction=None, keepdim=False: (
+        var(x, axes, correction=correction, keepdim=keepdim),
+        x.mean(list(range(x.dim())) if axes is None else axes, keepdim=keepdim),
+    ),
+    "log1p": lambda x: x.add(1).log(),
+    "expm1": lambda x: x.exp() - 1,
+    "square": lambda x: x * x,
+    "rsqrt": lambda x: x.sqrt().reciprocal(),
+    "silu": lambda x: x * x.sigmoid(),
+    "elu": lambda x, alpha=1.0, *_: torch.where(x > 0, x, alpha * (x.clamp(max=0).exp() - 1)),
+    "hardtanh": lambda x, low=-1.0, high=1.0: x.clamp(low, high),
+    "addcmul": lambda x, a, b, value=1: x + a * b if value == 1 else x + value * (a * b),
+    "remainder": lambda x, y: x - torch.div(x, y, rounding_mode="floor") * y,
+    "index_put": index_put,
+    "logit": lambda x, eps=None: (x / (1 - x)).log(),
+}
+"""Functions that compute operations by simpler ones, by the operations' names."""

@@ -1,0 +1,72 @@
+"""ONNX models of fitted estimators and pipelines."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sklearn_mtae._estimators.base import BaseAutoencoder
+from sklearn_mtae._estimators.outliers import OutlierDetector
+
+from ._describe import describe
+from ._onnx import DTYPES, graph_of, model_of
+from ._outputs import default_methods
+from ._pipelines import convert_other
+
+
+def to_onnx(
+    estimator: Any, method: str | Sequence[str] | None = None, *, coverage: float = 0.9, dtype: str = "float32"
+) -> Any:
+    """Convert a fitted estimator to an ONNX model.
+
+    A table of numbers is one input "X" of shape (n_samples, n_features). If there are categories of strings, each
+    column is an input of its own, of its name and of shape (n_samples, 1): strings, of which "" is missing, or numbers.
+    NaN is a missing cell. A category that `fit` has not seen is missing too, whatever `handle_unknown` says, and what
+    `fit` rejects, such as a negative count, is not rejected.
+
+    Results have the names of the methods; those of :meth:`predict_interval` are "lower" and "upper". Each task that is
+    of classes, where y is a table, has its own: "predict_<task>". So has each column where some are categories.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted estimator of this package, or a pipeline of scikit-learn with some of them, which skl2onnx converts.
+    method : str, sequence of str or None, default=None
+        The methods to compute. None takes `transform` of transformers, `predict` of the others, and `predict_proba` or
+        `score_samples` where there is one. Pipelines take None only.
+    coverage : float, default=0.9
+        Fraction of the labels in intervals and sets.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of numbers in inputs and results. Inside, units and results are computed in float64, and networks in
+        the precision of their training.
+
+    Returns
+    -------
+    onnx.ModelProto
+        The model.
+
+    Raises
+    ------
+    NotExportableError
+        If a part of the estimator cannot be exported; the error names it.
+    ImportError
+        If onnx is not installed, or skl2onnx, which converts pipelines.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_mtae import AutoencoderTransformer
+    >>> from sklearn_mtae.export import to_onnx
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> model = to_onnx(AutoencoderTransformer(2, max_iter=5, random_state=0).fit(X))
+    >>> [(value.name, len(value.type.tensor_type.shape.dim)) for value in model.graph.output]
+    [('transform', 2)]
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {list(DTYPES)}. Got {dtype!r} instead.")
+    if not isinstance(estimator, BaseAutoencoder | OutlierDetector) and hasattr(estimator, "n_features_in_"):
+        if method is not None:
+            raise ValueError(f"method must be None for a {type(estimator).__name__}. Got {method!r} instead.")
+        return convert_other(estimator, dtype)
+    own = describe(estimator)
+    methods = default_methods(own) if method is None else [method] if isinstance(method, str) else list(method)
+    graph, inputs = graph_of(own, methods, coverage, DTYPES[dtype])
+    return model_of(graph, inputs, own)

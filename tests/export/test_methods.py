@@ -1,0 +1,230 @@
+"""Every estimator with every option that is no user code: both exports give what the estimator does."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from sklearn_mtae import (
+    AutoencoderTransformer,
+    MultiTaskVAE,
+    MultiTaskVAEClassifier,
+    MultiTaskVAERegressor,
+    OutlierDetector,
+    VAETransformer,
+)
+from sklearn_mtae._verbs.strangeness import CRITERIA
+from sklearn_mtae.export import NotExportableError, to_numpy
+from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
+from sklearn_mtae.nn.embeddings import EMBEDDINGS
+from sklearn_mtae.nn.factories import TASK_LIKELIHOODS
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS
+from sklearn_mtae.nn.posteriors import POSTERIORS
+from sklearn_mtae.nn.priors import PRIORS
+from sklearn_mtae.nn.sharing import SHARINGS
+
+from .both import SMALL, assert_parity
+
+ROWS = ["transform", "inverse_transform", "predict"]
+TASKS = ["transform", "predict", "predict_interval"]
+COVERAGE = {"coverage": 0.5}
+REFUSED = {("criterion", "density"): "curvature"}
+"""Options that cannot be exported, and what the error names."""
+
+RNG = np.random.default_rng(0)
+N = RNG.normal(size=(48, 9)) @ RNG.normal(size=(9, 9))
+N[:, 4] = 2.0
+SHARES = RNG.uniform(0.1, 0.9, (48, 9))
+COUNTS = RNG.poisson(3, (48, 9)).astype(float)
+SUITED = {
+    "poisson": COUNTS,
+    "negative_binomial": COUNTS,
+    "multinomial": COUNTS,
+    "bernoulli": (SHARES > 0.5).astype(float),
+    "continuous_bernoulli": SHARES,
+    "categorical": np.eye(9)[RNG.integers(0, 9, 48)],
+    "gamma": SHARES,
+    "log_normal": SHARES,
+}
+WITHOUT_GAPS = {"categorical"}
+
+
+def table(likelihood=None):
+    """Return rows that suit a likelihood, with gaps, a constant column and two rows far off where that is possible."""
+    x = SUITED.get(likelihood, N).copy()
+    if likelihood not in WITHOUT_GAPS:
+        x[::3, 1] = np.nan
+        x[5, 2:5] = np.nan
+    return x.astype(np.float32)
+
+
+def labels(n_tasks=2, kind=N):
+    y = kind[:, :n_tasks].copy()
+    y[::4, -1] = np.nan
+    return y
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.mark.parametrize("likelihood", [*LIKELIHOODS, "auto"])
+def test_likelihoods(likelihood, tmp_path):
+    x = table(likelihood)
+    model = AutoencoderTransformer(**SMALL, likelihood=likelihood).fit(x)
+    assert_parity(model, x, ["predict"], tmp_path)
+    assert_parity(model, x, [*ROWS[:2], "impute"], tmp_path, onnx=False)
+
+
+def test_likelihoods_side_by_side(tmp_path):
+    x = np.c_[N[:, :2], SHARES[:, 2] > 0.5, COUNTS[:, 3], SHARES[:, 4:6], N[:, 6:8], COUNTS[:, 8]].astype(np.float32)
+    families = ["gaussian", "quantile", "bernoulli", "poisson", (0, None), "gamma", "laplace", "gaussian", "poisson"]
+    assert_parity(VAETransformer(**SMALL, likelihood=families).fit(x), x, ROWS, tmp_path)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations(activation, tmp_path):
+    model = VAETransformer(**SMALL, activation=activation, layer_norm=True, dropout=0.2).fit(table())
+    assert_parity(model, table(), ["predict"], tmp_path)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_architectures(architecture, tmp_path):
+    model = VAETransformer(**SMALL, architecture=architecture, layer_norm=True).fit(table())
+    assert_parity(model, table(), ["predict"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *[{"posterior": own} for own in POSTERIORS],
+        *[{"prior": own} for own in PRIORS],
+        *[{"dtype": own} for own in ("float64", "bfloat16")],
+        {"hidden_layer_sizes": ()},
+        {"hidden_layer_sizes": (4, 3)},
+        {"scaling": "standard"},
+    ],
+    ids=str,
+)
+def test_parts(option, tmp_path):
+    model = VAETransformer(**{**SMALL, **option}).fit(table())
+    x = table().astype(np.float64) if option.get("dtype") == "float64" else table()
+    assert_parity(model, x, ["predict"], tmp_path, onnx="dtype" not in option)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *[{"sharing": own} for own in SHARINGS],
+        *[{"embedding": own} for own in (*EMBEDDINGS, None)],
+        *[{"architecture": own} for own in ARCHITECTURES],
+        *[{"posterior": own} for own in POSTERIORS if own != "normal"],
+        {"member_params": [{"hidden_layer_sizes": (3,)}, {"activation": "tanh"}, {"dropout": 0.3}]},
+        {"n_estimators": 1, "early_stopping": True},
+    ],
+    ids=str,
+)
+def test_tasks_of_numbers(option, tmp_path):
+    model = MultiTaskVAERegressor(**{**SMALL, "n_estimators": 2, **option}).fit(table(), labels())
+    # Quasi-random draws depend on all digits of the rows, so that these must be standardised in the same precision.
+    alone = "n_estimators" in option
+    x = table() if alone else table().astype(np.float64)
+    methods = ["predict"] if alone else ["predict_interval"]
+    assert_parity(model, x, methods, tmp_path, onnx="member_params" in option, **COVERAGE)
+
+
+@pytest.mark.parametrize("likelihood", TASK_LIKELIHOODS)
+def test_likelihoods_of_tasks(likelihood, tmp_path):
+    y = labels(2, SUITED.get(likelihood, N))
+    model = MultiTaskVAERegressor(**SMALL, n_estimators=2, task_likelihoods=likelihood).fit(table(), y)
+    assert_parity(model, table().astype(np.float64), ["predict_interval"], tmp_path, onnx=False, **COVERAGE)
+
+
+def test_the_default_ensembles(tmp_path):
+    own = {"n_estimators": 3, "max_iter": 1, "random_state": 0}
+    x = table().astype(np.float64)
+    model = MultiTaskVAERegressor(**own).fit(x, labels())
+    assert_parity(model, x, ["predict", "predict_interval"], tmp_path, **COVERAGE)
+    y = (N[:, :1] > 0).astype(int) + 2 * (N[:, 1:2] > 0)
+    model = MultiTaskVAEClassifier(**own).fit(x, y[:, 0])
+    assert_parity(model, x, ["predict", "predict_proba", "predict_set"], tmp_path, **COVERAGE)
+
+
+def test_a_kernel_counts(tmp_path):
+    grid = RNG.uniform(-2, 2, (150, 2))
+    y = (np.floor(grid).sum(axis=1) % 2).astype(int)  # a chessboard
+    model = MultiTaskVAEClassifier(n_estimators=2, max_iter=1, random_state=0).fit(grid, y)
+    assert model._fitted.average.kernel is not None
+    assert_parity(model, grid[:20], ["predict_proba"], tmp_path)
+
+
+@pytest.mark.parametrize("sharing", SHARINGS)
+def test_tasks_of_classes(sharing, tmp_path):
+    y = np.c_[np.where(N[:, 0] > 0, "up", "down"), np.array(["a", "b", "c"])[RNG.integers(0, 3, 48)]].astype(object)
+    y[::5, 1] = None
+    model = MultiTaskVAEClassifier(**SMALL, n_estimators=3, sharing=sharing).fit(table(), y)
+    methods = ["predict", "predict_proba", "predict_log_proba", "predict_set"]
+    assert_parity(model, table(), methods, tmp_path, onnx=sharing == "hard", **COVERAGE)
+
+
+def test_tasks_of_several_kinds(tmp_path):
+    import pandas as pd
+
+    y = pd.DataFrame({"far": N[:, 0], "kind": pd.Categorical(RNG.choice(["x", "y"], 48)), "is": N[:, 1] > 0})
+    model = MultiTaskVAE(**SMALL, n_estimators=3).fit(table(), y)
+    x = table().astype(np.float64)
+    assert_parity(model, x, ["predict_proba", "predict_set", "predict_interval"], tmp_path, onnx=False, **COVERAGE)
+    assert_parity(model, x, ["predict"], tmp_path, **COVERAGE)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_criteria(criterion, tmp_path):
+    x = table().astype(np.float64)
+    model = OutlierDetector(n_estimators=2, criterion=criterion, max_samples=30, random_state=0).fit(x)
+    if ("criterion", criterion) in REFUSED:
+        with pytest.raises(NotExportableError, match=REFUSED["criterion", criterion]):
+            to_numpy(model, tmp_path / "model.mtae")
+        return
+    assert_parity(model, x, ["score_samples", "decision_function", "predict"], tmp_path)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gamma", "categorical"])  # each compares codes in its own way
+def test_outliers_by_likelihood(likelihood, tmp_path):
+    x = table(likelihood).astype(np.float64)
+    model = VAETransformer(**SMALL, likelihood=likelihood)
+    model = OutlierDetector(model, n_estimators=1, max_samples=30, random_state=0).fit(x)
+    assert_parity(model, x, ["score_samples"], tmp_path, onnx=False)
+
+
+def test_rows_far_off(tmp_path):
+    """In the last rows a cell is 1e4 units away, or all of them a thousand."""
+    x = table()[-2:]
+    x[0, 3], x[1] = 1e4, x[1] * 1e3
+    assert_parity(VAETransformer(**SMALL).fit(table()), x, ROWS, tmp_path)
+    model = MultiTaskVAERegressor(**SMALL, n_estimators=3).fit(table(), labels())
+    assert_parity(model, x.astype(np.float64), TASKS, tmp_path, **COVERAGE)
+
+
+def test_rows_that_overflow(tmp_path):
+    from .both import in_numpy
+
+    model = VAETransformer(**SMALL).fit(table())
+    x = np.full((2, 9), 1.0)
+    x[0, 3] = 1e39
+    assert np.isfinite(in_numpy(model, tmp_path).transform(x)).all()
+    np.testing.assert_allclose(in_numpy(model, tmp_path).transform(x), model.transform(x), rtol=1e-5)
+
+
+def test_an_own_module_of_known_operations(tmp_path):
+    import torch
+
+    def own(n_features, n_code, n_components, n_outputs):
+        return torch.nn.Sequential(torch.nn.Linear(n_features, n_code), torch.nn.Hardswish()), torch.nn.Linear(
+            n_components, n_outputs
+        )
+
+    model = AutoencoderTransformer(2, architecture=own, max_iter=1, random_state=0).fit(table())
+    assert_parity(model, table(), ROWS, tmp_path)
