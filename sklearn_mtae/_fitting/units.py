@@ -62,14 +62,24 @@ def take_units_over(recipe: Recipe, model: MultiTaskVAE, known: Autoencoder, sou
     """Take over the features' units, and what its likelihood has learned about them, from a trained model."""
     ours, theirs = model.likelihood, known.likelihood
     own = ours.state_dict()
-    learned = {name: value for name, value in theirs.state_dict().items() if name in own}
-    ours.load_state_dict({n: v for n, v in learned.items() if v.shape == own[n].shape}, strict=False)
-    ones = torch.ones(ours.n_columns)
+    learned = {n: v for n, v in theirs.state_dict().items() if n in own and v.shape == own[n].shape}
+    ours.load_state_dict(learned, strict=False)
+    exact = {
+        f"{path}.{name}".lstrip(".")
+        for path, part in ours.named_modules()
+        if isinstance(part, Likelihood)
+        for name in part.exact
+    }
+    ours.load_state_dict({name: learned[name] for name in exact & learned.keys()}, strict=False, assign=True)
+    values = torch.linspace(0.0, 3.0, 7)[:, None].expand(-1, ours.n_columns)
     same_units = (standardized_columns(ours) == standardized_columns(theirs)).all()
-    if not same_units or not torch.allclose(ours.as_input(ones).float(), theirs.as_input(ones).float()):
+    same_maps = bool(ours.n_learned) == bool(theirs.n_learned)
+    if not (
+        same_units and same_maps and torch.allclose(ours.as_input(values).float(), theirs.as_input(values).float())
+    ):
         raise ValueError(
-            "likelihood must standardise the same columns as that of the encoder does, and take counts where it "
-            f"does. Got {short(recipe.likelihood)} and {short(source.likelihood)}."
+            "likelihood must standardise the same columns as that of the encoder does, take counts where it does, and "
+            f'be "quantile" where it is. Got {short(recipe.likelihood)} and {short(source.likelihood)}.'
         )
     model.units.set(known.units.location, known.units.scale)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from sklearn_mtae import MultiTaskVAERegressor, VAETransformer
 
@@ -46,3 +47,30 @@ def test_far_labels_are_named():
     X = frame(1e10)
     with pytest.warns(UserWarning, match="Column 'income' of y"):
         MultiTaskVAERegressor(n_estimators=1, task_likelihoods="quantile", **SHORT).fit(X[["age"]], X[["income"]])
+
+
+QUANTILES = VAETransformer(2, hidden_layer_sizes=(4,), likelihood="quantile", max_iter=1, random_state=0)
+
+
+def with_encoder(encoder, **options):
+    return MultiTaskVAERegressor(2, encoder=encoder, n_estimators=1, max_iter=1, random_state=0, **options)
+
+
+@pytest.mark.parametrize("likelihood", ["quantile", {0: "quantile", 1: "quantile"}])
+def test_an_encoder_brings_its_maps(likelihood):
+    X = np.random.default_rng(0).gamma(1.0, size=(60, 2))
+    encoder = clone(QUANTILES).set_params(likelihood=likelihood).fit(X)
+    model = with_encoder(encoder, likelihood=likelihood).fit(X[::2], X[::2].sum(axis=1))
+    own, known = model._fitted.states[0], encoder._fitted.states[0]
+    learned = [name for name in known if name.startswith("likelihood.") and "variance" not in name]
+    assert any("maps" in name for name in learned)
+    for name in learned:
+        np.testing.assert_array_equal(own[name], known[name], strict=True)
+
+
+@pytest.mark.parametrize(("known", "likelihood"), [("quantile", "gaussian"), ("gaussian", "quantile")])
+def test_an_encoder_of_other_inputs_is_refused(known, likelihood):
+    X = np.random.default_rng(0).gamma(1.0, size=(60, 2))
+    encoder = clone(QUANTILES).set_params(likelihood=known).fit(X)
+    with pytest.raises(ValueError, match=r'likelihood must .* be "quantile" where it is'):
+        with_encoder(encoder, likelihood=likelihood).fit(X, X.sum(axis=1))

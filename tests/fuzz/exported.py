@@ -12,10 +12,8 @@ from sklearn_mtae.export import NotExportableError, to_numpy
 
 __all__ = ["exported"]
 
-CLOSE, STEEP_CLOSE = 1e-3, 0.1
-"""Part of the largest number of a column by which float32 and float64 may differ; the second where a part is steep."""
-STEEP = {"piecewise_linear", "flow", "quantile", "auto"}
-"""Options of parts that may be steep: narrow bins of a column, splines."""
+CLOSE = 1e-3
+"""Part of the largest number of a column by which float32 and float64 may differ."""
 VERBS = ("transform", "predict", "predict_proba")
 
 
@@ -33,12 +31,10 @@ def exported(fitted: Any, given: dict[str, Any], rng: Any) -> Iterator[str]:
                 yield str(error)
             return
         light = runtime.load(path)
-    options = [repr(own) for own in (model.get_params(deep=False), *model._fitted.settings)]
-    close = STEEP_CLOSE if any(f"'{word}'" in own for own in options for word in STEEP) else CLOSE
     for verb in VERBS:
         if hasattr(model, verb) and hasattr(light, verb):
             for own, true in zip(_columns(getattr(light, verb)(X)), _columns(getattr(model, verb)(X)), strict=True):
-                yield from _apart(verb, own, true, close)
+                yield from _apart(verb, own, true)
 
 
 def _columns(value: Any) -> list[np.ndarray]:
@@ -51,7 +47,7 @@ def _columns(value: Any) -> list[np.ndarray]:
     return list(array.T) if array.ndim > 1 else [array]
 
 
-def _apart(verb: str, own: np.ndarray, true: np.ndarray, close: float) -> Iterator[str]:
+def _apart(verb: str, own: np.ndarray, true: np.ndarray) -> Iterator[str]:
     """Yield how two columns differ."""
     try:
         one, other = (np.asarray(column, dtype=np.float64) for column in (own, true))
@@ -62,6 +58,6 @@ def _apart(verb: str, own: np.ndarray, true: np.ndarray, close: float) -> Iterat
     gaps = np.isnan(one) != np.isnan(other)
     scale = np.nanmax(np.abs(other), initial=1e-30)
     # A whole number may be rounded to the next.
-    allowed = max(close * scale, 1.0 if np.asarray(true).dtype.kind in "iub" else 0.0)
+    allowed = max(CLOSE * scale, 1.0 if np.asarray(true).dtype.kind in "iub" else 0.0)
     if gaps.any() or np.nanmax(np.abs(one - other), initial=0.0) > allowed:
         yield f"{verb}: {one[:5]}, not {other[:5]}"
