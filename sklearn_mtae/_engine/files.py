@@ -46,7 +46,7 @@ def write_file(path: str | os.PathLike, header: Mapping[str, Any], arrays: Mappi
     text += b" " * (-(N_LENGTH + len(text)) % ALIGNED)
     start, data = len(text).to_bytes(N_LENGTH, "little") + text, [array.data.cast("B") for array in parts if array.size]
     start = start[: CHECKSUM.start] + checksum(start, *data) + start[CHECKSUM.stop :]
-    replace_file(Path(path), start, *data, mode=0o666)
+    replace_file(Path(path), start, *data)
 
 
 def _json(content: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,11 +11,17 @@ UNFINISHED = r"\.[a-z0-9_]{8}\.tmp"
 """How the name of a file ends that is being written; the name of the file to replace stands before it."""
 
 
-def replace_file(path: Path, *parts: Any, mode: int) -> None:
-    """Replace a file with a new one, once all of it is on the disk; the process's mask limits its permissions."""
+def replace_file(path: Path, *parts: Any, mode: int | None = None) -> None:
+    """Replace a file with a new one, once all of it is on the disk.
+
+    `mode` holds its permissions, within the process's mask; None keeps those of the file that is replaced.
+    """
+    path = Path(os.path.realpath(path))  # a link goes on pointing to it
     name = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(name, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        with open(name, "xb", opener=lambda name, flags: os.open(name, flags, 0o666 if mode is None else mode)) as file:
+            if mode is None and path.exists():
+                shutil.copymode(path, name)
             _write(file, parts)
         os.replace(name, path)
     except BaseException:

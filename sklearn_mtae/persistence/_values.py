@@ -122,7 +122,7 @@ def _timestamp(pandas: Any, value: np.datetime64, zone: str | None) -> Any:
 
 KINDS = {
     "tuple": Kind(_pack_items, lambda unpacking, packed: tuple(unpacking.unpack(packed["items"]))),
-    "dict": Kind(_pack_dict, _unpack_dict),
+    "dict": Kind(_pack_dict, _unpack_dict, is_shared=True),
     "float": _spelled(str, float),
     "array": Kind(_pack_array, _unpack_array, is_shared=True),
     "scalar": Kind(_pack_scalar, _unpack_scalar),

@@ -247,6 +247,13 @@ def test_one_object_stays_one(tmp_path):
     assert loaded.estimator.random_state is loaded.random_state
 
 
+def test_members_of_one_setting_are_run_in_the_same_products(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 5)), rng.normal(size=(80, 2))
+    model = MultiTaskVAERegressor(random_state=3, max_iter=2, n_estimators=4, member_params=None).fit(X, y)
+    assert_same(model.predict(X), again(model, tmp_path / "a").predict(X))
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_an_encoder(frozen, tmp_path):
     encoder = VAETransformer(**SMALL).fit(X)
@@ -348,6 +355,17 @@ def test_an_interrupted_save_keeps_the_file(tmp_path, monkeypatch):
         save(VAETransformer(3), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_in_place_of_another_keeps_its_permissions_and_its_links(tmp_path):
+    path, link = tmp_path / "a", tmp_path / "link"
+    save(VAETransformer(), path)
+    path.chmod(0o600)
+    link.symlink_to(path)
+    save(VAETransformer(3), link)
+    assert link.is_symlink()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load(path).n_components == 3
 
 
 def rewritten(path, **changes):
