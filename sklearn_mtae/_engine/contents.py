@@ -251,7 +251,8 @@ def number(value: complex) -> Hashable:
 
 def tensor_bytes(value: Tensor) -> bytes:
     """Return the numbers of a tensor as bytes."""
-    plain = value.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    # A single number may count as contiguous whatever its stride is; a clone has the stride that a view needs.
+    plain = value.detach().resolve_conj().resolve_neg().cpu().clone(memory_format=torch.contiguous_format)
     return plain.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 

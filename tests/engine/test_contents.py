@@ -19,7 +19,7 @@ from torch import nn
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
 from sklearn_mtae._engine import together as stacking
-from sklearn_mtae._engine.contents import Contents, computation
+from sklearn_mtae._engine.contents import Contents, computation, tensor_bytes
 from sklearn_mtae.nn.schedules import SCHEDULES
 from sklearn_mtae.nn.weightings import Weighting
 from tests.stacks import Noiseless, assert_alike, options, train
@@ -569,3 +569,10 @@ def test_key_of_a_module_knows_no_numbers_of_its_parameters():
     assert computation(first, {"1": ["eps"]}) == computation(
         nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2, eps=1e-3)), {"1": ["eps"]}
     )
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.bool])
+def test_the_bytes_of_a_column(rows, dtype):
+    table = torch.arange(2 * rows).reshape(rows, 2).to(dtype)
+    assert tensor_bytes(table[:, 0]) == tensor_bytes(torch.tensor(table[:, 0].tolist(), dtype=dtype))

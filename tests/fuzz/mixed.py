@@ -14,7 +14,8 @@ __all__ = ["MIXED_VERBS"]
 
 def _levels(fitted: Fitted) -> list[list[Any] | None]:
     """Return the classes of each task, None of numbers."""
-    return fitted.targets.levels(fitted.plan.params.get("task_likelihoods"))
+    model = getattr(fitted.model, "best_estimator_", fitted.model)
+    return fitted.targets.levels(model.task_likelihoods)
 
 
 def _columns(fitted: Fitted, X: Any, value: Any) -> Iterator[tuple[Any, np.ndarray, list[Any] | None]]:
