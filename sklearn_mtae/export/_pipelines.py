@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mtae._estimators.autoencoder import AutoencoderTransformer
 from sklearn_mtae._estimators.classifier import MultiTaskVAEClassifier
+from sklearn_mtae._estimators.imputer import VAEImputer
 from sklearn_mtae._estimators.mixed import MultiTaskVAE
 from sklearn_mtae._estimators.multi_task import BaseMultiTaskVAE
+from sklearn_mtae._estimators.multiple_imputation import MultipleImputation
 from sklearn_mtae._estimators.outliers import OutlierDetector
 from sklearn_mtae._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from sklearn_mtae._estimators.per_task_base import OneClass
@@ -71,11 +74,8 @@ def register_converters() -> None:
 
 def convert_other(estimator: Any, dtype: str) -> Any:
     """Return the ONNX model of an estimator that skl2onnx converts, which takes a matrix of numbers."""
-    for step in estimator.steps[:-1] if isinstance(estimator, Pipeline) else ():
-        if isinstance(step[1], BaseMultiTaskVAE):
-            raise NotExportableError(
-                f"Only the last step of a pipeline may have tasks. Step {step[0]!r} is a {type(step[1]).__name__}."
-            )
+    check_is_fitted(estimator)
+    _check_steps(estimator)
     register_converters()
     types = {"float32": "FloatTensorType", "float64": "DoubleTensorType"}
     tensor = getattr(_skl2onnx("common.data_types"), types[dtype])
@@ -84,6 +84,20 @@ def convert_other(estimator: Any, dtype: str) -> Any:
     return _skl2onnx("convert_sklearn")(
         estimator, initial_types=inputs, options=options, target_opset={"": OPSET, ML: 3}
     )
+
+
+def _check_steps(estimator: Any) -> None:
+    """Refuse what has no converter, and what cannot be where it is."""
+    steps = estimator.steps if isinstance(estimator, Pipeline) else [("", estimator)]
+    for place, (name, step) in enumerate(steps, 1):
+        if isinstance(step, VAEImputer | MultipleImputation):
+            describe(step)
+        if isinstance(step, BaseMultiTaskVAE) and place < len(steps):
+            raise NotExportableError(
+                f"Only the last step of a pipeline may have tasks. Step {name!r} is a {type(step).__name__}."
+            )
+    if not hasattr(estimator, "n_features_in_"):
+        raise NotExportableError(f"{type(estimator).__name__} does not know the number of its columns, n_features_in_.")
 
 
 def _skl2onnx(path: str) -> Any:
