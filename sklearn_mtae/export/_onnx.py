@@ -30,7 +30,7 @@ def graph_of(
         raise ValueError("inverse_transform takes codes, and cannot be exported together with methods that take rows.")
     width = own.n_codes if all(takes_codes) else own.features.count
     levels = {} if all(takes_codes) else {int(j): known for j, known in own.header["columns"]["levels"].items()}
-    numbers = {j: _rounded(known, own, j, dtype) for j, known in levels.items() if not _is_text(known)}
+    numbers = {j: _rounded(known, own, j, dtype) for j, known in levels.items() if not is_text(known)}
 
     def function(x: Tensor) -> list[Tensor]:
         results = Results(own, _coded(x, numbers, own))
@@ -46,7 +46,8 @@ def graph_of(
     return graph, dict(zip(public.values(), inputs.values(), strict=True))
 
 
-def _is_text(levels: Sequence[Any]) -> bool:
+def is_text(levels: Sequence[Any]) -> bool:
+    """Return whether a category's levels come as strings."""
     return any(isinstance(level, str) for level in levels)
 
 
@@ -86,14 +87,14 @@ def _unknown(own: Exportable, levels: Any) -> float:
 
 def _read(graph: Graph, own: Exportable, levels: dict[int, list], width: int, dtype: Any) -> dict[str, tuple[Any, int]]:
     """Add the nodes that make rows of float64 from the inputs; return dtype and width of each input."""
-    if not any(map(_is_text, levels.values())):
+    if not any(map(is_text, levels.values())):
         graph.nodes.insert(0, Node("Cast", ["input0"], ["rows"], {"to": "float64"}))
         return {"X": (dtype, width)}
     nodes, names, inputs = [], [], {}
     for j, name in enumerate(map(str, own.features.names)):
-        given, column, is_text = f"input{j}", f"column{j}", j in levels and _is_text(levels[j])
-        inputs[name] = (np.str_ if is_text else dtype, 1)
-        if is_text:
+        given, column, has_words = f"input{j}", f"column{j}", j in levels and is_text(levels[j])
+        inputs[name] = (np.str_ if has_words else dtype, 1)
+        if has_words:
             nodes.append(_look_up(given, f"code{j}", _spelled(levels[j], name), _unknown(own, levels[j])))
             given = f"code{j}"
         nodes.append(Node("Cast", [given], [column], {"to": "float64"}))
