@@ -19,7 +19,7 @@ def to_onnx(
 
     A table of numbers is one input "X" of shape (n_samples, n_features). If there are categories of strings, each
     column is an input of its own, of its name and of shape (n_samples, 1): strings, of which "" is missing, or numbers.
-    Categories of numbers are compared in `dtype`, in which they must differ.
+    Where "" is a category itself, it is that. Categories of numbers are compared in `dtype`, in which they must differ.
     NaN is a missing cell. A category that `fit` has not seen is missing too, whatever `handle_unknown` says, and what
     `fit` rejects, such as a negative count, is not rejected.
 
