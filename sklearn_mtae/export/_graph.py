@@ -1,6 +1,6 @@
 """A computation as nodes of ONNX operators, which numpy and ONNX Runtime both evaluate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple
@@ -135,6 +135,32 @@ class Graph:
                 kept.append(node)
         self.nodes = kept[::-1]
         self.constants = {name: value for name, value in self.constants.items() if name in needed}
+        self._known = {key: own for key, own in self._known.items() if needed & set(np.atleast_1d(own).tolist())}
+
+    def rename(self, public: Mapping[str, str]) -> None:
+        """Give some values other names; values that have one of these already make way."""
+        values = {name for node in self.nodes for name in (*node.inputs, *node.outputs)} | {*self.constants}
+        taken = {*public.values(), *values}
+        names = {name: free(name, taken) for name in sorted(values & {*public.values()})} | dict(public)
+
+        def each(given: list[str]) -> list[str]:
+            return [names.get(name, name) for name in given]
+
+        def own(mapping: Mapping[str, Any]) -> dict[str, Any]:
+            return dict(zip(each([*mapping]), mapping.values(), strict=True))
+
+        self.nodes = [node._replace(inputs=each(node.inputs), outputs=each(node.outputs)) for node in self.nodes]
+        self.constants, self.dtypes, self.shapes = own(self.constants), own(self.dtypes), own(self.shapes)
+        self.outputs = dict(zip(each([*self.outputs]), each([*self.outputs.values()]), strict=True))
+        self._known.clear()
+
+
+def free(name: str, taken: set[str]) -> str:
+    """Return a name that is not taken, with underscores after it if need be, and take it."""
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
 
 
 def as_numpy(dtype: Any) -> np.dtype:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ._describe import Exportable
-from ._graph import OPSET, Graph, Node
+from ._graph import OPSET, Graph, Node, free
 from ._lower import lower
 from ._outputs import Output, Results, outputs_of
-from ._trace import Rows
+from ._trace import NotExportableError, Rows
 
 ML = "ai.onnx.ml"
 """Domain of the operators for categories."""
@@ -30,80 +30,106 @@ def graph_of(
         raise ValueError("inverse_transform takes codes, and cannot be exported together with methods that take rows.")
     width = own.n_codes if all(takes_codes) else own.features.count
     levels = {} if all(takes_codes) else {int(j): known for j, known in own.header["columns"]["levels"].items()}
+    numbers = {j: _rounded(known, own, j, dtype) for j, known in levels.items() if not is_text(known)}
 
     def function(x: Tensor) -> list[Tensor]:
-        results = Results(own, _coded(x, levels, own))
+        results = Results(own, _coded(x, numbers, own))
         return [output.value(results) for output in outputs]
 
-    graph = lower(function, ["rows"], [width], [output.name for output in outputs])
+    results = [f"result{j}" for j in range(len(outputs))]
+    graph = lower(function, ["rows"], [width], results)
     inputs = _read(graph, own, levels, width, dtype)
-    _finish(graph, outputs, dtype)
-    return graph, inputs
+    _finish(graph, outputs, results, dtype)
+    taken: set[str] = set()
+    public = {f"input{j}": free(name or f"column{j}", taken) for j, name in enumerate(inputs)}
+    graph.rename(public | {name: free(output.name, taken) for name, output in zip(results, outputs, strict=True)})
+    return graph, dict(zip(public.values(), inputs.values(), strict=True))
 
 
-def _is_text(levels: Sequence[Any]) -> bool:
+def is_text(levels: Sequence[Any]) -> bool:
+    """Return whether a category's levels come as strings."""
     return any(isinstance(level, str) for level in levels)
 
 
-def _coded(x: Tensor, levels: dict[int, list], own: Exportable) -> Tensor:
+def _rounded(levels: Sequence[Any], own: Exportable, j: int, dtype: Any) -> NDArray:
+    """Return levels that are numbers as an input has them."""
+    with np.errstate(over="ignore"):
+        known = np.array([float(level) for level in levels]).astype(dtype)
+    if len(set(known.tolist())) < len(levels) or not np.isfinite(known).all():
+        remedy = ' Pass dtype="float64".' if len(set(map(float, levels))) == len(levels) and dtype == np.float32 else ""
+        raise NotExportableError(
+            f"The levels of a category must differ in {np.dtype(dtype)}, the dtype of the input. Those of column "
+            f"{own.features.names[j]!r} do not.{remedy}"
+        )
+    return known
+
+
+def _coded(x: Tensor, levels: dict[int, NDArray], own: Exportable) -> Tensor:
     """Return rows with the codes of levels that are numbers; those of strings are looked up before."""
-    numeric = {j: known for j, known in levels.items() if not _is_text(known)}
-    if not numeric:
+    if not levels:
         return x
-    columns = [_code(x[:, j : j + 1], numeric[j], own) if j in numeric else x[:, j : j + 1] for j in range(x.shape[1])]
+    columns = [_code(x[:, j : j + 1], levels[j], own) if j in levels else x[:, j : j + 1] for j in range(x.shape[1])]
     return torch.cat(columns, dim=1)
 
 
-def _code(x: Tensor, levels: Sequence[Any], own: Exportable) -> Tensor:
-    """Return the codes of numbers, shape (n_rows, 1)."""
-    known = torch.tensor([float(level) for level in levels], dtype=x.dtype)
-    same = x == known
+def _code(x: Tensor, levels: NDArray, own: Exportable) -> Tensor:
+    """Return the codes of numbers, shape (n_rows, 1): cells are compared in the dtype of the input."""
+    known = torch.from_numpy(levels)
+    same = x.to(known.dtype) == known
     code = (same.to(x.dtype) * torch.arange(len(levels), dtype=x.dtype)).sum(1, keepdim=True)
     code = torch.where(same.any(1, keepdim=True), code, _unknown(own, levels))
     return torch.where(x.isnan(), float("nan"), code)
 
 
-def _unknown(own: Exportable, levels: Sequence[Any]) -> float:
+def _unknown(own: Exportable, levels: Any) -> float:
     return float(len(levels)) if own.header["columns"]["unknown"] == "silent" else float("nan")
 
 
 def _read(graph: Graph, own: Exportable, levels: dict[int, list], width: int, dtype: Any) -> dict[str, tuple[Any, int]]:
     """Add the nodes that make rows of float64 from the inputs; return dtype and width of each input."""
-    if not any(map(_is_text, levels.values())):
-        graph.nodes.insert(0, Node("Cast", ["X"], ["rows"], {"to": "float64"}))
+    if not any(map(is_text, levels.values())):
+        graph.nodes.insert(0, Node("Cast", ["input0"], ["rows"], {"to": "float64"}))
         return {"X": (dtype, width)}
     nodes, names, inputs = [], [], {}
     for j, name in enumerate(map(str, own.features.names)):
-        column, is_text = f"column{j}", j in levels and _is_text(levels[j])
-        inputs[name] = (np.str_ if is_text else dtype, 1)
-        if is_text:
-            nodes.append(_look_up(name, f"code{j}", levels[j], _unknown(own, levels[j])))
-        nodes.append(Node("Cast", [f"code{j}" if is_text else name], [column], {"to": "float64"}))
+        given, column, has_words = f"input{j}", f"column{j}", j in levels and is_text(levels[j])
+        inputs[name] = (np.str_ if has_words else dtype, 1)
+        if has_words:
+            nodes.append(_look_up(given, f"code{j}", _spelled(levels[j], name), _unknown(own, levels[j])))
+            given = f"code{j}"
+        nodes.append(Node("Cast", [given], [column], {"to": "float64"}))
         names.append(column)
     graph.nodes[:0] = [*nodes, Node("Concat", names, ["rows"], {"axis": 1})]
     return inputs
 
 
-def _look_up(name: str, made: str, levels: Sequence[Any], unknown: float) -> Node:
+def _spelled(levels: Sequence[Any], name: str) -> list[str]:
+    """Return levels as strings, which must differ."""
+    words = list(map(str, levels))
+    if len(set(words)) < len(words):
+        raise NotExportableError(f"The levels of a category must differ as strings. Those of column {name!r} do not.")
+    return words
+
+
+def _look_up(name: str, made: str, levels: Sequence[str], unknown: float) -> Node:
     """Return the node that finds the codes of strings."""
-    codes = {"": float("nan")} | {str(level): float(code) for code, level in enumerate(levels)}
+    codes = {"": float("nan")} | {level: float(code) for code, level in enumerate(levels)}
     attributes = {"keys_strings": list(codes), "values_floats": list(codes.values()), "default_float": unknown}
     return Node("LabelEncoder", [name], [made], attributes)
 
 
-def _finish(graph: Graph, outputs: Sequence[Output], dtype: Any) -> None:
-    """Give results their names, their dtypes and their labels."""
-    for output in outputs:
-        name = graph.outputs[output.name]
+def _finish(graph: Graph, outputs: Sequence[Output], results: Sequence[str], dtype: Any) -> None:
+    """Give results their dtypes and their labels, and names of their own."""
+    for output, result in zip(outputs, results, strict=True):
+        found = name = graph.outputs[result]
         if output.labels is not None:
             labels = _as_labels(output.labels)
             name = graph.add("Gather", graph.constant(labels), graph.cast(name, np.int64), dtype=labels.dtype, axis=0)
         elif graph.dtypes[name].kind == "f":
             name = graph.cast(name, dtype)
-        graph.nodes.append(Node("Identity", [name], [output.name], {}))
-        graph.dtypes[output.name] = graph.dtypes[name]
-        graph.shapes[output.name] = graph.shapes[graph.outputs[output.name]]
-        graph.outputs[output.name] = output.name
+        graph.nodes.append(Node("Identity", [name], [result], {}))
+        graph.dtypes[result], graph.shapes[result] = graph.dtypes[name], graph.shapes[found]
+        graph.outputs[result] = result
 
 
 def _as_labels(labels: NDArray) -> NDArray:

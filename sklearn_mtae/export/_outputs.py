@@ -1,6 +1,6 @@
 """What a graph of ONNX returns for a method: arrays of numbers, or positions of labels that it looks up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,13 +77,34 @@ def default_methods(own: Exportable) -> list[str]:
 def _of_rows(own: Exportable) -> dict[str, Callable[[], list[Output]]]:
     """Return the methods that give codes, or columns of X."""
     methods: dict[str, Callable[[], list[Output]]] = {}
+
+    def whole(computation: str) -> Value:
+        return lambda r: _rounded(r(computation), own.header["columns"]["dtypes"])
+
     if "transform" in own.asked:
         methods["transform"] = lambda: [Output("transform", lambda r: r("transform"))]
-        methods["inverse_transform"] = lambda: _columns(own, "inverse_transform", lambda r: r("inverse_transform"))
-        methods["impute"] = lambda: _columns(own, "impute", lambda r: torch.where(r.x.isnan(), r("impute"), r.x))
+        methods["inverse_transform"] = lambda: _columns(own, "inverse_transform", whole("inverse_transform"))
+        methods["impute"] = lambda: _columns(own, "impute", lambda r: torch.where(r.x.isnan(), whole("impute")(r), r.x))
     if own.header["kind"] == "transformer":
-        methods["predict"] = lambda: _columns(own, "predict", lambda r: r("reconstruct"))
+        methods["predict"] = lambda: _columns(own, "predict", whole("reconstruct"))
     return methods
+
+
+def _rounded(values: Tensor, dtypes: Sequence[str] | None) -> Tensor:
+    """Return columns as the dtypes of `fit` hold them: whole numbers, and 0 or 1 for booleans."""
+    kinds = [np.dtype(own) for own in dtypes or ()]
+    if all(kind.kind == "f" for kind in kinds):
+        return values
+    return torch.cat([_held(values[:, j : j + 1], kind) for j, kind in enumerate(kinds)], dim=1)
+
+
+def _held(values: Tensor, dtype: np.dtype) -> Tensor:
+    """Return one column as a dtype holds it, NaN where it is missing."""
+    if dtype.kind == "b":
+        return torch.where(values.isnan(), values, (values > 0.5).to(values))
+    if dtype.kind in "iu":
+        return values.double().round().clamp(np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return values
 
 
 def _columns(own: Exportable, method: str, value: Value) -> list[Output]:

@@ -5,12 +5,16 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mtae._estimators.autoencoder import AutoencoderTransformer
 from sklearn_mtae._estimators.classifier import MultiTaskVAEClassifier
+from sklearn_mtae._estimators.imputer import VAEImputer
 from sklearn_mtae._estimators.mixed import MultiTaskVAE
 from sklearn_mtae._estimators.multi_task import BaseMultiTaskVAE
+from sklearn_mtae._estimators.multiple_imputation import MultipleImputation
 from sklearn_mtae._estimators.outliers import OutlierDetector
 from sklearn_mtae._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from sklearn_mtae._estimators.per_task_base import OneClass
@@ -19,7 +23,7 @@ from sklearn_mtae._estimators.vae import VAETransformer
 
 from ._describe import describe
 from ._graph import OPSET, Graph, Node
-from ._onnx import ML, attributes_of, graph_of, onnx_helper, sizes_of, tensor_type
+from ._onnx import ML, attributes_of, graph_of, is_text, onnx_helper, sizes_of, tensor_type
 from ._outputs import default_methods, outputs_of
 from ._trace import NotExportableError
 
@@ -70,20 +74,59 @@ def register_converters() -> None:
 
 
 def convert_other(estimator: Any, dtype: str) -> Any:
-    """Return the ONNX model of an estimator that skl2onnx converts, which takes a matrix of numbers."""
-    for step in estimator.steps[:-1] if isinstance(estimator, Pipeline) else ():
-        if isinstance(step[1], BaseMultiTaskVAE):
-            raise NotExportableError(
-                f"Only the last step of a pipeline may have tasks. Step {step[0]!r} is a {type(step[1]).__name__}."
-            )
+    """Return the ONNX model of an estimator that skl2onnx converts."""
+    check_is_fitted(estimator)
+    _check_steps(estimator)
     register_converters()
-    types = {"float32": "FloatTensorType", "float64": "DoubleTensorType"}
-    tensor = getattr(_skl2onnx("common.data_types"), types[dtype])
-    inputs = [("X", tensor([None, estimator.n_features_in_]))]
     options = {"zipmap": False} if is_classifier(estimator) else None
     return _skl2onnx("convert_sklearn")(
-        estimator, initial_types=inputs, options=options, target_opset={"": OPSET, ML: 3}
+        estimator, initial_types=_inputs(estimator, dtype), options=options, target_opset={"": OPSET, ML: 3}
     )
+
+
+def _inputs(estimator: Any, dtype: str) -> list[tuple[str, Any]]:
+    """Return names and types of the inputs: a matrix, or each column where some are found by name or are strings."""
+    types, n_columns = _skl2onnx("common.data_types"), estimator.n_features_in_
+    number = {"float32": types.FloatTensorType, "float64": types.DoubleTensorType}[dtype]
+    names, strings = getattr(estimator, "feature_names_in_", None), _strings(estimator)
+    by_name = names is not None and isinstance(_first(estimator), ColumnTransformer)
+    if not (strings or by_name):
+        return [("X", number([None, n_columns]))]
+    names = range(n_columns) if names is None else names
+    return [
+        (str(name) or f"column{j}", (types.StringTensorType if j in strings else number)([None, 1]))
+        for j, name in enumerate(names)
+    ]
+
+
+def _first(estimator: Any) -> Any:
+    """Return the first step of a pipeline, or the estimator itself."""
+    return _first(estimator.steps[0][1]) if isinstance(estimator, Pipeline) else estimator
+
+
+def _strings(estimator: Any) -> set[int]:
+    """Return which columns hold strings, as far as the estimators that read them know."""
+    first = _first(estimator)
+    if isinstance(first, ColumnTransformer):
+        places = first._transformer_to_input_indices
+        return {int(places[name][j]) for name, own, _ in first.transformers_ for j in _strings(own)}
+    if isinstance(first, CONVERTED):
+        return {int(j) for j, levels in describe(first).header["columns"]["levels"].items() if is_text(levels)}
+    return {j for j, own in enumerate(getattr(first, "categories_", ())) if np.asarray(own).dtype.kind in "OU"}
+
+
+def _check_steps(estimator: Any) -> None:
+    """Refuse what has no converter, and what cannot be where it is."""
+    steps = estimator.steps if isinstance(estimator, Pipeline) else [("", estimator)]
+    for place, (name, step) in enumerate(steps, 1):
+        if isinstance(step, VAEImputer | MultipleImputation):
+            describe(step)
+        if isinstance(step, BaseMultiTaskVAE) and place < len(steps):
+            raise NotExportableError(
+                f"Only the last step of a pipeline may have tasks. Step {name!r} is a {type(step).__name__}."
+            )
+    if not hasattr(estimator, "n_features_in_"):
+        raise NotExportableError(f"{type(estimator).__name__} does not know the number of its columns, n_features_in_.")
 
 
 def _skl2onnx(path: str) -> Any:
@@ -151,7 +194,8 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         names |= dict(zip(inputs, given, strict=True))
     else:
         raise NotExportableError(
-            f"{type(operator.raw_operator).__name__} needs an input for each column, {list(inputs)}. Got {given}."
+            f"{type(operator.raw_operator).__name__} needs an input for each column, {list(inputs)}, since it reads "
+            f"strings. Got {given}. Make it the first step of the pipeline, or encode the strings before it."
         )
     _add(scope, container, graph, names)
 

@@ -6,7 +6,7 @@ from typing import Any
 from sklearn_mtae._estimators.base import BaseAutoencoder
 from sklearn_mtae._estimators.outliers import OutlierDetector
 
-from ._describe import describe
+from ._describe import Exportable, describe
 from ._onnx import DTYPES, graph_of, model_of
 from ._outputs import default_methods
 from ._pipelines import convert_other
@@ -19,11 +19,15 @@ def to_onnx(
 
     A table of numbers is one input "X" of shape (n_samples, n_features). If there are categories of strings, each
     column is an input of its own, of its name and of shape (n_samples, 1): strings, of which "" is missing, or numbers.
+    Where "" is a category itself, it is that. Categories of numbers are compared in `dtype`, in which they must differ.
     NaN is a missing cell. A category that `fit` has not seen is missing too, whatever `handle_unknown` says, and what
     `fit` rejects, such as a negative count, is not rejected.
 
+    A pipeline fitted to a frame has an input for each column if it begins with a ColumnTransformer.
+
     Results have the names of the methods; those of :meth:`predict_interval` are "lower" and "upper". Each task that is
-    of classes, where y is a table, has its own: "predict_<task>". So has each column where some are categories.
+    of classes, where y is a table, has its own: "predict_<task>". So has each column where some are categories. A name
+    that an input or another result has is followed by "_". Whole numbers are rounded as the estimator's are.
 
     Parameters
     ----------
@@ -47,6 +51,10 @@ def to_onnx(
     ------
     NotExportableError
         If a part of the estimator cannot be exported; the error names it.
+    NotFittedError
+        If the estimator is not fitted.
+    ValueError
+        If an option is not admissible.
     ImportError
         If onnx is not installed, or skl2onnx, which converts pipelines.
 
@@ -62,11 +70,20 @@ def to_onnx(
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {list(DTYPES)}. Got {dtype!r} instead.")
-    if not isinstance(estimator, BaseAutoencoder | OutlierDetector) and hasattr(estimator, "n_features_in_"):
+    if hasattr(estimator, "fit") and not isinstance(estimator, BaseAutoencoder | OutlierDetector):
         if method is not None:
             raise ValueError(f"method must be None for a {type(estimator).__name__}. Got {method!r} instead.")
         return convert_other(estimator, dtype)
     own = describe(estimator)
-    methods = default_methods(own) if method is None else [method] if isinstance(method, str) else list(method)
-    graph, inputs = graph_of(own, methods, coverage, DTYPES[dtype])
+    graph, inputs = graph_of(own, _methods(method, own), coverage, DTYPES[dtype])
     return model_of(graph, inputs, own)
+
+
+def _methods(method: Any, own: Exportable) -> list[str]:
+    """Return the methods that are asked for."""
+    if method is None:
+        return default_methods(own)
+    methods = [method] if isinstance(method, str) else list(method) if isinstance(method, Sequence) else []
+    if not methods or not all(isinstance(name, str) for name in methods) or len(set(methods)) < len(methods):
+        raise ValueError(f"method must be a name, or a sequence of names that differ. Got {method!r} instead.")
+    return methods

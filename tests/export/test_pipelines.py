@@ -1,24 +1,28 @@
 import numpy as np
+import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from sklearn_mtae import (
     AutoencoderTransformer,
+    MultipleImputation,
     MultiTaskVAEClassifier,
     MultiTaskVAERegressor,
     OutlierDetector,
     PerTaskClassifier,
     PerTaskRegressor,
+    VAEImputer,
     VAETransformer,
 )
 from sklearn_mtae.export import NotExportableError, register_converters, to_onnx
 
 from .both import SMALL, assert_same, run, session
 
-skl2onnx = pytest.importorskip("skl2onnx")
+onnx, skl2onnx = pytest.importorskip("onnx"), pytest.importorskip("skl2onnx")
 pytestmark = pytest.mark.filterwarnings("ignore:Attribute `prob[AB]_` was deprecated:FutureWarning")  # in skl2onnx
 X = np.random.default_rng(0).normal(size=(60, 4))
 Y = np.c_[X[:, 0], X[:, 1] ** 2]
@@ -71,6 +75,62 @@ def test_classifiers_per_task():
     assert list(found) == ["label_y0", "label_y1", "probabilities_y0", "probabilities_y1"]
     assert np.c_[found["label_y0"], found["label_y1"]].tolist() == estimator.predict(GAPS).tolist()
     assert_same([found["probabilities_y0"], found["probabilities_y1"]], estimator.predict_proba(GAPS))
+
+
+FRAME = pd.DataFrame(X, columns=list("abcd")).assign(s=np.resize(["x", "y", "z"], 60))
+ENCODER = AutoencoderTransformer(**SMALL)
+BY_COLUMN = {
+    "by name": ColumnTransformer([("own", ENCODER, ["c", "a"])], remainder=StandardScaler()),
+    "by place": ColumnTransformer([("own", ENCODER, [2, 0]), ("one", StandardScaler(), slice(1, 3))]),
+    "nested": make_pipeline(ColumnTransformer([("own", make_pipeline(StandardScaler(), ENCODER), ["c", "a"])])),
+}
+
+
+@pytest.mark.parametrize("name", BY_COLUMN)
+def test_column_transformers_take_each_column(name):
+    table = FRAME.drop(columns="s")
+    estimator = make_pipeline(BY_COLUMN[name], StandardScaler()).fit(table)
+    started = started_session(estimator)
+    assert [own.name for own in started.get_inputs()] == list(table)
+    assert_same(run(started, table)["variable"], estimator.transform(table))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        ENCODER,
+        ColumnTransformer([("own", ENCODER, ["a", "b"]), ("strings", OneHotEncoder(), ["s"])]),
+        make_pipeline(ColumnTransformer([("strings", OneHotEncoder(), [4]), ("own", ENCODER, slice(0, 2))])),
+    ],
+)
+def test_columns_of_strings_in_pipelines(first):
+    estimator = make_pipeline(first, LogisticRegression()).fit(FRAME, KIND)
+    started = started_session(estimator, "float32")
+    assert {own.name: own.type for own in started.get_inputs()}["s"] == "tensor(string)"
+    found = run(started, FRAME)
+    assert found["label"].tolist() == estimator.predict(FRAME).tolist()
+    assert_same(found["probabilities"], estimator.predict_proba(FRAME), 1e-4)
+
+
+def started_session(estimator, dtype="float64"):
+    """Return a session of an estimator's model, which is checked."""
+    model = to_onnx(estimator, dtype=dtype)
+    onnx.checker.check_model(model, full_check=True)
+    return session(model)
+
+
+def test_strings_cannot_come_as_one_matrix():
+    first = ColumnTransformer([("own", ENCODER, ["a", "s"])])
+    with pytest.raises(NotExportableError, match=r"for each column, \['a', 's'\].*Make it the first step"):
+        to_onnx(make_pipeline(first, LogisticRegression()).fit(FRAME, KIND))
+
+
+@pytest.mark.parametrize("kind", [VAEImputer, MultipleImputation])
+def test_steps_that_cannot_be_exported(kind):
+    own = VAEImputer(VAETransformer(**SMALL))
+    step = own if kind is VAEImputer else MultipleImputation(LinearRegression(), own, n_draws=2, n_models=1)
+    with pytest.raises(NotExportableError, match=f"{kind.__name__} cannot be exported"):
+        to_onnx(make_pipeline(StandardScaler(), step).fit(GAPS, X[:, 0]))
 
 
 @pytest.mark.parametrize(
