@@ -7,6 +7,7 @@ arrays one after another. A checksum in the header covers all other bytes.
 import json
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
@@ -364,13 +365,15 @@ class Graph:
         start += [None] * (len(names) - len(described["inputs"]) - len(used))
         self.results = [place[own] for own in described["outputs"].values()]
         made_by = {node[2][0]: node[0] for node in nodes}
+        uses = Counter(name for node in nodes for name in {*node[1]})
         needed, steps = {*described["inputs"], *used, *described["outputs"].values()}, []
         for operator, inputs, outputs, attributes in reversed(nodes):
             done, needed = {*inputs, *outputs} - needed, needed.union(inputs)
             if precise and attributes.get("to") == "float32":
                 attributes = {"to": "float64"}
             operate = OPERATORS[operator]
-            if inputs[0] in done and made_by.get(inputs[0]) in FRESH:
+            # Of a value that is used twice, the other use may be a view that is needed later.
+            if inputs[0] in done and uses[inputs[0]] == 1 and made_by.get(inputs[0]) in FRESH:
                 operate = IN_PLACE.get(operator, operate)
             operate = partial(operate, **attributes) if attributes else operate
             places = [[place[own] for own in names] for names in (inputs, done)]
