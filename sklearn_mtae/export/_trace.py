@@ -231,7 +231,11 @@ def _common(found: Sequence[Any], name: str) -> Any:
             return [_common(own, name) for own in zip(*found, strict=True)]
     if all(own == first or (own != own and first != first) for own in found):
         return first
-    if kinds == {int} and all(own * COUNTS[0] == first * n for own, n in zip(found, COUNTS, strict=True)):
+    if (
+        isinstance(first, int)
+        and kinds == {int}
+        and all(own * COUNTS[0] == first * n for own, n in zip(found, COUNTS, strict=True))
+    ):
         return Rows(first // COUNTS[0])
     raise NotExportableError(f"The model computes {name!r} with a value that depends on the number of rows.")
 
