@@ -7,10 +7,13 @@ arrays one after another. A checksum in the header covers all other bytes.
 import json
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, time, timedelta
 from functools import partial
 from hashlib import sha256
 from math import ceil, prod
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -250,20 +253,10 @@ OPERATORS |= {"Max": np.maximum, "Min": np.minimum, "Neg": np.negative, "MatMul"
 OPERATORS |= {"IsNaN": np.isnan, "IsInf": np.isinf, "Not": np.logical_not, "And": np.logical_and, "Or": np.logical_or}
 OPERATORS |= {"Equal": np.equal, "Less": np.less, "LessOrEqual": np.less_equal, "Greater": np.greater}
 OPERATORS |= {"GreaterOrEqual": np.greater_equal, "Identity": lambda x: x, "Cast": lambda x, to: x.astype(to)}
-OPERATORS |= {
-    "Tanh": _tanh,
-    "Softmax": _softmax,
-    "LogSoftmax": _log_softmax,
-    "Sigmoid": _sigmoid,
-    "Relu": lambda x: np.maximum(x, 0),
-}
+OPERATORS |= {"Tanh": _tanh, "Sigmoid": _sigmoid, "Softmax": _softmax, "LogSoftmax": _log_softmax}
 OPERATORS |= {"ReduceSum": _reduce(np.sum), "ReduceMean": _reduce(np.mean), "ReduceMax": _reduce(np.max)}
-OPERATORS |= {
-    "ReduceMin": _reduce(np.min),
-    "Conv": _grouped(_conv),
-    "ConvTranspose": _grouped(_conv_transpose),
-    "TopK": _top_k,
-}
+OPERATORS |= {"ReduceMin": _reduce(np.min), "Relu": lambda x: np.maximum(x, 0), "TopK": _top_k}
+OPERATORS |= {"Conv": _grouped(_conv), "ConvTranspose": _grouped(_conv_transpose)}
 OPERATORS |= {
     "ArgMax": lambda x, axis, keepdims: np.argmax(x, axis, keepdims=bool(keepdims)),
     "Concat": lambda *parts, axis: np.concatenate(parts, axis),
@@ -296,6 +289,8 @@ class Graph:
     """
 
     def __init__(self, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        if type(described["width"]) is not int or described["width"] < 1:
+            raise ValueError(f"a width of {described['width']!r}")
         self.described, self.arrays = described, arrays
         self.plans = {False: self._plan(False)}
 
@@ -364,13 +359,15 @@ class Graph:
         start += [None] * (len(names) - len(described["inputs"]) - len(used))
         self.results = [place[own] for own in described["outputs"].values()]
         made_by = {node[2][0]: node[0] for node in nodes}
+        uses = Counter(name for node in nodes for name in {*node[1]})
         needed, steps = {*described["inputs"], *used, *described["outputs"].values()}, []
         for operator, inputs, outputs, attributes in reversed(nodes):
             done, needed = {*inputs, *outputs} - needed, needed.union(inputs)
             if precise and attributes.get("to") == "float32":
                 attributes = {"to": "float64"}
             operate = OPERATORS[operator]
-            if inputs[0] in done and made_by.get(inputs[0]) in FRESH:
+            # Of a value that is used twice, the other use may be a view that is needed later.
+            if inputs[0] in done and uses[inputs[0]] == 1 and made_by.get(inputs[0]) in FRESH:
                 operate = IN_PLACE.get(operator, operate)
             operate = partial(operate, **attributes) if attributes else operate
             places = [[place[own] for own in names] for names in (inputs, done)]
@@ -408,11 +405,13 @@ class Columns:
         """Return the columns of a frame, found by name, or of an array or a list of rows."""
         if hasattr(X, "columns"):
             names = list(X.columns)
+            if twice := [name for name, n in Counter(names).items() if n > 1]:
+                raise ValueError(f"X must have columns of different names. It has several of each of {twice}.")
             if self.names is not None and (lacking := [name for name in self.names if name not in names]):
                 raise ValueError(f"X must have the columns of fit. It lacks {lacking}.")
             columns = [np.asarray(X[name]) for name in (names if self.names is None else self.names)]
         else:
-            array = np.asarray(X)
+            array = _array_of(X, "X")
             array = np.asarray(X, dtype=object) if array.dtype.kind in "US" and array is not X else array
             if array.ndim != 2:
                 raise ValueError(f"X must have shape (n_samples, {self.count}). Got {array.shape} instead.")
@@ -424,7 +423,8 @@ class Columns:
     def read(self, X: Any) -> np.ndarray:
         """Return rows as numbers and codes of levels in float64, NaN where a cell is missing."""
         X = X.toarray() if hasattr(X, "toarray") else X
-        X = np.ma.filled(X.astype(np.float64), np.nan) if isinstance(X, np.ma.MaskedArray) else X
+        if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
+            X = np.ma.filled(X.astype(np.float64), np.nan)
         if isinstance(X, np.ndarray) and X.shape[1:] == (self.count,) and X.dtype.kind in "biuf" and not self.levels:
             x = X.astype(np.float64)
         else:
@@ -443,13 +443,17 @@ class Columns:
     def _numbers(self, j: int, cells: np.ndarray) -> np.ndarray:
         if cells.dtype.kind in "biuf":
             return cells.astype(np.float64)
+        # The estimator reads strings of digits in arrays, and never in frames.
+        _check_kinds(cells, f"Column {self.name(j)!r}", REFUSED | (STRINGS if self.levels or self.dtypes else {}))
         try:
             return np.array([np.nan if _is_missing(own) else float(own) for own in cells])
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"Column {self.name(j)!r} must hold numbers: {error}.") from None
+        except (TypeError, ValueError, OverflowError) as error:
+            kind = next(own for own in (TypeError, ValueError, OverflowError) if isinstance(error, own))
+            raise kind(f"Column {self.name(j)!r} must hold numbers: {error}.") from None
 
     def _coded(self, j: int, cells: np.ndarray) -> np.ndarray:
         known, other = self.codes[j], len(self.codes[j])
+        _check_kinds(cells, f"Column {self.name(j)!r}", SEVERAL)
         codes = np.array([np.nan if _is_missing(own) else known.get(own, other) for own in cells.tolist()], np.float64)
         if self.unknown == "silent" or not (codes == other).any():
             return codes
@@ -477,6 +481,32 @@ class Columns:
             high = np.nextafter(2.0 ** (8 * dtype.itemsize - (dtype.kind == "i")), 0)
             return values.round().clip(np.iinfo(dtype).min, high).astype(dtype)
         return values.clip(np.finfo(dtype).min, np.finfo(dtype).max).astype(dtype)
+
+
+def _array_of(X: Any, owner: str) -> np.ndarray:
+    """Return an array of a table that is no frame."""
+    try:
+        return np.asarray(X)
+    except ValueError:
+        raise ValueError(f"{owner} must have rows of the same length, with one value in each cell.") from None
+
+
+LISTS = "lists, where each cell must be one value"
+SEVERAL: dict[Any, str] = {(list, set, dict, np.ndarray): LISTS}
+REFUSED = {(complex, np.complexfloating): "complex numbers, which are not supported", (list, set, np.ndarray): LISTS}
+REFUSED |= {(date, time, timedelta, np.datetime64, np.timedelta64): "dates or durations, which are no numbers"}
+STRINGS: dict[Any, str] = {(str, bytes): "strings, which are no numbers"}
+"""What no cell may hold, what no number is, and what no number of a frame is, by type."""
+
+
+def _check_kinds(cells: np.ndarray, owner: str, refused: Mapping[Any, str]) -> None:
+    """Raise an error if cells hold values of types that are refused."""
+    for kind in dict.fromkeys(map(type, cells)):
+        for kinds, what in refused.items():
+            if issubclass(kind, kinds):
+                own = (v for v in cells if type(v) is kind and (hasattr(v, "__len__") or not _is_missing(v)))
+                if (value := next(own, None)) is not None:
+                    raise ValueError(f"{owner} holds {what}, such as {value!s}.")
 
 
 def _is_missing(cell: Any) -> bool:
@@ -510,6 +540,9 @@ class Model:
         if self._columns.names is not None:
             self.feature_names_in_ = np.array(self._columns.names, dtype=object)
 
+    def __reduce__(self) -> Any:
+        return type(self), (self._header, self._arrays)
+
     def __repr__(self) -> str:
         return f"<{self._header['estimator']} of sklearn_mtae {self._header['version']}, without torch>"
 
@@ -532,9 +565,14 @@ class Transformer(Model):
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Return the columns of codes, shape (n_samples, n_features)."""
-        codes, n_codes = np.asarray(Z, dtype=np.float64), len(self._header["names_out"])
-        if codes.ndim != 2 or codes.shape[1] != n_codes or not (codes.size and np.isfinite(codes).all()):
-            raise ValueError(f"Z must hold finite numbers, of shape (n_samples, {n_codes}). Got {codes.shape}.")
+        codes, n_codes = _array_of(Z, "Z"), len(self._header["names_out"])
+        if codes.ndim != 2 or codes.shape[1] != n_codes or not len(codes):
+            raise ValueError(f"Z must have shape (n_samples, {n_codes}), with at least one row. Got {codes.shape}.")
+        if codes.dtype.kind not in "biuf":
+            _check_kinds(codes.ravel(), "Z", REFUSED)
+        codes = codes.astype(np.float64)
+        if not np.isfinite(codes).all():
+            raise ValueError(f"Z must hold finite numbers. Row {int(np.argmin(np.isfinite(codes).all(1)))} does not.")
         return self._restored(self._graph("inverse_transform")(codes, Z)[0], Z)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -573,27 +611,35 @@ class Predictor(Transformer):
             for own, dtype in zip(self._tasks["classes"], self._tasks["dtypes"], strict=True)
         ]
 
-    def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Return predictions of all tasks in the shape of y, with standard deviations of numbers if requested."""
-        mean, std, logs = self._predict(X, return_std)
+    def predict(self, X: Any) -> Any:
+        """Return predictions of all tasks in the shape of y."""
+        mean, _, logs = self._predict(X)
+        return self._labels(mean, logs)
+
+    def _labels(self, mean: Any, logs: Any) -> np.ndarray:
+        """Return means of numbers and the most probable classes, in the shape of y."""
         columns = [
             mean[:, task] if own is None else own[logs[:, task, : len(own)].argmax(1)]
             for task, own in enumerate(self._classes)
         ]
-        predicted = self._shaped(_table(columns))
-        return (predicted, self._numbers(std * self._arrays["inflation"])) if return_std else predicted
+        return self._shaped(_table(columns))
 
     def _predict(self, X: Any, with_std: bool = False) -> tuple[Any, Any, Any]:
-        """Return means, deviations and logarithms of probabilities of all tasks, as far as there are any."""
-        name = "spread" if with_std else "predict"
+        """Return means, deviations and logarithms of probabilities of all tasks; NaN where there are no numbers."""
+        name = "spread" if with_std and None in self._tasks["classes"] else "predict"
         results = self._run(name, X)
         found = dict(zip(self._graph(name).described["outputs"], results, strict=True))
-        return found.get("mean"), found.get("std"), found.get("log_proba")
+        nothing = np.full((len(results[0]), len(self._classes)), np.nan)
+        return found.get("mean", nothing), found.get("std", nothing), found.get("log_proba")
 
     def _reach(self, coverage: float, wanted: Sequence[bool]) -> np.ndarray:
         """Return the distance within which a fraction of the held-out labels of each task lies."""
-        if not 0 < coverage < 1 or not any(wanted):
-            raise ValueError(f"coverage must be between 0 and 1, for tasks that there are. Got {coverage}.")
+        if not isinstance(coverage, Real):
+            raise TypeError(f"coverage must be a number between 0 and 1. Got {coverage!r}.")
+        if not 0 < coverage < 1:
+            raise ValueError(f"coverage must be between 0 and 1, and be neither. Got {coverage}.")
+        if "scores0" not in self._arrays:
+            raise ValueError("Intervals and sets need a model fitted with n_estimators > 1 or early_stopping=True.")
         found = []
         for task, name in enumerate(self.task_names_):
             scores = self._arrays.get(f"scores{task}", np.empty(0))
@@ -624,6 +670,12 @@ class Predictor(Transformer):
 
 class Regressor(Predictor):
     """A model of tasks of numbers."""
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Return predictions of all tasks in the shape of y, with standard deviations of numbers if requested."""
+        mean, std, logs = self._predict(X, return_std)
+        predicted = self._labels(mean, logs)
+        return (predicted, self._numbers(std * self._arrays["inflation"])) if return_std else predicted
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Return the ends of intervals that contain a fraction of the labels of tasks of numbers."""
@@ -657,6 +709,15 @@ class Classifier(Predictor):
 
 class Mixed(Regressor, Classifier):
     """A model of tasks of numbers and of classes."""
+
+
+class NamedNumbers(Regressor):
+    """A model of tasks of numbers, that might have been of classes."""
+
+    @property
+    def classes_(self) -> dict[str, np.ndarray]:
+        """Classes by task, of which there are none."""
+        return {}
 
 
 class Detector(Model):
@@ -693,6 +754,8 @@ MODELS = {
     "mixed": Mixed,
     "detector": Detector,
 }
+NAMED = {"numbers": NamedNumbers, "classes": Mixed}
+"""Models by kind, and those of estimators that take tasks of either kind."""
 
 
 def load(path: str | os.PathLike) -> Any:
@@ -715,8 +778,14 @@ def load(path: str | os.PathLike) -> Any:
     """
     header, arrays = read_file(path)
     if header.get("content") != "exported":
-        raise FileError(f"{os.fspath(path)!r} cannot be read: it holds no exported model.")
+        remedy = (
+            " Load a saved estimator with sklearn_mtae.persistence.load."
+            if header.get("content") == "estimator"
+            else ""
+        )
+        raise FileError(f"{os.fspath(path)!r} cannot be read: it holds no exported model.{remedy}")
     try:
-        return MODELS[header["kind"]](header, arrays)
+        models = {**MODELS, **(NAMED if header.get("tasks", {}).get("by_name") else {})}
+        return models[header["kind"]](header, arrays)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise FileError(f"{os.fspath(path)!r} cannot be read: its content is not admissible ({error!r}).") from None

@@ -1,3 +1,5 @@
+import copy
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,14 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from sklearn_mtae import AutoencoderTransformer, MultiTaskVAEClassifier, MultiTaskVAERegressor, VAETransformer, runtime
+from sklearn_mtae import (
+    AutoencoderTransformer,
+    MultiTaskVAE,
+    MultiTaskVAEClassifier,
+    MultiTaskVAERegressor,
+    VAETransformer,
+    runtime,
+)
 from sklearn_mtae._engine.files import write_file
 from sklearn_mtae.export import to_numpy
 from sklearn_mtae.persistence import save
@@ -72,17 +81,60 @@ def test_columns_are_found_by_name(mixed):
     ("change", "message"),
     [
         (lambda rows: rows.drop(columns="city"), r"It lacks \['city'\]"),
-        (lambda rows: rows.assign(a="high"), "Column 'a' must hold numbers"),
         (lambda rows: rows.assign(a=np.inf), "infinity, in column 'a'"),
         (lambda rows: rows.assign(n=-1), "Column 'n' must lie between 0 and"),
         (lambda rows: rows.to_numpy()[:, :2], "X must have 3 columns. Got 2"),
         (lambda rows: rows[:0], "X must have at least one row"),
+        (lambda rows: rows.assign(a="0.5"), "Column 'a' holds strings, which are no numbers, such as 0.5"),
+        (lambda rows: rows.assign(a=1j), "Column 'a' holds complex numbers"),
+        (lambda rows: rows.assign(a=pd.Timedelta(days=1)), "Column 'a' holds dates or durations"),
+        (lambda rows: rows.assign(a=[pd.NaT] + [pd.Timestamp(2020, 1, 1)] * 29), "Column 'a' holds dates or durations"),
+        (lambda rows: rows.assign(city=[["x"]] * 30), r"Column 'city' holds lists, where .* such as \['x'\]"),
+        (lambda rows: pd.concat([rows, rows[["n"]]], axis=1), r"columns of different names.*\['n'\]"),
         (lambda rows: rows["a"].to_numpy(), r"X must have shape \(n_samples, 3\)"),
     ],
 )
 def test_rows_that_are_not_admissible(change, message, mixed):
     with pytest.raises(ValueError, match=message):
         mixed.transform(change(FRAME))
+
+
+def rows_with(cell):
+    rows = X.astype(object)
+    rows[3, 1] = cell
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (X + 1j, "Column 0 holds complex numbers"),
+        (rows_with(1j), "Column 1 holds complex numbers"),
+        (rows_with(np.timedelta64(1, "s")), "Column 1 holds dates or durations"),
+        (X.astype("m8[s]"), "Column 0 holds dates or durations"),
+        (np.ma.array(X.astype("M8[s]")), "Column 0 holds dates or durations"),
+        (rows_with([1, 2]), "Column 1 holds lists"),
+        ([[1, 2, 3], [1, 2]], "X must have rows of the same length"),
+        (rows_with({}), "Column 1 must hold numbers"),
+        (rows_with("high"), "Column 1 must hold numbers"),
+        (rows_with(10**400), "Column 1 must hold numbers"),
+    ],
+)
+def test_cells_that_the_estimator_refuses(rows, message, numbers):
+    with pytest.raises((ValueError, TypeError, OverflowError)) as wanted:
+        AutoencoderTransformer(**SMALL).fit(X).transform(rows)
+    with pytest.raises(wanted.type, match=message):
+        numbers.transform(rows)
+
+
+def test_strings_of_digits_are_numbers_in_arrays_only(numbers):
+    wanted = AutoencoderTransformer(**SMALL).fit(X).transform(X.astype(str))
+    np.testing.assert_allclose(numbers.transform(X.astype(str)), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_models_can_be_copied(copied, mixed):
+    np.testing.assert_array_equal(copied(mixed).transform(FRAME), mixed.transform(FRAME))
 
 
 def test_levels_that_fit_has_not_seen(mixed, tmp_path):
@@ -102,9 +154,15 @@ def test_rows_are_computed_in_blocks(numbers, monkeypatch):
 
 
 def test_codes_that_are_not_admissible(numbers):
-    for codes in (X, [[1.0, np.nan]], [1.0, 2.0]):
-        with pytest.raises(ValueError, match=r"Z must hold finite numbers, of shape \(n_samples, 2\)"):
+    for codes in (X, [1.0, 2.0], np.empty((0, 2))):
+        with pytest.raises(ValueError, match=r"Z must have shape \(n_samples, 2\), with at least one row. Got \("):
             numbers.inverse_transform(codes)
+    with pytest.raises(ValueError, match=r"Z must hold finite numbers\. Row 1 does not"):
+        numbers.inverse_transform([[1.0, 2.0], [1.0, np.nan]])
+    with pytest.raises(ValueError, match="Z holds complex numbers"):
+        numbers.inverse_transform([[1.0, 2.0j]])
+    with pytest.raises(ValueError, match="Z must have rows of the same length"):
+        numbers.inverse_transform([[1.0, 2.0], [1.0]])
 
 
 def test_models_have_the_methods_of_their_kind(tmp_path):
@@ -118,6 +176,9 @@ def test_models_have_the_methods_of_their_kind(tmp_path):
     np.testing.assert_allclose(found[1], std, rtol=1e-4)
     with pytest.raises(ValueError, match="coverage must be between 0 and 1"):
         regressor.predict_interval(X, 1.0)
+    for coverage in ("a", None):
+        with pytest.raises(TypeError, match=f"coverage must be a number between 0 and 1. Got {coverage!r}"):
+            regressor.predict_interval(X, coverage)
     with pytest.raises(ValueError, match=r"coverage must be at most n / \(n \+ 1\). Task 'y0' has n="):
         regressor.predict_interval(X, 0.99)
 
@@ -132,13 +193,35 @@ def test_classes_are_those_of_fit(tmp_path):
     assert classifier.predict(X).tolist() == model.predict(X).tolist()
 
 
+@pytest.mark.parametrize("columns", [["a", "n"], ["city"], ["city", "n"]])
+def test_tasks_of_one_kind_have_the_methods_of_the_estimator(columns, tmp_path):
+    model = MultiTaskVAE(**SMALL, n_estimators=3).fit(X, FRAME[columns])
+    named = exported(model, tmp_path)
+    for found, wanted in (
+        (named.predict_interval(X, 0.5), model.predict_interval(X, 0.5)),
+        (named.predict(X, return_std=True)[1:], model.predict(X, return_std=True)[1:]),
+    ):
+        for own, true in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(own, true.to_numpy(dtype=float), rtol=1e-4, atol=1e-5)
+    assert named.classes_.keys() == model.classes_.keys()
+    assert hasattr(named, "predict_set") == hasattr(model, "predict_set")
+
+
+def test_classifiers_have_no_deviations(tmp_path):
+    classifier = exported(MultiTaskVAEClassifier(**SMALL, n_estimators=1).fit(X, X[:, 0] > 0), tmp_path)
+    with pytest.raises(TypeError, match="return_std"):
+        classifier.predict(X, return_std=True)
+    with pytest.raises(ValueError, match="need a model fitted with n_estimators > 1"):
+        classifier.predict_set(X)
+
+
 def test_files_of_other_content(tmp_path):
     save(AutoencoderTransformer(**SMALL).fit(X), tmp_path / "saved")
-    with pytest.raises(FileError, match="it holds no exported model"):
+    with pytest.raises(FileError, match=r"it holds no exported model\. Load .* with sklearn_mtae.persistence.load"):
         load(tmp_path / "saved")
 
 
-@pytest.mark.parametrize("change", ["operator", "kind", "columns", "output"])
+@pytest.mark.parametrize("change", ["operator", "kind", "columns", "output", "width"])
 def test_made_up_content_is_an_error(change, tmp_path):
     to_numpy(VAETransformer(**SMALL).fit(X), tmp_path / "model")
     header, arrays = read_file(tmp_path / "model")
@@ -146,6 +229,8 @@ def test_made_up_content_is_an_error(change, tmp_path):
     node = header["graphs"]["transform"]["nodes"][0]
     if change == "operator":
         node[0] = "System"
+    elif change == "width":
+        header["graphs"]["transform"]["width"] = 0
     elif change == "output":
         node[2] = []
     else:

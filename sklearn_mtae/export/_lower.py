@@ -36,7 +36,7 @@ def lower(
         Whether no cell is ever missing.
     """
     inputs = [partial(_zeros, width) for width in widths]
-    known = {**DECOMPOSITIONS, "isnan": partial(torch.zeros_like, dtype=torch.bool)} if complete else DECOMPOSITIONS
+    known = {**DECOMPOSITIONS, "isnan": _nowhere} if complete else DECOMPOSITIONS
     traced = trace(function, inputs, OPERATIONS.__contains__, known)
     run = Lowering(Graph(list(names)), widths)
     for step in traced.steps:
@@ -46,6 +46,10 @@ def lower(
         run.graph.shapes[run.name(own)] = run.size(own)
     run.graph.prune()
     return run.graph
+
+
+def _nowhere(x: Tensor) -> Tensor:
+    return torch.zeros_like(x, dtype=torch.bool)
 
 
 def _zeros(width: int, n: int) -> Tensor:

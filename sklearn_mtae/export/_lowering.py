@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from ._graph import Graph, as_numpy
-from ._trace import NotExportableError, Place, Repeated, Rows, Step
+from ._trace import NotExportableError, Place, Repeated, Rows, Step, refuse_others
 
 Operation = Callable[..., Any]
 """From a `Lowering` and a step's own arguments to the name of its result, or to several."""
@@ -36,7 +36,9 @@ class Lowering:
     def step(self, step: Step, table: Mapping[str, Operation]) -> None:
         """Add the nodes of a step, as a table has them."""
         self.current = step
-        made = table[step.name](self, *step.args, **step.kwargs)
+        lowered = table[step.name]
+        refuse_others(step.name, lowered, (self, *step.args), step.kwargs)
+        made = lowered(self, *step.args, **step.kwargs)
         for j, name in enumerate([made] if isinstance(made, str) else made):
             place = Place(self.n_steps, j)
             self.names[place], self.shapes[place] = name, step.shapes[j]

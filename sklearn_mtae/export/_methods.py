@@ -97,7 +97,7 @@ def kinds_of(fitted: Fitted) -> tuple[bool, bool]:
 def _counted(fit: Fit) -> tuple[list[int], Tensor]:
     """Return the states that count, and their weights, shape (n_counted, n_tasks)."""
     counted, weights = fit.fitted.counted_states()
-    return counted.tolist(), torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float64))
+    return counted.tolist(), torch.from_numpy(np.array(weights, dtype=np.float64, order="C"))
 
 
 def _left(weights: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def _left(weights: Tensor) -> Tensor:
 def _baseline(fit: Fit, x: Tensor) -> Tensor:
     """Return the baselines' predictions for rows, shape (n_rows, n_tasks) or (n_tasks,)."""
     baseline = fit.fitted.average.baseline
-    intercepts = torch.as_tensor(np.asarray(baseline.intercepts, dtype=np.float64))
+    intercepts = torch.from_numpy(np.array(baseline.intercepts, dtype=np.float64))
     if baseline.slopes is None:
         return intercepts
     return intercepts + torch.from_numpy(task_units(fit.fitted)) * fit.run(Columns(baseline.slopes), x).double()
@@ -127,7 +127,7 @@ def _spread(fit: Fit, x: Tensor, stacked: bool) -> tuple[Tensor, Tensor]:
     """Return means and deviations of tasks of numbers, the latter not yet inflated: the moments of a mixture."""
     counted, weights = _counted(fit)
     units, rest = torch.from_numpy(task_units(fit.fitted)), _baseline(fit, x)
-    deviations = torch.as_tensor(np.asarray(fit.fitted.average.baseline.deviations, dtype=np.float64))
+    deviations = torch.from_numpy(np.array(fit.fitted.average.baseline.deviations, dtype=np.float64))
     part = weights.sum(0)
     total, square = torch.zeros_like(x[:, :1]), torch.zeros_like(x[:, :1])
     if counted:
@@ -165,7 +165,7 @@ def _log_probabilities(fit: Fit, x: Tensor) -> Tensor:
         parts.append((logs + weights.log()[..., None]).logsumexp(1))
     left = _left(weights)
     if average.kernel is not None:
-        own = torch.from_numpy(np.asarray(average.kernel.weights, dtype=np.float64))
+        own = torch.from_numpy(np.array(average.kernel.weights, dtype=np.float64))
         left = left - own
         near = InUnits(average.kernel, fit.dtype)(fit.model(), fit.expanded(x))
         parts.append((own[:, None] * near.double()).log())

@@ -10,13 +10,13 @@ from ._lowering import Lowering, Operation
 from ._trace import NotExportableError, Repeated, Rows
 
 
-def _same(run: Lowering, x: Any, *args: Any, **kwargs: Any) -> str:
-    """Return the value itself, in the result's dtype."""
+def _same(run: Lowering, x: Any, *stored: Any) -> str:
+    """Return the value itself, in the result's dtype; how else it is stored does not matter."""
     return run.name(x, run.made)
 
 
 def _unary(operator: str) -> Operation:
-    return lambda run, x, *args, **kwargs: run.graph.add(operator, run.name(x, run.made))
+    return lambda run, x: run.graph.add(operator, run.name(x, run.made))
 
 
 def _test(operator: str) -> Operation:
@@ -25,7 +25,7 @@ def _test(operator: str) -> Operation:
 
 def _binary(operator: str) -> Operation:
     """Return the lowering of an operator of two values in the result's dtype."""
-    return lambda run, a, b, **_: run.graph.add(operator, run.name(a, run.made), run.name(b, run.made))
+    return lambda run, a, b: run.graph.add(operator, run.name(a, run.made), run.name(b, run.made))
 
 
 def _scaled(operator: str) -> Operation:
@@ -106,10 +106,11 @@ def _nan_to_num(run: Lowering, x: Any, nan: float | None = None, high: Any = Non
 def _reduce(operator: str) -> Operation:
     """Return the lowering of a reduction along axes."""
 
-    def lowered(run: Lowering, x: Any, axes: Any = None, keepdim: bool = False, **_: Any) -> str:
+    def lowered(run: Lowering, x: Any, axes: Any = None, keepdim: bool = False) -> str:
         axes = [axes] if isinstance(axes, int) else axes
         axes = list(range(run.rank(x))) if axes is None or len(axes) == 0 else [run.axis(x, own) for own in axes]
-        name = run.name(x, np.int64 if run.made.kind == "b" else run.made)
+        name = run.name(x, run.made)
+        name = run.graph.cast(name, np.int64) if run.made.kind == "b" else name
         made = run.graph.add(operator, name, run.graph.integers(axes), keepdims=int(keepdim))
         return run.graph.cast(made, run.made)
 
@@ -117,20 +118,21 @@ def _reduce(operator: str) -> Operation:
 
 
 def _argmax(run: Lowering, x: Any, axis: int | None = None, keepdim: bool = False) -> str:
-    assert axis is not None
+    if axis is None:
+        raise _not_supported("'argmax' of all rows at once")
     return run.graph.add("ArgMax", run.name(x), dtype=np.int64, axis=run.axis(x, axis), keepdims=int(keepdim))
 
 
 def _along(operator: str) -> Operation:
     """Return the lowering of a function along an axis."""
-    return lambda run, x, axis, *_: run.graph.add(operator, run.name(x, run.made), axis=run.axis(x, axis))
+    return lambda run, x, axis, wide: run.graph.add(operator, run.name(x, run.made), axis=run.axis(x, axis))
 
 
-def _cumsum(run: Lowering, x: Any, axis: int, **_: Any) -> str:
+def _cumsum(run: Lowering, x: Any, axis: int) -> str:
     return run.graph.add("CumSum", run.name(x, run.made), run.graph.constant(np.int64(run.axis(x, axis))))
 
 
-def _matmul(run: Lowering, a: Any, b: Any, *_: Any) -> str:
+def _matmul(run: Lowering, a: Any, b: Any) -> str:
     names = [run.name(a), run.name(b)]
     # A product repeats a matrix by itself, unless both sides are.
     first = run.alike.get(names[0], names[0])
@@ -160,11 +162,13 @@ def _transpose(run: Lowering, x: Any, first: int = 0, second: int = 1) -> str:
     return _transposed(run, x, order)
 
 
-def _reshape(run: Lowering, x: Any, *_: Any, **__: Any) -> str:
+def _reshape(run: Lowering, x: Any, size: Any = None) -> str:
+    if run.dtype(x) != run.made:
+        raise _not_supported(f"'view' with dtype={run.made.name}")
     return run.name(x) if list(run.size(x)) == list(run.shape) else run.graph.reshape(run.name(x), run.shape)
 
 
-def _expand(run: Lowering, x: Any, *_: Any, **__: Any) -> str:
+def _expand(run: Lowering, x: Any, size: Any) -> str:
     size = list(run.size(x))
     if size == list(run.shape):
         return run.name(x)
@@ -217,7 +221,7 @@ def _index(run: Lowering, x: Any, indices: Sequence[Any]) -> str:
     return _index_select(run, x, *given[0])
 
 
-def _gather(run: Lowering, x: Any, axis: int, index: Any, **_: Any) -> str:
+def _gather(run: Lowering, x: Any, axis: int, index: Any) -> str:
     return run.graph.add("GatherElements", run.name(x), run.name(index, np.int64), axis=run.axis(x, axis))
 
 
@@ -332,12 +336,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "transpose": _transpose,
     "t": _transpose,
     "expand": _expand,
-    "full_like": lambda run, x, value, **_: _filled(run, value),
-    "zeros_like": lambda run, x, **_: _filled(run, 0),
-    "ones_like": lambda run, x, **_: _filled(run, 1),
-    "new_full": lambda run, x, size, value, **_: _filled(run, value),
-    "new_zeros": lambda run, x, size, **_: _filled(run, 0),
-    "new_ones": lambda run, x, size, **_: _filled(run, 1),
+    "full_like": lambda run, x, value: _filled(run, value),
+    "zeros_like": lambda run, x: _filled(run, 0),
+    "ones_like": lambda run, x: _filled(run, 1),
+    "new_full": lambda run, x, size, value: _filled(run, value),
+    "new_zeros": lambda run, x, size: _filled(run, 0),
+    "new_ones": lambda run, x, size: _filled(run, 1),
     "slice": _slice,
     "select": _select,
     "split": _split,

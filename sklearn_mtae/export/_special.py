@@ -99,13 +99,32 @@ def lgamma(x: Tensor) -> Tensor:
 
 
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
-    """Return `x` times the normal distribution function of `x`."""
+    """Return `x` times the normal distribution function of `x`, or an approximation of it by a tangent."""
+    if approximate == "tanh":
+        return 0.5 * x * (1 + (sqrt(2 / pi) * (x + 0.044715 * x * x * x)).tanh())
     return 0.5 * x * erfc(x * -sqrt(0.5))
 
 
-def searchsorted(edges: Tensor, values: Tensor, **options: object) -> Tensor:
-    """Return how many edges are below each value, both along the last axis."""
-    return (edges.unsqueeze(-2) < values.unsqueeze(-1)).sum(-1)
+def elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
+    """Return `x` where it is positive, else a scaled exponential, both times a number."""
+    below = alpha * ((x * input_scale).clamp(max=0).exp() - 1)
+    return scale * torch.where(x > 0, x, below)
+
+
+def logit(x: Tensor, eps: float | None = None) -> Tensor:
+    """Return the logarithm of odds, of probabilities that are clipped if `eps` is given."""
+    x = x if eps is None else x.clamp(eps, 1 - eps)
+    return (x / (1 - x)).log()
+
+
+def searchsorted(
+    edges: Tensor, values: Tensor, *, out_int32: bool = False, right: bool = False, side: str | None = None
+) -> object:
+    """Return how many edges are below each value, or not above it, both along the last axis."""
+    if out_int32:
+        return NotImplemented
+    edges, values = edges.unsqueeze(-2), values.unsqueeze(-1)
+    return ((edges <= values) if right or side == "right" else (edges < values)).sum(-1)
 
 
 def _moments(x: Tensor, axes: list[int], eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -193,11 +212,11 @@ DECOMPOSITIONS: dict[str, Callable[..., object]] = {
     "square": lambda x: x * x,
     "rsqrt": lambda x: x.sqrt().reciprocal(),
     "silu": lambda x: x * x.sigmoid(),
-    "elu": lambda x, alpha=1.0, *_: torch.where(x > 0, x, alpha * (x.clamp(max=0).exp() - 1)),
+    "elu": elu,
     "hardtanh": lambda x, low=-1.0, high=1.0: x.clamp(low, high),
     "addcmul": lambda x, a, b, value=1: x + a * b if value == 1 else x + value * (a * b),
     "remainder": lambda x, y: x - torch.div(x, y, rounding_mode="floor") * y,
     "index_put": index_put,
-    "logit": lambda x, eps=None: (x / (1 - x)).log(),
+    "logit": logit,
 }
 """Functions that compute operations by simpler ones, by the operations' names."""

@@ -1,11 +1,12 @@
 """Recording what a function of rows computes: operations of torch whose shapes hold for any number of rows.
 
-The function is run on two and on three rows. What does not depend on the rows is a constant and is not recorded. A
-number that is the same both times is a constant too, one that is twice and three times as much stands for the rows.
+The function is run on two, on three and on many rows. What does not depend on the rows is a constant and is not
+recorded. A number that is the same each time is a constant too, one that is as many times as much stands for the rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-COUNTS = 2, 3
+COUNTS = 2, 3, 257
 """Numbers of rows that a function is run on."""
 
 
@@ -80,10 +81,10 @@ def trace(
     NotExportableError
         If an operation is not known, or if what is computed depends on the values of the rows.
     """
-    first, second = (_record(function, [make(n) for make in inputs], known, decompositions) for n in COUNTS)
-    if [step.name for step in first.steps] != [step.name for step in second.steps]:
+    traces = [_record(function, [make(n) for make in inputs], known, decompositions) for n in COUNTS]
+    if any([step.name for step in own.steps] != [step.name for step in traces[0].steps] for own in traces):
         raise NotExportableError("The model computes other operations for other numbers of rows.")
-    return _merge(first, second)
+    return _merge(traces)
 
 
 def _record(
@@ -124,6 +125,7 @@ class _Recorder(TorchDispatchMode):
             return func(*args, **kwargs)
         name = func._schema.name.partition("::")[2]
         if name in self.decompositions:
+            refuse_others(name, self.decompositions[name], args, kwargs)
             with self:
                 result = self.decompositions[name](*args, **kwargs)
             if result is NotImplemented:
@@ -143,7 +145,8 @@ class _Recorder(TorchDispatchMode):
 
     def _step(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         """Run and record an operation."""
-        placed_args, placed_kwargs = tree_map(self._placed, (args, kwargs))
+        kept = {option: value for option, value in kwargs.items() if option not in IN_THE_RESULT}
+        placed_args, placed_kwargs = tree_map(self._placed, (args, kept))
         result = func(*args, **kwargs)
         results = list(result) if isinstance(result, list | tuple) else [result]
         for j, value in enumerate(results):
@@ -180,8 +183,24 @@ REASONS = {
 """What some operations mean."""
 
 
-def _refusal(name: str) -> str:
-    return f"The model computes {REASONS.get(name, f'the operation {name!r}')}, which cannot be exported."
+def _refusal(name: str, options: str = "") -> str:
+    return f"The model computes {REASONS.get(name, f'the operation {name!r}')}{options}, which cannot be exported."
+
+
+IN_THE_RESULT = {"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "implicit", "sparse_grad"}
+"""Options of operations that concern only how results are stored, of which the dtype is recorded, or gradients."""
+
+
+def refuse_others(name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raise an error if an operation has arguments that a function in its place does not take."""
+    try:
+        _signature(function).bind(*args, **kwargs)
+    except TypeError:
+        given = ", ".join(f"{option}={value!r}" for option, value in kwargs.items()) or f"{len(args)} arguments"
+        raise NotExportableError(_refusal(name, f" with {given}")) from None
+
+
+_signature = cache(signature)
 
 
 def _tensors(tree: Any) -> list[Tensor]:
@@ -191,30 +210,34 @@ def _tensors(tree: Any) -> list[Tensor]:
     return found
 
 
-def _merge(first: Trace, second: Trace) -> Trace:
-    """Return what two recordings have in common, with the number of rows where they differ by it."""
+def _merge(traces: Sequence[Trace]) -> Trace:
+    """Return what recordings have in common, with the number of rows where they differ by it."""
     steps = []
-    for a, b in zip(first.steps, second.steps, strict=True):
-        parts = {own: _common(getattr(a, own), getattr(b, own), a.name) for own in ("args", "kwargs", "shapes")}
-        steps.append(a._replace(**parts))
-    return Trace(steps, _common(first.outputs, second.outputs, "the result"))
+    for own in zip(*(trace.steps for trace in traces), strict=True):
+        name = own[0].name
+        steps.append(Step(name, *(_common(part, name) for part in list(zip(*own, strict=True))[1:])))
+    return Trace(steps, _common([trace.outputs for trace in traces], "the result"))
 
 
-def _common(a: Any, b: Any, name: str) -> Any:
-    """Return an argument that two recordings share."""
-    if isinstance(a, Tensor):
-        return _common_tensor(a, b, name)
-    if isinstance(a, Place):
-        return a
-    if isinstance(a, dict):
-        return {key: _common(a[key], b[key], name) for key in a}
-    if isinstance(a, list | tuple):
-        return [_common(own, other, name) for own, other in zip(a, b, strict=True)]
-    if a == b or (a != a and b != b):
-        return a
-    if isinstance(a, int) and a * COUNTS[1] == b * COUNTS[0]:
-        return Rows(a // COUNTS[0])
-    raise NotExportableError(f"The model computes {name!r} with a number that depends on the number of rows.")
+def _common(found: Sequence[Any], name: str) -> Any:
+    """Return an argument that recordings share."""
+    first, kinds = found[0], {type(own) for own in found}
+    if all(issubclass(kind, Tensor) for kind in kinds):
+        return _common_tensor(found, name)
+    if len(kinds) == 1 and not isinstance(first, Place):
+        if isinstance(first, dict) and all(own.keys() == first.keys() for own in found):
+            return {key: _common([own[key] for own in found], name) for key in first}
+        if isinstance(first, list | tuple) and all(len(own) == len(first) for own in found):
+            return [_common(own, name) for own in zip(*found, strict=True)]
+    if all(own == first or (own != own and first != first) for own in found):
+        return first
+    if (
+        isinstance(first, int)
+        and kinds == {int}
+        and all(own * COUNTS[0] == first * n for own, n in zip(found, COUNTS, strict=True))
+    ):
+        return Rows(first // COUNTS[0])
+    raise NotExportableError(f"The model computes {name!r} with a value that depends on the number of rows.")
 
 
 class Repeated(NamedTuple):
@@ -224,14 +247,20 @@ class Repeated(NamedTuple):
     shape: list[Any]
 
 
-def _common_tensor(a: Tensor, b: Tensor, name: str) -> Any:
-    """Return a constant that two recordings share, or that of one row where there is one for each."""
-    if a.shape == b.shape and torch.equal(a.nan_to_num(7e30), b.nan_to_num(7e30)):
-        return a
-    own = a
-    for axis, (n, m) in enumerate(zip(a.shape, b.shape, strict=True)):
-        if n != m:
-            own = own.narrow(axis, 0, 1)
-    if a.dim() == b.dim() and torch.equal(own.expand_as(a).nan_to_num(7e30), a.nan_to_num(7e30)):
-        return Repeated(own.contiguous(), _common(list(a.shape), list(b.shape), name))
+def _common_tensor(found: Sequence[Tensor], name: str) -> Any:
+    """Return a constant that recordings share, or that of one row where there is one for each."""
+    first = found[0]
+    if all(_is_same(own, first) for own in found):
+        return first
+    if len({own.dim() for own in found}) == 1:
+        one = first
+        for axis, sizes in enumerate(zip(*(own.shape for own in found), strict=True)):
+            one = one if len(set(sizes)) == 1 else one.narrow(axis, 0, 1)
+        shape = _common([list(own.shape) for own in found], name)
+        if all(_is_same(one.expand_as(own), own) for own in found):
+            return Repeated(one.contiguous(), shape)
     raise NotExportableError(f"The model computes {name!r} with numbers that depend on the number of rows.")
+
+
+def _is_same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.nan_to_num(7e30), b.nan_to_num(7e30))

@@ -12,11 +12,19 @@ from sklearn_mtae.runtime import Graph
 from .both import session
 
 W = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3)
+EDGES = torch.tensor([-2.0, 0, 1, 2]).double()
 KERNEL = torch.linspace(-1, 1, 24, dtype=torch.float64).reshape(2, 1, 3, 4)
 
 
 def maps(x):
     return x.repeat_interleave(5, 1).reshape(len(x), 1, 4, 5)
+
+
+def views(h):
+    """Return a sum of views of a product, of which the product itself is computed with first."""
+    others = h[:, :1], h.unsqueeze(1)[:, 0], h.reshape(-1, 2, 1).flatten(1), h.t().t(), torch.cat(h.chunk(2, 1), 1)
+    made = h.relu() + 1
+    return torch.stack([made - own for own in others], 1).flatten(1)
 
 
 FUNCTIONS = {
@@ -46,6 +54,11 @@ FUNCTIONS = {
     "signal": lambda x: F.conv1d(x[:, None], KERNEL[:, :, 0, :2], stride=2).flatten(1),
     "special": lambda x: torch.cat([x.erf(), (x.square() + 1).rsqrt(), (x.abs() + 0.1).lgamma()], dim=1),
     "in place": lambda x: (x * 1).add_(2).mul_(x).clamp_(max=3.0),
+    "views": lambda x: views(x @ W[:, :2]),
+    "activations": lambda x: F.selu(x) + F.elu(x, 0.5) + F.celu(x, 2.0) + F.gelu(x, approximate="tanh") + F.gelu(x),
+    "searched": lambda x: torch.searchsorted(EDGES, x, right=True) * 10 + torch.searchsorted(EDGES, x),
+    "clipped": lambda x: x.sigmoid().round().logit(eps=0.1),
+    "fractions": lambda x: (x / 10).any(1).double() + (x / 10).all(1),
     "stacked": lambda x: torch.func.vmap(lambda w: torch.tanh(x @ w))(torch.stack([W, -W])).movedim(0, 1).flatten(1),
 }
 
@@ -117,6 +130,15 @@ def test_a_float32_graph_is_computed_in_float64_where_it_overflows():
         (lambda x: x + torch.arange(float(len(x)))[:, None], "depend on the number of rows"),
         (lambda x: x / len(x), "with the number of rows"),
         (lambda x: sum(x[j : j + 1] for j in range(len(x))), "other operations"),
+        (lambda x: x if len(x) > 3 else -x, "other operations"),
+        (lambda x: (x + 1, x + 2)[len(x) > 3] * 2, "depends on the number of rows"),
+        (lambda x: x * (2.0 if len(x) > 3 else 3.0), "depends on the number of rows"),
+        (lambda x: x + torch.full((4,), 1.0 + (len(x) > 3)), "depend on the number of rows"),
+        (lambda x: x.sum() if len(x) > 3 else x.sum(1), "'sum'"),
+        (lambda x: x.round(decimals=1), "'round' with decimals=1"),
+        (lambda x: torch.searchsorted(EDGES, x, sorter=torch.arange(4)), "'searchsorted' with sorter="),
+        (lambda x: x.view(torch.int64), "'view' with dtype="),
+        (lambda x: x + x.argmax(), "'argmax' of all rows"),
         (lambda x: x[x > 0], "index"),
         (lambda x: x.clone()[:, :2].add_(1), "add_"),
         (lambda x: F.conv1d(x[:, None], KERNEL[:, :, 0, :2], dilation=2), "dilated"),
