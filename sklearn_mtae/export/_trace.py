@@ -221,22 +221,19 @@ def _merge(traces: Sequence[Trace]) -> Trace:
 
 def _common(found: Sequence[Any], name: str) -> Any:
     """Return an argument that recordings share."""
-    first, kinds = found[0], {type(own) for own in found}
+    first: Any = found[0]
+    kinds = {type(own) for own in found}
     if all(issubclass(kind, Tensor) for kind in kinds):
         return _common_tensor(found, name)
-    if len(kinds) == 1 and not isinstance(first, Place):
+    if len(kinds) == 1:
         if isinstance(first, dict) and all(own.keys() == first.keys() for own in found):
             return {key: _common([own[key] for own in found], name) for key in first}
-        if isinstance(first, list | tuple) and all(len(own) == len(first) for own in found):
+        if isinstance(first, list | tuple) and not isinstance(first, Place) and len(set(map(len, found))) == 1:
             return [_common(own, name) for own in zip(*found, strict=True)]
-    if all(own == first or (own != own and first != first) for own in found):
-        return first
-    if (
-        isinstance(first, int)
-        and kinds == {int}
-        and all(own * COUNTS[0] == first * n for own, n in zip(found, COUNTS, strict=True))
-    ):
-        return Rows(first // COUNTS[0])
+        if all(own == first or (own != own and first != first) for own in found):
+            return first
+        if isinstance(first, int) and all(own * COUNTS[0] == first * n for own, n in zip(found, COUNTS, strict=True)):
+            return Rows(first // COUNTS[0])
     raise NotExportableError(f"The model computes {name!r} with a value that depends on the number of rows.")
 
 

@@ -134,6 +134,7 @@ def test_a_float32_graph_is_computed_in_float64_where_it_overflows():
         (lambda x: (x + 1, x + 2)[len(x) > 3] * 2, "depends on the number of rows"),
         (lambda x: x * (2.0 if len(x) > 3 else 3.0), "depends on the number of rows"),
         (lambda x: x + torch.full((4,), 1.0 + (len(x) > 3)), "depend on the number of rows"),
+        (lambda x: torch.where(x > 0, torch.ones(4).double() if len(x) > 3 else x, x), "depends on the number of rows"),
         (lambda x: x.sum() if len(x) > 3 else x.sum(1), "'sum'"),
         (lambda x: x.round(decimals=1), "'round' with decimals=1"),
         (lambda x: torch.searchsorted(EDGES, x, sorter=torch.arange(4)), "'searchsorted' with sorter="),
