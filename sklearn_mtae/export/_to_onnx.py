@@ -25,7 +25,7 @@ def to_onnx(
 
     A pipeline fitted to a frame has an input for each column if it begins with a ColumnTransformer.
 
-    Results have the names of the methods; those of :meth:`predict_interval` are "lower" and "upper". Each task that is
+    Results have the names of the methods; those of `predict_interval` are "lower" and "upper". Each task that is
     of classes, where y is a table, has its own: "predict_<task>". So has each column where some are categories. A name
     that an input or another result has is followed by "_". Whole numbers are rounded as the estimator's are.
 
