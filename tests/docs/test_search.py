@@ -68,7 +68,7 @@ QUESTIONS = [
     ("larger than memory", "user_guide/large_data", "scikit-learn/scikit-learn/issues/26452"),
     ("dask cluster", "user_guide/several_machines", "jrbourbeau/dask-optuna/pull/4"),
     ("save model", "user_guide/saving_and_deployment", "skorch-dev/skorch/issues/1110"),
-    ("ONNX", "user_guide/saving_and_deployment", "skorch-dev/skorch/issues/704"),
+    ("ONNX", "user_guide/without_torch", "skorch-dev/skorch/issues/704"),
     ("deployment", "user_guide/saving_and_deployment", "scikit-learn/scikit-learn/issues/11041"),
     ("reproducibility", "user_guide/reproducibility", "lmcinnes/umap/issues/525"),
     ("GPU", "user_guide/large_data user_guide/several_machines faq", "skorch-dev/skorch/issues/1096"),
