@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, distributions, nn
 
 from sklearn_mtae.nn.batching import along_first
+from sklearn_mtae.nn.decisions import is_hidden
 
 from ._continuous import LocationScale
 from ._marginals import APART, FAR, MOST_ATOMS, MOST_EDGES, Map, learn_decimals, learn_map, learn_units
@@ -139,7 +140,7 @@ class MappedNormal(distributions.Distribution):
     def _moments(self) -> tuple[Tensor, Tensor]:
         """Return the means of values and of squares, columns with maps of about the same size at a time."""
         loc, scale, maps = self.loc, self.scale.expand_as(self.loc), self.maps
-        if _is_traced(loc) or _is_traced(maps.levels):
+        if is_hidden(loc) or is_hidden(maps.levels):
             return _sum_regions(maps.levels, maps.origin, maps.score, maps.rise, loc, scale)
         rows = [own.reshape(-1, own.shape[-1]) for own in (loc, scale)]
         n_edges = maps.levels.isfinite().sum(-1)
@@ -177,17 +178,6 @@ class MappedNormal(distributions.Distribution):
         """Return draws of shape (*sample_shape, ..., n_columns)."""
         shape = self._extended_shape(torch.Size(sample_shape))
         return self.maps.values(torch.normal(self.loc.expand(shape), self.scale.expand(shape)))
-
-
-def _is_traced(x: Tensor) -> bool:
-    """Return whether the values of a tensor cannot be looked at: in `torch.func.vmap`, or while a step is captured."""
-    if x.is_cuda and torch.cuda.is_current_stream_capturing():
-        return True
-    try:
-        x.flatten()[:1].sum().item()
-    except RuntimeError:
-        return True
-    return False
 
 
 def _sum_regions(
