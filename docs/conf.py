@@ -101,6 +101,8 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "reset_modules": ("matplotlib", "shell.house_style"),
+    "write_computation_times": False,
     "capture_repr": (),
     "remove_config_comments": True,
 }

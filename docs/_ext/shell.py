@@ -1,10 +1,12 @@
-"""What stands around the pages: the order of the gallery, sidebars, and addresses of the page for missing pages."""
+"""What stands around the pages: order and style of the gallery, sidebars, addresses of the page for missing pages."""
 
 import os
 import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
+
+import matplotlib.pyplot as plt
 
 FIRST = [
     "plot_quickstart.py",
@@ -38,6 +40,11 @@ def by_use(filename: str) -> tuple[int, str]:
     if name in FIRST:
         return FIRST.index(name), name
     return len(FIRST) + (LAST.index(name) + 1 if name in LAST else 0), name
+
+
+def house_style(gallery_conf: dict[str, Any], filename: str) -> None:
+    """Draw an example in the style of all other figures; sphinx-gallery calls this before each of them."""
+    plt.style.use(Path(__file__).parents[1] / "images" / "house.mplstyle")
 
 
 def section(pagename: str, includes: dict[str, list[str]], root: str) -> str:

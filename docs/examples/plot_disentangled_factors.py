@@ -2,13 +2,13 @@
 One component per factor? What beta-TC does, and what it does not
 =================================================================
 
-A component of a code is easy to read where it stands for one thing. Nothing in the evidence lower bound asks for that:
-with a normal prior, codes may be rotated and the model is just as good. The objective "beta_tc" (Chen et al. 2018,
-arXiv 1802.04942) asks for components that are independent of each other. Where the things behind the data are
-independent too, that may lead to them. It need not: no objective can promise it without labels, and the random seed can
-matter as much as the objective (Locatello et al. 2019, arXiv 1811.12359).
+A component of a code is easy to interpret if it stands for one factor. Nothing in the evidence lower bound asks for
+that: with a normal prior, codes may be rotated and the model is just as good. The objective "beta_tc" (Chen et al.
+2018, arXiv 1802.04942) asks for components that are independent of each other. If the factors behind the data are
+independent too, the components may be these factors. There is no guarantee: without labels no objective can promise it,
+and the random seed can matter as much as the objective (Locatello et al. 2019, arXiv 1811.12359).
 
-Here the things are known. The images show a blob, of which the place across, the place down and the size are drawn
+Here the factors are known. Each image shows a blob, whose horizontal place, vertical place and size are drawn
 independently of each other.
 """
 
@@ -39,10 +39,10 @@ X = images.reshape(2000, 256)
 # %%
 # Three objectives, three seeds
 # -----------------------------
-# Each model has six components, three more than needed. What a component says of a factor is measured by their mutual
-# information, with codes drawn from the posteriors, so that a component out of use says nothing. The gap is how much
-# more the best component says of a factor than the second best, averaged over the factors (Chen et al. 2018): near 0
-# where factors are shared out over components, large where each has its own.
+# Each model has six components, three more than needed. What a component says about a factor is measured by their
+# mutual information, with codes drawn from the posteriors, so that an unused component says nothing. The gap is how
+# much more the best component says about a factor than the second best, averaged over the factors (Chen et al. 2018).
+# It is near 0 if factors are spread over several components, and large if each has its own.
 
 
 def information(vae):
@@ -86,11 +86,11 @@ for name, objective in objectives.items():
 # %%
 # Two models to look at
 # ---------------------
-# On the left a component is moved, and the others stay at the mean code. On the right is the table of mutual
+# On the left one component varies, and the others stay at the mean code. On the right is the table of mutual
 # information.
 
 figure, axes = plt.subplots(
-    2, 2, figsize=(10, 5), layout="constrained", width_ratios=[1.5, 1]
+    2, 2, figsize=(8, 4.4), layout="constrained", width_ratios=[1.5, 1]
 )
 for (left, right), name in zip(axes, list(objectives)[:2], strict=True):
     model, table = (kind[0] for kind in results[name])
@@ -114,11 +114,11 @@ for (left, right), name in zip(axes, list(objectives)[:2], strict=True):
 
 # %%
 # The evidence lower bound gives each factor a component of its own with one seed out of three, beta-TC with two: better
-# odds, not a promise. With the first seed, the components of the former move the blob and change its size at once;
-# those of the latter do one thing each. More weight is no cure: at 30 no seed comes out well, and the error is more
+# odds, not a promise. With the first seed, components of the former move the blob and change its size at the same time;
+# each component of the latter does one thing. More weight is no cure: at 30 no seed works well, and the error is more
 # than twice as large.
 #
-# All this is as easy as it gets: three independent factors, no noise, and the true factors at hand to draw the table on
-# the right. In earnest there is no such table, and the loss does not tell a good seed from a bad one. Fit several, look
-# at traversals, and trust no component by its name. If there are labels for what you care about, use them:
+# This is as easy as it gets: three independent factors, no noise, and the true factors at hand for the table on the
+# right. In practice there is no such table, and the loss does not tell a good seed from a bad one. Fit several, look at
+# traversals, and do not trust a component by its name. If there are labels for what you care about, use them:
 # :class:`~sklearn_mtae.MultiTaskVAERegressor`.

@@ -2,11 +2,11 @@
 New digits: what a VAE draws, and what its prior has to do with it
 ==================================================================
 
-A variational autoencoder is a recipe for new rows: draw a code from the prior, decode it. It works as far as the prior
-looks like the codes that rows have. Here the rows are handwritten digits of 8 x 8 pixels, and there are two priors:
+A variational autoencoder is a recipe for new rows: draw a code from the prior, and decode it. This works as far as the
+prior looks like the codes of real rows. Here the rows are handwritten digits of 8 x 8 pixels, and there are two priors:
 
 - *normal*: fixed; the codes of all digits together are pressed into one round cloud;
-- *vamp*: learned; a mixture of the posteriors of fifty made-up digits (Tomczak and Welling 2018, arXiv 1705.07120).
+- *vamp*: learned; a mixture of the posteriors of fifty learned digits (Tomczak and Welling 2018, arXiv 1705.07120).
 
 Shades of grey between 0 and 1 are neither normal nor yes or no: the likelihood is the continuous Bernoulli
 distribution (Loaiza-Ganem and Cunningham 2019, arXiv 1907.06845).
@@ -44,9 +44,9 @@ models = {
 # %%
 # New digits
 # ----------
-# ``sample`` draws a code, and then each pixel by itself given the code: what the model believes, grain and all. Easier
-# on the eye are the pixels' means at such codes. For these we ask the prior, a part of the fitted torch module. The
-# third model has the normal prior, but networks of two layers.
+# ``sample`` draws a code, and then each pixel independently given the code, so the digits are grainy. The means of the
+# pixels at such codes are easier on the eye. To get them, we draw codes from the prior, a part of the fitted torch
+# module. The third model has the normal prior, but networks of two layers.
 
 
 def draw(vae, n_digits):
@@ -57,16 +57,16 @@ def draw(vae, n_digits):
     return vae.inverse_transform(codes.numpy())
 
 
-figure, axes = plt.subplots(1, 3, figsize=(10, 2.1), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(8, 1.8), layout="constrained")
 figure.get_layout_engine().set(wspace=0.06)
 for ax, (name, vae) in zip(axes, models.items(), strict=True):
     SampleDisplay(drawn=draw(vae, 40), real=X_test, image_shape=(8, 8)).plot(ax=ax)
     ax.set_title(name)
 
 # %%
-# Numbers to go with the pictures: the log-density of held-out digits; how far a drawn digit is from the nearest of
-# them; and the rate, how much a code says of its digit. The distance alone would reward a model that has learned a few
-# digits by heart; the density does not.
+# Numbers to go with the pictures: the log-density of held-out digits; the distance of a drawn digit to the nearest of
+# them; and the rate, which is how much a code says about its digit. The distance alone would reward a model that has
+# memorised a few digits; the density does not.
 
 to_real = NearestNeighbors(n_neighbors=1).fit(X_test)
 nearest = to_real.kneighbors(X_train)[0].mean()
@@ -78,7 +78,7 @@ for name, vae in models.items():
     print(f"{name:18} {vae.score(X_test):10.0f} {distance:10.2f} {rate:13.1f}")
 
 # %%
-# What is drawn from the learned prior lies as close to real digits as these do to each other, and all digits get more
+# Draws from the learned prior are as close to real digits as these are to each other, and held-out digits have a higher
 # density. Deeper networks gain as much density with the normal prior; their draws lie in between. The learned prior has
 # a price: its codes say half as much about a digit, and reconstructions are blurred.
 
@@ -93,10 +93,10 @@ for ax, name in zip(axes, ["normal", "vamp"], strict=True):
 # %%
 # A space to look at
 # ------------------
-# A code of two components can be drawn, and so can what lies between the digits: on the right, points of a grid are
-# decoded, at quantiles of the prior, so that each image stands for as much of it as any other. Here a shade of grey is
-# the probability of ink, ``likelihood="bernoulli"``: the density of shades would outweigh the rate of so small a code
-# and pull the codes off the prior.
+# A code of two components can be plotted, and so can what lies between the digits. On the right, points of a grid are
+# decoded. They lie at quantiles of the prior, so that each image stands for an equal share of it. Here a shade of grey
+# is the probability of ink, ``likelihood="bernoulli"``: the density of shades would outweigh the rate of so small a
+# code and pull the codes off the prior.
 
 plane = VAETransformer(
     2, likelihood="bernoulli", max_iter=100, random_state=0, **deep
@@ -106,7 +106,7 @@ decoded = plane.inverse_transform(
     [[right, up] for up in quantiles[::-1] for right in quantiles]
 )
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(8, 3.7), layout="constrained")
 LatentDisplay.from_estimator(plane, X_test, digit_test, components=(0, 1), ax=axes[0])
 tiles = np.pad(decoded.reshape(12, 12, 8, 8), [(0, 0), (0, 0), (1, 1), (1, 1)])
 axes[1].imshow(tiles.swapaxes(1, 2).reshape(120, 120), cmap="gray_r")

@@ -2,9 +2,9 @@
 Are drawn rows as good as real ones?
 ====================================
 
-Three generators draw rows of the same table: one column at a time, a Gaussian with the right means and correlations,
-and a :class:`~sklearn_mtae.VAETransformer`. A fourth just copies the rows that it was given. Histograms look right for
-all four. :func:`~sklearn_mtae.metrics.generation_report` tells them apart.
+Three generators draw rows of the same table: one that draws each column by itself, a Gaussian with the right means and
+correlations, and a :class:`~sklearn_mtae.VAETransformer`. A fourth just copies the rows that it was given. Histograms
+look right for all four. :func:`~sklearn_mtae.metrics.generation_report` tells them apart.
 """
 
 import matplotlib.pyplot as plt
@@ -67,18 +67,19 @@ print(scores.assign(ideal=reports["VAE"].to_frame()["ideal"]).round(2).to_string
 # %%
 # How to read it
 # --------------
-# "marginals" cannot tell the columns apart from the real table: each column by itself is perfect. "pairs" and "taught"
-# find that nothing depends on anything. The Gaussian has all correlations, and trees still tell most of its rows from
-# real ones ("c2st"), since the columns are skewed. The copies are best by every measure of likeness, and "privacy"
-# alone says why: nearly each of them is nearer to a training row than to any other.
+# "marginals" finds no fault with "columns apart": each column by itself is perfect. "pairs" and "taught" find that its
+# columns do not depend on each other. The Gaussian has all correlations, yet trees tell many of its rows from real ones
+# ("c2st"), since the real columns are skewed. The copies are more like the real table than either model by every
+# measure of likeness, and only "privacy" says why: nearly all of them are nearer to a training row than to a held-out
+# one.
 #
-# One of these measures alone is easily fooled. As a figure, with intervals and ideals, and the columns that are least
-# alike:
+# Each of these measures alone is easily fooled. The figure shows them with intervals and ideals, and the similarity of
+# each column:
 
 GenerationReportDisplay.from_report(reports["VAE"])
 plt.show()
 
 # %%
-# The report prints as text, too.
+# The report can also be printed.
 
 print(reports["VAE"])

@@ -2,10 +2,10 @@
 Filling missing cells
 =====================
 
-:class:`~sklearn_mtae.VAEImputer` beside scikit-learn's imputers, on the wine table of scikit-learn: 178 wines, 13
-measurements. Cells are hidden at random, from one in ten to six in ten, and filled again. What is hidden is known here,
-so that the error can be measured: its root mean square, in standard deviations of the columns. Do so with a table of
-your own before you choose an imputer.
+:class:`~sklearn_mtae.VAEImputer` is compared with scikit-learn's imputers on the wine table of scikit-learn: 178 wines,
+13 measurements. Between one and six cells in ten are hidden at random and filled again. The hidden values are known
+here, so the error can be measured: the root mean squared error, in standard deviations of the columns. Repeat this with
+a table of your own before you choose an imputer.
 """
 
 import matplotlib.pyplot as plt
@@ -35,8 +35,9 @@ imputers = {
 # %%
 # The error by the share of hidden cells
 # --------------------------------------
-# With few gaps, neighbours and regressions find enough to go by. The more cells are missing, the fewer neighbours share
-# observed cells, and the less a regression on filled columns is worth; the VAE learns from whatever is observed.
+# With few gaps, neighbours and regressions find enough observed cells. The more cells are missing, the fewer cells
+# neighbours have in common, and the less a regression on filled columns is worth. The VAE learns from whatever is
+# observed.
 
 shares = [0.1, 0.35, 0.6]
 errors = {name: [] for name in imputers}
@@ -49,26 +50,34 @@ for share in shares:
 for name, values in errors.items():
     print(f"{name:26}", *(f"{value:.2f}" for value in values))
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+colours = dict(zip(imputers, ["0.5", "black", "C5", "C0"], strict=True))
 for name, values in errors.items():
-    left.plot(shares, values, marker="o", label=name)
-left.set(xlabel="share of hidden cells", ylabel="RMSE of the filled cells")
-left.legend(loc="upper left", bbox_to_anchor=(0, 0.95))
+    ax.plot(shares, values, marker="o", color=colours[name])
+    ax.text(0.615, values[-1], name, color=colours[name], va="center")
+ax.set(xlabel="share of hidden cells", ylabel="RMSE, standard deviations")
+ax.set_xlim(0.08, 0.8)
+plt.show()
 
 # %%
-# What is filled, and what was there
-# ----------------------------------
-# The last table, six cells in ten hidden, in one column. A filled cell is a mean: it varies less than what was there.
-# For an analysis that needs the variation too, draw tables: ``imputer.estimator_.impute(gaps, n_draws=20)``.
+# Filled and true values
+# ----------------------
+# One column of the last table, in which six cells in ten are hidden. A filled cell is a mean, so filled cells vary less
+# than the true ones. For an analysis that needs this variation too, draw several tables:
+# ``imputer.estimator_.impute(gaps, n_draws=20)``.
 
 column = wine.feature_names.index("flavanoids")
-where = hidden[:, column]
-right.scatter(
-    X[where, column], filled[where, column], c=wine.target[where], cmap="viridis", s=20
-)
-right.axline((0, 0), slope=1, color="gray", linewidth=1)
-right.set(
-    xlabel="hidden value, standardised",
+figure, ax = plt.subplots(figsize=(4.5, 4), layout="constrained")
+for cultivar in range(3):
+    where = hidden[:, column] & (wine.target == cultivar)
+    ax.scatter(
+        X[where, column], filled[where, column], s=20, label=f"cultivar {cultivar}"
+    )
+ax.axline((0, 0), slope=1, color="0.75", zorder=0)
+ax.set(
+    xlabel="hidden value, standard deviations",
     ylabel="value filled in",
-    title="flavanoids, by cultivar",
+    title="flavanoids",
 )
+ax.legend()
+plt.show()

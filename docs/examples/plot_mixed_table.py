@@ -2,11 +2,11 @@
 Missing values and synthetic rows in a mixed table
 ==================================================
 
-Numbers, counts, categories and a skewed amount of money in one table, a fifth of the cells missing. One
-:class:`~sklearn_mtae.VAETransformer` with a likelihood per column describes it all. It fills the gaps once, or many
-times to show what is not known, and it draws new people, also such as meet conditions.
+One table holds numbers, counts, categories and a skewed amount of money, and a fifth of its cells are missing. A single
+:class:`~sklearn_mtae.VAETransformer` with a likelihood per column describes all of them. It fills the gaps once, or
+many times to show how uncertain they are, and it draws new people, also under conditions.
 
-The table is made up here, so that we know what the missing cells held. Behind it are age, talent and chance.
+The table is simulated, so that we know what the missing cells held. It depends on age, talent and chance.
 """
 
 import matplotlib.pyplot as plt
@@ -52,9 +52,9 @@ print(X.head().to_string())
 # %%
 # One model for all columns
 # -------------------------
-# Strings are categories without being told. The other likelihoods have names: "log_normal" for amounts that are
-# positive and skewed, "poisson" for counts, "negative_binomial" for counts that spread more than their mean explains;
-# what is not named is "gaussian". The prior is learned, and the bound is the tighter one of the IWAE.
+# Columns of strings are taken as categories. The other columns get a likelihood by name: "log_normal" for amounts that
+# are positive and skewed, "poisson" for counts, "negative_binomial" for counts that vary more than Poisson's. Columns
+# that are not named are "gaussian". The prior is learned, and the objective is the tighter bound of the IWAE.
 
 likelihood = {"income": "log_normal", "books": "poisson", "trips": "negative_binomial"}
 network = {
@@ -70,9 +70,9 @@ SampleDisplay.from_estimator(vae, X, random_state=0)
 # %%
 # Gaps, filled once
 # -----------------
-# ``impute`` returns a table like the one it is given, each gap filled by its mean given the rest of the row, or by the
-# most probable category; :class:`~sklearn_mtae.VAEImputer` does so as a step of a pipeline. The baseline fills in the
-# column's median, or its most frequent category.
+# ``impute`` returns a table like the one it is given. Each gap is filled with its mean given the rest of the row, or
+# with the most probable category; :class:`~sklearn_mtae.VAEImputer` does the same as a step of a pipeline. The baseline
+# fills in the column's median, or its most frequent category.
 
 categories, numbers = ["job", "home"], ["age", "income", "books", "trips"]
 simple = X.fillna({**X[numbers].median(), **X[categories].mode().iloc[0]})
@@ -91,8 +91,9 @@ print("\nMean absolute error\n" + pd.DataFrame(error).round(1).to_string())
 # %%
 # Gaps, filled many times
 # -----------------------
-# One value per gap hides how little may be known. With ``n_draws``, gaps become draws from their distribution given the
-# rest of the row. The bars hold 90 % of the draws, for forty people whose income is missing, in order of their medians.
+# One value per gap hides how uncertain it is. With ``n_draws``, gaps are filled with draws from their distribution
+# given the rest of the row. Each bar holds 90 % of the draws for one of forty people whose income is missing, in order
+# of their medians.
 
 draws = np.array(
     [table["income"] for table in vae.impute(X, n_draws=100, random_state=0)]
@@ -112,20 +113,21 @@ for job_missing, name in enumerate(["job known", "job missing too"]):
         place,
         low[chosen[place]],
         high[chosen[place]],
-        ["#0072B2", "#E69F00"][job_missing],
+        ["C0", "C1"][job_missing],
         linewidth=4,
         alpha=0.6,
         label=name,
     )
-ax.plot(people["income"].to_numpy()[chosen], "k.", label="what it was")
+ax.plot(people["income"].to_numpy()[chosen], "k.", label="true income")
 ax.set(
     yscale="log", xticks=[], xlabel="people whose income is missing", ylabel="income"
 )
 ax.legend(loc="lower right")
+plt.show()
 
 # %%
-# New people, on conditions
-# -------------------------
+# New people, under conditions
+# ----------------------------
 # ``conditions`` fixes some cells of the new rows; the others are drawn from their distribution given these. The real
 # managers who rent are those of the complete table; they are few, as most managers own their home.
 
@@ -136,6 +138,7 @@ drawn = vae.sample(
 SampleDisplay(drawn=drawn, real=real).plot(features=["age", "income", "books", "trips"])
 
 # %%
-# Each column by itself is right but for the ends of the age: nobody is under 18 or over 80, but a normal distribution
-# has no ends. Of the gaps, the job is told best. Books and trips are mostly chance, as they were made; there the model
-# is little better than the baseline. That is what many draws are for: to say how far a filled gap is to be trusted.
+# Each column by itself is right, except for the ends of the age: nobody is under 18 or over 80, but a normal
+# distribution has no ends. Among the gaps, the job is filled best. Books and trips are mostly chance, by construction,
+# and there the model is little better than the baseline. That is what many draws are for: they say how far a filled gap
+# can be trusted.

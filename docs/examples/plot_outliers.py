@@ -2,17 +2,17 @@
 Outliers in a table, and the cells that make them so
 ====================================================
 
-:class:`~sklearn_mtae.OutlierDetector` is fitted to a table that holds outliers, some missing cells and a category, and
-is told nothing of which rows these are. Here it searches the breast cancer table for twenty malignant tumours among 357
-benign ones, and then says which measurements give each of them away.
+:class:`~sklearn_mtae.OutlierDetector` is fitted to a table with outliers, missing cells and a category. It is not told
+which rows are the outliers. Here it looks for twenty malignant tumours among 357 benign ones in the breast cancer
+table, and then says which measurements give each of them away.
 """
 
 # %%
 # A table with gaps
 # -----------------
 #
-# A tenth of the cells are missing, and the largest radius is known as a size only. The detector takes the frame as it
-# is; the isolation forest takes the numbers alone, and tells a missing cell from others by its splits.
+# A tenth of the cells are missing, and the largest radius is only known as small, medium or large. The detector takes
+# the data frame as it is. The isolation forest takes only the numbers, and handles missing cells in its splits.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,8 +41,11 @@ scores = {
     "OutlierDetector": -detector.score_samples(table),
     "IsolationForest": -forest.score_samples(table.iloc[:, :-1]),
 }
+colours = {"OutlierDetector": "C0", "IsolationForest": "C5"}
 for name, score in scores.items():
-    RocCurveDisplay.from_predictions(is_malignant, score, name=name, ax=ax)
+    RocCurveDisplay.from_predictions(
+        is_malignant, score, name=name, ax=ax, curve_kwargs={"color": colours[name]}
+    )
 ax.set(
     xlabel="share of the benign tumours that are called outliers",
     ylabel="share of the malignant ones",
@@ -53,8 +56,8 @@ plt.show()
 # Which cells
 # -----------
 #
-# `explain` hides one cell at a time, and says by how many nats the row becomes less strange. Of the ten strangest rows,
-# the six columns with most to say. White cells are missing, or usual.
+# `explain` hides one cell at a time, and says by how many nats the row becomes less strange. The figure shows the ten
+# strangest rows, and the six columns that matter most to them. White cells are missing, or usual.
 
 strangest = table.iloc[np.argsort(detector.score_samples(table))[:10]]
 nats = detector.explain(strangest)
@@ -69,5 +72,6 @@ ax.set_yticks(
     range(10),
     [f"row {row}, {kind}" for row, kind in zip(strangest.index, truth, strict=True)],
 )
+ax.spines[:].set_visible(False)
 fig.colorbar(image, label="nats")
 plt.show()

@@ -2,10 +2,9 @@
 Small tables: defaults, and how sure they are
 =============================================
 
-By default :class:`~sklearn_mtae.MultiTaskVAERegressor` trains an ensemble in which regularised and unregularised models
-stand side by side, and lets rows that each of them has left out choose among them. Here it predicts three measurements
-of 178 wines from the other ten, beside what one would take otherwise, none of them tuned; then it says how far off it
-may be.
+By default :class:`~sklearn_mtae.MultiTaskVAERegressor` trains an ensemble of regularised and unregularised models, and
+chooses among them on rows that they have left out. Here it predicts three measurements of 178 wines from the other ten,
+and is compared with what one would use otherwise, none of it tuned. Then it says how far off its predictions may be.
 """
 
 # %%
@@ -45,7 +44,7 @@ scores = {
 }
 
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-colours = ["#7f7f7f", "#E69F00", "#F0C766", "#0072B2"]
+colours = ["0.5", "C5", "#F0C766", "C0"]
 for k, (name, score) in enumerate(scores.items()):
     ax.bar(
         np.arange(3) + 0.2 * k,
@@ -54,7 +53,7 @@ for k, (name, score) in enumerate(scores.items()):
         color=colours[k],
         label=f"{name}: {np.mean(score):.2f}",
     )
-ax.set(xticks=np.arange(3) + 0.3, xticklabels=targets, ylabel="R2 in four folds")
+ax.set(xticks=np.arange(3) + 0.3, xticklabels=targets, ylabel="R2, held-out folds")
 fig.legend(
     fontsize="small", ncols=4, loc="outside upper center", title="mean over the targets"
 )
@@ -64,8 +63,8 @@ plt.show()
 # How sure
 # --------
 #
-# The rows that a model has left out also say how far labels are from its predictions. `predict_interval` uses them:
-# nine labels in ten are to lie within its intervals, task by task, whatever the noise looks like. The intervals are
+# The rows that a model has left out also show how far labels are from its predictions. `predict_interval` uses them:
+# nine labels in ten should lie within its intervals, task by task, whatever the noise looks like. The intervals are
 # wider where the members disagree.
 
 train, test = next(iter(folds.split(X)))
@@ -73,12 +72,12 @@ model = models["MultiTaskVAERegressor"].fit(X.iloc[train], Y.iloc[train])
 mean = model.predict(X.iloc[test])
 lower, upper = model.predict_interval(X.iloc[test], coverage=0.9)
 
-fig, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(8, 3), layout="constrained")
 for task, (ax, name) in enumerate(zip(axes, targets, strict=True)):
     labels = Y[name].to_numpy()[test]
     inside = (lower[:, task] <= labels) & (labels <= upper[:, task])
     reach = np.array([mean[:, task] - lower[:, task], upper[:, task] - mean[:, task]])
-    for rows, colour in ((inside, "#0072B2"), (~inside, "#D55E00")):
+    for rows, colour in ((inside, "C0"), (~inside, "C1")):
         ax.errorbar(
             labels[rows],
             mean[rows, task],
@@ -90,10 +89,9 @@ for task, (ax, name) in enumerate(zip(axes, targets, strict=True)):
         )
     ax.axline((labels.mean(), labels.mean()), slope=1, color="0.75", zorder=0)
     ax.set(title=f"{name}: {inside.mean():.0%} covered", xlabel="measured")
-    ax.spines[["top", "right"]].set_visible(False)
 axes[0].set_ylabel("predicted, with 90 % interval")
 plt.show()
 
 # %%
-# An interval that reaches the grey line, where predicted and measured are equal, holds its label. Those that do not are
-# orange.
+# The grey line is where predicted and measured values are equal. An interval that reaches it contains its label; those
+# that do not are orange.

@@ -60,8 +60,9 @@ print(report.frame.round(2).to_string())
 # %%
 # The picture
 # -----------
-# On the left the gains. In the middle, whether the gradients of two tasks point the same way, 1, or against each other,
-# -1. On the right, by how much the loss of the column's task falls after a small step that serves the row's task.
+# On the left are the gains. The middle shows whether the gradients of two tasks point in the same direction (1) or in
+# opposite ones (-1). The right shows by how much the loss of the column's task falls after a small step that serves the
+# row's task.
 
 display = TaskTransferDisplay.from_report(report)
 plt.show()
@@ -72,23 +73,23 @@ plt.show()
 # alone. The joint model is ahead of the support vector machines even for humidity: a baseline alone would not have told
 # that it is better off by itself.
 #
-# The pictures on the right tell why. Power, heat and current depend mostly on the load: their gradients agree, and a
-# step for one of them lowers the losses of the others. Noise depends mostly on the wear, and has less to do with them;
-# heat and noise are nearly uncorrelated, since the wear raises the one and lowers the other, and their cosine and
-# affinity are near 0. Noise gains nevertheless: what it needs of the readings, the others have learned too. Humidity
-# has no part in anything: its row and column are near 0. Affinities describe single steps, gains what becomes of a
-# whole training. The advice is made of the gains alone; take the pictures as its explanation.
+# The two tables explain why. Power, heat and current depend mostly on the load: their gradients agree, and a step for
+# one of them lowers the losses of the others. Noise depends mostly on the wear, and has less to do with them; heat and
+# noise are nearly uncorrelated, since the wear raises the one and lowers the other, and their cosine and affinity are
+# near 0. Noise gains nevertheless: what it needs of the readings, the others have learned too. Humidity has nothing in
+# common with the others: its row and column are near 0. Affinities describe single steps, gains a whole training. The
+# advice is based on the gains alone; the tables help to explain it.
 #
 # The fewer rows two tasks have in common, the less their gradients can agree, whatever the tasks. Where they share less
 # than 30 % of their labelled rows the cosine is therefore left out, and affinities are noisy: single cells may be below
 # 0 for tasks that gain.
 
 # %%
-# Doing as advised
-# ----------------
-# New rows with all labels tell what the advice is worth: one model for the tasks that are to share, and one for each
-# that is to be trained alone. Beside it is what can be had without a report: one model for all tasks with
-# ``sharing="private"``, in which each has a small encoder of its own besides.
+# Following the advice
+# --------------------
+# New rows with all labels show what the advice is worth: one model for the tasks that should share, and one for each
+# that should be trained alone. It is compared with what needs no report: one model for all tasks with
+# ``sharing="private"``, in which each task also has a small encoder of its own.
 
 X_new, Y_new = make_machine(2000, rng)
 share = report.frame["advice"] == "share"
@@ -126,6 +127,6 @@ print("R2 on new rows")
 print(table.round(2).to_string())
 
 # %%
-# All together is worse on average than each alone: what the four gain, humidity loses. As advised, the four keep their
-# gains and humidity is spared. Private parts nearly do as well without a report: humidity is spared too, and the four
-# keep most of their gains.
+# All together is worse on average than each alone: humidity loses more than the four gain. As advised, the four keep
+# their gains and humidity is spared. Private parts do nearly as well without a report: humidity is spared too, and the
+# four keep most of their gains.

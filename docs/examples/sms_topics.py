@@ -90,7 +90,7 @@ for number, (ax, topic) in enumerate(
     ax.barh(
         range(9),
         100 * shares[topic, top],
-        color="#D55E00" if spam[topic] > 0.5 else "#0072B2",
+        color="C1" if spam[topic] > 0.5 else "C0",
         alpha=0.6,
     )
     ax.vlines(

@@ -4,7 +4,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 from PIL import Image
 
@@ -32,43 +31,13 @@ MODELS = {
 }
 """The same model has the same colour in every figure."""
 
-SIZE = (6.5, 3.2)
-"""Width and height of a figure in inches."""
-
-SETTINGS: dict[str, Any] = {
-    "figure.figsize": SIZE,
-    "figure.dpi": 150,
-    "savefig.dpi": 150,
-    "figure.constrained_layout.use": True,
-    "figure.facecolor": "white",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9,
-    "axes.labelcolor": "0.25",
-    "axes.edgecolor": "0.5",
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.prop_cycle": mpl.cycler(color=CYCLE),
-    "xtick.color": "0.35",
-    "ytick.color": "0.35",
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4,
-    "image.cmap": "gray_r",
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-}
+SHEET = str(Path(__file__).parent / "house.mplstyle")
+"""The settings of all figures of the site: of these scripts, and of the gallery, which the build draws with it."""
 
 
 def use() -> None:
     """Switch the style on for what is drawn from now on."""
-    plt.rcParams.update(SETTINGS)
+    plt.style.use(SHEET)
 
 
 def label_line(axes: Any, text: str, colour: str, *, x: float, y: float, **options: Any) -> None:

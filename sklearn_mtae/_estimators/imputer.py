@@ -102,8 +102,11 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     >>> gaps = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
     >>> imputer = VAEImputer(VAETransformer(2, hidden_layer_sizes=(64,), max_iter=100, random_state=0))
     >>> filled = imputer.fit_transform(gaps)
-    >>> bool(np.abs(filled - X)[np.isnan(gaps)].mean() < 0.5)
-    True
+    >>> tables = {"column means": np.nanmean(gaps, axis=0), "filled": filled}
+    >>> for name, table in tables.items():
+    ...     print(f"{name}: error {np.abs(table - X)[np.isnan(gaps)].mean():.1f}")
+    column means: error 0.8
+    filled: error 0.3
     """
 
     _parameter_constraints: dict = {

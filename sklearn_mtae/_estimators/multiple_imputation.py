@@ -112,8 +112,8 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
     (442,)
     >>> model.summary().index.tolist()
     ['bmi', 'bp', 's5', 'intercept']
-    >>> bool((model.fmi_ > 0.1).all())
-    True
+    >>> model.fmi_.round(1)
+    array([0.5, 0.2, 0.3])
     """
 
     _parameter_constraints: dict = {

@@ -187,9 +187,11 @@ class VAETransformer(BaseVAE):
     (150, 2)
     >>> vae.sample(3, random_state=0).shape
     (3, 4)
-    >>> typical, absurd = vae.score_samples([[5.8, 3.0, 4.3, 1.3], [5.8, 3.0, 1.0, 9.0]])
-    >>> bool(typical > absurd)
-    True
+    >>> for flower in [[5.8, 3.0, 4.3, 1.3], [5.8, 3.0, 1.0, 9.0]]:
+    ...     less_likely = (vae.score_samples(X) < vae.score_samples([flower])).mean()
+    ...     print(f"{less_likely:.1f} of the rows are less likely")
+    1.0 of the rows are less likely
+    0.0 of the rows are less likely
     """
 
     _model_kind = "vae"
