@@ -116,6 +116,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_mtae"
 html_static_path = ["_static", str(mathjax)]
 html_css_files = ["site.css"]
+html_js_files = ["tables.js"]
 html_search_scorer = str(Path(__file__).parent / "_static" / "scorer.js")
 html_additional_pages = {"404": "404.html"}
 html_show_sourcelink = False
