@@ -86,6 +86,8 @@ GROUPS: dict[str, tuple[str, list[str]]] = {
 
 FEWEST = 12
 """Shorter lists stay undivided."""
+KNOWN = {name for _, names in GROUPS.values() for name in names}
+"""Parameters that have a group. A class with others, such as a search, keeps its list."""
 
 
 def names_of(item: nodes.definition_list_item) -> list[str]:
@@ -95,7 +97,7 @@ def names_of(item: nodes.definition_list_item) -> list[str]:
 
 
 def grouped(parameters: nodes.definition_list) -> list[nodes.Node]:
-    """Return the list as a line of links and a list for each group; parameters of no group come last."""
+    """Return the list as a line of links and a list for each group."""
     items = {names_of(item)[0]: item for item in parameters.children}
     links, lists = nodes.paragraph(classes=["parameter-groups"]), []
     for key, (title, names) in GROUPS.items():
@@ -105,8 +107,7 @@ def grouped(parameters: nodes.definition_list) -> list[nodes.Node]:
             links += [nodes.Text(" · ")] if links.children else []
             links += nodes.reference("", title, refid=anchor, internal=True)
             lists += [nodes.rubric("", title, ids=[anchor]), nodes.definition_list("", *own)]
-    rest = [nodes.definition_list("", *items.values())] if items else []
-    return [links, *lists, *rest]
+    return [links, *lists]
 
 
 def arrange(app: Any, doctree: nodes.document) -> None:
@@ -119,7 +120,8 @@ def arrange(app: Any, doctree: nodes.document) -> None:
             continue
         for item in parameters.children:
             item["ids"] += [f"parameter-{own.strip('*')}" for own in names_of(item)]
-        if len(parameters.children) >= FEWEST:
+        known = {names_of(item)[0] for item in parameters.children} <= KNOWN
+        if known and len(parameters.children) >= FEWEST:
             parameters.parent.replace(parameters, grouped(parameters))
 
 
