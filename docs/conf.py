@@ -37,6 +37,7 @@ root_doc = "index"
 exclude_patterns = ["_build", "examples"]
 templates_path = ["_templates"]
 default_role = "code"
+smartquotes = False  # "auto" is what one types
 html_copy_source = False
 
 # MathJax in one file, out of a package: formulas can be read offline.

@@ -56,11 +56,10 @@ Member = tuple[BaseAutoencoder, Gauge]
 class OutlierDetector(OutlierMixin, BaseEstimator):
     """Find the rows that are unlike most others, and the cells that make them so.
 
-    Several small autoencoders are trained, each on some of the rows. A row is strange to a member by the nats that its
-    cells have above what is usual in their columns, by one criterion or the weighed sum of several, and its score is
-    minus the mean over the members. Rows that are strange themselves are left out when the members are trained for good
-    (see `novelty`). It stands where :class:`sklearn.ensemble.IsolationForest` stands, and takes missing cells,
-    categories and booleans too.
+    Several small autoencoders are trained, each on some of the rows. Each member measures how many nats the cells of a
+    row are above what is usual in their columns, by one criterion or a weighted sum of several. The score of a row is
+    minus the mean over the members. The strangest rows are left out of the final training (see `novelty`). It takes the
+    place of :class:`sklearn.ensemble.IsolationForest`, and also accepts missing cells, categories and booleans.
 
     Parameters
     ----------
@@ -70,13 +69,13 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     criterion : {"auto", "neighbours", "reconstruction", "density"} or tuple of them, default="auto"
         What is measured of a cell, in nats:
 
-        - "reconstruction": -log p(x_j given the code of the row). Cells that do not fit the rest of their row.
+        - "reconstruction": -log p(x_j given the code of the row). Finds cells that do not fit the rest of their row.
         - "neighbours": how far the reconstruction of the row is from those of the nearest training rows, in units of
-          the decoder's deviation. Rows off all others, or in a small cluster of their own.
-        - "density": the cell's share of -log p(x), by importance sampling. Of a :class:`VAETransformer` only.
+          the decoder's deviation. Finds rows far from all others, or in a small cluster of their own.
+        - "density": the cell's share of -log p(x), by importance sampling. For a :class:`VAETransformer` only.
 
-        Of several, each is weighed so that they spread alike over rows that the member was not trained on (by their
-        quartiles). "auto" is `("neighbours", "reconstruction")`.
+        Several criteria are weighted so that they have the same spread (between quartiles) over rows that the member
+        was not trained on. "auto" is `("neighbours", "reconstruction")`.
     n_estimators : int, default=5
         Number of members.
     max_samples : int, float or "auto", default="auto"
@@ -86,11 +85,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         Share of outliers among the training rows, up to 0.5: `offset_` is the quantile of their scores. "auto" puts it
         at Tukey's fence: one and a half quartile distances below the lower quartile.
     novelty : bool, default=False
-        Whether the training rows are known to be usual ones. If not, the members are trained twice: after the first
-        time, with half of the members, the strangest rows are left out: a share `contamination`, or a tenth where that
-        is "auto".
+        Whether the training rows are known to be free of outliers. If not, training is done twice: half of the members
+        are trained first, and the rows that are strangest to them are left out of the second training: a share
+        `contamination`, or a tenth if that is "auto".
     random_state : int, RandomState instance or None, default=None
-        Seed of which rows are drawn, and of the members.
+        Seed for drawing rows, and for the members.
 
     Attributes
     ----------
