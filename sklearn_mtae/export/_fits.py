@@ -18,6 +18,7 @@ from sklearn_mtae._fitting.recipe import DTYPES
 from sklearn_mtae._fitting.several import InUnits, several
 
 from ._cells import expand, levels_of, narrow
+from ._trimmed import trim
 
 Function = Callable[[Any, Tensor], Tensor]
 
@@ -98,6 +99,7 @@ def _at_once(models: SideBySide, function: Function, x: Tensor) -> Tensor:
     def one(state: dict[str, Tensor]) -> Tensor:
         return functional_call(models.asked, state, (function, x))
 
+    trim(models)
     with _Products():
         return vmap(one, randomness="same")(models.stacked)
 

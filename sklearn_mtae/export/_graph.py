@@ -1,6 +1,6 @@
 """A computation as nodes of ONNX operators, which numpy and ONNX Runtime both evaluate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple
@@ -43,9 +43,7 @@ class Graph:
     dtypes: dict[str, np.dtype] = field(default_factory=dict)
     """Of every value."""
     shapes: dict[str, Sequence[Any]] = field(default_factory=dict)
-    """Of the results."""
-    width: int = 1
-    """Cells of the widest value, for each row."""
+    """Of values whose shapes are known, the results among them."""
     _known: dict[Any, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,9 +116,15 @@ class Graph:
         """Return a value repeated along axes."""
         return self.add("Expand", name, self.shape(sizes))
 
-    def see(self, shape: Sequence[Any]) -> None:
-        """Note the shape of a value, for the width."""
-        self.width = max(self.width, prod(size.times if isinstance(size, Rows) else size for size in shape))
+    @property
+    def width(self) -> int:
+        """Cells for each row of the widest value."""
+        return self.widest(name for node in self.nodes for name in node.outputs)
+
+    def widest(self, names: Iterable[str]) -> int:
+        """Return the cells for each row of the widest of some values."""
+        known = (self.shapes[name] for name in names if name in self.shapes)
+        return max((prod(size.times if isinstance(size, Rows) else size for size in own) for own in known), default=1)
 
     def repeated(self, value: Repeated) -> str:
         """Return a constant that is the same for all rows."""

@@ -49,7 +49,7 @@ def lower(
 
 
 def _nowhere(x: Tensor) -> Tensor:
-    return torch.zeros_like(x, dtype=torch.bool)
+    return torch.zeros(x.shape, dtype=torch.bool)  # a constant, which decisions may look at
 
 
 def _zeros(width: int, n: int) -> Tensor:

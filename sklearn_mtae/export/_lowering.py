@@ -42,7 +42,7 @@ class Lowering:
         for j, name in enumerate([made] if isinstance(made, str) else made):
             place = Place(self.n_steps, j)
             self.names[place], self.shapes[place] = name, step.shapes[j]
-            self.graph.see(step.shapes[j])
+            self.graph.shapes[name] = step.shapes[j]
         self.n_steps += 1
 
     def name(self, value: Any, dtype: Any = None) -> str:

@@ -1,6 +1,7 @@
 """Files of exported estimators, which `sklearn_mtae.runtime` runs with numpy alone."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
@@ -8,8 +9,9 @@ from numpy.typing import NDArray
 from sklearn_mtae._engine.files import write_file
 
 from ._describe import describe
-from ._graph import Graph
+from ._graph import Graph, Node
 from ._lower import lower
+from ._members import MEMBERS, by_member
 from ._trace import NotExportableError
 
 
@@ -61,8 +63,12 @@ def _described(graph: Graph, arrays: dict[str, NDArray]) -> dict[str, Any]:
         key = (value.dtype.str, value.shape, value.tobytes())
         names[name] = known.setdefault(key, f"c{len(known)}")
         arrays[names[name]] = value
-    nodes = [
-        [node.operator, [names.get(own, own) for own in node.inputs], node.outputs, node.attributes]
-        for node in graph.nodes
-    ]
-    return {"inputs": graph.inputs, "nodes": nodes, "outputs": graph.outputs, "width": graph.width}
+    nodes, width = by_member(graph)
+    described = [_node(node, names) for node in nodes]
+    return {"inputs": graph.inputs, "nodes": described, "outputs": graph.outputs, "width": width}
+
+
+def _node(node: Node, names: Mapping[str, str]) -> list[Any]:
+    """Return a node in JSON's types, constants by the names that they have in the file."""
+    inside = {"nodes": [_node(own, names) for own in node.attributes["nodes"]]} if node.operator == MEMBERS else {}
+    return [node.operator, [names.get(own, own) for own in node.inputs], node.outputs, {**node.attributes, **inside}]

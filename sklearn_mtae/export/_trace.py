@@ -16,6 +16,8 @@ from torch.utils._pytree import tree_map
 
 COUNTS = 2, 3, 257
 """Numbers of rows that a function is run on."""
+ROUNDINGS = 8
+"""Roundings by which constants may differ that are the same for all rows."""
 
 
 class NotExportableError(RuntimeError, ValueError):
@@ -254,10 +256,17 @@ def _common_tensor(found: Sequence[Tensor], name: str) -> Any:
         for axis, sizes in enumerate(zip(*(own.shape for own in found), strict=True)):
             one = one if len(set(sizes)) == 1 else one.narrow(axis, 0, 1)
         shape = _common([list(own.shape) for own in found], name)
-        if all(_is_same(one.expand_as(own), own) for own in found):
+        if all(_is_close(one.expand_as(own), own) for own in found):
             return Repeated(one.contiguous(), shape)
     raise NotExportableError(f"The model computes {name!r} with numbers that depend on the number of rows.")
 
 
 def _is_same(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.nan_to_num(7e30), b.nan_to_num(7e30))
+
+
+def _is_close(a: Tensor, b: Tensor) -> bool:
+    """Return whether two constants are the same but for a few roundings: products depend on where a row lies."""
+    if a.shape != b.shape or a.dtype != b.dtype or not a.is_floating_point():
+        return _is_same(a, b)
+    return torch.allclose(a, b, rtol=ROUNDINGS * torch.finfo(a.dtype).eps, atol=0.0, equal_nan=True)
