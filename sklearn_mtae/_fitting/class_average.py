@@ -113,7 +113,7 @@ class ClassAverage:
         """
         sharpness, scores = np.ones(len(self.varies)), []
         mixed = np.einsum("kt,kntc->ntc", weights, outputs)
-        predicted = only_classes(np.full(mixed.shape, -np.inf))
+        every = np.full(mixed.shape, -np.inf)
         for task, rates in enumerate(average.base_rates):
             weight = held_out.weight[:, task]
             counted, codes = weight > 0, held_out.y[weight > 0, task].astype(int)
@@ -121,12 +121,11 @@ class ClassAverage:
             sharpness[task] = best_sharpness(logs, codes, weight[counted])
             logs = log_softmax(sharpness[task] * logs, axis=1)
             scores.append(np.sort(-logs[np.arange(len(codes)), codes]))
-            predicted.log_probabilities[counted, task, : len(rates)] = logs
+            every[counted, task, : len(rates)] = logs
         average = replace(average, sharpness=sharpness, scores=scores)
-        of_kernel = 0 if self.known is None else weights[len(held_out.candidates) + 1]
-        if np.any(of_kernel):
+        if self.known is not None and (of_kernel := weights[len(held_out.candidates) + 1]).any():
             average = replace(average, kernel=replace(self.known, weights=of_kernel))
-        return average, predicted
+        return average, only_classes(every)
 
 
 def base_rates(y: NDArray, weight: NDArray, n_classes: int) -> NDArray:

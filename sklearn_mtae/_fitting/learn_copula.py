@@ -107,9 +107,9 @@ def _order(margin: OfClasses, labels: NDArray, weight: NDArray, others: NDArray)
 def _levels(correlation: NDArray, margins: list[Margin], predicted: Predictions, labels: NDArray) -> NDArray:
     """Return how far the numbers of each row are from their predictions, sorted; rows without one are left out."""
     numbers = [task for task, margin in enumerate(margins) if not isinstance(margin, OfClasses)]
-    errors = (
-        np.stack([predicted.of(task).errors(labels[:, task]) for task in numbers], axis=1) if numbers else labels[:, :0]
-    )
+    errors = np.empty((len(labels), len(numbers)))
+    for column, task in enumerate(numbers):
+        errors[:, column] = predicted.of(task).errors(labels[:, task])
     n_labels = (~np.isnan(errors)).sum(axis=1)
     levels = level_of(distances(correlation[np.ix_(numbers, numbers)], errors), n_labels)
     return np.sort(levels[n_labels > 0])

@@ -35,13 +35,15 @@ class Predictions(NamedTuple):
         """Return the predictions for some rows."""
         return Predictions(*(None if own is None else own[rows] for own in self))  # type: ignore[arg-type]
 
-    def put(self, rows: NDArray, others: "Predictions") -> "Predictions":
-        """Return a copy in which the predictions for some rows are others."""
-        copies = [None if own is None else own.copy() for own in self]
-        for own, theirs in zip(copies, others, strict=True):
+    def copy(self) -> "Predictions":
+        """Return a copy, which can be changed."""
+        return Predictions(*(None if own is None else own.copy() for own in self))  # type: ignore[arg-type]
+
+    def put(self, rows: NDArray, others: "Predictions") -> None:
+        """Replace the predictions for some rows."""
+        for own, theirs in zip(self, others, strict=True):
             if own is not None and theirs is not None:
                 own[rows] = theirs
-        return Predictions(*copies)  # type: ignore[arg-type]
 
     def scaled(self, factors: NDArray | float) -> "Predictions":
         """Return the predictions with their standard deviations multiplied."""
@@ -53,7 +55,7 @@ class Predictions(NamedTuple):
         logs = None if self.log_probabilities is None else self.log_probabilities[:, task]
         return OfTask(self.means[:, task], self.stds[:, task], logs)
 
-    def write(self, rows: NDArray, task: int, own: OfTask) -> None:
+    def put_task(self, rows: NDArray, task: int, own: OfTask) -> None:
         """Replace the predictions of a task for some rows."""
         assert self.stds is not None
         if own.log_probabilities is None:

@@ -71,8 +71,9 @@ def _update(runner: ModelRunner, x: Any, predicted: Predictions, known: NDArray 
     rows = np.zeros(0, dtype=int) if known is None else np.flatnonzero(~np.isnan(known).all(axis=1))
     if known is None or not len(rows):
         return predicted
-    own = predictions(runner, Chosen(x, rows))
-    return predicted.put(rows, informed(runner.fitted, own, known[rows]))
+    changed = predicted.copy()
+    changed.put(rows, informed(runner.fitted, predictions(runner, Chosen(x, rows)), known[rows]))
+    return changed
 
 
 def read_observed(runner: ModelRunner, y_observed: Any, x: Any) -> NDArray:
@@ -161,11 +162,11 @@ def informed(fitted: Fitted, predicted: Predictions, known: NDArray) -> Predicti
     """Return predictions given known labels, which are predicted themselves; deviations are not inflated."""
     copula = _copula(fitted)
     scaled = predicted.scaled(fitted.average.inflation)
-    changed = Predictions(*(None if part is None else part.astype(np.float64) for part in scaled))
+    changed = scaled.copy()
     for own in condition(copula, scaled, known):
         before = scaled.take(own.rows)
         for position, task in enumerate(own.open):
-            changed.write(own.rows, task, copula.margins[task].given(before.of(task), own.scores(position)))
+            changed.put_task(own.rows, task, copula.margins[task].given(before.of(task), own.scores(position)))
     for task in range(known.shape[1]):
         rows = np.flatnonzero(~np.isnan(known[:, task]))
         changed.settle(rows, task, known[rows, task])

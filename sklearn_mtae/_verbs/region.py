@@ -92,10 +92,9 @@ class JointRegion:
             Whether they do; true for rows without a label.
         """
         labels = check_targets(y, self.center, self.task_names)
-        if labels.shape != self.center.shape:
-            raise ValueError(
-                f"y must have {self.center.shape[1]} columns, one per task. Got {labels.shape[1]} instead."
-            )
+        n_tasks = self.center.shape[1]
+        if labels.shape[1] != n_tasks:
+            raise ValueError(f"y must have {n_tasks} columns, one per task. Got {labels.shape[1]} instead.")
         away = labels - self.center
         errors = np.divide(away, self.scale, out=np.zeros_like(away), where=self.scale > 0)
         errors = np.where(np.isnan(labels), np.nan, errors)
