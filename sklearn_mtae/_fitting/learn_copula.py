@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 
 from .build import task_limits
-from .copula import Copula, correlate, distances, level_of
+from .copula import Copula, distances, level_of
+from .correlation import LabelScores, learn_correlation
 from .fitted import Fitted
 from .margins import N_TERMS, Margin, OfClasses, OfCounts, OfNumbers
 from .predictions import Predictions
@@ -35,8 +36,10 @@ def learn_copula(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDA
         for task, margin in enumerate(margins)
     ]
     centres = _centres(margins, predicted, y, weight)
-    correlation = correlate(centres, _terms(margins, predicted, weight), weight)
-    return Copula(margins, correlation, _levels(correlation, margins, predicted, np.where(weight > 0, y, np.nan)))
+    labels = np.where(weight > 0, y, np.nan)
+    intervals = Copula(margins, np.eye(len(margins)), np.zeros(0)).intervals(predicted, labels)
+    correlation = learn_correlation(LabelScores(centres, _terms(margins, predicted, weight), *intervals, weight))
+    return Copula(margins, correlation, _levels(correlation, margins, predicted, labels))
 
 
 def _margins(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray) -> list[Margin]:
@@ -105,11 +108,17 @@ def _order(margin: OfClasses, labels: NDArray, weight: NDArray, others: NDArray)
 
 
 def _levels(correlation: NDArray, margins: list[Margin], predicted: Predictions, labels: NDArray) -> NDArray:
-    """Return how far the numbers of each row are from their predictions, sorted; rows without one are left out."""
+    """Return how far the numbers of each row are from their predictions, sorted; rows without one are left out.
+
+    Correlations and deviations were learned from these very rows. What a row's length would be without itself follows
+    from its length, by the formula of Sherman and Morrison.
+    """
     numbers = [task for task, margin in enumerate(margins) if not isinstance(margin, OfClasses)]
     errors = np.empty((len(labels), len(numbers)))
     for column, task in enumerate(numbers):
         errors[:, column] = predicted.of(task).errors(labels[:, task])
     n_labels = (~np.isnan(errors)).sum(axis=1)
-    levels = level_of(distances(correlation[np.ix_(numbers, numbers)], errors), n_labels)
-    return np.sort(levels[n_labels > 0])
+    errors, n_labels = errors[n_labels > 0], n_labels[n_labels > 0]
+    squares, n = distances(correlation[np.ix_(numbers, numbers)], errors), len(errors)
+    squares *= (1 - 1 / n) / np.maximum(1 - squares / n, 1 / n) if n > 1 else 1.0
+    return np.sort(level_of(squares, n_labels))

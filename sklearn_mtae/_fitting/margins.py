@@ -277,7 +277,7 @@ class OfCounts(OfCells):
         surplus = np.maximum(own.std**2 - mean, 1e-6 * mean)
         size, share = mean**2 / surplus, mean / (mean + surplus)
         low, high = (nbinom.ppf(p, size, share) for p in (LEAST_SHARE, 1 - LEAST_SHARE))
-        step = np.ceil((high - low + 1) / MOST_CELLS)
+        step = 2 * np.ceil((high - low + 1) / MOST_CELLS / 2 - 0.5) + 1  # odd: a cell has a count in its middle
         n_cells = max(2, int(((high - low) // step).max(initial=0)) + 1)
         values = low[:, None] + step[:, None] * np.arange(n_cells)
         ends = values[:, :-1] + step[:, None] // 2
