@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from sklearn_mtae._tables.containers import plain
+from sklearn_mtae._tables.containers import is_frame
 from sklearn_mtae._tables.targets import target_columns
 
 from ._columnwise import check_shapes, labels_of, probabilities
@@ -145,13 +145,17 @@ def _at_last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
 
 def _hide_others(y: Any, tasks: Sequence[int] | None) -> Any:
     """Return a table in which only some tasks have labels."""
-    y = plain(y)
-    others = [] if tasks is None else sorted(set(range(len(target_columns(y)))) - set(tasks))
+    columns = target_columns(y)
+    others = [] if tasks is None else sorted(set(range(len(columns))) - set(tasks))
     if not others:
         return y
-    if hasattr(y, "columns"):
-        return y.assign(**{y.columns[task]: None for task in others})
-    table = np.array(y, dtype=object if y.dtype.kind in "OUS" else np.float64)
+    if is_frame(y):
+        hidden = y.copy()
+        for task in others:
+            hidden[y.columns[task]] = np.nan
+        return hidden
+    table = side_by_side(columns)
+    table = np.array(table, dtype=object if table.dtype.kind in "OUS" else np.float64)
     table[:, others] = np.nan
     return table
 

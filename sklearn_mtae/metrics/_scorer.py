@@ -112,14 +112,15 @@ class _TaskScorer:
     ) -> float:
         metric, truths, names = self._resolve(), target_columns(y), _names(estimator, y)
         tasks = self._positions(names)
-        options = {name: _of_tasks(name, value, tasks, names) for name, value in self.options.items()}
+        is_own = metric in SCORED.values()
+        options = _of_tasks(self.options, tasks, names) if is_own else dict(self.options)
         asked = {name: options.pop(name) for name in options.keys() & _answered(metric)}
         arguments, found = ASKED[metric.response_method](estimator, X, y, metric, tasks, **asked)
         options |= found | self._of_labels(y, tasks, sample_weight, censoring)
         if not metric.is_joint:
             options["multioutput"] = "uniform_average"
         own = chosen(truths, tasks)
-        if metric in SCORED.values():  # the package's own metrics name the tasks
+        if is_own:  # the package's own metrics name the tasks
             y = Labels(dict(zip(chosen(names, tasks), own, strict=True)))
         elif tasks is not None:
             y = side_by_side(own)
@@ -207,15 +208,19 @@ def _answered(metric: Metric) -> set[str]:
     return _keywords(ASKED[metric.response_method])
 
 
-def _of_tasks(name: str, option: Any, tasks: list[int] | None, names: list[str]) -> Any:
-    """Return an option's values for some tasks."""
-    if tasks is None or option is None or isinstance(option, str):
-        return option
-    if name == "scale":
-        return chosen(per_task(option, names, name), tasks)
-    if name == "y_range":
-        return tuple(chosen(per_task(end, names, name), tasks) for end in option)
-    return np.asarray(option)[np.ix_(tasks, tasks)] if name == "weights" else option
+def _of_tasks(options: Mapping[str, Any], tasks: list[int] | None, names: list[str]) -> dict[str, Any]:
+    """Return options with the values of some tasks; those of another form are left to the score, which refuses them."""
+    own = dict(options)
+    if tasks is None:
+        return own
+    if not isinstance(own.get("scale"), str | None):
+        own["scale"] = chosen(per_task(own["scale"], names, "scale"), tasks)
+    if isinstance(own.get("y_range"), tuple | list):
+        own["y_range"] = tuple(chosen(per_task(end, names, "y_range"), tasks) for end in own["y_range"])
+    weights = np.asarray(own.get("weights"))
+    if weights.shape == (len(names), len(names)):
+        own["weights"] = weights[np.ix_(tasks, tasks)]
+    return own
 
 
 def _names(estimator: Any, y: Any) -> list[str]:

@@ -131,12 +131,17 @@ def test_scorers_of_intervals_and_regions(fitted):
 
 
 @pytest.mark.parametrize("has_regions", [True, False])
-@pytest.mark.parametrize("kind", ["frame", "array"])
+@pytest.mark.parametrize("kind", ["frame", "numbered", "array", "objects"])
 def test_joint_coverage_of_some_tasks_looks_at_their_labels_alone(kind, has_regions, fitted):
     _, X, y = fitted
     model = Gaussian(has_regions=has_regions).fit(X, y)
     lower, upper = model.predict_interval(X, 1 - 0.1 / 3 if has_regions else 0.9)
-    given = y if kind == "frame" else y.to_numpy()
+    given = {
+        "frame": y,
+        "numbered": y.set_axis(range(3), axis=1),
+        "array": y.to_numpy(),
+        "objects": y.astype(object).to_numpy(),
+    }[kind]
     for task, own in (("size", [1]), (["size", "mass"], [1, 0])):
         expected = metrics.joint_coverage(y.to_numpy()[:, own], (lower[:, own], upper[:, own]))
         task = task if kind == "frame" else own
@@ -160,6 +165,10 @@ def test_tasks_of_several_kinds_in_one_list(fitted):
         assert y_true.shape == y_pred.shape == (60, 2)
         return -float(np.nanmean(np.abs(y_true - y_pred) ** power))
 
+    def scaled(y_true, y_pred, *, multioutput, scale):
+        return -float(np.nanmean(np.abs(y_true - y_pred) / scale))
+
+    assert make_task_scorer(scaled, "age", scale=[1.0] * 60)(model, X, y) < 0  # as it was given
     error = (y - model.predict(X))[["age", "mass"]]
     scorer = make_task_scorer(closeness, ["age", "mass"], power=2)
     assert scorer(model, X, y) == pytest.approx(-np.nanmean(error**2))
@@ -244,6 +253,9 @@ def test_unknown_options_and_names_are_errors():
             make_task_scorer(name, **{option: 1})
     with pytest.raises(ValueError, match=r"metric must be one of .* Did you mean 'energy'"):
         make_task_scorer("enrgy")
+    for options in ({"y_range": 3.0}, {"y_range": (1, 2, 3)}):
+        with pytest.raises(ValueError, match="y_range must be a tuple"):
+            make_task_scorer("censored_rmse", "y0", **options)(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]), [[0.0]], [0.0])
     with pytest.raises(AttributeError, match="predict_samples"):
         make_task_scorer("energy")(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]), [[0.0]], [0.0])
 
