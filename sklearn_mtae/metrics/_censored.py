@@ -144,9 +144,18 @@ def censored_rmse_bounds(
     return lower, score_tasks(_largest_error, quiet, columns, sample_weight, multioutput, per_task=ranges)
 
 
-def censored_rmse(y_true: Any, y_pred: Any, *, censoring: Any = None, **options: Any) -> Any:
-    """Return the lower bound of the error, for a scorer."""
-    return censored_rmse_bounds(y_true, y_pred, censoring=censoring, **options)[0]
+def censored_rmse(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    censoring: Any = None,
+    y_range: tuple[Any, Any] = (-np.inf, np.inf),
+    sample_weight: ArrayLike | None = None,
+    multioutput: Average = "uniform_average",
+) -> Any:
+    """Return the lower bound of :func:`censored_rmse_bounds`, for a scorer."""
+    columns, ranges = _with_codes(y_true, y_pred, censoring), _ranges(y_range, y_true)
+    return score_tasks(_least_error, y_true, columns, sample_weight, multioutput, per_task=ranges)
 
 
 def _with_codes(y_true: Any, y_pred: Any, censoring: Any) -> list[NDArray]:

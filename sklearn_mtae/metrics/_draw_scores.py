@@ -133,8 +133,8 @@ def energy_score(
 
     Notes
     -----
-    The time is of order n_rows * n_samples^2 * n_tasks: a second for 10,000 rows of three tasks with 100 draws, and a
-    minute for 16 tasks with 1,000 draws. Beside the draws themselves, memory holds those of one task.
+    The time is of order n_rows * n_samples^2 * n_tasks: a second for 10,000 rows of three tasks with 100 draws, one
+    or two minutes for 16 tasks with 1,000 draws. Beside the draws themselves, memory holds those of one task.
 
     References
     ----------

@@ -61,7 +61,7 @@ def test_crps_by_all_pairs(drawn, fair):
 
 
 def gaussian_crps(y, mean, std):
-    """Return the CRPS of a Gaussian (Gneiting and Raftery 2007, equation 21)."""
+    """Return the CRPS of a Gaussian (Gneiting and Raftery 2007, section 4.2)."""
     z = (y - mean) / std
     return std * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
 

@@ -23,7 +23,7 @@ def intervals():
 
 @pytest.mark.parametrize("coverage", [0.5, 0.9])
 def test_interval_score_is_the_sum_of_two_pinball_losses(coverage, intervals):
-    """A different form of the same score: Gneiting and Raftery 2007, equation 43, by quantile losses."""
+    """A different form of the same score: Gneiting and Raftery 2007, section 6.2, by quantile losses."""
     y, lower, upper, w = intervals
     miss = 1 - coverage
     for weight in (None, w):
