@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, logsumexp, ndtr, ndtri
-from scipy.stats import nbinom, poisson
+from scipy.stats import nbinom
 
 from sklearn_mtae.nn.likelihoods._marginals import Map, learn_map
 
@@ -22,8 +22,10 @@ FARTHEST = 8.0
 """Largest normal score: what is less probable than 1e-15 counts as that."""
 N_TERMS = 12
 """Terms of the Hermite series of a score."""
-MOST_CELLS = 257
+MOST_CELLS = 65
 """Maximum number of cells of a count's distribution; if it is wider, a cell holds several counts."""
+LEAST_SURPLUS = 1e-6
+"""Least variance of a count beyond its mean, as a fraction of that: a Poisson distribution, but for rounding."""
 LEAST_SHARE = 1e-7
 """Probability on either side of a count's distribution that the outermost cell takes in."""
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(48)
@@ -50,6 +52,11 @@ class Scores(NamedTuple):
 
 class Margin(ABC):
     """The predictive distributions of a task, one for each row."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Number of values that stand for a distribution, which bounds how many rows are computed at once."""
 
     @abstractmethod
     def intervals(self, own: OfTask, y: NDArray) -> tuple[NDArray, NDArray]:
@@ -99,6 +106,11 @@ class OfNumbers(Margin):
         scale = sqrt(square - mean**2)
         edges, origin = ((part - mean) / scale for part in (own.map.edges, own.map.origin))
         return cls(own.map._replace(edges=edges, origin=origin, slope=own.map.slope * scale))
+
+    @property
+    def width(self) -> int:
+        """Number of nodes of a normal distribution."""
+        return len(NODES)
 
     def intervals(self, own: OfTask, y: NDArray) -> tuple[NDArray, NDArray]:
         """Return the scores of labels, twice."""
@@ -166,13 +178,13 @@ class Cells(NamedTuple):
             logs = log_ndtr(high) + np.log1p(-np.exp(log_ndtr(low) - log_ndtr(high)))
         return np.where(high > low, logs, -np.inf)
 
-    def centres(self) -> NDArray:
-        """Return the mean score within each cell, shape (n_rows, n_cells)."""
-        density = np.pad(np.exp(-0.5 * self.edges**2) / sqrt(2 * np.pi), ((0, 0), (1, 1)))
-        share = np.diff(ndtr(self.ends), axis=1)
-        means = -np.diff(density, axis=1) / np.maximum(share, np.finfo(float).tiny)
-        ends = self.ends.clip(-FARTHEST, FARTHEST)
-        return np.clip(means, ends[:, :-1], ends[:, 1:])
+
+def mean_scores(ends: NDArray) -> NDArray:
+    """Return the means of a standard normal variable between neighbouring ends, shape (n_rows, n_ends - 1)."""
+    density = np.exp(-0.5 * ends**2) / sqrt(2 * np.pi)
+    means = -np.diff(density, axis=1) / np.maximum(np.diff(ndtr(ends), axis=1), np.finfo(float).tiny)
+    ends = ends.clip(-FARTHEST, FARTHEST)
+    return np.clip(means, ends[:, :-1], ends[:, 1:])
 
 
 class OfCells(Margin):
@@ -182,50 +194,26 @@ class OfCells(Margin):
     def cells(self, own: OfTask) -> Cells:
         """Return the distributions of rows."""
 
-    @abstractmethod
-    def predicted(self, cells: Cells, own: OfTask, logs: NDArray) -> OfTask:
-        """Return the predictions of cells with these log-probabilities, in the form of others."""
-
-    def intervals(self, own: OfTask, y: NDArray) -> tuple[NDArray, NDArray]:
-        """Return the ends of the cells of labels."""
-        cells = self.cells(own)
-        rows, place = np.arange(len(y)), _places(cells, y)
-        return cells.ends[rows, place], cells.ends[rows, place + 1]
-
     def centres(self, own: OfTask, y: NDArray) -> NDArray:
-        """Return the mean scores of the cells of labels."""
-        cells = self.cells(own)
-        return cells.centres()[np.arange(len(y)), _places(cells, y)]
+        """Return the mean scores within the intervals of labels."""
+        return mean_scores(np.stack(self.intervals(own, y), axis=1))[:, 0]
 
     def terms(self, own: OfTask) -> NDArray:
         """Return the series of a function that jumps at each edge."""
         cells = self.cells(own)
-        jumps = np.diff(cells.centres(), axis=1) * np.exp(-0.5 * cells.edges**2) / sqrt(2 * np.pi)
+        jumps = np.diff(mean_scores(cells.ends), axis=1) * np.exp(-0.5 * cells.edges**2) / sqrt(2 * np.pi)
         terms, before, polynomial = [], np.zeros_like(jumps), np.ones_like(jumps)
         for k in range(1, N_TERMS + 1):  # the polynomial is He_(k - 1) / sqrt((k - 1)!)
             terms.append((jumps * polynomial).sum(axis=1) / sqrt(k))
             before, polynomial = polynomial, (cells.edges * polynomial - sqrt(k - 1) * before) / sqrt(k)
         return np.stack(terms, axis=1)
 
-    def values(self, own: OfTask, z: NDArray) -> NDArray:
-        """Return the labels at scores of shape (n_draws, n_rows)."""
-        cells = self.cells(own)
-        places = [np.searchsorted(edges, column) for edges, column in zip(cells.edges, z.T, strict=True)]
-        return np.take_along_axis(cells.values, np.stack(places), axis=1).T
-
-    def given(self, own: OfTask, scores: Scores) -> OfTask:
-        """Return the predictions if the scores have other distributions."""
-        cells = self.cells(own)
-        with np.errstate(divide="ignore"):
-            logs = cells.log_probabilities(scores.mean, scores.std) + np.log(scores.weight)[..., None]
-        return self.predicted(cells, own, logsumexp(logs, axis=0))
-
     def resolved(self, own: OfTask, scores: Scores) -> NDArray:
         """Return the variance of the mean score over the cells, as if the mixture were one normal distribution."""
         cells, (mean, variance) = self.cells(own), scores.moments
         std = np.sqrt(variance)[:, None]
         moved = cells._replace(edges=(cells.edges - mean[:, None]) / std)
-        return variance * (np.diff(ndtr(moved.ends), axis=1) * moved.centres() ** 2).sum(axis=1)
+        return variance * (np.diff(ndtr(moved.ends), axis=1) * mean_scores(moved.ends) ** 2).sum(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,6 +228,11 @@ class OfClasses(OfCells):
 
     order: NDArray
 
+    @property
+    def width(self) -> int:
+        """Number of classes."""
+        return len(self.order)
+
     def cells(self, own: OfTask) -> Cells:
         """Return the distributions of rows."""
         assert own.log_probabilities is not None
@@ -247,19 +240,32 @@ class OfClasses(OfCells):
         values = np.broadcast_to(self.order.astype(np.float64), below.shape)
         return Cells(values, _scores(below[:, :-1] / below[:, -1:]))
 
-    def predicted(self, cells: Cells, own: OfTask, logs: NDArray) -> OfTask:
-        """Return log-probabilities by the positions of the classes."""
+    def intervals(self, own: OfTask, y: NDArray) -> tuple[NDArray, NDArray]:
+        """Return the ends of the cells of labels."""
+        cells = self.cells(own)
+        rows, place = np.arange(len(y)), (cells.values == y[:, None]).argmax(axis=1)
+        return cells.ends[rows, place], cells.ends[rows, place + 1]
+
+    def values(self, own: OfTask, z: NDArray) -> NDArray:
+        """Return the labels at scores of shape (n_draws, n_rows)."""
+        places = (self.cells(own).edges.T[:, None] < z).sum(axis=0)
+        return self.order[places].astype(np.float64)
+
+    def given(self, own: OfTask, scores: Scores) -> OfTask:
+        """Return the predictions if the scores have other distributions."""
         assert own.log_probabilities is not None
+        with np.errstate(divide="ignore"):
+            logs = self.cells(own).log_probabilities(scores.mean, scores.std) + np.log(scores.weight)[..., None]
         columns = np.full(own.log_probabilities.shape, -np.inf)
-        columns[:, self.order] = logs
+        columns[:, self.order] = logsumexp(logs, axis=0)
         return own._replace(log_probabilities=columns)
 
 
 @dataclass(frozen=True, eq=False)
 class OfCounts(OfCells):
-    """Counts, by distributions with the predicted means and deviations.
+    """Counts, which have negative binomial distributions with the predicted means and deviations.
 
-    They are negative binomial where counts vary more than in a Poisson distribution, otherwise that one.
+    Where counts vary less than in a Poisson distribution, it is that one.
 
     Parameters
     ----------
@@ -269,32 +275,55 @@ class OfCounts(OfCells):
 
     is_binary: bool
 
+    @property
+    def width(self) -> int:
+        """Maximum number of cells."""
+        return 2 if self.is_binary else MOST_CELLS
+
     def cells(self, own: OfTask) -> Cells:
-        """Return the distributions of rows."""
-        mean = np.maximum(own.mean, 1e-12)
+        """Return the distributions of rows; a cell holds several counts where there are many."""
         if self.is_binary:
-            return Cells(np.tile([0.0, 1.0], (len(mean), 1)), _scores(1 - np.minimum(mean, 1.0)[:, None]))
-        surplus = np.maximum(own.std**2 - mean, 1e-6 * mean)
-        size, share = mean**2 / surplus, mean / (mean + surplus)
-        low, high = (nbinom.ppf(p, size, share) for p in (LEAST_SHARE, 1 - LEAST_SHARE))
+            return Cells(np.tile([0.0, 1.0], (len(own.mean), 1)), self._ends(own, np.zeros((len(own.mean), 1))))
+        low, high = (nbinom.ppf(p, *_size(own)) for p in (LEAST_SHARE, 1 - LEAST_SHARE))
         step = 2 * np.ceil((high - low + 1) / MOST_CELLS / 2 - 0.5) + 1  # odd: a cell has a count in its middle
         n_cells = max(2, int(((high - low) // step).max(initial=0)) + 1)
         values = low[:, None] + step[:, None] * np.arange(n_cells)
-        ends = values[:, :-1] + step[:, None] // 2
-        is_wide = (surplus > 1e-6 * mean)[:, None]
-        below = nbinom.cdf(ends, size[:, None], share[:, None])
-        return Cells(values, _scores(np.where(is_wide, below, poisson.cdf(ends, mean[:, None]))))
+        return Cells(values, self._ends(own, values[:, :-1] + step[:, None] // 2))
 
-    def predicted(self, cells: Cells, own: OfTask, logs: NDArray) -> OfTask:
-        """Return the moments of the cells' values."""
-        share = np.exp(logs)
+    def intervals(self, own: OfTask, y: NDArray) -> tuple[NDArray, NDArray]:
+        """Return the scores between a count and the next lower and higher one."""
+        y = np.round(y)[:, None]
+        return self._ends(own, y - 1)[:, 0], self._ends(own, y)[:, 0]
+
+    def values(self, own: OfTask, z: NDArray) -> NDArray:
+        """Return the labels at scores of shape (n_draws, n_rows)."""
+        if self.is_binary:
+            return (z > self._ends(own, np.zeros((len(own.mean), 1)))[:, 0]).astype(np.float64)
+        return nbinom.ppf(ndtr(z.clip(-FARTHEST, FARTHEST)), *_size(own))
+
+    def given(self, own: OfTask, scores: Scores) -> OfTask:
+        """Return the predictions if the scores have other distributions."""
+        cells = self.cells(own)
+        below = sum(
+            weight[:, None] * ndtr((cells.edges - mean[:, None]) / scores.std)
+            for weight, mean in zip(scores.weight, scores.mean, strict=True)
+        )
+        share = np.diff(below, axis=1, prepend=0.0, append=1.0)
         mean = (share * cells.values).sum(axis=1)
         return OfTask(mean, np.sqrt((share * (cells.values - mean[:, None]) ** 2).sum(axis=1)), None)
 
+    def _ends(self, own: OfTask, y: NDArray) -> NDArray:
+        """Return the scores up to which counts are at most `y`, shape (n_rows, n_values)."""
+        if self.is_binary:
+            return _scores(np.clip(y + 1, 0.0, 1.0) - (y == 0) * own.mean.clip(0, 1)[:, None])
+        return _scores(nbinom.cdf(y, *(part[:, None] for part in _size(own))))
 
-def _places(cells: Cells, y: NDArray) -> NDArray:
-    """Return the cells whose values are closest to labels, shape (n_rows,)."""
-    return np.abs(cells.values - y[:, None]).argmin(axis=1)
+
+def _size(own: OfTask) -> tuple[NDArray, NDArray]:
+    """Return the parameters of negative binomial distributions with given moments."""
+    mean = np.maximum(own.mean, 1e-12)
+    surplus = np.maximum(own.std**2 - mean, LEAST_SURPLUS * mean)
+    return mean**2 / surplus, mean / (mean + surplus)
 
 
 def _scores(probabilities: NDArray) -> NDArray:

@@ -13,7 +13,7 @@ from sklearn.utils import check_consistent_length, check_random_state, check_sca
 from sklearn_mtae._fitting.class_average import average_log_probabilities
 from sklearn_mtae._fitting.copula import Copula, patterns
 from sklearn_mtae._fitting.fitted import Fitted
-from sklearn_mtae._fitting.margins import Scores
+from sklearn_mtae._fitting.margins import OfCells, Scores
 from sklearn_mtae._fitting.mixed_average import predict_tasks
 from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae._fitting.predictions import Predictions, only_classes
@@ -25,7 +25,7 @@ from sklearn_mtae.nn.words import named
 
 from .labels import check_labels, label_range
 
-N_DRAWS = 256
+N_DRAWS = 128
 """Quasi-random draws of the scores of a row's known counts and classes."""
 CELLS = 2**21
 """Numbers that are computed at once, in round figures."""
@@ -114,38 +114,39 @@ def condition(copula: Copula, predicted: Predictions, known: NDArray) -> Iterato
     method of Geweke, Hajivassiliou and Keane; see Genz and Bretz 2009, doi 10.1007/978-3-642-01689-9).
     """
     low, high = copula.intervals(predicted, known)
-    at_once = max(1, CELLS // (N_DRAWS * known.shape[1]))
+    of_cells = np.array([isinstance(margin, OfCells) for margin in copula.margins])
+    width = max(known.shape[1], *(margin.width for margin in copula.margins))
     for rows, is_known in patterns(~np.isnan(known)):
-        has_cells = (low != high)[rows[0]] & is_known
-        order = np.concatenate([np.flatnonzero(is_known & ~has_cells), np.flatnonzero(has_cells)])
-        others = np.flatnonzero(~is_known)
-        every = np.concatenate([order, others])
+        points, cells, others = map(np.flatnonzero, (is_known & ~of_cells, is_known & of_cells, ~is_known))
+        order, every = np.concatenate([points, cells]), np.concatenate([points, cells, others])
         root = np.linalg.cholesky(copula.correlation[np.ix_(every, every)])
-        n, step = len(order), at_once if has_cells.any() else len(rows)
-        for block in blocks(len(rows), step):
+        n, n_draws = len(order), N_DRAWS if len(cells) else 1
+        for block in blocks(len(rows), max(1, CELLS // (n_draws * width))):
             part = rows[block]
-            drawn, logs = _draw(root[:n, :n], low[np.ix_(part, order)], high[np.ix_(part, order)])
+            drawn, logs = _draw(root[:n, :n], low[np.ix_(part, order)], high[np.ix_(part, order)], len(points))
             weight = np.exp(logs - logs.max(axis=0))
             yield Known(part, others, drawn @ root[n:, :n].T, weight / weight.sum(axis=0), root[n:, n:])
 
 
-def _draw(root: NDArray, low: NDArray, high: NDArray) -> tuple[NDArray, NDArray]:
-    """Draw independent scores, shape (n_draws, n_rows, n_known), and the logs of their weights."""
-    n_cells = int((low != high).any(axis=0).sum())
+def _draw(root: NDArray, low: NDArray, high: NDArray, n_points: int) -> tuple[NDArray, NDArray]:
+    """Draw independent scores, shape (n_draws, n_rows, n_known), and the logs of their weights.
+
+    The first of them are points, whose scores are known.
+    """
     n_rows, n_known = low.shape
-    uniform = _uniform(n_cells)
+    uniform = _uniform(n_known - n_points)
     drawn, logs = np.zeros((len(uniform), n_rows, n_known)), np.zeros((len(uniform), n_rows))
     for j in range(n_known):
         away = drawn[..., :j] @ root[j, :j]
         first, last = (low[:, j] - away) / root[j, j], (high[:, j] - away) / root[j, j]
-        if j < n_known - n_cells:
+        if j < n_points:
             drawn[..., j] = first
             continue
         # Intervals in the upper tail are turned round: distribution functions have more digits near 0 than near 1.
         side = np.where(first > 0, -1.0, 1.0)
         ends = np.sort([side * first, side * last], axis=0)
         below, share = ndtr(ends[0]), np.maximum(ndtr(ends[1]) - ndtr(ends[0]), np.finfo(float).tiny)
-        inside = ndtri(below + share * uniform[:, [j - (n_known - n_cells)]])
+        inside = ndtri(below + share * uniform[:, [j - n_points]])
         drawn[..., j] = side * np.clip(inside, ends[0].clip(min=-FAR), ends[1].clip(max=FAR))
         logs += np.log(share)
     return drawn, logs

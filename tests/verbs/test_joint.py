@@ -49,8 +49,8 @@ def test_a_known_class_truncates_the_scores(label):
     law = stats.truncnorm(-np.inf, cut) if label == 0 else stats.truncnorm(cut, np.inf)
     for position, task in enumerate(own.open):
         mean, variance = own.scores(position).moments
-        np.testing.assert_allclose(mean, TRUTH[task, 2] * law.mean(), atol=2e-3)
-        np.testing.assert_allclose(variance, 1 - TRUTH[task, 2] ** 2 * (1 - law.var()), atol=2e-3)
+        np.testing.assert_allclose(mean, TRUTH[task, 2] * law.mean(), atol=3e-3)
+        np.testing.assert_allclose(variance, 1 - TRUTH[task, 2] ** 2 * (1 - law.var()), atol=3e-3)
 
 
 def test_known_classes_and_numbers_together_are_as_rejection_sampling_says():
@@ -72,6 +72,18 @@ def test_rows_do_not_depend_on_the_others():
     every = np.concatenate([own.mean for own in condition(copula, predicted, known)], axis=1)
     (one,) = condition(copula, predicted.take(slice(7, 8)), known[7:8])
     np.testing.assert_allclose(every[:, [7]], one.mean, atol=1e-12)
+
+
+def test_a_class_without_probability_in_one_row_leaves_the_others_alone():
+    """Its cell is empty, like the score of a number; it comes first, and must not make numbers of the classes."""
+    logs = np.log(np.array([[0.5, 0.0, 0.5], [0.2, 0.5, 0.3]]) + 1e-300)
+    both = np.stack([logs, logs], axis=1)
+    copula = Copula([OfClasses(np.arange(3))] * 2, np.array([[1.0, 0.8], [0.8, 1.0]]), np.zeros(0))
+    predicted, known = Predictions(*[np.full((2, 2), np.nan)] * 2, both), np.array([[1.0, np.nan]] * 2)
+    (own,) = condition(copula, predicted, known)
+    (alone,) = condition(copula, predicted.take(slice(1, 2)), known[1:])
+    np.testing.assert_allclose(own.mean[:, [1]], alone.mean)
+    assert np.isfinite(own.mean).all()
 
 
 def test_an_almost_impossible_label_leaves_finite_scores():
