@@ -7,13 +7,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_mtae._fitting.class_average import average_log_probabilities
 from sklearn_mtae._fitting.mixed_average import predict_tasks, tasks_of
 from sklearn_mtae._fitting.plan import Plan
 from sklearn_mtae._tables.classes import warn_of_one_class
 from sklearn_mtae._tables.containers import numbers, plain
 from sklearn_mtae._tables.mixed_targets import MixedTasks
-from sklearn_mtae._verbs.intervals import check_labels, predict_interval, predict_set
+from sklearn_mtae._verbs.intervals import predict_interval, predict_set
+from sklearn_mtae._verbs.joint import class_logs, predictions
+from sklearn_mtae._verbs.labels import check_labels
 from sklearn_mtae.metrics import d2_score
 
 from .multi_task import BaseMultiTaskVAE
@@ -30,7 +31,7 @@ class PredictsMixed(BaseMultiTaskVAE):
     classes_: dict[str, NDArray]
     task_kinds_: dict[str, Any]
 
-    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
+    def predict(self, X: ArrayLike, return_std: bool = False, y_observed: ArrayLike | None = None) -> Any:
         """Predict each task: the mean of a number, the most probable class.
 
         Parameters
@@ -39,6 +40,9 @@ class PredictsMixed(BaseMultiTaskVAE):
             Rows, NaN where a cell is missing.
         return_std : bool, default=False
             Whether to also return predictive standard deviations of the numbers.
+        y_observed : array-like of shape (n_samples,) or (n_samples, n_tasks) or None, default=None
+            Labels that are known already, NaN (or None) where not. They inform the predictions of the other tasks of
+            their rows, and are predicted as they are.
 
         Returns
         -------
@@ -50,13 +54,17 @@ class PredictsMixed(BaseMultiTaskVAE):
         """
         runner, tasks = self._runner, self._tasks
         x = runner.read(X)
-        mean, std, logs = predict_tasks(runner, x, return_std)
-        columns = np.where(tasks.of_classes, logs.argmax(-1), mean)
+        own = predictions(runner, x, return_std, self._read_observed(y_observed, x))
+        mean, std, logs = own.scaled(self._fitted.average.inflation)
+        columns = mean if logs is None else np.where(tasks.of_classes, logs.argmax(-1), mean)
         predicted = tasks.means(self._in_precision(columns, x), X)
-        return predicted if std is None else (predicted, tasks.floats(self._in_precision(std, x), X))
+        if not return_std:
+            return predicted
+        assert std is not None
+        return predicted, tasks.floats(self._in_precision(std, x), X)
 
     @available_if(_may_have_classes)
-    def predict_proba(self, X: ArrayLike) -> dict[str, Any]:
+    def predict_proba(self, X: ArrayLike, y_observed: ArrayLike | None = None) -> dict[str, Any]:
         """Predict the class probabilities of the tasks that are classes.
 
         They are averaged and calibrated as in :meth:`MultiTaskVAEClassifier.predict_proba`.
@@ -65,6 +73,9 @@ class PredictsMixed(BaseMultiTaskVAE):
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows, NaN where a cell is missing.
+        y_observed : array-like of shape (n_samples,) or (n_samples, n_tasks) or None, default=None
+            Labels that are known already, NaN (or None) where not. They inform the predictions of the other tasks of
+            their rows, and are predicted as they are.
 
         Returns
         -------
@@ -73,9 +84,12 @@ class PredictsMixed(BaseMultiTaskVAE):
             data frame, otherwise arrays.
         """
         runner = self._runner
-        return self._tasks.by_class(np.exp(average_log_probabilities(runner, runner.read(X))), X)
+        x = runner.read(X)
+        return self._tasks.by_class(np.exp(class_logs(runner, x, self._read_observed(y_observed, x))), X)
 
-    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[Any, Any]:
+    def predict_interval(
+        self, X: ArrayLike, coverage: float = 0.9, y_observed: ArrayLike | None = None
+    ) -> tuple[Any, Any]:
         """Predict intervals that contain a given fraction of the labels of each task of numbers.
 
         They are those of :meth:`MultiTaskVAERegressor.predict_interval`.
@@ -86,6 +100,9 @@ class PredictsMixed(BaseMultiTaskVAE):
             Rows, NaN where a cell is missing.
         coverage : float, default=0.9
             Fraction of the labels that should lie within the intervals.
+        y_observed : array-like of shape (n_samples,) or (n_samples, n_tasks) or None, default=None
+            Labels that are known already, NaN (or None) where not. They inform the predictions of the other tasks of
+            their rows, and are predicted as they are.
 
         Returns
         -------
@@ -102,11 +119,12 @@ class PredictsMixed(BaseMultiTaskVAE):
         self._check_coverage(coverage, "predict_interval")
         runner, tasks = self._runner, self._tasks
         x = runner.read(X)
-        lower, upper = predict_interval(runner, x, coverage, ~tasks.of_classes)
+        known = self._read_observed(y_observed, x)
+        lower, upper = predict_interval(runner, x, coverage, ~tasks.of_classes, known)
         return tasks.floats(self._in_precision(lower, x), X), tasks.floats(self._in_precision(upper, x), X)
 
     @available_if(_may_have_classes)
-    def predict_set(self, X: ArrayLike, coverage: float = 0.9) -> dict[str, Any]:
+    def predict_set(self, X: ArrayLike, coverage: float = 0.9, y_observed: ArrayLike | None = None) -> dict[str, Any]:
         """Predict sets of classes that contain a given fraction of the labels of each task that is classes.
 
         They are those of :meth:`MultiTaskVAEClassifier.predict_set`.
@@ -117,6 +135,9 @@ class PredictsMixed(BaseMultiTaskVAE):
             Rows, NaN where a cell is missing.
         coverage : float, default=0.9
             Fraction of the labels that should lie within the sets.
+        y_observed : array-like of shape (n_samples,) or (n_samples, n_tasks) or None, default=None
+            Labels that are known already, NaN (or None) where not. They inform the predictions of the other tasks of
+            their rows, and are predicted as they are.
 
         Returns
         -------
@@ -130,7 +151,9 @@ class PredictsMixed(BaseMultiTaskVAE):
         """
         self._check_coverage(coverage, "predict_set")
         runner, tasks = self._runner, self._tasks
-        return tasks.by_class(predict_set(runner, runner.read(X), coverage, tasks.of_classes), X)
+        x = runner.read(X)
+        known = self._read_observed(y_observed, x)
+        return tasks.by_class(predict_set(runner, x, coverage, tasks.of_classes, known), X)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean over tasks of the explained fraction of the deviance, without missing labels.
@@ -164,7 +187,10 @@ class PredictsMixed(BaseMultiTaskVAE):
         self._check_numbers(truths, sample_weight)
         means, _, logs = predict_tasks(runner, x)
         known = [own if is_class else None for own, is_class in zip(tasks.classes, tasks.of_classes, strict=True)]
-        parts = [means[:, task] if own is None else np.exp(logs[:, task, : len(own)]) for task, own in enumerate(known)]
+        parts = [
+            means[:, task] if own is None else np.exp(logs[:, task, : len(own)])  # type: ignore[index]
+            for task, own in enumerate(known)
+        ]
         return d2_score(truths, parts, labels=known, likelihoods=tasks.kinds, sample_weight=sample_weight)
 
     def __sklearn_tags__(self) -> Tags:

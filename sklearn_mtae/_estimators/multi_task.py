@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.utils import Tags, check_scalar
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mtae._fitting.account import account
@@ -18,8 +19,10 @@ from sklearn_mtae._tables.checks import check_targets
 from sklearn_mtae._tables.classes import decode
 from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.near_repeats import warn_of_near_repeats
-from sklearn_mtae._tables.targets import check_order, target_columns, task_names
-from sklearn_mtae._verbs.intervals import check_labels
+from sklearn_mtae._tables.targets import check_order, target_columns, task_names, task_position
+from sklearn_mtae._verbs.joint import draw_samples, read_observed, worth_measuring
+from sklearn_mtae._verbs.labels import check_labels
+from sklearn_mtae._verbs.region import JointRegion, predict_region
 from sklearn_mtae.metrics import accuracy_score, r2_score
 from sklearn_mtae.metrics._columnwise import Labels
 from sklearn_mtae.nn.words import named
@@ -29,6 +32,13 @@ from .variational import BaseVAE
 
 SCORES: dict[str | None, Callable[..., float]] = {"numbers": r2_score, "classes": accuracy_score}
 """Score of a task, by the kind of the targets."""
+
+
+def _may_have_numbers(estimator: Any) -> bool:
+    """Return whether a task may be of numbers: before a fit, any may, but for those of a classifier."""
+    if estimator._targets_kind == "classes":
+        return False
+    return not hasattr(estimator, "task_kinds_") or len(estimator.classes_) < len(estimator.task_names_)
 
 
 class BaseMultiTaskVAE(BaseVAE):
@@ -133,6 +143,117 @@ class BaseMultiTaskVAE(BaseVAE):
         X, codes = self._sample(n_samples, random_state, conditions)
         return X, self._as_targets(codes)
 
+    def predict_samples(
+        self,
+        X: ArrayLike,
+        n_samples: int = 100,
+        y_observed: ArrayLike | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> NDArray:
+        """Draw labels of all tasks for given rows, with the tasks depending on each other as labels do.
+
+        Each task has its calibrated predictive distribution: a number has the mean and the standard deviation of
+        `predict`, and errors distributed as those of held-out rows; a class has the probabilities of `predict_proba`,
+        and a count is negative binomial, or Poisson. A Gaussian copula joins them. Its correlations are those of the
+        normal scores of labels of held-out rows, given predictions of members not trained on them. They come from all
+        rows that have both labels, and are shrunk towards zero where these are few. The classes of a task are put into
+        the order along which other tasks change most, unless their dtype orders them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        n_samples : int, default=100
+            Number of draws for each row.
+        y_observed : array-like of shape (n_samples,) or (n_samples, n_tasks) or None, default=None
+            Labels that are known already, NaN (or None) where not. They inform the predictions of the other tasks of
+            their rows, and are predicted as they are.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_rows) or (n_samples, n_rows, n_tasks)
+            Labels, for each draw in the shape that y had: numbers, or classes; objects where tasks are of several
+            kinds. Numbers stay in the support of the task's likelihood.
+
+        Raises
+        ------
+        ValueError
+            If no row was held out, or if `y_observed` is not as y was.
+        """
+        self._check_held_out("predict_samples")
+        runner = self._runner
+        x = runner.read(X)
+        drawn = draw_samples(runner, x, n_samples, self._read_observed(y_observed, x), random_state)
+        return self._as_draws(drawn)
+
+    @available_if(_may_have_numbers)
+    def predict_region(self, X: ArrayLike, coverage: float = 0.9) -> JointRegion:
+        """Predict regions that contain all labels of a row at once, for a given fraction of the rows.
+
+        They are ellipsoids around the predicted means, with the correlations of the errors of held-out rows; see
+        `predict_samples`. Split-conformal prediction sets their size, so that they hold this fraction of held-out rows,
+        each predicted by members not trained on it. A row with missing labels counts with those that it has: as the
+        same quantile of a chi-squared distribution with fewer degrees of freedom. Tasks of classes are left out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        coverage : float, default=0.9
+            Fraction of the rows whose labels should all lie within the region.
+
+        Returns
+        -------
+        JointRegion
+            Whether it `contains` given labels, its `volume`, and `lower` and `upper` ends of intervals that hold
+            simultaneously, each for all rows.
+
+        Raises
+        ------
+        ValueError
+            If fewer rows were held out than the coverage needs: `coverage / (1 - coverage)`.
+        """
+        self._check_coverage(coverage, "predict_region")
+        runner = self._runner
+        return predict_region(runner, runner.read(X), coverage)
+
+    def which_next(
+        self, X: ArrayLike, y_observed: ArrayLike | None = None, tasks: Sequence[str | int] | None = None
+    ) -> NDArray:
+        """Return how much each label that is still open would say about the others, if it were measured.
+
+        It is the expected fraction of the remaining variance of another task's normal score that the label removes:
+        `Cov(s, t)^2 / (Var(s) Var(t))` given the known labels, for a number t; less for a count or a class, which does
+        not say all about its score. The mean over the other open tasks is returned. See `predict_samples`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, NaN where a cell is missing.
+        y_observed : array-like of shape (n_samples,) or (n_samples, n_tasks) or None, default=None
+            Labels that are known already, NaN (or None) where not. They inform the predictions of the other tasks of
+            their rows, and are predicted as they are.
+        tasks : list of str or int, or None, default=None
+            The tasks of interest, by name or position; None is all of them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_tasks)
+            Fractions between 0 and 1, NaN for known labels, and 0 where no task of interest is left.
+
+        Raises
+        ------
+        ValueError
+            If no row was held out, or if `y_observed` is not as y was.
+        """
+        self._check_held_out("which_next")
+        runner, names = self._runner, self.task_names_
+        x = runner.read(X)
+        wanted = [task_position(task, names, "tasks") for task in (names if tasks is None else tasks)]
+        return worth_measuring(runner, x, self._read_observed(y_observed, x), wanted)
+
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean over tasks of R2, or of the accuracy for classes, without missing labels.
 
@@ -194,6 +315,10 @@ class BaseMultiTaskVAE(BaseVAE):
         check_scalar(coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither")
         if np.isnan(coverage):
             raise ValueError("coverage must be a number between 0 and 1. Got NaN.")
+        self._check_held_out(verb)
+
+    def _check_held_out(self, verb: str) -> None:
+        """Raise an error if no row was held out to learn from."""
         check_is_fitted(self)
         if not self._fitted.average.scores:
             why = f" (one, since {self._fitted.alone})" if self._fitted.alone else ""
@@ -203,6 +328,19 @@ class BaseMultiTaskVAE(BaseVAE):
                 f"{verb} needs rows that were held out from a model: n_estimators > 1 or early_stopping=True. "
                 f"Got n_estimators={self.n_estimators!r}{why}, early_stopping={self.early_stopping!r}."
             )
+
+    def _read_observed(self, y_observed: Any, x: Any) -> NDArray | None:
+        """Return the labels that are known, as the models see them."""
+        if y_observed is None:
+            return None
+        self._check_held_out("y_observed")
+        return read_observed(self._runner, y_observed, x)
+
+    def _as_draws(self, drawn: NDArray) -> NDArray:
+        """Return draws of shape (n_samples, n_rows, n_tasks) as labels, each in the shape that y had."""
+        n_draws, n_rows, n_tasks = drawn.shape
+        labels = np.asarray(self._as_targets(drawn.reshape(-1, n_tasks)))
+        return labels.reshape(n_draws, n_rows, *labels.shape[1:])
 
     def _named(self, y: Any) -> Labels:
         """Return the columns of the targets to score, by the names of their tasks."""

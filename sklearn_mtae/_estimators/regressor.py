@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 
-from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae._verbs.intervals import predict_interval
+from sklearn_mtae._verbs.joint import predictions
 
 from .constraints import NUMBERS
 from .multi_task import BaseMultiTaskVAE
@@ -372,7 +372,9 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         self.checkpoint = checkpoint
         self.net_params = net_params
 
-    def predict(self, X: ArrayLike, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
+    def predict(
+        self, X: ArrayLike, return_std: bool = False, y_observed: ArrayLike | None = None
+    ) -> NDArray | tuple[NDArray, NDArray]:
         """Predict the targets at the posterior means, averaged over the members by their weights.
 
         Parameters
@@ -381,6 +383,9 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
             Rows, NaN where a cell is missing.
         return_std : bool, default=False
             Whether to also return predictive standard deviations.
+        y_observed : array-like of shape (n_samples,) or (n_samples, n_tasks) or None, default=None
+            Labels that are known already, NaN (or None) where not. They inform the predictions of the other tasks of
+            their rows, and are predicted as they are.
 
         Returns
         -------
@@ -393,11 +398,13 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         """
         runner = self._runner
         x = runner.read(X)
-        mean, std = predict_average(runner, x, return_std)
+        mean, std, _ = predictions(runner, x, return_std, self._read_observed(y_observed, x))
         mean = self._in_precision(mean, x)
         return mean if std is None else (mean, self._in_precision(std * self._fitted.average.inflation, x))
 
-    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
+    def predict_interval(
+        self, X: ArrayLike, coverage: float = 0.9, y_observed: ArrayLike | None = None
+    ) -> tuple[NDArray, NDArray]:
         """Predict intervals that contain a given fraction of the labels of each task.
 
         Cross-conformal prediction (Vovk 2015, doi 10.1007/s10472-013-9368-4): the mean plus and minus as many standard
@@ -411,6 +418,9 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
             Rows, NaN where a cell is missing.
         coverage : float, default=0.9
             Fraction of the labels that should lie within the intervals.
+        y_observed : array-like of shape (n_samples,) or (n_samples, n_tasks) or None, default=None
+            Labels that are known already, NaN (or None) where not. They inform the predictions of the other tasks of
+            their rows, and are predicted as they are.
 
         Returns
         -------
@@ -428,7 +438,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         self._check_coverage(coverage, "predict_interval")
         runner = self._runner
         x = runner.read(X)
-        lower, upper = predict_interval(runner, x, coverage)
+        lower, upper = predict_interval(runner, x, coverage, known=self._read_observed(y_observed, x))
         return self._in_precision(lower, x), self._in_precision(upper, x)
 
     def _in_precision(self, columns: NDArray, x: Any) -> NDArray:

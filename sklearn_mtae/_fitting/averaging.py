@@ -22,6 +22,7 @@ from .class_average import ClassAverage
 from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
+from .learn_copula import learn_copula
 from .mixed_average import MixedAverage, mixed_average
 from .number_average import NumberAverage
 from .plan import Plan
@@ -49,7 +50,8 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     weights = np.eye(len(outputs))[:, [0] * outputs.shape[2]] if single else _select(held_out, outputs, n, kind)
     # The first baseline is a constant.
     weights = np.where(kind.varies, weights, np.eye(len(outputs))[:, [n]])
-    average = kind.calibrate(held_out, run, average, weights, outputs)
+    average, predicted = kind.calibrate(held_out, run, average, weights, outputs)
+    average = replace(average, copula=learn_copula(fitted, predicted, held_out.y, held_out.weight))
     if single and kind.varies.all():
         return replace(average, earlier=[])
     return _keep_chosen(average, candidates, weights[:n], len(plan.members))
@@ -151,14 +153,20 @@ def reach(fitted: Fitted, coverage: float, wanted: NDArray[np.bool_] | None = No
         if wanted is not None and not wanted[task]:
             reaches.append(np.nan)
             continue
-        rank = ceil(round((len(scores) + 1) * coverage, 9))  # 28 / 29 * 29 must give exactly 28
-        if rank > len(scores):
+        rank = rank_of(coverage, len(scores))
+        if rank is None:
             raise ValueError(
                 f"coverage must be at most n / (n + 1), for n held-out labels of a task. Got {coverage} for task "
                 f"{name!r}, which has {len(scores)}."
             )
         reaches.append(scores[rank - 1])
     return np.array(reaches)
+
+
+def rank_of(coverage: float, n_scores: int) -> int | None:
+    """Return how many of the scores must be within for a coverage; None if there are too few scores to tell."""
+    rank = ceil(round((n_scores + 1) * coverage, 9))  # 28 / 29 * 29 must give exactly 28
+    return rank if rank <= n_scores else None
 
 
 AVERAGES: dict[str | None, Callable[[Data, Fitted], Kind]] = {

@@ -21,6 +21,7 @@ from .fitted import Average, Fitted
 from .held_out import HeldOut
 from .kernel import Kernel, KernelLearner, kernel_inputs, n_centres
 from .plan import Plan
+from .predictions import Predictions, only_classes
 from .run import ModelRunner
 
 LEAST_PROBABILITY = 1e-300
@@ -105,10 +106,14 @@ class ClassAverage:
 
     def calibrate(
         self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
-    ) -> Average:
-        """Learn the sharpness of probabilities from rows that the members were not trained on."""
+    ) -> tuple[Average, Predictions]:
+        """Learn the sharpness of probabilities from rows that the members were not trained on.
+
+        The predictions for these rows are returned too.
+        """
         sharpness, scores = np.ones(len(self.varies)), []
         mixed = np.einsum("kt,kntc->ntc", weights, outputs)
+        every = np.full(mixed.shape, -np.inf)
         for task, rates in enumerate(average.base_rates):
             weight = held_out.weight[:, task]
             counted, codes = weight > 0, held_out.y[weight > 0, task].astype(int)
@@ -116,11 +121,11 @@ class ClassAverage:
             sharpness[task] = best_sharpness(logs, codes, weight[counted])
             logs = log_softmax(sharpness[task] * logs, axis=1)
             scores.append(np.sort(-logs[np.arange(len(codes)), codes]))
+            every[counted, task, : len(rates)] = logs
         average = replace(average, sharpness=sharpness, scores=scores)
-        if self.known is None:
-            return average
-        of_kernel = weights[len(held_out.candidates) + 1]
-        return replace(average, kernel=replace(self.known, weights=of_kernel)) if of_kernel.any() else average
+        if self.known is not None and (of_kernel := weights[len(held_out.candidates) + 1]).any():
+            average = replace(average, kernel=replace(self.known, weights=of_kernel))
+        return average, only_classes(every)
 
 
 def base_rates(y: NDArray, weight: NDArray, n_classes: int) -> NDArray:

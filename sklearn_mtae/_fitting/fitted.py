@@ -12,6 +12,7 @@ from sklearn_mtae._engine.optimizer import State
 from sklearn_mtae._engine.stack import mean_row
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 
+from .copula import Copula
 from .kernel import Kernel
 from .recipe import Recipe
 
@@ -59,6 +60,8 @@ class Average:
         Factors of the logs of the class probabilities of each task; None is 1.
     kernel : Kernel or None
         The kernel beside the states of members that predict classes, with its own weights.
+    copula : Copula or None
+        How the labels of a row depend on each other beyond their predictions.
     """
 
     baseline: Baseline = field(default_factory=Baseline)
@@ -69,6 +72,7 @@ class Average:
     base_rates: list[NDArray] = field(default_factory=list)
     sharpness: NDArray | None = None
     kernel: Kernel | None = None
+    copula: Copula | None = None
 
 
 @dataclass(eq=False)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from .fitted import Average, Fitted
 from .held_out import HeldOut
 from .number_average import N_DRAWS, NumberAverage, Spread, moments, predict_average, settle_numbers
 from .plan import Plan
+from .predictions import Predictions, only_classes
 from .run import ModelRunner
 
 
@@ -90,38 +91,28 @@ class MixedAverage:
 
     def calibrate(
         self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
-    ) -> Average:
+    ) -> tuple[Average, Predictions]:
         """Calibrate each task according to its kind, on rows that the members were not trained on."""
         constant = np.eye(len(weights))[:, [len(held_out.candidates)]]
         own = np.where(self.of_classes, constant, weights)
-        of_numbers = self.numbers.calibrate(held_out, run, average, own, outputs[..., 0])
+        of_numbers, predicted = self.numbers.calibrate(held_out, run, average, own, outputs[..., 0])
         labelled = copy(held_out)
         labelled.weight = np.where(self.of_classes, held_out.weight, 0.0)
-        of_classes = self.classes.calibrate(
+        of_classes, of_labels = self.classes.calibrate(
             labelled, run, of_numbers, np.where(self.of_classes, weights, constant), outputs[..., 1:]
         )
         scores = zip(self.of_classes, of_numbers.scores, of_classes.scores, strict=True)
-        return replace(
+        average = replace(
             of_classes,
             scores=[theirs if is_class else ours for is_class, ours, theirs in scores],
             inflation=np.where(self.of_classes, 1.0, of_numbers.inflation),
         )
+        return average, predicted._replace(log_probabilities=of_labels.log_probabilities)
 
 
 def _lengthened(baselines: NDArray, n: int) -> NDArray:
     """Return a number of baselines, repeating the first one at the end if there are fewer."""
     return np.concatenate([baselines, np.repeat(baselines[:1], n - len(baselines), axis=0)])
-
-
-class Predictions(NamedTuple):
-    """Predictions of all tasks: requested values for tasks of the kind, arbitrary ones for others."""
-
-    means: NDArray
-    """Means of numbers, shape (n_rows, n_tasks)."""
-    stds: NDArray | None
-    """Their standard deviations, if requested."""
-    log_probabilities: NDArray
-    """Logs of class probabilities, shape (n_rows, n_tasks, most classes of a task)."""
 
 
 @dataclass(frozen=True)  # a named tuple would be equal to other functions of a seed
@@ -138,15 +129,12 @@ class SpreadAndClasses:
 
 
 def predict_tasks(runner: ModelRunner, x: Any, return_std: bool = False) -> Predictions:
-    """Predict tasks of all kinds, running the members once."""
+    """Predict tasks of all kinds, running the members once; deviations are not yet inflated."""
     fitted, of_classes = runner.fitted, tasks_of(runner.fitted).of_classes
     if not of_classes.any():
-        means, stds = predict_average(runner, x, return_std)
-        stds = None if stds is None else stds * fitted.average.inflation
-        return Predictions(means, stds, np.zeros((*means.shape, 1)))
+        return Predictions(*predict_average(runner, x, return_std), None)
     if of_classes.all():
-        nothing = np.full((x.shape[0], len(of_classes)), np.nan)
-        return Predictions(nothing, nothing if return_std else None, average_log_probabilities(runner, x))
+        return only_classes(average_log_probabilities(runner, x))
     counted, weights = fitted.counted_states()
     n_numbers = 1 + return_std
     if len(counted) == 0:  # no member is better than the baselines
@@ -159,7 +147,6 @@ def predict_tasks(runner: ModelRunner, x: Any, return_std: bool = False) -> Pred
         columns = runner.apply(function, x, dtype=np.float64, finish=finish, **options)
     means, stds = settle_numbers(runner, x, np.moveaxis(columns[..., :n_numbers], -1, 0))
     logs = np.log(np.maximum(columns[..., n_numbers:], LEAST_PROBABILITY))
-    stds = None if stds is None else stds * fitted.average.inflation
     return Predictions(means, stds, settle_probabilities(runner, x, logs))
 
 

@@ -19,6 +19,7 @@ from .data import Data
 from .fitted import Average, Baseline, Fitted
 from .held_out import HeldOut
 from .plan import Plan
+from .predictions import Predictions
 from .run import ModelRunner
 
 N_DRAWS = 64
@@ -77,8 +78,11 @@ class NumberAverage:
 
     def calibrate(
         self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
-    ) -> Average:
-        """Fix the baselines, and learn how far labels are from predictions of models not trained on their rows."""
+    ) -> tuple[Average, Predictions]:
+        """Fix the baselines, and learn how far labels are from predictions of models not trained on their rows.
+
+        These predictions are returned too.
+        """
         n = len(held_out.candidates)
         shares = shares_of(weights[n:])
         rest = np.einsum("kt,knt->nt", shares, outputs[n:])
@@ -90,7 +94,7 @@ class NumberAverage:
         away, counted = np.abs(held_out.y - mean), held_out.weight > 0
         scores = [np.sort(own[is_counted]) for own, is_counted in zip((away / std).T, counted.T, strict=True)]
         inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in scores])
-        return replace(average, scores=scores, inflation=inflation)
+        return replace(average, scores=scores, inflation=inflation), Predictions(mean, std, None).scaled(inflation)
 
 
 def shares_of(weights: NDArray) -> NDArray:

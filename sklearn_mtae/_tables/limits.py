@@ -58,17 +58,19 @@ class Limits(NamedTuple):
     """Whether log-densities of large values cancel in float32."""
     totals: list[tuple[list[int], float]]
     """Groups of columns, and their sum in a row."""
+    whole: NDArray
+    """Whether the distribution of a column is one of whole numbers."""
 
     @classmethod
     def of(cls, likelihood: Likelihood, indicators: Sequence[bool] | None = None) -> "Limits":
         """Return the limits of a likelihood's columns; `indicators` says which come from categories, and thus fit."""
         low, high, largest = (np.zeros(likelihood.n_columns) for _ in range(3))
-        totals = []
+        totals, whole = [], np.zeros(likelihood.n_columns, dtype=bool)
         for family, own in likelihood.parts():
-            (low[own], high[own]), largest[own] = family.support, family.largest
+            (low[own], high[own]), largest[own], whole[own] = family.support, family.largest, family.whole
             if family.row_total is not None and not (indicators and indicators[own[0]]):
                 totals.append((own, family.row_total))
-        return cls(low, high, largest, any(family.cancels for family, _ in likelihood.parts()), totals)
+        return cls(low, high, largest, any(family.cancels for family, _ in likelihood.parts()), totals, whole)
 
     def bind(self, dtype: np.dtype) -> bool:
         """Return whether any number of this precision can be outside the limits."""

@@ -11,7 +11,7 @@ from sklearn_mtae.nn.words import listed, short
 
 from .checks import check_targets
 from .classes import class_weights, encode, find_classes, is_by_class
-from .mixed_targets import MixedTasks, read_mixed
+from .mixed_targets import MixedTasks, encoded, read_mixed
 from .targets import Tasks, n_dimensions, per_task, target_columns, task_names
 
 
@@ -94,3 +94,14 @@ TARGETS: dict[str, Callable[..., tuple[NDArray, Tasks]]] = {
     "mixed": read_mixed,
 }
 """Functions that read targets, by kind."""
+
+
+def read_known(y: Any, tasks: Tasks) -> NDArray:
+    """Read labels of known tasks: numbers, or positions of classes; NaN where there is none."""
+    tasks.check_same(y, task_names(y))
+    columns = target_columns(y)
+    if isinstance(tasks, MixedTasks):
+        return encoded(columns, tasks)
+    if tasks.classes is not None:
+        return encode(columns, tasks.classes, tasks.names)
+    return check_targets(y, columns[0], tasks.names)

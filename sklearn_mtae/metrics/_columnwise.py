@@ -140,10 +140,10 @@ def _typed(values: NDArray) -> NDArray:
 
 
 def of_numbers(score: Callable[..., float]) -> Callable[..., float]:
-    return lambda truth, prediction, weight: score(_numbers(truth), _numbers(prediction), sample_weight=weight)
+    return lambda truth, prediction, weight: score(numbers_of(truth), numbers_of(prediction), sample_weight=weight)
 
 
-def _numbers(values: NDArray) -> NDArray:
+def numbers_of(values: NDArray) -> NDArray:
     """Return labels or predictions as floats, or say what classes are scored by."""
     try:
         return values.astype(np.float64)

@@ -318,10 +318,12 @@ class Metric(NamedTuple):
     """A score, the method whose output it scores, and its direction."""
 
     function: Callable[..., Any]
-    response_method: Literal["predict", "predict_proba"]
+    response_method: Literal["predict", "predict_proba", "predict_samples", "predict_interval", "predict_region"]
     greater_is_better: bool
     by_kind: bool = False
     """Whether it scores probabilities for tasks of classes, if there are any."""
+    is_joint: bool = False
+    """Whether it is one score of all tasks together, not a mean over them."""
 
 
 METRICS = {
@@ -335,4 +337,4 @@ METRICS = {
     "roc_auc": Metric(roc_auc_score, "predict_proba", True),
     "d2": Metric(d2_score, "predict", True, by_kind=True),
 }
-"""Scores by name."""
+"""Scores of predictions and probabilities by name."""

@@ -31,7 +31,7 @@ from sklearn_mtae._tables.classes import observed_labels
 from sklearn_mtae._tables.targets import target_columns, task_names
 from sklearn_mtae.metrics import METRICS
 from sklearn_mtae.metrics._columnwise import Labels
-from sklearn_mtae.metrics._scorer import respond
+from sklearn_mtae.metrics._responses import respond
 from sklearn_mtae.nn.words import short, suggest
 
 from ._conflicts import measure_transfer

@@ -10,8 +10,10 @@ import torch
 from sklearn import model_selection as splitters
 
 from sklearn_mtae._estimators.joint_draws import JointDraws
+from sklearn_mtae._fitting.copula import Copula
 from sklearn_mtae._fitting.fitted import Average, Baseline, Fitted
 from sklearn_mtae._fitting.kernel import Kernel
+from sklearn_mtae._fitting.margins import OfClasses, OfCounts, OfNumbers
 from sklearn_mtae._fitting.recipe import Recipe
 from sklearn_mtae._tables.column_likelihoods import Bounded
 from sklearn_mtae._tables.features import Features
@@ -35,6 +37,7 @@ from sklearn_mtae.nn import (
     sharing,
     weightings,
 )
+from sklearn_mtae.nn.likelihoods._marginals import Map
 
 from ._packing import Kind, Packed, Packing, Unpacking
 
@@ -53,8 +56,9 @@ MODULES = (
 )
 OPTIMIZERS = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD"]
 OBJECTS = (
-    *(Average, Baseline, Bounded, Features, Fitted, Gauge, JointDraws, Kernel, Levels, MixedTasks, Numbers, Pooled),
-    *(Recipe, Table, Tasks, objectives.BetaTC, objectives.IWAE, objectives.MMD),
+    *(Average, Baseline, Bounded, Copula, Features, Fitted, Gauge, JointDraws, Kernel, Levels, Map, MixedTasks),
+    *(Numbers, OfClasses, OfCounts, OfNumbers, Pooled, Recipe, Table, Tasks),
+    *(objectives.BetaTC, objectives.IWAE, objectives.MMD),
 )
 """Classes whose objects are their fields."""
 SPLITTERS = (

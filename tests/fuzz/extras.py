@@ -17,6 +17,7 @@ from .cells import cells_of, differences, take
 from .checks import Fitted, close, finite, has_classes, same_bits
 from .draws import Rng
 from .exported import exported
+from .joint import joint
 
 __all__ = ["EXTRAS"]
 
@@ -242,5 +243,6 @@ EXTRAS: dict[str, Callable[[Fitted, Arguments, Rng], Iterator[str]]] = {
     "impute of a complete table": imputed_twice,
     "sample under conditions": given_values,
     "per task as one by one": one_by_one,
+    "joint answers": joint,
 }
 """Invariants over several calls, of which a trial looks at some."""

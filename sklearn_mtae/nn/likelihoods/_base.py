@@ -33,6 +33,8 @@ class Likelihood(nn.Module):
     """Decoder outputs per column."""
     support: tuple[float, float] = (-float("inf"), float("inf"))
     """Closed interval of the admissible values."""
+    whole: ClassVar[bool] = False
+    """Whether the distribution is one of whole numbers: counts, or 0 and 1."""
     standardized: ClassVar[bool] = True
     """Whether the columns are centred and scaled first, which suits only location-scale families."""
     row_total: ClassVar[float | None] = None

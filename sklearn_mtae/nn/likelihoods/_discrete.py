@@ -34,6 +34,7 @@ class Bernoulli(Likelihood):
     """
 
     support = (0.0, 1.0)
+    whole = True
     standardized = False
     peak = 0.0
     # A column that was never 1, or never 0, may still become so.
@@ -108,6 +109,7 @@ class Counts(LogLink):
     """
 
     support = (0.0, float("inf"))
+    whole = True
     largest = LARGEST_COUNT
     cancels = True
     peak = 0.0

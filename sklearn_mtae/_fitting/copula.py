@@ -1,0 +1,72 @@
+"""A Gaussian copula of the tasks: how labels of a row depend on each other beyond their predictions.
+
+Each label has a normal score given its prediction (see `margins`), and the scores of a row are jointly normal. Their
+correlations come from pairs of labels, so that rows with missing labels count as well.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .margins import Margin
+from .predictions import Predictions
+
+
+@dataclass(frozen=True, eq=False)
+class Copula:
+    """A Gaussian copula of the tasks.
+
+    Parameters
+    ----------
+    margins : list of Margin
+        The predictive distributions of the tasks.
+    correlation : ndarray of shape (n_tasks, n_tasks)
+        Correlations of the normal scores of labels, given their predictions.
+    levels : ndarray
+        Sorted levels of the distances of held-out rows from their predictions: see `level_of`.
+    """
+
+    margins: list[Margin]
+    correlation: NDArray
+    levels: NDArray
+
+    def intervals(self, predicted: Predictions, y: NDArray) -> tuple[NDArray, NDArray]:
+        """Return the ends of the scores of labels, each of shape (n_rows, n_tasks); NaN without a label."""
+        ends = np.full((2, *y.shape), np.nan)
+        for task, margin in enumerate(self.margins):
+            known = np.flatnonzero(~np.isnan(y[:, task]))
+            ends[:, known, task] = margin.intervals(predicted.take(known).of(task), y[known, task])
+        return ends[0], ends[1]
+
+
+def patterns(known: NDArray[np.bool_]) -> Iterator[tuple[NDArray, NDArray[np.bool_]]]:
+    """Yield the index of the rows that have the same labels, and which labels these are."""
+    kinds, kind_of = np.unique(known, axis=0, return_inverse=True)
+    for kind, own in enumerate(kinds):
+        yield np.flatnonzero(kind_of.ravel() == kind), own
+
+
+def distances(correlation: NDArray, errors: NDArray) -> NDArray:
+    """Return the squared Mahalanobis lengths of errors, NaN where there is none; shape (n_rows,)."""
+    squares = np.zeros(len(errors))
+    for rows, own in patterns(~np.isnan(errors)):
+        part = errors[np.ix_(rows, own)]
+        squares[rows] = (part * np.linalg.solve(correlation[np.ix_(own, own)], part.T).T).sum(axis=1)
+    return squares
+
+
+def level_of(square: NDArray, n_tasks: NDArray | int) -> NDArray:
+    """Return the level of a squared length: its normal score where errors are normal, whatever the number of tasks.
+
+    Of a chi-squared variable, by the cube root of Wilson and Hilferty (1931): an increasing function for any errors.
+    """
+    spread = 2 / (9 * np.maximum(n_tasks, 1))
+    return (np.cbrt(square / np.maximum(n_tasks, 1)) - (1 - spread)) / np.sqrt(spread)
+
+
+def square_at(level: float, n_tasks: int) -> float:
+    """Return the squared length at a level: the inverse of `level_of`."""
+    spread = 2 / (9 * n_tasks)
+    return n_tasks * max(0.0, 1 - spread + level * spread**0.5) ** 3

@@ -1,0 +1,151 @@
+"""Correlations of the normal scores of labels, of which intervals are known."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from sklearn_mtae._tables.row_index import evenly
+
+from .copula import patterns
+
+LARGEST_CORRELATION = 0.995
+LEAST_PAIRS = 3.0
+"""Effective number of rows with both labels below which two tasks count as independent."""
+LEAST_EIGENVALUE = 1e-4
+N_HALVINGS = 40
+N_FOLDS, N_JUDGED = 5, 1000
+"""Folds, and the maximum number of rows, that choose how far correlations are drawn towards zero."""
+SHARES = (1.0, 0.98, 0.95, 0.9, 0.8, 0.65, 0.5, 0.25, 0.0)
+"""Factors of the correlations to choose from."""
+
+
+class LabelScores(NamedTuple):
+    """What is known of the normal scores of the labels of rows."""
+
+    centres: NDArray
+    """Mean scores of labels, shape (n_rows, n_tasks), zero without one."""
+    terms: NDArray
+    """Their Hermite series, shape (n_terms, n_rows, n_tasks), zero without a label."""
+    low: NDArray
+    """Lower ends of the scores, shape (n_rows, n_tasks), NaN without a label."""
+    high: NDArray
+    """Upper ends."""
+    weight: NDArray
+    """Weights of the labels, shape (n_rows, n_tasks), zero without one."""
+
+    def take(self, rows: NDArray) -> "LabelScores":
+        """Return those of some rows."""
+        parts = (part[rows] for part in (self.low, self.high, self.weight))
+        return LabelScores(self.centres[rows], self.terms[:, rows], *parts)
+
+
+def learn_correlation(scores: LabelScores) -> NDArray:
+    """Return the correlations of scores, drawn towards zero as far as cross-validation wants.
+
+    Correlations that come pair by pair from few rows may contradict each other. What they say of a label given all
+    others of its row is then far from true, though each of them is likely.
+    """
+    rows = np.flatnonzero((scores.weight > 0).sum(axis=1) >= 2)
+    correlation = correlate(scores)
+    if len(rows) < 2 * N_FOLDS:
+        return np.eye(len(correlation))
+    fit = np.zeros(len(SHARES))
+    fold = np.arange(len(rows)) % N_FOLDS
+    for own in range(N_FOLDS):
+        found = correlate(scores.take(rows[fold != own]))
+        judged = scores.take(evenly(rows[fold == own], N_JUDGED // N_FOLDS))
+        fit += [pseudo_likelihood(towards_zero(found, share), judged) for share in SHARES]
+    return towards_zero(correlation, SHARES[int(fit.argmax())])
+
+
+def towards_zero(correlation: NDArray, share: float) -> NDArray:
+    """Return correlations multiplied by a factor."""
+    return share * correlation + (1 - share) * np.eye(len(correlation))
+
+
+def pseudo_likelihood(correlation: NDArray, scores: LabelScores) -> float:
+    """Return the log-likelihood of each label given all others of its row, as if those were at their mean scores."""
+    total = 0.0
+    for rows, own in patterns(scores.weight > 0):
+        if not own.any():
+            continue
+        inverse = np.linalg.inv(correlation[np.ix_(own, own)])
+        z, low, high, weight = (
+            part[np.ix_(rows, own)] for part in (scores.centres, scores.low, scores.high, scores.weight)
+        )
+        precision = np.diag(inverse)
+        mean, root = z - z @ inverse / precision, np.sqrt(precision)
+        low, high = root * (low - mean), root * (high - mean)
+        share = np.maximum(np.where(low > 0, ndtr(-low) - ndtr(-high), ndtr(high) - ndtr(low)), np.finfo(float).tiny)
+        logs = np.where(low == high, np.log(root) - 0.5 * low**2, np.log(share))
+        total += float((weight * logs).sum())
+    return total
+
+
+def correlate(scores: LabelScores) -> NDArray:
+    """Return the correlations of normal scores of which intervals are known, by the method of moments.
+
+    For normal scores with correlation r, Mehler's formula gives `E[c_s c_t] = sum_k r^k a_sk a_tk`, where c is the mean
+    score within the interval of a label and `a` its Hermite series. The correlation of a pair of tasks solves this for
+    the sum over the rows with both labels. For numbers it is the usual coefficient. Correlations are then shrunk
+    towards zero as empirical Bayes would, each by its variance and by how large correlations are in general.
+
+    Parameters
+    ----------
+    scores : LabelScores
+        What is known of the normal scores of labels.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks, n_tasks)
+        A correlation matrix, positive definite.
+    """
+    centres, terms, weight = scores.centres, scores.terms, scores.weight
+    root = np.sqrt(weight / np.maximum(weight.max(initial=0.0), np.finfo(float).tiny))
+    products = (root * centres).T @ (root * centres)
+    series = np.stack([(root * own).T @ (root * own) for own in terms])
+    # The score of a number is known, and with it the second moment over the very rows of the pair.
+    is_exact = np.all(terms[1:] == 0, axis=(0, 1))
+    squares = (root * centres**2).T @ root
+    both = is_exact[:, None] & is_exact
+    series[0][both] = np.sqrt(squares * squares.T)[both]
+    found = _solve(series, products)
+    n_pairs = series[0]
+    found[n_pairs < LEAST_PAIRS] = 0.0
+    variance = (1 - found**2) ** 2 / np.maximum(n_pairs, LEAST_PAIRS)
+    return _positive(_shrink(found, variance, n_pairs >= LEAST_PAIRS))
+
+
+def _solve(series: NDArray, products: NDArray) -> NDArray:
+    """Return where series without a constant term, shape (n_terms, ...), reach given values, by bisection."""
+    low, high = np.full(products.shape, -LARGEST_CORRELATION), np.full(products.shape, LARGEST_CORRELATION)
+    for _ in range(N_HALVINGS):
+        middle = (low + high) / 2
+        value = np.zeros_like(middle)
+        for own in series[::-1]:
+            value = (value + own) * middle
+        low, high = np.where(value < products, middle, low), np.where(value < products, high, middle)
+    return (low + high) / 2
+
+
+def _shrink(correlation: NDArray, variance: NDArray, counted: NDArray[np.bool_]) -> NDArray:
+    """Shrink correlations by the variance that they have as estimates, against their variance from pair to pair."""
+    pairs = np.triu(counted, 1)
+    if not pairs.any():
+        return np.eye(len(correlation))
+    between = max(0.0, float(np.mean(correlation[pairs] ** 2 - variance[pairs])))
+    shrunk = correlation * between / (between + variance) if between else np.zeros_like(correlation)
+    np.fill_diagonal(shrunk, 1.0)
+    return shrunk
+
+
+def _positive(correlation: NDArray) -> NDArray:
+    """Return a close matrix that is positive definite, with ones on the diagonal."""
+    values, vectors = np.linalg.eigh(correlation)
+    if values[0] >= LEAST_EIGENVALUE:
+        return correlation
+    positive = (vectors * np.maximum(values, LEAST_EIGENVALUE)) @ vectors.T
+    scale = np.sqrt(np.diag(positive))
+    return positive / scale / scale[:, None]
