@@ -22,6 +22,7 @@ from .class_average import ClassAverage
 from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
+from .limits_of_labels import supports_of
 from .mixed_average import MixedAverage, mixed_average
 from .number_average import NumberAverage
 from .plan import Plan
@@ -30,6 +31,8 @@ from .run import ModelRunner
 Kind = NumberAverage | ClassAverage | MixedAverage
 N_PICKS = 25
 """Number of candidates picked for an average, one after the other, each as often as it helps."""
+N_CHOICES = 3
+"""Number of times that an average is chosen where some labels are limits, each time with what the last one expects."""
 LEAST_PICKS = 3
 """Number of picks below which a candidate is dropped: it adds noise, and takes as long as any other."""
 
@@ -46,13 +49,43 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     outputs = held_out.collect(partial(run, kind.output))
     outputs = np.concatenate([outputs, kind.baselines(plan, held_out, runner)])
     n, single = len(candidates), len(plan.members) == 1
-    weights = np.eye(len(outputs))[:, [0] * outputs.shape[2]] if single else _select(held_out, outputs, n, kind)
+    if held_out.censoring is None:
+        weights = _weigh(held_out, outputs, n, kind, single)
+    else:
+        weights = _weigh_with_limits(held_out, outputs, n, kind, single, fitted)
     # The first baseline is a constant.
     weights = np.where(kind.varies, weights, np.eye(len(outputs))[:, [n]])
     average = kind.calibrate(held_out, run, average, weights, outputs)
     if single and kind.varies.all():
         return replace(average, earlier=[])
     return _keep_chosen(average, candidates, weights[:n], len(plan.members))
+
+
+def _weigh(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, single: bool) -> NDArray:
+    """Return the weights of candidates and baselines; those of a single model are not chosen."""
+    if single:
+        return np.eye(len(outputs))[:, [0] * outputs.shape[2]]
+    return _select(held_out, outputs, n_candidates, kind)
+
+
+def _weigh_with_limits(
+    held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, single: bool, fitted: Fitted
+) -> NDArray:
+    """Return the weights of candidates and baselines where some labels are limits.
+
+    The distance from a limit is no error: a prediction far on the side that the limit allows may be right. The errors
+    are those from the expectation of the true value, given the average's own prediction and deviation. The mean of all
+    candidates is the first average; the chosen one then takes its place, as in the EM algorithm.
+    """
+    supports = supports_of(fitted)
+    means = outputs if outputs.ndim == 3 else outputs[..., 0]
+    predicted = means[:n_candidates].mean(axis=0)
+    for _ in range(N_CHOICES):
+        held_out.expect(predicted, supports)
+        weights = _weigh(held_out, outputs, n_candidates, kind, single)
+        predicted = np.einsum("kt,knt->nt", weights, means)
+    held_out.expect(predicted, supports)
+    return weights
 
 
 def _run_once(runner: ModelRunner, function: Any, states: Sequence[int], x: Any, **options: Any) -> NDArray:
