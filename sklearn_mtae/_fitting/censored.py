@@ -16,10 +16,12 @@ from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp
 
 from sklearn_mtae._tables.row_index import evenly
 
-N_ROUNDS = 30
-"""Rounds of an expectation and what follows from it, at most."""
+N_ROUNDS = 20
+"""Rounds at most, each of three expectations and what follows from them."""
 CLOSE = 1e-4
-"""Change of a deviation, relative to it, at which rounds end."""
+"""Change of predictions, in deviations, and of the deviation, relative to it, at which rounds end."""
+FARTHEST = 8.0
+"""Factor by which a round goes beyond its steps, at most."""
 MOST_ROWS = 10_000
 """Labels that a distribution of a task is learned from, at most, evenly spaced."""
 LEAST = 1e-6
@@ -122,18 +124,53 @@ def expect(
         Standard deviations around them.
     """
     share = weight / weight.sum()
-    known = StandIns(y[None], np.zeros((1, len(y))))
     least = LEAST * (np.sqrt(share @ (y - share @ y) ** 2) or 1.0)
-    before = np.inf
-    for _ in range(N_ROUNDS):
+
+    def fitted(known: StandIns) -> State:
         predicted = predict(known.mean)
         square = ((known.mean - predicted) ** 2 + known.variance) @ share
-        deviation = np.maximum(np.sqrt(square), least)[:, None]
-        known = stand_ins(y, codes, predicted, deviation, support)
-        if np.all(np.abs(deviation - before) <= CLOSE * deviation):
+        return State(predicted, np.log(np.maximum(np.sqrt(square), least))[:, None])
+
+    def step(state: State) -> State:
+        return fitted(stand_ins(y, codes, state.predicted, np.exp(state.log_deviation), support))
+
+    state = fitted(StandIns(y[None], np.zeros((1, len(y)))))
+    for _ in range(N_ROUNDS):
+        first = step(state)
+        second = step(first)
+        before, state = second, step(_extrapolate(state, first, second))
+        moved = np.abs(state.predicted - before.predicted) / np.exp(state.log_deviation)
+        if moved.max() < CLOSE and np.abs(state.log_deviation - before.log_deviation).max() < CLOSE:
             break
-        before = deviation
-    return known, predicted, deviation
+    deviation = np.exp(state.log_deviation)
+    return stand_ins(y, codes, state.predicted, deviation, support), state.predicted, deviation
+
+
+class State(NamedTuple):
+    """Where the rounds of an expectation and what follows from it have come to."""
+
+    predicted: NDArray
+    log_deviation: NDArray
+
+
+def _extrapolate(start: State, first: State, second: State) -> State:
+    """Return where two steps lead if the ratio of their lengths stays the same.
+
+    The rounds become slow as more labels are limits. This makes them fast again (Varadhan and Roland 2008, doi
+    10.1111/j.1467-9469.2007.00585.x).
+    """
+    move = [b - a for a, b in zip(start, first, strict=True)]
+    bend = [c - b - own for b, c, own in zip(first, second, move, strict=True)]
+
+    def length(parts: list[NDArray]) -> NDArray:
+        scaled = parts[0] / np.exp(start.log_deviation)
+        return np.sqrt((scaled**2).mean(axis=1, keepdims=True) + parts[1] ** 2)
+
+    tiny = np.finfo(float).tiny
+    far = np.clip(length(move) / np.maximum(length(bend), tiny), 1.0, FARTHEST)
+    predicted, log_deviation = (a + 2 * far * own + far**2 * b for a, own, b in zip(start, move, bend, strict=True))
+    # A guess, from which the next step leads back; none may lead out of the range of numbers.
+    return State(predicted, np.clip(log_deviation, second.log_deviation - 1, second.log_deviation + 1))
 
 
 def log_likelihood(y: NDArray, codes: NDArray, predicted: NDArray, deviation: NDArray | float) -> NDArray:

@@ -20,7 +20,7 @@ from .recipe import Recipe
 SIGNS = {-1: "<", 1: ">"}
 
 
-def take_limits(data: Data, recipe: Recipe, settings: Sequence[dict[str, Any]], fresh: bool) -> Data:
+def take_limits(data: Data, recipe: Recipe, settings: Sequence[dict[str, Any]], is_part: bool = False) -> Data:
     """Check labels that are limits, and let no unit of a task be learned from them as if they were values.
 
     Parameters
@@ -31,8 +31,8 @@ def take_limits(data: Data, recipe: Recipe, settings: Sequence[dict[str, Any]], 
         The recipe for it.
     settings : sequence of dict
         The members' own parameters.
-    fresh : bool
-        Whether the fit starts anew, and learns units.
+    is_part : bool, default=False
+        Whether the rows are a later part of the data, which no unit is learned from.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def take_limits(data: Data, recipe: Recipe, settings: Sequence[dict[str, Any]], 
     for likelihood in likelihoods:
         _check_families(likelihood, data.censoring, recipe.task_names)
         _check_sides(Limits.of(likelihood), data.y, data.censoring, recipe.task_names)
-    if not fresh:
+    if is_part:
         return data
     weight = data.label_weights()
     _check_observed(data.censoring, weight, recipe.task_names)

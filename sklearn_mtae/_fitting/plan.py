@@ -135,7 +135,7 @@ def plan(
     n_members = count_members(recipe, data, partial) if last is None else len(last.states)
     n_rows = data.x.shape[0] if last is None else last.n_rows
     settings = member_settings(recipe, n_members, n_rows)
-    data = take_limits(data, recipe, settings, fresh=last is None)
+    data = take_limits(data, recipe, settings, is_part=partial and last is not None)
     alone = why_alone(recipe, data, partial) if last is None else last.alone
     fitted = _start(recipe, settings, n_rows) if last is None else _take_up(recipe, settings, last, partial)
     fitted.alone = alone
