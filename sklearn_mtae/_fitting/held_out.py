@@ -84,16 +84,23 @@ class HeldOut:
                 results[c] /= np.maximum(counts, 1).reshape(-1, *[1] * (results.ndim - 2))
         return np.zeros((len(self.candidates), *self.y.shape)) if results is None else results
 
-    def expect(self, predicted: NDArray, supports: Sequence[tuple[float, float]]) -> None:
-        """Let the expectations of true values, given predictions of shape (n_rows, n_tasks), stand for limits."""
-        if self.censoring is None:
-            return
+    def expect(self, predicted: NDArray, supports: Sequence[tuple[float, float]]) -> NDArray:
+        """Let the expectations of true values, given predictions of shape (n_rows, n_tasks), stand for limits.
+
+        Return the deviations of the labels from the predictions, shape (n_tasks,); 1 for tasks without limits.
+        """
+        deviations = np.ones(self.given.shape[1])
+        assert self.censoring is not None
         self.y, self.unknown = self.given.copy(), np.zeros(self.given.shape)
         for task in limited_tasks(self.censoring):
             own = self.weight[:, task] > 0
+            if not own.any():
+                continue
             labels = self.given[own, task], self.censoring[own, task], self.weight[own, task]
-            known, _, _ = expect(*labels, lambda _, fixed=predicted[own, task]: fixed[None], supports[task])
+            known, _, deviation = expect(*labels, lambda _, fixed=predicted[own, task]: fixed[None], supports[task])
             self.y[own, task], self.unknown[own, task] = known.mean[0], known.variance[0]
+            deviations[task] = deviation.item()
+        return deviations
 
     def _states_of(self, member: int, wanted: NDArray | None) -> list[int]:
         """Return the states of a member that wanted candidates have."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_ndtr
 
 from sklearn_mtae._tables.describe import describe
 from sklearn_mtae._tables.limits import Limits
@@ -102,6 +103,29 @@ def _supports(limits: Sequence[Limits]) -> list[tuple[float, float]]:
 def supports_of(fitted: Fitted) -> list[tuple[float, float]]:
     """Return the range of the values of each task."""
     return _supports([own for _, own in task_limits(fitted)])
+
+
+def loss_with_limits(averages: NDArray, shares: NDArray, codes: NDArray, deviation: float) -> NDArray:
+    """Return the loss of averaged errors, some of which are distances from limits.
+
+    It is that of `NumberAverage`, with `-2 s^2 log(P(side of the limit))` in place of a squared error: as in the
+    likelihood of normal distributions with deviation s, where `e^2 = -2 s^2 log(density) + constant`.
+
+    Parameters
+    ----------
+    averages : ndarray of shape (n_averages, n_rows)
+        Predictions minus labels or limits.
+    shares : ndarray of shape (n_rows, n_folds)
+        The folds' weights of rows.
+    codes : ndarray of int of shape (n_rows,)
+        Which labels are limits, and of which side.
+    deviation : float
+        Standard deviation of the labels around predictions.
+    """
+    limited = codes != 0
+    squares = averages**2
+    squares[:, limited] = -2 * deviation**2 * log_ndtr(averages[:, limited] * codes[limited] / deviation)
+    return np.sqrt(squares @ shares).mean(axis=1)
 
 
 def scores_with_limits(held_out: Any, mean: NDArray, std: NDArray, scores: list[NDArray]) -> list[NDArray]:
