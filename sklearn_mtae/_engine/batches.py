@@ -211,6 +211,6 @@ def _stacked_batches(rows: Sequence[Rows], positions: Tensor, counts: Tensor) ->
 
 def _join(parts: Sequence[Batch], function: Callable[[list[Tensor]], Tensor]) -> Batch:
     """Return the rows of several models as one batch."""
-    columns = zip(*(part[:4] for part in parts), strict=True)
-    joined = (None if column[0] is None else function(list(column)) for column in columns)
-    return Batch(*joined, complete=parts[0].complete)  # type: ignore[arg-type]
+    columns = zip(*((*part[:4], part.censoring) for part in parts), strict=True)
+    *joined, censoring = (None if column[0] is None else function(list(column)) for column in columns)
+    return Batch(*joined, complete=parts[0].complete, censoring=censoring)  # type: ignore[arg-type]

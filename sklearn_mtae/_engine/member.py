@@ -193,8 +193,7 @@ class Member:
         """Return a key that is equal for members that can be one stack."""
         rows = [rows for rows in (self.train, self.valid) if rows is not None]
         data = tuple(
-            (r.x.shape[1], r.complete, None if r.y is None else r.y.shape[1], r.weight is None, r.label_weight is None)
-            for r in rows
+            (r.x.shape[1], r.complete, r.y is None or r.y.shape[1], *(own is None for own in r.optional)) for r in rows
         )
         # Parts that compare the rows of a batch need batches without padding.
         compares = any(declared(part, "compares_rows") for part in parts_of([self.model, self.loss]))

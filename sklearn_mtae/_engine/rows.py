@@ -47,6 +47,9 @@ class Batch(NamedTuple):
     counts: Tensor | None = None
     """Number of rows that count for each model of a stack, if these differ; the tensors then have the models along a
     first axis."""
+    censoring: Tensor | None = None
+    """-1 where the true target is known only to be below `y`, 1 where it is above, otherwise 0; None is 0
+    everywhere."""
 
     @property
     def n_rows(self) -> int | Tensor:
@@ -55,10 +58,10 @@ class Batch(NamedTuple):
 
     def each(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """Return the batch with a function applied to each of its tensors."""
-        tensors = (self.x, self.y, self.weight, self.label_weight)
-        x, y, weight, label_weight = (None if part is None else function(part) for part in tensors)
+        tensors = (self.x, self.y, self.weight, self.label_weight, self.censoring)
+        x, y, weight, label_weight, censoring = (None if part is None else function(part) for part in tensors)
         assert x is not None
-        return Batch(x, y, weight, label_weight, self.complete, self.counts)
+        return Batch(x, y, weight, label_weight, self.complete, self.counts, censoring)
 
     def weighed(self, weights: Tensor) -> "Batch":
         """Return the batch with further weights for its rows."""
@@ -93,6 +96,8 @@ class Rows:
         Precision of the batches.
     is_buffer : bool
         Whether they are part of a file that is read once, batch by batch.
+    censoring : ndarray of int8 of shape (n, n_tasks) or None
+        Which labels are limits, and of which side.
     """
 
     x: NDArray
@@ -106,6 +111,7 @@ class Rows:
     device: torch.device
     dtype: torch.dtype
     is_buffer: bool = False
+    censoring: NDArray | None = None
 
     def __post_init__(self) -> None:
         parts = [self.x] if self.y is None else [self.x, self.y]
@@ -119,16 +125,17 @@ class Rows:
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def optional(self) -> tuple[NDArray | None, ...]:
+        """Weights of rows, weights of labels, and codes of labels, as far as there are any."""
+        return self.weight, self.label_weight, self.censoring
+
     def gather(self, positions: NDArray) -> "Rows":
         """Return rows by their positions in `index`, copied into memory unchanged."""
         index = self.index[positions]
-        y, weight, label_weight = (
-            None if part is None else part[index] for part in (self.y, self.weight, self.label_weight)
-        )
-        index_of_copies = AllRows(len(index))
-        return replace(
-            self, x=self.x[index], y=y, weight=weight, label_weight=label_weight, index=index_of_copies, is_buffer=True
-        )
+        names = ("y", "weight", "label_weight", "censoring")
+        parts = {name: part[index] for name in names if (part := getattr(self, name)) is not None}
+        return replace(self, x=self.x[index], index=AllRows(len(index)), is_buffer=True, **parts)
 
     @property
     def stays(self) -> bool:
@@ -162,6 +169,7 @@ class Rows:
             None if self.weight is None else self._send(self.weight[index]),
             None if self.label_weight is None else self._send(self.label_weight[index]),
             self.complete,
+            censoring=None if self.censoring is None else self._send(self.censoring[index]),
         )
 
     def _standardize(self, array: NDArray, index: NDArray, units: Standardizer) -> Tensor:

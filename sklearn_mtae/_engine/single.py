@@ -37,7 +37,8 @@ class Pair(nn.Module):
         """Return the result of a batch: the loss of the model's output."""
         if self.loss.compares_views:
             batch = batch.each(lambda part: torch.cat([part, part]))
-        output = self.model(batch.x, batch.y, batch.complete, self.loss.n_draws)
+        codes = {} if batch.censoring is None else {"censoring": batch.censoring}
+        output = self.model(batch.x, batch.y, batch.complete, self.loss.n_draws, **codes)
         return self.loss(self.model, output, batch.weight, batch.label_weight, scales)
 
 

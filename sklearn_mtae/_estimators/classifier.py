@@ -262,8 +262,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     >>> X, kind = load_iris(return_X_y=True)
     >>> Y = np.column_stack([np.array(["setosa", "versicolor", "virginica"], dtype=object)[kind], kind == 0])
     >>> Y[::2, 0] = None  # every other label of the first task is missing
-    >>> quick = {"n_estimators": 5, "max_iter": 20}  # the defaults are 30 models, 100 epochs here
-    >>> model = MultiTaskVAEClassifier(n_components=2, random_state=0, **quick).fit(X, Y)
+    >>> model = MultiTaskVAEClassifier(n_components=2, n_estimators=5, max_iter=20, random_state=0).fit(X, Y)
     >>> model.predict(X[:1])
     array([['setosa', True]], dtype=object)
     """
@@ -379,6 +378,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        censoring: ArrayLike | None = None,
         *,
         classes: Any = None,
     ) -> Self:
@@ -397,6 +397,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         groups : array-like of shape (n_samples,) or None, default=None
             Which rows belong together, such as the visits of a patient. Groups are held out whole, so that what is
             learned from held-out rows holds for new groups. See `cv`.
+        censoring : array-like of shape (n_samples,) or (n_samples, n_tasks), or None, default=None
+            As in :class:`MultiTaskVAE`, for numbers. Classes have no limits: all codes must be "" or 0.
         classes : array-like of shape (n_classes,), list of array-like, or None, default=None
             All classes, as `classes_` has them; by default, those of the labels. One without labels is improbable.
 
@@ -410,11 +412,9 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         ValueError
             If a parameter, a shape or a value is invalid, if a task has no label, or if the loss does not stay finite.
         """
-        return self._fit(X, y, sample_weight, groups, classes=classes)
+        return self._fit(X, y, sample_weight, groups, censoring, classes=classes)
 
-    def partial_fit(
-        self, X: ArrayLike, y: ArrayLike, classes: Any = None, sample_weight: ArrayLike | None = None
-    ) -> Self:
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one epoch on a part of the data.
 
         The first call learns location and scale of the columns and the levels of categories, and needs a label of each

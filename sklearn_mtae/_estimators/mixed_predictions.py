@@ -1,5 +1,6 @@
 """Predictions for tasks of several kinds: means of numbers, classes, and their uncertainty."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,14 @@ from sklearn.utils.metaestimators import available_if
 
 from sklearn_mtae._fitting.mixed_average import predict_tasks, tasks_of
 from sklearn_mtae._fitting.plan import Plan
+from sklearn_mtae._tables.censoring import read_censoring
 from sklearn_mtae._tables.classes import warn_of_one_class
 from sklearn_mtae._tables.containers import numbers, plain
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 from sklearn_mtae._verbs.intervals import predict_interval, predict_set
 from sklearn_mtae._verbs.joint import class_logs, predictions
 from sklearn_mtae._verbs.labels import check_labels
+from sklearn_mtae._verbs.limits import check_no_limits, with_limits
 from sklearn_mtae.metrics import d2_score
 
 from .multi_task import BaseMultiTaskVAE
@@ -155,7 +158,13 @@ class PredictsMixed(BaseMultiTaskVAE):
         known = self._read_observed(y_observed, x)
         return tasks.by_class(predict_set(runner, x, coverage, tasks.of_classes, known), X)
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        censoring: ArrayLike | None = None,
+    ) -> float:
         """Return the mean over tasks of the explained fraction of the deviance, without missing labels.
 
         For numbers it is R2, and for classes D2 of the log loss. For numbers whose likelihood is "poisson",
@@ -170,6 +179,10 @@ class PredictsMixed(BaseMultiTaskVAE):
             Targets; NaN, None or pandas.NA where a label is missing.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
             Weights of the rows or of the labels.
+        censoring : array-like of shape (n_samples,) or (n_samples, n_tasks), or None, default=None
+            Which labels are only limits of the true value, as for `fit`. The R2 of a task with limits is that of the
+            likelihood of normal distributions around predictions (Magee 1990, doi 10.2307/2685317), which is the usual
+            one where there are none.
 
         Returns
         -------
@@ -183,15 +196,20 @@ class PredictsMixed(BaseMultiTaskVAE):
             If a label is one that `fit` rejects, such as a negative count.
         """
         runner, tasks = self._runner, self._tasks
-        x, truths = runner.read(X), self._named(plain(y))
-        self._check_numbers(truths, sample_weight)
+        x, y = runner.read(X), plain(y)
+        truths = self._named(y)
+        labels = self._check_numbers(truths, sample_weight)
         means, _, logs = predict_tasks(runner, x)
         known = [own if is_class else None for own, is_class in zip(tasks.classes, tasks.of_classes, strict=True)]
         parts = [
             means[:, task] if own is None else np.exp(logs[:, task, : len(own)])  # type: ignore[index]
             for task, own in enumerate(known)
         ]
-        return d2_score(truths, parts, labels=known, likelihoods=tasks.kinds, sample_weight=sample_weight)
+        score = partial(d2_score, truths, parts, labels=known, likelihoods=tasks.kinds, sample_weight=sample_weight)
+        if censoring is None or labels is None or not (codes := read_censoring(censoring, y)).any():
+            return score()
+        check_no_limits(np.where(tasks.of_classes, codes, 0), y)
+        return with_limits(score(multioutput="raw_values"), labels, means, codes, sample_weight)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -202,17 +220,19 @@ class PredictsMixed(BaseMultiTaskVAE):
     def _tasks(self) -> MixedTasks:
         return tasks_of(self._runner.fitted)
 
-    def _check_numbers(self, truths: Any, sample_weight: Any) -> None:
-        """Raise an error if a numeric label is one that `fit` rejects."""
+    def _check_numbers(self, truths: Any, sample_weight: Any) -> NDArray | None:
+        """Return the numeric labels, NaN for classes; raise an error if one of them is one that `fit` rejects."""
         tasks = self._tasks
         if list(truths) != tasks.names:
-            return  # the score says what is wrong
+            return None  # the score says what is wrong
         nothing = np.full(len(next(iter(truths.values()))), np.nan)
         columns = [
             nothing if is_class else numbers(column, f"task {name!r}")
             for (name, column), is_class in zip(truths.items(), tasks.of_classes, strict=True)
         ]
-        check_labels(self._fitted, np.stack(columns, axis=1).astype(np.float64), sample_weight)
+        table = np.stack(columns, axis=1).astype(np.float64)
+        check_labels(self._fitted, table, sample_weight)
+        return table
 
     def _in_precision(self, columns: NDArray, x: Any) -> NDArray:
         """Return targets in the wider precision of the rows and the targets of `fit`."""

@@ -15,6 +15,7 @@ from sklearn_mtae._fitting.account import account
 from sklearn_mtae._fitting.ensemble import given_settings
 from sklearn_mtae._fitting.folds import is_dealt_at_random
 from sklearn_mtae._fitting.plan import Plan
+from sklearn_mtae._tables.censoring import read_censoring
 from sklearn_mtae._tables.checks import check_targets
 from sklearn_mtae._tables.classes import decode
 from sklearn_mtae._tables.containers import plain
@@ -22,6 +23,7 @@ from sklearn_mtae._tables.near_repeats import warn_of_near_repeats
 from sklearn_mtae._tables.targets import check_order, target_columns, task_names, task_position
 from sklearn_mtae._verbs.joint import draw_samples, read_observed, worth_measuring
 from sklearn_mtae._verbs.labels import check_labels
+from sklearn_mtae._verbs.limits import check_no_limits, with_limits
 from sklearn_mtae._verbs.region import JointRegion, predict_region
 from sklearn_mtae.metrics import accuracy_score, r2_score
 from sklearn_mtae.metrics._columnwise import Labels
@@ -60,6 +62,7 @@ class BaseMultiTaskVAE(BaseVAE):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        censoring: ArrayLike | None = None,
     ) -> Self:
         """Learn the columns' units and train the network.
 
@@ -74,6 +77,10 @@ class BaseMultiTaskVAE(BaseVAE):
         groups : array-like of shape (n_samples,) or None, default=None
             Which rows belong together, such as the visits of a patient. Groups are held out whole, so that what is
             learned from held-out rows holds for new groups. See `cv`.
+        censoring : array-like of shape (n_samples,) or (n_samples, n_tasks), or None, default=None
+            Which labels are only limits of the true value: "<" or -1 where it is below the label, as below a limit of
+            detection, ">" or 1 where it is above, otherwise "" or 0. The likelihood of such a label is the probability
+            of that side. Counts below 3 are at most 2. None is "" everywhere.
 
         Returns
         -------
@@ -84,12 +91,19 @@ class BaseMultiTaskVAE(BaseVAE):
         ------
         ValueError
             If a parameter, a shape or a value is invalid, if a task has no label, or if the loss does not stay finite.
+            If a label is a limit whose task has a likelihood without a distribution function, as classes have.
         ImportError
             If `task_weighting` needs torchjd, which is not installed.
         """
-        return self._fit(X, y, sample_weight, groups)
+        return self._fit(X, y, sample_weight, groups, censoring)
 
-    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        censoring: ArrayLike | None = None,
+    ) -> Self:
         """Train for one epoch on a part of the data.
 
         The first call learns location and scale of the columns and the levels of categories, and needs a label of each
@@ -104,13 +118,15 @@ class BaseMultiTaskVAE(BaseVAE):
             Their targets, NaN where a label is missing.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
             Weights of the rows or of the labels.
+        censoring : array-like of shape (n_samples,) or (n_samples, n_tasks), or None, default=None
+            Which labels are only limits of the true value, as for `fit`.
 
         Returns
         -------
         self
             The estimator.
         """
-        return self._fit(X, y, sample_weight, partial=True)
+        return self._fit(X, y, sample_weight, None, censoring, partial=True)
 
     def sample(
         self,
@@ -254,7 +270,13 @@ class BaseMultiTaskVAE(BaseVAE):
         wanted = [task_position(task, names, "tasks") for task in (names if tasks is None else tasks)]
         return worth_measuring(runner, x, self._read_observed(y_observed, x), wanted)
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        censoring: ArrayLike | None = None,
+    ) -> float:
         """Return the mean over tasks of R2, or of the accuracy for classes, without missing labels.
 
         Parameters
@@ -265,6 +287,10 @@ class BaseMultiTaskVAE(BaseVAE):
             Targets; NaN, None or pandas.NA where a label is missing.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
             Weights of the rows or of the labels.
+        censoring : array-like of shape (n_samples,) or (n_samples, n_tasks), or None, default=None
+            Which labels are only limits of the true value, as for `fit`. The R2 of a task with limits is that of the
+            likelihood of normal distributions around predictions (Magee 1990, doi 10.2307/2685317), which is the usual
+            one where there are none.
 
         Returns
         -------
@@ -278,7 +304,13 @@ class BaseMultiTaskVAE(BaseVAE):
         """
         predicted, y = self.predict(X), plain(y)
         if self._targets_kind == "numbers":
-            check_labels(self._fitted, check_targets(y, np.asarray(predicted), task_names(y)), sample_weight)
+            targets = check_targets(y, np.asarray(predicted), task_names(y))
+            check_labels(self._fitted, targets, sample_weight)
+            if censoring is not None and (codes := read_censoring(censoring, y)).any():
+                scores = r2_score(self._named(y), predicted, sample_weight=sample_weight, multioutput="raw_values")
+                return with_limits(scores, targets, np.reshape(predicted, targets.shape), codes, sample_weight)
+        elif censoring is not None:
+            check_no_limits(censoring, y)
         return SCORES[self._targets_kind](self._named(y), predicted, sample_weight=sample_weight)
 
     def describe(self) -> str:

@@ -7,7 +7,7 @@ average of candidates. The data thus decide how long to train, how much to regul
 row is lost to validation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import ceil
@@ -18,19 +18,25 @@ from numpy.typing import NDArray
 
 from sklearn_mtae._engine.member import Member
 
+from .baseline import task_units
+from .censored import limited_tasks
 from .class_average import ClassAverage
 from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
 from .learn_copula import learn_copula
+from .limits_of_labels import loss_with_limits, supports_of
 from .mixed_average import MixedAverage, mixed_average
 from .number_average import NumberAverage
 from .plan import Plan
 from .run import ModelRunner
 
 Kind = NumberAverage | ClassAverage | MixedAverage
+Losses = Mapping[int, Callable[[NDArray, NDArray], NDArray]]
 N_PICKS = 25
 """Number of candidates picked for an average, one after the other, each as often as it helps."""
+N_CHOICES = 3
+"""Number of times that an average is chosen where some labels are limits, each time with the last one's deviation."""
 LEAST_PICKS = 3
 """Number of picks below which a candidate is dropped: it adds noise, and takes as long as any other."""
 
@@ -47,14 +53,49 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     outputs = held_out.collect(partial(run, kind.output))
     outputs = np.concatenate([outputs, kind.baselines(plan, held_out, runner)])
     n, single = len(candidates), len(plan.members) == 1
-    weights = np.eye(len(outputs))[:, [0] * outputs.shape[2]] if single else _select(held_out, outputs, n, kind)
+    if held_out.censoring is None:
+        weights = _weigh(held_out, outputs, n, kind, single, {})
+    else:
+        weights = _weigh_with_limits(held_out, outputs, n, kind, single, fitted)
     # The first baseline is a constant.
     weights = np.where(kind.varies, weights, np.eye(len(outputs))[:, [n]])
     average, predicted = kind.calibrate(held_out, run, average, weights, outputs)
-    average = replace(average, copula=learn_copula(fitted, predicted, held_out.y, held_out.weight))
+    average = replace(average, copula=learn_copula(fitted, predicted, held_out.drawn(fitted.seed), held_out.weight))
     if single and kind.varies.all():
         return replace(average, earlier=[])
     return _keep_chosen(average, candidates, weights[:n], len(plan.members))
+
+
+def _weigh(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, single: bool, losses: Losses) -> NDArray:
+    """Return the weights of candidates and baselines; those of a single model are not chosen."""
+    if single:
+        return np.eye(len(outputs))[:, [0] * outputs.shape[2]]
+    return _select(held_out, outputs, n_candidates, kind, losses)
+
+
+def _weigh_with_limits(
+    held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, single: bool, fitted: Fitted
+) -> NDArray:
+    """Return the weights of candidates and baselines where some labels are limits.
+
+    The distance from a limit is no error: a prediction far on the side that the limit allows may be right. What a limit
+    says of a prediction is its likelihood (see `loss_with_limits`), given the deviation of labels from the average. The
+    mean of all candidates is the first average, from which the deviation comes; then it is the chosen one.
+    """
+    supports, units = supports_of(fitted), task_units(fitted)
+    means = outputs if outputs.ndim == 3 else outputs[..., 0]
+    predicted = means[:n_candidates].mean(axis=0)
+    for _ in range(N_CHOICES):
+        deviations = held_out.expect(predicted, supports) / units
+        losses = {
+            task: partial(loss_with_limits, codes=held_out.censoring[own, task], deviation=deviations[task])  # type: ignore[index]
+            for task in limited_tasks(held_out.censoring)
+            if (own := held_out.weight[:, task] > 0).any()
+        }
+        weights = _weigh(held_out, outputs, n_candidates, kind, single, losses)
+        predicted = np.einsum("kt,knt->nt", weights, means)
+    held_out.expect(predicted, supports)
+    return weights
 
 
 def _run_once(runner: ModelRunner, function: Any, states: Sequence[int], x: Any, **options: Any) -> NDArray:
@@ -78,15 +119,19 @@ def _candidates(members: Sequence[Member], settings: Sequence[dict[str, Any]]) -
     ]
 
 
-def _select(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind) -> NDArray:
-    """Return the weights of the candidates, and then of the baselines: shape (n_outputs, n_tasks)."""
+def _select(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, losses: Losses) -> NDArray:
+    """Return the weights of the candidates, and then of the baselines: shape (n_outputs, n_tasks).
+
+    Tasks whose loss differs from that of their kind have it in `losses`.
+    """
     weights = np.zeros((len(outputs), outputs.shape[2]))
     weights[:n_candidates] = 1 / n_candidates
-    for task, (labels, weight) in enumerate(zip(held_out.y.T, held_out.weight.T, strict=True)):
+    for task, (labels, weight) in enumerate(zip(held_out.given.T, held_out.weight.T, strict=True)):
         counted = weight > 0
         if counted.sum() >= 2:
             misses = kind.misses(outputs[:, counted], labels[counted], task)
             loss = kind.loss_of(task) if isinstance(kind, MixedAverage) else kind.loss
+            loss = losses.get(task, loss)
             weights[:, task] = select(misses, held_out.folds[counted], weight[counted], loss)
     return weights
 

@@ -17,6 +17,7 @@ from sklearn_mtae.nn.embeddings import soften
 from sklearn_mtae.nn.models import MultiTaskVAE
 
 from .build import task_limits
+from .censored import expect, limited_tasks
 from .data import Data
 from .fitted import Baseline, Fitted
 from .held_out import HeldOut
@@ -99,7 +100,8 @@ class Baselines:
         slopes, intercepts = self._fit(np.asarray(self.data.taking_part))
         weight = np.where(held_out.weight.any(axis=0), held_out.weight, 1.0)
         away = np.where(held_out.weight > 0, (held_out.y - rest) / self.units, 0.0)
-        around = self.units * np.sqrt(np.average(away**2, weights=weight, axis=0))
+        squares = away**2 if held_out.unknown is None else away**2 + held_out.unknown / self.units**2
+        around = self.units * np.sqrt(np.average(squares, weights=weight, axis=0))
         return Baseline(
             self.start.intercepts + self.units * np.einsum("kt,kt->t", shares[1:], intercepts),
             np.where(is_linear, around, self.start.deviations),
@@ -110,7 +112,14 @@ class Baselines:
         """Return slopes, shape (n_penalties, n_columns, n_tasks), and intercepts, in the units of the tasks."""
         rows = evenly(rows, MOST_ROWS)
         y = (self.y[rows] - self.start.intercepts) / self.units
-        return ridge(self._columns(rows), y, np.where(self.is_unbounded, self.data.label_weights(rows), 0.0))
+        columns, weight = self._columns(rows), np.where(self.is_unbounded, self.data.label_weights(rows), 0.0)
+        slopes, intercepts = ridge(columns, y, weight)
+        codes = None if self.data.censoring is None else self.data.censoring[rows]
+        for task in limited_tasks(codes):
+            if codes is not None and weight[:, task].any():
+                own = y[:, task], codes[:, task], weight[:, task]
+                slopes[:, :, task], intercepts[:, task] = ridge_on_limits(columns, *own)
+        return slopes, intercepts
 
     def _columns(self, rows: NDArray) -> NDArray:
         """Return the inputs of regressions for rows."""
@@ -161,17 +170,68 @@ def ridge(x: NDArray, y: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
     return slopes, intercepts
 
 
+def ridge_on_limits(x: NDArray, y: NDArray, codes: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+    """Return the slopes and the intercepts of ridge regressions of a target, some labels of which are limits.
+
+    Each is fitted to the expectations of the true values that agree with it: a penalised Tobit model.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_rows, n_columns)
+        Columns.
+    y, codes, weight : ndarray of shape (n_rows,)
+        Labels, which of them are limits, and their weights; labels of weight zero may be NaN.
+    """
+    counted = weight > 0
+    system = System(*(torch.from_numpy(part[counted]) for part in (x, weight)))
+
+    def solve(values: NDArray) -> tuple[NDArray, NDArray]:
+        slopes, intercepts = system.solve(torch.from_numpy(np.ascontiguousarray(values)).unsqueeze(-1))
+        return slopes.numpy()[..., 0], intercepts.numpy()[..., 0]
+
+    def predict(values: NDArray) -> NDArray:
+        slopes, intercepts = solve(values)
+        return slopes @ x[counted].T + intercepts[:, None]
+
+    known, _, _ = expect(y[counted], codes[counted], weight[counted], predict)
+    return solve(known.mean)
+
+
 def _ridge(x: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Return the slopes and intercepts of targets that have the same weights."""
-    share = weight / weight.sum()
-    x_mean, y_mean = share @ x, share @ y
-    root = share.sqrt()[:, None]
-    x, y = (x - x_mean) * root, (y - y_mean) * root
-    with threads_for(x.numel() * min(x.shape)):
-        turn = torch.linalg.svd(x, full_matrices=False)[2].T if len(x) < x.shape[1] else None
-        x = x if turn is None else x @ turn  # as many columns as rows can distinguish
-        gram, product = x.T @ x, x.T @ y
-        penalties = torch.tensor(PENALTIES, dtype=x.dtype)[:, None, None] * torch.eye(len(gram), dtype=x.dtype)
-        slopes = torch.cholesky_solve(product.expand(len(PENALTIES), -1, -1), torch.linalg.cholesky(gram + penalties))
-        slopes = slopes if turn is None else turn @ slopes
-    return slopes, y_mean - x_mean @ slopes
+    return System(x, weight).solve(y)
+
+
+class System:
+    """The equations of ridge regressions with each of the penalties, for any targets of the same rows.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_rows, n_columns)
+        Columns.
+    weight : Tensor of shape (n_rows,)
+        Weights of the rows.
+    """
+
+    def __init__(self, x: Tensor, weight: Tensor) -> None:
+        self.share = weight / weight.sum()
+        self.mean = self.share @ x
+        self.root = self.share.sqrt()[:, None]
+        x = (x - self.mean) * self.root
+        self.size = x.numel() * min(x.shape)
+        with threads_for(self.size):
+            self.turn = torch.linalg.svd(x, full_matrices=False)[2].T if len(x) < x.shape[1] else None
+            self.x = x if self.turn is None else x @ self.turn  # as many columns as rows can distinguish
+            gram = self.x.T @ self.x
+            penalties = torch.tensor(PENALTIES, dtype=x.dtype)[:, None, None] * torch.eye(len(gram), dtype=x.dtype)
+            self.factor = torch.linalg.cholesky(gram + penalties)
+
+    def solve(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return slopes and intercepts of targets, shape (n_rows, n_tasks), or with an axis for penalties before it."""
+        mean = self.share @ y
+        y = (y - mean.unsqueeze(-2)) * self.root
+        with threads_for(self.size):
+            product = self.x.T @ y
+            slopes = torch.cholesky_solve(product.expand(len(PENALTIES), *product.shape[-2:]), self.factor)
+            slopes = slopes if self.turn is None else self.turn @ slopes
+        return slopes, mean - self.mean @ slopes

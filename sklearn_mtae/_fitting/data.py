@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_mtae._tables.blocks import block_rows, blocks
+from sklearn_mtae._tables.censoring import read_censoring
 from sklearn_mtae._tables.checks import check_labels, check_weights
 from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.describe import Columns, describe
@@ -43,6 +44,11 @@ class Data(NamedTuple):
     """Which group each row belongs to, shape (n_samples,)."""
     folds: list[tuple[NDArray, NDArray]] | None = None
     """The training rows and the held-out rows of each fold, if given."""
+    censoring: NDArray | None = None
+    """-1 where the true target is known only to be below the label, 1 where it is above, otherwise 0; shape (n_samples,
+    n_tasks). None if all labels are observed."""
+    spread: NDArray | None = None
+    """Labels, with values of the same distribution in place of limits; None if all are observed."""
 
     @property
     def label_share(self) -> NDArray | None:
@@ -83,6 +89,7 @@ def read_data(
     last: Recipe | None = None,
     classes: Any = None,
     groups: Any = None,
+    censoring: Any = None,
 ) -> tuple[Data, Recipe]:
     """Check the arguments of `fit`, and learn the columns.
 
@@ -98,6 +105,8 @@ def read_data(
         Given classes; None takes those of the labels.
     groups : object
         The group of each row, if any.
+    censoring : object
+        Which labels are limits, if any.
 
     Returns
     -------
@@ -129,7 +138,9 @@ def read_data(
     groups = None if groups is None else read_groups(groups, x)
     folds = read_folds(recipe.parameters.get("cv"), X, y, groups, x.shape[0])
     columns = _describe_columns(x, row_weight, features, last)
-    return Data(x, targets, row_weight, columns, labels, own, groups, folds), recipe
+    codes = None if censoring is None else read_censoring(censoring, y)
+    codes = codes if codes is not None and codes.any() else None
+    return Data(x, targets, row_weight, columns, labels, own, groups, folds, codes), recipe
 
 
 def _describe_columns(x: Any, weight: NDArray | None, features: Features, last: Recipe | None) -> Columns:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sklearn_mtae._tables.row_index import evenly
 
+from .censored import expect, limited_tasks
 from .plan import Plan
 
 N_HELD_OUT = 10_000
@@ -33,7 +34,13 @@ class HeldOut:
         """Index of the rows."""
         self.x = [data.x[own] for own in index]
         self.y = data.y[rows]
-        """Labels, shape (n_rows, n_tasks)."""
+        """Labels, shape (n_rows, n_tasks); expectations of the true values where these are limits."""
+        self.given = self.y
+        """Labels as they are given."""
+        self.censoring = None if data.censoring is None else data.censoring[rows]
+        """Which labels are limits, and of which side; None if none is."""
+        self.unknown: NDArray | None = None
+        """Variances of the true values of limits, given predictions; None if there are no limits."""
         self.positions = [np.searchsorted(rows, own) for own in index]
         self.folds = np.zeros(len(rows), dtype=int)
         """The member of the first candidate that held a row out."""
@@ -76,6 +83,30 @@ class HeldOut:
             if results is not None:
                 results[c] /= np.maximum(counts, 1).reshape(-1, *[1] * (results.ndim - 2))
         return np.zeros((len(self.candidates), *self.y.shape)) if results is None else results
+
+    def expect(self, predicted: NDArray, supports: Sequence[tuple[float, float]]) -> NDArray:
+        """Let the expectations of true values, given predictions of shape (n_rows, n_tasks), stand for limits.
+
+        Return the deviations of the labels from the predictions, shape (n_tasks,); 1 for tasks without limits.
+        """
+        deviations = np.ones(self.given.shape[1])
+        assert self.censoring is not None
+        self.y, self.unknown = self.given.copy(), np.zeros(self.given.shape)
+        for task in limited_tasks(self.censoring):
+            own = self.weight[:, task] > 0
+            if not own.any():
+                continue
+            labels = self.given[own, task], self.censoring[own, task], self.weight[own, task]
+            known, _, deviation = expect(*labels, lambda _, fixed=predicted[own, task]: fixed[None], supports[task])
+            self.y[own, task], self.unknown[own, task] = known.mean[0], known.variance[0]
+            deviations[task] = deviation.item()
+        return deviations
+
+    def drawn(self, seed: int) -> NDArray:
+        """Return the labels, with draws in the place of limits that have the moments of the true values."""
+        if self.unknown is None:
+            return self.y
+        return self.y + np.sqrt(self.unknown) * np.random.default_rng(seed).standard_normal(self.y.shape)
 
     def _states_of(self, member: int, wanted: NDArray | None) -> list[int]:
         """Return the states of a member that wanted candidates have."""

@@ -18,6 +18,7 @@ from .baseline import Baselines, predict_baseline, task_units
 from .data import Data
 from .fitted import Average, Baseline, Fitted
 from .held_out import HeldOut
+from .limits_of_labels import scores_with_limits
 from .plan import Plan
 from .predictions import Predictions
 from .run import ModelRunner
@@ -47,6 +48,8 @@ class NumberAverage:
         self.fitted = fitted
         self.varies = (labels.max > labels.min) | (labels.n_observed == 1)  # one label says nothing of others
         """Whether a task has anything to predict: labels that are all the same are predicted by themselves."""
+        if data.censoring is not None:
+            self.varies |= data.censoring.any(axis=0)
         self.units = task_units(fitted)
         means = np.broadcast_to(labels.mean, len(self.varies))
         self.start = Average(Baseline(means, np.where(self.varies, labels.deviation, 0.0)))
@@ -93,6 +96,8 @@ class NumberAverage:
         mean, std = mix(average, self.units, weights, moments(weights, outputs, stds, self.units), rest)
         away, counted = np.abs(held_out.y - mean), held_out.weight > 0
         scores = [np.sort(own[is_counted]) for own, is_counted in zip((away / std).T, counted.T, strict=True)]
+        if held_out.censoring is not None:
+            scores = scores_with_limits(held_out, mean, std, scores)
         inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in scores])
         return replace(average, scores=scores, inflation=inflation), Predictions(mean, std, None).scaled(inflation)
 

@@ -27,6 +27,7 @@ from .ensemble import count_members, kept_epochs, member_settings, why_alone
 from .fitted import Fitted
 from .folds import Split, split_rows
 from .identity import identity
+from .limits_of_labels import take_limits
 from .parameters import is_auto
 from .recipe import DTYPES, PRODUCTS, Recipe
 from .units import learn_from_rows, learn_units
@@ -107,6 +108,7 @@ def plan(
     y: Any = None,
     sample_weight: Any = None,
     groups: Any = None,
+    censoring: Any = None,
     *,
     last: Fitted | None = None,
     partial: bool = False,
@@ -118,7 +120,7 @@ def plan(
     ----------
     recipe : Recipe
         The requested recipe.
-    X, y, sample_weight, groups
+    X, y, sample_weight, groups, censoring
         The arguments of `fit`.
     last : Fitted or None
         The fit to continue, if any; it is left unchanged.
@@ -128,10 +130,12 @@ def plan(
         Given classes.
     """
     resolve_device(recipe.device, strict=True)
-    data, recipe = read_data(recipe, X, y, sample_weight, None if last is None else last.recipe, classes, groups)
+    known = None if last is None else last.recipe
+    data, recipe = read_data(recipe, X, y, sample_weight, known, classes, groups, censoring)
     n_members = count_members(recipe, data, partial) if last is None else len(last.states)
     n_rows = data.x.shape[0] if last is None else last.n_rows
     settings = member_settings(recipe, n_members, n_rows)
+    data = take_limits(data, recipe, settings, is_part=partial and last is not None)
     alone = why_alone(recipe, data, partial) if last is None else last.alone
     fitted = _start(recipe, settings, n_rows) if last is None else _take_up(recipe, settings, last, partial)
     fitted.alone = alone
@@ -190,6 +194,7 @@ def _identify(recipe: Recipe, data: Data, last: Fitted | None) -> str:
     learned = [features.given_names, features.table, features.booleans, tasks and vars(tasks)]
     left = [] if last is None else [last.states, last.loss_states]
     rows = [data.x, data.y, data.weight, data.label_weight, data.groups, data.folds]
+    rows += [] if data.censoring is None else [data.censoring]
     return identity(__version__, recipe.owner, _identify_each(parameters), learned, left, rows)
 
 
@@ -295,6 +300,7 @@ def _make_rows(
         label_weight=data.label_weight,
         device=device,
         dtype=DTYPES[recipe.dtype],
+        censoring=data.censoring,
     )
     valid = replace(train, index=held_out) if recipe.early_stopping and len(held_out) else None
     return train, valid, held_out

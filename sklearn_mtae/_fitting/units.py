@@ -95,7 +95,8 @@ def learn_from_rows(recipe: Recipe, model: Autoencoder, data: Data) -> None:
     if isinstance(model, MultiTaskVAE) and model.task_likelihood.n_learned:
         assert data.y is not None
         rows = evenly(data.taking_part, model.task_likelihood.n_learned)
-        y, weight = torch.from_numpy(data.y[rows]), torch.from_numpy(data.label_weights(rows))
+        labels = data.y if data.spread is None else data.spread
+        y, weight = torch.from_numpy(labels[rows]), torch.from_numpy(data.label_weights(rows))
         _learn_columns(model.task_likelihood, model.task_units, y, weight, ("y", recipe.task_names))
     if isinstance(model, VAE):
         _learn_parts(recipe, model, data)

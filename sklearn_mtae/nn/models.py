@@ -320,12 +320,21 @@ class MultiTaskVAE(VAE):
         return super().decode(z[..., : self.n_shared] if self.heads.n_extra else z)
 
     def forward(  # type: ignore[override]
-        self, x: Tensor, y: Tensor, complete: tuple[bool, bool] = (False, False), n_draws: int = 1
+        self,
+        x: Tensor,
+        y: Tensor,
+        complete: tuple[bool, bool] = (False, False),
+        n_draws: int = 1,
+        censoring: Tensor | None = None,
     ) -> Output:
-        """Return the VAE's output, with the log-likelihood of each task's labels at the same draws."""
+        """Return the VAE's output, with the log-likelihood of each task's labels at the same draws.
+
+        `censoring`, of the shape of `y`, is -1 or 1 where a label is a limit that the true value is below or above.
+        """
         output = super().forward(x, y, complete, n_draws)
         params = self.run(self.heads, output.z)
-        log_prob = self.task_likelihood.log_prob(params, y, complete[1])
+        codes = {} if censoring is None else {"censoring": censoring}
+        log_prob = self.task_likelihood.log_prob(params, y, complete[1], **codes)
         return output._replace(y_log_prob=log_prob, y_params=params, labelled=None if complete[1] else ~y.isnan())
 
     def generate(self, z: Tensor, x: Tensor | None = None) -> tuple[Tensor, ...]:

@@ -64,7 +64,27 @@ class Likelihood(nn.Module):
         """Return log p(x given params) of each cell, shape (..., n_columns), for an `x` without missing cells."""
         return self.distribution(params).log_prob(x)
 
-    def log_prob(self, params: Tensor, x: Tensor, complete: bool = False) -> Tensor:
+    def log_cdf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X <= x given params) of each cell, shape (..., n_columns), for an `x` without missing cells.
+
+        A family without this method, such as one of classes, has no labels that are known only as limits.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no distribution function.")
+
+    def log_sf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X > x given params) of each cell, shape (..., n_columns), for an `x` without missing cells."""
+        raise NotImplementedError(f"{type(self).__name__} has no distribution function.")
+
+    def log_below(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X < x given params) of each cell: that of `log_cdf`, unless a value has a probability."""
+        return self.log_cdf(params, x)
+
+    @property
+    def has_cdf(self) -> bool:
+        """Whether the family has a distribution function, which labels that are known only as limits need."""
+        return type(self).log_cdf is not Likelihood.log_cdf
+
+    def log_prob(self, params: Tensor, x: Tensor, complete: bool = False, censoring: Tensor | None = None) -> Tensor:
         """Return log p(x given params) of each cell, shape (..., n_columns): zero where `x` is NaN.
 
         Parameters
@@ -75,13 +95,24 @@ class Likelihood(nn.Module):
             Values, NaN where missing.
         complete : bool, default=False
             Promises that no cell is missing, which saves the masking.
+        censoring : Tensor of shape (n_rows, n_columns) or None, default=None
+            -1 where the value is known only to be below `x`, 1 where it is above: the result there is log P(X < x) or
+            log P(X > x). None is 0 everywhere.
         """
+        if censoring is not None:
+            return self._log_prob_of_limits(params, x, censoring)
         if complete:
             return self.log_density(params, x)
         missing = x.isnan()
         # Filled before the density and masked after it: a NaN in the density would leave NaN in the gradient, even if
         # it were multiplied by zero later.
         return self.log_density(params, x.masked_fill(missing, self.filler)).masked_fill(missing, 0.0)
+
+    def _log_prob_of_limits(self, params: Tensor, x: Tensor, censoring: Tensor) -> Tensor:
+        missing = x.isnan()
+        x = x.masked_fill(missing, self.filler)
+        of_limits = torch.where(censoring < 0, self.log_below(params, x), self.log_sf(params, x))
+        return torch.where(censoring == 0, self.log_density(params, x), of_limits).masked_fill(missing, 0.0)
 
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
         """Return the disagreement between two predictions of each cell, in nats: zero if they are the same.

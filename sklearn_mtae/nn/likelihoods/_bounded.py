@@ -64,8 +64,12 @@ class TruncatedExponential(distributions.Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density of each value."""
+        return self.logits * (value - 0.5) - self.log_normalizer()
+
+    def log_normalizer(self) -> Tensor:
+        """Return `log(2 sinh(a / 2) / a)`, of the logits' shape: the same for a and -a."""
         rate = self._rate
-        return self.logits * (value - 0.5) - self._choose(0, rate / 2 + (-torch.expm1(-rate) / rate).log())
+        return self._choose(0, rate / 2 + (-torch.expm1(-rate) / rate).log())
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
@@ -91,3 +95,18 @@ class ContinuousBernoulli(Likelihood):
     def distribution(self, params: Tensor) -> TruncatedExponential:
         """Return the continuous Bernoulli distribution of each cell."""
         return TruncatedExponential(params)
+
+    def log_cdf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X <= x) of each cell."""
+        return self._log_share(params, x)
+
+    def log_sf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X > x) of each cell."""
+        return self._log_share(-params, 1 - x)
+
+    @staticmethod
+    def _log_share(logits: Tensor, part: Tensor) -> Tensor:
+        """Return the log-probability of the values from 0 to a part of the way to 1."""
+        part = part.clamp(min=torch.finfo(part.dtype).tiny)
+        own, whole = TruncatedExponential(logits * part), TruncatedExponential(logits)
+        return part.log() - logits * (1 - part) / 2 + own.log_normalizer() - whole.log_normalizer()

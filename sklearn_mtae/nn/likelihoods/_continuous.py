@@ -8,6 +8,7 @@ from torch import Tensor, distributions, nn
 from torch.nn import functional as F
 
 from ._base import Likelihood, clamp
+from ._tails import Tails, both_sides, log_ndtr, student_tails
 
 
 class LocationScale(Likelihood):
@@ -51,6 +52,10 @@ class LocationScale(Likelihood):
     def deviation(self, params: Tensor) -> Tensor:
         """Return the scale of each cell."""
         return (self.log_variance / 2).exp().expand(params.shape)
+
+    def distance(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return the distance of each cell from its location, in units of the scale."""
+        return (x - params) * (-self.log_variance / 2).exp()
 
     def for_means(self) -> Likelihood:
         """Return only the locations, if they are known to be the means: a subclass may have others."""
@@ -147,6 +152,14 @@ class Gaussian(LocationScale):
         half_precision = 0.5 * (-log_variance).exp()
         return -0.5 * (log_variance + log(2 * pi)) - squared_error * half_precision
 
+    def log_cdf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X <= x) of each cell."""
+        return log_ndtr(self.distance(params, x))
+
+    def log_sf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X > x) of each cell."""
+        return log_ndtr(-self.distance(params, x))
+
 
 class StudentT(LocationScale):
     """Student's t distribution: the decoder gives the location, each column has one learned scale.
@@ -173,13 +186,27 @@ class StudentT(LocationScale):
         """Return the t distribution of each cell."""
         return distributions.StudentT(self.df, params, self.deviation(params), validate_args=False)
 
+    @property
+    def _peak_of_standard(self) -> float:
+        return lgamma((self.df + 1) / 2) - lgamma(self.df / 2) - log(self.df * pi) / 2
+
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
         """Return the log-density of each cell."""
-        half = (self.df + 1) / 2
-        constant = lgamma(half) - lgamma(self.df / 2) - log(self.df * pi) / 2
         log_variance = self.log_variance
         distance = (x - params) * (-log_variance / 2).exp()
-        return constant - log_variance / 2 - half * torch.log1p(distance.square() / self.df)
+        falling = (self.df + 1) / 2 * torch.log1p(distance.square() / self.df)
+        return self._peak_of_standard - log_variance / 2 - falling
+
+    def log_cdf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X <= x) of each cell."""
+        return self._tails(params, x).below
+
+    def log_sf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X > x) of each cell."""
+        return self._tails(params, x).above
+
+    def _tails(self, params: Tensor, x: Tensor) -> Tails:
+        return student_tails(self.df, self._peak_of_standard, self.distance(params, x))
 
 
 class Laplace(LocationScale):
@@ -203,3 +230,13 @@ class Laplace(LocationScale):
         """Return the log-density of each cell."""
         log_scale = self.log_variance / 2
         return -(x - params).abs() * (-log_scale).exp() - log_scale - log(2)
+
+    def log_cdf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X <= x) of each cell."""
+        distance = self.distance(params, x)
+        return both_sides(-distance.abs() - log(2), distance > 0).below
+
+    def log_sf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X > x) of each cell."""
+        distance = self.distance(params, x)
+        return both_sides(-distance.abs() - log(2), distance > 0).above

@@ -9,6 +9,7 @@ from torch import Tensor, distributions, nn
 from torch.nn import functional as F
 
 from ._base import LARGEST_COUNT, Likelihood, LogLink, clamp
+from ._tails import Tails, beta_tails, gamma_tails
 
 MOST_WHOLE = 2_000
 """Whole numbers of a range at most."""
@@ -114,6 +115,27 @@ class Counts(LogLink):
     cancels = True
     peak = 0.0
 
+    def tails(self, params: Tensor, n: Tensor) -> Tails:
+        """Return log P(X < n) and log P(X >= n) of each cell, for whole numbers above 0."""
+        raise NotImplementedError(f"{type(self).__name__} has no distribution function.")
+
+    @property
+    def has_cdf(self) -> bool:
+        """Whether the family has a distribution function: a subclass gives it by `tails`."""
+        return type(self).tails is not Counts.tails
+
+    def log_cdf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X <= x) of each cell."""
+        return self.tails(params, x.floor() + 1).below
+
+    def log_sf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X > x) of each cell."""
+        return self.tails(params, x.floor() + 1).above
+
+    def log_below(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X < x) of each cell: that of the counts up to the one before x."""
+        return self.tails(params, x.ceil().clamp(min=1.0)).below
+
     def points(self, column: int, low: float, high: float, drawn: Tensor) -> tuple[Tensor, Tensor]:
         """Return the whole numbers of a range, and the logs of their lengths."""
         return whole_numbers(max(low, 0.0), high)
@@ -137,6 +159,12 @@ class Poisson(Counts):
         """Return the log-probability of each cell."""
         log_mean = self.log_mean(params)
         return x * log_mean - log_mean.exp() - torch.lgamma(x + 1)
+
+    def tails(self, params: Tensor, n: Tensor) -> Tails:
+        """Return log P(X < n) and log P(X >= n): the time of the n-th event has a gamma distribution."""
+        u = self.log_mean(params) - n.log()
+        event = gamma_tails(n.log().expand_as(u), u, self.bound)
+        return Tails(event.above, event.below)
 
 
 class NegativeBinomial(Counts):
@@ -182,6 +210,11 @@ class NegativeBinomial(Counts):
         logits = self.log_mean(params) + self.log_dispersion
         ways = torch.lgamma(x + size) - torch.lgamma(size) - torch.lgamma(x + 1)
         return ways + x * logits - (x + size) * F.softplus(logits)
+
+    def tails(self, params: Tensor, n: Tensor) -> Tails:
+        """Return log P(X < n) and log P(X >= n), by the incomplete beta function."""
+        v = -(self.log_mean(params) + self.log_dispersion)
+        return beta_tails(*torch.broadcast_tensors((-self.log_dispersion).exp(), n, v))
 
 
 class Positions(distributions.Categorical):

@@ -118,10 +118,19 @@ class Mixed(Likelihood):
         joined = torch.cat(parts, dim=-2)
         return joined if self.in_order else joined[..., self.order, :]
 
-    def log_prob(self, params: Tensor, x: Tensor, complete: bool = False) -> Tensor:
+    def log_prob(self, params: Tensor, x: Tensor, complete: bool = False, censoring: Tensor | None = None) -> Tensor:
         """Return log p(x given params) of each cell, shape (..., n_columns): zero where `x` is NaN."""
-        parts = zip(self.each(params), self._split(x), strict=True)
-        return self._gather([family.log_prob(own, columns, complete) for (family, own), columns in parts])
+        each = list(self.each(params))
+        codes = [None] * len(each) if censoring is None else list(self._split(censoring))
+        parts = zip(each, self._split(x), codes, strict=True)
+        return self._gather(
+            [
+                family.log_prob(own, columns, complete)
+                if code is None or not family.has_cdf
+                else family.log_prob(own, columns, complete, code)
+                for (family, own), columns, code in parts
+            ]
+        )
 
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
         """Return the disagreement between two predictions of each cell, in nats."""

@@ -10,6 +10,7 @@ from torch.distributions import constraints
 
 from ._base import LogLink
 from ._continuous import LocationScale
+from ._tails import Tails, gamma_tails, log_ndtr, log_normalizer
 
 LEAST = torch.finfo(torch.float32).tiny
 """The smallest normal number in float32."""
@@ -60,6 +61,14 @@ class LogNormal(Positive):
         distance = (log_x - self.log_mean(params)) * (-log_variance / 2).exp()
         return -0.5 * (distance.square() + log_variance + log(2 * pi)) - log_x
 
+    def log_cdf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X <= x) of each cell."""
+        return log_ndtr(self.distance(self.log_mean(params), x.log()))
+
+    def log_sf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X > x) of each cell."""
+        return log_ndtr(-self.distance(self.log_mean(params), x.log()))
+
 
 class GammaNumbers(distributions.Distribution):
     """Gamma distributions, given the logarithms of their mean and shape.
@@ -78,7 +87,6 @@ class GammaNumbers(distributions.Distribution):
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.positive  # type: ignore[assignment]
-    large: ClassVar[float] = 16.0
     bound: ClassVar[float] = 20.0
     """Largest log(x / mean) with the exact density; beyond, the log-density falls linearly, so that nothing
     overflows."""
@@ -101,18 +109,7 @@ class GammaNumbers(distributions.Distribution):
         """Return the log-density of each value."""
         log_value = value.log()
         u = log_value - self.log_mean
-        return self.log_shape.exp() * (u - growth(u, self.bound)) + self._log_normalizer() - log_value
-
-    def _log_normalizer(self) -> Tensor:
-        """Return `shape log(shape) - shape - log Gamma(shape)`."""
-        # Each formula gets arguments from its own range only: an overflow would still reach the gradient.
-        small, edge = self.log_shape.exp().clamp(max=self.large), log(self.large)
-        near = small * self.log_shape.clamp(max=edge) - small - torch.lgamma(small)
-        inverse = (-self.log_shape.clamp(min=edge)).exp()
-        square = inverse.square()
-        series = inverse * (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680)))
-        far = 0.5 * (self.log_shape - log(2 * pi)) - series
-        return torch.where(self.log_shape < edge, near, far)
+        return self.log_shape.exp() * (u - growth(u, self.bound)) + log_normalizer(self.log_shape) - log_value
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
@@ -146,6 +143,18 @@ class Gamma(Positive):
     def distribution(self, params: Tensor) -> GammaNumbers:
         """Return the gamma distribution of each cell."""
         return GammaNumbers(self.log_mean(params), -self.log_variance)
+
+    def log_cdf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X <= x) of each cell."""
+        return self._tails(params, x).below
+
+    def log_sf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X > x) of each cell."""
+        return self._tails(params, x).above
+
+    def _tails(self, params: Tensor, x: Tensor) -> Tails:
+        u = x.log() - self.log_mean(params)
+        return gamma_tails((-self.log_variance).expand_as(u), u, GammaNumbers.bound)
 
     def disagreement(self, params: Tensor, others: Tensor) -> Tensor:
         """Return the mean of the two divergences KL(p, q) and KL(q, p) between the predictions of each cell."""

@@ -15,8 +15,8 @@ from sklearn_mtae.nn.decisions import is_hidden
 
 from ._continuous import LocationScale
 from ._marginals import APART, FAR, MOST_ATOMS, MOST_EDGES, Map, learn_decimals, learn_map, learn_units
+from ._tails import ROOT_TWO, log_ndtr
 
-ROOT_TWO = sqrt(2)
 CELLS = 2**18
 """Regions of cells whose moments are computed at once."""
 ROUNDING = 1e-6
@@ -69,6 +69,19 @@ class Maps(nn.Module):
         """Return the normal score of each value: that of an atom is the mean of its scores."""
         origin, score, slope = self.pick(self.region(x), "origin", "score", "slope")
         return score + slope * (x - origin)
+
+    def ends(self, region: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the lowest and the highest score of regions, each of shape (..., n_columns)."""
+        levels = nn.functional.pad(nn.functional.pad(self.levels, (1, 0), value=-FAR), (0, 1), value=FAR)
+        low, high = (_of(levels, index).clamp(max=FAR) for index in (region, region + 1))
+        return low, high
+
+    def interval(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the lowest and the highest score of each value, which differ where it is an atom."""
+        region = self.region(x)
+        z, (low, high) = self.scores(x), self.ends(region)
+        is_atom = self.pick(region, "slope")[0] == 0
+        return torch.where(is_atom, low, z), torch.where(is_atom, high, z)
 
     def values(self, z: Tensor) -> Tensor:
         """Return the value of each score."""
@@ -166,8 +179,7 @@ class MappedNormal(distributions.Distribution):
         is_atom = slope == 0
         z = (score + slope * (value - origin) - self.loc) / self.scale
         continuous = -0.5 * z.square() - self.scale.log() - 0.5 * log(2 * pi) + torch.where(is_atom, 1.0, slope).log()
-        levels = nn.functional.pad(nn.functional.pad(self.maps.levels, (1, 0), value=-FAR), (0, 1), value=FAR)
-        low, high = (_of(levels, index).clamp(max=FAR) for index in (region, region + 1))
+        low, high = self.maps.ends(region)
         # Where there is no atom, any interval: a NaN of the branch that is not taken would reach the gradient.
         low, high = torch.where(is_atom, low, -1.0), torch.where(is_atom, high, 1.0)
         atom = log_interval((low - self.loc) / self.scale, (high - self.loc) / self.scale)
@@ -320,6 +332,18 @@ class Quantile(LocationScale):
     def distribution(self, params: Tensor) -> MappedNormal:
         """Return the distribution of each cell."""
         return MappedNormal(self.maps, params, self.deviation(params))
+
+    def log_cdf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X <= x) of each cell."""
+        return log_ndtr(self.distance(params, self.maps.interval(x)[1]))
+
+    def log_sf(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X > x) of each cell."""
+        return log_ndtr(-self.distance(params, self.maps.interval(x)[1]))
+
+    def log_below(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log P(X < x) of each cell, without an atom at x."""
+        return log_ndtr(self.distance(params, self.maps.interval(x)[0]))
 
     def is_atom(self, x: Tensor) -> Tensor:
         """Return which values have a probability rather than a density."""
