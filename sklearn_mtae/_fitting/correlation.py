@@ -1,14 +1,15 @@
 """Correlations of the normal scores of labels, of which intervals are known."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from sklearn_mtae._tables.row_index import evenly
 
 from .copula import patterns
+from .margins import Margin
 
 LARGEST_CORRELATION = 0.995
 LEAST_PAIRS = 3.0
@@ -41,23 +42,23 @@ class LabelScores(NamedTuple):
         return LabelScores(self.centres[rows], self.terms[:, rows], *parts)
 
 
-def learn_correlation(scores: LabelScores) -> NDArray:
+def learn_correlation(scores: LabelScores, margins: Sequence[Margin]) -> NDArray:
     """Return the correlations of scores, drawn towards zero as far as cross-validation wants.
 
     Correlations that come pair by pair from few rows may contradict each other. What they say of a label given all
-    others of its row is then far from true, though each of them is likely.
+    others of its row is then far from true, though each of them is likely. And scores may not be jointly normal.
     """
     rows = np.flatnonzero((scores.weight > 0).sum(axis=1) >= 2)
     correlation = correlate(scores)
     if len(rows) < 2 * N_FOLDS:
         return np.eye(len(correlation))
-    fit = np.zeros(len(SHARES))
+    gains = np.zeros(len(SHARES))
     fold = np.arange(len(rows)) % N_FOLDS
     for own in range(N_FOLDS):
         found = correlate(scores.take(rows[fold != own]))
         judged = scores.take(evenly(rows[fold == own], N_JUDGED // N_FOLDS))
-        fit += [pseudo_likelihood(towards_zero(found, share), judged) for share in SHARES]
-    return towards_zero(correlation, SHARES[int(fit.argmax())])
+        gains += [gain(towards_zero(found, share), judged, margins) for share in SHARES]
+    return towards_zero(correlation, SHARES[int(gains.argmax())])
 
 
 def towards_zero(correlation: NDArray, share: float) -> NDArray:
@@ -65,22 +66,22 @@ def towards_zero(correlation: NDArray, share: float) -> NDArray:
     return share * correlation + (1 - share) * np.eye(len(correlation))
 
 
-def pseudo_likelihood(correlation: NDArray, scores: LabelScores) -> float:
-    """Return the log-likelihood of each label given all others of its row, as if those were at their mean scores."""
-    total = 0.0
+def gain(correlation: NDArray, scores: LabelScores, margins: Sequence[Margin]) -> float:
+    """Return how much better each label is predicted given all others of its row than without them, in nats.
+
+    For a number it is `-n / 2 log(sum of squared errors given the others / sum of squared errors)`; for a class or a
+    count, the difference of the log-likelihoods. The others are taken to be at their mean scores.
+    """
+    mean, std = np.zeros(scores.weight.shape), np.ones(scores.weight.shape)
     for rows, own in patterns(scores.weight > 0):
-        if not own.any():
-            continue
         inverse = np.linalg.inv(correlation[np.ix_(own, own)])
-        z, low, high, weight = (
-            part[np.ix_(rows, own)] for part in (scores.centres, scores.low, scores.high, scores.weight)
-        )
-        precision = np.diag(inverse)
-        mean, root = z - z @ inverse / precision, np.sqrt(precision)
-        low, high = root * (low - mean), root * (high - mean)
-        share = np.maximum(np.where(low > 0, ndtr(-low) - ndtr(-high), ndtr(high) - ndtr(low)), np.finfo(float).tiny)
-        logs = np.where(low == high, np.log(root) - 0.5 * low**2, np.log(share))
-        total += float((weight * logs).sum())
+        z, precision = scores.centres[np.ix_(rows, own)], np.diag(inverse)
+        mean[np.ix_(rows, own)], std[np.ix_(rows, own)] = z - z @ inverse / precision, precision**-0.5
+    total = 0.0
+    for task, margin in enumerate(margins):
+        known = scores.weight[:, task] > 0
+        parts = (scores.centres, scores.low, scores.high, mean, std, scores.weight)
+        total += margin.gain(*(part[known, task] for part in parts)) if known.any() else 0.0
     return total
 
 

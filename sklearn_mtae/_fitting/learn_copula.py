@@ -38,7 +38,9 @@ def learn_copula(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDA
     centres = _centres(margins, predicted, y, weight)
     labels = np.where(weight > 0, y, np.nan)
     intervals = Copula(margins, np.eye(len(margins)), np.zeros(0)).intervals(predicted, labels)
-    correlation = learn_correlation(LabelScores(centres, _terms(margins, predicted, weight), *intervals, weight))
+    correlation = learn_correlation(
+        LabelScores(centres, _terms(margins, predicted, weight), *intervals, weight), margins
+    )
     return Copula(margins, correlation, _levels(correlation, margins, predicted, labels))
 
 

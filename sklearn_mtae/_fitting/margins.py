@@ -82,6 +82,20 @@ class Margin(ABC):
         """Return the predictions if the scores are no longer standard normal."""
 
     @abstractmethod
+    def gain(self, z: NDArray, low: NDArray, high: NDArray, mean: NDArray, std: NDArray, weight: NDArray) -> float:
+        """Return how much better labels are predicted by scores with given moments than by standard normal ones.
+
+        Parameters
+        ----------
+        z, low, high : ndarray of shape (n_rows,)
+            Mean scores of labels, and the ends of the scores.
+        mean, std : ndarray of shape (n_rows,)
+            Predicted moments of the scores.
+        weight : ndarray of shape (n_rows,)
+            Weights of the labels.
+        """
+
+    @abstractmethod
     def resolved(self, own: OfTask, scores: Scores) -> NDArray:
         """Return the variance of scores that knowing the label takes away, on average; shape (n_rows,)."""
 
@@ -130,7 +144,7 @@ class OfNumbers(Margin):
 
     def values(self, own: OfTask, z: NDArray) -> NDArray:
         """Return the labels at scores of shape (n_draws, n_rows)."""
-        return own.mean + own.std * self._errors_at(z)
+        return own.mean + own.std * self.errors_at(z)
 
     def given(self, own: OfTask, scores: Scores) -> OfTask:
         """Return the predictions if the scores have other distributions."""
@@ -138,19 +152,26 @@ class OfNumbers(Margin):
         first, second = ((scores.weight * moment).sum(axis=0) for moment in moments)
         return OfTask(own.mean + own.std * first, own.std * np.sqrt(np.maximum(second - first**2, 0.0)), None)
 
+    def gain(self, z: NDArray, low: NDArray, high: NDArray, mean: NDArray, std: NDArray, weight: NDArray) -> float:
+        """Return half the log of the ratio of squared errors, for each label."""
+        errors = self.errors_at(z)
+        away = errors - self._moments(mean, std)[0]
+        before, after = weight @ errors**2, weight @ away**2
+        return 0.5 * weight.sum() * float(np.log(before / after)) if before > 0 and after > 0 else 0.0
+
     def resolved(self, own: OfTask, scores: Scores) -> NDArray:
         """Return the variance of the scores: a label gives its score away."""
         return scores.moments[1]
 
-    def _errors_at(self, z: NDArray) -> NDArray:
+    def errors_at(self, z: NDArray) -> NDArray:
         """Return the standardised errors at scores."""
         region, slope = np.searchsorted(self.map.levels, z), self.map.slope
         rise = np.divide(1.0, slope, out=np.zeros_like(slope), where=slope > 0)
         return self.map.origin[region] + rise[region] * (z - self.map.score[region])
 
-    def _moments(self, mean: NDArray, std: float) -> tuple[NDArray, NDArray]:
-        """Return means of errors and of their squares, given scores that are normal with these means."""
-        errors = self._errors_at(mean[..., None] + std * NODES)
+    def _moments(self, mean: NDArray, std: NDArray | float) -> tuple[NDArray, NDArray]:
+        """Return means of errors and of their squares, given scores that are normal with these moments."""
+        errors = self.errors_at(mean[..., None] + np.asarray(std)[..., None] * NODES)
         return errors @ NODE_WEIGHTS, errors**2 @ NODE_WEIGHTS
 
 
@@ -170,13 +191,7 @@ class Cells(NamedTuple):
     def log_probabilities(self, mean: NDArray, std: float) -> NDArray:
         """Return the logs of the cells' probabilities, given normal scores: shape (*mean.shape, n_cells)."""
         ends = (self.ends - mean[..., None]) / std
-        low, high = ends[..., :-1], ends[..., 1:]
-        # What is in the upper tail is computed in the lower one, which has the digits.
-        is_upper = low > 0
-        low, high = np.where(is_upper, -high, low), np.where(is_upper, -low, high)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            logs = log_ndtr(high) + np.log1p(-np.exp(log_ndtr(low) - log_ndtr(high)))
-        return np.where(high > low, logs, -np.inf)
+        return _log_share(ends[..., :-1], ends[..., 1:])
 
 
 def mean_scores(ends: NDArray) -> NDArray:
@@ -197,6 +212,11 @@ class OfCells(Margin):
     def centres(self, own: OfTask, y: NDArray) -> NDArray:
         """Return the mean scores within the intervals of labels."""
         return mean_scores(np.stack(self.intervals(own, y), axis=1))[:, 0]
+
+    def gain(self, z: NDArray, low: NDArray, high: NDArray, mean: NDArray, std: NDArray, weight: NDArray) -> float:
+        """Return the difference of the log-likelihoods."""
+        after, before = _log_share((low - mean) / std, (high - mean) / std), _log_share(low, high)
+        return float(weight @ np.maximum(after - before, -(FARTHEST**2)))
 
     def terms(self, own: OfTask) -> NDArray:
         """Return the series of a function that jumps at each edge."""
@@ -324,6 +344,16 @@ def _size(own: OfTask) -> tuple[NDArray, NDArray]:
     mean = np.maximum(own.mean, 1e-12)
     surplus = np.maximum(own.std**2 - mean, LEAST_SURPLUS * mean)
     return mean**2 / surplus, mean / (mean + surplus)
+
+
+def _log_share(low: NDArray, high: NDArray) -> NDArray:
+    """Return the log of the probability of a standard normal variable between two ends."""
+    # What is in the upper tail is computed in the lower one, which has the digits.
+    is_upper = low > 0
+    low, high = np.where(is_upper, -high, low), np.where(is_upper, -low, high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = log_ndtr(high) + np.log1p(-np.exp(log_ndtr(low) - log_ndtr(high)))
+    return np.where(high > low, logs, -np.inf)
 
 
 def _scores(probabilities: NDArray) -> NDArray:

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from sklearn_mtae._fitting.correlation import LabelScores, correlate, learn_correlation
+from sklearn_mtae._fitting.correlation import LabelScores, correlate, gain, learn_correlation
 from sklearn_mtae._fitting.margins import OfClasses, OfNumbers
 from sklearn_mtae._fitting.predictions import OfTask
 
@@ -129,7 +129,7 @@ def test_equal_tasks_are_almost_perfectly_correlated():
 def test_cross_validation_leaves_correlations_of_many_rows_alone():
     z = scores(2000)
     own = known(*of_numbers(z), np.ones(z.shape))
-    np.testing.assert_array_equal(learn_correlation(own), correlate(own))
+    np.testing.assert_array_equal(learn_correlation(own, [NORMAL] * 3), correlate(own))
 
 
 def test_cross_validation_draws_contradictory_correlations_towards_zero():
@@ -142,11 +142,39 @@ def test_cross_validation_draws_contradictory_correlations_towards_zero():
     centres, terms = of_classes(z, shares)
     low, high = np.where(z > thresholds, thresholds, -np.inf), np.where(z > thresholds, np.inf, thresholds)
     own = LabelScores(centres, terms, low, high, np.ones(z.shape))
-    assert np.linalg.eigvalsh(learn_correlation(own))[0] > np.linalg.eigvalsh(correlate(own))[0]
+    assert (
+        np.linalg.eigvalsh(learn_correlation(own, [OfClasses(np.arange(2))] * 5))[0]
+        > np.linalg.eigvalsh(correlate(own))[0]
+    )
 
 
 def test_few_rows_with_two_labels_mean_no_correlation():
     z = scores(100)
     weight = np.where(np.arange(100)[:, None] < 5, 1.0, np.eye(3)[np.arange(100) % 3])
     centres, terms = of_numbers(np.where(weight > 0, z, 0.0))
-    np.testing.assert_array_equal(learn_correlation(known(centres, terms * (weight > 0), weight)), np.eye(3))
+    np.testing.assert_array_equal(
+        learn_correlation(known(centres, terms * (weight > 0), weight), [NORMAL] * 3), np.eye(3)
+    )
+
+
+def test_the_gain_of_numbers_is_the_explained_part_of_their_variance():
+    """For one other label, -n / 2 log(1 - r^2)."""
+    z = scores(20_000)[:, :2]
+    own = known(*of_numbers(z), np.ones(z.shape))
+    np.testing.assert_allclose(gain(TRUTH[:2, :2], own, [NORMAL] * 2), -len(z) * np.log(1 - 0.8**2), rtol=0.03)
+    np.testing.assert_allclose(gain(np.eye(2), own, [NORMAL] * 2), 0.0, atol=1e-6)
+
+
+def test_tasks_whose_large_errors_do_not_go_together_are_not_drawn_together():
+    """Ranks are correlated, but the squares are all in single rows of one task or the other."""
+    rng = np.random.default_rng(0)
+    z = scores(400)[:, :2]
+    errors = z.copy()
+    errors[rng.permutation(400)[:20], rng.integers(2, size=20)] = 30.0
+    margins = [OfNumbers.learn(column / column.std(), np.ones(400)) for column in errors.T]
+    nothing = OfTask(np.zeros(400), np.ones(400), None)
+    centres = np.stack(
+        [own.centres(nothing, column / column.std()) for own, column in zip(margins, errors.T, strict=True)], axis=1
+    )
+    own = known(centres, of_numbers(z)[1], np.ones(z.shape))
+    assert learn_correlation(own, margins)[0, 1] < 0.5 * correlate(own)[0, 1]
