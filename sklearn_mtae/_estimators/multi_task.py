@@ -181,6 +181,23 @@ class BaseMultiTaskVAE(BaseVAE):
         ------
         ValueError
             If no row was held out, or if `y_observed` is not as y was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_mtae import MultiTaskVAERegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 3))
+        >>> Y = X[:, :2] + rng.normal(size=(200, 1)) + 0.5 * rng.normal(size=(200, 2))  # a cause that X does not show
+        >>> model = MultiTaskVAERegressor(2, n_estimators=6, cv=2, max_iter=10, random_state=0).fit(X, Y)
+        >>> draws = model.predict_samples(X[:1], 1000, random_state=0)
+        >>> draws.shape
+        (1000, 1, 2)
+        >>> print(f"correlation {np.corrcoef(draws[:, 0].T)[0, 1]:.1f}")
+        correlation 0.8
+        >>> given = model.predict_samples(X[:1], 1000, y_observed=[[1.0, np.nan]], random_state=0)
+        >>> print(f"standard deviation {draws[:, 0, 1].std():.1f}, given the other {given[:, 0, 1].std():.1f}")
+        standard deviation 1.1, given the other 0.6
         """
         self._check_held_out("predict_samples")
         runner = self._runner
@@ -214,6 +231,10 @@ class BaseMultiTaskVAE(BaseVAE):
         ------
         ValueError
             If fewer rows were held out than the coverage needs: `coverage / (1 - coverage)`.
+
+        See Also
+        --------
+        JointRegion : With an example.
         """
         self._check_coverage(coverage, "predict_region")
         runner = self._runner
@@ -247,6 +268,18 @@ class BaseMultiTaskVAE(BaseVAE):
         ------
         ValueError
             If no row was held out, or if `y_observed` is not as y was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_mtae import MultiTaskVAERegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 3))
+        >>> cause = rng.normal(size=(200, 1)) * [1, 1, 0]  # of the first two targets; X does not show it
+        >>> Y = X + cause + 0.5 * rng.normal(size=(200, 3))
+        >>> model = MultiTaskVAERegressor(2, n_estimators=6, cv=2, max_iter=10, random_state=0).fit(X, Y)
+        >>> model.which_next(X[:1], tasks=["y1"]).round(1)  # how much each would say about the second target
+        array([[0.6, 0. , 0. ]])
         """
         self._check_held_out("which_next")
         runner, names = self._runner, self.task_names_

@@ -35,8 +35,32 @@ class JointRegion:
         Correlation of the labels' errors.
     square : float
         Squared length, in standard deviations, of the errors on the boundary.
-    low, high : ndarray of shape (n_tasks,)
-        Smallest and largest possible label of each task.
+    low : ndarray of shape (n_tasks,)
+        Smallest possible label of each task.
+    high : ndarray of shape (n_tasks,)
+        Largest possible label of each task.
+
+    See Also
+    --------
+    sklearn_mtae.metrics.joint_coverage : The fraction of the rows whose labels are inside.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mtae import MultiTaskVAERegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(400, 3))
+    >>> Y = X[:, :2] + rng.normal(size=(400, 1)) + 0.5 * rng.normal(size=(400, 2))  # a cause that X does not show
+    >>> model = MultiTaskVAERegressor(2, n_estimators=6, cv=2, max_iter=10, random_state=0).fit(X[:200], Y[:200])
+    >>> region = model.predict_region(X[200:], coverage=0.9)
+    >>> print(f"{region.contains(Y[200:]).mean():.1f} of the new rows are inside")
+    0.9 of the new rows are inside
+    >>> region.correlation.round(1)
+    array([[1. , 0.8],
+           [0.8, 1. ]])
+    >>> box = (region.upper - region.lower).prod(axis=1)
+    >>> print(f"the ellipses have {np.mean(region.volume / box):.1f} of the area of the intervals around them")
+    the ellipses have 0.5 of the area of the intervals around them
     """
 
     task_names: list[str]
