@@ -155,7 +155,8 @@ print(results.round(1).to_string())
 #
 # Ridge regression does as well without a known value, a little better with one, and clearly better with three. There is
 # a reason: nobody measured the LDL of this table. It is Friedewald's formula of 1972, cholesterol - HDL -
-# triglycerides / 5, and a regression on just these columns is what finds a formula. If you will always know the same
+# triglycerides / 5, and a regression on just these columns is what finds a formula. The predictions of the joint model
+# satisfy it only roughly, and known values correct the LDL by their own errors alone. If you will always know the same
 # values, fit that regression. The joint model is one fit for all 16 sets of known values, says how sure it is, and what
 # to measure next.
 

@@ -73,12 +73,15 @@ class JointRegion:
 
     @property
     def lower(self) -> NDArray:
-        """Lower ends of the intervals that hold all labels of a row at once, shape (n_samples, n_tasks)."""
+        """Lower ends of intervals that hold all labels of a row at once, and more often than the region does.
+
+        They are its extent along each task, shape (n_samples, n_tasks).
+        """
         return np.clip(self.center - np.sqrt(self.square) * self.scale, self.low, self.high)
 
     @property
     def upper(self) -> NDArray:
-        """Upper ends of these intervals, which are the region's extent along each task."""
+        """Upper ends of these intervals."""
         return np.clip(self.center + np.sqrt(self.square) * self.scale, self.low, self.high)
 
     @property
