@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from ._estimators.vae import VAETransformer
     from ._tables.stack_tasks import align_columns, stack_tasks
     from ._verbs.diagnosis import DegenerateModelWarning, Diagnosis
+    from ._verbs.region import JointRegion
 
 __all__ = [
     "AutoencoderTransformer",
     "DegenerateModelWarning",
     "Diagnosis",
+    "JointRegion",
     "MultiTaskVAE",
     "MultiTaskVAEClassifier",
     "MultiTaskVAERegressor",
@@ -40,6 +42,7 @@ _MODULES = {
     "AutoencoderTransformer": "_estimators.autoencoder",
     "DegenerateModelWarning": "_verbs.diagnosis",
     "Diagnosis": "_verbs.diagnosis",
+    "JointRegion": "_verbs.region",
     "MultiTaskVAE": "_estimators.mixed",
     "MultiTaskVAEClassifier": "_estimators.classifier",
     "MultiTaskVAERegressor": "_estimators.regressor",

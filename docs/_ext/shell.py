@@ -13,6 +13,7 @@ FIRST = [
     "plot_svr_heads.py",
     "plot_missing_labels.py",
     "plot_small_tables.py",
+    "plot_what_to_measure.py",
     "plot_task_transfer.py",
     "plot_imputation.py",
     "plot_mixed_table.py",

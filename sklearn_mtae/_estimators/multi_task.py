@@ -197,6 +197,23 @@ class BaseMultiTaskVAE(BaseVAE):
         ------
         ValueError
             If no row was held out, or if `y_observed` is not as y was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_mtae import MultiTaskVAERegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 3))
+        >>> Y = X[:, :2] + rng.normal(size=(200, 1)) + 0.5 * rng.normal(size=(200, 2))  # a cause that X does not show
+        >>> model = MultiTaskVAERegressor(2, n_estimators=6, cv=2, max_iter=10, random_state=0).fit(X, Y)
+        >>> draws = model.predict_samples(X[:1], 1000, random_state=0)
+        >>> draws.shape
+        (1000, 1, 2)
+        >>> print(f"correlation {np.corrcoef(draws[:, 0].T)[0, 1]:.1f}")
+        correlation 0.8
+        >>> given = model.predict_samples(X[:1], 1000, y_observed=[[1.0, np.nan]], random_state=0)
+        >>> print(f"standard deviation {draws[:, 0, 1].std():.1f}, given the other {given[:, 0, 1].std():.1f}")
+        standard deviation 1.1, given the other 0.6
         """
         self._check_held_out("predict_samples")
         runner = self._runner
@@ -208,10 +225,11 @@ class BaseMultiTaskVAE(BaseVAE):
     def predict_region(self, X: ArrayLike, coverage: float = 0.9) -> JointRegion:
         """Predict regions that contain all labels of a row at once, for a given fraction of the rows.
 
-        They are ellipsoids around the predicted means, with the correlations of the errors of held-out rows; see
-        `predict_samples`. Split-conformal prediction sets their size, so that they hold this fraction of held-out rows,
-        each predicted by members not trained on it. A row with missing labels counts with those that it has: as the
-        same quantile of a chi-squared distribution with fewer degrees of freedom. Tasks of classes are left out.
+        They are ellipsoids of the labels' normal scores, with the correlations of `predict_samples`: ellipsoids of the
+        labels too, where errors are normal. Split-conformal prediction sets their size, so that they hold this fraction
+        of held-out rows, each predicted by members not trained on it. A row with missing labels counts with those that
+        it has: as the same quantile of a chi-squared distribution with fewer degrees of freedom. Tasks of classes are
+        left out.
 
         Parameters
         ----------
@@ -230,6 +248,10 @@ class BaseMultiTaskVAE(BaseVAE):
         ------
         ValueError
             If fewer rows were held out than the coverage needs: `coverage / (1 - coverage)`.
+
+        See Also
+        --------
+        JointRegion : With an example.
         """
         self._check_coverage(coverage, "predict_region")
         runner = self._runner
@@ -263,10 +285,24 @@ class BaseMultiTaskVAE(BaseVAE):
         ------
         ValueError
             If no row was held out, or if `y_observed` is not as y was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_mtae import MultiTaskVAERegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 3))
+        >>> cause = rng.normal(size=(200, 1)) * [1, 1, 0]  # of the first two targets; X does not show it
+        >>> Y = X + cause + 0.5 * rng.normal(size=(200, 3))
+        >>> model = MultiTaskVAERegressor(2, n_estimators=6, cv=2, max_iter=10, random_state=0).fit(X, Y)
+        >>> model.which_next(X[:1], tasks=["y1"]).round(1)  # how much each would say about the second target
+        array([[0.6, 0. , 0. ]])
         """
         self._check_held_out("which_next")
         runner, names = self._runner, self.task_names_
         x = runner.read(X)
+        if tasks is not None and (isinstance(tasks, str) or not len(tasks)):
+            raise ValueError(f"tasks must be a list of one task or more, or None. Got {tasks!r}.")
         wanted = [task_position(task, names, "tasks") for task in (names if tasks is None else tasks)]
         return worth_measuring(runner, x, self._read_observed(y_observed, x), wanted)
 

@@ -5,12 +5,13 @@ correlations come from pairs of labels, so that rows with missing labels count a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
-from .margins import Margin
+from .margins import FARTHEST, Margin
 from .predictions import Predictions
 
 
@@ -25,12 +26,15 @@ class Copula:
     correlation : ndarray of shape (n_tasks, n_tasks)
         Correlations of the normal scores of labels, given their predictions.
     levels : ndarray
-        Sorted levels of the distances of held-out rows from their predictions: see `level_of`.
+        Sorted levels of the lengths of held-out rows' scores: see `level_of`.
+    box_levels : ndarray
+        Sorted levels of their largest scores: see `box_level_of`.
     """
 
     margins: list[Margin]
     correlation: NDArray
-    levels: NDArray
+    levels: NDArray = field(default_factory=lambda: np.zeros(0))
+    box_levels: NDArray = field(default_factory=lambda: np.zeros(0))
 
     def intervals(self, predicted: Predictions, y: NDArray) -> tuple[NDArray, NDArray]:
         """Return the ends of the scores of labels, each of shape (n_rows, n_tasks); NaN without a label."""
@@ -70,3 +74,17 @@ def square_at(level: float, n_tasks: int) -> float:
     """Return the squared length at a level: the inverse of `level_of`."""
     spread = 2 / (9 * n_tasks)
     return n_tasks * max(0.0, 1 - spread + level * spread**0.5) ** 3
+
+
+def box_level_of(largest: NDArray, n_tasks: NDArray) -> NDArray:
+    """Return the level of the largest absolute score among a number of tasks.
+
+    `-log(-n log(P(|z| <= largest)))`, which has the same distribution for any number n of independent normal scores.
+    """
+    with np.errstate(divide="ignore"):
+        return -np.log(-np.maximum(n_tasks, 1) * np.log1p(-2 * ndtr(-np.minimum(largest, FARTHEST))))
+
+
+def reach_at(level: float, n_tasks: int) -> float:
+    """Return the largest absolute score at a level: the inverse of `box_level_of`."""
+    return -float(ndtri(-np.expm1(-np.exp(-level) / n_tasks) / 2))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 
 from .build import task_limits
-from .copula import Copula, distances, level_of
+from .copula import Copula, box_level_of, distances, level_of
 from .correlation import LabelScores, learn_correlation
 from .fitted import Fitted
 from .margins import N_TERMS, Margin, OfClasses, OfCounts, OfNumbers
@@ -37,11 +37,10 @@ def learn_copula(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDA
     ]
     centres = _centres(margins, predicted, y, weight)
     labels = np.where(weight > 0, y, np.nan)
-    intervals = Copula(margins, np.eye(len(margins)), np.zeros(0)).intervals(predicted, labels)
-    correlation = learn_correlation(
-        LabelScores(centres, _terms(margins, predicted, weight), *intervals, weight), margins
-    )
-    return Copula(margins, correlation, _levels(correlation, margins, predicted, labels))
+    copula = Copula(margins, np.eye(len(margins)))
+    scores = LabelScores(centres, _terms(margins, predicted, weight), *copula.intervals(predicted, labels), weight)
+    copula = replace(copula, correlation=learn_correlation(scores, margins))
+    return _with_levels(copula, labels, centres)
 
 
 def _margins(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray) -> list[Margin]:
@@ -109,18 +108,19 @@ def _order(margin: OfClasses, labels: NDArray, weight: NDArray, others: NDArray)
     return np.argsort(means @ axis, kind="stable")
 
 
-def _levels(correlation: NDArray, margins: list[Margin], predicted: Predictions, labels: NDArray) -> NDArray:
-    """Return how far the numbers of each row are from their predictions, sorted; rows without one are left out.
+def _with_levels(copula: Copula, labels: NDArray, centres: NDArray) -> Copula:
+    """Return a copula with the levels of the numbers of held-out rows; rows without one are left out.
 
-    Correlations and deviations were learned from these very rows. What a row's length would be without itself follows
-    from its length, by the formula of Sherman and Morrison.
+    Correlations and deviations were learned from these very rows. What a square would be without its own row follows
+    from it, by the formula of Sherman and Morrison.
     """
-    numbers = [task for task, margin in enumerate(margins) if not isinstance(margin, OfClasses)]
-    errors = np.empty((len(labels), len(numbers)))
-    for column, task in enumerate(numbers):
-        errors[:, column] = predicted.of(task).errors(labels[:, task])
-    n_labels = (~np.isnan(errors)).sum(axis=1)
-    errors, n_labels = errors[n_labels > 0], n_labels[n_labels > 0]
-    squares, n = distances(correlation[np.ix_(numbers, numbers)], errors), len(errors)
-    squares *= (1 - 1 / n) / np.maximum(1 - squares / n, 1 / n) if n > 1 else 1.0
-    return np.sort(level_of(squares, n_labels))
+    numbers = [task for task, margin in enumerate(copula.margins) if not isinstance(margin, OfClasses)]
+    scores = np.where(np.isnan(labels), np.nan, centres)[:, numbers]
+    scores = scores[~np.isnan(scores).all(axis=1)]
+    if len(scores) < 2:
+        return copula
+    n_labels, n = (~np.isnan(scores)).sum(axis=1), len(scores)
+    squares = distances(copula.correlation[np.ix_(numbers, numbers)], scores), np.nanmax(scores**2, axis=1)
+    lengths, largest = (own * (1 - 1 / n) / np.maximum(1 - own / n, 1 / n) for own in squares)
+    levels, box_levels = level_of(lengths, n_labels), box_level_of(np.sqrt(largest), n_labels)
+    return replace(copula, levels=np.sort(levels), box_levels=np.sort(box_levels))

@@ -77,6 +77,10 @@ class Margin(ABC):
     def values(self, own: OfTask, z: NDArray) -> NDArray:
         """Return the labels at scores of shape (n_draws, n_rows)."""
 
+    def slopes(self, z: NDArray) -> NDArray:
+        """Return how fast errors rise with their scores, in standard deviations: 1 where errors are normal."""
+        return np.ones(z.shape)
+
     @abstractmethod
     def given(self, own: OfTask, scores: Scores) -> OfTask:
         """Return the predictions if the scores are no longer standard normal."""
@@ -163,11 +167,15 @@ class OfNumbers(Margin):
         """Return the variance of the scores: a label gives its score away."""
         return scores.moments[1]
 
+    def slopes(self, z: NDArray) -> NDArray:
+        """Return how fast standardised errors rise with their scores: not at all where a value occurs often."""
+        slope = self.map.slope[np.searchsorted(self.map.levels, z)]
+        return np.divide(1.0, slope, out=np.zeros_like(slope), where=slope > 0)
+
     def errors_at(self, z: NDArray) -> NDArray:
         """Return the standardised errors at scores."""
-        region, slope = np.searchsorted(self.map.levels, z), self.map.slope
-        rise = np.divide(1.0, slope, out=np.zeros_like(slope), where=slope > 0)
-        return self.map.origin[region] + rise[region] * (z - self.map.score[region])
+        region = np.searchsorted(self.map.levels, z)
+        return self.map.origin[region] + self.slopes(z) * (z - self.map.score[region])
 
     def _moments(self, mean: NDArray, std: NDArray | float) -> tuple[NDArray, NDArray]:
         """Return means of errors and of their squares, given scores that are normal with these moments."""

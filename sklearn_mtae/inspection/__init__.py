@@ -1,6 +1,7 @@
 """Displays of the results of the estimators and of the tools around them."""
 
 from ._generation_report import GenerationReportDisplay
+from ._joint_samples import JointSamplesDisplay
 from ._latent import LatentDisplay
 from ._loss_curve import LossCurveDisplay
 from ._reconstruction import ReconstructionDisplay
@@ -10,6 +11,7 @@ from ._traversal import TraversalDisplay
 
 __all__ = [
     "GenerationReportDisplay",
+    "JointSamplesDisplay",
     "LatentDisplay",
     "LossCurveDisplay",
     "ReconstructionDisplay",

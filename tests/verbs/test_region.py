@@ -1,18 +1,24 @@
 """Ellipsoids of labels, against closed forms and Monte Carlo."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from sklearn_mtae._fitting.margins import OfNumbers
 from sklearn_mtae._verbs.region import JointRegion
 
 R = np.array([[1.0, 0.7], [0.7, 1.0]])
+NORMAL = OfNumbers.learn(np.random.default_rng(0).normal(size=400), np.ones(400))
+SKEWED = OfNumbers.learn(np.random.default_rng(0).exponential(size=4000), np.ones(4000))
 
 
-def region(square=4.0, scale=((1.0, 2.0), (0.5, 3.0)), low=-np.inf):
-    return JointRegion(
-        ["a", "b"], np.array([[1.0, -1.0], [0.0, 5.0]]), np.array(scale), R, square, np.full(2, low), np.full(2, np.inf)
-    )
+def region(square=4.0, scale=((1.0, 2.0), (0.5, 3.0)), low=-np.inf, margins=(NORMAL, NORMAL), n=None):
+    center, scale = np.array([[1.0, -1.0], [0.0, 5.0]]), np.array(scale)
+    if n is not None:
+        center, scale = np.tile(center[:1], (n, 1)), np.tile(scale[:1], (n, 1))
+    ends = np.full(2, low), np.full(2, np.inf)
+    return JointRegion(["a", "b"], center, scale, R, square, 1.5, *ends, list(margins))
 
 
 def test_a_region_contains_what_is_within_the_length():
@@ -24,44 +30,50 @@ def test_a_region_contains_what_is_within_the_length():
     assert expected.tolist() == [True, False]
 
 
-def test_volume_is_that_of_monte_carlo():
-    own, rng = region(), np.random.default_rng(0)
-    for row in range(2):
-        box = own.upper[row] - own.lower[row]
-        center, scale = (np.tile(part[row], (200_000, 1)) for part in (own.center, own.scale))
-        many = JointRegion(["a", "b"], center, scale, R, 4.0, own.low, own.high)
-        inside = many.contains(own.lower[row] + box * rng.random((200_000, 2))).mean()
-        np.testing.assert_allclose(own.volume[row], inside * box.prod(), rtol=0.01)
+@pytest.mark.parametrize("margins", [(NORMAL, NORMAL), (SKEWED, NORMAL)], ids=["normal", "skewed"])
+def test_volume_is_that_of_monte_carlo(margins):
+    own, n = region(margins=margins, n=400_000), 400_000
+    y = own.center + own.scale * np.random.default_rng(0).uniform(-3, 8, size=(n, 2))
+    np.testing.assert_allclose(own.volume[0], own.contains(y).mean() * 11**2 * own.scale[0].prod(), rtol=0.015)
 
 
-def test_intervals_are_the_extent_of_the_region():
+def test_volume_of_normal_errors_is_that_of_an_ellipse():
     own = region()
-    angle = np.linspace(0, 2 * np.pi, 10_000)
-    root = np.linalg.cholesky(own.covariance[0])
-    edge = own.center[0] + 2.0 * np.stack([np.cos(angle), np.sin(angle)], axis=1) @ root.T
-    np.testing.assert_allclose(own.upper[0], edge.max(axis=0), atol=1e-5)
-    np.testing.assert_allclose(own.lower[0], edge.min(axis=0), atol=1e-5)
+    np.testing.assert_allclose(own.volume, np.pi * 4.0 * np.sqrt(1 - 0.7**2) * own.scale.prod(axis=1), rtol=1e-6)
+
+
+def test_simultaneous_intervals_end_at_the_largest_score():
+    own = region()
+    np.testing.assert_allclose(own.upper, own.center + 1.5 * own.scale, rtol=1e-6)
+    np.testing.assert_allclose(own.lower, own.center - 1.5 * own.scale, rtol=1e-6)
+    skewed = region(margins=(SKEWED, NORMAL))
+    assert (skewed.upper - skewed.center > skewed.center - skewed.lower)[:, 0].all()
 
 
 def test_a_missing_label_may_be_anything():
     own = region()
-    y = np.array([[own.upper[0, 0] - 1e-9, np.nan], [own.upper[1, 0] + 1e-6, np.nan]])
+    y = own.center + own.scale * np.array([[1.999, np.nan], [2.001, np.nan]])
     assert own.contains(y).tolist() == [True, False]
     assert own.contains(np.full((2, 2), np.nan)).all()
 
 
 def test_coverage_of_normal_errors_is_that_of_chi_squared():
-    rng = np.random.default_rng(0)
-    errors = rng.normal(size=(50_000, 2)) @ np.linalg.cholesky(R).T
-    ones = np.ones((50_000, 2))
-    own = JointRegion(["a", "b"], 0 * ones, ones, R, 4.0, np.full(2, -np.inf), np.full(2, np.inf))
-    np.testing.assert_allclose(own.contains(errors).mean(), stats.chi2.cdf(4.0, 2), atol=0.005)
+    own = region(n=50_000)
+    errors = np.random.default_rng(0).normal(size=(50_000, 2)) @ np.linalg.cholesky(R).T
+    inside = own.contains(own.center + own.scale * errors)
+    np.testing.assert_allclose(inside.mean(), stats.chi2.cdf(4.0, 2), atol=0.005)
+
+
+def test_a_frame_may_have_other_columns():
+    own, y = region(), np.array([[1.0, -1.0], [9.0, 9.0]])
+    frame = pd.DataFrame({"class": ["u", "v"], "b": y[:, 1], "a": y[:, 0]})[["a", "class", "b"]]
+    assert own.contains(frame).tolist() == own.contains(y).tolist() == [True, False]
 
 
 def test_a_task_without_variance_must_have_its_value():
     own = region(scale=((1.0, 0.0), (1.0, 0.0)))
     assert own.contains([[1.5, -1.0], [0.0, 4.9]]).tolist() == [True, False]
-    np.testing.assert_allclose(own.volume, 4.0)
+    np.testing.assert_allclose(own.volume, 4.0, rtol=1e-6)
     np.testing.assert_array_equal(own.lower[:, 1], own.center[:, 1])
 
 
