@@ -42,10 +42,11 @@ def region(model: MultiTaskVAERegressor, X: np.ndarray, Y: pd.DataFrame) -> None
     draws = model.predict_samples(X[:1], 500, random_state=0)[:, 0]
     figure, ax = plt.subplots(figsize=(5, 3.6))
     ax.plot(*draws.T, "o", color=style.PALE, markersize=2.5, zorder=0)
-    turn = np.linspace(0, 2 * np.pi, 200)
-    root = np.linalg.cholesky(own.square * own.covariance[0])
-    ax.plot(*(own.center[0][:, None] + root @ [np.cos(turn), np.sin(turn)]), color=style.BLUE)
     (left, low), (right, high) = box[0][0], box[1][0]
+    grid = [np.linspace(a - (b - a) / 4, b + (b - a) / 4, 300) for a, b in ((left, right), (low, high))]
+    points = np.stack(np.meshgrid(*grid), axis=-1).reshape(-1, 2)
+    of_batch = model.predict_region(np.repeat(X[:1], len(points), axis=0), 0.9)
+    ax.contour(*grid, of_batch.contains(points).reshape(300, 300), levels=[0.5], colors=style.BLUE)
     ax.add_patch(
         plt.Rectangle((left, low), right - left, high - low, fill=False, edgecolor=style.ORANGE, linewidth=1.6)
     )
