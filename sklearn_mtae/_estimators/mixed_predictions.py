@@ -14,10 +14,10 @@ from sklearn_mtae._tables.censoring import read_censoring
 from sklearn_mtae._tables.classes import warn_of_one_class
 from sklearn_mtae._tables.containers import numbers, plain
 from sklearn_mtae._tables.mixed_targets import MixedTasks
+from sklearn_mtae._verbs.censored_scores import check_no_limits, with_limits
 from sklearn_mtae._verbs.intervals import predict_interval, predict_set
 from sklearn_mtae._verbs.joint import class_logs, predictions
 from sklearn_mtae._verbs.labels import check_labels
-from sklearn_mtae._verbs.limits import check_no_limits, with_limits
 from sklearn_mtae.metrics import d2_score
 
 from .multi_task import BaseMultiTaskVAE

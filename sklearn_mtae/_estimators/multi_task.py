@@ -21,9 +21,9 @@ from sklearn_mtae._tables.classes import decode
 from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.near_repeats import warn_of_near_repeats
 from sklearn_mtae._tables.targets import check_order, target_columns, task_names, task_position
+from sklearn_mtae._verbs.censored_scores import check_no_limits, with_limits
 from sklearn_mtae._verbs.joint import draw_samples, read_observed, worth_measuring
 from sklearn_mtae._verbs.labels import check_labels
-from sklearn_mtae._verbs.limits import check_no_limits, with_limits
 from sklearn_mtae._verbs.region import JointRegion, predict_region
 from sklearn_mtae.metrics import accuracy_score, r2_score
 from sklearn_mtae.metrics._columnwise import Labels

@@ -20,12 +20,12 @@ from sklearn_mtae._engine.member import Member
 
 from .baseline import task_units
 from .censored import limited_tasks
+from .censored_labels import loss_with_limits, supports_of
 from .class_average import ClassAverage
 from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
 from .learn_copula import learn_copula
-from .limits_of_labels import loss_with_limits, supports_of
 from .mixed_average import MixedAverage, mixed_average
 from .number_average import NumberAverage
 from .plan import Plan

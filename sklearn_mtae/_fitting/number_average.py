@@ -15,10 +15,10 @@ from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.posteriors import quasi_normal
 
 from .baseline import Baselines, predict_baseline, task_units
+from .censored_labels import scores_with_limits
 from .data import Data
 from .fitted import Average, Baseline, Fitted
 from .held_out import HeldOut
-from .limits_of_labels import scores_with_limits
 from .plan import Plan
 from .predictions import Predictions
 from .run import ModelRunner

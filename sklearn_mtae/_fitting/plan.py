@@ -22,12 +22,12 @@ from sklearn_mtae.nn.models import Autoencoder, MultiTaskVAE
 
 from .build import build, given_likelihoods
 from .build_loss import build_loss
+from .censored_labels import take_limits
 from .data import Data, read_data
 from .ensemble import count_members, kept_epochs, member_settings, why_alone
 from .fitted import Fitted
 from .folds import Split, split_rows
 from .identity import identity
-from .limits_of_labels import take_limits
 from .parameters import is_auto
 from .recipe import DTYPES, PRODUCTS, Recipe
 from .units import learn_from_rows, learn_units

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from sklearn_mtae._fitting.limits_of_labels import loss_with_limits
+from sklearn_mtae._fitting.censored_labels import loss_with_limits
 from sklearn_mtae._fitting.number_average import NumberAverage
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize, stats
 from sklearn.metrics import r2_score
 
-from sklearn_mtae._verbs.limits import explained, with_limits
+from sklearn_mtae._verbs.censored_scores import explained, with_limits
 
 
 def table(n=200):
