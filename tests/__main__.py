@@ -53,7 +53,7 @@ def types_and_tests(arguments):
 
 
 def install_lowest():
-    """Make the environment, and return its Python. The lowest torch is that for CPUs, or else the large one for GPUs."""
+    """Make the environment, and return its Python. The lowest torch is the one for CPUs, else the one for GPUs."""
     uv = [sys.executable, "-m", "uv"]
     python = LOWEST / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     links = [part for path in os.environ.get("PIP_FIND_LINKS", "").split() for part in ("--find-links", path)]
