@@ -53,15 +53,15 @@ def types_and_tests(arguments):
 
 
 def install_lowest():
-    """Make the environment, and return its Python. The lowest torch needs an index of builds for the CPU."""
+    """Make the environment, and return its Python. The lowest torch is the one for CPUs, else the one for GPUs."""
     uv = [sys.executable, "-m", "uv"]
     python = LOWEST / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     links = [part for path in os.environ.get("PIP_FIND_LINKS", "").split() for part in ("--find-links", path)]
     install = [*uv, "pip", "install", "--python", str(python), "--resolution", "lowest-direct", "-e", ".[test]", *links]
     if status_of([*uv, "venv", "--clear", "--python", sys.executable, str(LOWEST)]):
         sys.exit("A virtual environment is made by uv: pip install uv")
-    if status_of([*install, "--torch-backend", "cpu"]):
-        print(f"The lowest torch for the CPU is out of reach: its place is taken by {version('torch')}.", flush=True)
+    if status_of([*install, "--torch-backend", "cpu"]) and status_of(install):
+        print(f"The lowest torch is out of reach: its place is taken by {version('torch')}.", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             instead = Path(folder) / "torch.txt"
             instead.write_text(f"torch=={version('torch')}\n", encoding="utf-8")

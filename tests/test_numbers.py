@@ -202,7 +202,7 @@ LIMITS = {name: largest for name, largest in LARGEST.items() if largest < Likeli
 @pytest.mark.parametrize("sign", [1, -1])
 def test_numbers_that_overflow_are_named(sign):
     X = np.random.default_rng(0).normal(size=(30, 3))
-    frame, large = pd.DataFrame(X, columns=list("abc")), pd.DataFrame(X, columns=list("abc"))
+    frame, large = (pd.DataFrame(X.copy(), columns=list("abc")) for _ in range(2))
     large.loc[4, "b"] = sign * 2e150
     y = X[:, :2].copy()
     y[3, 1] = sign * 1e200

@@ -9,6 +9,8 @@ STEP = (170, 72)
 """Distances between the middles of boxes, in pixels."""
 BOX = (130, 32)
 """Size of a box."""
+PAPER = "var(--pst-color-background, white)"
+"""Colour of a box: lines to distant boxes pass behind it."""
 
 
 def folders() -> dict[str, set[str]]:
@@ -44,7 +46,7 @@ def drawing() -> str:
         parts.append(f'<line x1="{x}" y1="{y + BOX[1] / 2}" x2="{to_x}" y2="{to_y - BOX[1] / 2}"/>')
     for name, (x, y) in middle.items():
         corner = f'x="{x - BOX[0] / 2}" y="{y - BOX[1] / 2}"'
-        parts.append(f'<rect {corner} width="{BOX[0]}" height="{BOX[1]}" rx="5" fill="none"/>')
+        parts.append(f'<rect {corner} width="{BOX[0]}" height="{BOX[1]}" rx="5" fill="{PAPER}"/>')
         parts.append(f'<text x="{x}" y="{y + 5}" text-anchor="middle" fill="currentColor" stroke="none">{name}</text>')
     width, height = 2 * STEP[0], max(y for _, y in middle.values()) + STEP[1] / 2
     style = 'stroke="currentColor" font-family="monospace" font-size="13"'

@@ -85,9 +85,9 @@ def test_the_scorer_takes_any_estimator():
     from sklearn.linear_model import LinearRegression, LogisticRegression
 
     X = RNG.normal(size=(N, 2))
+    numbers, classes = LinearRegression().fit(X, MEAN), LogisticRegression().fit(X, LABELS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        numbers, classes = LinearRegression().fit(X, MEAN), LogisticRegression().fit(X, LABELS)
         assert make_task_scorer("d2")(numbers, X, MEAN) == pytest.approx(numbers.score(X, MEAN))
         expected = complete.d2_log_loss_score(LABELS, classes.predict_proba(X))
         assert make_task_scorer("d2")(classes, X, LABELS) == pytest.approx(expected)

@@ -14,6 +14,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 
 from sklearn_mtae import AutoencoderTransformer, VAETransformer
 from sklearn_mtae.nn.architectures import ARCHITECTURES, Dropout, Pretrained, conv, conv1d, linear_decoder, mlp, resnet
+from sklearn_mtae.nn.architectures._layers import quarters
 from sklearn_mtae.nn.likelihoods import Likelihood
 from sklearn_mtae.nn.random import draw_from
 
@@ -423,3 +424,18 @@ def test_frozen_encoder_stays_as_it_is():
     adapted(torch.randn(7, 6)).sum().backward()
     assert [name for name, p in adapted.named_parameters() if p.grad is not None] == ["adapter.weight", "adapter.bias"]
     assert Pretrained(encoder, 3, 3, 2, False).train().encoder.training
+
+
+class WithoutView(torch.Tensor):
+    """A tensor that has no view as another type, like those under vmap in older versions of torch."""
+
+    def view(self, *_):
+        raise RuntimeError
+
+
+def test_quarters_without_a_view_are_the_same():
+    numbers = torch.empty(5, 3, dtype=torch.int64).random_(-(2**63), None, generator=torch.Generator().manual_seed(0))
+    apart = quarters(numbers.as_subclass(WithoutView)).as_subclass(torch.Tensor)
+    expected = numbers.numpy().astype("<i8").view("<i2")
+    np.testing.assert_array_equal(apart, expected)
+    np.testing.assert_array_equal(quarters(numbers), expected)

@@ -409,7 +409,7 @@ MT19937 |= {"state": {"type": "dict", "items": [["bit_generator", "MT19937"], ["
         (of_tol({"type": "array", "array": "none"}), "none"),
         (of_tol({"type": "same", "as": 7}), "index"),
         (of_tol(MT19937), "no position 1000000"),
-        (of_tol({"type": "scalar", "value": {"array": "x", "dtype": "V1000000000000"}}), "V1000"),
+        (of_tol({"type": "scalar", "value": {"array": "x", "dtype": "V1000000000000"}}), "(dtype|V1000)"),
         (of_tol({"type": "pandas.Period", "value": [0, "no frequency"]}), "frequency"),
         ({"class": "VAETransformer"}, "type"),
         (None, "subscriptable"),

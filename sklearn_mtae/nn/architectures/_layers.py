@@ -56,7 +56,16 @@ def draw_int16(like: Tensor, generator: Generator | None) -> Tensor:
     # Each 64-bit draw makes four of them, in a third of the time of four draws from an interval.
     n_cells = like.shape[-1]
     drawn = like.new_empty(*like.shape[:-1], -(-n_cells // 4), dtype=torch.int64)
-    return drawn.random_(-(2**63), None, generator=generator).view(torch.int16)[..., :n_cells]
+    return quarters(drawn.random_(-(2**63), None, generator=generator))[..., :n_cells]
+
+
+def quarters(numbers: Tensor) -> Tensor:
+    """Return the four 16-bit integers of each 64-bit one, the lowest first, side by side in the last axis."""
+    try:
+        return numbers.view(torch.int16)
+    except RuntimeError:  # older versions of torch have no such view under vmap
+        parts = torch.stack([numbers >> shift for shift in (0, 16, 32, 48)], -1)
+        return parts.to(torch.int16).flatten(-2)
 
 
 def own_dropout(module: nn.Module) -> nn.Module:

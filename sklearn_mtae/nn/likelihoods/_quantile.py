@@ -320,8 +320,8 @@ class Quantile(LocationScale):
         self.maps.set(maps)
         atoms = [_as_they_came(*column) for column in zip(maps, scaled.T, rows.T, strict=True)]
         self.atoms = torch.from_numpy(np.stack(atoms)).to(self.atoms.device)
-        discrete = [np.isin(column[~np.isnan(column)], own).all() for column, own in zip(rows.T, atoms, strict=True)]
-        self.is_discrete = torch.tensor(discrete, device=self.atoms.device) & (self.atoms[:, 0] < float("inf"))
+        discrete = np.array([np.isin(own[~np.isnan(own)], few).all() for own, few in zip(rows.T, atoms, strict=True)])
+        self.is_discrete = torch.from_numpy(discrete).to(self.atoms.device) & (self.atoms[:, 0] < float("inf"))
         self.decimals = torch.tensor([learn_decimals(column) for column in rows.T]).to(self.decimals)
         low, high = self.support
         for name, bound, find in (("least", low, np.fmin), ("greatest", high, np.fmax)):
