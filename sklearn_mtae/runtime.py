@@ -82,13 +82,14 @@ def checksum(*parts: bytes | memoryview) -> bytes:
 
 def _verified(path: str | os.PathLike) -> bytes:
     """Return the bytes of a file whose checksum is right; a foreign file is not read to its end."""
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         start = file.read(CHECKSUM.stop)
         if not start:
             raise FileError("it is empty.")
         if len(start) < CHECKSUM.stop or start[N_LENGTH : CHECKSUM.start] != OPENING:
             raise FileError(f"it is cut, or no file of sklearn_mtae; it begins with {start[:12]!r}.")
-        raw = start + file.read()
+        file.seek(0)
+        raw = file.readall()
     blank = b"0" * (CHECKSUM.stop - CHECKSUM.start)
     if checksum(raw[: CHECKSUM.start], blank, memoryview(raw)[CHECKSUM.stop :]) != raw[CHECKSUM]:
         raise FileError("its checksum is wrong: bytes of it are missing or have changed.")
