@@ -82,15 +82,18 @@ def checksum(*parts: bytes | memoryview) -> bytes:
 
 def _verified(path: str | os.PathLike) -> bytes:
     """Return the bytes of a file whose checksum is right; a foreign file is not read to its end."""
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         start = file.read(CHECKSUM.stop)
         if not start:
             raise FileError("it is empty.")
         if len(start) < CHECKSUM.stop or start[N_LENGTH : CHECKSUM.start] != OPENING:
             raise FileError(f"it is cut, or no file of sklearn_mtae; it begins with {start[:12]!r}.")
-        raw = start + file.read()
-    blank = b"0" * (CHECKSUM.stop - CHECKSUM.start)
-    if checksum(raw[: CHECKSUM.start], blank, memoryview(raw)[CHECKSUM.stop :]) != raw[CHECKSUM]:
+        file.seek(0)
+        raw = file.readall()
+    if (
+        checksum(raw[: CHECKSUM.start], b"0" * 2 * sha256().digest_size, memoryview(raw)[CHECKSUM.stop :])
+        != raw[CHECKSUM]
+    ):
         raise FileError("its checksum is wrong: bytes of it are missing or have changed.")
     return raw
 
@@ -219,8 +222,7 @@ def _add_to(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _windows(x: np.ndarray, kernel: Sequence[int], strides: Sequence[int]) -> np.ndarray:
     """Return what a kernel sees at each place: (n, channels, *places, *kernel)."""
-    axes = tuple(range(2, x.ndim))
-    seen = np.lib.stride_tricks.sliding_window_view(x, tuple(kernel), axes)
+    seen = np.lib.stride_tricks.sliding_window_view(x, tuple(kernel), tuple(range(2, x.ndim)))
     return seen[(slice(None), slice(None), *(slice(None, None, step) for step in strides))]
 
 
@@ -236,10 +238,9 @@ def _conv_transpose(x: np.ndarray, weight: np.ndarray, strides: Any, pads: Any, 
     sizes = [(n - 1) * step + 1 for n, step in zip(x.shape[2:], strides, strict=True)]
     apart = np.zeros((*x.shape[:2], *sizes), x.dtype)
     apart[(slice(None), slice(None), *(slice(None, None, step) for step in strides))] = x
-    turned = np.flip(weight.swapaxes(0, 1), tuple(range(2, x.ndim)))
     reach = [n - 1 - pad for n, pad in zip(weight.shape[2:], pads, strict=False)]
     more = [own + extra for own, extra in zip(reach, output_padding, strict=True)]
-    return _conv(apart, turned, [1] * len(strides), [*reach, *more])
+    return _conv(apart, np.flip(weight.swapaxes(0, 1), tuple(range(2, x.ndim))), [1] * len(strides), [*reach, *more])
 
 
 def _grouped(convolve: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
@@ -644,10 +645,10 @@ class Predictor(Transformer):
 
     def _predict(self, X: Any, with_std: bool = False) -> tuple[Any, Any, Any]:
         """Return means, deviations and logarithms of probabilities of all tasks; NaN where there are no numbers."""
-        name = "spread" if with_std and None in self._tasks["classes"] else "predict"
-        results = self._run(name, X)
-        found = dict(zip(self._graph(name).described["outputs"], results, strict=True))
-        nothing = np.full((len(results[0]), len(self._classes)), np.nan)
+        spread = "spread_float32" if getattr(X, "dtype", None) == np.float32 else "spread"
+        name = spread if with_std and None in self._tasks["classes"] else "predict"
+        found = dict(zip(self._graph(name).described["outputs"], self._run(name, X), strict=True))
+        nothing = np.full((len(next(iter(found.values()))), len(self._classes)), np.nan)
         return found.get("mean", nothing), found.get("std", nothing), found.get("log_proba")
 
     def _reach(self, coverage: float, wanted: Sequence[bool]) -> np.ndarray:

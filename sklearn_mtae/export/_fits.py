@@ -34,13 +34,22 @@ class Fit:
         Levels that the codes of rows stand for, by column; None takes the model's own.
     dtype : torch.dtype or None, default=None
         Another precision.
+    rows : torch.dtype, default=torch.float64
+        Precision of the rows, in which they are standardised, as the estimator does it.
     """
 
-    def __init__(self, fitted: Fitted, levels: Any = None, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        fitted: Fitted,
+        levels: Any = None,
+        dtype: torch.dtype | None = None,
+        rows: torch.dtype = torch.float64,
+    ) -> None:
         self.fitted = fitted
         self.features = fitted.recipe.columns
         self.levels = levels_of(self.features) if levels is None else levels
         self.dtype = DTYPES[fitted.recipe.dtype] if dtype is None else dtype
+        self.rows = rows
         self._models: dict[int, Any] = {}
 
     def model(self, state: int = 0) -> Any:
@@ -53,15 +62,15 @@ class Fit:
 
     def expanded(self, x: Tensor) -> Tensor:
         """Return the columns as the model sees them."""
-        return expand(x, self.features, self.levels)
+        return expand(x, self.features, self.levels).to(self.rows)
 
     def narrowed(self, values: Tensor) -> Tensor:
         """Return a value for each column."""
         return narrow(values, self.features)
 
     def run(self, function: Function, x: Tensor, state: int = 0) -> Tensor:
-        """Return a function's results for rows, which are standardised in float64, as the estimator does for such."""
-        return InUnits(function, torch.float64)(self.model(state), self.expanded(x))
+        """Return a function's results for rows."""
+        return InUnits(function, self.rows)(self.model(state), self.expanded(x))
 
     def stack(self, function: Function, states: Sequence[int]) -> bool:
         """Return whether the estimator evaluates states side by side, in the precision of the training."""
@@ -71,7 +80,7 @@ class Fit:
 
     def run_states(self, function: Function, states: Sequence[int], x: Tensor) -> Tensor:
         """Return a function's results for rows with each state, shape (n_rows, n_states, ...)."""
-        x, asked = self.expanded(x), InUnits(function, torch.float64)
+        x, asked = self.expanded(x), InUnits(function, self.rows)
         at_means = getattr(function, "at_means", False)
         found = several(self.fitted, states, self.dtype, torch.device("cpu"), at_means, tabulates=False)
         if found is None:

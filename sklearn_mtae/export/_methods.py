@@ -1,6 +1,7 @@
 """What each estimator can be asked, as functions of torch: from numbers and codes of levels to arrays of numbers."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,13 +72,17 @@ def of_tasks(fit: Fit) -> dict[str, Asked]:
     states = _counted(fit)[0]
     stacked = has_numbers and bool(states) and fit.stack(_spread_of(fit, has_classes), states)
 
-    def spread(x: Tensor) -> tuple[Tensor, ...]:
+    def spread(fit: Fit, x: Tensor) -> tuple[Tensor, ...]:
         return (*_spread(fit, x, stacked), *([_log_probabilities(fit, x)] if has_classes else []))
 
     logs, alone = ("log_proba",) if has_classes else (), len(states) <= 1
     asked = {"predict": Asked(predict, (*(("mean",) if has_numbers else ()), *logs), follows=alone)}
     if has_numbers:
-        asked["spread"] = Asked(spread, ("mean", "std", *logs), follows=alone)
+        # Deviations are means over draws that depend on all digits of rows, standardised in their own precision.
+        fits = {"spread": fit, "spread_float32": Fit(fit.fitted, fit.levels, rows=torch.float32)}
+        asked |= {
+            name: Asked(partial(spread, own), ("mean", "std", *logs), follows=alone) for name, own in fits.items()
+        }
     return asked
 
 
@@ -152,7 +157,7 @@ def _spread_exactly(fit: Fit, function: Spread, states: list[int], x: Tensor) ->
         noise = quasi_normal(rows, N_DRAWS, model.prior.n_components, function.seed).to(fit.dtype)
         return torch.stack([NumberAverage.output(model, x), model.predict_std(x, noise)], dim=-2)
 
-    return fit.run_each(InUnits(spread, torch.float64), states, fit.expanded(x))
+    return fit.run_each(InUnits(spread, fit.rows), states, fit.expanded(x))
 
 
 def _log_probabilities(fit: Fit, x: Tensor) -> Tensor:

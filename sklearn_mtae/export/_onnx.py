@@ -33,7 +33,7 @@ def graph_of(
     numbers = {j: _rounded(known, own, j, dtype) for j, known in levels.items() if not is_text(known)}
 
     def function(x: Tensor) -> list[Tensor]:
-        results = Results(own, _coded(x, numbers, own))
+        results = Results(own, _coded(x, numbers, own), dtype == np.float32)
         return [output.value(results) for output in outputs]
 
     results = [f"result{j}" for j in range(len(outputs))]

@@ -25,16 +25,19 @@ class Results:
         The estimator.
     x : Tensor
         The rows.
+    single : bool, default=False
+        Whether the rows came in float32.
     """
 
-    def __init__(self, own: Exportable, x: Tensor) -> None:
-        self.own, self.x = own, x
+    def __init__(self, own: Exportable, x: Tensor, single: bool = False) -> None:
+        self.own, self.x, self.single = own, x, single
         self._found: dict[str, dict[str, Tensor]] = {}
 
     def __call__(self, computation: str, output: str | None = None) -> Tensor:
         """Return a result of a computation."""
         if computation not in self._found:
-            asked = self.own.asked[computation]
+            both = f"{computation}_float32" if self.single else computation
+            asked = self.own.asked.get(both, self.own.asked[computation])
             self._found[computation] = dict(zip(asked.outputs, asked.function(self.x), strict=True))
         return self._found[computation][output or computation]
 

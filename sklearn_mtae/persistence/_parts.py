@@ -2,6 +2,7 @@
 
 from dataclasses import fields, is_dataclass
 from functools import partial
+from importlib import import_module
 from inspect import signature
 from types import FunctionType
 from typing import Any
@@ -24,36 +25,19 @@ from sklearn_mtae._tables.targets import Tasks
 from sklearn_mtae._verbs.pooling import Pooled
 from sklearn_mtae._verbs.strangeness import Gauge
 from sklearn_mtae.model_selection import TaskKFold, TaskShuffleSplit
-from sklearn_mtae.nn import (
-    architectures,
-    corruptions,
-    embeddings,
-    likelihoods,
-    objectives,
-    penalties,
-    posteriors,
-    priors,
-    schedules,
-    sharing,
-    weightings,
-)
+from sklearn_mtae.nn import objectives
 from sklearn_mtae.nn.likelihoods._marginals import Map
 
 from ._packing import Kind, Packed, Packing, Unpacking
 
-MODULES = (
-    architectures,
-    corruptions,
-    embeddings,
-    likelihoods,
-    objectives,
-    penalties,
-    posteriors,
-    priors,
-    schedules,
-    sharing,
-    weightings,
-)
+MODULES = [
+    import_module(f"sklearn_mtae.nn.{name}")
+    for name in (
+        *("architectures", "corruptions", "embeddings", "likelihoods", "objectives", "penalties", "posteriors"),
+        *("priors", "schedules", "sharing", "weightings"),
+    )
+]
+"""Modules whose classes and functions a file may name."""
 OPTIMIZERS = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD"]
 OBJECTS = (
     *(Average, Baseline, Bounded, Copula, Features, Fitted, Gauge, JointDraws, Kernel, Levels, Map, MixedTasks),

@@ -1,0 +1,179 @@
+"""Estimators and rows for the parity of exports, and ONNX Runtime asked as an estimator is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sklearn_mtae import (
+    AutoencoderTransformer,
+    MultiTaskVAE,
+    MultiTaskVAEClassifier,
+    MultiTaskVAERegressor,
+    OutlierDetector,
+    VAETransformer,
+)
+from sklearn_mtae.export import to_onnx
+from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
+from sklearn_mtae.nn.embeddings import EMBEDDINGS
+from sklearn_mtae.nn.factories import TASK_LIKELIHOODS
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS
+from sklearn_mtae.nn.posteriors import POSTERIORS
+from sklearn_mtae.nn.priors import PRIORS
+from sklearn_mtae.nn.sharing import SHARINGS
+
+N_TRAIN, N_COLUMNS, CONSTANT = 300, 9, 4
+FAR = 1e6
+"""Units by which some cells are off."""
+COUNTS = {"poisson", "negative_binomial", "multinomial"}
+SHARES = {"continuous_bernoulli", "gamma", "log_normal"}
+
+
+class Session:
+    """A method of an estimator as ONNX Runtime runs it, on one thread.
+
+    Parameters
+    ----------
+    model : estimator
+        The estimator.
+    method : str
+        Its method.
+    """
+
+    def __init__(self, model: Any, method: str) -> None:
+        import onnxruntime
+
+        onnxruntime.set_default_logger_severity(3)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        content = to_onnx(model, method, dtype="float64").SerializeToString()
+        self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, X: Any) -> list[NDArray]:
+        """Return the results for rows."""
+        inputs = self.session.get_inputs()
+        if len(inputs) == 1:
+            return self.session.run(None, {inputs[0].name: np.asarray(X).astype(np.float64)})
+        return self.session.run(None, {own.name: self._column(X[own.name], own.type) for own in inputs})
+
+    @staticmethod
+    def _column(cells: Any, kind: str) -> NDArray:
+        if "string" in kind:
+            return cells.astype(object).where(cells.notna(), "").to_numpy(dtype=object)[:, None]
+        return cells.to_numpy(dtype=np.float64)[:, None]
+
+
+def apart(found: Any, wanted: Any) -> tuple[float, int]:
+    """Return the largest difference, as a part of the largest number of its column, and how many labels differ."""
+    far, labels = 0.0, 0
+    for own, true in zip(_columns(found), _columns(wanted), strict=True):
+        if true.dtype.kind == "f":
+            scale = max(1e-300, np.nanmax(np.abs(np.where(np.isinf(true), 0, true)), initial=0.0))
+            same = (own == true) | (np.isnan(own) & np.isnan(true))
+            far = max(far, float(np.max(np.where(same, 0.0, np.abs(own - true) / scale), initial=0.0)))
+        else:
+            labels += int((own.astype(true.dtype) != true).sum())
+    return (np.inf if np.isnan(far) else far), labels
+
+
+def _columns(result: Any) -> list[NDArray]:
+    """Return the columns of any result."""
+    if isinstance(result, dict | list | tuple):
+        return [one for own in (result.values() if isinstance(result, dict) else result) for one in _columns(own)]
+    if isinstance(result, pd.DataFrame):
+        return [np.array(result[name].tolist()) for name in result]
+    array = np.asarray(result)
+    return [np.array(own.tolist()) for own in (array.T if array.ndim > 1 else [array])]
+
+
+def _rows(n: int, likelihood: str = "", seed: int = 0) -> NDArray:
+    """Return rows that suit a likelihood, with gaps, a constant column, and some cells far off."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 3)) @ np.random.default_rng(9).normal(size=(3, N_COLUMNS)) + rng.normal(size=(n, N_COLUMNS))
+    if likelihood == "categorical":
+        return np.eye(N_COLUMNS)[x.argmax(axis=1)]
+    is_free = likelihood not in {*COUNTS, *SHARES, "bernoulli"}
+    x = x if is_free else _suited(x, likelihood)
+    if is_free and n > N_TRAIN:
+        x[::50, 0] *= FAR
+    x[:, CONSTANT] = 1.0
+    x[rng.random(x.shape) < 0.05] = np.nan
+    return x
+
+
+def _suited(x: NDArray, likelihood: str) -> NDArray:
+    """Return numbers that a likelihood has."""
+    if likelihood in COUNTS:
+        return np.floor(np.exp(np.clip(x, -9, 9) / 2))
+    shares = 1 / (1 + np.exp(-np.clip(x, -4, 4)))
+    return {"bernoulli": (x > 0).astype(float), **dict.fromkeys(SHARES, shares)}.get(likelihood, x)
+
+
+def _frame(n: int, seed: int = 0) -> pd.DataFrame:
+    """Return rows with categories; more rows than the training has some levels that it has not."""
+    x = _rows(n, seed=seed)
+    words = np.array(["red", "green", "blue", "grey" if n > N_TRAIN else "red"], dtype=object)
+    colour = pd.Series(words[np.random.default_rng(seed).integers(0, 4, n)], dtype=object)
+    colour[::9] = None
+    return pd.DataFrame(x, columns=[f"x{j}" for j in range(N_COLUMNS)]).assign(colour=colour)
+
+
+def _numbers(x: Any) -> NDArray:
+    """Return two targets of numbers, one with gaps."""
+    values = np.nan_to_num(np.asarray(x)[:, :2].astype(float))
+    y = np.c_[np.sin(values[:, 0]) + values[:, 1], values[:, 0]]
+    y[::5, 1] = np.nan
+    return y
+
+
+def _labels(x: Any) -> NDArray:
+    y = _numbers(x)
+    return np.where(y[:, 0] > 1, "high", np.where(y[:, 0] < -1, "low", "middle"))
+
+
+def cases(n: int, smoke: bool) -> Iterator[tuple[str, str, Any, Any]]:
+    """Yield the name of an estimator, its option, the fitted estimator, and rows."""
+    own: dict[str, Any] = {"random_state": 0, "max_iter": 2 if smoke else 10}
+    transformers: list[tuple[Any, dict[str, Any]]] = [
+        *((AutoencoderTransformer, {"likelihood": name}) for name in LIKELIHOODS),
+        *((VAETransformer, {"posterior": name}) for name in POSTERIORS),
+        *((VAETransformer, {"prior": name}) for name in PRIORS),
+        *((VAETransformer, {"activation": name, "layer_norm": True}) for name in ACTIVATIONS),
+        *((VAETransformer, {"architecture": name}) for name in ARCHITECTURES),
+    ]
+    for kind, option in transformers:
+        known, rows = (_rows(m, option.get("likelihood", ""), seed) for m, seed in ((N_TRAIN, 0), (n, 1)))
+        yield kind.__name__, _told(option), kind(3, **own, **option).fit(known), rows
+    known, rows = _frame(N_TRAIN), _frame(n, 1)
+    yield "VAETransformer", "categories", VAETransformer(3, **own).fit(known), rows
+    yield from _tasks(own, known, rows)
+    for criterion in ("neighbours", "reconstruction", "auto"):
+        model = OutlierDetector(n_estimators=3, criterion=criterion, random_state=0).fit(known)
+        yield "OutlierDetector", f"criterion={criterion}", model, rows
+
+
+def _tasks(own: dict[str, Any], known: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[str, str, Any, Any]]:
+    """Yield the estimators with tasks."""
+    own, y = {**own, "n_estimators": 4}, _numbers(known)
+    options: list[dict[str, Any]] = [
+        *({"sharing": name} for name in SHARINGS),
+        *({"embedding": name} for name in (*EMBEDDINGS, None)),
+        *({"task_likelihoods": name} for name in TASK_LIKELIHOODS),
+        *({"architecture": name} for name in ARCHITECTURES),
+    ]
+    for option in options:
+        more: dict[str, Any] = {**own, **option}
+        suited = np.where(np.isnan(y), np.nan, _suited(y, option.get("task_likelihoods", "")))
+        yield "MultiTaskVAERegressor", _told(option), MultiTaskVAERegressor(**more).fit(known, suited), rows
+    for option in options[: len(SHARINGS)]:
+        more = {**own, **option}
+        model = MultiTaskVAEClassifier(**more).fit(known, _labels(known))
+        yield "MultiTaskVAEClassifier", _told(option), model, rows
+    mixed = pd.DataFrame({"number": y[:, 0], "kind": pd.Categorical(_labels(known))})
+    yield "MultiTaskVAE", "", MultiTaskVAE(**own).fit(known, mixed), rows
+
+
+def _told(option: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in option.items())
