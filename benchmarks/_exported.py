@@ -25,6 +25,7 @@ from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.sharing import SHARINGS
 
 N_TRAIN, N_COLUMNS, CONSTANT = 300, 9, 4
+BLOCK = 1_000
 FAR = 1e6
 """Units by which some cells are off."""
 COUNTS = {"poisson", "negative_binomial", "multinomial"}
@@ -50,6 +51,11 @@ class Session:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         content = to_onnx(model, method, dtype="float64").SerializeToString()
         self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def in_blocks(self, X: Any) -> list[NDArray]:
+        """Return the results for rows, a thousand at a time: some graphs have 100 kB of values for each row."""
+        parts = [self(X[start : start + BLOCK]) for start in range(0, len(X), BLOCK)]
+        return [np.concatenate(own) for own in zip(*parts, strict=True)]
 
     def __call__(self, X: Any) -> list[NDArray]:
         """Return the results for rows."""
@@ -113,11 +119,11 @@ def _suited(x: NDArray, likelihood: str) -> NDArray:
 
 def _frame(n: int, seed: int = 0) -> pd.DataFrame:
     """Return rows with categories; more rows than the training has some levels that it has not."""
-    x = _rows(n, seed=seed)
+    x = _rows(n, seed=seed)[:, : N_COLUMNS - 3]  # three levels are three more columns to a model
     words = np.array(["red", "green", "blue", "grey" if n > N_TRAIN else "red"], dtype=object)
     colour = pd.Series(words[np.random.default_rng(seed).integers(0, 4, n)], dtype=object)
     colour[::9] = None
-    return pd.DataFrame(x, columns=[f"x{j}" for j in range(N_COLUMNS)]).assign(colour=colour)
+    return pd.DataFrame(x, columns=[f"x{j}" for j in range(x.shape[1])]).assign(colour=colour)
 
 
 def _numbers(x: Any) -> NDArray:

@@ -141,7 +141,7 @@ def parity(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, .
         light = runtime.load(folder / "model")
         worst, labels, farthest = [0.0, 0.0], 0, ("", 0.0)
         for method, given, wanted in _asked(model, X):
-            for side, ask in enumerate((getattr(light, method), Session(model, method))):
+            for side, ask in enumerate((getattr(light, method), Session(model, method).in_blocks)):
                 far, differ = apart(ask(given), wanted)
                 worst[side], labels = max(worst[side], far), labels + differ
                 farthest = max(farthest, (method, far), key=lambda own: own[1])
