@@ -301,7 +301,8 @@ class BaseMultiTaskVAE(BaseVAE):
         self._check_held_out("which_next")
         runner, names = self._runner, self.task_names_
         x = runner.read(X)
-        if tasks is not None and (isinstance(tasks, str) or not len(tasks)):
+        is_list = isinstance(tasks, Sequence | np.ndarray) and not isinstance(tasks, str)
+        if tasks is not None and not (is_list and len(tasks)):
             raise ValueError(f"tasks must be a list of one task or more, or None. Got {tasks!r}.")
         wanted = [task_position(task, names, "tasks") for task in (names if tasks is None else tasks)]
         return worth_measuring(runner, x, self._read_observed(y_observed, x), wanted)
@@ -391,7 +392,9 @@ class BaseMultiTaskVAE(BaseVAE):
         if not self._fitted.average.scores:
             why = f" (one, since {self._fitted.alone})" if self._fitted.alone else ""
             if self.n_estimators != 1 and not why:
-                raise ValueError(f"{verb} needs rows that were held out from a model. Got a fit to a single row.")
+                raise ValueError(
+                    f"{verb} needs rows that were held out from a model. Got a fit to a single row, or a partial_fit."
+                )
             raise ValueError(
                 f"{verb} needs rows that were held out from a model: n_estimators > 1 or early_stopping=True. "
                 f"Got n_estimators={self.n_estimators!r}{why}, early_stopping={self.early_stopping!r}."

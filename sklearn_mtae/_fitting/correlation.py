@@ -20,6 +20,8 @@ N_FOLDS, N_JUDGED = 5, 1000
 """Folds, and the maximum number of rows, that choose how far correlations are drawn towards zero."""
 SHARES = (1.0, 0.98, 0.95, 0.9, 0.8, 0.65, 0.5, 0.25, 0.0)
 """Factors of the correlations to choose from."""
+LEAST_GAIN = 1.0
+"""Nats that a smaller factor must gain to be preferred."""
 
 
 class LabelScores(NamedTuple):
@@ -42,23 +44,30 @@ class LabelScores(NamedTuple):
         return LabelScores(self.centres[rows], self.terms[:, rows], *parts)
 
 
-def learn_correlation(scores: LabelScores, margins: Sequence[Margin]) -> NDArray:
+def learn_correlation(scores: LabelScores, margins: Sequence[Margin]) -> tuple[NDArray, NDArray]:
     """Return the correlations of scores, drawn towards zero as far as cross-validation wants.
 
     Correlations that come pair by pair from few rows may contradict each other. What they say of a label given all
     others of its row is then far from true, though each of them is likely. And scores may not be jointly normal.
+
+    Returns
+    -------
+    correlation : ndarray of shape (n_tasks, n_tasks)
+        The correlations.
+    of_folds : ndarray of shape (N_FOLDS, n_tasks, n_tasks)
+        The correlations that the rows outside of each fold give; row i is in fold `i % N_FOLDS`.
     """
     rows = np.flatnonzero((scores.weight > 0).sum(axis=1) >= 2)
-    correlation = correlate(scores)
+    n_tasks, fold = scores.weight.shape[1], np.arange(len(scores.weight)) % N_FOLDS
     if len(rows) < 2 * N_FOLDS:
-        return np.eye(len(correlation))
+        return np.eye(n_tasks), np.tile(np.eye(n_tasks), (N_FOLDS, 1, 1))
+    of_folds = np.stack([correlate(scores.take(rows[fold[rows] != own])) for own in range(N_FOLDS)])
     gains = np.zeros(len(SHARES))
-    fold = np.arange(len(rows)) % N_FOLDS
-    for own in range(N_FOLDS):
-        found = correlate(scores.take(rows[fold != own]))
-        judged = scores.take(evenly(rows[fold == own], N_JUDGED // N_FOLDS))
+    for own, found in enumerate(of_folds):
+        judged = scores.take(evenly(rows[fold[rows] == own], N_JUDGED // N_FOLDS))
         gains += [gain(towards_zero(found, share), judged, margins) for share in SHARES]
-    return towards_zero(correlation, SHARES[int(gains.argmax())])
+    share = SHARES[int(np.argmax(gains >= gains.max() - LEAST_GAIN))]
+    return towards_zero(correlate(scores), share), np.stack([towards_zero(found, share) for found in of_folds])
 
 
 def towards_zero(correlation: NDArray, share: float) -> NDArray:

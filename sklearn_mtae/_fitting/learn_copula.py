@@ -1,6 +1,7 @@
 """The copula of the tasks, learned from rows that the members were not trained on."""
 
 from dataclasses import replace
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from sklearn_mtae._tables.mixed_targets import MixedTasks
 
 from .build import task_limits
 from .copula import Copula, box_level_of, distances, level_of
-from .correlation import LabelScores, learn_correlation
+from .correlation import N_FOLDS, LabelScores, learn_correlation
 from .fitted import Fitted
 from .margins import N_TERMS, Margin, OfClasses, OfCounts, OfNumbers
 from .predictions import Predictions
@@ -39,8 +40,8 @@ def learn_copula(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDA
     labels = np.where(weight > 0, y, np.nan)
     copula = Copula(margins, np.eye(len(margins)))
     scores = LabelScores(centres, _terms(margins, predicted, weight), *copula.intervals(predicted, labels), weight)
-    copula = replace(copula, correlation=learn_correlation(scores, margins))
-    return _with_levels(copula, labels, centres)
+    correlation, of_folds = learn_correlation(scores, margins)
+    return _with_levels(replace(copula, correlation=correlation), np.where(np.isnan(labels), np.nan, centres), of_folds)
 
 
 def _margins(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray) -> list[Margin]:
@@ -93,34 +94,50 @@ def _terms(margins: list[Margin], predicted: Predictions, weight: NDArray) -> ND
 
 
 def _order(margin: OfClasses, labels: NDArray, weight: NDArray, others: NDArray) -> NDArray:
-    """Return the order of classes along which other tasks' scores change most: their first correspondence axis."""
+    """Return the order of classes along which other tasks' scores change most: their first correspondence axis.
+
+    The order stays as it is unless they change more than the scores of independent tasks would along that axis.
+    """
     n_classes = len(margin.order)
-    if n_classes <= 2 or not others.any():
+    others = others[:, others.any(axis=0)] / others[:, others.any(axis=0)].std(axis=0)
+    if n_classes <= 2 or not others.size:
         return margin.order
     known = weight > 0
     member = np.eye(n_classes)[labels[known].astype(int)] * weight[known, None]
-    counts = member.sum(axis=0)
-    means = np.divide(
-        member.T @ others[known], counts[:, None], out=np.zeros((n_classes, others.shape[1])), where=counts[:, None] > 0
-    )
-    root = np.sqrt(counts)[:, None]
-    axis = np.linalg.svd(root * means, full_matrices=False)[2][0]
-    return np.argsort(means @ axis, kind="stable")
+    counts = member.sum(axis=0)[:, None]
+    means = np.divide(member.T @ others[known], counts, out=np.zeros((n_classes, others.shape[1])), where=counts > 0)
+    _, strength, axes = np.linalg.svd(np.sqrt(counts) * means, full_matrices=False)
+    if strength[0] ** 2 < by_chance(n_classes - 1, others.shape[1]):
+        return margin.order
+    return np.argsort(means @ axes[0], kind="stable")
 
 
-def _with_levels(copula: Copula, labels: NDArray, centres: NDArray) -> Copula:
+def by_chance(n: int, m: int) -> float:
+    """Return the largest eigenvalue that the product of a normal matrix and its transpose has with few exceptions.
+
+    Its mean and twice its standard deviation by Johnstone (2001, doi 10.1214/aos/1009210544).
+    """
+    root = sqrt(n) + sqrt(m)
+    return root**2 + 2 * 1.27 * root * (1 / sqrt(n) + 1 / sqrt(m)) ** (1 / 3)
+
+
+def _with_levels(copula: Copula, scores: NDArray, of_folds: NDArray) -> Copula:
     """Return a copula with the levels of the numbers of held-out rows; rows without one are left out.
 
-    Correlations and deviations were learned from these very rows. What a square would be without its own row follows
-    from it, by the formula of Sherman and Morrison.
+    The correlations for a row come from the other folds. Its deviations were learned from the row too: what a squared
+    score would be without it follows from the score, by the formula of Sherman and Morrison.
     """
     numbers = [task for task, margin in enumerate(copula.margins) if not isinstance(margin, OfClasses)]
-    scores = np.where(np.isnan(labels), np.nan, centres)[:, numbers]
-    scores = scores[~np.isnan(scores).all(axis=1)]
-    if len(scores) < 2:
+    fold, scores = np.arange(len(scores)) % N_FOLDS, scores[:, numbers]
+    n = np.maximum((~np.isnan(scores)).sum(axis=0), 2)
+    scores = scores * np.sqrt((1 - 1 / n) / np.maximum(1 - scores**2 / n, 1 / n))
+    counted = ~np.isnan(scores).all(axis=1)
+    if counted.sum() < 2:
         return copula
-    n_labels, n = (~np.isnan(scores)).sum(axis=1), len(scores)
-    squares = distances(copula.correlation[np.ix_(numbers, numbers)], scores), np.nanmax(scores**2, axis=1)
-    lengths, largest = (own * (1 - 1 / n) / np.maximum(1 - own / n, 1 / n) for own in squares)
-    levels, box_levels = level_of(lengths, n_labels), box_level_of(np.sqrt(largest), n_labels)
+    squares, n_labels = np.zeros(len(scores)), (~np.isnan(scores)).sum(axis=1)
+    for own, correlation in enumerate(of_folds):
+        rows = np.flatnonzero(counted & (fold == own))
+        squares[rows] = distances(correlation[np.ix_(numbers, numbers)], scores[rows])
+    largest = np.nanmax(np.abs(scores[counted]), axis=1)
+    levels, box_levels = level_of(squares[counted], n_labels[counted]), box_level_of(largest, n_labels[counted])
     return replace(copula, levels=np.sort(levels), box_levels=np.sort(box_levels))

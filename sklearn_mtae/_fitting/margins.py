@@ -49,6 +49,14 @@ class Scores(NamedTuple):
         centre = (self.weight * self.mean).sum(axis=0)
         return centre, self.std**2 + (self.weight * (self.mean - centre) ** 2).sum(axis=0)
 
+    def ends(self, margin: "Margin", own: OfTask, share: float) -> NDArray:
+        """Return the ends of the labels that lie in the middle with a probability, shape (2, n_rows).
+
+        A mixture counts as one normal distribution.
+        """
+        mean, variance = self.moments
+        return margin.values(own, mean + ndtri([[(1 - share) / 2], [(1 + share) / 2]]) * np.sqrt(variance))
+
 
 class Margin(ABC):
     """The predictive distributions of a task, one for each row."""
@@ -112,9 +120,13 @@ class OfNumbers(Margin):
     ----------
     map : Map
         From errors to normal scores.
+    farthest : float
+        Largest score that is taken from a known label: where the map is bent, nothing is known of errors beyond those
+        that it was learned from.
     """
 
     map: Map
+    farthest: float = FARTHEST
 
     @classmethod
     def learn(cls, errors: NDArray, weight: NDArray) -> "OfNumbers":
@@ -123,7 +135,8 @@ class OfNumbers(Margin):
         (mean,), (square,) = own._moments(np.zeros(1), 1.0)
         scale = sqrt(square - mean**2)
         edges, origin = ((part - mean) / scale for part in (own.map.edges, own.map.origin))
-        return cls(own.map._replace(edges=edges, origin=origin, slope=own.map.slope * scale))
+        farthest = float(-ndtri(0.5 / (len(errors) + 1))) if len(edges) else FARTHEST
+        return cls(own.map._replace(edges=edges, origin=origin, slope=own.map.slope * scale), farthest)
 
     @property
     def width(self) -> int:
@@ -132,7 +145,7 @@ class OfNumbers(Margin):
 
     def intervals(self, own: OfTask, y: NDArray) -> tuple[NDArray, NDArray]:
         """Return the scores of labels, twice."""
-        z = self.centres(own, y)
+        z = self.centres(own, y).clip(-self.farthest, self.farthest)
         return z, z
 
     def centres(self, own: OfTask, y: NDArray) -> NDArray:

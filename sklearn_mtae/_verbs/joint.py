@@ -13,7 +13,7 @@ from sklearn.utils import check_consistent_length, check_random_state, check_sca
 from sklearn_mtae._fitting.class_average import average_log_probabilities
 from sklearn_mtae._fitting.copula import Copula, patterns
 from sklearn_mtae._fitting.fitted import Fitted
-from sklearn_mtae._fitting.margins import OfCells, Scores
+from sklearn_mtae._fitting.margins import Margin, OfCells, Scores
 from sklearn_mtae._fitting.mixed_average import predict_tasks
 from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae._fitting.predictions import Predictions, only_classes
@@ -100,10 +100,16 @@ class Known(NamedTuple):
     """Weights of the draws, which add up to 1 for each row; shape (n_draws, n_rows)."""
     root: NDArray
     """A square root of the covariance of their scores, shape (n_open, n_open)."""
+    is_linked: NDArray[np.bool_]
+    """Whether the known labels say anything about each of the tasks, shape (n_open,)."""
 
     def scores(self, position: int) -> Scores:
-        """Return the distribution of the scores of an open task."""
+        """Return the distribution of the scores of an open task, by its position among these."""
         return Scores(self.mean[..., position], float(np.linalg.norm(self.root[position])), self.weight)
+
+    def scores_of(self, task: int) -> Scores:
+        """Return the distribution of the scores of an open task."""
+        return self.scores(int(np.flatnonzero(self.open == task)[0]))
 
 
 def condition(copula: Copula, predicted: Predictions, known: NDArray) -> Iterator[Known]:
@@ -125,7 +131,8 @@ def condition(copula: Copula, predicted: Predictions, known: NDArray) -> Iterato
             part = rows[block]
             drawn, logs = _draw(root[:n, :n], low[np.ix_(part, order)], high[np.ix_(part, order)], len(points))
             weight = np.exp(logs - logs.max(axis=0))
-            yield Known(part, others, drawn @ root[n:, :n].T, weight / weight.sum(axis=0), root[n:, n:])
+            mean, is_linked = drawn @ root[n:, :n].T, np.any(copula.correlation[np.ix_(others, order)] != 0, axis=1)
+            yield Known(part, others, mean, weight / weight.sum(axis=0), root[n:, n:], is_linked)
 
 
 def _draw(root: NDArray, low: NDArray, high: NDArray, n_points: int) -> tuple[NDArray, NDArray]:
@@ -159,20 +166,28 @@ def _uniform(n_columns: int) -> NDArray:
     return qmc.Sobol(n_columns, rng=np.random.default_rng(0)).random(N_DRAWS)
 
 
+def known_parts(fitted: Fitted, predicted: Predictions, known: NDArray | None) -> Iterator[tuple[Known, int, Margin]]:
+    """Yield rows with the same known labels, each with the tasks that these say something about, and their margins."""
+    if known is not None and not np.isnan(known).all():
+        copula = _copula(fitted)
+        for own in condition(copula, predicted.scaled(fitted.average.inflation), known):
+            for task in own.open[own.is_linked]:
+                yield own, int(task), copula.margins[task]
+
+
 def informed(fitted: Fitted, predicted: Predictions, known: NDArray) -> Predictions:
     """Return predictions given known labels, which are predicted themselves; deviations are not inflated."""
-    copula = _copula(fitted)
-    scaled = predicted.scaled(fitted.average.inflation)
-    changed = scaled.copy()
-    for own in condition(copula, scaled, known):
-        before = scaled.take(own.rows)
-        for position, task in enumerate(own.open):
-            changed.put_task(own.rows, task, copula.margins[task].given(before.of(task), own.scores(position)))
+    inflation = fitted.average.inflation
+    scaled, changed = predicted.scaled(inflation), predicted.copy()
+    for own, task, margin in known_parts(fitted, predicted, known):
+        given = margin.given(scaled.take(own.rows).of(task), own.scores_of(task))
+        factor = np.broadcast_to(inflation, known.shape[1])[task]
+        changed.put_task(own.rows, task, given._replace(std=given.std / factor if factor > 0 else given.std))
+    changed.means[:] = changed.means.clip(*label_range(fitted))
     for task in range(known.shape[1]):
         rows = np.flatnonzero(~np.isnan(known[:, task]))
         changed.settle(rows, task, known[rows, task])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return changed.scaled(np.where(fitted.average.inflation > 0, 1 / fitted.average.inflation, 0.0))
+    return changed
 
 
 def draw_samples(runner: ModelRunner, x: Any, n_samples: int, known: NDArray | None, random_state: Any) -> NDArray:
@@ -183,10 +198,12 @@ def draw_samples(runner: ModelRunner, x: Any, n_samples: int, known: NDArray | N
     predicted = predictions(runner, x).scaled(fitted.average.inflation)
     known = np.full(predicted.means.shape, np.nan) if known is None else known
     low, high = label_range(fitted)
+    # One row after the other: the draws of a row do not depend on those behind it, nor on what is known of others.
+    normal = rng.standard_normal((len(known), n_samples, known.shape[1] + 1)).swapaxes(0, 1)
     drawn = np.tile(known, (n_samples, 1, 1))
     for own in condition(copula, predicted, known):
-        z = rng.standard_normal((n_samples, len(own.rows), len(own.open))) @ own.root.T
-        z += _pick(own, n_samples, rng)
+        part = normal[:, own.rows]
+        z = part[..., own.open] @ own.root.T + _pick(own, ndtr(part[..., -1]))
         before = predicted.take(own.rows)
         for position, task in enumerate(own.open):
             values = copula.margins[task].values(before.of(task), z[..., position])
@@ -194,13 +211,13 @@ def draw_samples(runner: ModelRunner, x: Any, n_samples: int, known: NDArray | N
     return drawn
 
 
-def _pick(own: Known, n_samples: int, rng: np.random.RandomState) -> NDArray:
-    """Draw means of scores by their weights, shape (n_samples, n_rows, n_open)."""
+def _pick(own: Known, uniform: NDArray) -> NDArray:
+    """Pick means of scores by their weights, given uniform draws of shape (n_samples, n_rows)."""
     if len(own.mean) == 1:
         return own.mean
     above = own.weight.cumsum(axis=0).T
-    uniform = rng.uniform(size=(len(own.rows), n_samples)) * above[:, -1:]
-    place = np.stack([np.searchsorted(ends, column) for ends, column in zip(above, uniform, strict=True)], axis=1)
+    chosen = uniform.T * above[:, -1:]
+    place = np.stack([np.searchsorted(ends, column) for ends, column in zip(above, chosen, strict=True)], axis=1)
     return own.mean[place, np.arange(len(own.rows))]
 
 

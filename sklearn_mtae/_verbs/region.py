@@ -129,8 +129,10 @@ class JointRegion:
         ndarray of bool of shape (n_samples,)
             Whether they do; true for rows without a label.
         """
-        if hasattr(y, "columns") and set(self.task_names) <= set(map(str, y.columns)):
-            y = y[[name for name in y.columns if str(name) in self.task_names]]
+        if hasattr(y, "columns"):
+            by_name = {str(name): name for name in y.columns}
+            if set(self.task_names) <= by_name.keys():
+                y = y[[by_name[name] for name in self.task_names]]
         labels = check_targets(y, self.center, self.task_names).astype(np.float64)
         n_tasks = self.center.shape[1]
         if labels.shape[1] != n_tasks:

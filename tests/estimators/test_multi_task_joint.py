@@ -186,6 +186,77 @@ def test_draws_of_mixed_tasks_are_labels_of_their_kind():
     same(drawn, model.predict_samples(X[:6], 4, random_state=0))
 
 
+def test_draws_of_a_row_do_not_depend_on_the_others():
+    model, X, Y = regressor()
+    known = np.where(np.arange(300)[:, None] == 5, Y, np.nan)
+    every = model.predict_samples(X[:9], 4, random_state=0)
+    same(every[:, :3], model.predict_samples(X[:3], 4, random_state=0))
+    given = model.predict_samples(X[:9], 4, y_observed=known[:9], random_state=0)
+    same(np.delete(every, 5, axis=1), np.delete(given, 5, axis=1))
+
+
+@pytest.mark.parametrize("noise", [np.positive, np.exp, np.sinh], ids=["normal", "skewed", "heavy"])
+def test_intervals_given_known_labels_cover_what_they_say_whatever_the_errors(noise):
+    """Errors are increasing functions of normal ones, so that a Gaussian copula is the truth."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2500, 2))
+    Y = X + noise(rng.normal(size=(2500, 2)) @ np.linalg.cholesky([[1.0, 0.8], [0.8, 1.0]]).T)
+    model = MultiTaskVAERegressor(**{**QUICK, "max_iter": 30}).fit(X[:1000], Y[:1000])
+    known = np.where(np.arange(2) == 0, Y, np.nan)[1000:]
+    lower, upper = model.predict_interval(X[1000:], y_observed=known)
+    covered = ((lower <= Y[1000:]) & (Y[1000:] <= upper))[:, 1].mean()
+    assert 0.86 < covered < 0.94
+
+
+def test_sets_given_known_labels_cover_what_they_say():
+    X, Y = rows(2500)
+    labels = np.digitize(Y, [-1.5, 0.0, 1.0])
+    model = MultiTaskVAEClassifier(**{**QUICK, "max_iter": 30}).fit(X[:1000], labels[:1000])
+    known = np.where(np.arange(3) > 0, labels, None)[1000:]
+    plain, sets = (model.predict_set(X[1000:], y_observed=own)[0] for own in (None, known))
+    assert sets[np.arange(1500), labels[1000:, 0]].mean() > 0.88
+    assert sets.any(axis=1).all()
+    assert sets.sum() < plain.sum()
+
+
+def test_labels_that_say_nothing_of_others_change_nothing():
+    """Not even a bit: sets end at a probability that occurs."""
+    rng = np.random.default_rng(0)
+    X, labels = rng.normal(size=(80, 2)), rng.integers(4, size=(80, 2))
+    model = MultiTaskVAEClassifier(**QUICK).fit(X, labels)
+    model._fitted.average.copula.correlation[:] = np.eye(2)
+    known = np.where(np.arange(2) == 0, labels, None)
+    same(model.predict_set(X)[1], model.predict_set(X, y_observed=known)[1])
+    same(model.predict(X)[:, 1], model.predict(X, y_observed=known)[:, 1])
+
+
+@pytest.mark.parametrize("family", ["gamma", "log_normal", "continuous_bernoulli", [(0, 9), (0, 9)]], ids=str)
+def test_predictions_given_known_labels_stay_in_the_support(family):
+    X, Y = rows(80, 2)
+    Y = np.exp(Y) if family in ("gamma", "log_normal") else 1 / (1 + np.exp(-Y))
+    model = MultiTaskVAERegressor(**QUICK, task_likelihoods=family).fit(X, Y)
+    low, high = (0.0, 1.0) if family == "continuous_bernoulli" else (0.0, 9.0 if isinstance(family, list) else np.inf)
+    for label in (Y.min(), Y.max()):
+        known = np.tile([label, np.nan], (80, 1))
+        mean, (lower, upper) = model.predict(X, y_observed=known), model.predict_interval(X, y_observed=known)
+        assert (mean >= low).all()
+        assert (mean <= high).all()
+        assert (lower <= upper).all()
+
+
+def test_regions_of_many_tasks_and_few_rows_are_not_far_too_large():
+    held, squares = [], []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X, Y = rng.normal(size=(540, 2)), rng.normal(size=(540, 12))
+        model = MultiTaskVAERegressor(**QUICK).fit(X[:40], Y[:40])
+        region = model.predict_region(X[40:])
+        held.append(region.contains(Y[40:]).mean())
+        squares.append(region.square)
+    assert 0.8 < np.mean(held) < 0.95
+    assert np.mean(squares) < 30  # 18.5 for known deviations
+
+
 def test_one_column_of_labels_gives_one_column():
     X, Y = rows()
     model = MultiTaskVAERegressor(**QUICK).fit(X, Y[:, 0])
@@ -236,7 +307,7 @@ def test_what_to_measure_next_is_the_explained_part_of_the_variance():
     one = model.which_next(X[:2], tasks=["y1"])
     np.testing.assert_allclose(one[0], [R[0, 1] ** 2, 0.0, R[1, 2] ** 2], atol=1e-6)
     same(one, model.which_next(X[:2], tasks=[1]))
-    for tasks in ("y1", []):
+    for tasks in ("y1", [], 1):
         with pytest.raises(ValueError, match="tasks must be a list"):
             model.which_next(X[:2], tasks=tasks)
 

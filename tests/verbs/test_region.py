@@ -67,7 +67,8 @@ def test_coverage_of_normal_errors_is_that_of_chi_squared():
 def test_a_frame_may_have_other_columns():
     own, y = region(), np.array([[1.0, -1.0], [9.0, 9.0]])
     frame = pd.DataFrame({"class": ["u", "v"], "b": y[:, 1], "a": y[:, 0]})[["a", "class", "b"]]
-    assert own.contains(frame).tolist() == own.contains(y).tolist() == [True, False]
+    for order in (["a", "class", "b"], ["b", "class", "a"]):
+        assert own.contains(frame[order]).tolist() == own.contains(y).tolist() == [True, False]
 
 
 def test_a_task_without_variance_must_have_its_value():
