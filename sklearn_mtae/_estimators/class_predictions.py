@@ -82,7 +82,7 @@ class PredictsClasses(BaseMultiTaskVAE):
         Cross-conformal prediction (Vovk 2015, doi 10.1007/s10472-013-9368-4): the set contains the classes that are at
         least as probable as this fraction of the labels of held-out rows were to members not trained on them (Sadinle
         et al. 2019, arXiv 1609.00451). The fraction holds over all rows, not for each class. A set is empty where no
-        class is that probable.
+        class is that probable. Given known labels, it has the most probable classes whose probabilities add up to it.
 
         Parameters
         ----------

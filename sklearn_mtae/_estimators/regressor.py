@@ -410,7 +410,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         Cross-conformal prediction (Vovk 2015, doi 10.1007/s10472-013-9368-4): the mean plus and minus as many standard
         deviations as cover this fraction of the held-out labels, each predicted by members not trained on it. Intervals
         stay in the support of the task's likelihood: no count is negative. The fraction holds over all rows, not for
-        each kind of row.
+        each kind of row. Given known labels, an interval is the middle part of the distribution of the others.
 
         Parameters
         ----------
