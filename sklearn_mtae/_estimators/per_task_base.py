@@ -56,6 +56,16 @@ def _check_observed(columns: Sequence[NDArray], names: Sequence[str]) -> list[tu
     return observed
 
 
+def _of_task(name: str, value: Any, columns: list[NDArray], task: int) -> Any:
+    """Return the column of a task of what `fit` takes for each label, and everything else as it is."""
+    if name.endswith("sample_weight"):
+        return _weight_columns(value, columns)[task]
+    if name.endswith("censoring") and value is not None:
+        codes = target_columns(value)
+        return codes[task] if len(codes) == len(columns) else value
+    return value
+
+
 def _weight_columns(weight: Any, columns: Sequence[NDArray]) -> list[Any]:
     """Return each task's weights: its column if labels are weighted, the same for all if rows are."""
     weight = plain(weight)
@@ -340,7 +350,7 @@ class BasePerTask(MetaEstimatorMixin, BaseEstimator):
             if unweighted:
                 raise ValueError(f"sample_weight needs estimators that take it. Those of {listed(unweighted)} do not.")
         return [
-            {k: _weight_columns(v, columns)[task] if k.endswith("sample_weight") else v for k, v in own.items()}
+            {name: _of_task(name, value, columns, task) for name, value in own.items()}
             for task, own in enumerate(params)
         ]
 

@@ -25,7 +25,7 @@ FARTHEST = 8.0
 MOST_ROWS = 10_000
 """Labels that a distribution of a task is learned from, at most, evenly spaced."""
 LEAST = 1e-6
-"""Smallest deviation, relative to that with limits as values."""
+"""Smallest deviation, relative to that of observed labels."""
 N_CONSISTENT = 200
 """Rounds of a self-consistent estimate."""
 WIDE = 30.0
@@ -123,8 +123,11 @@ def expect(
     deviation : ndarray of shape (n_models, 1)
         Standard deviations around them.
     """
-    share = weight / weight.sum()
-    least = LEAST * (np.sqrt(share @ (y - share @ y) ** 2) or 1.0)
+    share, observed = weight / weight.sum(), codes == 0
+    if not (weight[observed] > 0).any():
+        observed = weight > 0
+    center = np.average(y[observed], weights=weight[observed])
+    least = LEAST * (np.sqrt(np.average((y[observed] - center) ** 2, weights=weight[observed])) or 1.0)
 
     def fitted(known: StandIns) -> State:
         predicted = predict(known.mean)
@@ -134,7 +137,9 @@ def expect(
     def step(state: State) -> State:
         return fitted(stand_ins(y, codes, state.predicted, np.exp(state.log_deviation), support))
 
-    state = fitted(StandIns(y[None], np.zeros((1, len(y)))))
+    # A limit far away says nothing, and must not be the start of anything.
+    start = np.where(codes < 0, np.minimum(y, center), np.where(codes > 0, np.maximum(y, center), y))
+    state = fitted(StandIns(start[None], np.zeros((1, len(y)))))
     for _ in range(N_ROUNDS):
         first = step(state)
         second = step(first)

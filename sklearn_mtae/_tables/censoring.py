@@ -1,11 +1,12 @@
 """Labels that are known to be limits only: which ones, and of which side."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_mtae.nn.words import listed, short
+from sklearn_mtae.nn.words import listed, named, short
 
 from .targets import is_missing, target_columns, task_names
 
@@ -40,7 +41,8 @@ def read_censoring(censoring: Any, y: Any) -> NDArray[np.int8]:
     labels, names = target_columns(y), task_names(y)
     if censoring is None:
         return np.zeros((len(labels[0]), len(labels)), dtype=np.int8)
-    columns = target_columns(censoring)
+    with named("censoring"):
+        columns = target_columns(censoring)
     _check_same(columns, labels, censoring, y)
     parts = zip(columns, labels, names, strict=True)
     return np.stack([_read_column(column, ~is_missing(own), name) for column, own, name in parts], axis=1)
@@ -70,6 +72,6 @@ def _read_column(column: NDArray, is_label: NDArray[np.bool_], name: str) -> NDA
 def _code(cell: Any, name: str) -> int:
     if isinstance(cell, str) and cell in SIGNS:
         return SIGNS[cell]
-    if isinstance(cell, int | float) and not isinstance(cell, bool) and cell in (-1, 0, 1):
-        return int(cell)
+    if isinstance(cell, Real) and not isinstance(cell, bool) and cell in (-1, 0, 1):
+        return int(float(cell))
     raise ValueError(f"censoring must hold {CODES}. Got {short(cell)} in task {name!r}.")

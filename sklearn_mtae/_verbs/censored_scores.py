@@ -1,9 +1,11 @@
 """Scores of predictions where some labels are known only as limits."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_mtae._fitting.censored import expect, limited_tasks, log_likelihood
 from sklearn_mtae._tables.censoring import read_censoring
@@ -35,6 +37,11 @@ def with_limits(
     scores = scores.copy()
     for task in limited_tasks(codes):
         own = ~np.isnan(targets[:, task]) & (weight[:, task] > 0)
+        if len(np.unique(targets[own & (codes[:, task] == 0), task])) < 2:
+            scores[task] = np.nan
+            words = "R2 needs two different labels beside limits. The mean leaves out the task at position"
+            warnings.warn(f"{words} {task}.", UndefinedMetricWarning, stacklevel=3)
+            continue
         scores[task] = explained(*(part[own, task] for part in (targets, codes, predicted, weight)))
     return float("nan") if np.isnan(scores).all() else float(np.nanmean(scores))
 

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 from sklearn.utils import get_tags
 
+from sklearn_mtae import MultiTaskVAERegressor
 from sklearn_mtae._estimators.per_task import PerTaskClassifier, PerTaskRegressor
 from sklearn_mtae.metrics import r2_score
 
@@ -179,3 +180,15 @@ def test_tags_are_those_of_the_estimators():
     assert get_tags(PerTaskRegressor({"a": SVR(), "b": SVR(kernel="precomputed")})).input_tags.pairwise
     assert is_regressor(PerTaskRegressor(SVC()))
     assert is_classifier(PerTaskClassifier(SVC()))
+
+
+def test_codes_of_censored_labels_go_to_the_estimator_of_their_task():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    Y = X + 0.1 * rng.normal(size=(60, 2))
+    signs = np.where(Y < 0, "<", "")
+    head = MultiTaskVAERegressor(hidden_layer_sizes=(), n_estimators=1, max_iter=2, random_state=0)
+    model = PerTaskRegressor(head).fit(X, np.maximum(Y, 0), censoring=signs)
+    for task, own in enumerate(model.estimators_):
+        alone = clone(head).fit(X, np.maximum(Y, 0)[:, task], censoring=signs[:, task])
+        np.testing.assert_array_equal(own.predict(X), alone.predict(X))

@@ -147,3 +147,15 @@ def test_distances_without_limits_are_sorted():
 
 def test_distances_of_nothing_but_limits_are_those_of_the_limits():
     np.testing.assert_array_equal(distances(np.array([-2.0, 1.0]), np.array([1, -1])), [1.0, 2.0])
+
+
+@pytest.mark.parametrize(("limit", "code"), [(1e30, -1), (-1e30, 1)])
+def test_a_limit_that_says_nothing_changes_nothing(limit, code):
+    rng = np.random.default_rng(0)
+    y, codes = np.append(rng.normal(size=200), limit), np.append(np.zeros(200, dtype=int), code)
+    known, predicted, deviation = expect(
+        y, codes, np.ones(201), lambda values: np.broadcast_to(values.mean(axis=1, keepdims=True), values.shape)
+    )
+    np.testing.assert_allclose(predicted[0, 0], y[:200].mean(), atol=0.02)
+    np.testing.assert_allclose(deviation.item(), y[:200].std(), rtol=0.02)
+    assert np.abs(known.mean).max() < 10

@@ -52,3 +52,15 @@ def test_shapes_and_names_must_be_those_of_y():
             read_censoring(censoring, Y)
     with pytest.raises(ValueError, match=r"columns of y, \['b', 'a'\], in this order. Got \['a', 'b'\]"):
         read_censoring(FRAME, pd.DataFrame(Y, columns=["b", "a"]))
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int64, np.float32])
+def test_numbers_of_numpy_in_columns_of_objects_are_codes(kind):
+    cells = np.array([[kind(code)] for code in (-1, 0, 1)], dtype=object)
+    assert read_censoring(cells, np.ones(3)).tolist() == [[-1], [0], [1]]
+
+
+@pytest.mark.parametrize("given", ["<", np.zeros((3, 1, 1)), [["<"], ["<", ">"], [">"]]])
+def test_codes_that_are_no_table_are_named(given):
+    with pytest.raises(ValueError, match=r"^censoring"):
+        read_censoring(given, np.ones(3))

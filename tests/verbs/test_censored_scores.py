@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import optimize, stats
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 
 from sklearn_mtae._verbs.censored_scores import explained, with_limits
@@ -43,3 +44,15 @@ def test_tasks_without_limits_keep_their_scores():
     own = ~np.isnan(targets[:, 1])
     alone = explained(y[own], codes[own], predicted[own], np.ones(own.sum()))
     assert both == pytest.approx((0.25 + alone) / 2)
+
+
+@pytest.mark.parametrize(
+    ("y", "codes", "predicted"),
+    [([5, 3], [0, 1], [4.5, 4]), ([5, 5, 3], [0, 0, 1], [4.8, 5, 4]), ([1, 2], [1, 1], [1, 3])],
+)
+def test_a_task_without_two_different_labels_beside_limits_has_no_score(y, codes, predicted):
+    y, codes, predicted = (np.array([own, own]).T.astype(float) for own in (y, codes, predicted))
+    scores = np.array([0.5, 0.5])
+    codes[:, 1] = 0
+    with pytest.warns(UndefinedMetricWarning, match="two different labels"):
+        assert with_limits(scores, y, predicted, codes.astype(int)) == 0.5
