@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sklearn_mtae._fitting.averaging import rank_of, reach
 from sklearn_mtae._fitting.fitted import Fitted
+from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae._fitting.run import ModelRunner
 
 from .joint import class_logs, known_parts, predictions
@@ -26,17 +27,18 @@ def predict_interval(
     """
     fitted = runner.fitted
     n_deviations = reach(fitted, coverage, wanted)
-    plain = predictions(runner, x)
-    mean, std, _ = plain
+    mean, std = predict_average(runner, x, return_std=True)
     assert std is not None
     ends = np.stack([mean - std * n_deviations, mean + std * n_deviations])
+    if known is None:
+        lower, upper = np.clip(ends, *label_range(fitted))
+        return lower, upper
+    plain = predictions(runner, x)
     for own, task, margin in known_parts(fitted, plain, known):
         if np.isfinite(n_deviations[task]):
             predicted = plain.scaled(fitted.average.inflation).take(own.rows).of(task)
             ends[:, own.rows, task] = own.scores_of(task).ends(margin, predicted, level_for(fitted, task, coverage))
     lower, upper = np.clip(ends, *label_range(fitted))
-    if known is None:
-        return lower, upper
     is_known = ~np.isnan(known) & np.isfinite(n_deviations)
     return np.where(is_known, known, lower), np.where(is_known, known, upper)
 

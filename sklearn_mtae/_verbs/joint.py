@@ -177,13 +177,13 @@ def known_parts(fitted: Fitted, predicted: Predictions, known: NDArray | None) -
 
 def informed(fitted: Fitted, predicted: Predictions, known: NDArray) -> Predictions:
     """Return predictions given known labels, which are predicted themselves; deviations are not inflated."""
-    inflation = fitted.average.inflation
+    inflation = np.broadcast_to(fitted.average.inflation, known.shape[1])
     scaled, changed = predicted.scaled(inflation), predicted.copy()
+    low, high = label_range(fitted)
     for own, task, margin in known_parts(fitted, predicted, known):
         given = margin.given(scaled.take(own.rows).of(task), own.scores_of(task))
-        factor = np.broadcast_to(inflation, known.shape[1])[task]
-        changed.put_task(own.rows, task, given._replace(std=given.std / factor if factor > 0 else given.std))
-    changed.means[:] = changed.means.clip(*label_range(fitted))
+        std = given.std / inflation[task] if inflation[task] > 0 else given.std
+        changed.put_task(own.rows, task, given._replace(mean=given.mean.clip(low[task], high[task]), std=std))
     for task in range(known.shape[1]):
         rows = np.flatnonzero(~np.isnan(known[:, task]))
         changed.settle(rows, task, known[rows, task])
