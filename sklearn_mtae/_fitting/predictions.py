@@ -39,12 +39,6 @@ class Predictions(NamedTuple):
         """Return a copy, which can be changed."""
         return Predictions(*(None if own is None else own.copy() for own in self))  # type: ignore[arg-type]
 
-    def put(self, rows: NDArray, others: "Predictions") -> None:
-        """Replace the predictions for some rows."""
-        for own, theirs in zip(self, others, strict=True):
-            if own is not None and theirs is not None:
-                own[rows] = theirs
-
     def scaled(self, factors: NDArray | float) -> "Predictions":
         """Return the predictions with their standard deviations multiplied."""
         return self if self.stds is None else self._replace(stds=self.stds * factors)
@@ -57,17 +51,15 @@ class Predictions(NamedTuple):
 
     def put_task(self, rows: NDArray, task: int, own: OfTask) -> None:
         """Replace the predictions of a task for some rows."""
-        assert self.stds is not None
-        if own.log_probabilities is None:
-            self.means[rows, task], self.stds[rows, task] = own.mean, own.std
-        else:
-            assert self.log_probabilities is not None
-            self.log_probabilities[rows, task] = own.log_probabilities
+        for ours, theirs in zip(self, own, strict=True):
+            if ours is not None and theirs is not None:
+                ours[rows, task] = theirs
 
     def settle(self, rows: NDArray, task: int, labels: NDArray) -> None:
         """Replace the predictions of a task for some rows by labels that are certain."""
-        assert self.stds is not None
-        self.means[rows, task], self.stds[rows, task] = labels, 0.0
+        self.means[rows, task] = labels
+        if self.stds is not None:
+            self.stds[rows, task] = 0.0
         if self.log_probabilities is not None:
             positions = np.arange(self.log_probabilities.shape[-1])
             self.log_probabilities[rows, task] = np.where(positions == labels[:, None], 0.0, -np.inf)

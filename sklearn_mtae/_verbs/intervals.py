@@ -10,7 +10,7 @@ from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae._fitting.run import ModelRunner
 
-from .joint import class_logs, known_parts, predictions
+from .joint import class_logs, informed_parts
 from .labels import label_range
 
 
@@ -33,11 +33,9 @@ def predict_interval(
     if known is None:
         lower, upper = np.clip(ends, *label_range(fitted))
         return lower, upper
-    plain = predictions(runner, x)
-    for own, task, margin in known_parts(fitted, plain, known):
+    for rows, task, margin, own, scores in informed_parts(runner, x, known):
         if np.isfinite(n_deviations[task]):
-            predicted = plain.scaled(fitted.average.inflation).take(own.rows).of(task)
-            ends[:, own.rows, task] = own.scores_of(task).ends(margin, predicted, level_for(fitted, task, coverage))
+            ends[:, rows, task] = scores.ends(margin, own, level_for(fitted, task, coverage))
     lower, upper = np.clip(ends, *label_range(fitted))
     is_known = ~np.isnan(known) & np.isfinite(n_deviations)
     return np.where(is_known, known, lower), np.where(is_known, known, upper)
@@ -66,10 +64,11 @@ def predict_set(
     sets = logs >= -reaches[:, None]
     if known is None:
         return sets
-    informed_logs = class_logs(runner, x, known)
-    for own, task, _ in known_parts(fitted, predictions(runner, x), known):
+    for rows, task, margin, own, scores in informed_parts(runner, x, known):
         if np.isfinite(reaches[task]):
-            sets[own.rows, task] = most_probable(informed_logs[own.rows, task], level_for(fitted, task, coverage))
+            logs = margin.given(own, scores).log_probabilities
+            assert logs is not None
+            sets[rows, task] = most_probable(logs, level_for(fitted, task, coverage))
     rows, tasks = np.nonzero(~np.isnan(known) & np.isfinite(reaches))
     sets[rows, tasks] = np.arange(sets.shape[-1]) == known[rows, tasks][:, None]
     return sets

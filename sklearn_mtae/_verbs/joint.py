@@ -16,7 +16,7 @@ from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.margins import Margin, OfCells, Scores
 from sklearn_mtae._fitting.mixed_average import predict_tasks
 from sklearn_mtae._fitting.number_average import predict_average
-from sklearn_mtae._fitting.predictions import Predictions, only_classes
+from sklearn_mtae._fitting.predictions import OfTask, Predictions, only_classes
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.blocks import blocks
 from sklearn_mtae._tables.read_targets import read_known
@@ -68,12 +68,50 @@ def class_logs(runner: ModelRunner, x: Any, known: NDArray | None = None) -> NDA
 
 def _update(runner: ModelRunner, x: Any, predicted: Predictions, known: NDArray | None) -> Predictions:
     """Return predictions changed for the rows that have a known label; all others keep their bits."""
-    rows = np.zeros(0, dtype=int) if known is None else np.flatnonzero(~np.isnan(known).all(axis=1))
-    if known is None or not len(rows):
+    if known is None or np.isnan(known).all():
         return predicted
-    changed = predicted.copy()
-    changed.put(rows, informed(runner.fitted, predictions(runner, Chosen(x, rows)), known[rows]))
+    inflation = np.broadcast_to(runner.fitted.average.inflation, known.shape[1])
+    changed, (low, high) = predicted.copy(), label_range(runner.fitted)
+    for rows, task, margin, own, scores in informed_parts(runner, x, known):
+        given = margin.given(own, scores)
+        std = given.std / inflation[task] if inflation[task] > 0 else given.std
+        changed.put_task(rows, task, given._replace(mean=given.mean.clip(low[task], high[task]), std=std))
+    for task, labels in enumerate(known.T):
+        rows = np.flatnonzero(~np.isnan(labels))
+        changed.settle(rows, task, labels[rows])
     return changed
+
+
+class Part(NamedTuple):
+    """Rows with the same known labels, and a task that these say something about."""
+
+    rows: NDArray
+    """Index of the rows."""
+    task: int
+    margin: Margin
+    """The predictive distributions of the task."""
+    own: OfTask
+    """Its predictions, with calibrated deviations, before anything is known."""
+    scores: Scores
+    """The distribution of its scores given the known labels."""
+
+
+def informed_parts(runner: ModelRunner, x: Any, known: NDArray) -> Iterator[Part]:
+    """Predict the rows that have a known label, and yield what is changed by it."""
+    every = np.flatnonzero(~np.isnan(known).all(axis=1))
+    if not len(every):
+        return
+    copula, predicted = _copula(runner.fitted), _calibrated(runner, Chosen(x, every))
+    for own in condition(copula, predicted, known[every]):
+        before = predicted.take(own.rows)
+        for position in np.flatnonzero(own.is_linked).tolist():
+            task = int(own.open[position])
+            yield Part(every[own.rows], task, copula.margins[task], before.of(task), own.scores(position))
+
+
+def _calibrated(runner: ModelRunner, x: Any) -> Predictions:
+    """Predict rows, with calibrated deviations."""
+    return predictions(runner, x).scaled(runner.fitted.average.inflation)
 
 
 def read_observed(runner: ModelRunner, y_observed: Any, x: Any) -> NDArray:
@@ -106,10 +144,6 @@ class Known(NamedTuple):
     def scores(self, position: int) -> Scores:
         """Return the distribution of the scores of an open task, by its position among these."""
         return Scores(self.mean[..., position], float(np.linalg.norm(self.root[position])), self.weight)
-
-    def scores_of(self, task: int) -> Scores:
-        """Return the distribution of the scores of an open task."""
-        return self.scores(int(np.flatnonzero(self.open == task)[0]))
 
 
 def condition(copula: Copula, predicted: Predictions, known: NDArray) -> Iterator[Known]:
@@ -166,38 +200,13 @@ def _uniform(n_columns: int) -> NDArray:
     return qmc.Sobol(n_columns, rng=np.random.default_rng(0)).random(N_DRAWS)
 
 
-def known_parts(fitted: Fitted, predicted: Predictions, known: NDArray | None) -> Iterator[tuple[Known, int, Margin]]:
-    """Yield rows with the same known labels, each with the tasks that these say something about, and their margins."""
-    if known is not None and not np.isnan(known).all():
-        copula = _copula(fitted)
-        for own in condition(copula, predicted.scaled(fitted.average.inflation), known):
-            for task in own.open[own.is_linked]:
-                yield own, int(task), copula.margins[task]
-
-
-def informed(fitted: Fitted, predicted: Predictions, known: NDArray) -> Predictions:
-    """Return predictions given known labels, which are predicted themselves; deviations are not inflated."""
-    inflation = np.broadcast_to(fitted.average.inflation, known.shape[1])
-    scaled, changed = predicted.scaled(inflation), predicted.copy()
-    low, high = label_range(fitted)
-    for own, task, margin in known_parts(fitted, predicted, known):
-        given = margin.given(scaled.take(own.rows).of(task), own.scores_of(task))
-        std = given.std / inflation[task] if inflation[task] > 0 else given.std
-        changed.put_task(own.rows, task, given._replace(mean=given.mean.clip(low[task], high[task]), std=std))
-    for task in range(known.shape[1]):
-        rows = np.flatnonzero(~np.isnan(known[:, task]))
-        changed.settle(rows, task, known[rows, task])
-    return changed
-
-
 def draw_samples(runner: ModelRunner, x: Any, n_samples: int, known: NDArray | None, random_state: Any) -> NDArray:
     """Draw labels of all tasks for rows, shape (n_samples, n_rows, n_tasks); those that are known stay as they are."""
     check_scalar(n_samples, "n_samples", Integral, min_val=1)
     rng = check_random_state(random_state)
-    fitted, copula = runner.fitted, _copula(runner.fitted)
-    predicted = predictions(runner, x).scaled(fitted.average.inflation)
+    copula, predicted = _copula(runner.fitted), _calibrated(runner, x)
     known = np.full(predicted.means.shape, np.nan) if known is None else known
-    low, high = label_range(fitted)
+    low, high = label_range(runner.fitted)
     # One row after the other: the draws of a row do not depend on those behind it, nor on what is known of others.
     normal = rng.standard_normal((len(known), n_samples, known.shape[1] + 1)).swapaxes(0, 1)
     drawn = np.tile(known, (n_samples, 1, 1))
@@ -227,8 +236,7 @@ def worth_measuring(runner: ModelRunner, x: Any, known: NDArray | None, wanted: 
     It is the mean over the wanted tasks that are open and other than the measured one, for the variance of normal
     scores; NaN for known labels. Shape (n_rows, n_tasks).
     """
-    fitted, copula = runner.fitted, _copula(runner.fitted)
-    predicted = predictions(runner, x).scaled(fitted.average.inflation)
+    copula, predicted = _copula(runner.fitted), _calibrated(runner, x)
     known = np.full(predicted.means.shape, np.nan) if known is None else known
     worth = np.full(known.shape, np.nan)
     for own in condition(copula, predicted, known):

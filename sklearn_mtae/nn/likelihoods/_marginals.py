@@ -316,7 +316,7 @@ def _regions(value: NDArray, levels: NDArray, is_second: NDArray[np.bool_]) -> t
     width = np.where(is_atom, 1.0, np.diff(value))
     slope = np.where(is_atom, 0.0, np.diff(np.clip(levels, -FAR, FAR)) / width)
     tails = [own if own > 0 else 1.0 for own in (slope[:1].sum(), slope[-1:].sum())]
-    score = np.where(is_atom, _mean_score(levels[:-1], levels[1:]), levels[:-1])
+    score = np.where(is_atom, mean_score(levels[:-1], levels[1:]), levels[:-1])
     return np.r_[value[0], value], np.r_[levels[0], score, levels[-1]], np.r_[tails[0], slope, tails[1]]
 
 
@@ -330,7 +330,7 @@ def _ndtri(p: NDArray) -> NDArray:
     return torch.special.ndtri(torch.from_numpy(p)).numpy()
 
 
-def _mean_score(low: NDArray, high: NDArray) -> NDArray:
+def mean_score(low: NDArray, high: NDArray) -> NDArray:
     """Return the mean of a standard normal variable between two bounds."""
     density = np.exp(-0.5 * np.square([low, high])) / np.sqrt(2 * np.pi)
     return (density[0] - density[1]) / np.maximum(_ndtr(high) - _ndtr(low), np.finfo(float).tiny)
