@@ -21,6 +21,7 @@ from sklearn_mtae._engine.member import Member
 from .baseline import task_units
 from .censored import limited_tasks
 from .censored_labels import loss_with_limits, supports_of
+from .choice import Choice
 from .class_average import ClassAverage
 from .data import Data
 from .fitted import Average, Fitted
@@ -32,7 +33,8 @@ from .plan import Plan
 from .run import ModelRunner
 
 Kind = NumberAverage | ClassAverage | MixedAverage
-Losses = Mapping[int, Callable[[NDArray, NDArray], NDArray]]
+Loss = Callable[[NDArray, NDArray], NDArray]
+Losses = Mapping[int, Callable[[NDArray], Loss]]
 N_PICKS = 25
 """Number of candidates picked for an average, one after the other, each as often as it helps."""
 N_CHOICES = 3
@@ -53,30 +55,34 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     outputs = held_out.collect(partial(run, kind.output))
     outputs = np.concatenate([outputs, kind.baselines(plan, held_out, runner)])
     n, single = len(candidates), len(plan.members) == 1
-    if held_out.censoring is None:
-        weights = _weigh(held_out, outputs, n, kind, single, {})
+    if single:
+        weights = np.eye(len(outputs))[:, [0] * outputs.shape[2]]
+        choice = Choice(weights, np.zeros(len(held_out.y), dtype=int), weights[None])
+    elif held_out.censoring is None:
+        choice = _choose(held_out, outputs, n, kind, {})
     else:
-        weights = _weigh_with_limits(held_out, outputs, n, kind, single, fitted)
+        choice = _choose_with_limits(held_out, outputs, n, kind, fitted)
     # The first baseline is a constant.
-    weights = np.where(kind.varies, weights, np.eye(len(outputs))[:, [n]])
-    average, predicted = kind.calibrate(held_out, run, average, weights, outputs)
+    choice = choice.where(kind.varies, np.eye(len(outputs))[:, [n]])
+    average, predicted = kind.calibrate(held_out, run, average, choice, outputs)
     average = replace(average, copula=learn_copula(fitted, predicted, held_out.drawn(fitted.seed), held_out.weight))
     if single and kind.varies.all():
         return replace(average, earlier=[])
-    return _keep_chosen(average, candidates, weights[:n], len(plan.members))
+    return _keep_chosen(average, candidates, choice.weights[:n], len(plan.members))
 
 
-def _weigh(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, single: bool, losses: Losses) -> NDArray:
-    """Return the weights of candidates and baselines; those of a single model are not chosen."""
-    if single:
-        return np.eye(len(outputs))[:, [0] * outputs.shape[2]]
-    return _select(held_out, outputs, n_candidates, kind, losses)
+def _choose(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, losses: Losses) -> Choice:
+    """Choose the weights of candidates and baselines, and those that the rows outside of each part would choose."""
+    select_by = partial(_select, held_out, outputs, n_candidates, kind, losses)
+    weights, folds = select_by(np.ones(len(held_out.y), dtype=bool)), np.unique(held_out.folds, return_inverse=True)[1]
+    part = folds % kind.n_parts
+    if not part.any():
+        return Choice(weights, part, weights[None])
+    return Choice(weights, part, np.stack([select_by(part != own) for own in range(part.max() + 1)]))
 
 
-def _weigh_with_limits(
-    held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, single: bool, fitted: Fitted
-) -> NDArray:
-    """Return the weights of candidates and baselines where some labels are limits.
+def _choose_with_limits(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, fitted: Fitted) -> Choice:
+    """Choose the weights of candidates and baselines where some labels are limits.
 
     The distance from a limit is no error: a prediction far on the side that the limit allows may be right. What a limit
     says of a prediction is its likelihood (see `loss_with_limits`), given the deviation of labels from the average. The
@@ -88,14 +94,18 @@ def _weigh_with_limits(
     for _ in range(N_CHOICES):
         deviations = held_out.expect(predicted, supports) / units
         losses = {
-            task: partial(loss_with_limits, codes=held_out.censoring[own, task], deviation=deviations[task])  # type: ignore[index]
+            task: partial(_loss_of_rows, held_out.censoring[:, task], deviations[task])  # type: ignore[index]
             for task in limited_tasks(held_out.censoring)
-            if (own := held_out.weight[:, task] > 0).any()
         }
-        weights = _weigh(held_out, outputs, n_candidates, kind, single, losses)
-        predicted = np.einsum("kt,knt->nt", weights, means)
+        choice = _choose(held_out, outputs, n_candidates, kind, losses)
+        predicted = np.einsum("kt,knt->nt", choice.weights, means)
     held_out.expect(predicted, supports)
-    return weights
+    return choice
+
+
+def _loss_of_rows(codes: NDArray, deviation: float, rows: NDArray[np.bool_]) -> Loss:
+    """Return the loss of a task with limits, given the rows that it is computed for."""
+    return partial(loss_with_limits, codes=codes[rows], deviation=deviation)
 
 
 def _run_once(runner: ModelRunner, function: Any, states: Sequence[int], x: Any, **options: Any) -> NDArray:
@@ -119,19 +129,21 @@ def _candidates(members: Sequence[Member], settings: Sequence[dict[str, Any]]) -
     ]
 
 
-def _select(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, losses: Losses) -> NDArray:
-    """Return the weights of the candidates, and then of the baselines: shape (n_outputs, n_tasks).
+def _select(
+    held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, losses: Losses, judging: NDArray[np.bool_]
+) -> NDArray:
+    """Return the weights of the candidates, and then of the baselines, by some rows: shape (n_outputs, n_tasks).
 
     Tasks whose loss differs from that of their kind have it in `losses`.
     """
     weights = np.zeros((len(outputs), outputs.shape[2]))
     weights[:n_candidates] = 1 / n_candidates
     for task, (labels, weight) in enumerate(zip(held_out.given.T, held_out.weight.T, strict=True)):
-        counted = weight > 0
+        counted = (weight > 0) & judging
         if counted.sum() >= 2:
             misses = kind.misses(outputs[:, counted], labels[counted], task)
             loss = kind.loss_of(task) if isinstance(kind, MixedAverage) else kind.loss
-            loss = losses.get(task, loss)
+            loss = losses[task](counted) if task in losses else loss
             weights[:, task] = select(misses, held_out.folds[counted], weight[counted], loss)
     return weights
 
@@ -140,7 +152,7 @@ def select(
     misses: NDArray,
     folds: NDArray,
     weight: NDArray,
-    loss: Callable[[NDArray, NDArray], NDArray] = NumberAverage.loss,
+    loss: Loss = NumberAverage.loss,
 ) -> NDArray:
     """Return the weights of candidates in the average that is best on held-out rows.
 

@@ -15,6 +15,7 @@ from sklearn_mtae._tables.row_index import Chosen, evenly
 from sklearn_mtae.nn.means import at_means
 from sklearn_mtae.nn.models import MultiTaskVAE
 
+from .choice import Choice
 from .data import Data
 from .ensemble import has_kernel
 from .fitted import Average, Fitted
@@ -35,6 +36,9 @@ PRIOR_ROWS = 10.0
 class ClassAverage:
     """Averaging and scoring of class probabilities, by the log loss.
 
+    The chosen weights calibrate too. They look better on the held-out rows than they are, and the few members that held
+    a row out are worse than all of them: for classes, the two nearly cancel.
+
     Parameters
     ----------
     data : Data
@@ -42,6 +46,9 @@ class ClassAverage:
     fitted : Fitted
         The result of the training.
     """
+
+    n_parts = 1
+    """Number of parts of the rows whose calibration has weights of its own."""
 
     def __init__(self, data: Data, fitted: Fitted) -> None:
         tasks = fitted.recipe.tasks
@@ -105,14 +112,14 @@ class ClassAverage:
         return -(np.log(np.maximum(averages, LEAST_PROBABILITY)) @ shares).mean(axis=1)
 
     def calibrate(
-        self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
+        self, held_out: HeldOut, run: Callable[..., Any], average: Average, choice: Choice, outputs: NDArray
     ) -> tuple[Average, Predictions]:
         """Learn the sharpness of probabilities from rows that the members were not trained on.
 
         The predictions for these rows are returned too.
         """
         sharpness, scores = np.ones(len(self.varies)), []
-        mixed = np.einsum("kt,kntc->ntc", weights, outputs)
+        mixed = np.einsum("kt,kntc->ntc", choice.weights, outputs)
         every = np.full(mixed.shape, -np.inf)
         for task, rates in enumerate(average.base_rates):
             weight = held_out.weight[:, task]
@@ -123,7 +130,7 @@ class ClassAverage:
             scores.append(np.sort(-logs[np.arange(len(codes)), codes]))
             every[counted, task, : len(rates)] = logs
         average = replace(average, sharpness=sharpness, scores=scores)
-        if self.known is not None and (of_kernel := weights[len(held_out.candidates) + 1]).any():
+        if self.known is not None and (of_kernel := choice.weights[len(held_out.candidates) + 1]).any():
             average = replace(average, kernel=replace(self.known, weights=of_kernel))
         return average, only_classes(every)
 

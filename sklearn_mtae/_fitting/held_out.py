@@ -6,7 +6,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_mtae._tables.row_index import evenly
+from sklearn_mtae._tables.row_index import Chosen, evenly
 
 from .censored import expect, limited_tasks
 from .plan import Plan
@@ -33,6 +33,7 @@ class HeldOut:
         self.rows = rows = np.unique(np.concatenate(index))
         """Index of the rows."""
         self.x = [data.x[own] for own in index]
+        self._all = data.x
         self.y = data.y[rows]
         """Labels, shape (n_rows, n_tasks); expectations of the true values where these are limits."""
         self.given = self.y
@@ -51,6 +52,10 @@ class HeldOut:
         """Weights of the labels; zero without a label, and for rows that a candidate has not held out."""
         everywhere = reduce(np.intersect1d, covered)
         self.weight[everywhere] = data.label_weights(rows[everywhere])
+
+    def all_x(self, rows: slice) -> Chosen:
+        """Return some of the held-out rows, for members that may have been trained on them."""
+        return Chosen(self._all, self.rows[rows])
 
     def collect(self, function: Callable[[Sequence[int], NDArray], NDArray], wanted: NDArray | None = None) -> NDArray:
         """Apply a function to each row with each candidate: shape (n_candidates, n_rows, n_tasks, ...).

@@ -16,6 +16,7 @@ from sklearn_mtae.nn.means import at_means
 from sklearn_mtae.nn.models import MultiTaskVAE
 
 from .baseline import task_units
+from .choice import Choice
 from .class_average import LEAST_PROBABILITY, ClassAverage, average_log_probabilities, settle_probabilities
 from .data import Data
 from .fitted import Average, Fitted
@@ -54,6 +55,8 @@ class MixedAverage:
         The result of the training.
     """
 
+    n_parts = NumberAverage.n_parts
+
     def __init__(self, data: Data, fitted: Fitted) -> None:
         assert data.y is not None
         self.of_classes = tasks_of(fitted).of_classes
@@ -90,16 +93,16 @@ class MixedAverage:
         return self.classes.loss if self.of_classes[task] else self.numbers.loss
 
     def calibrate(
-        self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
+        self, held_out: HeldOut, run: Callable[..., Any], average: Average, choice: Choice, outputs: NDArray
     ) -> tuple[Average, Predictions]:
         """Calibrate each task according to its kind, on rows that the members were not trained on."""
-        constant = np.eye(len(weights))[:, [len(held_out.candidates)]]
-        own = np.where(self.of_classes, constant, weights)
+        constant = np.eye(len(outputs))[:, [len(held_out.candidates)]]
+        own = choice.where(~self.of_classes, constant)
         of_numbers, predicted = self.numbers.calibrate(held_out, run, average, own, outputs[..., 0])
         labelled = copy(held_out)
         labelled.weight = np.where(self.of_classes, held_out.weight, 0.0)
         of_classes, of_labels = self.classes.calibrate(
-            labelled, run, of_numbers, np.where(self.of_classes, weights, constant), outputs[..., 1:]
+            labelled, run, of_numbers, choice.where(self.of_classes, constant), outputs[..., 1:]
         )
         scores = zip(self.of_classes, of_numbers.scores, of_classes.scores, strict=True)
         average = replace(

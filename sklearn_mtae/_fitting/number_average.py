@@ -16,9 +16,11 @@ from sklearn_mtae.nn.posteriors import quasi_normal
 
 from .baseline import Baselines, predict_baseline, task_units
 from .censored_labels import scores_with_limits
+from .choice import Choice
 from .data import Data
 from .fitted import Average, Baseline, Fitted
 from .held_out import HeldOut
+from .member_variance import member_variance
 from .plan import Plan
 from .predictions import Predictions
 from .run import ModelRunner
@@ -41,6 +43,9 @@ class NumberAverage:
     fitted : Fitted
         The result of the training.
     """
+
+    n_parts = 5
+    """Maximum number of parts of the rows whose calibration has weights of its own."""
 
     def __init__(self, data: Data, fitted: Fitted) -> None:
         labels = data.labels
@@ -80,26 +85,32 @@ class NumberAverage:
         return np.sqrt(averages**2 @ shares).mean(axis=1)
 
     def calibrate(
-        self, held_out: HeldOut, run: Callable[..., Any], average: Average, weights: NDArray, outputs: NDArray
+        self, held_out: HeldOut, run: Callable[..., Any], average: Average, choice: Choice, outputs: NDArray
     ) -> tuple[Average, Predictions]:
         """Fix the baselines, and learn how far labels are from predictions of models not trained on their rows.
 
         These predictions are returned too.
         """
         n = len(held_out.candidates)
-        shares = shares_of(weights[n:])
-        rest = np.einsum("kt,knt->nt", shares, outputs[n:])
+        weights, shares = choice.weights[:n], shares_of(choice.weights[n:])
+        mean = choice.for_held_out(lambda own, rows: np.einsum("kt,knt->nt", own, outputs[:, rows]))
         if len(shares) > 1:
+            rest = choice.for_held_out(lambda own, rows: np.einsum("kt,knt->nt", shares_of(own[n:]), outputs[n:, rows]))
             average = replace(average, baseline=self.known.settle(shares, held_out, rest))
-        weights, outputs = weights[:n], outputs[:n]
         stds = held_out.collect(partial(run, Deviation(self.fitted.seed), n_draws=N_DRAWS), (weights != 0).any(axis=1))
-        mean, std = mix(average, self.units, weights, moments(weights, outputs, stds, self.units), rest)
+        of_members, rest = moments(weights, outputs[:n], stds, self.units), np.einsum("kt,knt->nt", shares, outputs[n:])
+        std = mix(average, self.units, weights, of_members, rest)[1]
+        varied = member_variance(held_out, partial(run, self.output), weights)
+        std = varied.widened(std)
         away, counted = np.abs(held_out.y - mean), held_out.weight > 0
         scores = [np.sort(own[is_counted]) for own, is_counted in zip((away / std).T, counted.T, strict=True)]
         if held_out.censoring is not None:
             scores = scores_with_limits(held_out, mean, std, scores)
+        factor = varied.shrinkage(held_out, mean, std)
+        scores = [own * of_task for own, of_task in zip(scores, factor, strict=True)]
         inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in scores])
-        return replace(average, scores=scores, inflation=inflation), Predictions(mean, std, None).scaled(inflation)
+        predicted = Predictions(mean, std * inflation / factor, None)
+        return replace(average, scores=scores, inflation=inflation), predicted
 
 
 def shares_of(weights: NDArray) -> NDArray:

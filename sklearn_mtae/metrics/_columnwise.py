@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as complete
 from sklearn.exceptions import UndefinedMetricWarning
 
+from sklearn_mtae._tables.checks import check_largest_weight
 from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.targets import is_missing, target_columns, task_names
 from sklearn_mtae.nn.words import listed, named, short
@@ -125,13 +126,25 @@ def check_shapes(truths: Sequence[NDArray], predictions: Sequence[NDArray]) -> N
 
 def _weights(sample_weight: ArrayLike | None, n_rows: int, n_tasks: int) -> Sequence[NDArray | None]:
     """Return the weights of each task's labels."""
+    weight = read_weights(sample_weight, (n_rows,), (n_rows, n_tasks))
+    return [weight] * n_tasks if weight is None or weight.ndim == 1 else list(weight.T)
+
+
+def read_weights(sample_weight: ArrayLike | None, *shapes: tuple[int, ...]) -> NDArray | None:
+    """Return weights of one of some shapes, which are numbers from zero on."""
     if sample_weight is None:
-        return [None] * n_tasks
+        return None
     with named("sample_weight"):
         weight = np.asarray(plain(sample_weight), dtype=np.float64)
-    if weight.shape not in ((n_rows,), (n_rows, n_tasks)):
-        raise ValueError(f"sample_weight must have shape ({n_rows},) or ({n_rows}, {n_tasks}). Got {weight.shape}.")
-    return [weight] * n_tasks if weight.ndim == 1 else list(weight.T)
+    if weight.shape not in shapes:
+        whole = ", since a joint score is of whole rows" if len(shapes) == 1 else ""
+        raise ValueError(f"sample_weight must have shape {' or '.join(map(str, shapes))}{whole}. Got {weight.shape}.")
+    wrong = ~(weight >= 0)
+    if wrong.any():
+        place, value = np.argwhere(wrong)[0], weight[wrong][0]
+        raise ValueError(f"sample_weight must be >= 0. Got {value:g} in row {place[0]}.")
+    check_largest_weight(weight)
+    return weight
 
 
 def _typed(values: NDArray) -> NDArray:

@@ -12,11 +12,11 @@ from scipy.spatial.distance import pdist
 from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_mtae._tables.blocks import block_rows, blocks
-from sklearn_mtae._tables.containers import is_missing, plain
+from sklearn_mtae._tables.containers import is_missing
 from sklearn_mtae._tables.targets import per_task, target_columns, task_names
 from sklearn_mtae.nn.words import named, short
 
-from ._columnwise import numbers_of, warn_of_unscored
+from ._columnwise import numbers_of, read_weights, warn_of_unscored
 
 Scale = Literal["std"] | ArrayLike | None
 
@@ -155,7 +155,7 @@ def read_joint(y_true: Any, samples: Any, scale: Scale, sample_weight: ArrayLike
     """Read labels and draws of numbers, and warn of tasks that cannot be scored, by name and with the reason."""
     columns, names = target_columns(y_true), task_names(y_true)
     array = read_samples(samples, len(columns[0]), len(columns))
-    weight = row_weights(sample_weight, len(columns[0]))
+    weight = read_weights(sample_weight, (len(columns[0]),))
     y, unscored = np.full(array.shape[1:], np.nan), {}
     for task, (column, name) in enumerate(zip(columns, names, strict=True)):
         rows = ~is_missing(column) if weight is None else ~is_missing(column) & (weight != 0)
@@ -170,19 +170,6 @@ def read_joint(y_true: Any, samples: Any, scale: Scale, sample_weight: ArrayLike
     warn_of_unscored(unscored, "The score leaves it out", stacklevel=4)
     tasks = np.flatnonzero([name not in unscored for name in names])
     return JointRows(y[:, tasks] / units[tasks], array, tasks, units[tasks], weight)
-
-
-def row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray | None:
-    """Return the weights of rows: of joint scores, labels have none of their own."""
-    if sample_weight is None:
-        return None
-    with named("sample_weight"):
-        weight = np.asarray(plain(sample_weight), dtype=np.float64)
-    if weight.shape != (n_rows,):
-        raise ValueError(
-            f"sample_weight must have shape ({n_rows},), since a joint score is of whole rows. Got {weight.shape}."
-        )
-    return weight
 
 
 def _units(scale: Scale, y: NDArray, weight: NDArray | None, names: list[str], unscored: dict[str, str]) -> NDArray:

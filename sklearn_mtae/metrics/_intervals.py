@@ -10,8 +10,8 @@ from sklearn_mtae._tables.containers import is_missing, plain
 from sklearn_mtae._tables.targets import target_columns, task_names
 from sklearn_mtae.nn.words import short
 
-from ._columnwise import Average, Undefined, numbers_of, score_tasks, warn_of_unscored
-from ._draws import finite, mean_of_rows, row_weights
+from ._columnwise import Average, Undefined, numbers_of, read_weights, score_tasks, warn_of_unscored
+from ._draws import finite, mean_of_rows
 
 
 def interval_score(
@@ -140,7 +140,7 @@ def joint_coverage(y_true: Any, region: Any, *, min_labels: int = 1, sample_weig
         inside, observed = _inside(y_true, columns, observed, region)
     else:
         inside = _membership(y_true, region, n_rows)
-    weight = row_weights(sample_weight, n_rows)
+    weight = read_weights(sample_weight, (n_rows,))
     counted = observed.sum(axis=1) >= min_labels
     counted &= True if weight is None else weight != 0
     return mean_of_rows(lambda rows: inside[rows], np.flatnonzero(counted), weight, int(min_labels), stacklevel=3)

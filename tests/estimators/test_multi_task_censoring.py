@@ -79,7 +79,7 @@ def test_error_is_well_below_that_of_dropping_limits_and_of_limits_as_values(set
 
 
 def test_intervals_hold_true_values():
-    X, true, y, codes = table(600)
+    X, true, y, codes = table(2300)
     model = MultiTaskVAERegressor(n_estimators=10, member_params=None, max_iter=40, random_state=0)
     model.fit(X[:300], y[:300], censoring=codes[:300])  # ten folds: each row is held out by a member
     lower, upper = model.predict_interval(X[300:])

@@ -57,9 +57,9 @@ def recorded(monkeypatch, **settings):
     seen = {}
     calibrate = ClassAverage.calibrate
 
-    def spied(kind, held_out, run, average, weights, outputs):
-        seen.update(held_out=held_out, weights=weights, outputs=outputs)
-        return calibrate(kind, held_out, run, average, weights, outputs)
+    def spied(kind, held_out, run, average, choice, outputs):
+        seen.update(held_out=held_out, weights=choice.weights, outputs=outputs)
+        return calibrate(kind, held_out, run, average, choice, outputs)
 
     monkeypatch.setattr(ClassAverage, "calibrate", spied)
     return MultiTaskVAEClassifier(**{**SMALL, **settings}).fit(X, Y), seen

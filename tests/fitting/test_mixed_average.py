@@ -64,9 +64,9 @@ def seen():
     calls = {}
     calibrate = MixedAverage.calibrate
 
-    def watched(self, held_out, run, average, weights, outputs):
-        calls.update(kind=self, held_out=held_out, weights=weights, outputs=outputs)
-        return calibrate(self, held_out, run, average, weights, outputs)
+    def watched(self, held_out, run, average, choice, outputs):
+        calls.update(kind=self, held_out=held_out, weights=choice.weights, outputs=outputs)
+        return calibrate(self, held_out, run, average, choice, outputs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MixedAverage, "calibrate", watched)
