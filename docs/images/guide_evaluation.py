@@ -39,7 +39,7 @@ truth = fitted.score(X_new, Y_new)
 print({name: np.round(own, 2) for name, own in ways.items()}, round(truth, 2))
 
 style.use()
-figure, axes = plt.subplots(figsize=(6.5, 2.6))
+figure, axes = plt.subplots(figsize=(5.8, 2.5))
 axes.axvline(truth, color=style.BLUE, linewidth=1.2)
 for place, (name, own) in enumerate(ways.items()):
     colour = style.BLUE if "Group" in name else style.ORANGE

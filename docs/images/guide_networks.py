@@ -32,7 +32,7 @@ for architecture in COLOURS:
         print(architecture, n_rows, round(scores[architecture, n_rows], 1), flush=True)
 
 style.use()
-figure, (left, right) = plt.subplots(1, 2, width_ratios=[1, 1.15])
+figure, (left, right) = plt.subplots(1, 2, figsize=(5.8, 3.1), width_ratios=[1, 1.15])
 for place, row in enumerate([1, 2, 4]):
     low = -1.5 * place
     left.plot(test[row] + low, ".", color=style.GREY, markersize=3)

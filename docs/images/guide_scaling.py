@@ -17,7 +17,7 @@ columns = ["height, cm", "rarely above zero", "one outlier"]
 taken = {"standard": [True, False, True], "bounded": [False, True, False]}  # by "auto"
 
 style.use()
-figure, axes = plt.subplots(1, 2, sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(5.8, 2.8), sharey=True)
 units = {}
 for ax, scaling in zip(axes, taken, strict=True):
     model = AutoencoderTransformer(2, scaling=scaling, max_iter=1, random_state=0).fit(X)

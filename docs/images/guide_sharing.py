@@ -48,7 +48,7 @@ def error(model, make, seed):
 
 
 style.use()
-figure, axes = plt.subplots(1, 2, sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(5.8, 3.1), sharey=True)
 for ax, make in zip(axes, [related, unrelated], strict=True):
     errors = {name: np.array([error(model, make, seed) for seed in SEEDS]) for name, model in MODELS.items()}
     for place, name in enumerate(WAYS):
@@ -66,7 +66,7 @@ for ax, make in zip(axes, [related, unrelated], strict=True):
         )
         print(make.__name__, name, change.round(1), flush=True)
     ax.axvline(0, color=style.GREY, linewidth=1)
-    ax.set(title=f"Four {make.__name__} targets", xlabel="error beside a network per task, %")
+    ax.set(title=f"Four {make.__name__} targets", xlabel="change of the error, %")
 axes[0].set_yticks(range(len(WAYS)), [f'"{name}"' for name in WAYS])
 axes[0].set_ylim(len(WAYS) - 0.6, -0.6)
 style.save(figure, "guide/sharing.png")
