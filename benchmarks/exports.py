@@ -95,7 +95,7 @@ def speed(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, ..
     """Yield the times of each method: one row and many."""
     X = load_diabetes(return_X_y=True)[0]
     many = X[np.arange(arguments.rows) % len(X)]
-    yield "method", "rows", "torch, ms", "numpy, ms", "ONNX, ms", "numpy / torch [min, max]", "ONNX / torch [min, max]"
+    yield "method", "rows", "torch, ms", "numpy, ms", "ONNX, ms", "numpy / torch [min, max]", "ONNX / torch"
     for name, model in models(arguments.smoke).items():
         to_numpy(model, folder / name)
         light = runtime.load(folder / name)

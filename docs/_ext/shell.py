@@ -60,7 +60,7 @@ def section(pagename: str, includes: dict[str, list[str]], root: str) -> str:
 
 def breakable(name: re.Match) -> str:
     """Return a name that may be broken between its parts."""
-    return re.sub(r"(?<=_)(?=\w)|(?<=[a-z])(?=[A-Z])", "<wbr>", name[0])
+    return re.sub(r"(?<=[_.])(?=[A-Za-z])|(?<=[a-z])(?=[A-Z])", "<wbr>", name[0])
 
 
 def frame(app: Any, pagename: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -70,6 +70,8 @@ def frame(app: Any, pagename: str, template: str, context: dict[str, Any], doctr
         context["sidebars"] = []
     if pagename.startswith("generated/"):
         context["body"] = re.sub(r"(?<=<h1>)\w+", breakable, context["body"], count=1)
+    if "body" in context:  # phones break these; the style sheet keeps them whole elsewhere
+        context["body"] = re.sub(r'(?<=<span class="pre">)[^<]{20,}', breakable, context["body"])
     if pagename == "404":
         context["base"] = urlparse(os.environ.get("READTHEDOCS_CANONICAL_URL", "")).path
 

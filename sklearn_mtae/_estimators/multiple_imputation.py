@@ -95,9 +95,9 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
 
     References
     ----------
-    D. B. Rubin (1987). *Multiple imputation for nonresponse in surveys*. Wiley.
+    Rubin, D. B. (1987). *Multiple imputation for nonresponse in surveys*. Wiley.
 
-    J. Barnard and D. B. Rubin (1999). Small-sample degrees of freedom with multiple imputation. *Biometrika* 86.
+    Barnard, J. and Rubin, D. B. (1999). Small-sample degrees of freedom with multiple imputation. *Biometrika* 86.
 
     Examples
     --------

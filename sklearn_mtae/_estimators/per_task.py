@@ -54,8 +54,8 @@ class PerTaskRegressor(RegressorMixin, BasePerTask):
     >>> model = PerTaskRegressor(SVR(kernel="linear")).fit(X, Y)
     >>> model.predict(X).shape
     (20, 3)
-    >>> [len(head.support_) <= n_labels for head, n_labels in zip(model.estimators_, [10, 20, 20])]
-    [True, True, True]
+    >>> [head.shape_fit_[0] for head in model.estimators_]  # the rows that each was fitted to
+    [10, 20, 20]
     """
 
     score = BasePerTask.score

@@ -162,9 +162,10 @@ def sizes_of(graph: Graph, name: str) -> list[int | None]:
 
 
 def make_node(helper: Any, node: Node) -> Any:
-    """Return a node of ONNX."""
+    """Return a node of ONNX. onnxruntime 1.20 fuses nodes under names made of theirs, so each has one of its own."""
     domain = {"domain": ML} if node.operator == "LabelEncoder" else {}
-    return helper.make_node(node.operator, node.inputs, node.outputs, **domain, **attributes_of(node))
+    options = {"name": node.outputs[0], **domain, **attributes_of(node)}
+    return helper.make_node(node.operator, node.inputs, node.outputs, **options)
 
 
 def attributes_of(node: Node) -> dict[str, Any]:

@@ -25,7 +25,7 @@ EMPTIES = {
     "none": pd.Series([None] * 60, dtype=object),
     "boolean": pd.array([None] * 60, dtype="boolean"),
     "integer": pd.array([None] * 60, dtype="Int64"),
-    "str": pd.Series([NAN] * 60, dtype="str"),
+    "str": pd.Series([NAN] * 60, dtype=pd.StringDtype(na_value=NAN)),  # "str" of pandas 3
     "string": pd.array([None] * 60, dtype="string"),
     "category": pd.Categorical([None] * 60),
     "levels": pd.Categorical([None] * 60, ["u", "v"], ordered=True),

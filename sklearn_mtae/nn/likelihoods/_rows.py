@@ -86,11 +86,27 @@ class OneHot(WholeRow):
 
     def distribution(self, params: Tensor) -> distributions.OneHotCategorical:
         """Return the distribution of each row: one column is 1, the others are 0."""
-        return distributions.OneHotCategorical(logits=self.logits(params), validate_args=False)
+        return UncheckedOneHot(self.logits(params))
 
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
         """Return each column's part of the log-probability of the row."""
         return x * self.logits(params).log_softmax(-1)
+
+
+class UncheckedOneHot(distributions.OneHotCategorical):
+    """One-hot rows whose parameters are not checked: torch's own class checks them even if told not to.
+
+    Such a check is a decision that depends on values, which vmap and exported graphs cannot have.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (..., n_columns)
+        Logarithms of probabilities, up to a constant per row.
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        self._categorical = distributions.Categorical(logits=logits, validate_args=False)
+        distributions.Distribution.__init__(self, logits.shape[:-1], logits.shape[-1:], validate_args=False)
 
 
 class MultinomialCounts(distributions.Distribution):
