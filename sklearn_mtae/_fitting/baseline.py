@@ -201,7 +201,7 @@ def ridge(x: NDArray, y: NDArray, weight: NDArray, effects: Effects | None = Non
         if own.any():
             known = own > 0
             shared = None if effects is None else effects.of(known, tasks[0])
-            system = System(torch.from_numpy(x[known]), torch.from_numpy(own[known]), shared)
+            system = System(torch.from_numpy(x[known]), torch.from_numpy(own[known]), shared=shared)
             found = system.solve(torch.from_numpy(y[np.ix_(known, tasks)]))
             slopes[:, :, tasks], intercepts[:, tasks] = (part.numpy() for part in found)
     return slopes, intercepts
@@ -247,7 +247,7 @@ class System:
         An effect that the rows of a group share, if any.
     """
 
-    def __init__(self, x: Tensor, weight: Tensor, shared: Shared | None = None) -> None:
+    def __init__(self, x: Tensor, weight: Tensor, *, shared: Shared | None = None) -> None:
         self.weight, self.shared = weight, shared
         self.share = weight / weight.sum() if shared is None else shared.shares(weight)
         self.mean = self.share @ x

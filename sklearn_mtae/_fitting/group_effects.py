@@ -66,7 +66,7 @@ class Shared(NamedTuple):
 def effect_ratio(away: NDArray, groups: NDArray, weight: NDArray) -> float:
     """Return the variance of the effects of groups on a task, in units of that of a label of weight 1 within its group.
 
-    The variances are those of a one-way analysis. The ratio is rounded to a power of two: it need not be more exact, and
+    The variances are those of a one-way analysis. The ratio is rounded to a power of two: it need not be exact, and
     tasks of equal ratios are solved as one.
 
     Parameters
