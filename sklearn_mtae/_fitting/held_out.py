@@ -29,6 +29,8 @@ class HeldOut:
     def __init__(self, plan: Plan, candidates: Sequence[dict[int, int]]) -> None:
         data, self.candidates = plan.data, candidates
         assert data.y is not None
+        self.has_groups = data.groups is not None
+        """Whether rows were held out by groups."""
         index = [evenly(np.asarray(member.held_out), N_HELD_OUT) for member in plan.members]
         self.rows = rows = np.unique(np.concatenate(index))
         """Index of the rows."""
