@@ -1,8 +1,8 @@
 """Baselines that members must beat to count: ridge regressions of the targets on the columns, and label means.
 
 Networks learn linear relations slowly, and with few rows they learn them badly. Ridge regressions with several
-penalties are candidates of an average like any other, with the weight that the held-out rows give them. With groups,
-they have random intercepts: see `group_effects`.
+penalties are candidates of an average like any other, with the weight that the held-out rows give them. Where rows come
+in groups, one regression with random intercepts takes their place: see `group_effects`.
 """
 
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from .build import task_limits
 from .censored import expect, limited_tasks
 from .data import Data
 from .fitted import Baseline, Fitted
-from .group_effects import Effects, Shared, effect_ratio
+from .group_effects import Effects, effect_ratio, mixed_regressions
 from .held_out import HeldOut
 from .plan import Plan
 from .run import ModelRunner
@@ -72,11 +72,12 @@ class Baselines:
         self.is_unbounded = np.all([np.isinf(own.low) & np.isinf(own.high) for own in limits], axis=0)
         self.ratios = np.zeros(len(units))
         """Variances of the effects of groups on the tasks, in units of those within groups."""
+        self.n_regressions = len(PENALTIES) if data.groups is None or data.censoring is not None else 1
 
     def predict(self, plan: Plan, held_out: HeldOut) -> NDArray:
         """Predict rows with baselines that were not fitted to them, shape (n_baselines, n_rows, n_tasks)."""
         predicted = self._predict(plan, held_out)
-        for _ in range(N_ESTIMATES if self.data.groups is not None else 0):
+        for _ in range(0 if self.data.groups is None else N_ESTIMATES):
             last, self.ratios = self.ratios, self._effect_ratios(held_out, predicted)
             if (last == self.ratios).all():
                 break
@@ -85,20 +86,20 @@ class Baselines:
 
     def _effect_ratios(self, held_out: HeldOut, predicted: NDArray) -> NDArray:
         """Return the ratios of variances that the errors of each task's best baseline have."""
-        ratios = np.zeros(len(self.units))
-        limited = set(limited_tasks(held_out.censoring))
-        for task in {*np.flatnonzero(self.is_unbounded).tolist()} - limited:
+        ratios, groups = np.zeros(len(self.units)), self.data.groups
+        limited = list(limited_tasks(held_out.censoring))
+        for task in np.setdiff1d(np.flatnonzero(self.is_unbounded), limited):
             known = held_out.weight[:, task] > 0
             if known.any():
                 weight = held_out.weight[known, task]
                 away = (held_out.given[known, task] - predicted[:, known, task]) / self.units[task]
                 best = away[(away**2 @ weight).argmin()]
-                ratios[task] = effect_ratio(best, self.data.groups[held_out.rows[known]], weight)  # type: ignore[index]
+                ratios[task] = effect_ratio(best, groups[held_out.rows[known]], weight)  # type: ignore[index]
         return ratios
 
     def _predict(self, plan: Plan, held_out: HeldOut) -> NDArray:
         """Predict the rows, given the ratios."""
-        total = np.zeros((len(PENALTIES), *held_out.y.shape))
+        total = np.zeros((self.n_regressions, *held_out.y.shape))
         counts = np.zeros(len(held_out.y))
         # Members of different settings have the same splits.
         first = {id(split): k for k, split in reversed(list(enumerate(plan.splits)))}
@@ -138,12 +139,15 @@ class Baselines:
         )
 
     def _fit(self, rows: NDArray) -> tuple[NDArray, NDArray]:
-        """Return slopes, shape (n_penalties, n_columns, n_tasks), and intercepts, in the units of the tasks."""
+        """Return slopes, shape (n_regressions, n_columns, n_tasks), and intercepts, in the units of the tasks."""
         rows = evenly(rows, MOST_ROWS)
         y = (self.y[rows] - self.start.intercepts) / self.units
         columns, weight = self._columns(rows), np.where(self.is_unbounded, self.data.label_weights(rows), 0.0)
-        effects = Effects(self.data.groups[rows], self.ratios) if self.ratios.any() else None  # type: ignore[index]
-        slopes, intercepts = ridge(columns, y, weight, effects)
+        if self.data.groups is None:
+            slopes, intercepts = ridge(columns, y, weight)
+        else:
+            found = mixed_regressions(columns, y, weight, Effects(self.data.groups[rows], self.ratios))
+            slopes, intercepts = (np.stack([own] * self.n_regressions) for own in found)
         codes = None if self.data.censoring is None else self.data.censoring[rows]
         for task in limited_tasks(codes):
             if codes is not None and weight[:, task].any():
@@ -169,12 +173,11 @@ def task_units(fitted: Fitted) -> NDArray:
     return fitted.states[0]["task_units.scale"]
 
 
-def ridge(x: NDArray, y: NDArray, weight: NDArray, effects: Effects | None = None) -> tuple[NDArray, NDArray]:
+def ridge(x: NDArray, y: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
     """Return the slopes and intercepts of ridge regressions of targets on columns, with each of the penalties.
 
     They minimise `sum of weight * (y - x @ slope - intercept)^2 + sum of weight * penalty * sum of slope^2`. A target
-    without a label has neither slopes nor an intercept. With effects of groups, the squares are those in the metric of
-    the labels' inverse covariance, and the penalty is divided by `1 + ratio`: it is in units of the labels' variance.
+    without a label has neither slopes nor an intercept.
 
     Parameters
     ----------
@@ -182,8 +185,6 @@ def ridge(x: NDArray, y: NDArray, weight: NDArray, effects: Effects | None = Non
         Columns.
     y, weight : ndarray of shape (n_rows, n_tasks)
         Labels and their weights; labels of weight zero may be NaN.
-    effects : Effects or None
-        Effects that the rows of a group share; None if there are none.
 
     Returns
     -------
@@ -193,16 +194,12 @@ def ridge(x: NDArray, y: NDArray, weight: NDArray, effects: Effects | None = Non
         Intercepts.
     """
     slopes, intercepts = (np.zeros((len(PENALTIES), *shape, y.shape[1])) for shape in ((x.shape[1],), ()))
-    told_apart = weight if effects is None else np.vstack([weight, effects.ratios])
-    pattern_of = np.unique(told_apart, axis=1, return_inverse=True)[1]
-    for pattern in range(pattern_of.max() + 1):
-        tasks = np.flatnonzero(pattern_of == pattern)
-        own = weight[:, tasks[0]]
+    patterns, pattern_of = np.unique(weight, axis=1, return_inverse=True)
+    for pattern, own in enumerate(patterns.T):
         if own.any():
+            tasks = np.flatnonzero(pattern_of == pattern)
             known = own > 0
-            shared = None if effects is None else effects.of(known, tasks[0])
-            system = System(torch.from_numpy(x[known]), torch.from_numpy(own[known]), shared=shared)
-            found = system.solve(torch.from_numpy(y[np.ix_(known, tasks)]))
+            found = _ridge(*(torch.from_numpy(part) for part in (x[known], y[np.ix_(known, tasks)], own[known])))
             slopes[:, :, tasks], intercepts[:, tasks] = (part.numpy() for part in found)
     return slopes, intercepts
 
@@ -234,6 +231,11 @@ def ridge_on_limits(x: NDArray, y: NDArray, codes: NDArray, weight: NDArray) -> 
     return solve(known.mean)
 
 
+def _ridge(x: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the slopes and intercepts of targets that have the same weights."""
+    return System(x, weight).solve(y)
+
+
 class System:
     """The equations of ridge regressions with each of the penalties, for any targets of the same rows.
 
@@ -243,36 +245,27 @@ class System:
         Columns.
     weight : Tensor of shape (n_rows,)
         Weights of the rows.
-    shared : Shared or None
-        An effect that the rows of a group share, if any.
     """
 
-    def __init__(self, x: Tensor, weight: Tensor, *, shared: Shared | None = None) -> None:
-        self.weight, self.shared = weight, shared
-        self.share = weight / weight.sum() if shared is None else shared.shares(weight)
+    def __init__(self, x: Tensor, weight: Tensor) -> None:
+        self.share = weight / weight.sum()
         self.mean = self.share @ x
-        x = self._whiten(x - self.mean)
+        self.root = self.share.sqrt()[:, None]
+        x = (x - self.mean) * self.root
         self.size = x.numel() * min(x.shape)
         with threads_for(self.size):
             self.turn = torch.linalg.svd(x, full_matrices=False)[2].T if len(x) < x.shape[1] else None
             self.x = x if self.turn is None else x @ self.turn  # as many columns as rows can distinguish
             gram = self.x.T @ self.x
-            scaled = torch.tensor(PENALTIES, dtype=x.dtype) / (1 if shared is None else 1 + shared.ratio)
-            penalties = scaled[:, None, None] * torch.eye(len(gram), dtype=x.dtype)
+            penalties = torch.tensor(PENALTIES, dtype=x.dtype)[:, None, None] * torch.eye(len(gram), dtype=x.dtype)
             self.factor = torch.linalg.cholesky(gram + penalties)
 
     def solve(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return slopes and intercepts of targets, shape (n_rows, n_tasks), or with an axis for penalties before it."""
         mean = self.share @ y
-        y = self._whiten(y - mean.unsqueeze(-2))
+        y = (y - mean.unsqueeze(-2)) * self.root
         with threads_for(self.size):
             product = self.x.T @ y
             slopes = torch.cholesky_solve(product.expand(len(PENALTIES), *product.shape[-2:]), self.factor)
             slopes = slopes if self.turn is None else self.turn @ slopes
         return slopes, mean - self.mean @ slopes
-
-    def _whiten(self, values: Tensor) -> Tensor:
-        """Weigh rows, so that errors become independent and have equal variances."""
-        if self.shared is None:
-            return values * self.share.sqrt()[:, None]
-        return self.shared.whiten(values, self.weight)

@@ -1,45 +1,54 @@
-"""Random intercepts of groups in ridge regressions: each as generalised least squares with the full covariance."""
+"""Regressions with random intercepts: each as that of the labels' full covariance."""
 
 from functools import partial
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import KFold
 
 from sklearn_mtae import MultiTaskVAERegressor
 from sklearn_mtae._fitting import averaging
-from sklearn_mtae._fitting.baseline import PENALTIES, ridge
-from sklearn_mtae._fitting.group_effects import MOST_RATIO, Effects, effect_ratio
+from sklearn_mtae._fitting.group_effects import MOST_RATIO, PENALTIES, Effects, effect_ratio, mixed_regressions
 
 RNG = np.random.default_rng(0)
 SMALL = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
 regressor = partial(MultiTaskVAERegressor, **SMALL, cv=5, n_estimators=5, member_params=None)
 
 
-def by_covariance(x, y, weight, groups, ratio, penalty):
-    """Return slopes and intercept, from the inverse of the labels' covariance."""
+def by_covariance(x, y, weight, groups, ratio):
+    """Return slopes and intercept, from the labels' covariance: the penalty has the greatest restricted likelihood."""
     known = weight > 0
     x, y, weight, groups = x[known], y[known], weight[known], groups[known]
-    precision = np.linalg.inv(np.diag(1 / weight) + ratio * (groups[:, None] == groups))
-    design = np.column_stack([x, np.ones(len(x))])
-    penalties = np.diag([*np.full(x.shape[1], penalty * weight.sum() / (1 + ratio)), 0.0])
+    within = np.diag(1 / weight) + ratio * (groups[:, None] == groups)
+    ones, scored = np.ones(len(y)), []
+    for penalty in PENALTIES * weight.sum():
+        covariance = within + x @ x.T / penalty
+        precision = np.linalg.inv(covariance)
+        left = y - (ones @ precision @ y) / (ones @ precision @ ones)
+        logs = np.linalg.slogdet(covariance)[1] + np.log(ones @ precision @ ones)
+        scored.append(-logs - (len(y) - 1) * np.log(left @ precision @ left))
+    best, precision = PENALTIES[np.argmax(scored)] * weight.sum(), np.linalg.inv(within)
+    design = np.column_stack([x, ones])
+    penalties = np.diag([*np.full(x.shape[1], best), 0.0])
     solved = np.linalg.solve(design.T @ precision @ design + penalties, design.T @ precision @ y)
     return solved[:-1], solved[-1]
 
 
 @pytest.mark.parametrize("shape", [(60, 5), (20, 30)])
-def test_regressions_are_those_of_generalised_least_squares(shape):
-    x, y = RNG.normal(size=shape) + 3, RNG.normal(size=(shape[0], 4)) + 50
-    weight = RNG.uniform(0.1, 2, size=y.shape)
-    weight[:3, 1], y[:3, 1], weight[:, 2] = 0, np.nan, weight[:, 3]
-    groups, ratios = RNG.integers(7, size=shape[0]) * 3, np.array([2.0, 0.5, 0.0, 8.0])
-    slopes, intercepts = ridge(x, y, weight, Effects(groups, ratios))
-    for k, penalty in enumerate(PENALTIES):
-        for task, ratio in enumerate(ratios):
-            expected = by_covariance(x, y[:, task], weight[:, task], groups, ratio, penalty)
-            np.testing.assert_allclose(slopes[k, :, task], expected[0], rtol=1e-8)
-            np.testing.assert_allclose(intercepts[k, task], expected[1], rtol=1e-8)
+@pytest.mark.parametrize("noise", [0.1, 2.0])
+def test_regressions_are_those_of_a_mixed_model(shape, noise):
+    x, weight = RNG.normal(size=shape) + 3, RNG.uniform(0.1, 2, size=(shape[0], 5))
+    y = x @ RNG.normal(size=(shape[1], 5)) + noise * RNG.normal(size=weight.shape) + 50
+    weight[:3, 1], y[:3, 1], weight[:, 2], weight[:, 4] = 0, np.nan, weight[:, 3], 0
+    groups, ratios = RNG.integers(7, size=shape[0]) * 3, np.array([2.0, 0.5, 0.0, 8.0, 0.0])
+    slopes, intercepts = mixed_regressions(x, y, weight, Effects(groups, ratios))
+    for task, ratio in enumerate(ratios[:4]):
+        expected = by_covariance(x, y[:, task], weight[:, task], groups, ratio)
+        # With more columns than rows, the normal equations here have a condition number of 1e9.
+        np.testing.assert_allclose(slopes[:, task], expected[0], rtol=1e-5)
+        np.testing.assert_allclose(intercepts[task], expected[1], rtol=1e-6)
+    assert not slopes[:, 4].any()
+    assert intercepts[4] == 0
 
 
 def test_the_size_of_effects_is_that_of_an_analysis_of_variance():
@@ -63,13 +72,13 @@ def table(n_groups, n_rows):
     return x, y, groups
 
 
-def least_penalty(misses, folds, weight, loss):
-    """Choose the regression with the smallest penalty."""
-    return np.eye(len(misses))[-len(PENALTIES)]
+def regression(misses, folds, weight, loss):
+    """Choose the last candidate."""
+    return np.eye(len(misses))[-1]
 
 
 def test_slopes_within_groups_are_not_blurred_by_their_effects(monkeypatch):
-    monkeypatch.setattr(averaging, "select", least_penalty)
+    monkeypatch.setattr(averaging, "select", regression)
     x, y, groups = table(30, 6)
     model = regressor().fit(x, y, groups=groups)
     found = (model.predict(x[0] + np.eye(2)) - model.predict(x[[0, 0]])) - [1, -2]
@@ -78,9 +87,21 @@ def test_slopes_within_groups_are_not_blurred_by_their_effects(monkeypatch):
     assert np.abs(found).max() < 0.5 * np.abs(plain).max()
 
 
-def test_groups_of_one_row_are_rows():
-    """Their regressions are those of the same folds without groups, to the bit."""
+def test_groups_of_one_row_have_no_effects(monkeypatch):
+    monkeypatch.setattr(averaging, "select", regression)
     x, y, _ = table(1, 60)
-    folds = [(np.setdiff1d(np.arange(60), test), test) for _, test in KFold(5).split(x)]
-    without, with_groups = (regressor(cv=folds).fit(x, y, groups=own) for own in (None, np.arange(60)))
-    np.testing.assert_array_equal(without.predict(x), with_groups.predict(x))
+    model = regressor().fit(x, y, groups=np.arange(60))
+    z = (x - x.mean(axis=0)) / model._fitted.states[0]["units.scale"]
+    z /= np.sqrt(1 + (z / 10) ** 2)
+    slopes, intercept = by_covariance(z, y, np.ones(60), np.arange(60), 0.0)
+    np.testing.assert_allclose(model.predict(x), z @ slopes + intercept, rtol=1e-5)
+
+
+@pytest.mark.parametrize("limits", [False, True])
+def test_limits_and_groups_go_together(limits):
+    x, y, groups = table(12, 5)
+    y = np.column_stack([y, x[:, 0]])
+    censoring = np.zeros(y.shape, dtype=int)
+    censoring[y[:, 0] > 2, 0] = limits
+    model = regressor().fit(x, np.where(censoring == 1, 2.0, y), groups=groups, censoring=censoring)
+    assert np.corrcoef(model.predict(x)[:, 1], y[:, 1])[0, 1] > 0.9
