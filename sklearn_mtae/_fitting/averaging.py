@@ -131,7 +131,7 @@ def _select(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, 
             loss = kind.loss_of(task) if isinstance(kind, MixedAverage) else kind.loss
             judged[task] = Judged(misses, held_out.folds[counted], weight[counted], losses.get(task, loss))
     chosen = {task: select(*own) for task, own in judged.items()}
-    if held_out.has_groups:
+    if held_out.groups is not None:
         # The loss of limits belongs to their rows.
         free = {task: own for task, own in judged.items() if task not in losses and kind.varies[task]}
         chosen |= agree(free, {task: chosen[task] for task in free}, n_candidates)

@@ -29,12 +29,12 @@ class HeldOut:
     def __init__(self, plan: Plan, candidates: Sequence[dict[int, int]]) -> None:
         data, self.candidates = plan.data, candidates
         assert data.y is not None
-        self.has_groups = data.groups is not None
-        """Whether rows were held out by groups."""
         index = [evenly(np.asarray(member.held_out), N_HELD_OUT) for member in plan.members]
         self.rows = rows = np.unique(np.concatenate(index))
         """Index of the rows."""
         self.x = [data.x[own] for own in index]
+        self.groups = None if data.groups is None else data.groups[rows]
+        """Which group each row belongs to, if any."""
         self.y = data.y[rows]
         """Labels, shape (n_rows, n_tasks); expectations of the true values where these are limits."""
         self.given = self.y

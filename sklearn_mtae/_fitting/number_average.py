@@ -15,9 +15,11 @@ from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.posteriors import quasi_normal
 
 from .baseline import Baselines, predict_baseline, task_units
+from .censored import limited_tasks
 from .censored_labels import scores_with_limits
 from .data import Data
 from .fitted import Average, Baseline, Fitted
+from .group_scores import for_new_groups
 from .held_out import HeldOut
 from .plan import Plan
 from .predictions import Predictions
@@ -99,6 +101,11 @@ class NumberAverage:
         if held_out.censoring is not None:
             scores = scores_with_limits(held_out, mean, std, scores)
         inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in scores])
+        if held_out.groups is not None:
+            limited = limited_tasks(held_out.censoring)
+            for task, own in enumerate(counted.T):
+                if task not in limited:
+                    scores[task] = for_new_groups((away / std)[own, task], held_out.groups[own])
         return replace(average, scores=scores, inflation=inflation), Predictions(mean, std, None).scaled(inflation)
 
 
