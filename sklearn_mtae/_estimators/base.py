@@ -2,6 +2,7 @@
 
 import warnings
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +32,9 @@ from sklearn_mtae.nn.models import Autoencoder
 
 from .constraints import BASE
 
+PARAMETERS: WeakKeyDictionary[type, list[str]] = WeakKeyDictionary()
+"""Names of the parameters of classes."""
+
 
 class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base of the estimators: everything that does not depend on what the code means."""
@@ -59,6 +63,14 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     """The result of the last fit."""
     _shared: SharedFits | None = None
     """The fits of the search that this estimator is part of."""
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        # scikit-learn reads the signature each time, which takes longer than the rest of a clone.
+        names = PARAMETERS.get(cls)
+        if names is None:
+            names = PARAMETERS[cls] = super()._get_param_names()
+        return list(names)
 
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.

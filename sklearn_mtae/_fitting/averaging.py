@@ -30,7 +30,7 @@ from .mixed_average import MixedAverage, mixed_average
 from .number_average import NumberAverage
 from .plan import Plan
 from .run import ModelRunner
-from .selection import Judged, agree, select
+from .selection import Judged, agree, hold_back, select
 
 Kind = NumberAverage | ClassAverage | MixedAverage
 Losses = Mapping[int, Callable[[NDArray, NDArray], NDArray]]
@@ -135,6 +135,10 @@ def _select(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, 
         # The loss of limits belongs to their rows.
         free = {task: own for task, own in judged.items() if task not in losses and kind.varies[task]}
         chosen |= agree(free, {task: chosen[task] for task in free}, n_candidates)
+        numbers = {task: own for task, own in free.items() if own.loss is NumberAverage.loss}
+        groups = {task: held_out.groups[held_out.weight[:, task] > 0] for task in numbers}
+        # The first of the regressions follows the constant.
+        chosen |= hold_back(numbers, {task: chosen[task] for task in numbers}, groups, n_candidates + 1)
     for task, own in chosen.items():
         weights[:, task] = own
     return weights

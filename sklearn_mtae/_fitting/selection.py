@@ -2,7 +2,8 @@
 
 With groups, the labels of a group say little more than one label: there are few to choose by, and the best weights for
 a task are those that fit its errors by chance. What is best for all tasks together is known better, but may be wrong
-for each. How far to go from one to the other is judged on groups that neither choice has seen.
+for each. How far to go from one to the other is judged on groups that neither choice has seen. Then the average counts
+as far as it is surely better than the regression, which has the least to choose.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -131,3 +132,47 @@ def _judge_agreements(tasks: Sequence[Judged], units: Sequence[float]) -> NDArra
                 mixed = [(1 - share) * own + share * of_all for share in AGREEMENTS]
                 totals[k] += left_out.losses(np.stack(mixed))
     return np.log(np.maximum(totals, np.finfo(float).tiny)).mean(axis=0)
+
+
+def hold_back(
+    tasks: Mapping[int, Judged], chosen: Mapping[int, NDArray], groups: Mapping[int, NDArray], safe: int
+) -> dict[int, NDArray]:
+    """Return weights between those chosen and a safe candidate: nearer to this where it may not be worse.
+
+    The share of the chosen weights is that of a positive-part James-Stein estimator of the mean gain, `max(0, 1 -
+    error^2 / gain^2)`: gains are differences of squared errors, in units of the safe candidate's, averaged over the
+    rows of each group and over the tasks, and the error is their standard error over groups (Efron and Morris 1973, doi
+    10.2307/2284155).
+
+    Parameters
+    ----------
+    tasks : mapping of int to Judged
+        What the labels say of the candidates, by task; all are numbers.
+    chosen : mapping of int to ndarray of shape (n_candidates,)
+        The weights chosen for each task.
+    groups : mapping of int to ndarray of int
+        Position of each row's group among all groups, for the rows of each task.
+    safe : int
+        Position of the safe candidate.
+    """
+    gains = [_gains(own, chosen[task], groups[task], safe) for task, own in tasks.items()]
+    by_group: dict[int, list[float]] = {}
+    for group, gain in (pair for own in gains for pair in own):
+        by_group.setdefault(group, []).append(gain)
+    mean_gains = np.array([np.mean(own) for own in by_group.values()])
+    if len(mean_gains) < 2:
+        return dict(chosen)
+    gain, error = mean_gains.mean(), mean_gains.std(ddof=1) / np.sqrt(len(mean_gains))
+    share = max(0.0, 1 - (error / gain) ** 2) if gain > 0 else 0.0
+    return {task: share * own + (1 - share) * np.eye(len(own))[safe] for task, own in chosen.items()}
+
+
+def _gains(task: Judged, weights: NDArray, groups: NDArray, safe: int) -> list[tuple[int, float]]:
+    """Return how much better an average is than the safe candidate, by group."""
+    theirs = task.misses[safe] ** 2
+    unit = np.average(theirs, weights=task.weight)
+    if unit == 0:
+        return []
+    known, groups = np.unique(groups, return_inverse=True)
+    gains = np.bincount(groups, task.weight * (theirs - (weights @ task.misses) ** 2)) / unit
+    return list(zip(known.tolist(), (gains / np.bincount(groups, task.weight)).tolist(), strict=True))

@@ -6,7 +6,7 @@ import pandas as pd
 from sklearn_mtae import MultiTaskVAE, MultiTaskVAERegressor
 from sklearn_mtae._fitting import averaging
 from sklearn_mtae._fitting.number_average import NumberAverage
-from sklearn_mtae._fitting.selection import AGREEMENTS, Judged, agree, select
+from sklearn_mtae._fitting.selection import AGREEMENTS, Judged, agree, hold_back, select
 
 FOLDS = np.arange(40) % 10
 WEIGHT = np.ones(40)
@@ -113,3 +113,19 @@ def test_numbers_and_classes_agree():
     model.fit(x, y, groups=groups)
     assert np.isfinite(model.predict_proba(x)["class"].to_numpy()).all()
     assert np.isfinite(model.predict(x)["number"].to_numpy(dtype=float)).all()
+
+
+def test_an_average_counts_as_far_as_it_is_surely_better():
+    """Gains of 1 and 3 in two groups: their mean is twice its standard error."""
+    groups = {0: np.repeat([4, 9], 20)}
+    safe, own = np.repeat(np.sqrt([1.0, 3.0]), 20), np.zeros(40)
+    tasks, chosen = {0: judged(np.stack([own, safe]))}, {0: np.array([1.0, 0.0])}
+    np.testing.assert_allclose(hold_back(tasks, chosen, groups, 1)[0], [0.75, 0.25])
+    better = {0: judged(np.stack([safe, own + 0.1]))}
+    np.testing.assert_allclose(hold_back(better, chosen, groups, 1)[0], [0, 1])
+    alike = {0: judged(np.stack([own, own + 1]))}
+    np.testing.assert_allclose(hold_back(alike, chosen, groups, 1)[0], [1, 0])
+    one = {0: np.zeros(40, dtype=int)}
+    np.testing.assert_allclose(hold_back(tasks, chosen, one, 1)[0], [1, 0])
+    perfect = {0: judged(np.stack([own + 1, own]))}
+    np.testing.assert_allclose(hold_back(perfect, chosen, groups, 1)[0], [1, 0])
