@@ -79,9 +79,8 @@ def schools(folder: Path) -> list[tuple[float, ...]]:
     """Return the results for new schools, one for each fold."""
     data = load(folder)
     folds = GroupKFold(3, shuffle=True, random_state=0).split(data.X, data.y, data.school)
-    return [
-        run(*(own[train] for own in (data.X, data.y, data.school)), data.X[new], data.y[new]) for train, new in folds
-    ]
+    X, y, school = data.X, data.y, data.school
+    return [run(X[train], y[train], school[train], X[new], y[new]) for train, new in folds]
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import warnings
 from typing import Any, Self
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +17,7 @@ from sklearn_mtae._fitting.callbacks import CallbackSupportMixin, FitTask, with_
 from sklearn_mtae._fitting.fit import fit, rebuild_net, warn_of_interrupt
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.net_params import check_net_params
-from sklearn_mtae._fitting.parameters import copied
+from sklearn_mtae._fitting.parameters import copied, names_once
 from sklearn_mtae._fitting.plan import Plan, plan
 from sklearn_mtae._fitting.recipe import DTYPES, Recipe
 from sklearn_mtae._fitting.run import ModelRunner, reconstruct
@@ -32,16 +31,13 @@ from sklearn_mtae.nn.models import Autoencoder
 
 from .constraints import BASE
 
-PARAMETERS: WeakKeyDictionary[type, list[str]] = WeakKeyDictionary()
-"""Names of the parameters of classes."""
-
 
 class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base of the estimators: everything that does not depend on what the code means."""
 
     __metadata_request__transform = {"out": UNUSED}
-
     _parameter_constraints: dict = BASE
+    _get_param_names = names_once
 
     likelihood: Any
     handle_unknown: str
@@ -63,14 +59,6 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     """The result of the last fit."""
     _shared: SharedFits | None = None
     """The fits of the search that this estimator is part of."""
-
-    @classmethod
-    def _get_param_names(cls) -> list[str]:
-        # scikit-learn reads the signature each time, which takes longer than the rest of a clone.
-        names = PARAMETERS.get(cls)
-        if names is None:
-            names = PARAMETERS[cls] = super()._get_param_names()
-        return list(names)
 
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on a part of the data.
