@@ -1,6 +1,7 @@
 """One model to train, with everything that its training needs."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -147,6 +148,11 @@ class Member:
     def outcome(self) -> dict[str, Any]:
         """Return the result of its training; before that, its starting point."""
         return {name: getattr(self, name) for name in OUTCOME} | {"weights": self.pair.state_dict()}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return its starting point: training changes the weights in place, and replaces everything else."""
+        before = {name: copy(value) for name, value in self.outcome().items()}
+        return {**before, "weights": {name: value.clone() for name, value in before["weights"].items()}}
 
     def adopt(self, outcome: dict[str, Any]) -> None:
         """Take over the result of a copy's training, or return to the state before its own."""

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from functools import partial
 from math import ceil
 from operator import attrgetter
@@ -243,7 +242,7 @@ def _outcomes(members: list[Member]) -> tuple[Answer, list[dict[str, Any]]]:
 
 def _train(members: list[Member], callbacks: Sequence[Any]) -> Answer:
     """Train a stack, in halves if the memory does not suffice."""
-    before = [deepcopy(member.outcome()) for member in members]
+    before = [member.snapshot() for member in members]
     reason, n_before = None, len(members[0].history)
     try:
         net, _ = _fit(lambda: _make_stack_net(members, callbacks))

@@ -143,12 +143,12 @@ class MultiTaskVAE(PredictsMixed):
         validation_fraction` folds; with `groups`, of fewer, so that the models of a setting hold out 200 groups
         together, or all. Held-out rows choose for each task the models, and their epochs, whose mean predicts them
         best. The mean of the labels (for classes, their base rates) and, for numbers that may be negative, ridge
-        regressions on the columns are candidates too. Codes, and what is derived from them, come from the first model
-        at the end of its training. "auto" is 30 for tables of up to 1,000 rows and falls with the power 1.2 of the
-        rows, to at least 2, equally many of each setting of `member_params`; with `cv` it is at least one for each fold
-        and setting. It is 1 with more than 2,000 columns, with rows in a large file, with an `architecture` other than
-        "mlp" and "resnet", with parts that cannot be stacked, and with `partial_fit`, `warm_start`, `checkpoint`,
-        `encoder` or `net_params`.
+        regressions on the columns are candidates too; with `groups`, one regression with random intercepts. Codes, and
+        what is derived from them, come from the first model at the end of its training. "auto" is 30 for tables of up
+        to 1,000 rows and falls with the power 1.2 of the rows, to at least 2, equally many of each setting of
+        `member_params`; with `cv` it is at least one for each fold and setting. It is 1 with more than 2,000 columns,
+        with rows in a large file, with an `architecture` other than "mlp" and "resnet", with parts that cannot be
+        stacked, and with `partial_fit`, `warm_start`, `checkpoint`, `encoder` or `net_params`.
     member_params : "auto", list of dict or None, default="auto"
         Parameters in which the models of an ensemble differ, one dict for each, taken in turn; with None they are all
         alike. "auto" also sets the other parameters that are "auto" in an ensemble. All models have 128 hidden units,

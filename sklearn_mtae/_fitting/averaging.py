@@ -31,16 +31,12 @@ from .mixed_average import MixedAverage, mixed_average
 from .number_average import NumberAverage
 from .plan import Plan
 from .run import ModelRunner
+from .selection import Judged, Loss, agree, hold_back, select
 
 Kind = NumberAverage | ClassAverage | MixedAverage
-Loss = Callable[[NDArray, NDArray], NDArray]
 Losses = Mapping[int, Callable[[NDArray], Loss]]
-N_PICKS = 25
-"""Number of candidates picked for an average, one after the other, each as often as it helps."""
 N_CHOICES = 3
 """Number of times that an average is chosen where some labels are limits, each time with the last one's deviation."""
-LEAST_PICKS = 3
-"""Number of picks below which a candidate is dropped: it adds noise, and takes as long as any other."""
 
 
 def choose(plan: Plan, fitted: Fitted) -> Average:
@@ -138,58 +134,28 @@ def _select(
     """
     weights = np.zeros((len(outputs), outputs.shape[2]))
     weights[:n_candidates] = 1 / n_candidates
+    judged: dict[int, Judged] = {}
+    rows: dict[int, NDArray[np.bool_]] = {}
     for task, (labels, weight) in enumerate(zip(held_out.given.T, held_out.weight.T, strict=True)):
         counted = (weight > 0) & judging
         if counted.sum() >= 2:
             misses = kind.misses(outputs[:, counted], labels[counted], task)
             loss = kind.loss_of(task) if isinstance(kind, MixedAverage) else kind.loss
             loss = losses[task](counted) if task in losses else loss
-            weights[:, task] = select(misses, held_out.folds[counted], weight[counted], loss)
+            judged[task] = Judged(misses, held_out.folds[counted], weight[counted], loss)
+            rows[task] = counted
+    chosen = {task: select(*own) for task, own in judged.items()}
+    if held_out.groups is not None:
+        # The loss of limits belongs to their rows.
+        free = {task: own for task, own in judged.items() if task not in losses and kind.varies[task]}
+        chosen |= agree(free, {task: chosen[task] for task in free}, n_candidates)
+        numbers = {task: own for task, own in free.items() if own.loss is NumberAverage.loss}
+        groups = {task: held_out.groups[rows[task]] for task in numbers}
+        # The first of the regressions follows the constant.
+        chosen |= hold_back(numbers, {task: chosen[task] for task in numbers}, groups, n_candidates + 1)
+    for task, own in chosen.items():
+        weights[:, task] = own
     return weights
-
-
-def select(
-    misses: NDArray,
-    folds: NDArray,
-    weight: NDArray,
-    loss: Loss = NumberAverage.loss,
-) -> NDArray:
-    """Return the weights of candidates in the average that is best on held-out rows.
-
-    Greedy selection with replacement (Caruana et al. 2004, doi 10.1145/1015330.1015432): each step adds the candidate
-    that gives the lowest loss. Candidates picked fewer than `LEAST_PICKS` times are left out in the end, unless all
-    are.
-
-    Parameters
-    ----------
-    misses : ndarray of shape (n_candidates, n_rows)
-        How far each candidate is from the label of each row, for models not trained on the row; errors average as
-        predictions do.
-    folds : ndarray of int of shape (n_rows,)
-        Fold of each row.
-    weight : ndarray of shape (n_rows,)
-        Weights of the rows.
-    loss : callable
-        From averages and the folds' weights of rows, shape (n_rows, n_folds), to a loss for each average.
-
-    Returns
-    -------
-    ndarray of shape (n_candidates,)
-        Weights that add up to 1.
-    """
-    _, folds = np.unique(folds, return_inverse=True)
-    shares = np.zeros((len(folds), folds.max() + 1))
-    shares[np.arange(len(folds)), folds] = weight
-    shares /= shares.sum(axis=0)
-    picks = np.zeros(len(misses))
-    total = np.zeros(misses.shape[1])
-    for n_picked in range(1, N_PICKS + 1):
-        best = int(loss((total + misses) / n_picked, shares).argmin())
-        picks[best] += 1
-        total += misses[best]
-    often = np.where(picks < LEAST_PICKS, 0.0, picks)
-    picks = often if often.any() else picks
-    return picks / picks.sum()
 
 
 def _keep_chosen(average: Average, candidates: Sequence[dict[int, int]], weights: NDArray, n_members: int) -> Average:

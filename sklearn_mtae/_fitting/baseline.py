@@ -1,7 +1,8 @@
 """Baselines that members must beat to count: ridge regressions of the targets on the columns, and label means.
 
 Networks learn linear relations slowly, and with few rows they learn them badly. Ridge regressions with several
-penalties are candidates of an average like any other, with the weight that the held-out rows give them.
+penalties are candidates of an average like any other, with the weight that the held-out rows give them. Where rows come
+in groups, one regression with random intercepts takes their place: see `group_effects`.
 """
 
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from .build import task_limits
 from .censored import expect, limited_tasks
 from .data import Data
 from .fitted import Baseline, Fitted
+from .group_effects import Effects, effect_ratio, mixed_regressions
 from .held_out import HeldOut
 from .plan import Plan
 from .run import ModelRunner
@@ -28,6 +30,8 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Penalties of squared slopes, per unit of weight and in the units of the columns. Infinity gives the mean."""
 MOST_ROWS = 50_000
 """Maximum number of rows that a regression learns from, evenly spaced."""
+N_ESTIMATES = 2
+"""Number of times that the effects of groups are estimated, each time from the regressions with the last ones."""
 
 
 class Columns(NamedTuple):
@@ -66,10 +70,36 @@ class Baselines:
         self.start, self.units = start, units
         limits = [own for _, own in task_limits(runner.fitted)]
         self.is_unbounded = np.all([np.isinf(own.low) & np.isinf(own.high) for own in limits], axis=0)
+        self.ratios = np.zeros(len(units))
+        """Variances of the effects of groups on the tasks, in units of those within groups."""
+        self.n_regressions = len(PENALTIES) if data.groups is None or data.censoring is not None else 1
 
     def predict(self, plan: Plan, held_out: HeldOut) -> NDArray:
         """Predict rows with baselines that were not fitted to them, shape (n_baselines, n_rows, n_tasks)."""
-        total = np.zeros((len(PENALTIES), *held_out.y.shape))
+        predicted = self._predict(plan, held_out)
+        for _ in range(0 if self.data.groups is None else N_ESTIMATES):
+            last, self.ratios = self.ratios, self._effect_ratios(held_out, predicted)
+            if (last == self.ratios).all():
+                break
+            predicted = self._predict(plan, held_out)
+        return predicted
+
+    def _effect_ratios(self, held_out: HeldOut, predicted: NDArray) -> NDArray:
+        """Return the ratios of variances that the errors of each task's best baseline have."""
+        ratios, groups = np.zeros(len(self.units)), self.data.groups
+        limited = list(limited_tasks(held_out.censoring))
+        for task in np.setdiff1d(np.flatnonzero(self.is_unbounded), limited):
+            known = held_out.weight[:, task] > 0
+            if known.any():
+                weight = held_out.weight[known, task]
+                away = (held_out.given[known, task] - predicted[:, known, task]) / self.units[task]
+                best = away[(away**2 @ weight).argmin()]
+                ratios[task] = effect_ratio(best, groups[held_out.rows[known]], weight)  # type: ignore[index]
+        return ratios
+
+    def _predict(self, plan: Plan, held_out: HeldOut) -> NDArray:
+        """Predict the rows, given the ratios."""
+        total = np.zeros((self.n_regressions, *held_out.y.shape))
         counts = np.zeros(len(held_out.y))
         # Members of different settings have the same splits.
         first = {id(split): k for k, split in reversed(list(enumerate(plan.splits)))}
@@ -109,11 +139,15 @@ class Baselines:
         )
 
     def _fit(self, rows: NDArray) -> tuple[NDArray, NDArray]:
-        """Return slopes, shape (n_penalties, n_columns, n_tasks), and intercepts, in the units of the tasks."""
+        """Return slopes, shape (n_regressions, n_columns, n_tasks), and intercepts, in the units of the tasks."""
         rows = evenly(rows, MOST_ROWS)
         y = (self.y[rows] - self.start.intercepts) / self.units
         columns, weight = self._columns(rows), np.where(self.is_unbounded, self.data.label_weights(rows), 0.0)
-        slopes, intercepts = ridge(columns, y, weight)
+        if self.data.groups is None:
+            slopes, intercepts = ridge(columns, y, weight)
+        else:
+            found = mixed_regressions(columns, y, weight, Effects(self.data.groups[rows], self.ratios))
+            slopes, intercepts = (np.stack([own] * self.n_regressions) for own in found)
         codes = None if self.data.censoring is None else self.data.censoring[rows]
         for task in limited_tasks(codes):
             if codes is not None and weight[:, task].any():

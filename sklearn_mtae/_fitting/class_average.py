@@ -19,6 +19,7 @@ from .choice import Choice
 from .data import Data
 from .ensemble import has_kernel
 from .fitted import Average, Fitted
+from .group_scores import for_new_groups
 from .held_out import HeldOut
 from .kernel import Kernel, KernelLearner, kernel_inputs, n_centres
 from .plan import Plan
@@ -127,7 +128,9 @@ class ClassAverage:
             logs = np.log(np.maximum(mixed[counted, task, : len(rates)], LEAST_PROBABILITY))
             sharpness[task] = best_sharpness(logs, codes, weight[counted])
             logs = log_softmax(sharpness[task] * logs, axis=1)
-            scores.append(np.sort(-logs[np.arange(len(codes)), codes]))
+            own = -logs[np.arange(len(codes)), codes]
+            groups = held_out.groups
+            scores.append(np.sort(own) if groups is None else for_new_groups(own, groups[counted]))
             every[counted, task, : len(rates)] = logs
         average = replace(average, sharpness=sharpness, scores=scores)
         if self.known is not None and (of_kernel := choice.weights[len(held_out.candidates) + 1]).any():

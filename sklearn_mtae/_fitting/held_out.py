@@ -34,6 +34,8 @@ class HeldOut:
         """Index of the rows."""
         self.x = [data.x[own] for own in index]
         self._all = data.x
+        self.groups = None if data.groups is None else data.groups[rows]
+        """Which group each row belongs to, if any."""
         self.y = data.y[rows]
         """Labels, shape (n_rows, n_tasks); expectations of the true values where these are limits."""
         self.given = self.y

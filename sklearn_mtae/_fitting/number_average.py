@@ -15,10 +15,12 @@ from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.posteriors import quasi_normal
 
 from .baseline import Baselines, predict_baseline, task_units
+from .censored import limited_tasks
 from .censored_labels import scores_with_limits
 from .choice import Choice
 from .data import Data
 from .fitted import Average, Baseline, Fitted
+from .group_scores import for_new_groups
 from .held_out import HeldOut
 from .member_variance import member_variance
 from .plan import Plan
@@ -102,15 +104,29 @@ class NumberAverage:
         std = mix(average, self.units, weights, of_members, rest)[1]
         varied = member_variance(held_out, partial(run, self.output), weights)
         std = varied.widened(std)
-        away, counted = np.abs(held_out.y - mean), held_out.weight > 0
-        scores = [np.sort(own[is_counted]) for own, is_counted in zip((away / std).T, counted.T, strict=True)]
-        if held_out.censoring is not None:
-            scores = scores_with_limits(held_out, mean, std, scores)
-        factor = varied.shrinkage(held_out, mean, std)
-        scores = [own * of_task for own, of_task in zip(scores, factor, strict=True)]
-        inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in scores])
-        predicted = Predictions(mean, std * inflation / factor, None)
+        # As if the errors of held-out rows were as small as those of new rows will be.
+        std_of_errors = std / varied.shrinkage(held_out, mean, std)
+        scores, inflation = scores_of(held_out, mean, std_of_errors)
+        predicted = Predictions(mean, inflation * std_of_errors, None)
         return replace(average, scores=scores, inflation=inflation), predicted
+
+
+def scores_of(held_out: HeldOut, mean: NDArray, std: NDArray) -> tuple[list[NDArray], NDArray]:
+    """Return the sorted distances of each task's labels from predictions, in deviations, and their root mean squares.
+
+    Where rows come in groups, the distances are those that reach labels of new groups.
+    """
+    away, counted = np.abs(held_out.y - mean) / std, held_out.weight > 0
+    scores = [np.sort(own[known]) for own, known in zip(away.T, counted.T, strict=True)]
+    if held_out.censoring is not None:
+        scores = scores_with_limits(held_out, mean, std, scores)
+    inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in scores])
+    if held_out.groups is not None:
+        limited = limited_tasks(held_out.censoring)
+        for task, known in enumerate(counted.T):
+            if task not in limited:
+                scores[task] = for_new_groups(away[known, task], held_out.groups[known])
+    return scores, inflation
 
 
 def shares_of(weights: NDArray) -> NDArray:

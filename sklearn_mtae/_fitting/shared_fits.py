@@ -20,6 +20,9 @@ from .fitted import Fitted
 from .plan import Plan
 from .recipe import Recipe
 
+PLAIN = (bool, int, float, str, type(None))
+"""Types of values that are equal if they look equal."""
+
 
 class SharedFits:
     """State shared by the fits of one search.
@@ -232,7 +235,12 @@ def _is_over(plan: Plan) -> bool:
 
 def fingerprint(recipe: Recipe, *arrays: Any) -> str:
     """Return a text that is equal for equal fits."""
-    whole = _hash_or_none((recipe.owner, recipe.parameters, arrays))
+    parameters = recipe.parameters
+    # One text for all plain values: joblib would visit each of them.
+    plain = {name for name, value in parameters.items() if type(value) in PLAIN}
+    text = repr(sorted((name, parameters[name]) for name in plain))
+    others = {name: value for name, value in parameters.items() if name not in plain}
+    whole = _hash_or_none((recipe.owner, text, others, arrays))
     if whole is not None:
         return whole
     # Objects that cannot be pickled, such as nested functions, equal only themselves.

@@ -12,7 +12,7 @@ from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor
 from sklearn_mtae._fitting import adapt, averaging, baseline
 from sklearn_mtae._fitting import fit as fitting
 from sklearn_mtae._fitting.adapt import single_settings
-from sklearn_mtae._fitting.averaging import LEAST_PICKS, N_PICKS, select
+from sklearn_mtae._fitting.selection import LEAST_PICKS, N_PICKS, select
 from sklearn_mtae.nn.embeddings import EMBEDDINGS, PiecewiseLinear
 from tests.stacks import Noiseless
 

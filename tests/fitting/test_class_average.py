@@ -10,8 +10,8 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 
 from sklearn_mtae import MultiTaskVAEClassifier
-from sklearn_mtae._fitting.averaging import N_PICKS, select
 from sklearn_mtae._fitting.class_average import ClassAverage, base_rates, best_sharpness
+from sklearn_mtae._fitting.selection import N_PICKS, select
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 

@@ -10,12 +10,12 @@ from sklearn.metrics import d2_log_loss_score, r2_score
 
 from sklearn_mtae import MultiTaskVAE, MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae._fitting import averaging
-from sklearn_mtae._fitting.averaging import select
 from sklearn_mtae._fitting.class_average import ClassAverage
 from sklearn_mtae._fitting.held_out import HeldOut
 from sklearn_mtae._fitting.mixed_average import MixedAverage
 from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae._fitting.run import ModelRunner
+from sklearn_mtae._fitting.selection import select
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 
