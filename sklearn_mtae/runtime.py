@@ -275,7 +275,7 @@ OPERATORS |= {
     "Pad": lambda x, pads, value: np.pad(x, pads.reshape(2, -1).T, constant_values=value),
     "Unsqueeze": lambda x, axes: np.expand_dims(x, tuple(axes)),
 }
-OPERATORS |= {"Reshape": lambda x, shape: x.reshape(shape), "Transpose": lambda x, perm: x.transpose(perm)}
+OPERATORS |= {"Eigh": np.linalg.eigh, "Reshape": lambda x, shape: x.reshape(shape), "Transpose": lambda x, perm: x.transpose(perm)}
 OPERATORS |= {"Slice": _slice, "Shape": lambda x: np.array(x.shape)}
 """The operators of ONNX that exported models are made of."""
 IN_PLACE: dict[str, Callable[..., Any]] = {"Add": _add_to, "Relu": lambda x: _relu(x, x)}

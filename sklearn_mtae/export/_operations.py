@@ -254,6 +254,10 @@ def _topk(run: Lowering, x: Any, k: int, axis: int = -1, largest: bool = True, i
     return run.graph.add("TopK", run.name(x), run.graph.integers([k]), dtype=dtypes, n_outputs=2, **attributes)
 
 
+def _eigh(run: Lowering, x: Any, part: str = "L", with_vectors: bool = True) -> list[str]:
+    return run.graph.add("Eigh", run.name(x, run.made), n_outputs=2)
+
+
 def _convolution(
     run: Lowering,
     x: Any,
@@ -354,6 +358,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "stack": _stack,
     "constant_pad_nd": _pad,
     "topk": _topk,
+    "_linalg_eigh": _eigh,
     "convolution": _convolution,
 }
 """From an operation's name to the function that adds its nodes."""

@@ -187,6 +187,50 @@ def index_put(x: Tensor, indices: list[Tensor | None], value: Tensor, accumulate
     return torch.where(mask.reshape(mask.shape + (1,) * (x.dim() - mask.dim())), value.reshape(()), x)
 
 
+def linalg_solve_triangular(
+    a: Tensor, b: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
+) -> object:
+    """Return the solution of `a @ x = b` for upper triangles, from the last row on."""
+    if not (upper and left) or unitriangular:
+        return NotImplemented
+    pivot = a.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
+    x, above = b / pivot, (a / pivot).triu(1)
+    for j in reversed(range(1, a.shape[-1])):
+        x = x - above[..., j : j + 1] * x[..., j : j + 1, :]
+    return x
+
+
+def linalg_qr(a: Tensor, mode: str = "reduced") -> object:
+    """Return an orthogonal matrix and an upper triangle whose product is a square matrix, by Gram and Schmidt."""
+    if mode != "reduced" or a.shape[-1] != a.shape[-2]:
+        return NotImplemented
+    columns, rows = [], []
+    for j in range(a.shape[-1]):
+        own = a[..., j : j + 1]
+        own = own / (own * own).sum(-2, keepdim=True).sqrt()
+        along = own.mT @ a[..., j:]
+        a = torch.cat([a[..., :j], a[..., j:] - own * along], dim=-1)
+        columns.append(own)
+        rows.append(torch.cat([torch.zeros_like(a[..., :1, :j]), along], dim=-1))
+    return torch.cat(columns, dim=-1), torch.cat(rows, dim=-2)
+
+
+def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> object:
+    """Return the diagonals of square matrices along the last two axes."""
+    n = x.shape[-1]
+    if offset or sorted((dim1 % x.dim(), dim2 % x.dim())) != [x.dim() - 2, x.dim() - 1] or x.shape[-2] != n:
+        return NotImplemented
+    return x.reshape(*x.shape[:-2], n * n)[..., :: n + 1]
+
+
+def diagonal_scatter(x: Tensor, own: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> object:
+    """Return square matrices along the last two axes, with other diagonals."""
+    n = x.shape[-1]
+    if offset or sorted((dim1 % x.dim(), dim2 % x.dim())) != [x.dim() - 2, x.dim() - 1] or x.shape[-2] != n:
+        return NotImplemented
+    return torch.where(torch.eye(n, dtype=torch.bool), own.unsqueeze(-1), x)
+
+
 DECOMPOSITIONS: dict[str, Callable[..., object]] = {
     "_is_all_true": lambda x: torch.ones((), dtype=torch.bool),  # a check of arguments, which rows of a fit pass
     "erf": erf,
@@ -218,5 +262,10 @@ DECOMPOSITIONS: dict[str, Callable[..., object]] = {
     "remainder": lambda x, y: x - torch.div(x, y, rounding_mode="floor") * y,
     "index_put": index_put,
     "logit": logit,
+    "linalg_solve_triangular": linalg_solve_triangular,
+    "linalg_qr": linalg_qr,
+    "diagonal": diagonal,
+    "diagonal_scatter": diagonal_scatter,
+    "triu": lambda x, k=0: torch.where(torch.ones(x.shape[-2:], dtype=torch.bool).triu(k), x, 0.0),
 }
 """Functions that compute operations by simpler ones, by the operations' names."""

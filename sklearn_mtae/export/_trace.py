@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
@@ -98,10 +99,26 @@ def _record(
     """Record a function of given rows."""
     recorder = _Recorder(known, decompositions)
     for j, value in enumerate(inputs):
-        recorder.places[id(value)] = Place(-1 - j)
+        recorder.keep(value, Place(-1 - j))
     with torch.no_grad(), recorder:
         outputs = function(*inputs)
-    return Trace(recorder.steps, [recorder.places.get(id(value), value) for value in outputs])
+    return Trace(recorder.steps, [recorder.placed(value) for value in outputs])
+
+
+class Shown(NamedTuple):
+    """What tells a tensor from others: the memory that it shows, and how. What gradients need comes in new objects."""
+
+    memory: int
+    offset: int
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @classmethod
+    def by(cls, value: Tensor) -> "Shown":
+        """Return what a tensor shows; one without cells shows nothing that another one does."""
+        memory = value.untyped_storage().data_ptr() or id(value)
+        return cls(memory, value.storage_offset(), value.dtype, tuple(value.shape), value.stride())
 
 
 @cache
@@ -117,13 +134,13 @@ class _Recorder(TorchDispatchMode):
         super().__init__()
         self.known, self.decompositions = known, decompositions
         self.steps: list[Step] = []
-        self.places: dict[int, Place] = {}
-        self.kept: list[Any] = []  # an identity may be used again once its tensor is gone
+        self.places: dict[Shown, tuple[Place, StorageWeakRef]] = {}
+        """Places of tensors, and their memory, which others use once it is gone."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and record it if it depends on the inputs."""
         kwargs = kwargs or {}
-        if not any(id(value) in self.places for value in _tensors((args, kwargs))):
+        if not any(isinstance(self.placed(value), Place) for value in _tensors((args, kwargs))):
             return func(*args, **kwargs)
         name = func._schema.name.partition("::")[2]
         if name in self.decompositions:
@@ -148,38 +165,45 @@ class _Recorder(TorchDispatchMode):
     def _step(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         """Run and record an operation."""
         kept = {option: value for option, value in kwargs.items() if option not in IN_THE_RESULT}
-        placed_args, placed_kwargs = tree_map(self._placed, (args, kept))
+        placed_args, placed_kwargs = tree_map(self.placed, (args, kept))
         result = func(*args, **kwargs)
         results = list(result) if isinstance(result, list | tuple) else [result]
         for j, value in enumerate(results):
-            self.places[id(value)] = Place(len(self.steps), j)
-        self.kept += results
+            self.keep(value, Place(len(self.steps), j))
         shapes, dtypes = [tuple(value.shape) for value in results], [value.dtype for value in results]
         self.steps.append(Step(name, placed_args, placed_kwargs, shapes, dtypes))
         return result
 
     def _in_place(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         """Record an operation that changes its first argument as one that makes another in its place."""
-        changed = args[0]
-        own = changed.untyped_storage().data_ptr()
-        others = [value for value in self.kept if value.untyped_storage().data_ptr() == own and value is not changed]
-        pure = getattr(torch.ops.aten, name[:-1], None)
+        changed, pure = Shown.by(args[0]), getattr(torch.ops.aten, name[:-1], None)
+        others = [own for own in self.places if own.memory == changed.memory and own != changed and self.lives(own)]
         if others or pure is None or func._overloadname not in pure.overloads():
             raise NotExportableError(_refusal(name))
         with self:
             result = getattr(pure, func._overloadname)(*args, **kwargs)
         func(*args, **kwargs)
-        self.places[id(changed)] = self.places[id(result)]
-        self.kept.append(changed)
-        return changed
+        self.keep(args[0], self.placed(result))
+        return args[0]
 
-    def _placed(self, value: Any) -> Any:
-        return self.places.get(id(value), value) if isinstance(value, Tensor) else value
+    def keep(self, value: Tensor, place: Place) -> None:
+        """Keep the place of a tensor."""
+        self.places[Shown.by(value)] = place, StorageWeakRef(value.untyped_storage())
+
+    def placed(self, value: Any) -> Any:
+        """Return the place of a tensor that depends on the inputs; anything else stays as it is."""
+        if not isinstance(value, Tensor):
+            return value
+        shown = Shown.by(value)
+        return self.places[shown][0] if self.lives(shown) else value
+
+    def lives(self, shown: Shown) -> bool:
+        """Return whether what is shown has a place."""
+        return shown in self.places and not self.places[shown][1].expired()
 
 
 REASONS = {
     "_local_scalar_dense": "a decision that depends on the values of the rows",
-    "_linalg_eigh": "eigenvalues",
     "embedding_bag": "a tabulated embedding",
 }
 """What some operations mean."""

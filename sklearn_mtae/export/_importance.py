@@ -1,0 +1,60 @@
+"""Importance sampling as a function that can be recorded: all rows take the same steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sklearn_mtae.nn.decisions import may_hold
+from sklearn_mtae.nn.importance import (
+    Curvature,
+    Draws,
+    curvature_of,
+    decoded_joint,
+    from_mixture,
+    from_posterior,
+    without_failed,
+)
+from sklearn_mtae.nn.posteriors import quasi_normal
+
+
+def weighted_codes(model: Any, x: Tensor, n_draws: int, seed: int, dtype: torch.dtype) -> Draws:
+    """Return weighted codes of each row, as the estimator draws them, with what they are decoded to.
+
+    Both proposals are made for every row, and each row takes its own, unless no row can have gaps.
+
+    Parameters
+    ----------
+    model : VAE
+        The model.
+    x : Tensor of shape (n_rows, n_features)
+        Standardised values, in the precision of the rows: the draws depend on all their digits.
+    n_draws, seed : int
+        Draws per row, and their seed.
+    dtype : torch.dtype
+        Precision of the model.
+    """
+    noise = quasi_normal(type(model).fill(model, x), n_draws, model.prior.n_components, seed).to(dtype)
+    x, gaps = x.to(dtype), x.isnan().any(-1)
+    z, log_proposal = from_posterior(model, x, noise, seed)
+    if may_hold(gaps):
+        mixed, log_mixture = from_mixture(model, x, noise, seed, expand_at_once)
+        z, log_proposal = torch.where(gaps[:, None], mixed, z), torch.where(gaps, log_mixture, log_proposal)
+    params, log_joint = decoded_joint(model, x)(z, True)
+    return without_failed(z, log_joint - log_proposal, params)
+
+
+def expand_at_once(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor, Curvature]:
+    """Return value, gradient and negated second derivatives at each code, those of all components in one pass."""
+    with torch.enable_grad():
+        z = z.detach().requires_grad_()
+        value = log_joint(z)
+        (gradient,) = torch.autograd.grad(value.sum(), z, create_graph=True)
+        if gradient.requires_grad:
+            one = torch.eye(z.shape[1], dtype=z.dtype)[:, None].expand(-1, len(z), -1)
+            (second,) = torch.autograd.grad(gradient, z, one, is_grads_batched=True)
+            second = second.movedim(0, -1)
+        else:
+            second = torch.zeros(*z.shape, z.shape[1], dtype=z.dtype)
+    return value.detach(), gradient.detach().nan_to_num(0.0, 0.0, 0.0), curvature_of(second)
