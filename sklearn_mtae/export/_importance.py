@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import grad, vjp, vmap
 
 from sklearn_mtae.nn.decisions import may_hold
 from sklearn_mtae.nn.importance import (
@@ -47,14 +48,12 @@ def weighted_codes(model: Any, x: Tensor, n_draws: int, seed: int, dtype: torch.
 
 def expand_at_once(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor, Curvature]:
     """Return value, gradient and negated second derivatives at each code, those of all components in one pass."""
-    with torch.enable_grad():
-        z = z.detach().requires_grad_()
+
+    def with_value(z: Tensor) -> tuple[Tensor, Tensor]:
         value = log_joint(z)
-        (gradient,) = torch.autograd.grad(value.sum(), z, create_graph=True)
-        if gradient.requires_grad:
-            one = torch.eye(z.shape[1], dtype=z.dtype)[:, None].expand(-1, len(z), -1)
-            (second,) = torch.autograd.grad(gradient, z, one, is_grads_batched=True)
-            second = second.movedim(0, -1)
-        else:
-            second = torch.zeros(*z.shape, z.shape[1], dtype=z.dtype)
-    return value.detach(), gradient.detach().nan_to_num(0.0, 0.0, 0.0), curvature_of(second)
+        return value.sum(), value
+
+    gradient, pull, value = vjp(grad(with_value, has_aux=True), z, has_aux=True)
+    one = torch.eye(z.shape[1], dtype=z.dtype)[:, None].expand(-1, len(z), -1)
+    (second,) = vmap(pull)(one)
+    return value, gradient.nan_to_num(0.0, 0.0, 0.0), curvature_of(second.movedim(0, -1))

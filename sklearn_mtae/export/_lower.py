@@ -10,7 +10,10 @@ from ._graph import Graph
 from ._lowering import Lowering
 from ._operations import OPERATIONS
 from ._special import DECOMPOSITIONS
-from ._trace import trace
+from ._trace import COUNTS, trace
+
+GOLDEN = 0.6180339887498949
+"""A part of a circle of which multiples never meet."""
 
 
 def lower(
@@ -35,7 +38,7 @@ def lower(
     complete : bool, default=False
         Whether no cell is ever missing.
     """
-    inputs = [partial(_zeros, width) for width in widths]
+    inputs = [partial(_rows, width) for width in widths]
     known = {**DECOMPOSITIONS, "isnan": _nowhere} if complete else DECOMPOSITIONS
     traced = trace(function, inputs, OPERATIONS.__contains__, known)
     run = Lowering(Graph(list(names)), widths)
@@ -52,5 +55,7 @@ def _nowhere(x: Tensor) -> Tensor:
     return torch.zeros(x.shape, dtype=torch.bool)  # a constant, which decisions may look at
 
 
-def _zeros(width: int, n: int) -> Tensor:
-    return torch.zeros(n, width, dtype=torch.float64)
+def _rows(width: int, n: int) -> Tensor:
+    """Return rows of zeros, or of numbers that differ where there are many: no constant may depend on them."""
+    zeros = torch.zeros(n, width, dtype=torch.float64)
+    return zeros if n < COUNTS[-1] else (torch.arange(zeros.numel()).to(zeros).reshape(zeros.shape) * GOLDEN).remainder(1.0)

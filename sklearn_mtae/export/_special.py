@@ -215,6 +215,41 @@ def linalg_qr(a: Tensor, mode: str = "reduced") -> object:
     return torch.cat(columns, dim=-1), torch.cat(rows, dim=-2)
 
 
+def convolution_backward(
+    slopes: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias_sizes: list[int] | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    transposed: bool,
+    output_padding: list[int],
+    groups: int,
+    wanted: list[bool],
+) -> object:
+    """Return the gradient of maps, that of weights left out, by the convolution that goes the other way."""
+    if wanted[1] or wanted[2]:
+        return NotImplemented
+    left = [0] * len(stride)
+    if not transposed:
+        reach = zip(slopes.shape[2:], stride, padding, weight.shape[2:], strict=True)
+        made = [(n - 1) * step - 2 * pad + size for n, step, pad, size in reach]
+        left = [n - own for n, own in zip(x.shape[2:], made, strict=True)]
+    own = torch.ops.aten.convolution.default(
+        slopes, weight, None, stride, padding, dilation, not transposed, left, groups
+    )
+    return own, None, None
+
+
+def scatter_add(x: Tensor, axis: int, index: Tensor, own: Tensor) -> object:
+    """Return numbers to which others are added, at positions along the last axis."""
+    if axis % x.dim() != x.dim() - 1:
+        return NotImplemented
+    is_there = index.unsqueeze(-1) == torch.arange(x.shape[-1])
+    return x + torch.where(is_there, own.unsqueeze(-1), 0.0).sum(-2)
+
+
 def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> object:
     """Return the diagonals of square matrices along the last two axes."""
     n = x.shape[-1]
@@ -264,6 +299,8 @@ DECOMPOSITIONS: dict[str, Callable[..., object]] = {
     "logit": logit,
     "linalg_solve_triangular": linalg_solve_triangular,
     "linalg_qr": linalg_qr,
+    "convolution_backward": convolution_backward,
+    "scatter_add": scatter_add,
     "diagonal": diagonal,
     "diagonal_scatter": diagonal_scatter,
     "triu": lambda x, k=0: torch.where(torch.ones(x.shape[-2:], dtype=torch.bool).triu(k), x, 0.0),

@@ -117,7 +117,8 @@ class Shown(NamedTuple):
     @classmethod
     def by(cls, value: Tensor) -> "Shown":
         """Return what a tensor shows; one without cells shows nothing that another one does."""
-        memory = value.untyped_storage().data_ptr() or id(value)
+        memory = 0 if value._is_zerotensor() else value.untyped_storage().data_ptr()
+        memory = memory or id(value)
         return cls(memory, value.storage_offset(), value.dtype, tuple(value.shape), value.stride())
 
 
@@ -290,7 +291,12 @@ def _is_same(a: Tensor, b: Tensor) -> bool:
 
 
 def _is_close(a: Tensor, b: Tensor) -> bool:
-    """Return whether two constants are the same but for a few roundings: products depend on where a row lies."""
+    """Return whether two constants are the same but for a few roundings of their largest cell.
+
+    Products depend on where a row lies.
+    """
     if a.shape != b.shape or a.dtype != b.dtype or not a.is_floating_point():
         return _is_same(a, b)
-    return torch.allclose(a, b, rtol=ROUNDINGS * torch.finfo(a.dtype).eps, atol=0.0, equal_nan=True)
+    rounding = ROUNDINGS * torch.finfo(a.dtype).eps
+    largest = float(a.abs().nan_to_num(0.0, 0.0, 0.0).amax()) if a.numel() else 0.0
+    return torch.allclose(a, b, rtol=rounding, atol=rounding * largest, equal_nan=True)
