@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import grad, vjp, vmap
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from sklearn_mtae.nn.decisions import may_hold
 from sklearn_mtae.nn.importance import (
@@ -18,6 +20,8 @@ from sklearn_mtae.nn.importance import (
     without_failed,
 )
 from sklearn_mtae.nn.posteriors import quasi_normal
+
+from ._special import native_group_norm, native_layer_norm
 
 
 def weighted_codes(model: Any, x: Tensor, n_draws: int, seed: int, dtype: torch.dtype) -> Draws:
@@ -53,7 +57,36 @@ def expand_at_once(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Te
         value = log_joint(z)
         return value.sum(), value
 
-    gradient, pull, value = vjp(grad(with_value, has_aux=True), z, has_aux=True)
     one = torch.eye(z.shape[1], dtype=z.dtype)[:, None].expand(-1, len(z), -1)
-    (second,) = vmap(pull)(one)
+    with _Simple():
+        gradient, pull, value = vjp(grad(with_value, has_aux=True), z, has_aux=True)
+        (second,) = vmap(pull)(one)
     return value, gradient.nan_to_num(0.0, 0.0, 0.0), curvature_of(second.movedim(0, -1))
+
+
+class _Simple(TorchFunctionMode):
+    """Layers by simpler operations, where second derivatives of their own change values in place."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function of torch."""
+        return SIMPLE.get(func, func)(*args, **(kwargs or {}))
+
+
+def _layer_norm(
+    x: Tensor, shape: list[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    return native_layer_norm(x, shape, weight, bias, eps)[0]
+
+
+def _group_norm(
+    x: Tensor, groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    return native_group_norm(x, weight, bias, len(x), x.shape[1], x[0, 0].numel(), groups, eps)[0]
+
+
+def _silu(x: Tensor, inplace: bool = False) -> Tensor:
+    return x * x.sigmoid()
+
+
+SIMPLE: dict[Any, Callable[..., Tensor]] = {F.layer_norm: _layer_norm, F.group_norm: _group_norm, F.silu: _silu}
+"""Layers, and functions in their place."""

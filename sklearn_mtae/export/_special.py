@@ -250,6 +250,13 @@ def scatter_add(x: Tensor, axis: int, index: Tensor, own: Tensor) -> object:
     return x + torch.where(is_there, own.unsqueeze(-1), 0.0).sum(-2)
 
 
+def flip(x: Tensor, axes: list[int]) -> Tensor:
+    """Return values in reverse order along axes."""
+    for axis in axes:
+        x = x.index_select(axis, torch.arange(x.shape[axis] - 1, -1, -1))
+    return x
+
+
 def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> object:
     """Return the diagonals of square matrices along the last two axes."""
     n = x.shape[-1]
@@ -301,6 +308,7 @@ DECOMPOSITIONS: dict[str, Callable[..., object]] = {
     "linalg_qr": linalg_qr,
     "convolution_backward": convolution_backward,
     "scatter_add": scatter_add,
+    "flip": flip,
     "diagonal": diagonal,
     "diagonal_scatter": diagonal_scatter,
     "triu": lambda x, k=0: torch.where(torch.ones(x.shape[-2:], dtype=torch.bool).triu(k), x, 0.0),

@@ -59,6 +59,15 @@ class Trace(NamedTuple):
     steps: list[Step]
     outputs: list[Any]
 
+    def needed(self) -> set[int]:
+        """Return the positions of the steps that the outputs need."""
+        found = {own.step for own in self.outputs if isinstance(own, Place)}
+        for position in reversed(range(len(self.steps))):
+            if position in found:
+                step = self.steps[position]
+                found |= {own.step for own in _places((step.args, dict(step.kwargs)))}
+        return found
+
 
 def trace(
     function: Callable[..., Sequence[Tensor]],
@@ -179,7 +188,8 @@ class _Recorder(TorchDispatchMode):
         """Record an operation that changes its first argument as one that makes another in its place."""
         changed, pure = Shown.by(args[0]), getattr(torch.ops.aten, name[:-1], None)
         others = [own for own in self.places if own.memory == changed.memory and own != changed and self.lives(own)]
-        if others or pure is None or func._overloadname not in pure.overloads():
+        is_part = args[0].numel() * args[0].element_size() < args[0].untyped_storage().nbytes()
+        if others or is_part or pure is None or func._overloadname not in pure.overloads():
             raise NotExportableError(_refusal(name))
         with self:
             result = getattr(pure, func._overloadname)(*args, **kwargs)
@@ -234,6 +244,13 @@ def _tensors(tree: Any) -> list[Tensor]:
     """Return the tensors among nested arguments."""
     found: list[Tensor] = []
     tree_map(lambda value: found.append(value) if isinstance(value, Tensor) else None, tree)
+    return found
+
+
+def _places(tree: Any) -> list[Place]:
+    """Return the places among nested arguments."""
+    found: list[Place] = []
+    tree_map(lambda v: found.append(v) if isinstance(v, Place) else None, tree, is_leaf=lambda v: isinstance(v, Place))
     return found
 
 
