@@ -42,8 +42,8 @@ def lower(
     known = {**DECOMPOSITIONS, "isnan": _nowhere} if complete else DECOMPOSITIONS
     traced = trace(function, inputs, OPERATIONS.__contains__, known)
     run = Lowering(Graph(list(names)), widths)
-    for position in sorted(traced.needed() - set(range(-len(widths), 0))):
-        run.step(position, traced.steps[position], OPERATIONS)
+    for position, step in traced.steps.items():
+        run.step(position, step, OPERATIONS)
     for name, own in zip(outputs, traced.outputs, strict=True):
         run.graph.outputs[name] = run.name(own)
         run.graph.shapes[run.name(own)] = run.size(own)

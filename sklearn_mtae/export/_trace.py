@@ -54,19 +54,18 @@ class Step(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """The steps of a function, and what it returns: places, or tensors where they do not depend on the rows."""
+    """The steps of a function by position, and what it returns: places, or tensors that do not depend on the rows."""
 
-    steps: list[Step]
+    steps: dict[int, Step]
     outputs: list[Any]
 
-    def needed(self) -> set[int]:
+    def needed(self) -> list[int]:
         """Return the positions of the steps that the outputs need."""
         found = {own.step for own in self.outputs if isinstance(own, Place)}
-        for position in reversed(range(len(self.steps))):
+        for position, step in reversed(self.steps.items()):
             if position in found:
-                step = self.steps[position]
                 found |= {own.step for own in _places((step.args, dict(step.kwargs)))}
-        return found
+        return [position for position in self.steps if position in found]
 
 
 def trace(
@@ -94,7 +93,8 @@ def trace(
         If an operation is not known, or if what is computed depends on the values of the rows.
     """
     traces = [_record(function, [make(n) for make in inputs], known, decompositions) for n in COUNTS]
-    if any([step.name for step in own.steps] != [step.name for step in traces[0].steps] for own in traces):
+    names = [[step.name for step in own.steps.values()] for own in traces]
+    if any(own != names[0] for own in names):
         raise NotExportableError("The model computes other operations for other numbers of rows.")
     return _merge(traces)
 
@@ -111,7 +111,7 @@ def _record(
         recorder.keep(value, Place(-1 - j))
     with torch.no_grad(), recorder:
         outputs = function(*inputs)
-    return Trace(recorder.steps, [recorder.placed(value) for value in outputs])
+    return Trace(dict(enumerate(recorder.steps)), [recorder.placed(value) for value in outputs])
 
 
 class Shown(NamedTuple):
@@ -256,10 +256,10 @@ def _places(tree: Any) -> list[Place]:
 
 def _merge(traces: Sequence[Trace]) -> Trace:
     """Return what recordings have in common, with the number of rows where they differ by it."""
-    steps = []
-    for own in zip(*(trace.steps for trace in traces), strict=True):
-        name = own[0].name
-        steps.append(Step(name, *(_common(part, name) for part in list(zip(*own, strict=True))[1:])))
+    steps = {}
+    for position in traces[0].needed():
+        name, *parts = zip(*(own.steps[position] for own in traces), strict=True)
+        steps[position] = Step(name[0], *(_common(part, name[0]) for part in parts))
     return Trace(steps, _common([trace.outputs for trace in traces], "the result"))
 
 
