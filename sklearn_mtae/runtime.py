@@ -36,6 +36,8 @@ SLACK = 1e-6
 """Nats by which classes in a set may be less probable than they should: their probabilities are rounded."""
 CELLS = 2**18
 """Cells of the widest value that are computed at once: a megabyte in float32, which fits near the processor."""
+LOGARITHMS = {"log_proba", "log_density"}
+"""Results that may be minus infinity."""
 FEW = 64
 """Rows from which on members are computed one after the other."""
 
@@ -305,7 +307,9 @@ class Graph:
 
         `given` is what the rows were read from: if it is of float32, that is precise enough.
         """
-        precise = self.described.get("follows", False) and getattr(given, "dtype", None) != np.float32
+        single = getattr(given, "dtype", None) == np.float32
+        precise = self.described.get("follows", False) and not single
+        x = np.c_[x, np.full(len(x), float(single))] if self.described.get("flagged", False) else x
         size = max(1, CELLS // self.described["width"])
         blocks = [[x[start : start + size]] for start in range(0, len(x), size)]
         with np.errstate(all="ignore"):
@@ -332,7 +336,7 @@ class Graph:
         failed = np.zeros(len(results[0]), dtype=bool)
         for name, own in zip(self.described["outputs"], results, strict=True):
             if own.dtype.kind == "f":
-                good = np.isfinite(own) | (np.isneginf(own) if name == "log_proba" else False)
+                good = np.isfinite(own) | (np.isneginf(own) if name in LOGARITHMS else False)
                 failed |= ~good.reshape(len(own), -1).all(axis=1)
         return failed
 
@@ -442,23 +446,27 @@ class Columns:
             raise ValueError(f"X must have {self.count} columns. Got {len(columns)} instead.")
         return columns
 
-    def read(self, X: Any) -> np.ndarray:
+    def read(self, X: Any, bounds: Any = None) -> np.ndarray:
         """Return rows as numbers and codes of levels in float64, NaN where a cell is missing."""
         X = X.toarray() if hasattr(X, "toarray") else X
         if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
             X = np.ma.filled(X.astype(np.float64), np.nan)
         if isinstance(X, np.ndarray) and X.shape[1:] == (self.count,) and X.dtype.kind in "biuf" and not self.levels:
-            x = X.astype(np.float64)
-        else:
-            columns = enumerate(self.split(X))
-            x = np.stack([self._coded(j, own) if j in self.levels else self._numbers(j, own) for j, own in columns], 1)
+            return self._checked(X.astype(np.float64), self.bounds if bounds is None else bounds)
+        return self.coded(self.split(X), bounds)
+
+    def coded(self, columns: Sequence[np.ndarray], bounds: Any = None) -> np.ndarray:
+        """Return columns as numbers and codes of levels in float64, NaN where a cell is missing."""
+        own = [self._codes(j, v) if j in self.levels else self._numbers(j, v) for j, v in enumerate(columns)]
+        return self._checked(np.stack(own, axis=1), self.bounds if bounds is None else bounds)
+
+    def _checked(self, x: np.ndarray, bounds: np.ndarray) -> np.ndarray:
         if not len(x):
             raise ValueError("X must have at least one row. Got none.")
         for j in np.flatnonzero(np.isinf(x).any(axis=0)).tolist():
             raise ValueError(f"Input X contains infinity, in column {self.name(j)!r}.")
-        for j in np.flatnonzero(((x < self.bounds[0]) | (x > self.bounds[1])).any(axis=0)).tolist():
-            low, high = self.bounds[:, j]
-            raise ValueError(f"Column {self.name(j)!r} must lie between {low:g} and {high:g}.")
+        for j in np.flatnonzero(((x < bounds[0]) | (x > bounds[1])).any(axis=0)).tolist():
+            raise ValueError(f"Column {self.name(j)!r} must lie between {bounds[0, j]:g} and {bounds[1, j]:g}.")
         return x
 
     def _numbers(self, j: int, cells: np.ndarray) -> np.ndarray:
@@ -472,7 +480,7 @@ class Columns:
             kind = next(own for own in (TypeError, ValueError, OverflowError) if isinstance(error, own))
             raise kind(f"Column {self.name(j)!r} must hold numbers: {error}.") from None
 
-    def _coded(self, j: int, cells: np.ndarray) -> np.ndarray:
+    def _codes(self, j: int, cells: np.ndarray) -> np.ndarray:
         known, other = self.codes[j], len(self.codes[j])
         _check_kinds(cells, f"Column {self.name(j)!r}", SEVERAL)
         codes = np.array([np.nan if _is_missing(own) else known.get(own, other) for own in cells.tolist()], np.float64)
@@ -571,6 +579,28 @@ class Model:
         """Return the results of a computation for rows."""
         return self._graph(name)(self._columns.read(X), X)
 
+    def _parted(self, name: str, x: np.ndarray, given: Any) -> np.ndarray:
+        """Return the results of a computation for rows, those of rows without gaps by another one where there is one."""
+        whole = f"{name}_complete"
+        gaps = np.isnan(x).any(axis=1) | (whole not in self._graphs)
+        results = np.empty(len(x))
+        for rows, own in ((gaps, name), (~gaps, whole)):
+            if rows.any():
+                (results[rows],) = self._graph(own)(x[rows], given)
+        return results
+
+    def _filled(self, columns: Sequence[np.ndarray], given: Any) -> list[np.ndarray]:
+        """Return columns whose missing cells are filled."""
+        gaps = np.array([list(map(_is_missing, own.tolist())) for own in columns], bool)
+        x, rows = self._columns.coded(columns), gaps.any(axis=0)
+        if not rows.any():
+            return list(columns)
+        (values,) = self._graph("impute")(x[rows], given)
+        every = np.full((len(x), values.shape[1]), np.nan)
+        every[rows] = values
+        made = zip(gaps, self._columns.restore(every), columns, strict=True)
+        return [np.where(gap, own, cells) if gap.any() else cells for gap, own, cells in made]
+
     def _graph(self, name: str) -> Graph:
         if name not in self._graphs:
             raise ValueError(f"{self!r} cannot compute {name!r}: {self._header['left_out'].get(name, 'no such part')}")
@@ -601,11 +631,14 @@ class Transformer(Model):
         return self._restored(self._run("reconstruct", X)[0], X)
 
     def impute(self, X: Any) -> np.ndarray:
-        """Return rows whose missing cells have their reconstruction, shape (n_samples, n_features)."""
-        (values,), columns = self._run("impute", X), self._columns.split(X)
-        gaps = [np.array(list(map(_is_missing, own.tolist())), bool) for own in columns]
-        filled = zip(gaps, self._columns.restore(values), columns, strict=True)
-        return _table([np.where(gap, own, cells) if gap.any() else cells for gap, own, cells in filled])
+        """Return rows whose missing cells are filled, shape (n_samples, n_features)."""
+        return _table(self._filled(self._columns.split(X), X))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return log-densities of rows, shape (n_samples,); minus infinity outside the support."""
+        scores = self._parted("score_samples", self._columns.read(X, self._arrays["sizes"]), X)
+        finite, least = np.isfinite(scores), np.finfo(np.float32 if getattr(X, "dtype", None) == np.float32 else float).min
+        return self._as_precise(np.where(finite, np.maximum(scores, least), scores), X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of codes."""
@@ -748,13 +781,7 @@ class Detector(Model):
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how usual rows are, shape (n_samples,)."""
-        x = self._columns.read(X)
-        gaps = np.isnan(x).any(axis=1) | ("complete" not in self._graphs)
-        scores = np.empty(len(x))
-        for rows, name in ((gaps, "score_samples"), (~gaps, "complete")):
-            if rows.any():
-                (scores[rows],) = self._graphs[name](x[rows])
-        return scores
+        return self._parted("score_samples", self._columns.read(X), X)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the scores above the offset, shape (n_samples,)."""
@@ -765,7 +792,33 @@ class Detector(Model):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
 
-MODELS = {"transformer": Transformer, "numbers": Regressor, "classes": Classifier, "mixed": Mixed, "detector": Detector}
+class Imputer(Model):
+    """A filler of missing cells."""
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return rows whose missing cells are filled, then indicators, shape (n_samples, n_features_out)."""
+        own, columns = self._header["imputer"], self._columns.split(X)
+        gaps = [np.array(list(map(_is_missing, cells.tolist())), bool) for cells in columns]
+        empty = [j for j, is_empty in enumerate(own["empty"]) if is_empty]
+        hidden = list(columns)
+        for j in empty:  # no model has learned them
+            if any(isinstance(cell, float) and np.isinf(cell) for cell in columns[j].tolist()):
+                raise ValueError(f"Input X contains infinity, in column {self._columns.name(j)!r}.")
+            hidden[j] = np.full(len(columns[j]), np.nan)
+        filled = self._filled(hidden, X)
+        for j in empty:
+            dtype = X[self._columns.name(j)].dtype if hasattr(X, "columns") else columns[j].dtype
+            is_text = hasattr(dtype, "categories") or dtype.type is str
+            filled[j] = np.where(gaps[j], "missing_value" if is_text else 0, columns[j])
+        kept = [cells for j, cells in enumerate(filled) if own["keeps"] or j not in empty]
+        return _table([*kept, *(gaps[j].astype(np.float64) for j in own["indicators"])])
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns that are kept, and of the indicators."""
+        return np.array(self._header["names_out"], dtype=object)
+
+
+MODELS = {"imputer": Imputer, "transformer": Transformer, "numbers": Regressor, "classes": Classifier, "mixed": Mixed, "detector": Detector}
 NAMED = {"numbers": NamedNumbers, "classes": Mixed}
 """Models by kind, and those of estimators that take tasks of either kind."""
 

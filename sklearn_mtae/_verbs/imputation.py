@@ -109,11 +109,12 @@ def log_marginal(model: VAE, x: Tensor, draws: Draws) -> Tensor:
 
 def log_conditionals(runner: ModelRunner, X: Any) -> NDArray:
     """Return log p(x given its code) of each row."""
+    return runner.log_densities(log_conditional, X)
 
-    def log_density(model: Autoencoder, x: Tensor) -> Tensor:
-        return model.log_likelihood(model.encode(model.fill(x)), x) + model.log_jacobian(x)
 
-    return runner.log_densities(log_density, X)
+def log_conditional(model: Autoencoder, x: Tensor) -> Tensor:
+    """Return log p(x given its code) of standardised rows, in X's units."""
+    return model.log_likelihood(model.encode(model.fill(x)), x) + model.log_jacobian(x)
 
 
 def weighted_codes(runner: ModelRunner, model: VAE, x: Tensor, n_draws: int, keep_params: bool = False) -> Draws:

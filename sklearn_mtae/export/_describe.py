@@ -9,16 +9,17 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mtae._estimators.base import BaseAutoencoder
+from sklearn_mtae._estimators.imputer import VAEImputer
 from sklearn_mtae._estimators.outliers import OutlierDetector
-from sklearn_mtae._fitting.build import column_likelihood, task_limits
+from sklearn_mtae._fitting.build import task_limits
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._tables.features import Features
 from sklearn_mtae._tables.frame import Numbers
-from sklearn_mtae._tables.limits import Limits
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 from sklearn_mtae._version import __version__
 
 from ._cells import levels_of
+from ._densities import Weighed, densities, imputation, limits_of
 from ._fits import Fit
 from ._methods import Asked, kinds_of, of_autoencoder, of_tasks
 from ._strange import of_detector
@@ -47,6 +48,8 @@ def describe(estimator: Any) -> Exportable:
     """
     if isinstance(estimator, OutlierDetector):
         return _detector(estimator)
+    if isinstance(estimator, VAEImputer):
+        return _imputer(estimator)
     if isinstance(estimator, BaseAutoencoder):
         return _model(estimator)
     name = type(estimator).__name__
@@ -54,10 +57,6 @@ def describe(estimator: Any) -> Exportable:
 
 
 REMEDIES = {
-    "VAEImputer": (
-        "It fills cells by importance sampling with curvatures of the density, which no operator computes. Export its "
-        "estimator_, whose impute fills them with their reconstruction."
-    ),
     "MultipleImputation": "Its tables are draws.",
     "PerTaskRegressor": "Its estimators are those of other packages: only to_onnx exports them, by skl2onnx.",
     "PerTaskClassifier": "Its estimators are those of other packages: only to_onnx exports them, by skl2onnx.",
@@ -76,8 +75,8 @@ def _model(estimator: BaseAutoencoder) -> Exportable:
     check_is_fitted(estimator)
     fitted = estimator._fitted
     fit, features = Fit(fitted), fitted.recipe.columns
-    asked, kind = of_autoencoder(fit), _kind(fitted)
-    arrays = {"bounds": _bounds(fitted)}
+    asked, kind = of_autoencoder(fit) | densities(fitted), _kind(fitted)
+    arrays = {"bounds": _bounds(fitted), "sizes": _bounds(fitted, by_size=True)}
     header = _header(estimator, kind, features, estimator.handle_unknown)
     header["names_out"] = estimator.get_feature_names_out().tolist()
     if fitted.recipe.tasks is not None:
@@ -94,6 +93,22 @@ def _detector(estimator: OutlierDetector) -> Exportable:
     header = _header(estimator, "detector", features, "silent")
     arrays = {"bounds": _bounds(estimator._members[0][0]._fitted), "offset": np.array(estimator.offset_)}
     return Exportable(header, arrays, of_detector(estimator._members, features), 0, features)
+
+
+def _imputer(estimator: VAEImputer) -> Exportable:
+    """Return what there is to export of an imputer."""
+    check_is_fitted(estimator)
+    model, indicator = estimator.estimator_, estimator.indicator_
+    fitted, features = model._fitted, model._fitted.recipe.columns
+    header = _header(estimator, "imputer", features, model.handle_unknown)
+    header["names_out"] = estimator.get_feature_names_out().tolist()
+    header["imputer"] = {
+        "empty": estimator._is_empty.tolist(),
+        "keeps": bool(estimator.keep_empty_features),
+        "indicators": [] if indicator is None else indicator.features_.tolist(),
+    }
+    asked = {"impute": imputation(Weighed(fitted), estimator.n_importance_samples)}
+    return Exportable(header, {"bounds": _bounds(fitted)}, asked, 0, features, fitted)
 
 
 def _header(estimator: Any, kind: str, features: Features, unknown: str) -> dict[str, Any]:
@@ -126,11 +141,12 @@ def _dtypes(features: Features) -> list[str] | None:
     return [own.unit if isinstance(own, Numbers) else "float64" for own in features.table.columns]
 
 
-def _bounds(fitted: Fitted) -> NDArray:
-    """Return the least and the greatest admissible value of each column, shape (2, n_features)."""
-    recipe, features = fitted.recipe, fitted.recipe.columns
-    limits = Limits.of(column_likelihood(recipe), features.indicators)
-    low, high = np.maximum(limits.low, -limits.largest), np.minimum(limits.high, limits.largest)
+def _bounds(fitted: Fitted, by_size: bool = False) -> NDArray:
+    """Return the least and the greatest admissible value of each column, shape (2, n_features), by its size alone."""
+    features, limits = fitted.recipe.columns, limits_of(fitted)
+    low, high = -limits.largest, limits.largest
+    if not by_size:
+        low, high = np.maximum(limits.low, low), np.minimum(limits.high, high)
     is_category = levels_of(features)
     return np.array(
         [

@@ -19,12 +19,11 @@ from sklearn_mtae.nn.importance import (
     from_posterior,
     without_failed,
 )
-from sklearn_mtae.nn.posteriors import quasi_normal
 
 from ._special import native_group_norm, native_layer_norm
 
 
-def weighted_codes(model: Any, x: Tensor, n_draws: int, seed: int, dtype: torch.dtype) -> Draws:
+def weighted_codes(model: Any, x: Tensor, noise: Tensor, seed: int) -> Draws:
     """Return weighted codes of each row, as the estimator draws them, with what they are decoded to.
 
     Both proposals are made for every row, and each row takes its own, unless no row can have gaps.
@@ -34,14 +33,13 @@ def weighted_codes(model: Any, x: Tensor, n_draws: int, seed: int, dtype: torch.
     model : VAE
         The model.
     x : Tensor of shape (n_rows, n_features)
-        Standardised values, in the precision of the rows: the draws depend on all their digits.
-    n_draws, seed : int
-        Draws per row, and their seed.
-    dtype : torch.dtype
-        Precision of the model.
+        Standardised values, NaN where missing.
+    noise : Tensor of shape (n_draws, n_rows, n_components)
+        Standard normal draws.
+    seed : int
+        Seed of the draws from the prior.
     """
-    noise = quasi_normal(type(model).fill(model, x), n_draws, model.prior.n_components, seed).to(dtype)
-    x, gaps = x.to(dtype), x.isnan().any(-1)
+    gaps = x.isnan().any(-1)
     z, log_proposal = from_posterior(model, x, noise, seed)
     if may_hold(gaps):
         mixed, log_mixture = from_mixture(model, x, noise, seed, expand_at_once)

@@ -10,8 +10,10 @@ from ._graph import Graph
 from ._lowering import Lowering
 from ._operations import OPERATIONS
 from ._special import DECOMPOSITIONS
-from ._trace import COUNTS, trace
+from ._trace import trace
 
+MANY = 257
+"""The largest number of rows that a function is recorded with."""
 GOLDEN = 0.6180339887498949
 """A part of a circle of which multiples never meet."""
 
@@ -22,6 +24,7 @@ def lower(
     widths: Sequence[int],
     outputs: Sequence[str],
     complete: bool = False,
+    n_copies: int = 1,
 ) -> Graph:
     """Return the graph of a function of matrices of float64 with the rows along their first axis.
 
@@ -37,10 +40,13 @@ def lower(
         Names of the results.
     complete : bool, default=False
         Whether no cell is ever missing.
+    n_copies : int, default=1
+        Copies of each row that the function makes: it is recorded with the fewer rows.
     """
-    inputs = [partial(_rows, width) for width in widths]
+    counts = 2, 3, max(5, MANY // n_copies)
+    inputs = [partial(_rows, width, counts[-1]) for width in widths]
     known = {**DECOMPOSITIONS, "isnan": _nowhere} if complete else DECOMPOSITIONS
-    traced = trace(function, inputs, OPERATIONS.__contains__, known)
+    traced = trace(function, inputs, counts, OPERATIONS.__contains__, known)
     run = Lowering(Graph(list(names)), widths)
     for position, step in traced.steps.items():
         run.step(position, step, OPERATIONS)
@@ -55,7 +61,7 @@ def _nowhere(x: Tensor) -> Tensor:
     return torch.zeros(x.shape, dtype=torch.bool)  # a constant, which decisions may look at
 
 
-def _rows(width: int, n: int) -> Tensor:
+def _rows(width: int, most: int, n: int) -> Tensor:
     """Return rows of zeros, or of numbers that differ where there are many: no constant may depend on them."""
     zeros = torch.zeros(n, width, dtype=torch.float64)
-    return zeros if n < COUNTS[-1] else (torch.arange(zeros.numel()).to(zeros).reshape(zeros.shape) * GOLDEN).remainder(1.0)
+    return zeros if n < most else (torch.arange(zeros.numel()).to(zeros).reshape(zeros.shape) * GOLDEN).remainder(1.0)

@@ -25,7 +25,7 @@ from ._fits import Fit
 class Asked(NamedTuple):
     """A computation: the function, the names of what it returns, and what it takes."""
 
-    function: Callable[[Tensor], tuple[Tensor, ...]]
+    function: Callable[..., tuple[Tensor, ...]]
     outputs: tuple[str, ...]
     takes_codes: bool = False
     """Whether it takes codes of rows rather than rows."""
@@ -33,6 +33,10 @@ class Asked(NamedTuple):
     """Whether it takes only rows without missing cells."""
     follows: bool = False
     """Whether the estimator computes it in the precision of the rows, rather than in that of its training."""
+    flagged: bool = False
+    """Whether it also takes whether the rows came in float32, with the rows along its first axis."""
+    n_copies: int = 1
+    """Copies of each row that it makes."""
 
 
 def of_autoencoder(fit: Fit) -> dict[str, Asked]:

@@ -34,6 +34,7 @@ CONVERTED = (
     MultiTaskVAEClassifier,
     MultiTaskVAERegressor,
     OutlierDetector,
+    VAEImputer,
     VAETransformer,
 )
 """Estimators whose graphs are converted; those of estimators per task are skl2onnx's own."""
@@ -119,7 +120,7 @@ def _check_steps(estimator: Any) -> None:
     """Refuse what has no converter, and what cannot be where it is."""
     steps = estimator.steps if isinstance(estimator, Pipeline) else [("", estimator)]
     for place, (name, step) in enumerate(steps, 1):
-        if isinstance(step, VAEImputer | MultipleImputation):
+        if isinstance(step, MultipleImputation):
             describe(step)
         if isinstance(step, BaseMultiTaskVAE) and place < len(steps):
             raise NotExportableError(

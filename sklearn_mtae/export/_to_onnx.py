@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sklearn_mtae._estimators.base import BaseAutoencoder
+from sklearn_mtae._estimators.imputer import VAEImputer
 from sklearn_mtae._estimators.outliers import OutlierDetector
 
 from ._describe import Exportable, describe
@@ -70,7 +71,7 @@ def to_onnx(
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {list(DTYPES)}. Got {dtype!r} instead.")
-    if hasattr(estimator, "fit") and not isinstance(estimator, BaseAutoencoder | OutlierDetector):
+    if hasattr(estimator, "fit") and not isinstance(estimator, BaseAutoencoder | OutlierDetector | VAEImputer):
         if method is not None:
             raise ValueError(f"method must be None for a {type(estimator).__name__}. Got {method!r} instead.")
         return convert_other(estimator, dtype)

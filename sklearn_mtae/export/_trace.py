@@ -15,8 +15,6 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-COUNTS = 2, 3, 257
-"""Numbers of rows that a function is run on."""
 ROUNDINGS = 8
 """Roundings by which constants may differ that are the same for all rows."""
 
@@ -71,6 +69,7 @@ class Trace(NamedTuple):
 def trace(
     function: Callable[..., Sequence[Tensor]],
     inputs: Sequence[Callable[[int], Tensor]],
+    counts: Sequence[int],
     known: Callable[[str], bool],
     decompositions: Mapping[str, Callable[..., Any]],
 ) -> Trace:
@@ -82,6 +81,8 @@ def trace(
         From tensors with the rows along their first axis to tensors.
     inputs : sequence of callable
         From a number of rows to each tensor.
+    counts : sequence of int
+        Numbers of rows that the function is run on.
     known : callable
         Whether a step of a name can be exported; others are taken apart.
     decompositions : mapping
@@ -92,11 +93,11 @@ def trace(
     NotExportableError
         If an operation is not known, or if what is computed depends on the values of the rows.
     """
-    traces = [_record(function, [make(n) for make in inputs], known, decompositions) for n in COUNTS]
+    traces = [_record(function, [make(n) for make in inputs], known, decompositions) for n in counts]
     names = [[step.name for step in own.steps.values()] for own in traces]
     if any(own != names[0] for own in names):
         raise NotExportableError("The model computes other operations for other numbers of rows.")
-    return _merge(traces)
+    return _merge(traces, counts)
 
 
 def _record(
@@ -254,30 +255,30 @@ def _places(tree: Any) -> list[Place]:
     return found
 
 
-def _merge(traces: Sequence[Trace]) -> Trace:
+def _merge(traces: Sequence[Trace], counts: Sequence[int]) -> Trace:
     """Return what recordings have in common, with the number of rows where they differ by it."""
     steps = {}
     for position in traces[0].needed():
         name, *parts = zip(*(own.steps[position] for own in traces), strict=True)
-        steps[position] = Step(name[0], *(_common(part, name[0]) for part in parts))
-    return Trace(steps, _common([trace.outputs for trace in traces], "the result"))
+        steps[position] = Step(name[0], *(_common(part, name[0], counts) for part in parts))
+    return Trace(steps, _common([trace.outputs for trace in traces], "the result", counts))
 
 
-def _common(found: Sequence[Any], name: str) -> Any:
+def _common(found: Sequence[Any], name: str, counts: Sequence[int]) -> Any:
     """Return an argument that recordings share."""
     first: Any = found[0]
     kinds = {type(own) for own in found}
     if all(issubclass(kind, Tensor) for kind in kinds):
-        return _common_tensor(found, name)
+        return _common_tensor(found, name, counts)
     if len(kinds) == 1:
         if isinstance(first, dict) and all(own.keys() == first.keys() for own in found):
-            return {key: _common([own[key] for own in found], name) for key in first}
+            return {key: _common([own[key] for own in found], name, counts) for key in first}
         if isinstance(first, list | tuple) and not isinstance(first, Place) and len(set(map(len, found))) == 1:
-            return [_common(own, name) for own in zip(*found, strict=True)]
+            return [_common(own, name, counts) for own in zip(*found, strict=True)]
         if all(own == first or (own != own and first != first) for own in found):
             return first
-        if isinstance(first, int) and all(own * COUNTS[0] == first * n for own, n in zip(found, COUNTS, strict=True)):
-            return Rows(first // COUNTS[0])
+        if isinstance(first, int) and all(own * counts[0] == first * n for own, n in zip(found, counts, strict=True)):
+            return Rows(first // counts[0])
     raise NotExportableError(f"The model computes {name!r} with a value that depends on the number of rows.")
 
 
@@ -288,7 +289,7 @@ class Repeated(NamedTuple):
     shape: list[Any]
 
 
-def _common_tensor(found: Sequence[Tensor], name: str) -> Any:
+def _common_tensor(found: Sequence[Tensor], name: str, counts: Sequence[int]) -> Any:
     """Return a constant that recordings share, or that of one row where there is one for each."""
     first = found[0]
     if all(_is_same(own, first) for own in found):
@@ -297,7 +298,7 @@ def _common_tensor(found: Sequence[Tensor], name: str) -> Any:
         one = first
         for axis, sizes in enumerate(zip(*(own.shape for own in found), strict=True)):
             one = one if len(set(sizes)) == 1 else one.narrow(axis, 0, 1)
-        shape = _common([list(own.shape) for own in found], name)
+        shape = _common([list(own.shape) for own in found], name, counts)
         if all(_is_close(one.expand_as(own), own) for own in found):
             return Repeated(one.contiguous(), shape)
     raise NotExportableError(f"The model computes {name!r} with numbers that depend on the number of rows.")
