@@ -13,7 +13,7 @@ from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._tables.levels import Levels
 from sklearn_mtae._tables.limits import ROUNDING, Limits
 from sklearn_mtae._verbs.imputation import log_conditional, log_marginal, weighted_mean
-from sklearn_mtae.nn.importance import Draws
+from sklearn_mtae.nn.importance import Draws, prior_draws
 from sklearn_mtae.nn.models import VAE
 from sklearn_mtae.nn.posteriors import quasi_normal
 
@@ -45,19 +45,26 @@ class Weighed:
 
     def run(self, function: Callable[[Any, Tensor, Draws], Tensor], x: Tensor, single: Single, n_draws: int) -> Tensor:
         """Return a function of the model, of standardised rows and of their weighted codes."""
-        model, seed = self.fit.model(), self.fit.fitted.seed
-        own = model.units(self.fit.expanded(x), torch.float64)
-        noise = quasi_normal(self._filled(own, x, single), n_draws, model.prior.n_components, seed)
-        return function(model, own, weighted_codes(model, own, noise, seed))
+        model, seed, raw = self.fit.model(), self.fit.fitted.seed, self.fit.expanded(x)
+        own = model.units(raw, torch.float64)
 
-    def _filled(self, own: Tensor, x: Tensor, single: Single) -> Tensor:
-        """Return the encoder's inputs, which draws depend on in all their digits."""
-        filled = self.fit.model().fill(own)
+        def filled(model: Any, dtype: torch.dtype) -> Tensor:
+            return model.fill(model.units(raw.to(dtype), dtype))
+
+        noise = quasi_normal(self._either(filled, single), n_draws, model.prior.n_components, seed)
+
+        def sample(n: int) -> Tensor:
+            return self._either(lambda model, dtype: prior_draws(model, n, seed), single)
+
+        return function(model, own, weighted_codes(model, own, noise, seed, sample))
+
+    def _either(self, function: Callable[[Any, torch.dtype], Tensor], single: Single) -> Tensor:
+        """Return a function of the model, of that in float32 for rows of float32: draws depend on all digits."""
+        own = function(self.fit.model(), torch.float64)
         if self.rough is None or single is False:
-            return filled
-        model = self.rough.model()
-        rough = model.fill(model.units(self.rough.expanded(x), torch.float32)).double()
-        return rough if single is True else torch.where(single, rough, filled)  # type: ignore[arg-type]
+            return own
+        rough = function(self.rough.model(), torch.float32).double()
+        return rough if single is True else torch.where(single, rough, own)  # type: ignore[arg-type]
 
 
 def limits_of(fitted: Fitted) -> Limits:
