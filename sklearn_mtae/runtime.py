@@ -277,7 +277,11 @@ OPERATORS |= {
     "Pad": lambda x, pads, value: np.pad(x, pads.reshape(2, -1).T, constant_values=value),
     "Unsqueeze": lambda x, axes: np.expand_dims(x, tuple(axes)),
 }
-OPERATORS |= {"Eigh": np.linalg.eigh, "Reshape": lambda x, shape: x.reshape(shape), "Transpose": lambda x, perm: x.transpose(perm)}
+OPERATORS |= {
+    "Eigh": np.linalg.eigh,
+    "Reshape": lambda x, shape: x.reshape(shape),
+    "Transpose": lambda x, perm: x.transpose(perm),
+}
 OPERATORS |= {"Slice": _slice, "Shape": lambda x: np.array(x.shape)}
 """The operators of ONNX that exported models are made of."""
 IN_PLACE: dict[str, Callable[..., Any]] = {"Add": _add_to, "Relu": lambda x: _relu(x, x)}
@@ -286,15 +290,7 @@ FRESH = {"MatMul", "Add"}
 
 
 class Graph:
-    """A computation by operators of ONNX.
-
-    Parameters
-    ----------
-    described : mapping
-        Its nodes, inputs, outputs and width, in JSON's types.
-    arrays : mapping of str to ndarray
-        Its constants.
-    """
+    """A computation by operators of ONNX: its nodes, inputs, outputs and width, in JSON's types, and its constants."""
 
     def __init__(self, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         if type(described["width"]) is not int or described["width"] < 1:
@@ -406,15 +402,7 @@ def _precise(array: np.ndarray) -> np.ndarray:
 
 
 class Columns:
-    """The columns of X: names, levels of categories, dtypes and bounds.
-
-    Parameters
-    ----------
-    described : mapping
-        What a file says of them.
-    bounds : ndarray of shape (2, n_columns)
-        Least and greatest admissible value of each.
-    """
+    """The columns of X: names, levels of categories, dtypes, and the least and greatest admissible values."""
 
     def __init__(self, described: Mapping[str, Any], bounds: np.ndarray) -> None:
         self.names, self.count, self.unknown = (described[name] for name in ("names", "count", "unknown"))
@@ -543,6 +531,11 @@ def _is_missing(cell: Any) -> bool:
     return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)
 
 
+def _gaps(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Return which cells of columns are missing, shape (n_columns, n_rows)."""
+    return np.array([list(map(_is_missing, own.tolist())) for own in columns], dtype=bool)
+
+
 def _table(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Return columns as one array, of objects where their kinds differ."""
     if len({own.dtype.kind for own in columns}) == 1:
@@ -551,15 +544,7 @@ def _table(columns: Sequence[np.ndarray]) -> np.ndarray:
 
 
 class Model:
-    """What any exported estimator has: columns, and computations by name.
-
-    Parameters
-    ----------
-    header : mapping
-        What the file says of itself.
-    arrays : mapping of str to ndarray
-        Its arrays.
-    """
+    """What any exported estimator has: what the file says of itself, columns, and computations by name."""
 
     def __init__(self, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         self._header, self._arrays = header, arrays
@@ -580,7 +565,7 @@ class Model:
         return self._graph(name)(self._columns.read(X), X)
 
     def _parted(self, name: str, x: np.ndarray, given: Any) -> np.ndarray:
-        """Return the results of a computation for rows, those of rows without gaps by another one where there is one."""
+        """Return the results of a computation for rows; there may be a faster one for rows without gaps."""
         whole = f"{name}_complete"
         gaps = np.isnan(x).any(axis=1) | (whole not in self._graphs)
         results = np.empty(len(x))
@@ -591,14 +576,11 @@ class Model:
 
     def _filled(self, columns: Sequence[np.ndarray], given: Any) -> list[np.ndarray]:
         """Return columns whose missing cells are filled."""
-        gaps = np.array([list(map(_is_missing, own.tolist())) for own in columns], bool)
-        x, rows = self._columns.coded(columns), gaps.any(axis=0)
-        if not rows.any():
-            return list(columns)
-        (values,) = self._graph("impute")(x[rows], given)
-        every = np.full((len(x), values.shape[1]), np.nan)
-        every[rows] = values
-        made = zip(gaps, self._columns.restore(every), columns, strict=True)
+        x, gaps = self._columns.coded(columns), _gaps(columns)
+        values, rows = np.full(x.shape, np.nan), gaps.any(axis=0)
+        if rows.any():
+            (values[rows],) = self._graph("impute")(x[rows], given)
+        made = zip(gaps, self._columns.restore(values), columns, strict=True)
         return [np.where(gap, own, cells) if gap.any() else cells for gap, own, cells in made]
 
     def _graph(self, name: str) -> Graph:
@@ -637,8 +619,8 @@ class Transformer(Model):
     def score_samples(self, X: Any) -> np.ndarray:
         """Return log-densities of rows, shape (n_samples,); minus infinity outside the support."""
         scores = self._parted("score_samples", self._columns.read(X, self._arrays["sizes"]), X)
-        finite, least = np.isfinite(scores), np.finfo(np.float32 if getattr(X, "dtype", None) == np.float32 else float).min
-        return self._as_precise(np.where(finite, np.maximum(scores, least), scores), X)
+        rounded = self._as_precise(scores, X)
+        return np.where(np.isfinite(scores), rounded.clip(np.finfo(rounded.dtype).min), rounded)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of codes."""
@@ -798,27 +780,29 @@ class Imputer(Model):
     def transform(self, X: Any) -> np.ndarray:
         """Return rows whose missing cells are filled, then indicators, shape (n_samples, n_features_out)."""
         own, columns = self._header["imputer"], self._columns.split(X)
-        gaps = [np.array(list(map(_is_missing, cells.tolist())), bool) for cells in columns]
-        empty = [j for j, is_empty in enumerate(own["empty"]) if is_empty]
-        hidden = list(columns)
-        for j in empty:  # no model has learned them
+        gaps, hidden = _gaps(columns), list(columns)
+        for j in own["empty"]:  # no model has learned them
             if any(isinstance(cell, float) and np.isinf(cell) for cell in columns[j].tolist()):
                 raise ValueError(f"Input X contains infinity, in column {self._columns.name(j)!r}.")
             hidden[j] = np.full(len(columns[j]), np.nan)
         filled = self._filled(hidden, X)
-        for j in empty:
+        for j in own["empty"]:
             dtype = X[self._columns.name(j)].dtype if hasattr(X, "columns") else columns[j].dtype
             is_text = hasattr(dtype, "categories") or dtype.type is str
             filled[j] = np.where(gaps[j], "missing_value" if is_text else 0, columns[j])
-        kept = [cells for j, cells in enumerate(filled) if own["keeps"] or j not in empty]
-        return _table([*kept, *(gaps[j].astype(np.float64) for j in own["indicators"])])
+        return _table([filled[j] for j in own["kept"]] + [gaps[j].astype(np.float64) for j in own["indicators"]])
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the columns that are kept, and of the indicators."""
-        return np.array(self._header["names_out"], dtype=object)
+    get_feature_names_out = Transformer.get_feature_names_out
 
 
-MODELS = {"imputer": Imputer, "transformer": Transformer, "numbers": Regressor, "classes": Classifier, "mixed": Mixed, "detector": Detector}
+MODELS = {
+    "imputer": Imputer,
+    "transformer": Transformer,
+    "numbers": Regressor,
+    "classes": Classifier,
+    "mixed": Mixed,
+    "detector": Detector,
+}
 NAMED = {"numbers": NamedNumbers, "classes": Mixed}
 """Models by kind, and those of estimators that take tasks of either kind."""
 

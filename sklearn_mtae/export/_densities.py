@@ -1,6 +1,6 @@
 """Densities of rows, and missing cells given the others, as functions of torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -90,10 +90,13 @@ def densities(fitted: Fitted, levels: Any = None) -> dict[str, Asked]:
     return {"score_samples": asked(), "score_samples_complete": asked(complete=True), "impute": imputation(own)}
 
 
-def imputation(own: Weighed, n_draws: int = N_DRAWS) -> Asked:
-    """Return the computation of missing cells given the others."""
+def imputation(own: Weighed, n_draws: int = N_DRAWS, hidden: Sequence[int] = ()) -> Asked:
+    """Return the computation of missing cells given the others, but for columns that are hidden."""
 
     def impute(x: Tensor, single: Single) -> tuple[Tensor, ...]:
+        if hidden:
+            is_hidden = torch.zeros(x.shape[1], dtype=torch.bool).index_fill(0, torch.tensor(hidden), True)
+            x = torch.where(is_hidden, float("nan"), x)
         return (own.fit.narrowed(own.run(weighted_mean, x, single, n_draws)),)
 
     return Asked(impute, ("impute",), flagged=True, n_copies=n_draws)

@@ -102,12 +102,10 @@ def _imputer(estimator: VAEImputer) -> Exportable:
     fitted, features = model._fitted, model._fitted.recipe.columns
     header = _header(estimator, "imputer", features, model.handle_unknown)
     header["names_out"] = estimator.get_feature_names_out().tolist()
-    header["imputer"] = {
-        "empty": estimator._is_empty.tolist(),
-        "keeps": bool(estimator.keep_empty_features),
-        "indicators": [] if indicator is None else indicator.features_.tolist(),
-    }
-    asked = {"impute": imputation(Weighed(fitted), estimator.n_importance_samples)}
+    empty, indicators = np.flatnonzero(estimator._is_empty), [] if indicator is None else indicator.features_.tolist()
+    kept = np.arange(features.count) if estimator.keep_empty_features else np.flatnonzero(~estimator._is_empty)
+    header["imputer"] = {"empty": empty.tolist(), "kept": kept.tolist(), "indicators": indicators}
+    asked = {"impute": imputation(Weighed(fitted), estimator.n_importance_samples, empty.tolist())}
     return Exportable(header, {"bounds": _bounds(fitted)}, asked, 0, features, fitted)
 
 

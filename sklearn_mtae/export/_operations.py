@@ -305,7 +305,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "add": _scaled("Add"),
     "sub": _scaled("Sub"),
     "rsub": _rsub,
-    "mul": _binary("Mul"),
+    "mul": lambda run, a, b: (_logical("And") if run.made.kind == "b" else _binary("Mul"))(run, a, b),
     "div": _div,
     "pow": _power,
     "maximum": _binary("Max"),

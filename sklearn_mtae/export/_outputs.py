@@ -67,7 +67,9 @@ def outputs_of(own: Exportable, method: str, coverage: float) -> list[Output]:
         Fraction of labels for intervals and sets.
     """
     kinds = {"detector": _of_detector, "imputer": _of_imputer}
-    table = kinds[own.header["kind"]](own) if own.header["kind"] in kinds else {**_of_rows(own), **_of_tasks(own, coverage)}
+    table = (
+        kinds[own.header["kind"]](own) if own.header["kind"] in kinds else {**_of_rows(own), **_of_tasks(own, coverage)}
+    )
     if method not in table:
         raise ValueError(f"method must be one of {sorted(table)} of {own.header['estimator']}. Got {method!r} instead.")
     return table[method]()
@@ -132,13 +134,13 @@ def _columns(
 def _of_imputer(own: Exportable) -> dict[str, Callable[[], list[Output]]]:
     """Return the method of an imputer: columns without gaps, then indicators."""
     known, count = own.header["imputer"], own.features.count
-    kept = [j for j, is_empty in enumerate(known["empty"]) if known["keeps"] or not is_empty]
-    positions = kept + list(range(count, count + len(known["indicators"])))
+    positions = known["kept"] + list(range(count, count + len(known["indicators"])))
+    is_empty = torch.tensor([j in known["empty"] for j in range(count)])
 
     def value(r: Results) -> Tensor:
         gaps = r.x.isnan()
         filled = torch.where(gaps, _rounded(r("impute"), own.header["columns"]["dtypes"]), r.x)
-        filled = torch.where(torch.tensor(known["empty"]) & gaps, 0.0, filled)
+        filled = torch.where(is_empty & gaps, 0.0, filled)
         return torch.cat([filled, gaps[:, known["indicators"]].to(filled.dtype)], dim=1)[:, positions]
 
     return {"transform": lambda: _columns(own, "transform", value, positions, own.header["names_out"])}

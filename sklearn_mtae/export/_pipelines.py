@@ -22,6 +22,7 @@ from sklearn_mtae._estimators.regressor import MultiTaskVAERegressor
 from sklearn_mtae._estimators.vae import VAETransformer
 
 from ._describe import describe
+from ._eigh import with_rotations
 from ._graph import OPSET, Graph, Node
 from ._onnx import ML, attributes_of, graph_of, is_text, onnx_helper, sizes_of, tensor_type
 from ._outputs import default_methods, outputs_of
@@ -209,7 +210,8 @@ def _add(scope: Any, container: Any, graph: Graph, names: dict[str, str]) -> Non
             names[name] = scope.get_unique_variable_name(f"mtae_{name}")
         return names[name]
 
-    _, to_tensor = onnx_helper()
+    helper, to_tensor = onnx_helper()
+    graph = with_rotations(graph, helper, to_tensor)
     for name, value in graph.constants.items():
         if value.dtype.kind == "U":
             container.add_initializer(named(name), tensor_type(value.dtype), list(value.shape), value.ravel().tolist())

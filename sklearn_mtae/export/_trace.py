@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
 
 ROUNDINGS = 8
 """Roundings by which constants may differ that are the same for all rows."""
@@ -62,7 +61,7 @@ class Trace(NamedTuple):
         found = {own.step for own in self.outputs if isinstance(own, Place)}
         for position, step in reversed(self.steps.items()):
             if position in found:
-                found |= {own.step for own in _places((step.args, dict(step.kwargs)))}
+                found |= {own.step for own in _among((step.args, step.kwargs), Place)}
         return [position for position in self.steps if position in found]
 
 
@@ -151,7 +150,7 @@ class _Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and record it if it depends on the inputs."""
         kwargs = kwargs or {}
-        if not any(isinstance(self.placed(value), Place) for value in _tensors((args, kwargs))):
+        if not any(isinstance(self.placed(value), Place) for value in _among((args, kwargs), Tensor)):
             return func(*args, **kwargs)
         name = func._schema.name.partition("::")[2]
         if name in self.decompositions:
@@ -176,7 +175,7 @@ class _Recorder(TorchDispatchMode):
     def _step(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         """Run and record an operation."""
         kept = {option: value for option, value in kwargs.items() if option not in IN_THE_RESULT}
-        placed_args, placed_kwargs = tree_map(self.placed, (args, kept))
+        placed_args, placed_kwargs = _each(self.placed, (args, kept))
         result = func(*args, **kwargs)
         results = list(result) if isinstance(result, list | tuple) else [result]
         for j, value in enumerate(results):
@@ -241,17 +240,17 @@ def refuse_others(name: str, function: Callable[..., Any], args: Sequence[Any], 
 _signature = cache(signature)
 
 
-def _tensors(tree: Any) -> list[Tensor]:
-    """Return the tensors among nested arguments."""
-    found: list[Tensor] = []
-    tree_map(lambda value: found.append(value) if isinstance(value, Tensor) else None, tree)
-    return found
+def _each(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Return nested arguments with a function's results for what is in them; places are not taken apart."""
+    if type(tree) in (list, tuple):
+        return type(tree)([_each(function, own) for own in tree])
+    return {key: _each(function, own) for key, own in tree.items()} if type(tree) is dict else function(tree)
 
 
-def _places(tree: Any) -> list[Place]:
-    """Return the places among nested arguments."""
-    found: list[Place] = []
-    tree_map(lambda v: found.append(v) if isinstance(v, Place) else None, tree, is_leaf=lambda v: isinstance(v, Place))
+def _among(tree: Any, kind: Any) -> list[Any]:
+    """Return what is of a kind among nested arguments."""
+    found: list[Any] = []
+    _each(lambda value: found.append(value) if isinstance(value, kind) else None, tree)
     return found
 
 

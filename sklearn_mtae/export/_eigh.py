@@ -1,0 +1,147 @@
+"""Eigenvalues of symmetric matrices by operators of ONNX, which has none for them: rotations by Jacobi, in a loop."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._graph import Graph, Node
+
+N_SWEEPS = 9
+"""How often each pair of components is rotated: each time the number of right digits doubles."""
+
+
+def with_rotations(graph: Graph, helper: Any, to_tensor: Any) -> Graph:
+    """Return a graph in which loops take the place of the nodes "Eigh".
+
+    A matrix is rotated until it is diagonal (Jacobi 1846), in all pairs of neighbouring rows at once. Then the rows
+    change places, as players do in a tournament where each meets each (Brent and Luk 1985). The eigenvalues are not in
+    order.
+
+    Parameters
+    ----------
+    graph : Graph
+        The graph.
+    helper, to_tensor
+        onnx's helper, and its function from arrays to tensors.
+    """
+    nodes = list(graph.nodes)
+    for node in graph.nodes:
+        if node.operator == "Eigh":
+            place = nodes.index(node)
+            nodes[place : place + 1] = _Rotations(graph, node, helper, to_tensor).nodes
+    graph.nodes = nodes
+    return graph
+
+
+class _Rotations:
+    """The nodes in place of one "Eigh".
+
+    Parameters
+    ----------
+    graph : Graph
+        The graph, which constants are added to.
+    node : Node
+        The node.
+    helper, to_tensor
+        onnx's helper, and its function from arrays to tensors.
+    """
+
+    def __init__(self, graph: Graph, node: Node, helper: Any, to_tensor: Any) -> None:
+        self.graph, self.helper, self.to_tensor, self.nodes = graph, helper, to_tensor, []
+        self.prefix = node.outputs[0]
+        n = graph.shapes[node.outputs[0]][-1]
+        self.n = size = n + n % 2
+        matrix = self._add("Pad", node.inputs[0], self._whole([0, 0, 0, 0, size - n, size - n]))
+        shape = self._add("Shape", matrix)
+        start = self._add("Expand", self._constant(np.eye(size)), shape)
+        rounds = self._whole(N_SWEEPS * (size - 1))
+        body = {"body": self._body()}
+        turned, vectors = self._add("Loop", rounds, self._constant(np.array(True)), matrix, start, n_outputs=2, **body)
+        flat = self._add("Reshape", turned, self._whole([-1, size**2]))
+        self._add("Gather", flat, self._whole(np.arange(n) * (size + 1)), outputs=[node.outputs[0]], axis=1)
+        ends = [self._whole(own) for own in ([0, 0], [n, n], [1, 2])]
+        self._add("Slice", vectors, *ends, outputs=[node.outputs[1]])
+
+    def _add(self, operator: str, *inputs: str, n_outputs: int = 1, outputs: Any = None, **attributes: Any) -> Any:
+        outputs = outputs or [f"{self.prefix}_{len(self.nodes)}_{j}" for j in range(n_outputs)]
+        self.nodes.append(Node(operator, list(inputs), outputs, attributes))
+        return outputs[0] if n_outputs == 1 else outputs
+
+    def _constant(self, value: Any) -> str:
+        return self.graph.constant(value)
+
+    def _whole(self, value: Any) -> str:
+        return self._constant(np.asarray(value, dtype=np.int64))
+
+    def _body(self) -> Any:
+        """Return the graph of one round: rotations of neighbouring rows, and the change of places."""
+        helper, n, pairs = self.helper, self.n, np.arange(0, self.n, 2)
+        constants: dict[str, NDArray] = {
+            "first": pairs * (n + 1),
+            "second": (pairs + 1) * (n + 1),
+            "beside": pairs * (n + 1) + 1,
+            "flat": np.array([-1, n**2]),
+            "square": np.array([-1, n, n]),
+            "turn": _turns(n),
+            **{name: np.array(float(value)) for name, value in (("zero", 0), ("one", 1), ("two", 2), ("minus", -1))},
+        }
+        nodes = [helper.make_node(own[0], own[1].split(), [own[2]], **(own[3] if own[3:] else {})) for own in ROUND]
+        types, matrix = helper.np_dtype_to_tensor_dtype, [None, n, n]
+        value = helper.make_tensor_value_info
+        takes = [
+            value("round", types(np.dtype(np.int64)), []),
+            value("go", types(np.dtype(bool)), []),
+            *(value(name, types(np.dtype(np.float64)), matrix) for name in ("matrix", "vectors")),
+        ]
+        makes = [
+            value("goes", types(np.dtype(bool)), []),
+            *(value(name, types(np.dtype(np.float64)), matrix) for name in ("turned", "followed")),
+        ]
+        return helper.make_graph(nodes, "rotations", takes, makes, [self.to_tensor(v, k) for k, v in constants.items()])
+
+
+ROUND: list[Any] = [
+    ("Identity", "go", "goes"),
+    ("Reshape", "matrix flat", "cells"),
+    *(("Gather", f"cells {name}", f"{name}s", {"axis": 1}) for name in ("first", "second", "beside")),
+    ("Sub", "seconds firsts", "apart"),
+    ("Mul", "besides two", "twice"),
+    ("Div", "apart twice", "cotangent"),  # of twice the angle
+    ("Abs", "cotangent", "size"),
+    ("Mul", "size size", "squared"),
+    ("Add", "squared one", "more"),
+    ("Sqrt", "more", "root"),
+    ("Add", "size root", "sum"),
+    ("Less", "cotangent zero", "is_below"),
+    ("Where", "is_below minus one", "sign"),
+    ("Div", "sign sum", "ratio"),
+    ("Equal", "besides zero", "is_done"),
+    ("Where", "is_done zero ratio", "tangent"),
+    ("Mul", "tangent tangent", "tangents"),
+    ("Add", "tangents one", "secants"),
+    ("Sqrt", "secants", "secant"),
+    ("Reciprocal", "secant", "cosine"),
+    ("Mul", "tangent cosine", "sine"),
+    ("Concat", "cosine sine", "both", {"axis": 1}),
+    ("MatMul", "both turn", "turned_cells"),
+    ("Reshape", "turned_cells square", "rotation"),
+    ("Transpose", "rotation", "back", {"perm": [0, 2, 1]}),
+    ("MatMul", "matrix rotation", "half"),
+    ("MatMul", "back half", "turned"),
+    ("MatMul", "vectors rotation", "followed"),
+]
+"""Operators of a round, with the names of what they take and make."""
+
+
+def _turns(n: int) -> NDArray:
+    """Return the matrix from cosines and sines, of pairs of rows, to the cells of rotations that then change places."""
+    pair = np.arange(n // 2)
+    cells = np.zeros((2, n // 2, n, n))
+    cells[0, pair, 2 * pair, 2 * pair] = cells[0, pair, 2 * pair + 1, 2 * pair + 1] = 1
+    cells[1, pair, 2 * pair, 2 * pair + 1], cells[1, pair, 2 * pair + 1, 2 * pair] = 1, -1
+    # The first stays; the others go round, the even ones up and the odd ones down.
+    ring = [*range(2, n, 2), *range(n - 1, 0, -2)]
+    source = np.arange(n)
+    source[ring] = np.roll(ring, 1)
+    return cells[..., source].reshape(n, n**2)
