@@ -92,10 +92,8 @@ def _verified(path: str | os.PathLike) -> bytes:
             raise FileError(f"it is cut, or no file of sklearn_mtae; it begins with {start[:12]!r}.")
         file.seek(0)
         raw = file.readall()
-    if (
-        checksum(raw[: CHECKSUM.start], b"0" * 2 * sha256().digest_size, memoryview(raw)[CHECKSUM.stop :])
-        != raw[CHECKSUM]
-    ):
+    zeros = b"0" * (CHECKSUM.stop - CHECKSUM.start)
+    if checksum(raw[: CHECKSUM.start], zeros, memoryview(raw)[CHECKSUM.stop :]) != raw[CHECKSUM]:
         raise FileError("its checksum is wrong: bytes of it are missing or have changed.")
     return raw
 
@@ -203,10 +201,6 @@ def _tanh(x: np.ndarray) -> np.ndarray:
     return np.tanh(x) if x.dtype == np.float32 else 1 - 2 / (np.exp(2 * x) + 1)  # of float64, in half the time
 
 
-def _relu(x: np.ndarray, out: Any = None) -> np.ndarray:
-    return x.clip(0, np.inf, out=out)  # in a third of the time of np.maximum
-
-
 def _top_k(x: np.ndarray, k: np.ndarray, axis: int, largest: int) -> list[np.ndarray]:
     rows, n = np.ascontiguousarray(np.moveaxis(-x if largest else x, axis, -1)), int(k[0])
     near = np.argpartition(rows, n - 1)[..., :n]
@@ -216,21 +210,10 @@ def _top_k(x: np.ndarray, k: np.ndarray, axis: int, largest: int) -> list[np.nda
     return [np.moveaxis(own, -1, axis) for own in (-values if largest else values, index)]
 
 
-def _add_to(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return a sum, in the memory of its first part, which nothing else needs, if it fits there."""
-    fits = x.dtype == y.dtype and np.broadcast_shapes(x.shape, y.shape) == x.shape
-    return np.add(x, y, out=x if fits else None)
-
-
-def _windows(x: np.ndarray, kernel: Sequence[int], strides: Sequence[int]) -> np.ndarray:
-    """Return what a kernel sees at each place: (n, channels, *places, *kernel)."""
-    seen = np.lib.stride_tricks.sliding_window_view(x, tuple(kernel), tuple(range(2, x.ndim)))
-    return seen[(slice(None), slice(None), *(slice(None, None, step) for step in strides))]
-
-
 def _conv(x: np.ndarray, weight: np.ndarray, strides: Any, pads: Any) -> np.ndarray:
-    around = np.reshape(pads, (2, -1)).T.tolist()
-    seen = _windows(np.pad(x, [(0, 0), (0, 0), *around]), weight.shape[2:], strides)
+    around = np.pad(x, [(0, 0), (0, 0), *np.reshape(pads, (2, -1)).T.tolist()])
+    seen = np.lib.stride_tricks.sliding_window_view(around, weight.shape[2:], tuple(range(2, x.ndim)))
+    seen = seen[(slice(None), slice(None), *(slice(None, None, step) for step in strides))]
     kernel = tuple(range(-(x.ndim - 2), 0))
     return np.moveaxis(np.tensordot(seen, weight, ((1, *kernel), (1, *kernel))), -1, 1)
 
@@ -265,7 +248,8 @@ OPERATORS |= {"Equal": np.equal, "Less": np.less, "LessOrEqual": np.less_equal, 
 OPERATORS |= {"GreaterOrEqual": np.greater_equal, "Identity": lambda x: x, "Cast": lambda x, to: x.astype(to)}
 OPERATORS |= {"Tanh": _tanh, "Sigmoid": _sigmoid, "Softmax": _softmax, "LogSoftmax": _log_softmax}
 OPERATORS |= {"ReduceSum": _reduce(np.sum), "ReduceMean": _reduce(np.mean), "ReduceMax": _reduce(np.max)}
-OPERATORS |= {"ReduceMin": _reduce(np.min), "Relu": _relu, "TopK": _top_k}
+OPERATORS |= {"ReduceMin": _reduce(np.min), "TopK": _top_k}
+OPERATORS |= {"Relu": lambda x: x.clip(0, np.inf)}  # in a third of the time of np.maximum
 OPERATORS |= {"Conv": _grouped(_conv), "ConvTranspose": _grouped(_conv_transpose)}
 OPERATORS |= {
     "ArgMax": lambda x, axis, keepdims: np.argmax(x, axis, keepdims=bool(keepdims)),
@@ -277,16 +261,9 @@ OPERATORS |= {
     "Pad": lambda x, pads, value: np.pad(x, pads.reshape(2, -1).T, constant_values=value),
     "Unsqueeze": lambda x, axes: np.expand_dims(x, tuple(axes)),
 }
-OPERATORS |= {
-    "Eigh": np.linalg.eigh,
-    "Reshape": lambda x, shape: x.reshape(shape),
-    "Transpose": lambda x, perm: x.transpose(perm),
-}
-OPERATORS |= {"Slice": _slice, "Shape": lambda x: np.array(x.shape)}
+OPERATORS |= {"Reshape": lambda x, shape: x.reshape(shape), "Transpose": lambda x, perm: x.transpose(perm)}
+OPERATORS |= {"Slice": _slice, "Shape": lambda x: np.array(x.shape), "Eigh": np.linalg.eigh}
 """The operators of ONNX that exported models are made of."""
-IN_PLACE: dict[str, Callable[..., Any]] = {"Add": _add_to, "Relu": lambda x: _relu(x, x)}
-FRESH = {"MatMul", "Add"}
-"""Operators that may overwrite their first input where nothing else needs it, and those whose output is their own."""
 
 
 class Graph:
@@ -299,10 +276,7 @@ class Graph:
         self.plans = {False: self._plan(False)}
 
     def __call__(self, x: np.ndarray, given: Any = None) -> list[np.ndarray]:
-        """Return the results for rows, block by block; where float32 overflows, they are computed in float64.
-
-        `given` is what the rows were read from: if it is of float32, that is precise enough.
-        """
+        """Return the results for rows, which were `given` in some precision; where float32 overflows, in float64."""
         single = getattr(given, "dtype", None) == np.float32
         precise = self.described.get("follows", False) and not single
         x = np.c_[x, np.full(len(x), float(single))] if self.described.get("flagged", False) else x
@@ -359,11 +333,9 @@ class Graph:
         used = dict.fromkeys(own for node in nodes for own in node[1] if own in constants)
         names += [*used, *(own for node in nodes for own in node[2])]
         place = {name: j for j, name in enumerate(names)}
-        start = [_precise(constants[own]) if precise else constants[own] for own in used]
+        start = [own.astype(float) if precise and own.dtype == np.float32 else own for own in map(constants.get, used)]
         start += [None] * (len(names) - len(described["inputs"]) - len(used))
         self.results = [place[own] for own in described["outputs"].values()]
-        made_by = {node[2][0]: node[0] for node in nodes}
-        uses = Counter(name for node in nodes for name in {*node[1]})
         needed, steps = {*described["inputs"], *used, *described["outputs"].values()}, []
         for operator, inputs, outputs, attributes in reversed(nodes):
             done, needed = {*inputs, *outputs} - needed, needed.union(inputs)
@@ -371,9 +343,6 @@ class Graph:
                 attributes = {"to": "float64"}
             is_each = operator == "Members"
             operate = Members(attributes, constants, precise) if is_each else OPERATORS[operator]
-            # Of a value that is used twice, the other use may be a view that is needed later.
-            if inputs[0] in done and uses[inputs[0]] == 1 and made_by.get(inputs[0]) in FRESH:
-                operate = IN_PLACE.get(operator, operate)
             operate = partial(operate, **attributes) if attributes and not is_each else operate
             places = [[place[own] for own in names] for names in (inputs, done)]
             steps.append((operate, places[0], place[outputs[0]], len(outputs) - 1, places[1]))
@@ -395,10 +364,6 @@ class Members:
         parts = [own._run([x], self.precise) for own in (self.each if len(x) >= FEW else [self.whole])]
         made = list(map(np.stack, zip(*parts, strict=True))) if len(parts) > 1 else parts[0]
         return made if len(made) > 1 else made[0]
-
-
-def _precise(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float64) if array.dtype == np.float32 else array
 
 
 class Columns:
@@ -465,8 +430,7 @@ class Columns:
         try:
             return np.array([np.nan if _is_missing(own) else float(own) for own in cells])
         except (TypeError, ValueError, OverflowError) as error:
-            kind = next(own for own in (TypeError, ValueError, OverflowError) if isinstance(error, own))
-            raise kind(f"Column {self.name(j)!r} must hold numbers: {error}.") from None
+            raise type(error)(f"Column {self.name(j)!r} must hold numbers: {error}.") from None
 
     def _codes(self, j: int, cells: np.ndarray) -> np.ndarray:
         known, other = self.codes[j], len(self.codes[j])
@@ -478,7 +442,7 @@ class Columns:
         if self.unknown == "error":
             raise ValueError(f"Column {self.name(j)!r} must hold a category known from fit. Got {strange!r}.")
         words = "Categories that fit has not seen count as missing cells"
-        warnings.warn(f"{words}, in column {self.name(j)!r}: {strange!r}.", stacklevel=5)
+        warnings.warn(f"{words}, in column {self.name(j)!r}: {strange!r}.", stacklevel=6)
         return np.where(codes == other, np.nan, codes)
 
     def restore(self, values: np.ndarray) -> list[np.ndarray]:
@@ -577,7 +541,7 @@ class Model:
     def _filled(self, columns: Sequence[np.ndarray], given: Any) -> list[np.ndarray]:
         """Return columns whose missing cells are filled."""
         x, gaps = self._columns.coded(columns), _gaps(columns)
-        values, rows = np.full(x.shape, np.nan), gaps.any(axis=0)
+        values, rows = np.zeros(x.shape), gaps.any(axis=0)
         if rows.any():
             (values[rows],) = self._graph("impute")(x[rows], given)
         made = zip(gaps, self._columns.restore(values), columns, strict=True)
@@ -782,8 +746,6 @@ class Imputer(Model):
         own, columns = self._header["imputer"], self._columns.split(X)
         gaps, hidden = _gaps(columns), list(columns)
         for j in own["empty"]:  # no model has learned them
-            if any(isinstance(cell, float) and np.isinf(cell) for cell in columns[j].tolist()):
-                raise ValueError(f"Input X contains infinity, in column {self._columns.name(j)!r}.")
             hidden[j] = np.full(len(columns[j]), np.nan)
         filled = self._filled(hidden, X)
         for j in own["empty"]:

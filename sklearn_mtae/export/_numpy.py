@@ -63,7 +63,7 @@ NEEDED = {
     "detector": {"score_samples"},
     "imputer": {"impute"},
     "transformer": {"transform"},
-    **dict.fromkeys(("classes", "mixed", "numbers"), {"transform", "predict"}),
+    **{kind: {"transform", "predict"} for kind in ("classes", "mixed", "numbers")},
 }
 """Computations without which there is no point in a file, by the kind of the model."""
 
