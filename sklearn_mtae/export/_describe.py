@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -21,7 +22,7 @@ from sklearn_mtae._version import __version__
 from ._cells import levels_of
 from ._densities import Weighed, densities, imputation, limits_of
 from ._fits import Fit
-from ._methods import Asked, kinds_of, of_autoencoder, of_tasks
+from ._methods import Asked, is_alone, kinds_of, of_autoencoder, of_tasks
 from ._strange import of_detector
 from ._trace import NotExportableError
 
@@ -38,8 +39,15 @@ class Exportable(NamedTuple):
     fitted: Fitted | None = None
 
 
-def describe(estimator: Any) -> Exportable:
+def describe(estimator: Any, precise: bool = False) -> Exportable:
     """Return what there is to export of a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator.
+    precise : bool, default=False
+        Whether what the estimator computes in the precision of the rows is computed in float64.
 
     Raises
     ------
@@ -51,7 +59,7 @@ def describe(estimator: Any) -> Exportable:
     if isinstance(estimator, VAEImputer):
         return _imputer(estimator)
     if isinstance(estimator, BaseAutoencoder):
-        return _model(estimator)
+        return _model(estimator, precise)
     name = type(estimator).__name__
     raise NotExportableError(f"{name} cannot be exported. {REMEDIES.get(name, _remedy(estimator))}")
 
@@ -70,17 +78,18 @@ def _remedy(estimator: Any) -> str:
     return "Pass a fitted estimator of sklearn_mtae."
 
 
-def _model(estimator: BaseAutoencoder) -> Exportable:
+def _model(estimator: BaseAutoencoder, precise: bool) -> Exportable:
     """Return what there is to export of an autoencoder, with tasks or without."""
     check_is_fitted(estimator)
     fitted = estimator._fitted
     fit, features = Fit(fitted), fitted.recipe.columns
-    asked, kind = of_autoencoder(fit) | densities(fitted), _kind(fitted)
+    exact = Fit(fitted, dtype=torch.float64) if precise else fit
+    asked, kind = of_autoencoder(exact) | densities(fitted), _kind(fitted)
     arrays = {"bounds": _bounds(fitted), "sizes": _bounds(fitted, by_size=True)}
     header = _header(estimator, kind, features, estimator.handle_unknown)
     header["names_out"] = estimator.get_feature_names_out().tolist()
     if fitted.recipe.tasks is not None:
-        asked |= of_tasks(fit)
+        asked |= of_tasks(exact if is_alone(fit) else fit)
         header["tasks"] = _tasks(fitted)
         arrays |= _calibration(fitted)
     return Exportable(header, arrays, asked, fitted.recipe.n_components, features, fitted)

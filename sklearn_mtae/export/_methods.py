@@ -79,7 +79,7 @@ def of_tasks(fit: Fit) -> dict[str, Asked]:
     def spread(fit: Fit, x: Tensor) -> tuple[Tensor, ...]:
         return (*_spread(fit, x, stacked), *([_log_probabilities(fit, x)] if has_classes else []))
 
-    logs, alone = ("log_proba",) if has_classes else (), len(states) <= 1
+    logs, alone = ("log_proba",) if has_classes else (), is_alone(fit)
     asked = {"predict": Asked(predict, (*(("mean",) if has_numbers else ()), *logs), follows=alone)}
     if has_numbers:
         # Deviations are means over draws that depend on all digits of rows, standardised in their own precision.
@@ -88,6 +88,11 @@ def of_tasks(fit: Fit) -> dict[str, Asked]:
             name: Asked(partial(spread, own), ("mean", "std", *logs), follows=alone) for name, own in fits.items()
         }
     return asked
+
+
+def is_alone(fit: Fit) -> bool:
+    """Return whether a single model predicts, in the precision of the rows; several do in that of their training."""
+    return len(_counted(fit)[0]) <= 1
 
 
 def _spread_of(fit: Fit, has_classes: bool) -> Any:

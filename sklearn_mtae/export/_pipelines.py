@@ -174,8 +174,9 @@ def _floats(inputs: Any) -> Any:
 
 def _shapes(operator: Any) -> None:
     """Find the types of the results: those of the graph, which is kept."""
-    own, types = describe(operator.raw_operator), _skl2onnx("common.data_types")
+    types = _skl2onnx("common.data_types")
     dtype = np.float64 if _floats(operator.inputs) is types.DoubleTensorType else np.float32
+    own = describe(operator.raw_operator, precise=dtype == np.float64)
     graph, _ = operator.exported = graph_of(own, default_methods(own), COVERAGE, dtype)
     kinds = {"U": types.StringTensorType, "b": types.BooleanTensorType, "i": types.Int64TensorType}
     for variable, name in zip(operator.outputs, graph.outputs, strict=True):

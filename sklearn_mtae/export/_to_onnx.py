@@ -40,8 +40,8 @@ def to_onnx(
     coverage : float, default=0.9
         Fraction of the labels in intervals and sets.
     dtype : {"float32", "float64"}, default="float32"
-        Precision of numbers in inputs and results. Inside, units and results are computed in float64, and networks in
-        the precision of their training.
+        Precision of numbers in inputs and results. Inside, units, densities and results are computed in float64. So are
+        networks with "float64", where the estimator does so; otherwise in the precision of their training.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def to_onnx(
         if method is not None:
             raise ValueError(f"method must be None for a {type(estimator).__name__}. Got {method!r} instead.")
         return convert_other(estimator, dtype)
-    own = describe(estimator)
+    own = describe(estimator, precise=dtype == "float64")
     graph, inputs = graph_of(own, _methods(method, own), coverage, DTYPES[dtype])
     return model_of(graph, inputs, own)
 
