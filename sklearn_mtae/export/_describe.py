@@ -65,9 +65,16 @@ def describe(estimator: Any, precise: bool = False) -> Exportable:
 
 
 REMEDIES = {
-    "MultipleImputation": "Its tables are draws.",
-    "PerTaskRegressor": "Its estimators are those of other packages: only to_onnx exports them, by skl2onnx.",
-    "PerTaskClassifier": "Its estimators are those of other packages: only to_onnx exports them, by skl2onnx.",
+    "MultipleImputation": (
+        "It draws the missing cells of new rows, and what it draws for a row depends on the rows before it. Export each "
+        "of its estimators_ and average what they return for complete rows; a VAEImputer, which can be exported, fills "
+        "cells by their means."
+    ),
+    **dict.fromkeys(
+        ("PerTaskClassifier", "PerTaskRegressor"),
+        "Its estimators may be any: only to_onnx exports them together, by skl2onnx. Those of this package among its "
+        "estimators_ can be exported one by one.",
+    ),
 }
 """Why an estimator cannot be exported, and what to do instead."""
 
