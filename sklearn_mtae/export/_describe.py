@@ -66,7 +66,7 @@ def describe(estimator: Any, precise: bool = False) -> Exportable:
 
 REMEDIES = {
     "MultipleImputation": (
-        "It draws the missing cells of new rows, and what it draws for a row depends on the rows before it. Export each "
+        "It draws the missing cells of new rows, and what it draws for a row depends on the rows before. Export each "
         "of its estimators_ and average what they return for complete rows; a VAEImputer, which can be exported, fills "
         "cells by their means."
     ),

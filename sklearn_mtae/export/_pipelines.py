@@ -22,10 +22,10 @@ from sklearn_mtae._estimators.regressor import MultiTaskVAERegressor
 from sklearn_mtae._estimators.vae import VAETransformer
 
 from ._describe import describe
-from ._eigh import with_rotations
 from ._graph import OPSET, Graph, Node
 from ._onnx import ML, attributes_of, graph_of, is_text, onnx_helper, sizes_of, tensor_type
 from ._outputs import default_methods, outputs_of
+from ._runnable import runnable
 from ._trace import NotExportableError
 
 COVERAGE = 0.9
@@ -212,7 +212,7 @@ def _add(scope: Any, container: Any, graph: Graph, names: dict[str, str]) -> Non
         return names[name]
 
     helper, to_tensor = onnx_helper()
-    graph = with_rotations(graph, helper, to_tensor)
+    graph = runnable(graph, helper, to_tensor)
     for name, value in graph.constants.items():
         if value.dtype.kind == "U":
             container.add_initializer(named(name), tensor_type(value.dtype), list(value.shape), value.ravel().tolist())

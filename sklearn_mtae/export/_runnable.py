@@ -1,4 +1,4 @@
-"""Eigenvalues of symmetric matrices by operators of ONNX, which has none for them: rotations by Jacobi, in a loop."""
+"""What ONNX Runtime has no operators for: eigenvalues of symmetric matrices, and convolutions in float64."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ N_SWEEPS = 9
 """How often each pair of components is rotated: each time the number of right digits doubles."""
 
 
-def with_rotations(graph: Graph, helper: Any, to_tensor: Any) -> Graph:
-    """Return a graph in which loops take the place of the nodes "Eigh".
+def runnable(graph: Graph, helper: Any, to_tensor: Any) -> Graph:
+    """Return a graph of operators that ONNX Runtime has.
 
-    A matrix is rotated until it is diagonal (Jacobi 1846), in all pairs of neighbouring rows at once. Then the rows
-    change places, as players do in a tournament where each meets each (Brent and Luk 1985). The eigenvalues are not in
-    order.
+    Loops take the place of "Eigh". A matrix is rotated until it is diagonal (Jacobi 1846), in all pairs of neighbouring
+    rows at once. Then the rows change places, as players do in a tournament where each meets each (Brent and Luk 1985).
+    The eigenvalues are not in order. Convolutions in float64 are done in float32.
 
     Parameters
     ----------
@@ -25,13 +25,28 @@ def with_rotations(graph: Graph, helper: Any, to_tensor: Any) -> Graph:
     helper, to_tensor
         onnx's helper, and its function from arrays to tensors.
     """
-    nodes = list(graph.nodes)
+    nodes: list[Node] = []
     for node in graph.nodes:
         if node.operator == "Eigh":
-            place = nodes.index(node)
-            nodes[place : place + 1] = _Rotations(graph, node, helper, to_tensor).nodes
+            nodes += _Rotations(graph, node, helper, to_tensor).nodes
+        elif node.operator in CONVOLUTIONS and graph.dtypes[node.outputs[0]] == np.float64:
+            nodes += _in_float32(node)
+        else:
+            nodes.append(node)
     graph.nodes = nodes
     return graph
+
+
+CONVOLUTIONS = {"Conv", "ConvTranspose"}
+"""Operators that ONNX Runtime has in float32 alone."""
+
+
+def _in_float32(node: Node) -> list[Node]:
+    """Return a node with its inputs cast to float32, and its output back."""
+    names, made = [f"{node.outputs[0]}_{name}" for name in node.inputs], f"{node.outputs[0]}_single"
+    casts = [Node("Cast", [own], [name], {"to": "float32"}) for own, name in zip(node.inputs, names, strict=True)]
+    own = node._replace(inputs=names, outputs=[made])
+    return [*casts, own, Node("Cast", [made], node.outputs, {"to": "float64"})]
 
 
 class _Rotations:
