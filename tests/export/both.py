@@ -99,7 +99,16 @@ def assert_parity(estimator, X, methods, folder, *, onnx=True, **options):
             assert_same(in_onnx(estimator, method, given, **own), wanted)
 
 
-ROWS = ("transform", "impute", "score_samples", "predict", "predict_proba", "predict_log_proba", "predict_interval", "predict_set")
+ROWS = (
+    "transform",
+    "impute",
+    "score_samples",
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "predict_interval",
+    "predict_set",
+)
 UNSEEN = "grey"
 DETECTED = ("score_samples", "decision_function", "predict")
 WEIGHED = {"impute", "score_samples"}

@@ -15,7 +15,6 @@ from sklearn_mtae import (
     VAETransformer,
 )
 from sklearn_mtae._verbs.strangeness import CRITERIA
-from sklearn_mtae.export import NotExportableError, to_numpy
 from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
 from sklearn_mtae.nn.embeddings import EMBEDDINGS
 from sklearn_mtae.nn.factories import TASK_LIKELIHOODS
