@@ -270,9 +270,10 @@ class Graph:
     """A computation by operators of ONNX: its nodes, inputs, outputs and width, in JSON's types, and its constants."""
 
     def __init__(self, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        if type(described["width"]) is not int or described["width"] < 1:
-            raise ValueError(f"a width of {described['width']!r}")
-        self.described, self.arrays = described, arrays
+        if type(width := described["width"]) is not int or width < 1:
+            raise ValueError(f"a width of {width!r}")
+        wide = {f"{name}w": arrays[name].astype(np.float64) for name in described.get("wide", ())}
+        self.described, self.arrays = described, {**arrays, **wide}
         self.plans = {False: self._plan(False)}
 
     def __call__(self, x: np.ndarray, given: Any = None) -> list[np.ndarray]:

@@ -98,7 +98,6 @@ def density(runner: ModelRunner, codes: NDArray) -> Cells:
     The mean of -log p(x_j given z) over the weighted codes, and an equal share for each cell of the rest: what the
     codes that fit the row have less of the prior than of its posterior.
     """
-
     return lambda model, x: density_of_cells(model, x, weighted_codes(runner, model, x, N_DRAWS))
 
 

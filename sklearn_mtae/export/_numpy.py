@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -71,14 +72,33 @@ NEEDED = {
 def _described(graph: Graph, arrays: dict[str, NDArray]) -> dict[str, Any]:
     """Return a graph in JSON's types, and add its constants to the arrays, each only once."""
     known = {(own.dtype.str, own.shape, own.tobytes()): name for name, own in arrays.items() if name[0] == "c"}
-    names = {}
-    for name, value in graph.constants.items():
+    names, wide = {}, set()
+    for name, given in graph.constants.items():
+        value = _narrow(given)
         key = (value.dtype.str, value.shape, value.tobytes())
-        names[name] = known.setdefault(key, f"c{len(known)}")
-        arrays[names[name]] = value
+        names[name] = stored = known.setdefault(key, f"c{len(known)}")
+        arrays[stored] = value
+        if value.dtype != given.dtype:
+            names[name] = f"{stored}w"
+            wide.add(stored)
     nodes, width = by_member(graph)
     described = [_node(node, names) for node in nodes]
-    return {"inputs": graph.inputs, "nodes": described, "outputs": graph.outputs, "width": width}
+    return {
+        "inputs": graph.inputs,
+        "nodes": described,
+        "outputs": graph.outputs,
+        "width": width,
+        "wide": sorted(wide),
+    }
+
+
+def _narrow(value: NDArray) -> NDArray:
+    """Return numbers of float64 in float32, as others may need them too, if that holds all of them."""
+    if value.dtype != np.float64:
+        return value
+    with np.errstate(over="ignore"):
+        narrow = value.astype(np.float32)
+    return narrow if (narrow == value).all() else value
 
 
 def _node(node: Node, names: Mapping[str, str]) -> list[Any]:

@@ -7,7 +7,6 @@ from scipy.stats import multivariate_normal
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, OutlierDetector, VAEImputer, VAETransformer
-from sklearn_mtae.nn.priors import PRIORS
 
 from .both import SMALL, assert_parity, assert_same, in_numpy, in_onnx
 from .people import people
@@ -19,19 +18,16 @@ GAPS = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
 GAPS[3] = np.nan
 
 
-@pytest.mark.parametrize("option", [{}, {"prior": "flow"}, {"posterior": "flow"}, {"architecture": "conv"}], ids=str)
+@pytest.mark.parametrize("option", [{}, {"prior": "mixture"}, {"architecture": "conv1d"}], ids=str)
 def test_numpy_and_onnx(option, tmp_path):
     assert_parity(VAETransformer(**{**SMALL, **option}).fit(GAPS), GAPS, METHODS, tmp_path)
 
 
-@pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
-def test_rows_of_float32_have_draws_of_their_own(prior, likelihood, tmp_path):
-    model = VAETransformer(**SMALL, prior=prior, likelihood=likelihood).fit(GAPS)
-    x = GAPS.astype(np.float32)
+@pytest.mark.parametrize("prior", ["normal", "vamp"])
+def test_rows_of_float32_have_draws_of_their_own(prior, tmp_path):
+    model, x = VAETransformer(**SMALL, prior=prior).fit(GAPS), GAPS.astype(np.float32)
     assert_parity(model, x, METHODS, tmp_path, onnx=False)
-    found = in_onnx(model, METHODS, x, "float32") if prior == "normal" else {}
-    for method, own in found.items():
+    for method, own in (in_onnx(model, METHODS, x, "float32") if prior == "normal" else {}).items():
         assert_same(own, getattr(model, method)(x))
 
 

@@ -88,7 +88,7 @@ def test_methods_that_cannot_be_exported_say_why(tmp_path):
 
 
 def test_weights_are_stored_once(tmp_path):
-    model = VAETransformer(2, hidden_layer_sizes=(500,), max_iter=1, random_state=0).fit(X)
+    model = AutoencoderTransformer(2, hidden_layer_sizes=(1000,), max_iter=1, random_state=0).fit(X)
     to_numpy(model, tmp_path / "model.mtae")
     n_weights = sum(own.numel() for own in model.module_.parameters())
     assert (tmp_path / "model.mtae").stat().st_size < 4 * n_weights + 20_000
