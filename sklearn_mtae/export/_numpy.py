@@ -28,7 +28,8 @@ def to_numpy(estimator: Any, path: str | os.PathLike) -> None:
     Parameters
     ----------
     estimator : estimator
-        A fitted estimator of this package: an autoencoder, with or without tasks, or an `OutlierDetector`.
+        A fitted estimator of this package: an autoencoder, with or without tasks, a `VAEImputer` or an
+        `OutlierDetector`.
     path : str or PathLike
         Path of the file.
 

@@ -28,7 +28,8 @@ def to_onnx(
 
     Results have the names of the methods; those of `predict_interval` are "lower" and "upper". Each task that is
     of classes, where y is a table, has its own: "predict_<task>". So has each column where some are categories. A name
-    that an input or another result has is followed by "_". Whole numbers are rounded as the estimator's are.
+    that an input or another result has is followed by "_". Whole numbers are rounded as the estimator's are. An
+    imputer's cells of columns that had none in `fit` are 0, where it keeps them.
 
     Parameters
     ----------
