@@ -158,13 +158,14 @@ def cases(n: int, smoke: bool) -> Iterator[Case]:
         *({"activation": name, "layer_norm": True} for name in ACTIVATIONS),
         *({"architecture": name} for name in ARCHITECTURES),
     ]
-    narrow = {"hidden_layer_sizes": (WIDTH,)}
-    for kind, options, more, weighed in (
+    narrow: dict[str, Any] = {"hidden_layer_sizes": (WIDTH,)}
+    each: Any = (
         (AutoencoderTransformer, likelihoods, {}, ()),
         (VAETransformer, parts, {}, ()),
         (VAETransformer, likelihoods, narrow, WEIGHED),
         (VAETransformer, parts, narrow, WEIGHED[:1]),
-    ):
+    )
+    for kind, options, more, weighed in each:
         for option in options:
             known, rows = (_rows(m, option.get("likelihood", ""), seed) for m, seed in ((N_TRAIN, 0), (n, 1)))
             yield kind.__name__, _told(option), kind(3, **own, **option, **more).fit(known), rows, weighed
@@ -177,10 +178,12 @@ def cases(n: int, smoke: bool) -> Iterator[Case]:
 
 def _gaps_and_outliers(own: dict[str, Any], known: pd.DataFrame, rows: pd.DataFrame) -> Iterator[Case]:
     """Yield imputers and detectors."""
-    for option in ({}, {"add_indicator": True}, {"n_importance_samples": 20}):
+    options: list[dict[str, Any]] = [{}, {"add_indicator": True}, {"n_importance_samples": 20}]
+    for option in options:
         yield "VAEImputer", _told(option), VAEImputer(random_state=0, **option).fit(known), rows, ("transform",)
     narrow = VAETransformer(3, hidden_layer_sizes=(WIDTH,), **own)
-    for criterion in ("neighbours", "reconstruction", "auto", "density", ("density", "neighbours")):
+    criteria: list[Any] = ["neighbours", "reconstruction", "auto", "density", ("density", "neighbours")]
+    for criterion in criteria:
         draws = "density" in criterion
         model = OutlierDetector(narrow if draws else None, n_estimators=3, criterion=criterion, random_state=0)
         yield "OutlierDetector", f"criterion={criterion}", model.fit(known), rows, WEIGHED[:1] if draws else ()
@@ -204,7 +207,8 @@ def _tasks(own: dict[str, Any], known: pd.DataFrame, rows: pd.DataFrame) -> Iter
         model = MultiTaskVAEClassifier(**more).fit(known, _labels(known))
         yield "MultiTaskVAEClassifier", _told(option), model, rows, ()
     mixed = pd.DataFrame({"number": y[:, 0], "kind": pd.Categorical(_labels(known))})
-    for more in ({}, {"hidden_layer_sizes": (WIDTH,)}):
+    sizes: list[dict[str, Any]] = [{}, {"hidden_layer_sizes": (WIDTH,)}]
+    for more in sizes:
         yield "MultiTaskVAE", "", MultiTaskVAE(**own, **more).fit(known, mixed), rows, WEIGHED if more else ()
 
 

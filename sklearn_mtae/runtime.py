@@ -282,9 +282,8 @@ class Graph:
         precise = self.described.get("follows", False) and not single
         x = np.c_[x, np.full(len(x), float(single))] if self.described.get("flagged", False) else x
         size = max(1, CELLS // self.described["width"])
-        blocks = [[x[start : start + size]] for start in range(0, len(x), size)]
         with np.errstate(all="ignore"):
-            parts = [self._checked(block, j * size, precise) for j, block in enumerate(blocks)]
+            parts = [self._checked([x[j : j + size]], j, precise) for j in range(0, len(x), size)]
         return [own[0] if len(own) == 1 else np.concatenate(own) for own in zip(*parts, strict=True)]
 
     def _checked(self, block: Sequence[np.ndarray], first: int, precise: bool) -> list[np.ndarray]:
@@ -334,7 +333,8 @@ class Graph:
         used = dict.fromkeys(own for node in nodes for own in node[1] if own in constants)
         names += [*used, *(own for node in nodes for own in node[2])]
         place = {name: j for j, name in enumerate(names)}
-        start = [own.astype(float) if precise and own.dtype == np.float32 else own for own in map(constants.get, used)]
+        known = (constants[name] for name in used)
+        start: list[Any] = [own.astype(float) if precise and own.dtype == np.float32 else own for own in known]
         start += [None] * (len(names) - len(described["inputs"]) - len(used))
         self.results = [place[own] for own in described["outputs"].values()]
         needed, steps = {*described["inputs"], *used, *described["outputs"].values()}, []

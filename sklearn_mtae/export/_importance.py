@@ -59,7 +59,8 @@ def expand_at_once(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Te
 
     one = torch.eye(z.shape[1], dtype=z.dtype)[:, None].expand(-1, len(z), -1)
     with _Simple():
-        gradient, pull, value = vjp(grad(with_value, has_aux=True), z, has_aux=True)
+        made: Any = vjp(grad(with_value, has_aux=True), z, has_aux=True)
+        gradient, pull, value = made
         (second,) = vmap(pull)(one)
     return value, gradient.nan_to_num(0.0, 0.0, 0.0), curvature_of(second.movedim(0, -1))
 
@@ -69,7 +70,8 @@ class _Simple(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function of torch."""
-        return SIMPLE.get(func, func)(*args, **(kwargs or {}))
+        own: Any = SIMPLE.get(func, func)
+        return own(*args, **(kwargs or {}))
 
 
 def _layer_norm(

@@ -180,11 +180,18 @@ def logaddexp(a: Tensor, b: Tensor) -> Tensor:
 
 
 def index_put(x: Tensor, indices: list[Tensor | None], value: Tensor, accumulate: bool = False) -> object:
-    """Return values of which those under a mask are replaced by one number; nothing else is supported."""
-    mask = indices[0]
-    if accumulate or len(indices) != 1 or mask is None or mask.dtype != torch.bool or value.numel() != 1:
+    """Return values of which those under a mask are one number, or those at positions along an axis are added to."""
+    given = [(axis, own) for axis, own in enumerate(indices) if own is not None]
+    (axis, index), *others = given
+    if index.dtype == torch.bool:
+        if accumulate or axis or others or value.numel() != 1:
+            return NotImplemented
+        return torch.where(index.reshape(index.shape + (1,) * (x.dim() - index.dim())), value.reshape(()), x)
+    if others or not accumulate or index.dim() != 1:
         return NotImplemented
-    return torch.where(mask.reshape(mask.shape + (1,) * (x.dim() - mask.dim())), value.reshape(()), x)
+    is_there = (index[:, None] == torch.arange(x.shape[axis])).to(x.dtype)
+    more = value.expand(*x.shape[:axis], len(index), *x.shape[axis + 1 :])
+    return x + (more.movedim(axis, -1) @ is_there).movedim(-1, axis)
 
 
 def linalg_solve_triangular(
@@ -303,6 +310,7 @@ DECOMPOSITIONS: dict[str, Callable[..., object]] = {
     "addcmul": lambda x, a, b, value=1: x + a * b if value == 1 else x + value * (a * b),
     "remainder": lambda x, y: x - torch.div(x, y, rounding_mode="floor") * y,
     "index_put": index_put,
+    "_unsafe_index_put": index_put,
     "logit": logit,
     "linalg_solve_triangular": linalg_solve_triangular,
     "linalg_qr": linalg_qr,

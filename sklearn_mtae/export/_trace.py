@@ -128,7 +128,7 @@ class Shown(NamedTuple):
         """Return what a tensor shows; one without cells shows nothing that another one does."""
         memory = 0 if value._is_zerotensor() else value.untyped_storage().data_ptr()
         memory = memory or id(value)
-        return cls(memory, value.storage_offset(), value.dtype, tuple(value.shape), value.stride())
+        return cls(memory, int(value.storage_offset()), value.dtype, tuple(value.shape), value.stride())
 
 
 @cache

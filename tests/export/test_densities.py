@@ -42,10 +42,13 @@ def test_a_linear_model_has_the_density_of_a_normal_distribution(tmp_path):
     noise = scale**2 * np.exp(module.likelihood.log_variance.detach().numpy())
     covariance = loadings @ loadings.T + np.diag(noise)
     scores = in_numpy(model, tmp_path).score_samples(GAPS)
-    for row, score in zip(GAPS, scores, strict=True):
-        seen = ~np.isnan(row)
-        true = multivariate_normal(mean[seen], covariance[np.ix_(seen, seen)]).logpdf(row[seen]) if seen.any() else 0.0
-        assert score == pytest.approx(true, abs=0.1)
+    true = np.zeros(len(GAPS))
+    for j, row in enumerate(GAPS):
+        if (seen := ~np.isnan(row)).any():
+            true[j] = multivariate_normal(mean[seen], covariance[np.ix_(seen, seen)]).logpdf(row[seen])
+    assert scores[3] == 0
+    assert (scores - true).mean() == pytest.approx(0, abs=0.05)
+    assert np.abs(scores - true).max() < 0.5  # a hundred draws
 
 
 @pytest.mark.filterwarnings("ignore:Categories that fit has not seen", "ignore:Column 'city' has 6 levels")

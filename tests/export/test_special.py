@@ -75,6 +75,13 @@ def test_diagonals_and_places():
     found = DECOMPOSITIONS["scatter_add"](start, -1, index, more)
     torch.testing.assert_close(found, start.scatter_add(-1, index, more))
     assert DECOMPOSITIONS["scatter_add"](start, 0, index, more) is NotImplemented
+    put, place = DECOMPOSITIONS["index_put"], torch.tensor([3, 0, 3])
+    found, wanted = (
+        put(start, [None, place], more, True),
+        start.index_put((torch.arange(2)[:, None], place), more, True),
+    )
+    torch.testing.assert_close(found, wanted)
+    assert put(start, [None, place], more) is put(start, [place[:2] - 2, place[:2]], more, True) is NotImplemented
     torch.testing.assert_close(DECOMPOSITIONS["flip"](x, [0, 2]), x.flip(0, 2))
 
 
