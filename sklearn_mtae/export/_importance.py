@@ -90,5 +90,19 @@ def _silu(x: Tensor, inplace: bool = False) -> Tensor:
     return x * x.sigmoid()
 
 
-SIMPLE: dict[Any, Callable[..., Tensor]] = {F.layer_norm: _layer_norm, F.group_norm: _group_norm, F.silu: _silu}
+def _cross_entropy(logits: Tensor, x: Tensor, **options: Any) -> Tensor:
+    if any(value is not None for name, value in options.items() if name != "reduction"):
+        return F.binary_cross_entropy_with_logits(logits, x, **options)
+    cells = F.softplus(logits, threshold=LINEAR) - x * logits
+    return {"none": cells, "sum": cells.sum()}.get(options.get("reduction", "mean"), cells.mean())
+
+
+LINEAR = 50.0
+"""Logit from which on a softplus is a straight line in float64."""
+SIMPLE: dict[Any, Callable[..., Tensor]] = {
+    F.binary_cross_entropy_with_logits: _cross_entropy,
+    F.group_norm: _group_norm,
+    F.layer_norm: _layer_norm,
+    F.silu: _silu,
+}
 """Layers, and functions in their place."""

@@ -101,19 +101,19 @@ class _Rotations:
             "turn": _turns(n),
             **{name: np.array(float(value)) for name, value in (("zero", 0), ("one", 1), ("two", 2), ("minus", -1))},
         }
-        nodes = [helper.make_node(own[0], own[1].split(), [own[2]], **(own[3] if own[3:] else {})) for own in ROUND]
-        types, matrix = helper.np_dtype_to_tensor_dtype, [None, n, n]
-        value = helper.make_tensor_value_info
-        takes = [
-            value("round", types(np.dtype(np.int64)), []),
-            value("go", types(np.dtype(bool)), []),
-            *(value(name, types(np.dtype(np.float64)), matrix) for name in ("matrix", "vectors")),
-        ]
-        makes = [
-            value("goes", types(np.dtype(bool)), []),
-            *(value(name, types(np.dtype(np.float64)), matrix) for name in ("turned", "followed")),
-        ]
-        return helper.make_graph(nodes, "rotations", takes, makes, [self.to_tensor(v, k) for k, v in constants.items()])
+
+        def named(names: str) -> list[str]:  # columns of a frame may have these names too
+            return [f"{self.prefix}/{name}" for name in names.split()]
+
+        def values(names: str, kinds: str) -> list[Any]:
+            types = {"i": (np.int64, []), "b": (np.bool_, []), "f": (np.float64, [None, n, n])}
+            known = [(helper.np_dtype_to_tensor_dtype(np.dtype(own)), shape) for own, shape in map(types.get, kinds)]  # type: ignore[misc]
+            return [helper.make_tensor_value_info(name, *own) for name, own in zip(named(names), known, strict=True)]
+
+        nodes = [helper.make_node(own[0], named(own[1]), named(own[2]), **(own[3] if own[3:] else {})) for own in ROUND]
+        takes, makes = values("round go matrix vectors", "ibff"), values("goes turned followed", "bff")
+        known = [self.to_tensor(value, *named(name)) for name, value in constants.items()]
+        return helper.make_graph(nodes, "rotations", takes, makes, known)
 
 
 ROUND: list[Any] = [

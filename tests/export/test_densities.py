@@ -73,8 +73,8 @@ def test_rows_outside_the_support(likelihood, x, tmp_path):
     model = VAETransformer(**SMALL, likelihood=likelihood).fit(np.tile(np.eye(3), (10, 1)))
     assert model.score_samples(x)[1] == -np.inf
     assert_parity(model, x, ["score_samples"], tmp_path)
-    with pytest.raises(ValueError, match=r"Column 1 must lie between|impute"):
-        in_numpy(model, tmp_path).impute(x if likelihood == "poisson" else 5 * x)
+    with pytest.raises(ValueError, match=r"Column \d must lie between"):
+        in_numpy(model, tmp_path).impute(3 * x)
 
 
 def test_numbers_that_are_too_large_are_refused(tmp_path):
