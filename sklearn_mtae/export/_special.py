@@ -257,6 +257,17 @@ def scatter_add(x: Tensor, axis: int, index: Tensor, own: Tensor) -> object:
     return x + torch.where(is_there, own.unsqueeze(-1), 0.0).sum(-2)
 
 
+def slice_scatter(
+    x: Tensor, own: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> object:
+    """Return values of which those of a slice along an axis are others."""
+    first, n = start or 0, x.shape[dim]
+    if step != 1 or first < 0:
+        return NotImplemented
+    last = first + own.shape[dim]
+    return torch.cat([x.narrow(dim, 0, first), own, x.narrow(dim, last, n - last)], dim=dim)
+
+
 def flip(x: Tensor, axes: list[int]) -> Tensor:
     """Return values in reverse order along axes."""
     for axis in axes:
@@ -317,6 +328,7 @@ DECOMPOSITIONS: dict[str, Callable[..., object]] = {
     "convolution_backward": convolution_backward,
     "scatter_add": scatter_add,
     "flip": flip,
+    "slice_scatter": slice_scatter,
     "diagonal": diagonal,
     "diagonal_scatter": diagonal_scatter,
     "triu": lambda x, k=0: torch.where(torch.ones(x.shape[-2:], dtype=torch.bool).triu(k), x, 0.0),

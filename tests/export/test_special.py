@@ -82,6 +82,9 @@ def test_diagonals_and_places():
     )
     torch.testing.assert_close(found, wanted)
     assert put(start, [None, place], more) is put(start, [place[:2] - 2, place[:2]], more, True) is NotImplemented
+    found = DECOMPOSITIONS["slice_scatter"](start, own[:2, :2], 1, 1, 3)
+    torch.testing.assert_close(found, start.slice_scatter(own[:2, :2], 1, 1, 3))
+    assert DECOMPOSITIONS["slice_scatter"](start, own[:2, :2], 1, 0, 4, 2) is NotImplemented
     torch.testing.assert_close(DECOMPOSITIONS["flip"](x, [0, 2]), x.flip(0, 2))
 
 
