@@ -1,6 +1,6 @@
 """Estimators and rows for the parity of exports, and ONNX Runtime asked as an estimator is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sklearn_mtae import (
     MultiTaskVAEClassifier,
     MultiTaskVAERegressor,
     OutlierDetector,
+    VAEImputer,
     VAETransformer,
 )
 from sklearn_mtae.export import to_onnx
@@ -25,11 +26,19 @@ from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.sharing import SHARINGS
 
 N_TRAIN, N_COLUMNS, CONSTANT = 300, 9, 4
+UNSEEN = "grey"
 BLOCK = 1_000
+WIDTH = 64
+"""Width of the networks of which importance sampling is asked: a hundred codes of each row are decoded."""
 FAR = 1e6
 """Units by which some cells are off."""
 COUNTS = {"poisson", "negative_binomial", "multinomial"}
 SHARES = {"continuous_bernoulli", "gamma", "log_normal"}
+
+
+Case = tuple[str, str, Any, Any, Sequence[str]]
+"""The name of an estimator, its option, the fitted estimator, rows, and what it is asked that weighs draws."""
+WEIGHED = "score_samples", "impute"
 
 
 class Session:
@@ -120,7 +129,7 @@ def _suited(x: NDArray, likelihood: str) -> NDArray:
 def _frame(n: int, seed: int = 0) -> pd.DataFrame:
     """Return rows with categories; more rows than the training has some levels that it has not."""
     x = _rows(n, seed=seed)[:, : N_COLUMNS - 3]  # three levels are three more columns to a model
-    words = np.array(["red", "green", "blue", "grey" if n > N_TRAIN else "red"], dtype=object)
+    words = np.array(["red", "green", "blue", UNSEEN if n > N_TRAIN else "red"], dtype=object)
     colour = pd.Series(words[np.random.default_rng(seed).integers(0, 4, n)], dtype=object)
     colour[::9] = None
     return pd.DataFrame(x, columns=[f"x{j}" for j in range(x.shape[1])]).assign(colour=colour)
@@ -139,28 +148,48 @@ def _labels(x: Any) -> NDArray:
     return np.where(y[:, 0] > 1, "high", np.where(y[:, 0] < -1, "low", "middle"))
 
 
-def cases(n: int, smoke: bool) -> Iterator[tuple[str, str, Any, Any]]:
-    """Yield the name of an estimator, its option, the fitted estimator, and rows."""
+def cases(n: int, smoke: bool) -> Iterator[Case]:
+    """Yield the cases."""
     own: dict[str, Any] = {"random_state": 0, "max_iter": 2 if smoke else 10}
-    transformers: list[tuple[Any, dict[str, Any]]] = [
-        *((AutoencoderTransformer, {"likelihood": name}) for name in LIKELIHOODS),
-        *((VAETransformer, {"posterior": name}) for name in POSTERIORS),
-        *((VAETransformer, {"prior": name}) for name in PRIORS),
-        *((VAETransformer, {"activation": name, "layer_norm": True}) for name in ACTIVATIONS),
-        *((VAETransformer, {"architecture": name}) for name in ARCHITECTURES),
+    likelihoods = [{"likelihood": name} for name in LIKELIHOODS]
+    parts: list[dict[str, Any]] = [
+        *({"posterior": name} for name in POSTERIORS),
+        *({"prior": name} for name in PRIORS),
+        *({"activation": name, "layer_norm": True} for name in ACTIVATIONS),
+        *({"architecture": name} for name in ARCHITECTURES),
     ]
-    for kind, option in transformers:
-        known, rows = (_rows(m, option.get("likelihood", ""), seed) for m, seed in ((N_TRAIN, 0), (n, 1)))
-        yield kind.__name__, _told(option), kind(3, **own, **option).fit(known), rows
+    narrow: dict[str, Any] = {"hidden_layer_sizes": (WIDTH,)}
+    each: Any = (
+        (AutoencoderTransformer, likelihoods, {}, ()),
+        (VAETransformer, parts, {}, ()),
+        (VAETransformer, likelihoods, narrow, WEIGHED),
+        (VAETransformer, parts, narrow, WEIGHED[:1]),
+    )
+    for kind, options, more, weighed in each:
+        for option in options:
+            known, rows = (_rows(m, option.get("likelihood", ""), seed) for m, seed in ((N_TRAIN, 0), (n, 1)))
+            yield kind.__name__, _told(option), kind(3, **own, **option, **more).fit(known), rows, weighed
     known, rows = _frame(N_TRAIN), _frame(n, 1)
-    yield "VAETransformer", "categories", VAETransformer(3, **own).fit(known), rows
+    for more in ({}, narrow):
+        yield "VAETransformer", "categories", VAETransformer(3, **own, **more).fit(known), rows, WEIGHED if more else ()
     yield from _tasks(own, known, rows)
-    for criterion in ("neighbours", "reconstruction", "auto"):
-        model = OutlierDetector(n_estimators=3, criterion=criterion, random_state=0).fit(known)
-        yield "OutlierDetector", f"criterion={criterion}", model, rows
+    yield from _gaps_and_outliers(own, known, rows)
 
 
-def _tasks(own: dict[str, Any], known: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[str, str, Any, Any]]:
+def _gaps_and_outliers(own: dict[str, Any], known: pd.DataFrame, rows: pd.DataFrame) -> Iterator[Case]:
+    """Yield imputers and detectors."""
+    options: list[dict[str, Any]] = [{}, {"add_indicator": True}, {"n_importance_samples": 20}]
+    for option in options:
+        yield "VAEImputer", _told(option), VAEImputer(random_state=0, **option).fit(known), rows, ("transform",)
+    narrow = VAETransformer(3, hidden_layer_sizes=(WIDTH,), **own)
+    criteria: list[Any] = ["neighbours", "reconstruction", "auto", "density", ("density", "neighbours")]
+    for criterion in criteria:
+        draws = "density" in criterion
+        model = OutlierDetector(narrow if draws else None, n_estimators=3, criterion=criterion, random_state=0)
+        yield "OutlierDetector", f"criterion={criterion}", model.fit(known), rows, WEIGHED[:1] if draws else ()
+
+
+def _tasks(own: dict[str, Any], known: pd.DataFrame, rows: pd.DataFrame) -> Iterator[Case]:
     """Yield the estimators with tasks."""
     own, y = {**own, "n_estimators": 4}, _numbers(known)
     options: list[dict[str, Any]] = [
@@ -172,13 +201,15 @@ def _tasks(own: dict[str, Any], known: pd.DataFrame, rows: pd.DataFrame) -> Iter
     for option in options:
         more: dict[str, Any] = {**own, **option}
         suited = np.where(np.isnan(y), np.nan, _suited(y, option.get("task_likelihoods", "")))
-        yield "MultiTaskVAERegressor", _told(option), MultiTaskVAERegressor(**more).fit(known, suited), rows
+        yield "MultiTaskVAERegressor", _told(option), MultiTaskVAERegressor(**more).fit(known, suited), rows, ()
     for option in options[: len(SHARINGS)]:
         more = {**own, **option}
         model = MultiTaskVAEClassifier(**more).fit(known, _labels(known))
-        yield "MultiTaskVAEClassifier", _told(option), model, rows
+        yield "MultiTaskVAEClassifier", _told(option), model, rows, ()
     mixed = pd.DataFrame({"number": y[:, 0], "kind": pd.Categorical(_labels(known))})
-    yield "MultiTaskVAE", "", MultiTaskVAE(**own).fit(known, mixed), rows
+    sizes: list[dict[str, Any]] = [{}, {"hidden_layer_sizes": (WIDTH,)}]
+    for more in sizes:
+        yield "MultiTaskVAE", "", MultiTaskVAE(**own, **more).fit(known, mixed), rows, WEIGHED if more else ()
 
 
 def _told(option: dict[str, Any]) -> str:

@@ -36,6 +36,8 @@ SLACK = 1e-6
 """Nats by which classes in a set may be less probable than they should: their probabilities are rounded."""
 CELLS = 2**18
 """Cells of the widest value that are computed at once: a megabyte in float32, which fits near the processor."""
+LOGARITHMS = {"log_proba", "log_density"}
+"""Results that may be minus infinity."""
 FEW = 64
 """Rows from which on members are computed one after the other."""
 
@@ -90,10 +92,8 @@ def _verified(path: str | os.PathLike) -> bytes:
             raise FileError(f"it is cut, or no file of sklearn_mtae; it begins with {start[:12]!r}.")
         file.seek(0)
         raw = file.readall()
-    if (
-        checksum(raw[: CHECKSUM.start], b"0" * 2 * sha256().digest_size, memoryview(raw)[CHECKSUM.stop :])
-        != raw[CHECKSUM]
-    ):
+    zeros = b"0" * (CHECKSUM.stop - CHECKSUM.start)
+    if checksum(raw[: CHECKSUM.start], zeros, memoryview(raw)[CHECKSUM.stop :]) != raw[CHECKSUM]:
         raise FileError("its checksum is wrong: bytes of it are missing or have changed.")
     return raw
 
@@ -201,10 +201,6 @@ def _tanh(x: np.ndarray) -> np.ndarray:
     return np.tanh(x) if x.dtype == np.float32 else 1 - 2 / (np.exp(2 * x) + 1)  # of float64, in half the time
 
 
-def _relu(x: np.ndarray, out: Any = None) -> np.ndarray:
-    return x.clip(0, np.inf, out=out)  # in a third of the time of np.maximum
-
-
 def _top_k(x: np.ndarray, k: np.ndarray, axis: int, largest: int) -> list[np.ndarray]:
     rows, n = np.ascontiguousarray(np.moveaxis(-x if largest else x, axis, -1)), int(k[0])
     near = np.argpartition(rows, n - 1)[..., :n]
@@ -214,21 +210,10 @@ def _top_k(x: np.ndarray, k: np.ndarray, axis: int, largest: int) -> list[np.nda
     return [np.moveaxis(own, -1, axis) for own in (-values if largest else values, index)]
 
 
-def _add_to(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return a sum, in the memory of its first part, which nothing else needs, if it fits there."""
-    fits = x.dtype == y.dtype and np.broadcast_shapes(x.shape, y.shape) == x.shape
-    return np.add(x, y, out=x if fits else None)
-
-
-def _windows(x: np.ndarray, kernel: Sequence[int], strides: Sequence[int]) -> np.ndarray:
-    """Return what a kernel sees at each place: (n, channels, *places, *kernel)."""
-    seen = np.lib.stride_tricks.sliding_window_view(x, tuple(kernel), tuple(range(2, x.ndim)))
-    return seen[(slice(None), slice(None), *(slice(None, None, step) for step in strides))]
-
-
 def _conv(x: np.ndarray, weight: np.ndarray, strides: Any, pads: Any) -> np.ndarray:
-    around = np.reshape(pads, (2, -1)).T.tolist()
-    seen = _windows(np.pad(x, [(0, 0), (0, 0), *around]), weight.shape[2:], strides)
+    around = np.pad(x, [(0, 0), (0, 0), *np.reshape(pads, (2, -1)).T.tolist()])
+    seen = np.lib.stride_tricks.sliding_window_view(around, weight.shape[2:], tuple(range(2, x.ndim)))
+    seen = seen[(slice(None), slice(None), *(slice(None, None, step) for step in strides))]
     kernel = tuple(range(-(x.ndim - 2), 0))
     return np.moveaxis(np.tensordot(seen, weight, ((1, *kernel), (1, *kernel))), -1, 1)
 
@@ -263,7 +248,8 @@ OPERATORS |= {"Equal": np.equal, "Less": np.less, "LessOrEqual": np.less_equal, 
 OPERATORS |= {"GreaterOrEqual": np.greater_equal, "Identity": lambda x: x, "Cast": lambda x, to: x.astype(to)}
 OPERATORS |= {"Tanh": _tanh, "Sigmoid": _sigmoid, "Softmax": _softmax, "LogSoftmax": _log_softmax}
 OPERATORS |= {"ReduceSum": _reduce(np.sum), "ReduceMean": _reduce(np.mean), "ReduceMax": _reduce(np.max)}
-OPERATORS |= {"ReduceMin": _reduce(np.min), "Relu": _relu, "TopK": _top_k}
+OPERATORS |= {"ReduceMin": _reduce(np.min), "TopK": _top_k}
+OPERATORS |= {"Relu": lambda x: x.clip(0, np.inf)}  # in a third of the time of np.maximum
 OPERATORS |= {"Conv": _grouped(_conv), "ConvTranspose": _grouped(_conv_transpose)}
 OPERATORS |= {
     "ArgMax": lambda x, axis, keepdims: np.argmax(x, axis, keepdims=bool(keepdims)),
@@ -276,40 +262,28 @@ OPERATORS |= {
     "Unsqueeze": lambda x, axes: np.expand_dims(x, tuple(axes)),
 }
 OPERATORS |= {"Reshape": lambda x, shape: x.reshape(shape), "Transpose": lambda x, perm: x.transpose(perm)}
-OPERATORS |= {"Slice": _slice, "Shape": lambda x: np.array(x.shape)}
+OPERATORS |= {"Slice": _slice, "Shape": lambda x: np.array(x.shape), "Eigh": np.linalg.eigh}
 """The operators of ONNX that exported models are made of."""
-IN_PLACE: dict[str, Callable[..., Any]] = {"Add": _add_to, "Relu": lambda x: _relu(x, x)}
-FRESH = {"MatMul", "Add"}
-"""Operators that may overwrite their first input where nothing else needs it, and those whose output is their own."""
 
 
 class Graph:
-    """A computation by operators of ONNX.
-
-    Parameters
-    ----------
-    described : mapping
-        Its nodes, inputs, outputs and width, in JSON's types.
-    arrays : mapping of str to ndarray
-        Its constants.
-    """
+    """A computation by operators of ONNX: its nodes, inputs, outputs and width, in JSON's types, and its constants."""
 
     def __init__(self, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        if type(described["width"]) is not int or described["width"] < 1:
-            raise ValueError(f"a width of {described['width']!r}")
-        self.described, self.arrays = described, arrays
+        if type(width := described["width"]) is not int or width < 1:
+            raise ValueError(f"a width of {width!r}")
+        wide = {f"{name}w": arrays[name].astype(np.float64) for name in described.get("wide", ())}
+        self.described, self.arrays = described, {**arrays, **wide}
         self.plans = {False: self._plan(False)}
 
     def __call__(self, x: np.ndarray, given: Any = None) -> list[np.ndarray]:
-        """Return the results for rows, block by block; where float32 overflows, they are computed in float64.
-
-        `given` is what the rows were read from: if it is of float32, that is precise enough.
-        """
-        precise = self.described.get("follows", False) and getattr(given, "dtype", None) != np.float32
+        """Return the results for rows, which were `given` in some precision; where float32 overflows, in float64."""
+        single = getattr(given, "dtype", None) == np.float32
+        precise = self.described.get("follows", False) and not single
+        x = np.c_[x, np.full(len(x), float(single))] if self.described.get("flagged", False) else x
         size = max(1, CELLS // self.described["width"])
-        blocks = [[x[start : start + size]] for start in range(0, len(x), size)]
         with np.errstate(all="ignore"):
-            parts = [self._checked(block, j * size, precise) for j, block in enumerate(blocks)]
+            parts = [self._checked([x[j : j + size]], j, precise) for j in range(0, len(x), size)]
         return [own[0] if len(own) == 1 else np.concatenate(own) for own in zip(*parts, strict=True)]
 
     def _checked(self, block: Sequence[np.ndarray], first: int, precise: bool) -> list[np.ndarray]:
@@ -332,7 +306,7 @@ class Graph:
         failed = np.zeros(len(results[0]), dtype=bool)
         for name, own in zip(self.described["outputs"], results, strict=True):
             if own.dtype.kind == "f":
-                good = np.isfinite(own) | (np.isneginf(own) if name == "log_proba" else False)
+                good = np.isfinite(own) | (np.isneginf(own) if name in LOGARITHMS else False)
                 failed |= ~good.reshape(len(own), -1).all(axis=1)
         return failed
 
@@ -359,11 +333,10 @@ class Graph:
         used = dict.fromkeys(own for node in nodes for own in node[1] if own in constants)
         names += [*used, *(own for node in nodes for own in node[2])]
         place = {name: j for j, name in enumerate(names)}
-        start = [_precise(constants[own]) if precise else constants[own] for own in used]
+        known = (constants[name] for name in used)
+        start: list[Any] = [own.astype(float) if precise and own.dtype == np.float32 else own for own in known]
         start += [None] * (len(names) - len(described["inputs"]) - len(used))
         self.results = [place[own] for own in described["outputs"].values()]
-        made_by = {node[2][0]: node[0] for node in nodes}
-        uses = Counter(name for node in nodes for name in {*node[1]})
         needed, steps = {*described["inputs"], *used, *described["outputs"].values()}, []
         for operator, inputs, outputs, attributes in reversed(nodes):
             done, needed = {*inputs, *outputs} - needed, needed.union(inputs)
@@ -371,9 +344,6 @@ class Graph:
                 attributes = {"to": "float64"}
             is_each = operator == "Members"
             operate = Members(attributes, constants, precise) if is_each else OPERATORS[operator]
-            # Of a value that is used twice, the other use may be a view that is needed later.
-            if inputs[0] in done and uses[inputs[0]] == 1 and made_by.get(inputs[0]) in FRESH:
-                operate = IN_PLACE.get(operator, operate)
             operate = partial(operate, **attributes) if attributes and not is_each else operate
             places = [[place[own] for own in names] for names in (inputs, done)]
             steps.append((operate, places[0], place[outputs[0]], len(outputs) - 1, places[1]))
@@ -397,20 +367,8 @@ class Members:
         return made if len(made) > 1 else made[0]
 
 
-def _precise(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float64) if array.dtype == np.float32 else array
-
-
 class Columns:
-    """The columns of X: names, levels of categories, dtypes and bounds.
-
-    Parameters
-    ----------
-    described : mapping
-        What a file says of them.
-    bounds : ndarray of shape (2, n_columns)
-        Least and greatest admissible value of each.
-    """
+    """The columns of X: names, levels of categories, dtypes, and the least and greatest admissible values."""
 
     def __init__(self, described: Mapping[str, Any], bounds: np.ndarray) -> None:
         self.names, self.count, self.unknown = (described[name] for name in ("names", "count", "unknown"))
@@ -442,23 +400,27 @@ class Columns:
             raise ValueError(f"X must have {self.count} columns. Got {len(columns)} instead.")
         return columns
 
-    def read(self, X: Any) -> np.ndarray:
+    def read(self, X: Any, bounds: Any = None) -> np.ndarray:
         """Return rows as numbers and codes of levels in float64, NaN where a cell is missing."""
         X = X.toarray() if hasattr(X, "toarray") else X
         if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
             X = np.ma.filled(X.astype(np.float64), np.nan)
         if isinstance(X, np.ndarray) and X.shape[1:] == (self.count,) and X.dtype.kind in "biuf" and not self.levels:
-            x = X.astype(np.float64)
-        else:
-            columns = enumerate(self.split(X))
-            x = np.stack([self._coded(j, own) if j in self.levels else self._numbers(j, own) for j, own in columns], 1)
+            return self._checked(X.astype(np.float64), self.bounds if bounds is None else bounds)
+        return self.coded(self.split(X), bounds)
+
+    def coded(self, columns: Sequence[np.ndarray], bounds: Any = None) -> np.ndarray:
+        """Return columns as numbers and codes of levels in float64, NaN where a cell is missing."""
+        own = [self._codes(j, v) if j in self.levels else self._numbers(j, v) for j, v in enumerate(columns)]
+        return self._checked(np.stack(own, axis=1), self.bounds if bounds is None else bounds)
+
+    def _checked(self, x: np.ndarray, bounds: np.ndarray) -> np.ndarray:
         if not len(x):
             raise ValueError("X must have at least one row. Got none.")
         for j in np.flatnonzero(np.isinf(x).any(axis=0)).tolist():
             raise ValueError(f"Input X contains infinity, in column {self.name(j)!r}.")
-        for j in np.flatnonzero(((x < self.bounds[0]) | (x > self.bounds[1])).any(axis=0)).tolist():
-            low, high = self.bounds[:, j]
-            raise ValueError(f"Column {self.name(j)!r} must lie between {low:g} and {high:g}.")
+        for j in np.flatnonzero(((x < bounds[0]) | (x > bounds[1])).any(axis=0)).tolist():
+            raise ValueError(f"Column {self.name(j)!r} must lie between {bounds[0, j]:g} and {bounds[1, j]:g}.")
         return x
 
     def _numbers(self, j: int, cells: np.ndarray) -> np.ndarray:
@@ -469,10 +431,9 @@ class Columns:
         try:
             return np.array([np.nan if _is_missing(own) else float(own) for own in cells])
         except (TypeError, ValueError, OverflowError) as error:
-            kind = next(own for own in (TypeError, ValueError, OverflowError) if isinstance(error, own))
-            raise kind(f"Column {self.name(j)!r} must hold numbers: {error}.") from None
+            raise type(error)(f"Column {self.name(j)!r} must hold numbers: {error}.") from None
 
-    def _coded(self, j: int, cells: np.ndarray) -> np.ndarray:
+    def _codes(self, j: int, cells: np.ndarray) -> np.ndarray:
         known, other = self.codes[j], len(self.codes[j])
         _check_kinds(cells, f"Column {self.name(j)!r}", SEVERAL)
         codes = np.array([np.nan if _is_missing(own) else known.get(own, other) for own in cells.tolist()], np.float64)
@@ -482,7 +443,7 @@ class Columns:
         if self.unknown == "error":
             raise ValueError(f"Column {self.name(j)!r} must hold a category known from fit. Got {strange!r}.")
         words = "Categories that fit has not seen count as missing cells"
-        warnings.warn(f"{words}, in column {self.name(j)!r}: {strange!r}.", stacklevel=5)
+        warnings.warn(f"{words}, in column {self.name(j)!r}: {strange!r}.", stacklevel=6)
         return np.where(codes == other, np.nan, codes)
 
     def restore(self, values: np.ndarray) -> list[np.ndarray]:
@@ -535,6 +496,11 @@ def _is_missing(cell: Any) -> bool:
     return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)
 
 
+def _gaps(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Return which cells of columns are missing, shape (n_columns, n_rows)."""
+    return np.array([list(map(_is_missing, own.tolist())) for own in columns], dtype=bool)
+
+
 def _table(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Return columns as one array, of objects where their kinds differ."""
     if len({own.dtype.kind for own in columns}) == 1:
@@ -543,15 +509,7 @@ def _table(columns: Sequence[np.ndarray]) -> np.ndarray:
 
 
 class Model:
-    """What any exported estimator has: columns, and computations by name.
-
-    Parameters
-    ----------
-    header : mapping
-        What the file says of itself.
-    arrays : mapping of str to ndarray
-        Its arrays.
-    """
+    """What any exported estimator has: what the file says of itself, columns, and computations by name."""
 
     def __init__(self, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         self._header, self._arrays = header, arrays
@@ -570,6 +528,25 @@ class Model:
     def _run(self, name: str, X: Any) -> list[np.ndarray]:
         """Return the results of a computation for rows."""
         return self._graph(name)(self._columns.read(X), X)
+
+    def _parted(self, name: str, x: np.ndarray, given: Any) -> np.ndarray:
+        """Return the results of a computation for rows; there may be a faster one for rows without gaps."""
+        whole = f"{name}_complete"
+        gaps = np.isnan(x).any(axis=1) | (whole not in self._graphs)
+        results = np.empty(len(x))
+        for rows, own in ((gaps, name), (~gaps, whole)):
+            if rows.any():
+                (results[rows],) = self._graph(own)(x[rows], given)
+        return results
+
+    def _filled(self, columns: Sequence[np.ndarray], given: Any) -> list[np.ndarray]:
+        """Return columns whose missing cells are filled."""
+        x, gaps = self._columns.coded(columns), _gaps(columns)
+        values, rows = np.zeros(x.shape), gaps.any(axis=0)
+        if rows.any():
+            (values[rows],) = self._graph("impute")(x[rows], given)
+        made = zip(gaps, self._columns.restore(values), columns, strict=True)
+        return [np.where(gap, own, cells) if gap.any() else cells for gap, own, cells in made]
 
     def _graph(self, name: str) -> Graph:
         if name not in self._graphs:
@@ -601,11 +578,14 @@ class Transformer(Model):
         return self._restored(self._run("reconstruct", X)[0], X)
 
     def impute(self, X: Any) -> np.ndarray:
-        """Return rows whose missing cells have their reconstruction, shape (n_samples, n_features)."""
-        (values,), columns = self._run("impute", X), self._columns.split(X)
-        gaps = [np.array(list(map(_is_missing, own.tolist())), bool) for own in columns]
-        filled = zip(gaps, self._columns.restore(values), columns, strict=True)
-        return _table([np.where(gap, own, cells) if gap.any() else cells for gap, own, cells in filled])
+        """Return rows whose missing cells are filled, shape (n_samples, n_features)."""
+        return _table(self._filled(self._columns.split(X), X))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return log-densities of rows, shape (n_samples,); minus infinity outside the support."""
+        scores = self._parted("score_samples", self._columns.read(X, self._arrays["sizes"]), X)
+        rounded = self._as_precise(scores, X)
+        return np.where(np.isfinite(scores), rounded.clip(np.finfo(rounded.dtype).min), rounded)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of codes."""
@@ -748,13 +728,7 @@ class Detector(Model):
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how usual rows are, shape (n_samples,)."""
-        x = self._columns.read(X)
-        gaps = np.isnan(x).any(axis=1) | ("complete" not in self._graphs)
-        scores = np.empty(len(x))
-        for rows, name in ((gaps, "score_samples"), (~gaps, "complete")):
-            if rows.any():
-                (scores[rows],) = self._graphs[name](x[rows])
-        return scores
+        return self._parted("score_samples", self._columns.read(X), X)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the scores above the offset, shape (n_samples,)."""
@@ -765,7 +739,33 @@ class Detector(Model):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
 
-MODELS = {"transformer": Transformer, "numbers": Regressor, "classes": Classifier, "mixed": Mixed, "detector": Detector}
+class Imputer(Model):
+    """A filler of missing cells."""
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return rows whose missing cells are filled, then indicators, shape (n_samples, n_features_out)."""
+        own, columns = self._header["imputer"], self._columns.split(X)
+        gaps, hidden = _gaps(columns), list(columns)
+        for j in own["empty"]:  # no model has learned them
+            hidden[j] = np.full(len(columns[j]), np.nan)
+        filled = self._filled(hidden, X)
+        for j in own["empty"]:
+            dtype = X[self._columns.name(j)].dtype if hasattr(X, "columns") else columns[j].dtype
+            is_text = hasattr(dtype, "categories") or dtype.type is str
+            filled[j] = np.where(gaps[j], "missing_value" if is_text else 0, columns[j])
+        return _table([filled[j] for j in own["kept"]] + [gaps[j].astype(np.float64) for j in own["indicators"]])
+
+    get_feature_names_out = Transformer.get_feature_names_out
+
+
+MODELS = {
+    "imputer": Imputer,
+    "transformer": Transformer,
+    "numbers": Regressor,
+    "classes": Classifier,
+    "mixed": Mixed,
+    "detector": Detector,
+}
 NAMED = {"numbers": NamedNumbers, "classes": Mixed}
 """Models by kind, and those of estimators that take tasks of either kind."""
 

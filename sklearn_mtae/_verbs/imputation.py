@@ -77,11 +77,7 @@ def expect(runner: ModelRunner, x: Any, n_importance_samples: int) -> NDArray:
     """Return the mean of each cell of rows, given the observed cells of its row."""
 
     def mean(model: VAE, x: Tensor) -> Tensor:
-        draws = weighted_codes(runner, model, x, n_importance_samples, keep_params=True)
-        assert draws.params is not None
-        each = model.decoded_columns(draws.params, x).mean
-        mean = torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), each)
-        return model.units.inverse(mean.clamp(each.amin(0), each.amax(0)))  # rounding must not lead out of their range
+        return weighted_mean(model, x, weighted_codes(runner, model, x, n_importance_samples, keep_params=True))
 
     return runner.decode(mean, x, n_draws=n_importance_samples, weighs=True)
 
@@ -90,22 +86,35 @@ def log_marginals(runner: ModelRunner, X: Any, n_importance_samples: int) -> NDA
     """Return log p(x) of each row by importance sampling."""
 
     def log_density(model: VAE, x: Tensor) -> Tensor:
-        draws = weighted_codes(runner, model, x, n_importance_samples)
-        density = draws.log_marginal() + model.log_jacobian(x)
-        if all(family.peak == 0.0 for family, _ in model.likelihood.parts()):
-            density = density.clamp(max=0.0)  # probabilities are at most 1, whatever the draws
-        return torch.where(x.isnan().all(-1), 0.0, density)
+        return log_marginal(model, x, weighted_codes(runner, model, x, n_importance_samples))
 
     return runner.log_densities(log_density, X, n_draws=n_importance_samples)
 
 
+def weighted_mean(model: VAE, x: Tensor, draws: Draws) -> Tensor:
+    """Return the mean of each cell of rows over weighted codes, of which what is decoded was kept, in X's units."""
+    assert draws.params is not None
+    each = model.decoded_columns(draws.params, x).mean
+    mean = torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), each)
+    return model.units.inverse(mean.clamp(each.amin(0), each.amax(0)))  # rounding must not lead out of their range
+
+
+def log_marginal(model: VAE, x: Tensor, draws: Draws) -> Tensor:
+    """Return log p(x) of rows, in X's units, given their weighted codes."""
+    density = draws.log_marginal() + model.log_jacobian(x)
+    if all(family.peak == 0.0 for family, _ in model.likelihood.parts()):
+        density = density.clamp(max=0.0)  # probabilities are at most 1, whatever the draws
+    return torch.where(x.isnan().all(-1), 0.0, density)
+
+
 def log_conditionals(runner: ModelRunner, X: Any) -> NDArray:
     """Return log p(x given its code) of each row."""
+    return runner.log_densities(log_conditional, X)
 
-    def log_density(model: Autoencoder, x: Tensor) -> Tensor:
-        return model.log_likelihood(model.encode(model.fill(x)), x) + model.log_jacobian(x)
 
-    return runner.log_densities(log_density, X)
+def log_conditional(model: Autoencoder, x: Tensor) -> Tensor:
+    """Return log p(x given its code) of standardised rows, in X's units."""
+    return model.log_likelihood(model.encode(model.fill(x)), x) + model.log_jacobian(x)
 
 
 def weighted_codes(runner: ModelRunner, model: VAE, x: Tensor, n_draws: int, keep_params: bool = False) -> Draws:

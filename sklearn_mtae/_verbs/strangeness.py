@@ -13,6 +13,7 @@ from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.coded_rows import cells_of
 from sklearn_mtae._tables.filling import missing_cells
 from sklearn_mtae.nn.decisions import may_hold
+from sklearn_mtae.nn.importance import Draws
 from sklearn_mtae.nn.likelihoods import Likelihood
 from sklearn_mtae.nn.models import Autoencoder
 
@@ -97,16 +98,16 @@ def density(runner: ModelRunner, codes: NDArray) -> Cells:
     The mean of -log p(x_j given z) over the weighted codes, and an equal share for each cell of the rest: what the
     codes that fit the row have less of the prior than of its posterior.
     """
+    return lambda model, x: density_of_cells(model, x, weighted_codes(runner, model, x, N_DRAWS))
 
-    def cells(model: Any, x: Tensor) -> Tensor:
-        draws = weighted_codes(runner, model, x, N_DRAWS)
-        each = model.likelihood.log_prob(model.decode(draws.z), x)
-        nats = -torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), each)
-        observed = (~x.isnan()).to(nats)
-        rest = -draws.log_marginal() - nats.sum(-1)
-        return nats + observed * (rest / observed.sum(-1).clamp(min=1.0)).unsqueeze(-1)
 
-    return cells
+def density_of_cells(model: Any, x: Tensor, draws: Draws) -> Tensor:
+    """Return what each cell has in -log p(x), given weighted codes of the rows."""
+    each = model.likelihood.log_prob(model.decode(draws.z), x)
+    nats = -torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), each)
+    observed = (~x.isnan()).to(nats)
+    rest = -draws.log_marginal() - nats.sum(-1)
+    return nats + observed * (rest / observed.sum(-1).clamp(min=1.0)).unsqueeze(-1)
 
 
 CRITERIA: dict[str, Callable[[ModelRunner, NDArray], Cells]] = {

@@ -4,23 +4,25 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mtae._estimators.base import BaseAutoencoder
+from sklearn_mtae._estimators.imputer import VAEImputer
 from sklearn_mtae._estimators.outliers import OutlierDetector
-from sklearn_mtae._fitting.build import column_likelihood, task_limits
+from sklearn_mtae._fitting.build import task_limits
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._tables.features import Features
 from sklearn_mtae._tables.frame import Numbers
-from sklearn_mtae._tables.limits import Limits
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 from sklearn_mtae._version import __version__
 
 from ._cells import levels_of
+from ._densities import Weighed, densities, imputation, limits_of
 from ._fits import Fit
-from ._methods import Asked, kinds_of, of_autoencoder, of_tasks
+from ._methods import Asked, is_alone, kinds_of, of_autoencoder, of_tasks
 from ._strange import of_detector
 from ._trace import NotExportableError
 
@@ -37,8 +39,15 @@ class Exportable(NamedTuple):
     fitted: Fitted | None = None
 
 
-def describe(estimator: Any) -> Exportable:
+def describe(estimator: Any, precise: bool = False) -> Exportable:
     """Return what there is to export of a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator.
+    precise : bool, default=False
+        Whether what the estimator computes in the precision of the rows is computed in float64.
 
     Raises
     ------
@@ -47,20 +56,25 @@ def describe(estimator: Any) -> Exportable:
     """
     if isinstance(estimator, OutlierDetector):
         return _detector(estimator)
+    if isinstance(estimator, VAEImputer):
+        return _imputer(estimator)
     if isinstance(estimator, BaseAutoencoder):
-        return _model(estimator)
+        return _model(estimator, precise)
     name = type(estimator).__name__
     raise NotExportableError(f"{name} cannot be exported. {REMEDIES.get(name, _remedy(estimator))}")
 
 
 REMEDIES = {
-    "VAEImputer": (
-        "It fills cells by importance sampling with curvatures of the density, which no operator computes. Export its "
-        "estimator_, whose impute fills them with their reconstruction."
+    "MultipleImputation": (
+        "It draws the missing cells of new rows, and what it draws for a row depends on the rows before. Export each "
+        "of its estimators_ and average what they return for complete rows; a VAEImputer, which can be exported, fills "
+        "cells by their means."
     ),
-    "MultipleImputation": "Its tables are draws.",
-    "PerTaskRegressor": "Its estimators are those of other packages: only to_onnx exports them, by skl2onnx.",
-    "PerTaskClassifier": "Its estimators are those of other packages: only to_onnx exports them, by skl2onnx.",
+    **dict.fromkeys(
+        ("PerTaskClassifier", "PerTaskRegressor"),
+        "Its estimators may be any: only to_onnx exports them together, by skl2onnx. Those of this package among its "
+        "estimators_ can be exported one by one.",
+    ),
 }
 """Why an estimator cannot be exported, and what to do instead."""
 
@@ -71,17 +85,18 @@ def _remedy(estimator: Any) -> str:
     return "Pass a fitted estimator of sklearn_mtae."
 
 
-def _model(estimator: BaseAutoencoder) -> Exportable:
+def _model(estimator: BaseAutoencoder, precise: bool) -> Exportable:
     """Return what there is to export of an autoencoder, with tasks or without."""
     check_is_fitted(estimator)
     fitted = estimator._fitted
     fit, features = Fit(fitted), fitted.recipe.columns
-    asked, kind = of_autoencoder(fit), _kind(fitted)
-    arrays = {"bounds": _bounds(fitted)}
+    exact = Fit(fitted, dtype=torch.float64) if precise else fit
+    asked, kind = of_autoencoder(exact) | densities(fitted), _kind(fitted)
+    arrays = {"bounds": _bounds(fitted), "sizes": _bounds(fitted, by_size=True)}
     header = _header(estimator, kind, features, estimator.handle_unknown)
     header["names_out"] = estimator.get_feature_names_out().tolist()
     if fitted.recipe.tasks is not None:
-        asked |= of_tasks(fit)
+        asked |= of_tasks(exact if is_alone(fit) else fit)
         header["tasks"] = _tasks(fitted)
         arrays |= _calibration(fitted)
     return Exportable(header, arrays, asked, fitted.recipe.n_components, features, fitted)
@@ -94,6 +109,20 @@ def _detector(estimator: OutlierDetector) -> Exportable:
     header = _header(estimator, "detector", features, "silent")
     arrays = {"bounds": _bounds(estimator._members[0][0]._fitted), "offset": np.array(estimator.offset_)}
     return Exportable(header, arrays, of_detector(estimator._members, features), 0, features)
+
+
+def _imputer(estimator: VAEImputer) -> Exportable:
+    """Return what there is to export of an imputer."""
+    check_is_fitted(estimator)
+    model, indicator = estimator.estimator_, estimator.indicator_
+    fitted, features = model._fitted, model._fitted.recipe.columns
+    header = _header(estimator, "imputer", features, model.handle_unknown)
+    header["names_out"] = estimator.get_feature_names_out().tolist()
+    empty, indicators = np.flatnonzero(estimator._is_empty), [] if indicator is None else indicator.features_.tolist()
+    kept = np.arange(features.count) if estimator.keep_empty_features else np.flatnonzero(~estimator._is_empty)
+    header["imputer"] = {"empty": empty.tolist(), "kept": kept.tolist(), "indicators": indicators}
+    asked = {"impute": imputation(Weighed(fitted), estimator.n_importance_samples, empty.tolist())}
+    return Exportable(header, {"bounds": _bounds(fitted)}, asked, 0, features, fitted)
 
 
 def _header(estimator: Any, kind: str, features: Features, unknown: str) -> dict[str, Any]:
@@ -126,11 +155,12 @@ def _dtypes(features: Features) -> list[str] | None:
     return [own.unit if isinstance(own, Numbers) else "float64" for own in features.table.columns]
 
 
-def _bounds(fitted: Fitted) -> NDArray:
-    """Return the least and the greatest admissible value of each column, shape (2, n_features)."""
-    recipe, features = fitted.recipe, fitted.recipe.columns
-    limits = Limits.of(column_likelihood(recipe), features.indicators)
-    low, high = np.maximum(limits.low, -limits.largest), np.minimum(limits.high, limits.largest)
+def _bounds(fitted: Fitted, by_size: bool = False) -> NDArray:
+    """Return the least and the greatest admissible value of each column, shape (2, n_features), by its size alone."""
+    features, limits = fitted.recipe.columns, limits_of(fitted)
+    low, high = -limits.largest, limits.largest
+    if not by_size:
+        low, high = np.maximum(limits.low, low), np.minimum(limits.high, high)
     is_category = levels_of(features)
     return np.array(
         [

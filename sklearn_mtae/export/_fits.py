@@ -18,7 +18,7 @@ from sklearn_mtae._fitting.recipe import DTYPES
 from sklearn_mtae._fitting.several import InUnits, several
 
 from ._cells import expand, levels_of, narrow
-from ._trimmed import trim
+from ._trimmed import trim, trim_maps
 
 Function = Callable[[Any, Tensor], Tensor]
 
@@ -57,6 +57,7 @@ class Fit:
         if state not in self._models:
             model = rebuild(self.fitted, self.dtype, state).cpu().eval().requires_grad_(False)
             model.fill = partial(_filled, model.fill, self.dtype)  # type: ignore[method-assign]
+            trim_maps(model)
             self._models[state] = model
         return self._models[state]
 

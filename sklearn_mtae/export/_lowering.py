@@ -30,20 +30,18 @@ class Lowering:
         self.shapes: dict[Place, Sequence[Any]] = {Place(-1 - j): [Rows(1), width] for j, width in enumerate(widths)}
         self.alike: dict[str, str] = {}
         """Matrices that were repeated along axes before their own, and what they were before that."""
-        self.n_steps = 0
         self.current: Step
 
-    def step(self, step: Step, table: Mapping[str, Operation]) -> None:
-        """Add the nodes of a step, as a table has them."""
+    def step(self, position: int, step: Step, table: Mapping[str, Operation]) -> None:
+        """Add the nodes of a step at a position, as a table has them."""
         self.current = step
         lowered = table[step.name]
         refuse_others(step.name, lowered, (self, *step.args), step.kwargs)
         made = lowered(self, *step.args, **step.kwargs)
         for j, name in enumerate([made] if isinstance(made, str) else made):
-            place = Place(self.n_steps, j)
+            place = Place(position, j)
             self.names[place], self.shapes[place] = name, step.shapes[j]
             self.graph.shapes[name] = step.shapes[j]
-        self.n_steps += 1
 
     def name(self, value: Any, dtype: Any = None) -> str:
         """Return the name of an argument, in a dtype if one is given."""

@@ -45,8 +45,8 @@ def _members(constants: Mapping[str, NDArray], name: str) -> int:
 
 def _group(first: Node, nodes: list[Node], graph: Graph) -> list[Node]:
     """Return the nodes that can run member by member from a product of the rows with a matrix of each."""
-    count = _members(graph.constants, first.inputs[1]) if first in nodes and first.operator == "MatMul" else 0
-    if count < 2 or len(graph.shapes.get(first.inputs[0], ())) != 2:
+    count = _members(graph.constants, first.inputs[1]) if first.operator == "MatMul" else 0
+    if count < 2 or len(graph.shapes.get(first.inputs[0], ())) != 2 or first not in nodes:
         return []
     group, inside = [first], {*first.outputs}
     for node in nodes[nodes.index(first) + 1 :]:

@@ -25,7 +25,7 @@ from ._fits import Fit
 class Asked(NamedTuple):
     """A computation: the function, the names of what it returns, and what it takes."""
 
-    function: Callable[[Tensor], tuple[Tensor, ...]]
+    function: Callable[..., tuple[Tensor, ...]]
     outputs: tuple[str, ...]
     takes_codes: bool = False
     """Whether it takes codes of rows rather than rows."""
@@ -33,6 +33,10 @@ class Asked(NamedTuple):
     """Whether it takes only rows without missing cells."""
     follows: bool = False
     """Whether the estimator computes it in the precision of the rows, rather than in that of its training."""
+    flagged: bool = False
+    """Whether it also takes whether the rows came in float32, with the rows along its first axis."""
+    n_copies: int = 1
+    """Copies of each row that it makes."""
 
 
 def of_autoencoder(fit: Fit) -> dict[str, Asked]:
@@ -75,7 +79,7 @@ def of_tasks(fit: Fit) -> dict[str, Asked]:
     def spread(fit: Fit, x: Tensor) -> tuple[Tensor, ...]:
         return (*_spread(fit, x, stacked), *([_log_probabilities(fit, x)] if has_classes else []))
 
-    logs, alone = ("log_proba",) if has_classes else (), len(states) <= 1
+    logs, alone = ("log_proba",) if has_classes else (), is_alone(fit)
     asked = {"predict": Asked(predict, (*(("mean",) if has_numbers else ()), *logs), follows=alone)}
     if has_numbers:
         # Deviations are means over draws that depend on all digits of rows, standardised in their own precision.
@@ -84,6 +88,11 @@ def of_tasks(fit: Fit) -> dict[str, Asked]:
             name: Asked(partial(spread, own), ("mean", "std", *logs), follows=alone) for name, own in fits.items()
         }
     return asked
+
+
+def is_alone(fit: Fit) -> bool:
+    """Return whether a single model predicts, in the precision of the rows; several do in that of their training."""
+    return len(_counted(fit)[0]) <= 1
 
 
 def _spread_of(fit: Fit, has_classes: bool) -> Any:

@@ -1,10 +1,13 @@
 """Files of exported estimators, which `sklearn_mtae.runtime` runs with numpy alone."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sklearn_mtae._engine.files import write_file
 
@@ -25,7 +28,8 @@ def to_numpy(estimator: Any, path: str | os.PathLike) -> None:
     Parameters
     ----------
     estimator : estimator
-        A fitted estimator of this package: an autoencoder, with or without tasks, or an `OutlierDetector`.
+        A fitted estimator of this package: an autoencoder, with or without tasks, a `VAEImputer` or an
+        `OutlierDetector`.
     path : str or PathLike
         Path of the file.
 
@@ -39,33 +43,63 @@ def to_numpy(estimator: Any, path: str | os.PathLike) -> None:
     graphs: dict[str, Any] = {}
     left_out: dict[str, str] = {}
     for name, asked in own.asked.items():
-        width = own.n_codes if asked.takes_codes else own.features.count
+        width = own.n_codes if asked.takes_codes else own.features.count + asked.flagged
+        function = partial(_flagged, asked.function) if asked.flagged else asked.function
         try:
-            graph = lower(asked.function, ["X"], [width], asked.outputs, asked.complete)
+            graph = lower(function, ["X"], [width], asked.outputs, asked.complete, asked.n_copies)
         except NotExportableError as error:
-            if name in NEEDED:
+            if name in NEEDED[own.header["kind"]]:
                 raise
             left_out[name] = str(error)
         else:
-            graphs[name] = {**_described(graph, arrays), "follows": asked.follows}
+            graphs[name] = {**_described(graph, arrays), "follows": asked.follows, "flagged": asked.flagged}
     write_file(path, {**own.header, "graphs": graphs, "left_out": left_out}, arrays)
 
 
-NEEDED = {"transform", "predict", "score_samples"}
-"""Computations without which there is no point in a file."""
+def _flagged(function: Callable[..., Any], x: Tensor) -> Any:
+    """Return a function of rows whose last column says whether they came in float32."""
+    return function(x[:, :-1], x[:, -1:] > 0)
+
+
+NEEDED = {
+    "detector": {"score_samples"},
+    "imputer": {"impute"},
+    "transformer": {"transform"},
+    **{kind: {"transform", "predict"} for kind in ("classes", "mixed", "numbers")},
+}
+"""Computations without which there is no point in a file, by the kind of the model."""
 
 
 def _described(graph: Graph, arrays: dict[str, NDArray]) -> dict[str, Any]:
     """Return a graph in JSON's types, and add its constants to the arrays, each only once."""
     known = {(own.dtype.str, own.shape, own.tobytes()): name for name, own in arrays.items() if name[0] == "c"}
-    names = {}
-    for name, value in graph.constants.items():
+    names, wide = {}, set()
+    for name, given in graph.constants.items():
+        value = _narrow(given)
         key = (value.dtype.str, value.shape, value.tobytes())
-        names[name] = known.setdefault(key, f"c{len(known)}")
-        arrays[names[name]] = value
+        names[name] = stored = known.setdefault(key, f"c{len(known)}")
+        arrays[stored] = value
+        if value.dtype != given.dtype:
+            names[name] = f"{stored}w"
+            wide.add(stored)
     nodes, width = by_member(graph)
     described = [_node(node, names) for node in nodes]
-    return {"inputs": graph.inputs, "nodes": described, "outputs": graph.outputs, "width": width}
+    return {
+        "inputs": graph.inputs,
+        "nodes": described,
+        "outputs": graph.outputs,
+        "width": width,
+        "wide": sorted(wide),
+    }
+
+
+def _narrow(value: NDArray) -> NDArray:
+    """Return numbers of float64 in float32, as others may need them too, if that holds all of them."""
+    if value.dtype != np.float64:
+        return value
+    with np.errstate(over="ignore"):
+        narrow = value.astype(np.float32)
+    return narrow if (narrow == value).all() else value
 
 
 def _node(node: Node, names: Mapping[str, str]) -> list[Any]:

@@ -12,6 +12,7 @@ from ._describe import Exportable
 from ._graph import OPSET, Graph, Node, free
 from ._lower import lower
 from ._outputs import Output, Results, outputs_of
+from ._runnable import runnable
 from ._trace import NotExportableError, Rows
 
 ML = "ai.onnx.ml"
@@ -141,6 +142,7 @@ def _as_labels(labels: NDArray) -> NDArray:
 def model_of(graph: Graph, inputs: dict[str, tuple[Any, int]], own: Exportable) -> Any:
     """Return the model of a graph."""
     helper, to_tensor = onnx_helper()
+    graph = runnable(graph, helper, to_tensor)
     made = helper.make_graph(
         [make_node(helper, node) for node in graph.nodes],
         own.header["estimator"],

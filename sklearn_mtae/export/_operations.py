@@ -9,6 +9,9 @@ from torch import Tensor
 from ._lowering import Lowering, Operation
 from ._trace import NotExportableError, Repeated, Rows
 
+END = 2**62
+"""An end of a slice beyond any axis."""
+
 
 def _same(run: Lowering, x: Any, *stored: Any) -> str:
     """Return the value itself, in the result's dtype; how else it is stored does not matter."""
@@ -190,7 +193,7 @@ def _filled(run: Lowering, value: Any) -> str:
 def _slice(run: Lowering, x: Any, axis: int = 0, start: Any = None, end: Any = None, step: int = 1) -> str:
     axis = run.axis(x, axis)
     size = run.size(x)[axis]
-    start, end = start or 0, 2**62 if end is None else end
+    start, end = start or 0, END if end is None else end
     if start == 0 and step == 1 and (isinstance(end, Rows) or isinstance(size, Rows) or end >= size >= 0):
         return run.name(x)
     ends = [run.graph.integers([own]) for own in (start, end, axis, step)]
@@ -247,16 +250,23 @@ def _stack(run: Lowering, parts: Sequence[Any], axis: int = 0) -> str:
 def _pad(run: Lowering, x: Any, pads: Sequence[int], value: Any = 0) -> str:
     n = run.rank(x)
     pairs = [(pads[2 * j], pads[2 * j + 1]) if 2 * j < len(pads) else (0, 0) for j in range(n)][::-1]
-    both = [pair[0] for pair in pairs] + [pair[1] for pair in pairs]
-    if min(both) < 0:
-        raise _not_supported("negative padding")
-    return run.graph.add("Pad", run.name(x), run.graph.integers(both), run.name(value, run.made))
+    name = run.name(x)
+    for axis, (before, after) in enumerate(pairs):
+        if min(before, after) < 0:  # cells are cut off
+            ends = [max(0, -before)], [min(0, after) or END], [axis]
+            name = run.graph.add("Slice", name, *map(run.graph.integers, ends))
+    both = [max(0, own) for end in zip(*pairs, strict=True) for own in end]
+    return run.graph.add("Pad", name, run.graph.integers(both), run.name(value, run.made)) if any(both) else name
 
 
 def _topk(run: Lowering, x: Any, k: int, axis: int = -1, largest: bool = True, in_order: bool = True) -> list[str]:
     dtypes = [run.made, np.dtype(np.int64)]
     attributes = {"axis": run.axis(x, axis), "largest": int(largest)}
     return run.graph.add("TopK", run.name(x), run.graph.integers([k]), dtype=dtypes, n_outputs=2, **attributes)
+
+
+def _eigh(run: Lowering, x: Any, part: str = "L", with_vectors: bool = True) -> list[str]:
+    return run.graph.add("Eigh", run.name(x, run.made), n_outputs=2)
 
 
 def _convolution(
@@ -300,7 +310,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "add": _scaled("Add"),
     "sub": _scaled("Sub"),
     "rsub": _rsub,
-    "mul": _binary("Mul"),
+    "mul": lambda run, a, b: (_logical("And") if run.made.kind == "b" else _binary("Mul"))(run, a, b),
     "div": _div,
     "pow": _power,
     "maximum": _binary("Max"),
@@ -359,6 +369,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "stack": _stack,
     "constant_pad_nd": _pad,
     "topk": _topk,
+    "_linalg_eigh": _eigh,
     "convolution": _convolution,
 }
 """From an operation's name to the function that adds its nodes."""

@@ -38,7 +38,8 @@ class Results:
         if computation not in self._found:
             both = f"{computation}_float32" if self.single else computation
             asked = self.own.asked.get(both, self.own.asked[computation])
-            self._found[computation] = dict(zip(asked.outputs, asked.function(self.x), strict=True))
+            more = [self.single] if asked.flagged else []
+            self._found[computation] = dict(zip(asked.outputs, asked.function(self.x, *more), strict=True))
         return self._found[computation][output or computation]
 
 
@@ -65,7 +66,10 @@ def outputs_of(own: Exportable, method: str, coverage: float) -> list[Output]:
     coverage : float
         Fraction of labels for intervals and sets.
     """
-    table = {**_of_rows(own), **(_of_detector(own) if own.header["kind"] == "detector" else _of_tasks(own, coverage))}
+    kinds = {"detector": _of_detector, "imputer": _of_imputer}
+    table = (
+        kinds[own.header["kind"]](own) if own.header["kind"] in kinds else {**_of_rows(own), **_of_tasks(own, coverage)}
+    )
     if method not in table:
         raise ValueError(f"method must be one of {sorted(table)} of {own.header['estimator']}. Got {method!r} instead.")
     return table[method]()
@@ -74,7 +78,7 @@ def outputs_of(own: Exportable, method: str, coverage: float) -> list[Output]:
 def default_methods(own: Exportable) -> list[str]:
     """Return the methods that are exported unless others are asked for."""
     known = {"transformer": ["transform"], "numbers": ["predict"], "detector": ["predict", "score_samples"]}
-    return known.get(own.header["kind"], ["predict", "predict_proba"])
+    return {**known, "imputer": ["transform"]}.get(own.header["kind"], ["predict", "predict_proba"])
 
 
 def _of_rows(own: Exportable) -> dict[str, Callable[[], list[Output]]]:
@@ -84,10 +88,10 @@ def _of_rows(own: Exportable) -> dict[str, Callable[[], list[Output]]]:
     def whole(computation: str) -> Value:
         return lambda r: _rounded(r(computation), own.header["columns"]["dtypes"])
 
-    if "transform" in own.asked:
-        methods["transform"] = lambda: [Output("transform", lambda r: r("transform"))]
-        methods["inverse_transform"] = lambda: _columns(own, "inverse_transform", whole("inverse_transform"))
-        methods["impute"] = lambda: _columns(own, "impute", lambda r: torch.where(r.x.isnan(), whole("impute")(r), r.x))
+    methods["transform"] = lambda: [Output("transform", lambda r: r("transform"))]
+    methods["inverse_transform"] = lambda: _columns(own, "inverse_transform", whole("inverse_transform"))
+    methods["impute"] = lambda: _columns(own, "impute", lambda r: torch.where(r.x.isnan(), whole("impute")(r), r.x))
+    methods["score_samples"] = lambda: [Output("score_samples", lambda r: r("score_samples", "log_density"))]
     if own.header["kind"] == "transformer":
         methods["predict"] = lambda: _columns(own, "predict", whole("reconstruct"))
     return methods
@@ -110,15 +114,36 @@ def _held(values: Tensor, dtype: np.dtype) -> Tensor:
     return values
 
 
-def _columns(own: Exportable, method: str, value: Value) -> list[Output]:
-    """Return a matrix of the columns, or one result for each of them where some are categories."""
+def _columns(
+    own: Exportable, method: str, value: Value, positions: Sequence[int] | None = None, names: Sequence | None = None
+) -> list[Output]:
+    """Return a matrix of the columns, or one result for each of them where some are categories.
+
+    `positions` and `names` say what is in the matrix; None is the columns themselves.
+    """
     levels = {int(j): np.array(known) for j, known in own.header["columns"]["levels"].items()}
     if not levels:
         return [Output(method, value)]
+    known = own.features.names if names is None else names
     return [
-        Output(f"{method}_{name}", lambda r, j=j: value(r)[:, j : j + 1], levels.get(j))
-        for j, name in enumerate(own.features.names)
+        Output(f"{method}_{name}", lambda r, j=j: value(r)[:, j : j + 1], levels.get(position))
+        for j, (position, name) in enumerate(zip(positions or range(len(known)), known, strict=True))
     ]
+
+
+def _of_imputer(own: Exportable) -> dict[str, Callable[[], list[Output]]]:
+    """Return the method of an imputer: columns without gaps, then indicators."""
+    known, count = own.header["imputer"], own.features.count
+    positions = known["kept"] + list(range(count, count + len(known["indicators"])))
+    is_empty = torch.tensor([j in known["empty"] for j in range(count)])
+
+    def value(r: Results) -> Tensor:
+        gaps = r.x.isnan()
+        filled = torch.where(gaps, _rounded(r("impute"), own.header["columns"]["dtypes"]), r.x)
+        filled = torch.where(is_empty & gaps, 0.0, filled)
+        return torch.cat([filled, gaps[:, known["indicators"]].to(filled.dtype)], dim=1)[:, positions]
+
+    return {"transform": lambda: _columns(own, "transform", value, positions, own.header["names_out"])}
 
 
 def _of_detector(own: Exportable) -> dict[str, Callable[[], list[Output]]]:

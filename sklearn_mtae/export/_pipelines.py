@@ -25,6 +25,7 @@ from ._describe import describe
 from ._graph import OPSET, Graph, Node
 from ._onnx import ML, attributes_of, graph_of, is_text, onnx_helper, sizes_of, tensor_type
 from ._outputs import default_methods, outputs_of
+from ._runnable import runnable
 from ._trace import NotExportableError
 
 COVERAGE = 0.9
@@ -34,6 +35,7 @@ CONVERTED = (
     MultiTaskVAEClassifier,
     MultiTaskVAERegressor,
     OutlierDetector,
+    VAEImputer,
     VAETransformer,
 )
 """Estimators whose graphs are converted; those of estimators per task are skl2onnx's own."""
@@ -119,7 +121,7 @@ def _check_steps(estimator: Any) -> None:
     """Refuse what has no converter, and what cannot be where it is."""
     steps = estimator.steps if isinstance(estimator, Pipeline) else [("", estimator)]
     for place, (name, step) in enumerate(steps, 1):
-        if isinstance(step, VAEImputer | MultipleImputation):
+        if isinstance(step, MultipleImputation):
             describe(step)
         if isinstance(step, BaseMultiTaskVAE) and place < len(steps):
             raise NotExportableError(
@@ -172,8 +174,9 @@ def _floats(inputs: Any) -> Any:
 
 def _shapes(operator: Any) -> None:
     """Find the types of the results: those of the graph, which is kept."""
-    own, types = describe(operator.raw_operator), _skl2onnx("common.data_types")
+    types = _skl2onnx("common.data_types")
     dtype = np.float64 if _floats(operator.inputs) is types.DoubleTensorType else np.float32
+    own = describe(operator.raw_operator, precise=dtype == np.float64)
     graph, _ = operator.exported = graph_of(own, default_methods(own), COVERAGE, dtype)
     kinds = {"U": types.StringTensorType, "b": types.BooleanTensorType, "i": types.Int64TensorType}
     for variable, name in zip(operator.outputs, graph.outputs, strict=True):
@@ -208,7 +211,8 @@ def _add(scope: Any, container: Any, graph: Graph, names: dict[str, str]) -> Non
             names[name] = scope.get_unique_variable_name(f"mtae_{name}")
         return names[name]
 
-    _, to_tensor = onnx_helper()
+    helper, to_tensor = onnx_helper()
+    graph = runnable(graph, helper, to_tensor)
     for name, value in graph.constants.items():
         if value.dtype.kind == "U":
             container.add_initializer(named(name), tensor_type(value.dtype), list(value.shape), value.ravel().tolist())

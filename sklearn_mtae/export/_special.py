@@ -180,11 +180,115 @@ def logaddexp(a: Tensor, b: Tensor) -> Tensor:
 
 
 def index_put(x: Tensor, indices: list[Tensor | None], value: Tensor, accumulate: bool = False) -> object:
-    """Return values of which those under a mask are replaced by one number; nothing else is supported."""
-    mask = indices[0]
-    if accumulate or len(indices) != 1 or mask is None or mask.dtype != torch.bool or value.numel() != 1:
+    """Return values of which those under a mask are one number, or those at positions along an axis are added to."""
+    given = [(axis, own) for axis, own in enumerate(indices) if own is not None]
+    (axis, index), *others = given
+    if index.dtype == torch.bool:
+        if accumulate or axis or others or value.numel() != 1:
+            return NotImplemented
+        return torch.where(index.reshape(index.shape + (1,) * (x.dim() - index.dim())), value.reshape(()), x)
+    if others or not accumulate or index.dim() != 1:
         return NotImplemented
-    return torch.where(mask.reshape(mask.shape + (1,) * (x.dim() - mask.dim())), value.reshape(()), x)
+    is_there = (index[:, None] == torch.arange(x.shape[axis])).to(x.dtype)
+    more = value.expand(*x.shape[:axis], len(index), *x.shape[axis + 1 :])
+    return x + (more.movedim(axis, -1) @ is_there).movedim(-1, axis)
+
+
+def linalg_solve_triangular(
+    a: Tensor, b: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
+) -> object:
+    """Return the solution of `a @ x = b` for upper triangles, from the last row on."""
+    if not (upper and left) or unitriangular:
+        return NotImplemented
+    pivot = a.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
+    x, above = b / pivot, (a / pivot).triu(1)
+    for j in reversed(range(1, a.shape[-1])):
+        x = x - above[..., j : j + 1] * x[..., j : j + 1, :]
+    return x
+
+
+def linalg_qr(a: Tensor, mode: str = "reduced") -> object:
+    """Return an orthogonal matrix and an upper triangle whose product is a square matrix, by Gram and Schmidt."""
+    if mode != "reduced" or a.shape[-1] != a.shape[-2]:
+        return NotImplemented
+    columns, rows = [], []
+    for j in range(a.shape[-1]):
+        own = a[..., j : j + 1]
+        own = own / (own * own).sum(-2, keepdim=True).sqrt()
+        along = own.mT @ a[..., j:]
+        a = torch.cat([a[..., :j], a[..., j:] - own * along], dim=-1)
+        columns.append(own)
+        rows.append(torch.cat([torch.zeros_like(a[..., :1, :j]), along], dim=-1))
+    return torch.cat(columns, dim=-1), torch.cat(rows, dim=-2)
+
+
+def convolution_backward(
+    slopes: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias_sizes: list[int] | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    transposed: bool,
+    output_padding: list[int],
+    groups: int,
+    wanted: list[bool],
+) -> object:
+    """Return the gradient of maps, that of weights left out, by the convolution that goes the other way."""
+    if wanted[1] or wanted[2]:
+        return NotImplemented
+    left = [0] * len(stride)
+    if not transposed:
+        reach = zip(slopes.shape[2:], stride, padding, weight.shape[2:], strict=True)
+        made = [(n - 1) * step - 2 * pad + size for n, step, pad, size in reach]
+        left = [n - own for n, own in zip(x.shape[2:], made, strict=True)]
+    own = torch.ops.aten.convolution.default(
+        slopes, weight, None, stride, padding, dilation, not transposed, left, groups
+    )
+    return own, None, None
+
+
+def scatter_add(x: Tensor, axis: int, index: Tensor, own: Tensor) -> object:
+    """Return numbers to which others are added, at positions along the last axis."""
+    if axis % x.dim() != x.dim() - 1:
+        return NotImplemented
+    is_there = index.unsqueeze(-1) == torch.arange(x.shape[-1])
+    return x + torch.where(is_there, own.unsqueeze(-1), 0.0).sum(-2)
+
+
+def slice_scatter(
+    x: Tensor, own: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> object:
+    """Return values of which those of a slice along an axis are others."""
+    first, n = start or 0, x.shape[dim]
+    if step != 1 or first < 0:
+        return NotImplemented
+    last = first + own.shape[dim]
+    return torch.cat([x.narrow(dim, 0, first), own, x.narrow(dim, last, n - last)], dim=dim)
+
+
+def flip(x: Tensor, axes: list[int]) -> Tensor:
+    """Return values in reverse order along axes."""
+    for axis in axes:
+        x = x.index_select(axis, torch.arange(x.shape[axis] - 1, -1, -1))
+    return x
+
+
+def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> object:
+    """Return the diagonals of square matrices along the last two axes."""
+    n = x.shape[-1]
+    if offset or sorted((dim1 % x.dim(), dim2 % x.dim())) != [x.dim() - 2, x.dim() - 1] or x.shape[-2] != n:
+        return NotImplemented
+    return x.reshape(*x.shape[:-2], n * n)[..., :: n + 1]
+
+
+def diagonal_scatter(x: Tensor, own: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> object:
+    """Return square matrices along the last two axes, with other diagonals."""
+    n = x.shape[-1]
+    if offset or sorted((dim1 % x.dim(), dim2 % x.dim())) != [x.dim() - 2, x.dim() - 1] or x.shape[-2] != n:
+        return NotImplemented
+    return torch.where(torch.eye(n, dtype=torch.bool), own.unsqueeze(-1), x)
 
 
 DECOMPOSITIONS: dict[str, Callable[..., object]] = {
@@ -217,6 +321,16 @@ DECOMPOSITIONS: dict[str, Callable[..., object]] = {
     "addcmul": lambda x, a, b, value=1: x + a * b if value == 1 else x + value * (a * b),
     "remainder": lambda x, y: x - torch.div(x, y, rounding_mode="floor") * y,
     "index_put": index_put,
+    "_unsafe_index_put": index_put,
     "logit": logit,
+    "linalg_solve_triangular": linalg_solve_triangular,
+    "linalg_qr": linalg_qr,
+    "convolution_backward": convolution_backward,
+    "scatter_add": scatter_add,
+    "flip": flip,
+    "slice_scatter": slice_scatter,
+    "diagonal": diagonal,
+    "diagonal_scatter": diagonal_scatter,
+    "triu": lambda x, k=0: torch.where(torch.ones(x.shape[-2:], dtype=torch.bool).triu(k), x, 0.0),
 }
 """Functions that compute operations by simpler ones, by the operations' names."""

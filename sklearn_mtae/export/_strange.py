@@ -1,6 +1,7 @@
 """Scores of a detector of outliers as functions of torch."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,42 +10,44 @@ from torch import Tensor
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.features import Features
 from sklearn_mtae._tables.levels import Levels
-from sklearn_mtae._verbs.strangeness import CRITERIA, MOST, Gauge
+from sklearn_mtae._verbs.strangeness import CRITERIA, MOST, N_DRAWS, Gauge, density_of_cells
 
 from ._cells import levels_of, place_of
+from ._densities import Single, Weighed
 from ._fits import Fit
 from ._methods import Asked
-from ._trace import NotExportableError
 
 
 def of_detector(members: Sequence[tuple[Any, Gauge]], features: Features) -> dict[str, Asked]:
     """Return what a detector can be asked: scores, in float64, as distances of codes lack digits in float32."""
     levels = levels_of(features)
-    fits = [(Fit(model._fitted, levels, torch.float64), known) for model, known in members]
+    own = [(Weighed(model._fitted, levels), known) for model, known in members]
+    draws = any("density" in known.criteria for _, known in members)
 
-    def score_samples(x: Tensor) -> tuple[Tensor, ...]:
-        each = [_strangeness(fit, known, x) for fit, known in fits]
+    def score_samples(x: Tensor, single: Single = False) -> tuple[Tensor, ...]:
+        each = [_strangeness(weighed, known, x, single) for weighed, known in own]
         return (-torch.stack(each).mean(0),)
 
-    if any("density" in known.criteria for _, known in members):
-        raise NotExportableError(
-            "criterion='density' draws codes by the curvature of the density, which no operator computes."
-        )
-    asked = {"score_samples": Asked(score_samples, ("score_samples",))}
-    if not levels:  # a level that a member has not seen is missing to it
-        asked["complete"] = Asked(score_samples, ("score_samples",), complete=True)
-    return asked
+    n_copies = N_DRAWS if draws else 1
+    asked = partial(Asked, score_samples, ("score_samples",), flagged=draws, n_copies=n_copies)
+    # A level that a member has not seen is missing to it.
+    return {"score_samples": asked(), **({} if levels else {"score_samples_complete": asked(complete=True)})}
 
 
-def _strangeness(fit: Fit, known: Gauge, x: Tensor) -> Tensor:
+def _strangeness(weighed: Weighed, known: Gauge, x: Tensor, single: Single) -> Tensor:
     """Return by how many nats the cells of each row are above what is usual in their columns, shape (n_rows,)."""
+    fit = weighed.fit
     runner = ModelRunner(fit.fitted, "cpu", "silent")
-    parts = [CRITERIA[name](runner, known.codes) for name in known.criteria]
+    names = [name for name in known.criteria if name != "density"]
+    parts: dict[str, Any] = {name: CRITERIA[name](runner, known.codes) for name in names}
+    if "density" in known.criteria:
+        nats = weighed.run(density_of_cells, x, single, N_DRAWS)
+        parts["density"] = lambda model, x: nats
 
     def excess(model: Any, x: Tensor) -> Tensor:
         total: Any = 0.0
-        for cells, usual, weight in zip(parts, known.usual, known.weight.tolist(), strict=True):
-            nats = cells(model, x).nan_to_num(MOST, MOST, -MOST).clamp(max=MOST)
+        for name, usual, weight in zip(known.criteria, known.usual, known.weight.tolist(), strict=True):
+            nats = parts[name](model, x).nan_to_num(MOST, MOST, -MOST).clamp(max=MOST)
             above = torch.where(x.isnan(), 0.0, nats - torch.as_tensor(usual).to(nats))
             total = total + weight * above.sum(-1)
         return total

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sklearn_mtae._estimators.base import BaseAutoencoder
+from sklearn_mtae._estimators.imputer import VAEImputer
 from sklearn_mtae._estimators.outliers import OutlierDetector
 
 from ._describe import Exportable, describe
@@ -27,7 +28,8 @@ def to_onnx(
 
     Results have the names of the methods; those of `predict_interval` are "lower" and "upper". Each task that is
     of classes, where y is a table, has its own: "predict_<task>". So has each column where some are categories. A name
-    that an input or another result has is followed by "_". Whole numbers are rounded as the estimator's are.
+    that an input or another result has is followed by "_". Whole numbers are rounded as the estimator's are. An
+    imputer's cells of columns that had none in `fit` are 0, where it keeps them.
 
     Parameters
     ----------
@@ -39,8 +41,8 @@ def to_onnx(
     coverage : float, default=0.9
         Fraction of the labels in intervals and sets.
     dtype : {"float32", "float64"}, default="float32"
-        Precision of numbers in inputs and results. Inside, units and results are computed in float64, and networks in
-        the precision of their training.
+        Precision of numbers in inputs and results. Inside, units, densities and results are computed in float64. So are
+        networks with "float64", where the estimator does so; otherwise in the precision of their training.
 
     Returns
     -------
@@ -70,11 +72,11 @@ def to_onnx(
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {list(DTYPES)}. Got {dtype!r} instead.")
-    if hasattr(estimator, "fit") and not isinstance(estimator, BaseAutoencoder | OutlierDetector):
+    if hasattr(estimator, "fit") and not isinstance(estimator, BaseAutoencoder | OutlierDetector | VAEImputer):
         if method is not None:
             raise ValueError(f"method must be None for a {type(estimator).__name__}. Got {method!r} instead.")
         return convert_other(estimator, dtype)
-    own = describe(estimator)
+    own = describe(estimator, precise=dtype == "float64")
     graph, inputs = graph_of(own, _methods(method, own), coverage, DTYPES[dtype])
     return model_of(graph, inputs, own)
 

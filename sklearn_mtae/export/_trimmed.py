@@ -1,4 +1,4 @@
-"""Embeddings of columns of which only what rows differ in is computed."""
+"""Parts of models without what is never used: empty bins of embeddings, edges that maps have not."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sklearn_mtae._engine.side_by_side import SideBySide
 from sklearn_mtae.nn.embeddings import PiecewiseLinear, soften
+from sklearn_mtae.nn.likelihoods import Quantile
 
 
 class Trimmed(nn.Module):
@@ -45,6 +46,7 @@ def trim(models: SideBySide) -> None:
     """Trim the embedding of members, where they have it in common and linear layers follow."""
     parts: dict[str, Any] = dict(models.asked.named_modules())
     stacked: Any = models.stacked
+    trim_maps(models.asked, stacked)
     for name, own in parts.items():
         after = _after(name, parts)
         weight, bias = f"{after}.weight", f"{after}.bias"
@@ -54,6 +56,23 @@ def trim(models: SideBySide) -> None:
             parts[parent]._modules[place] = trimmed = Trimmed(own)
             stacked[weight] = trimmed.layer(stacked[weight], stacked.pop(bias))
             parts[after].bias = None
+
+
+def trim_maps(model: nn.Module, stacked: dict[str, Tensor] | None = None) -> None:
+    """Leave of maps to normal scores as many edges as the columns have at most: the others lie at infinity.
+
+    `stacked` holds what several models do not have in common, by name.
+    """
+    for name, own in model.named_modules():
+        if isinstance(own, Quantile):
+            found = {key: (stacked or {}).get(f"{name}.maps.{key}", value) for key, value in own.maps.named_buffers()}
+            most = max(1, int(found["edges"].isfinite().sum(-1).max()))
+            for key, value in found.items():
+                left = value[..., : most if key in ("edges", "levels") else most + 1].clone()
+                if stacked is not None and f"{name}.maps.{key}" in stacked:
+                    stacked[f"{name}.maps.{key}"] = left
+                else:
+                    setattr(own.maps, key, left)
 
 
 def _after(name: str, parts: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from .decisions import may_hold
 from .models import VAE
 from .posteriors import normal_log_prob
 
@@ -105,10 +106,10 @@ def draw(model: VAE, x: Tensor, noise: Tensor, seed: int, keep_params: bool = Fa
     z = noise.new_empty(noise.shape)
     log_weight = noise.new_empty(noise.shape[:2])
     params: Tensor | None = None
-    for rows, propose in ((~gaps, _from_posterior), (gaps, _from_mixture)):
+    for rows, propose in ((~gaps, from_posterior), (gaps, from_mixture)):
         if rows.any():
             z[:, rows], log_proposal = propose(model, x[rows], noise[:, rows], seed)
-            decode, size = _decoded_joint(model, x[rows]), max(1, MAX_CELLS // max(1, x[rows].numel()))
+            decode, size = decoded_joint(model, x[rows]), max(1, MAX_CELLS // max(1, x[rows].numel()))
             parts = [decode(part, keep_params) for part in z[:, rows].split(size)]
             log_weight[:, rows] = torch.cat([log_joint for _, log_joint in parts]) - log_proposal
             if keep_params:
@@ -116,13 +117,18 @@ def draw(model: VAE, x: Tensor, noise: Tensor, seed: int, keep_params: bool = Fa
                 if params is None:
                     params = noise.new_empty(*noise.shape[:2], decoded.shape[-1])
                 params[:, rows] = decoded
+    return without_failed(z, log_weight, params)
+
+
+def without_failed(z: Tensor, log_weight: Tensor, params: Tensor | None) -> Draws:
+    """Return draws of which those that are not finite have no weight."""
     failed = ~log_weight.isfinite()
     if params is not None:
         params = params.masked_fill(failed.unsqueeze(-1), 0.0)
     return Draws(z.masked_fill(failed.unsqueeze(-1), 0.0), log_weight.masked_fill(failed, -float("inf")), params)
 
 
-def _decoded_joint(model: VAE, x: Tensor) -> Callable[[Tensor, bool], tuple[Tensor, Tensor]]:
+def decoded_joint(model: VAE, x: Tensor) -> Callable[[Tensor, bool], tuple[Tensor, Tensor]]:
     """Return the function from codes to what they are decoded to, nothing where that is not kept, and log p(x, z)."""
     prior = model.prior.given(model.infer)
 
@@ -136,46 +142,66 @@ def _decoded_joint(model: VAE, x: Tensor) -> Callable[[Tensor, bool], tuple[Tens
 
 def _log_joint(model: VAE, x: Tensor) -> Callable[[Tensor], Tensor]:
     """Return the function log p(x, z) of codes of shape (..., n_rows, n_components)."""
-    decode = _decoded_joint(model, x)
+    decode = decoded_joint(model, x)
     return lambda z: decode(z, False)[1]
 
 
-def _from_posterior(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def from_posterior(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """Return draws from q(z given x) and their log-density."""
     q = model.infer(model.fill(x))
     z = q.rsample(noise)
     return z, q.log_prob(z)
 
 
-def _from_mixture(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Return draws from Laplace's approximation, the posterior and the prior, and the mixture's log-density."""
+def from_mixture(
+    model: VAE,
+    x: Tensor,
+    noise: Tensor,
+    seed: int,
+    expand: "Expand | None" = None,
+    sample: Callable[[int], Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return draws from Laplace's approximation, the posterior and the prior, and the mixture's log-density.
+
+    `expand` takes the place of `expand_by_component`, and `sample` that of the prior's own draws.
+    """
     prior = model.prior.given(model.infer)
-    proposals: list[Proposal] = [_laplace(model, x), model.infer(model.fill(x)), prior]
+    laplace = _laplace(model, x, expand or expand_by_component)
+    proposals: list[Proposal] = [laplace, model.infer(model.fill(x)), prior]
     n_draws = len(noise)
     # In blocks: every n-th quasi-random point alone would not be spread evenly.
     ends = [-(-n_draws * part // len(proposals)) for part in range(len(proposals) + 1)]
     blocks = [slice(start, stop) for start, stop in pairwise(ends)]
-    z = torch.empty_like(noise)
     sizes = [block.stop - block.start for block in blocks]
-    for q, block, size in zip(proposals[:-1], blocks, sizes, strict=False):
-        if size:  # a flow cannot map an empty batch
-            z[block] = q.rsample(noise[block])  # type: ignore[attr-defined]
+    drawn = [
+        q.rsample(noise[block])  # type: ignore[attr-defined]
+        for q, block, size in zip(proposals[:-1], blocks, sizes, strict=False)
+        if size  # a flow cannot map an empty batch
+    ]
     if sizes[-1]:
-        z[blocks[-1]] = prior.sample(sizes[-1], torch.Generator(x.device).manual_seed(seed)).unsqueeze(1)
+        own = sample(sizes[-1]) if sample else prior_draws(model, sizes[-1], seed)
+        drawn.append(own.expand(-1, len(x), -1))
+    z = torch.cat(drawn)
     shares = [size / n_draws for size in sizes]
     parts = [p.log_prob(z) + log(share) for p, share in zip(proposals, shares, strict=True) if share]
     return z, torch.stack(parts).nan_to_num(-float("inf"), None, -float("inf")).logsumexp(0)
 
 
-def _laplace(model: VAE, x: Tensor) -> Normal:
+def prior_draws(model: VAE, n_draws: int, seed: int) -> Tensor:
+    """Return codes drawn from the prior, shape (n_draws, 1, n_components)."""
+    prior = model.prior.given(model.infer)
+    return prior.sample(n_draws, torch.Generator(model.units.location.device).manual_seed(seed)).unsqueeze(1)
+
+
+def _laplace(model: VAE, x: Tensor, expand: "Expand") -> Normal:
     """Return the normal distributions with the mode of p(z, observed cells) and its curvature there, one per row."""
     with torch.inference_mode(False), torch.no_grad():
         x = x.clone()  # no gradient passes through a tensor made in inference mode
         z, log_joint = _refined(model, x), _log_joint(model, x)
-        value, gradient, curvature = _expand(log_joint, z)
+        value, gradient, curvature = expand(log_joint, z)
         for _ in range(N_STEPS):
             z = _climb(log_joint, z, value, curvature.solve(gradient))
-            value, gradient, curvature = _expand(log_joint, z)
+            value, gradient, curvature = expand(log_joint, z)
         return Normal(z, curvature.root())
 
 
@@ -194,7 +220,7 @@ def _climb(log_joint: Callable[[Tensor], Tensor], z: Tensor, value: Tensor, step
     for _ in range(N_HALVINGS):
         further = z + length.unsqueeze(-1) * step
         up = log_joint(further) >= value
-        if up.all():
+        if not may_hold(~up):
             break
         length = torch.where(up, length, length / 2)
     return torch.where(up.unsqueeze(-1), further, z)
@@ -227,7 +253,11 @@ class Curvature(NamedTuple):
         return torch.diagonal_scatter(triangle, least, dim1=-2, dim2=-1).mT
 
 
-def _expand(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor, Curvature]:
+Expand = Callable[[Callable[[Tensor], Tensor], Tensor], tuple[Tensor, Tensor, Curvature]]
+"""From a function of codes, and codes, to its value, gradient and curvature at each code."""
+
+
+def expand_by_component(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor, Curvature]:
     """Return value, gradient and negated second derivatives at each code, the last with eigenvalues above a floor."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
@@ -238,9 +268,13 @@ def _expand(log_joint: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, T
             torch.autograd.grad(column, z, retain_graph=True)[0] if column.requires_grad else torch.zeros_like(z)
             for column in columns
         ]
-    curvature = -torch.stack(second, dim=-1).nan_to_num(0.0, 0.0, 0.0)
+    return value.detach(), gradient.detach().nan_to_num(0.0, 0.0, 0.0), curvature_of(torch.stack(second, dim=-1))
+
+
+def curvature_of(second: Tensor) -> Curvature:
+    """Return the negated second derivatives of each row, with eigenvalues above a floor."""
+    curvature = -second.nan_to_num(0.0, 0.0, 0.0)
     # Scaled to the order of 1, so that nothing overflows within the routine.
     size = curvature.abs().amax((-2, -1), keepdim=True).clamp(min=1.0)
     eigenvalues, vectors = torch.linalg.eigh((curvature / size + (curvature / size).mT) / 2)
-    floored = (eigenvalues * size.squeeze(-1)).clamp(min=LEAST_CURVATURE)
-    return value.detach(), gradient.detach().nan_to_num(0.0, 0.0, 0.0), Curvature(floored, vectors)
+    return Curvature((eigenvalues * size.squeeze(-1)).clamp(min=LEAST_CURVATURE), vectors)

@@ -27,6 +27,17 @@ def views(h):
     return torch.stack([made - own for own in others], 1).flatten(1)
 
 
+def slopes(x):
+    """Return gradients of a function of each row, and its second derivatives."""
+
+    def function(x):
+        h = F.layer_norm((x @ W).tanh().cumsum(-1), (3,))
+        return (h.gather(1, (x[:, :2] > 0).long()).exp().sum() + F.pad(h, (1, 1)).square().sum()) / 3
+
+    gradient, pull = torch.func.vjp(torch.func.grad(function), x)
+    return gradient, torch.func.vmap(pull)(torch.eye(4).double()[:, None].expand(-1, len(x), -1))[0].movedim(0, -1)
+
+
 FUNCTIONS = {
     "product": lambda x: (x @ W).relu() @ W.T + 1,
     "products": lambda x: torch.einsum("ni,kij->nkj", x, torch.stack([W, 2 * W])).flatten(1),
@@ -59,6 +70,9 @@ FUNCTIONS = {
     "searched": lambda x: torch.searchsorted(EDGES, x, right=True) * 10 + torch.searchsorted(EDGES, x),
     "clipped": lambda x: x.sigmoid().round().logit(eps=0.1),
     "fractions": lambda x: (x / 10).any(1).double() + (x / 10).all(1),
+    "cut": lambda x: F.pad(F.pad(x, (-1, 0)), (2, -1)),
+    "slopes": lambda x: slopes(x)[0],
+    "curvature": lambda x: slopes(x)[1].flatten(1),
     "stacked": lambda x: torch.func.vmap(lambda w: torch.tanh(x @ w))(torch.stack([W, -W])).movedim(0, 1).flatten(1),
 }
 

@@ -105,4 +105,4 @@ def test_rows_without_gaps_take_a_shorter_way(tmp_path):
     """Missing cells are filled five times, and the rows encoded again; other rows are encoded once."""
     exported = in_numpy(OutlierDetector(n_estimators=2, random_state=0).fit(X), tmp_path)
     lengths = {name: len(own.described["nodes"]) for name, own in exported._graphs.items()}
-    assert lengths["complete"] < 0.6 * lengths["score_samples"]
+    assert lengths["score_samples_complete"] < 0.6 * lengths["score_samples"]

@@ -15,7 +15,6 @@ from sklearn_mtae import (
     VAETransformer,
 )
 from sklearn_mtae._verbs.strangeness import CRITERIA
-from sklearn_mtae.export import NotExportableError, to_numpy
 from sklearn_mtae.nn.architectures import ACTIVATIONS, ARCHITECTURES
 from sklearn_mtae.nn.embeddings import EMBEDDINGS
 from sklearn_mtae.nn.factories import TASK_LIKELIHOODS
@@ -29,8 +28,6 @@ from .both import SMALL, UNSEEN, assert_all, assert_parity, assert_same, in_nump
 ROWS = ["transform", "inverse_transform", "predict"]
 TASKS = ["transform", "predict", "predict_interval"]
 COVERAGE = {"coverage": 0.5}
-REFUSED = {("criterion", "density"): "curvature"}
-"""Options that cannot be exported, and what the error names."""
 
 RNG = np.random.default_rng(0)
 N = RNG.normal(size=(48, 9)) @ RNG.normal(size=(9, 9))
@@ -184,10 +181,6 @@ def test_tasks_of_several_kinds(tmp_path):
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_criteria(criterion, tmp_path):
     model = OutlierDetector(n_estimators=2, criterion=criterion, max_samples=30, random_state=0).fit(frame())
-    if ("criterion", criterion) in REFUSED:
-        with pytest.raises(NotExportableError, match=REFUSED["criterion", criterion]):
-            to_numpy(model, tmp_path / "model.mtae")
-        return
     assert_all(model, later(), tmp_path)
 
 

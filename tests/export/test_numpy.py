@@ -9,10 +9,9 @@ from sklearn_mtae import (
     MultiTaskVAERegressor,
     OutlierDetector,
     PerTaskRegressor,
-    VAEImputer,
     VAETransformer,
 )
-from sklearn_mtae.export import NotExportableError, to_numpy
+from sklearn_mtae.export import NotExportableError, to_numpy, to_onnx
 
 from .both import SMALL, assert_parity, assert_same, in_numpy
 from .people import people
@@ -48,9 +47,8 @@ def test_levels_that_a_member_has_not_seen_are_strange(tmp_path):
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
-        (VAEImputer(VAETransformer(**SMALL)), "estimator_"),
-        (MultipleImputation(Ridge(), VAETransformer(**SMALL)), "draws"),
-        (PerTaskRegressor(Ridge()), "to_onnx"),
+        (MultipleImputation(Ridge(), VAETransformer(**SMALL)), "Export each of its estimators_"),
+        (PerTaskRegressor(Ridge()), "to_onnx.*one by one"),
         (Ridge(), "to_onnx"),
     ],
 )
@@ -90,7 +88,7 @@ def test_methods_that_cannot_be_exported_say_why(tmp_path):
 
 
 def test_weights_are_stored_once(tmp_path):
-    model = VAETransformer(2, hidden_layer_sizes=(500,), max_iter=1, random_state=0).fit(X)
+    model = AutoencoderTransformer(2, hidden_layer_sizes=(1000,), max_iter=1, random_state=0).fit(X)
     to_numpy(model, tmp_path / "model.mtae")
     n_weights = sum(own.numel() for own in model.module_.parameters())
     assert (tmp_path / "model.mtae").stat().st_size < 4 * n_weights + 20_000
@@ -101,3 +99,14 @@ def test_the_same_estimator_gives_the_same_file(tmp_path):
     for name in ("a", "b"):
         to_numpy(model, tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_joint_answers_are_absent(tmp_path):
+    model = MultiTaskVAERegressor(**SMALL, n_estimators=1, early_stopping=True).fit(X, X[:, :2])
+    exported = in_numpy(model, tmp_path)
+    for method in ("predict_samples", "predict_region", "which_next", "sample"):
+        assert not hasattr(exported, method)
+        with pytest.raises(ValueError, match=f"method must be one of .* Got '{method}'"):
+            to_onnx(model, method)
+    with pytest.raises(TypeError, match="y_observed"):
+        exported.predict(X, y_observed=X[:, :2])

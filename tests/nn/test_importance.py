@@ -17,7 +17,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
-from sklearn_mtae.nn.importance import LEAST_CURVATURE, Draws, _expand
+from sklearn_mtae.nn.importance import LEAST_CURVATURE, Draws, expand_by_component
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 from sklearn_mtae.nn.posteriors import POSTERIORS
 from sklearn_mtae.nn.priors import PRIORS
@@ -447,7 +447,7 @@ def test_no_inverse_and_no_root_fails(scale, dtype):
     def log_joint(z):
         return -0.5 * torch.einsum("ni,nij,nj->n", z, second, z)
 
-    _, _, curvature = _expand(log_joint, target)
+    _, _, curvature = expand_by_component(log_joint, target)
     exact = second.double().nan_to_num(0.0)
     values, vectors = np.linalg.eigh(exact.numpy())
     expected = vectors * np.maximum(values, LEAST_CURVATURE)[:, None, :] @ vectors.transpose(0, 2, 1)
