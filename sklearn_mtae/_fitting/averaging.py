@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_mtae._engine.member import Member
+from sklearn_mtae._tables.row_index import evenly
 
 from .baseline import task_units
 from .censored import limited_tasks
@@ -35,6 +36,8 @@ from .selection import Judged, Loss, agree, hold_back, select
 
 Kind = NumberAverage | ClassAverage | MixedAverage
 Losses = Mapping[int, Callable[[NDArray], Loss]]
+MOST_JUDGING = 2_000
+"""Maximum number of rows that choose the weights by which other rows calibrate."""
 N_CHOICES = 3
 """Number of times that an average is chosen where some labels are limits, each time with the last one's deviation."""
 
@@ -70,11 +73,15 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
 def _choose(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, losses: Losses) -> Choice:
     """Choose the weights of candidates and baselines, and those that the rows outside of each part would choose."""
     select_by = partial(_select, held_out, outputs, n_candidates, kind, losses)
-    weights, folds = select_by(np.ones(len(held_out.y), dtype=bool)), np.unique(held_out.folds, return_inverse=True)[1]
-    part = folds % kind.n_parts
+    uniform = np.zeros((len(outputs), outputs.shape[2]))
+    uniform[:n_candidates] = 1 / n_candidates
+    weights = select_by(np.ones(len(held_out.y), dtype=bool), uniform)
+    part = np.unique(held_out.folds, return_inverse=True)[1] % kind.n_parts
     if not part.any():
         return Choice(weights, part, weights[None])
-    return Choice(weights, part, np.stack([select_by(part != own) for own in range(part.max() + 1)]))
+    every = np.arange(len(part))
+    judging = [np.isin(every, evenly(np.flatnonzero(part != own), MOST_JUDGING)) for own in range(part.max() + 1)]
+    return Choice(weights, part, np.stack([select_by(rows, weights) for rows in judging]))
 
 
 def _choose_with_limits(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, fitted: Fitted) -> Choice:
@@ -126,14 +133,20 @@ def _candidates(members: Sequence[Member], settings: Sequence[dict[str, Any]]) -
 
 
 def _select(
-    held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, losses: Losses, judging: NDArray[np.bool_]
+    held_out: HeldOut,
+    outputs: NDArray,
+    n_candidates: int,
+    kind: Kind,
+    losses: Losses,
+    judging: NDArray[np.bool_],
+    otherwise: NDArray,
 ) -> NDArray:
     """Return the weights of the candidates, and then of the baselines, by some rows: shape (n_outputs, n_tasks).
 
-    Tasks whose loss differs from that of their kind have it in `losses`.
+    Tasks whose loss differs from that of their kind have it in `losses`. Those with fewer than two labels in these rows
+    have the weights in `otherwise`.
     """
-    weights = np.zeros((len(outputs), outputs.shape[2]))
-    weights[:n_candidates] = 1 / n_candidates
+    weights = otherwise.copy()
     judged: dict[int, Judged] = {}
     rows: dict[int, NDArray[np.bool_]] = {}
     for task, (labels, weight) in enumerate(zip(held_out.given.T, held_out.weight.T, strict=True)):
