@@ -17,7 +17,7 @@ from sklearn_mtae._fitting.callbacks import CallbackSupportMixin, FitTask, with_
 from sklearn_mtae._fitting.fit import fit, rebuild_net, warn_of_interrupt
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.net_params import check_net_params
-from sklearn_mtae._fitting.parameters import copied, names_once
+from sklearn_mtae._fitting.parameters import copied
 from sklearn_mtae._fitting.plan import Plan, plan
 from sklearn_mtae._fitting.recipe import DTYPES, Recipe
 from sklearn_mtae._fitting.run import ModelRunner, reconstruct
@@ -36,8 +36,8 @@ class BaseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Tra
     """Base of the estimators: everything that does not depend on what the code means."""
 
     __metadata_request__transform = {"out": UNUSED}
+
     _parameter_constraints: dict = BASE
-    _get_param_names = names_once
 
     likelihood: Any
     handle_unknown: str

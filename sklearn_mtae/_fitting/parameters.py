@@ -1,27 +1,13 @@
-"""Parameters as values: their names, copies that nobody else can change, and comparison of two parameters."""
+"""Parameters as values: copies that nobody else can change, and comparison of two parameters."""
 
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
 from numbers import Number
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from torch import Tensor
-
-NAMES: WeakKeyDictionary[type, list[str]] = WeakKeyDictionary()
-"""Names of the parameters of estimators, by class."""
-
-
-@classmethod
-def names_once(cls: type) -> list[str]:
-    """Return the names of an estimator's parameters: scikit-learn reads the signature each time, half of a clone."""
-    names = NAMES.get(cls)
-    if names is None:
-        names = NAMES[cls] = BaseEstimator._get_param_names.__func__(cls)
-    return list(names)
 
 
 def is_auto(value: Any) -> bool:

@@ -282,16 +282,3 @@ def test_same_by_value():
     assert not same(None, 0)
     assert not same(Coders, StudentT)
     assert not same([1], [1, 2])
-
-
-def test_names_of_parameters_are_those_of_each_class():
-    class Narrow(MultiTaskVAERegressor):
-        def __init__(self, n_components=2):
-            super().__init__(n_components=n_components)
-
-    for kind in (MultiTaskVAERegressor, Narrow, MultiTaskVAERegressor):
-        expected = sorted(name for name in inspect.signature(kind.__init__).parameters if name != "self")
-        for _ in range(2):
-            names = kind._get_param_names()
-            assert names == expected
-            names.clear()  # a list of its own
