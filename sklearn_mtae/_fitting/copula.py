@@ -29,12 +29,15 @@ class Copula:
         Sorted levels of the lengths of held-out rows' scores: see `level_of`.
     box_levels : ndarray
         Sorted levels of their largest scores: see `box_level_of`.
+    is_learned : bool, default=True
+        Whether enough rows had labels of two tasks; otherwise tasks count as independent.
     """
 
     margins: list[Margin]
     correlation: NDArray
     levels: NDArray = field(default_factory=lambda: np.zeros(0))
     box_levels: NDArray = field(default_factory=lambda: np.zeros(0))
+    is_learned: bool = True
 
     def intervals(self, predicted: Predictions, y: NDArray) -> tuple[NDArray, NDArray]:
         """Return the ends of the scores of labels, each of shape (n_rows, n_tasks); NaN without a label."""

@@ -18,6 +18,8 @@ LEAST_EIGENVALUE = 1e-4
 N_HALVINGS = 40
 N_FOLDS, N_JUDGED = 5, 1000
 """Folds, and the maximum number of rows, that choose how far correlations are drawn towards zero."""
+LEAST_ROWS = 2 * N_FOLDS
+"""Number of rows with two labels below which all tasks count as independent."""
 SHARES = (1.0, 0.98, 0.95, 0.9, 0.8, 0.65, 0.5, 0.25, 0.0)
 """Factors of the correlations to choose from."""
 LEAST_GAIN = 1.0
@@ -59,7 +61,7 @@ def learn_correlation(scores: LabelScores, margins: Sequence[Margin]) -> tuple[N
     """
     rows = np.flatnonzero((scores.weight > 0).sum(axis=1) >= 2)
     n_tasks, fold = scores.weight.shape[1], np.arange(len(scores.weight)) % N_FOLDS
-    if len(rows) < 2 * N_FOLDS:
+    if len(rows) < LEAST_ROWS:
         return np.eye(n_tasks), np.tile(np.eye(n_tasks), (N_FOLDS, 1, 1))
     of_folds = np.stack([correlate(scores.take(rows[fold[rows] != own])) for own in range(N_FOLDS)])
     gains = np.zeros(len(SHARES))

@@ -10,7 +10,7 @@ from sklearn_mtae._tables.mixed_targets import MixedTasks
 
 from .build import task_limits
 from .copula import Copula, box_level_of, distances, level_of
-from .correlation import N_FOLDS, LabelScores, learn_correlation
+from .correlation import LEAST_ROWS, N_FOLDS, LabelScores, learn_correlation
 from .fitted import Fitted
 from .margins import N_TERMS, Margin, OfClasses, OfCounts, OfNumbers
 from .predictions import Predictions
@@ -38,7 +38,7 @@ def learn_copula(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDA
     ]
     centres = _centres(margins, predicted, y, weight)
     labels = np.where(weight > 0, y, np.nan)
-    copula = Copula(margins, np.eye(len(margins)))
+    copula = Copula(margins, np.eye(len(margins)), is_learned=bool(((weight > 0).sum(axis=1) >= 2).sum() >= LEAST_ROWS))
     scores = LabelScores(centres, _terms(margins, predicted, weight), *copula.intervals(predicted, labels), weight)
     correlation, of_folds = learn_correlation(scores, margins)
     return _with_levels(replace(copula, correlation=correlation), np.where(np.isnan(labels), np.nan, centres), of_folds)

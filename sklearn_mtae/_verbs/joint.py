@@ -1,5 +1,6 @@
 """Joint answers: predictions given labels that are already known, draws, and what is worth measuring next."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from sklearn.utils import check_consistent_length, check_random_state, check_sca
 
 from sklearn_mtae._fitting.class_average import average_log_probabilities
 from sklearn_mtae._fitting.copula import Copula, patterns
+from sklearn_mtae._fitting.correlation import LEAST_ROWS
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.margins import Margin, OfCells, Scores
 from sklearn_mtae._fitting.mixed_average import predict_tasks
@@ -122,7 +124,14 @@ def read_observed(runner: ModelRunner, y_observed: Any, x: Any) -> NDArray:
         known = read_known(y_observed, tasks)
         check_consistent_length(x, known)
         check_labels(runner.fitted, known, None)
-    return known.astype(np.float64)
+    known, copula = known.astype(np.float64), _copula(runner.fitted)
+    if not copula.is_learned and known.shape[1] > 1 and not np.isnan(known).all():
+        warnings.warn(
+            f"Fewer than {LEAST_ROWS} held-out rows have labels of two tasks: tasks count as independent, and known "
+            "labels change nothing.",
+            stacklevel=4,
+        )
+    return known
 
 
 class Known(NamedTuple):

@@ -113,7 +113,7 @@ class JointSamplesDisplay:
     >>> from sklearn_mtae import MultiTaskVAERegressor
     >>> from sklearn_mtae.inspection import JointSamplesDisplay
     >>> X, Y = load_linnerud(return_X_y=True, as_frame=True)
-    >>> model = MultiTaskVAERegressor(2, n_estimators=5, max_iter=5, random_state=0).fit(X, Y)
+    >>> model = MultiTaskVAERegressor(2, n_estimators=9, cv=3, max_iter=5, random_state=0).fit(X, Y)
     >>> known = Y[:1].assign(Waist=None, Pulse=None)  # the weight of the first man is known
     >>> display = JointSamplesDisplay.from_estimator(model, X[:1], known, random_state=0)
     >>> display.axes_[2, 0].get_xlabel(), display.axes_[2, 0].get_ylabel()

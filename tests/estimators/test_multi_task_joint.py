@@ -1,5 +1,7 @@
 """Joint answers of the estimators: known labels, draws, regions, and what to measure next."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -424,3 +426,20 @@ def test_the_linear_normal_model_gives_the_closed_form(moments):
         found = np.cov((drawn - mean[:400, others]).reshape(-1, len(others)).T).reshape(len(others), -1)
         of_noise = np.outer(scale[others], scale[others])
         np.testing.assert_allclose(found / of_noise, left / of_noise, atol=tolerance)
+
+
+def test_known_labels_that_say_nothing_of_others_are_a_warning():
+    """No row has labels of both tasks."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 3))
+    y = x[:, :2] + rng.normal(size=(40, 2))
+    apart = np.where((np.arange(40) % 2)[:, None] == [0, 1], y, np.nan)
+    model = MultiTaskVAERegressor(2, n_estimators=3, member_params=None, cv=3, max_iter=2, random_state=0)
+    known = np.column_stack([np.full(40, np.nan), y[:, 1]])
+    with pytest.warns(UserWarning, match="Fewer than 10 held-out rows have labels of two tasks"):
+        given = model.fit(x, apart).predict(x, y_observed=known)
+    np.testing.assert_array_equal(given[:, 0], model.predict(x)[:, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(x, y_observed=np.full((40, 2), np.nan))
+        model.fit(x, y).predict(x, y_observed=known)
