@@ -99,8 +99,8 @@ def _order(margin: OfClasses, labels: NDArray, weight: NDArray, others: NDArray)
     The order stays as it is unless they change more than the scores of independent tasks would along that axis.
     """
     n_classes = len(margin.order)
-    spread = others.std(axis=0)
-    others = others[:, spread > 0] / spread[spread > 0]
+    others = others[:, others.max(axis=0) > others.min(axis=0)]
+    others = others / others.std(axis=0)
     if n_classes <= 2 or not others.size:
         return margin.order
     known = weight > 0
