@@ -213,7 +213,7 @@ class BaseMultiTaskVAE(BaseVAE):
         correlation 0.8
         >>> given = model.predict_samples(X[:1], 1000, y_observed=[[1.0, np.nan]], random_state=0)
         >>> print(f"standard deviation {draws[:, 0, 1].std():.1f}, given the other {given[:, 0, 1].std():.1f}")
-        standard deviation 1.1, given the other 0.6
+        standard deviation 1.1, given the other 0.7
         """
         self._check_held_out("predict_samples")
         runner = self._runner
