@@ -402,10 +402,7 @@ class Columns:
 
     def read(self, X: Any, bounds: Any = None) -> np.ndarray:
         """Return rows as numbers and codes of levels in float64, NaN where a cell is missing."""
-        X = X.toarray() if hasattr(X, "toarray") else X
-        if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
-            X = np.ma.filled(X.astype(np.float64), np.nan)
-        if isinstance(X, np.ndarray) and X.shape[1:] == (self.count,) and X.dtype.kind in "biuf" and not self.levels:
+        if type(X) is np.ndarray and X.shape[1:] == (self.count,) and X.dtype.kind in "biuf" and not self.levels:
             return self._checked(X.astype(np.float64), self.bounds if bounds is None else bounds)
         return self.coded(self.split(X), bounds)
 
@@ -466,9 +463,11 @@ class Columns:
 
 
 def _array_of(X: Any, owner: str) -> np.ndarray:
-    """Return an array of a table that is no frame."""
+    """Return an array of a table that is no frame, with zeros of sparse rows, and NaN where it is masked."""
     try:
-        return np.asarray(X)
+        X = X.toarray() if hasattr(X, "toarray") else X
+        is_masked = isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf"
+        return np.ma.filled(X.astype(np.float64), np.nan) if is_masked else np.asarray(X)
     except ValueError:
         raise ValueError(f"{owner} must have rows of the same length, with one value in each cell.") from None
 

@@ -76,12 +76,20 @@ def _choose(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, 
     uniform = np.zeros((len(outputs), outputs.shape[2]))
     uniform[:n_candidates] = 1 / n_candidates
     weights = select_by(np.ones(len(held_out.y), dtype=bool), uniform)
-    part = np.unique(held_out.folds, return_inverse=True)[1] % kind.n_parts
+    part = _parts_of(held_out, kind.n_parts)
     if not part.any():
         return Choice(weights, part, weights[None])
     every = np.arange(len(part))
     judging = [np.isin(every, evenly(np.flatnonzero(part != own), MOST_JUDGING)) for own in range(part.max() + 1)]
-    return Choice(weights, part, np.stack([select_by(rows, weights) for rows in judging]))
+    return Choice(weights, part, np.stack([select_by(rows, uniform) for rows in judging]))
+
+
+def _parts_of(held_out: HeldOut, n_parts: int) -> NDArray:
+    """Return the part of each held-out row: whole folds or, if one fold has all labels, whole groups or single rows."""
+    kinds = held_out.folds
+    if len(np.unique(kinds[held_out.weight.any(axis=1)])) < 2:
+        kinds = np.arange(len(kinds)) if held_out.groups is None else held_out.groups
+    return np.unique(kinds, return_inverse=True)[1] % n_parts
 
 
 def _choose_with_limits(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, fitted: Fitted) -> Choice:

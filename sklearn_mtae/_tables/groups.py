@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 from sklearn.utils import column_or_1d
 
+from sklearn_mtae.nn.words import named, short
+
 from .containers import plain
 from .targets import is_missing
 
@@ -18,8 +20,14 @@ def read_groups(groups: Any, x: Any) -> NDArray[np.intp]:
     ------
     ValueError
         If there is not one group for each row, or if one is missing.
+    TypeError
+        If a group cannot be told from others, as a list cannot.
     """
-    groups = column_or_1d(plain(groups))
+    given = plain(groups)
+    try:
+        groups = column_or_1d(given)
+    except ValueError as error:  # of an array that it calls y
+        raise ValueError(f"groups must be one column of numbers or other names. Got {short(given)}.") from error
     if len(groups) != x.shape[0]:
         raise ValueError(f"groups must have a value for every row. Got {len(groups)} for {x.shape[0]} rows.")
     missing = is_missing(groups)
@@ -29,7 +37,8 @@ def read_groups(groups: Any, x: Any) -> NDArray[np.intp]:
             f"{int(missing.argmax())}."
         )
     known: dict[Any, int] = {}
-    return np.array([known.setdefault(group, len(known)) for group in groups.tolist()], dtype=np.intp)
+    with named("groups"):
+        return np.array([known.setdefault(group, len(known)) for group in groups.tolist()], dtype=np.intp)
 
 
 def deal_groups(groups: NDArray[np.intp], kinds: Any, shares: NDArray, rng: Any = None) -> NDArray[np.intp]:

@@ -141,6 +141,8 @@ class JointRegion:
         for task, margin in enumerate(self.margins):
             known = np.flatnonzero(~np.isnan(labels[:, task]))
             scores[known, task] = margin.centres(self._of(task, known), labels[known, task])
+        # All labels of such a task were the same; their scores are zero but for rounding.
+        scores[(self.scale == 0) & ~np.isnan(labels)] = 0.0
         is_wrong = (self.scale == 0) & ~np.isnan(labels) & (labels != self.center)
         return (distances(self.correlation, scores) <= self.square) & ~is_wrong.any(axis=1)
 

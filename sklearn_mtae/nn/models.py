@@ -93,9 +93,12 @@ class Standardizer(nn.Module):
         """Return standard deviations in the data's own units, in float64."""
         return self.scale * deviation
 
-    def log_jacobian(self, x: Tensor) -> Tensor:
-        """Return minus the log scales of the cells, which turn a log-density of standardised values into one of `x`."""
-        return -torch.where(x.isnan(), 0.0, self.scale.log().to(x.dtype)).sum(-1)
+    def log_jacobian(self, x: Tensor, is_atom: Tensor | bool = False) -> Tensor:
+        """Return minus the log scales of cells, which turn a log-density of standardised values into one of `x`.
+
+        Missing cells have none, and neither have atoms, whose probabilities have no unit.
+        """
+        return -torch.where(x.isnan() | is_atom, 0.0, self.scale.log().to(x.dtype)).sum(-1)
 
 
 class Autoencoder(nn.Module):
@@ -176,7 +179,7 @@ class Autoencoder(nn.Module):
 
     def log_jacobian(self, x: Tensor) -> Tensor:
         """Return what turns a log-density of standardised rows into one in the data's own units, shape (n_rows,)."""
-        return self.units.log_jacobian(x.masked_fill(self.likelihood.is_atom(x), float("nan")))
+        return self.units.log_jacobian(x, self.likelihood.is_atom(x))
 
     def constrain(self) -> None:
         """Clamp parameters that a step of the optimiser has moved out of their range."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from scipy.stats import multivariate_normal
 from sklearn.preprocessing import StandardScaler
 
@@ -77,10 +78,26 @@ def test_rows_outside_the_support(likelihood, x, tmp_path):
         in_numpy(model, tmp_path).impute(3 * x)
 
 
+def test_probabilities_of_whole_numbers_have_no_unit(tmp_path):
+    """Rows without gaps go through a graph of their own."""
+    counts = np.random.default_rng(1).integers(0, 5, size=(60, 2)).astype(float)
+    counts[:, 1] = np.where(counts[:, 1] < 3, 0.0, X[:, 0])
+    model = VAETransformer(**SMALL, likelihood="auto").fit(counts)
+    assert_parity(model, np.vstack([counts, np.full((1, 2), np.nan)]), ["score_samples"], tmp_path)
+
+
 def test_numbers_that_are_too_large_are_refused(tmp_path):
     exported = in_numpy(AutoencoderTransformer(**SMALL).fit(GAPS), tmp_path)
     with pytest.raises(ValueError, match="Column 0 must lie between"):
         exported.score_samples(np.full((1, 5), 1e200))
+
+
+def test_masked_cells_and_sparse_rows_are_filled(tmp_path):
+    model = VAETransformer(**SMALL).fit(GAPS)
+    exported, masked = in_numpy(model, tmp_path), np.ma.masked_greater(X, 1.0)
+    assert masked.mask.any()
+    assert_same(exported.impute(masked), model.impute(masked))
+    assert_same(exported.impute(csr_array(GAPS)), model.impute(GAPS))
 
 
 def test_several_tasks(tmp_path):

@@ -2,6 +2,8 @@
 
 import pickle
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +51,30 @@ def test_selection_is_greedy():
     assert weights.sum() == pytest.approx(1)
     alone = [mean_error(own, labels, folds, weight) for own in candidates]
     assert mean_error(weights @ candidates, labels, folds, weight) <= min(alone)
+
+
+@pytest.mark.parametrize("n_estimators", [2, 3])
+def test_few_rows_that_all_settings_hold_out_calibrate_what_others_chose(n_estimators):
+    """A choice among many candidates by the few labels that it is judged by would look far too good."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(240, 4))
+    y = x @ rng.normal(size=(4, 40)) + 0.5 * rng.normal(size=(240, 40))
+    own = {"n_estimators": n_estimators, "validation_fraction": 0.1, "member_params": DIFFERENT}
+    model = MultiTaskVAERegressor(**SMALL, **own, random_state=0).fit(x[:40], y[:40])
+    mean, std = model.predict(x[40:], return_std=True)
+    errors = np.sqrt(np.mean(((y[40:] - mean) / std) ** 2, axis=0))
+    assert 0.8 < np.median(errors) < 1.3
+    assert np.quantile(errors, 0.9) < 2.3  # of four labels
+
+
+def test_parts_are_folds_groups_or_rows():
+    folds, weight = np.array([3, 3, 3, 8]), np.ones((4, 1))
+    held_out: Any = SimpleNamespace(folds=folds, weight=weight, groups=None)
+    assert averaging._parts_of(held_out, 5).tolist() == [0, 0, 0, 1]
+    held_out.weight = weight * (folds == 3)[:, None]  # not every candidate has held out the fourth row
+    assert averaging._parts_of(held_out, 3).tolist() == [0, 1, 2, 0]
+    held_out.groups = np.array([7, 9, 7, 9])
+    assert averaging._parts_of(held_out, 3).tolist() == [0, 1, 0, 1]
 
 
 def test_selection_of_what_is_known():

@@ -25,6 +25,11 @@ def test_errors_say_what_must_hold():
         read_groups([1, 1, np.nan], np.zeros((3, 1)))
     with pytest.raises(ValueError, match=r"groups must have a value for every row\. Got 2 for 3 rows"):
         read_groups([1, 1], np.zeros((3, 1)))
+    for wrong in (3, np.ones((3, 2)), [(0, 1), (0, 2), (1, 1)], 1j * np.ones(3)):
+        with pytest.raises(ValueError, match=r"groups must be one column of .* Got "):
+            read_groups(wrong, np.zeros((3, 1)))
+    with pytest.raises(TypeError, match="groups: unhashable"):
+        read_groups(np.array([{1}, {2}, {3}], dtype=object), np.zeros((3, 1)))
 
 
 def test_dealing_is_nearly_as_even_as_can_be():

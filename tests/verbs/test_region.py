@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sklearn_mtae._fitting.margins import OfNumbers
+from sklearn_mtae._fitting.margins import OfCounts, OfNumbers
 from sklearn_mtae._verbs.region import JointRegion
 
 R = np.array([[1.0, 0.7], [0.7, 1.0]])
@@ -28,6 +28,13 @@ def test_a_region_contains_what_is_within_the_length():
     expected = np.einsum("nt,ts,ns->n", errors, np.linalg.inv(R), errors) <= 4.0
     np.testing.assert_array_equal(own.contains(y), expected)
     assert expected.tolist() == [True, False]
+
+
+def test_counts_that_are_all_zero_lie_in_their_region():
+    own = region(square=1e-23, scale=((0.0, 0.0), (0.0, 0.0)), margins=(OfCounts(False), OfCounts(False)))
+    own.center[:] = 0.0
+    assert own.contains(np.array([[0, 0], [0, np.nan]])).all()
+    assert not own.contains(np.array([[0, 1], [1, np.nan]])).any()
 
 
 @pytest.mark.parametrize("margins", [(NORMAL, NORMAL), (SKEWED, NORMAL)], ids=["normal", "skewed"])
