@@ -54,13 +54,11 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     outputs = held_out.collect(partial(run, kind.output))
     outputs = np.concatenate([outputs, kind.baselines(plan, held_out, runner)])
     n, single = len(candidates), len(plan.members) == 1
-    if single:
-        weights = np.eye(len(outputs))[:, [0] * outputs.shape[2]]
-        choice = Choice(weights, np.zeros(len(held_out.y), dtype=int), weights[None])
-    elif held_out.censoring is None:
-        choice = _choose(held_out, outputs, n, kind, {})
+    choose_by = partial(_only, held_out, outputs) if single else partial(_choose, held_out, outputs, n, kind)
+    if held_out.censoring is None:
+        choice = choose_by({})
     else:
-        choice = _choose_with_limits(held_out, outputs, n, kind, fitted)
+        choice = _choose_with_limits(held_out, outputs, n, choose_by, fitted)
     # The first baseline is a constant.
     choice = choice.where(kind.varies, np.eye(len(outputs))[:, [n]])
     average, predicted = kind.calibrate(held_out, run, average, choice, outputs)
@@ -68,6 +66,12 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     if single and kind.varies.all():
         return replace(average, earlier=[])
     return _keep_chosen(average, candidates, choice.weights[:n], len(plan.members))
+
+
+def _only(held_out: HeldOut, outputs: NDArray, _: Losses) -> Choice:
+    """Return the choice of a single model, which is the first output."""
+    weights = np.eye(len(outputs))[:, [0] * outputs.shape[2]]
+    return Choice(weights, np.zeros(len(held_out.y), dtype=int), weights[None])
 
 
 def _choose(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, losses: Losses) -> Choice:
@@ -92,7 +96,9 @@ def _parts_of(held_out: HeldOut, n_parts: int) -> NDArray:
     return np.unique(kinds, return_inverse=True)[1] % n_parts
 
 
-def _choose_with_limits(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, fitted: Fitted) -> Choice:
+def _choose_with_limits(
+    held_out: HeldOut, outputs: NDArray, n_candidates: int, choose_by: Callable[[Losses], Choice], fitted: Fitted
+) -> Choice:
     """Choose the weights of candidates and baselines where some labels are limits.
 
     The distance from a limit is no error: a prediction far on the side that the limit allows may be right. What a limit
@@ -108,7 +114,7 @@ def _choose_with_limits(held_out: HeldOut, outputs: NDArray, n_candidates: int, 
             task: partial(_loss_of_rows, held_out.censoring[:, task], deviations[task])  # type: ignore[index]
             for task in limited_tasks(held_out.censoring)
         }
-        choice = _choose(held_out, outputs, n_candidates, kind, losses)
+        choice = choose_by(losses)
         predicted = np.einsum("kt,knt->nt", choice.weights, means)
     held_out.expect(predicted, supports)
     return choice

@@ -12,6 +12,7 @@ from skorch.callbacks import Callback
 
 from sklearn_mtae import MultiTaskVAE, MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae._engine import net
+from sklearn_mtae._fitting import averaging
 from sklearn_mtae.model_selection import StackedGridSearchCV
 
 ONE = {"n_components": 3, "n_estimators": 1, "max_iter": 6, "hidden_layer_sizes": (8,), "random_state": 0}
@@ -273,3 +274,23 @@ def test_each_task_needs_an_observed_label_and_a_failed_fit_leaves_the_old_one()
     with pytest.raises(ValueError, match="All labels of task 'y1' are limits"):
         model.fit(X, y, censoring=codes)
     np.testing.assert_array_equal(model.predict(X), before)
+
+
+@pytest.mark.parametrize("settings", [{"n_estimators": 1, "early_stopping": True}, {"n_estimators": 3}])
+def test_limits_are_no_labels_to_the_dependence_of_tasks(settings, monkeypatch):
+    """The true values behind limits are drawn, for a single model too: they lie beyond the limits, or near them."""
+    seen = {}
+    learn = averaging.learn_copula
+
+    def spied(fitted, predicted, y, weight):
+        seen.update(y=y, weight=weight)
+        return learn(fitted, predicted, y, weight)
+
+    monkeypatch.setattr(averaging, "learn_copula", spied)
+    X, _, y, codes = table(120)
+    options = {"n_components": 3, "max_iter": 6, "member_params": None, "cv": 3, "random_state": 0}
+    MultiTaskVAERegressor(**options, **settings).fit(X, y, censoring=codes)
+    known = seen["weight"] > 0
+    at_limit = np.isin(seen["y"], y[codes != 0]) & known
+    assert not at_limit.any()
+    assert known.any()
