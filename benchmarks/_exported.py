@@ -50,15 +50,18 @@ class Session:
         The estimator.
     method : str
         Its method.
+    dtype : {"float64", "float32"}, default="float64"
+        Precision of the rows.
     """
 
-    def __init__(self, model: Any, method: str) -> None:
+    def __init__(self, model: Any, method: str, dtype: str = "float64") -> None:
         import onnxruntime
 
         onnxruntime.set_default_logger_severity(3)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        content = to_onnx(model, method, dtype="float64").SerializeToString()
+        self.dtype = dtype
+        content = to_onnx(model, method, dtype=dtype).SerializeToString()
         self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def in_blocks(self, X: Any) -> list[NDArray]:
@@ -70,14 +73,13 @@ class Session:
         """Return the results for rows."""
         inputs = self.session.get_inputs()
         if len(inputs) == 1:
-            return self.session.run(None, {inputs[0].name: np.asarray(X).astype(np.float64)})
+            return self.session.run(None, {inputs[0].name: np.asarray(X).astype(self.dtype)})
         return self.session.run(None, {own.name: self._column(X[own.name], own.type) for own in inputs})
 
-    @staticmethod
-    def _column(cells: Any, kind: str) -> NDArray:
+    def _column(self, cells: Any, kind: str) -> NDArray:
         if "string" in kind:
             return cells.astype(object).where(cells.notna(), "").to_numpy(dtype=object)[:, None]
-        return cells.to_numpy(dtype=np.float64)[:, None]
+        return cells.to_numpy(dtype=self.dtype)[:, None]
 
 
 def apart(found: Any, wanted: Any) -> tuple[float, int]:
@@ -101,6 +103,11 @@ def _columns(result: Any) -> list[NDArray]:
         return [np.array(result[name].tolist()) for name in result]
     array = np.asarray(result)
     return [np.array(own.tolist()) for own in (array.T if array.ndim > 1 else [array])]
+
+
+def in_precision(X: Any, dtype: str) -> Any:
+    """Return rows whose numbers are in a precision."""
+    return X.astype(dict.fromkeys(X.select_dtypes("number"), dtype)) if hasattr(X, "columns") else X.astype(dtype)
 
 
 def _rows(n: int, likelihood: str = "", seed: int = 0) -> NDArray:

@@ -5,9 +5,10 @@ Run `python -m benchmarks.exports [sizes speed memory parity] [--python PYTHON] 
 Sizes and speed are those of the diabetes table with default parameters, on one thread, in processor time. The sides
 take turns, and a ratio is a median over such pairs, with the smallest and the largest beside it. Memory is that of a
 process of its own, of the interpreter PYTHON: take one of an environment with numpy alone. Parity is over rows with
-gaps, levels that fit has not seen, a constant column and cells a million units off: the largest difference in any
-column, as a part of the largest number there, and how many labels differ. Models whose rows are marked "weighed" have
-64 hidden units; they are asked for densities and missing cells, for which a hundred codes of each row are weighed.
+gaps, levels that fit has not seen, a constant column and cells a million units off, in float64 and in float32: the
+largest difference in any column, as a part of the largest number there, and how many labels differ. Models whose rows
+are marked "weighed" have 64 hidden units; they are asked for densities and missing cells, for which a hundred codes of
+each row are weighed.
 """
 
 import argparse
@@ -39,7 +40,7 @@ from sklearn_mtae import (
 )
 from sklearn_mtae.export import to_numpy, to_onnx
 
-from ._exported import UNSEEN, WEIGHED, Session, apart, cases
+from ._exported import UNSEEN, WEIGHED, Session, apart, cases, in_precision
 from ._harness import MIN_PAIRS, compare, describe_machine, print_row
 
 METHODS = {
@@ -136,18 +137,24 @@ def memory(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, .
 
 def parity(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, ...]]:
     """Yield how far both exports are from the estimator, over all its methods."""
-    yield "estimator", "option", "numpy", "ONNX", "labels that differ", "farthest"
+    yield "estimator", "option", "rows", "numpy", "ONNX", "labels that differ", "farthest"
     for name, option, model, X, weighed in cases(arguments.rows, arguments.smoke):
         to_numpy(model, folder / "model")
         light = runtime.load(folder / "model")
-        worst, labels, farthest = [0.0, 0.0], 0, ("", 0.0)
-        for method, given, wanted in _asked(model, X, weighed):
-            for side, ask in enumerate((getattr(light, method), Session(model, method).in_blocks)):
-                far, differ = apart(ask(given), wanted)
-                worst[side], labels = max(worst[side], far), labels + differ
-                farthest = max(farthest, (method, far), key=lambda own: own[1])
         option = ", ".join([option] * bool(option) + ["weighed"] * bool(weighed))
-        yield name, option, *(f"{far:.1e}" for far in worst), str(labels), farthest[0]
+        for dtype in ("float64", "float32"):
+            yield name, option, dtype, *_farthest(model, light, in_precision(X, dtype), weighed, dtype)
+
+
+def _farthest(model: Any, light: Any, X: Any, weighed: Sequence[str], dtype: str) -> Iterator[str]:
+    """Yield how far exports are from the estimator for rows of a precision, and of which method that is so."""
+    worst, labels, farthest = [0.0, 0.0], 0, ("", 0.0)
+    for method, given, wanted in _asked(model, X, weighed):
+        for side, ask in enumerate((getattr(light, method), Session(model, method, dtype).in_blocks)):
+            far, differ = apart(ask(given), wanted)
+            worst[side], labels = max(worst[side], far), labels + differ
+            farthest = max(farthest, (method, far), key=lambda own: own[1])
+    yield from (*(f"{far:.1e}" for far in worst), str(labels), farthest[0])
 
 
 ROWS = ["transform", "inverse_transform", "impute", "score_samples", "predict", "predict_proba", "predict_log_proba"]
@@ -170,7 +177,7 @@ WIDTHS = {
     "sizes": (24, 10, 10, 10),
     "speed": (40, 15, 10, 10, 10, 24, 24),
     "memory": (24, 10, 13, 24, 24),
-    "parity": (24, 44, 8, 8, 18, 18),
+    "parity": (24, 44, 8, 8, 8, 18, 18),
 }
 
 

@@ -278,9 +278,7 @@ class Graph:
 
     def __call__(self, x: np.ndarray, given: Any = None) -> list[np.ndarray]:
         """Return the results for rows, which were `given` in some precision; where float32 overflows, in float64."""
-        single = getattr(given, "dtype", None) == np.float32
-        precise = self.described.get("follows", False) and not single
-        x = np.c_[x, np.full(len(x), float(single))] if self.described.get("flagged", False) else x
+        precise = self.described.get("follows", False) and not _is_single(given)
         size = max(1, CELLS // self.described["width"])
         with np.errstate(all="ignore"):
             parts = [self._checked([x[j : j + size]], j, precise) for j in range(0, len(x), size)]
@@ -371,9 +369,8 @@ class Columns:
     """The columns of X: names, levels of categories, dtypes, and the least and greatest admissible values."""
 
     def __init__(self, described: Mapping[str, Any], bounds: np.ndarray) -> None:
-        self.names, self.count, self.unknown = (described[name] for name in ("names", "count", "unknown"))
+        self.names, self.count, self.unknown, self.dtypes = map(described.get, ("names", "count", "unknown", "dtypes"))
         self.levels = {int(j): own for j, own in described["levels"].items()}
-        self.dtypes = described["dtypes"]
         self.codes = {j: {level: code for code, level in enumerate(own)} for j, own in self.levels.items()}
         self.bounds = bounds
 
@@ -460,6 +457,11 @@ class Columns:
             high = np.nextafter(2.0 ** (8 * dtype.itemsize - (dtype.kind == "i")), 0)
             return values.round().clip(np.iinfo(dtype).min, high).astype(dtype)
         return values.clip(np.finfo(dtype).min, np.finfo(dtype).max).astype(dtype)
+
+
+def _is_single(X: Any) -> bool:
+    """Return whether all of X is float32."""
+    return all(own == np.float32 for own in getattr(X, "dtypes", [getattr(X, "dtype", None)]))
 
 
 def _array_of(X: Any, owner: str) -> np.ndarray:
@@ -596,7 +598,7 @@ class Transformer(Model):
     @staticmethod
     def _as_precise(values: np.ndarray, like: Any) -> np.ndarray:
         """Return numbers in float32 where the rows are, else in float64."""
-        return values.astype(np.float32 if getattr(like, "dtype", None) == np.float32 else np.float64)
+        return values.astype(np.float32 if _is_single(like) else np.float64)
 
 
 class Predictor(Transformer):
@@ -624,8 +626,7 @@ class Predictor(Transformer):
 
     def _predict(self, X: Any, with_std: bool = False) -> tuple[Any, Any, Any]:
         """Return means, deviations and logarithms of probabilities of all tasks; NaN where there are no numbers."""
-        spread = "spread_float32" if getattr(X, "dtype", None) == np.float32 else "spread"
-        name = spread if with_std and None in self._tasks["classes"] else "predict"
+        name = f"spread{'_float32' * _is_single(X)}" if with_std and None in self._tasks["classes"] else "predict"
         found = dict(zip(self._graph(name).described["outputs"], self._run(name, X), strict=True))
         nothing = np.full((len(next(iter(found.values()))), len(self._classes)), np.nan)
         return found.get("mean", nothing), found.get("std", nothing), found.get("log_proba")

@@ -176,14 +176,14 @@ class ModelRunner:
 
         `n_draws` is the number of copies of each row that the function makes; the blocks shrink by it. `state` selects
         one of several models. All `states` are run if given, in the precision of their training unless the results must
-        be `precise`, and the results of a row lie along the second axis. `weighs` says that the function needs the
-        digits of log-densities: where float32 lacks them, it runs in float64. `cached` says whether the model is kept
-        for the next call.
+        be `precise`, and the results of a row lie along the second axis. `weighs` says that the function weighs
+        log-densities, whose differences lack digits in float32: it runs in float64. `cached` says whether the model is
+        kept for the next call.
         """
         if states is not None:
             yield from self._of_several(function, array, states, n_draws, cached, precise)
             return
-        precise = precise or array.dtype == np.float64 or (weighs and self.limits.cancel)
+        precise = precise or array.dtype == np.float64 or weighs
         model = self.model(torch.float64 if precise else torch.float32, state=state, cached=cached)
         device = model.units.location.device
         # The widest layer bounds the memory, not the array; a quarter of it still keeps the processor busy.

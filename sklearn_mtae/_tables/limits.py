@@ -54,8 +54,6 @@ class Limits(NamedTuple):
     high: NDArray
     largest: NDArray
     """Largest distance from 0 that does not overflow."""
-    cancel: bool
-    """Whether log-densities of large values cancel in float32."""
     totals: list[tuple[list[int], float]]
     """Groups of columns, and their sum in a row."""
     whole: NDArray
@@ -70,7 +68,7 @@ class Limits(NamedTuple):
             (low[own], high[own]), largest[own], whole[own] = family.support, family.largest, family.whole
             if family.row_total is not None and not (indicators and indicators[own[0]]):
                 totals.append((own, family.row_total))
-        return cls(low, high, largest, any(family.cancels for family, _ in likelihood.parts()), totals, whole)
+        return cls(low, high, largest, totals, whole)
 
     def bind(self, dtype: np.dtype) -> bool:
         """Return whether any number of this precision can be outside the limits."""

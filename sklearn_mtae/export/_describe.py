@@ -20,7 +20,7 @@ from sklearn_mtae._tables.mixed_targets import MixedTasks
 from sklearn_mtae._version import __version__
 
 from ._cells import levels_of
-from ._densities import Weighed, densities, imputation, limits_of
+from ._densities import densities, imputation, limits_of
 from ._fits import Fit
 from ._methods import Asked, is_alone, kinds_of, of_autoencoder, of_tasks
 from ._strange import of_detector
@@ -121,7 +121,7 @@ def _imputer(estimator: VAEImputer) -> Exportable:
     empty, indicators = np.flatnonzero(estimator._is_empty), [] if indicator is None else indicator.features_.tolist()
     kept = np.arange(features.count) if estimator.keep_empty_features else np.flatnonzero(~estimator._is_empty)
     header["imputer"] = {"empty": empty.tolist(), "kept": kept.tolist(), "indicators": indicators}
-    asked = {"impute": imputation(Weighed(fitted), estimator.n_importance_samples, empty.tolist())}
+    asked = {"impute": imputation(Fit(fitted, dtype=torch.float64), estimator.n_importance_samples, empty.tolist())}
     return Exportable(header, {"bounds": _bounds(fitted)}, asked, 0, features, fitted)
 
 

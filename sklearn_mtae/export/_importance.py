@@ -23,7 +23,7 @@ from sklearn_mtae.nn.importance import (
 from ._special import native_group_norm, native_layer_norm
 
 
-def weighted_codes(model: Any, x: Tensor, noise: Tensor, seed: int, sample: Callable[[int], Tensor]) -> Draws:
+def weighted_codes(model: Any, x: Tensor, noise: Tensor, seed: int) -> Draws:
     """Return weighted codes of each row, as the estimator draws them, with what they are decoded to.
 
     Both proposals are made for every row, and each row takes its own, unless no row can have gaps.
@@ -37,14 +37,12 @@ def weighted_codes(model: Any, x: Tensor, noise: Tensor, seed: int, sample: Call
     noise : Tensor of shape (n_draws, n_rows, n_components)
         Standard normal draws.
     seed : int
-        Seed of the draws.
-    sample : callable
-        From a number to as many draws from the prior, shape (n, n_rows or 1, n_components).
+        Seed of the draws from the prior.
     """
     gaps = x.isnan().any(-1)
     z, log_proposal = from_posterior(model, x, noise, seed)
     if may_hold(gaps):
-        mixed, log_mixture = from_mixture(model, x, noise, seed, expand_at_once, sample)
+        mixed, log_mixture = from_mixture(model, x, noise, seed, expand_at_once)
         z, log_proposal = torch.where(gaps[:, None], mixed, z), torch.where(gaps, log_mixture, log_proposal)
     params, log_joint = decoded_joint(model, x)(z, True)
     return without_failed(z, log_joint - log_proposal, params)

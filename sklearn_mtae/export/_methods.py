@@ -33,8 +33,6 @@ class Asked(NamedTuple):
     """Whether it takes only rows without missing cells."""
     follows: bool = False
     """Whether the estimator computes it in the precision of the rows, rather than in that of its training."""
-    flagged: bool = False
-    """Whether it also takes whether the rows came in float32, with the rows along its first axis."""
     n_copies: int = 1
     """Copies of each row that it makes."""
 

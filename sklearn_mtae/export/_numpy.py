@@ -1,13 +1,11 @@
 """Files of exported estimators, which `sklearn_mtae.runtime` runs with numpy alone."""
 
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sklearn_mtae._engine.files import write_file
 
@@ -43,22 +41,16 @@ def to_numpy(estimator: Any, path: str | os.PathLike) -> None:
     graphs: dict[str, Any] = {}
     left_out: dict[str, str] = {}
     for name, asked in own.asked.items():
-        width = own.n_codes if asked.takes_codes else own.features.count + asked.flagged
-        function = partial(_flagged, asked.function) if asked.flagged else asked.function
+        width = own.n_codes if asked.takes_codes else own.features.count
         try:
-            graph = lower(function, ["X"], [width], asked.outputs, asked.complete, asked.n_copies)
+            graph = lower(asked.function, ["X"], [width], asked.outputs, asked.complete, asked.n_copies)
         except NotExportableError as error:
             if name in NEEDED[own.header["kind"]]:
                 raise
             left_out[name] = str(error)
         else:
-            graphs[name] = {**_described(graph, arrays), "follows": asked.follows, "flagged": asked.flagged}
+            graphs[name] = {**_described(graph, arrays), "follows": asked.follows}
     write_file(path, {**own.header, "graphs": graphs, "left_out": left_out}, arrays)
-
-
-def _flagged(function: Callable[..., Any], x: Tensor) -> Any:
-    """Return a function of rows whose last column says whether they came in float32."""
-    return function(x[:, :-1], x[:, -1:] > 0)
 
 
 NEEDED = {

@@ -34,7 +34,8 @@ def graph_of(
     numbers = {j: _rounded(known, own, j, dtype) for j, known in levels.items() if not is_text(known)}
 
     def function(x: Tensor) -> list[Tensor]:
-        results = Results(own, _coded(x, numbers, own), dtype == np.float32)
+        # The estimator reads a table with categories in float64.
+        results = Results(own, _coded(x, numbers, own), dtype == np.float32 and not levels)
         return [output.value(results) for output in outputs]
 
     results = [f"result{j}" for j in range(len(outputs))]

@@ -38,8 +38,7 @@ class Results:
         if computation not in self._found:
             both = f"{computation}_float32" if self.single else computation
             asked = self.own.asked.get(both, self.own.asked[computation])
-            more = [self.single] if asked.flagged else []
-            self._found[computation] = dict(zip(asked.outputs, asked.function(self.x, *more), strict=True))
+            self._found[computation] = dict(zip(asked.outputs, asked.function(self.x), strict=True))
         return self._found[computation][output or computation]
 
 

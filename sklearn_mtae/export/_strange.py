@@ -13,7 +13,7 @@ from sklearn_mtae._tables.levels import Levels
 from sklearn_mtae._verbs.strangeness import CRITERIA, MOST, N_DRAWS, Gauge, density_of_cells
 
 from ._cells import levels_of, place_of
-from ._densities import Single, Weighed
+from ._densities import weighed
 from ._fits import Fit
 from ._methods import Asked
 
@@ -21,27 +21,26 @@ from ._methods import Asked
 def of_detector(members: Sequence[tuple[Any, Gauge]], features: Features) -> dict[str, Asked]:
     """Return what a detector can be asked: scores, in float64, as distances of codes lack digits in float32."""
     levels = levels_of(features)
-    own = [(Weighed(model._fitted, levels), known) for model, known in members]
+    own = [(Fit(model._fitted, levels, torch.float64), known) for model, known in members]
     draws = any("density" in known.criteria for _, known in members)
 
-    def score_samples(x: Tensor, single: Single = False) -> tuple[Tensor, ...]:
-        each = [_strangeness(weighed, known, x, single) for weighed, known in own]
+    def score_samples(x: Tensor) -> tuple[Tensor, ...]:
+        each = [_strangeness(fit, known, x) for fit, known in own]
         return (-torch.stack(each).mean(0),)
 
     n_copies = N_DRAWS if draws else 1
-    asked = partial(Asked, score_samples, ("score_samples",), flagged=draws, n_copies=n_copies)
+    asked = partial(Asked, score_samples, ("score_samples",), n_copies=n_copies)
     # A level that a member has not seen is missing to it.
     return {"score_samples": asked(), **({} if levels else {"score_samples_complete": asked(complete=True)})}
 
 
-def _strangeness(weighed: Weighed, known: Gauge, x: Tensor, single: Single) -> Tensor:
+def _strangeness(fit: Fit, known: Gauge, x: Tensor) -> Tensor:
     """Return by how many nats the cells of each row are above what is usual in their columns, shape (n_rows,)."""
-    fit = weighed.fit
     runner = ModelRunner(fit.fitted, "cpu", "silent")
     names = [name for name in known.criteria if name != "density"]
     parts: dict[str, Any] = {name: CRITERIA[name](runner, known.codes) for name in names}
     if "density" in known.criteria:
-        nats = weighed.run(density_of_cells, x, single, N_DRAWS)
+        nats = weighed(fit, density_of_cells, x, N_DRAWS)
         parts["density"] = lambda model, x: nats
 
     def excess(model: Any, x: Tensor) -> Tensor:

@@ -154,16 +154,11 @@ def from_posterior(model: VAE, x: Tensor, noise: Tensor, seed: int) -> tuple[Ten
 
 
 def from_mixture(
-    model: VAE,
-    x: Tensor,
-    noise: Tensor,
-    seed: int,
-    expand: "Expand | None" = None,
-    sample: Callable[[int], Tensor] | None = None,
+    model: VAE, x: Tensor, noise: Tensor, seed: int, expand: "Expand | None" = None
 ) -> tuple[Tensor, Tensor]:
     """Return draws from Laplace's approximation, the posterior and the prior, and the mixture's log-density.
 
-    `expand` takes the place of `expand_by_component`, and `sample` that of the prior's own draws.
+    `expand` takes the place of `expand_by_component`.
     """
     prior = model.prior.given(model.infer)
     laplace = _laplace(model, x, expand or expand_by_component)
@@ -179,18 +174,12 @@ def from_mixture(
         if size  # a flow cannot map an empty batch
     ]
     if sizes[-1]:
-        own = sample(sizes[-1]) if sample else prior_draws(model, sizes[-1], seed)
-        drawn.append(own.expand(-1, len(x), -1))
+        generator = torch.Generator(model.units.location.device).manual_seed(seed)
+        drawn.append(prior.sample(sizes[-1], generator).unsqueeze(1).expand(-1, len(x), -1))
     z = torch.cat(drawn)
     shares = [size / n_draws for size in sizes]
     parts = [p.log_prob(z) + log(share) for p, share in zip(proposals, shares, strict=True) if share]
     return z, torch.stack(parts).nan_to_num(-float("inf"), None, -float("inf")).logsumexp(0)
-
-
-def prior_draws(model: VAE, n_draws: int, seed: int) -> Tensor:
-    """Return codes drawn from the prior, shape (n_draws, 1, n_components)."""
-    prior = model.prior.given(model.infer)
-    return prior.sample(n_draws, torch.Generator(model.units.location.device).manual_seed(seed)).unsqueeze(1)
 
 
 def _laplace(model: VAE, x: Tensor, expand: "Expand") -> Normal:

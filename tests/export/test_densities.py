@@ -25,7 +25,7 @@ def test_numpy_and_onnx(option, tmp_path):
 
 
 @pytest.mark.parametrize("prior", ["normal", "vamp"])
-def test_rows_of_float32_have_draws_of_their_own(prior, tmp_path):
+def test_rows_of_float32(prior, tmp_path):
     model, x = VAETransformer(**SMALL, prior=prior).fit(GAPS), GAPS.astype(np.float32)
     assert_parity(model, x, METHODS, tmp_path, onnx=False)
     for method, own in (in_onnx(model, METHODS, x, "float32") if prior == "normal" else {}).items():

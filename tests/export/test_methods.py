@@ -233,3 +233,17 @@ def test_deviations_of_rows_of_float32(n_estimators, tmp_path):
     assert_same(exported.predict_interval(x, **COVERAGE), model.predict_interval(x, **COVERAGE))
     found = in_onnx(model, "predict_interval", x, "float32", **COVERAGE)
     assert_same(list(found.values()), model.predict_interval(x, **COVERAGE))
+
+
+@pytest.mark.parametrize("has_categories", [False, True])
+def test_deviations_of_frames_of_float32(has_categories, tmp_path):
+    """The estimator reads numbers alone in float32, and in float64 beside categories."""
+    x = pd.DataFrame(table(), columns=[f"x{j}" for j in range(table().shape[1])])
+    x.loc[2, "x1"], x.loc[3, "x2"] = 1e3, 1e4
+    if has_categories:
+        x["colour"] = pd.Series(["red", "green", None, "blue"] * len(x), dtype=object)[: len(x)]
+    model = MultiTaskVAERegressor(**SMALL, n_estimators=1, early_stopping=True).fit(x, labels())
+    wanted, exported = model.predict_interval(x, **COVERAGE), in_numpy(model, tmp_path)
+    assert_same(exported.predict_interval(x, **COVERAGE), wanted)
+    assert exported.transform(x).dtype == model.transform(x).dtype
+    assert_same(list(in_onnx(model, "predict_interval", x, "float32", **COVERAGE).values()), wanted)

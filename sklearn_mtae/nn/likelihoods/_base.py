@@ -41,8 +41,6 @@ class Likelihood(nn.Module):
     """Sum of the columns of a row; None if it may be anything."""
     filler: ClassVar[float] = 0.0
     """Any admissible value, which stands in for a missing cell while the density is computed."""
-    cancels: ClassVar[bool] = False
-    """Whether the log-density of a large value is a small difference of large numbers, beyond float32."""
     largest: ClassVar[float] = 1e150
     """Largest admissible distance from 0: up to there, squares and their sums are finite."""
     n_learned: int = 0

@@ -112,7 +112,6 @@ class Counts(LogLink):
     support = (0.0, float("inf"))
     whole = True
     largest = LARGEST_COUNT
-    cancels = True
     peak = 0.0
 
     def tails(self, params: Tensor, n: Tensor) -> Tails:

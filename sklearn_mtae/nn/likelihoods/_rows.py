@@ -185,7 +185,6 @@ class Multinomial(WholeRow):
     support = (0.0, float("inf"))
     exact = ("total",)
     largest = LARGEST_COUNT
-    cancels = True
     total: Tensor
 
     def __init__(self, n_columns: int) -> None:
