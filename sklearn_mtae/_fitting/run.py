@@ -186,14 +186,20 @@ class ModelRunner:
         precise = precise or array.dtype == np.float64 or weighs
         model = self.model(torch.float64 if precise else torch.float32, state=state, cached=cached)
         device = model.units.location.device
-        # The widest layer bounds the memory, not the array; a quarter of it still keeps the processor busy.
-        width = max(array.shape[1], self.features.n_expanded, max(p.shape[0] for p in model.parameters()) // 4)
-        for rows in blocks(array.shape[0], block_rows(n_draws * width)):
+        for rows in blocks(array.shape[0], self._block_rows(model, array.shape[1], n_draws, weighs)):
             with torch.inference_mode(), threads_for(largest_product(model, n_draws * (rows.stop - rows.start))):
                 block = tensor(dense(array[rows])).to(device)
                 block = model.units(block, torch.float64 if precise else None) if standardize else block
                 result = function(model, block).cpu().numpy()
             yield rows, result
+
+    def _block_rows(self, model: Autoencoder, n_columns: int, n_draws: int, weighs: bool) -> int:
+        """Return how many rows are run at once; the widest layer bounds the memory, not the array."""
+        width = max(n_columns, self.features.n_expanded)
+        if weighs:  # copies are decoded a few at a time
+            return block_rows(max(n_draws * (width + self.fitted.recipe.n_components), model.width))
+        # A quarter of the widest layer still keeps the processor busy.
+        return block_rows(n_draws * max(width, model.width // 4))
 
     def _of_several(
         self, function: Function, array: Any, states: tuple[int, ...], n_draws: int, cached: bool, precise: bool

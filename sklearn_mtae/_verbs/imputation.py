@@ -12,7 +12,7 @@ from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.blocks import block_rows, blocks
 from sklearn_mtae._tables.filling import as_it_came, fill, missing_cells, read
 from sklearn_mtae._tables.row_index import Chosen
-from sklearn_mtae.nn.importance import Draws, draw
+from sklearn_mtae.nn.importance import Draws, draw, draws_at_once
 from sklearn_mtae.nn.models import VAE, Autoencoder
 from sklearn_mtae.nn.posteriors import quasi_normal
 from sklearn_mtae.nn.random import Seeded
@@ -58,7 +58,8 @@ def impute_drawn(runner: ModelRunner, X: Any, n_draws: int, n_importance_samples
 
     def several(model: VAE, x: Tensor) -> Tensor:
         draws = weighted_codes(runner, model, x, n_importance_samples)
-        drawn = model.generate(draws.resample(n_draws), x)[0].movedim(0, 1)
+        parts = draws.resample(n_draws).split(draws_at_once(model, x))
+        drawn = torch.cat([model.generate(part, x)[0] for part in parts]).movedim(0, 1)
         return torch.where(draws.usable[:, None, None], drawn, float("nan"))
 
     seed, n_most = new_seed(random_state), max(n_draws, n_importance_samples)

@@ -98,12 +98,13 @@ def density(runner: ModelRunner, codes: NDArray) -> Cells:
     The mean of -log p(x_j given z) over the weighted codes, and an equal share for each cell of the rest: what the
     codes that fit the row have less of the prior than of its posterior.
     """
-    return lambda model, x: density_of_cells(model, x, weighted_codes(runner, model, x, N_DRAWS))
+    return lambda model, x: density_of_cells(model, x, weighted_codes(runner, model, x, N_DRAWS, keep_params=True))
 
 
 def density_of_cells(model: Any, x: Tensor, draws: Draws) -> Tensor:
-    """Return what each cell has in -log p(x), given weighted codes of the rows."""
-    each = model.likelihood.log_prob(model.decode(draws.z), x)
+    """Return what each cell has in -log p(x), given weighted codes of the rows, of which what is decoded was kept."""
+    assert draws.params is not None
+    each = model.likelihood.log_prob(draws.params, x)
     nats = -torch.einsum("kn,kn...->n...", draws.log_weight.softmax(0), each)
     observed = (~x.isnan()).to(nats)
     rest = -draws.log_marginal() - nats.sum(-1)

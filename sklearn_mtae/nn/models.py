@@ -153,6 +153,11 @@ class Autoencoder(nn.Module):
         with torch.autocast(inputs[0].device.type, self.products, cache_enabled=False):
             return network(*inputs).to(inputs[0].dtype)
 
+    @property
+    def width(self) -> int:
+        """Outputs of the widest layer."""
+        return max((parameter.shape[0] for parameter in self.parameters() if parameter.dim()), default=1)
+
     def encode(self, x: Tensor) -> Tensor:
         """Return the code of each row, shape (n_rows, n_components)."""
         return self.run(self.encoder, x)
