@@ -35,7 +35,7 @@ MOST_DIMENSIONS = 32
 SLACK = 1e-6
 """Nats by which classes in a set may be less probable than they should: their probabilities are rounded."""
 CELLS = 2**18
-"""Cells of the widest value that are computed at once: a megabyte in float32, which fits near the processor."""
+"""Cells of the widest value that few nodes compute at once: a megabyte in float32, which fits near the processor."""
 LOGARITHMS = {"log_proba", "log_density"}
 """Results that may be minus infinity."""
 FEW = 64
@@ -279,7 +279,7 @@ class Graph:
     def __call__(self, x: np.ndarray, given: Any = None) -> list[np.ndarray]:
         """Return the results for rows, which were `given` in some precision; where float32 overflows, in float64."""
         precise = self.described.get("follows", False) and not _is_single(given)
-        size = max(1, CELLS // self.described["width"])
+        size = max(1, CELLS * min(8, 1 + len(self.described["nodes"]) // 200) // self.described["width"])
         with np.errstate(all="ignore"):
             parts = [self._checked([x[j : j + size]], j, precise) for j in range(0, len(x), size)]
         return [own[0] if len(own) == 1 else np.concatenate(own) for own in zip(*parts, strict=True)]
