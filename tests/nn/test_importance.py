@@ -17,6 +17,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from sklearn_mtae import AutoencoderTransformer, MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae.nn import importance
 from sklearn_mtae.nn.importance import LEAST_CURVATURE, Draws, expand_by_component
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS
 from sklearn_mtae.nn.posteriors import POSTERIORS
@@ -485,3 +486,19 @@ def test_a_row_of_which_nothing_can_be_said_is_named():
     with pytest.raises(ValueError, match=r"The row of conditions is too far from .* It has 1e\+20 in column 2"):
         model.sample(conditions={2: 1e20})
     assert np.isfinite(model.transform(X)).all()
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_codes_are_decoded_in_parts(gaps, monkeypatch):
+    """How many codes have room at once changes rounding alone, and neither the weights nor what is decoded."""
+    x = np.random.default_rng(0).normal(size=(20, 4))
+    model = VAETransformer(2, hidden_layer_sizes=(8,), max_iter=2, random_state=0).fit(x).module_.eval()
+    rows = torch.from_numpy(np.where(np.eye(20, 4) * gaps > 0, np.nan, x)).float()
+    noise = torch.randn(30, 20, 2, generator=torch.Generator().manual_seed(0))
+    whole = importance.draw(model, rows, noise, 0, keep_params=True)
+    assert importance.draws_at_once(model, rows) >= 30
+    monkeypatch.setattr(importance, "CACHED_CELLS", 20 * 8 * 7)
+    assert importance.draws_at_once(model, rows) == 7
+    parts = importance.draw(model, rows, noise, 0, keep_params=True)
+    for own, other in zip(whole, parts, strict=True):
+        torch.testing.assert_close(own, other)
