@@ -73,7 +73,8 @@ class BaseMultiTaskVAE(BaseVAE):
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Targets; NaN, None or pandas.NA where a label is missing.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            Weights of the rows, or only of the labels: distortion and rate then weight all rows equally.
+            Weights of the rows, or only of the labels: distortion and rate then weight all rows equally. Held-out rows
+            count by them too, so that intervals and sets hold their part of the rows as weighted.
         groups : array-like of shape (n_samples,) or None, default=None
             Which rows belong together, such as the visits of a patient. Groups are held out whole, so that what is
             learned from held-out rows holds for new groups. See `cv`.

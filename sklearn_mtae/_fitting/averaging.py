@@ -62,7 +62,8 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     # The first baseline is a constant.
     choice = choice.where(kind.varies, np.eye(len(outputs))[:, [n]])
     average, predicted = kind.calibrate(held_out, run, average, choice, outputs)
-    average = replace(average, copula=learn_copula(fitted, predicted, held_out.drawn(fitted.seed), held_out.weight))
+    labels = held_out.drawn(fitted.seed)
+    average = replace(average, copula=learn_copula(fitted, predicted, labels, held_out.weight, held_out.groups))
     if single and kind.varies.all():
         return replace(average, earlier=[])
     return _keep_chosen(average, candidates, choice.weights[:n], len(plan.members))

@@ -237,7 +237,7 @@ def _evenly_spaced(n: int) -> NDArray:
     return (reversed_bits + 0.5) / 2**bits
 
 
-def consistent_shares(residuals: NDArray, codes: NDArray) -> NDArray:
+def consistent_shares(residuals: NDArray, codes: NDArray, weight: NDArray | None = None) -> NDArray:
     """Return the share of each residual in their distribution, where some of them are limits.
 
     The self-consistent estimate (Efron 1967, Turnbull 1974), which is Kaplan and Meier's where limits are of one side:
@@ -249,6 +249,8 @@ def consistent_shares(residuals: NDArray, codes: NDArray) -> NDArray:
         Residuals in ascending order.
     codes : ndarray of int of shape (n_labels,)
         -1 where the true residual is below, 1 where it is above, otherwise 0.
+    weight : ndarray of shape (n_labels,) or None, default=None
+        Weights above zero; None is 1 each.
 
     Returns
     -------
@@ -256,47 +258,27 @@ def consistent_shares(residuals: NDArray, codes: NDArray) -> NDArray:
         Shares, which add up to 1.
     """
     n, exact = len(residuals), codes == 0
+    weight = np.ones(n) if weight is None else weight / weight.mean()
     observed = residuals[exact]
     if not len(observed):
-        return np.full(n, 1 / n)
+        return weight / n
     kept = exact | ((codes < 0) & (residuals <= observed[0])) | ((codes > 0) & (residuals >= observed[-1]))
     up, down = (codes > 0) & ~kept, (codes < 0) & ~kept
     above = np.searchsorted(residuals, residuals[up], side="right")
     below = np.searchsorted(residuals, residuals[down], side="left")
-    shares = kept / kept.sum()
+    own = kept * weight
+    shares = own / own.sum()
     for _ in range(N_CONSISTENT):
         total = np.concatenate([[0.0], np.cumsum(shares)])
-        counts = kept.astype(float)
+        counts = own.copy()
         # What a limit gives per unit of share to all that is above it, or below.
         gives = np.zeros(n + 1)
-        np.add.at(gives, above, 1 / np.maximum(total[-1] - total[above], 1e-300))
+        np.add.at(gives, above, weight[up] / np.maximum(total[-1] - total[above], 1e-300))
         counts += shares * np.cumsum(gives[:-1])
         gives = np.zeros(n + 1)
-        np.add.at(gives, below, 1 / np.maximum(total[below], 1e-300))
+        np.add.at(gives, below, weight[down] / np.maximum(total[below], 1e-300))
         counts += shares * (gives.sum() - np.cumsum(gives)[:-1])
         before, shares = shares, counts / counts.sum()
         if np.abs(shares - before).max() < 1e-3 / n:
             break
     return shares
-
-
-def distances(residuals: NDArray, codes: NDArray) -> NDArray:
-    """Return as many distances from 0, in ascending order, as there are residuals, some of which are limits.
-
-    They are quantiles of the self-consistent distribution at even steps: without limits, the distances themselves.
-
-    Parameters
-    ----------
-    residuals : ndarray of shape (n_labels,)
-        Residuals.
-    codes : ndarray of int of shape (n_labels,)
-        -1 where the true residual is below, 1 where it is above, otherwise 0.
-    """
-    order = np.argsort(residuals, kind="stable")
-    away = np.abs(residuals[order])
-    ascending = np.argsort(away, kind="stable")
-    total = np.cumsum(consistent_shares(residuals[order], codes[order])[ascending])
-    steps = np.arange(1, len(away) + 1) / len(away)
-    # Rounding must not put a step behind the share that ends there.
-    place = np.searchsorted(total, steps * (1 - 1e-12) - 1e-12)
-    return away[ascending][np.minimum(place, len(away) - 1)]

@@ -13,7 +13,7 @@ from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Likelihood
 from sklearn_mtae.nn.traits import unwrapped
 
 from .build import TASK_MAKERS, task_limits
-from .censored import distances, limited_tasks, spread_out
+from .censored import consistent_shares, limited_tasks, spread_out
 from .data import Data
 from .fitted import Fitted
 from .recipe import Recipe
@@ -128,23 +128,12 @@ def loss_with_limits(averages: NDArray, shares: NDArray, codes: NDArray, deviati
     return np.sqrt(squares @ shares).mean(axis=1)
 
 
-def scores_with_limits(held_out: Any, mean: NDArray, std: NDArray, scores: list[NDArray]) -> list[NDArray]:
-    """Return the sorted distances of labels from predictions, in deviations, where some labels are limits.
+def shares_of_residuals(residuals: NDArray, codes: NDArray, weight: NDArray) -> NDArray:
+    """Return the share of each residual in their distribution, where some of them are limits, in any order.
 
-    The distance of a limit's true value is known only to be on one side: its share goes to the distances there.
-
-    Parameters
-    ----------
-    held_out : HeldOut
-        The held-out labels.
-    mean, std : ndarray of shape (n_rows, n_tasks)
-        Predictions and deviations of rows.
-    scores : list of ndarray
-        The distances of each task, as if limits were values.
+    A limit's true residual is known only to be on one side: its share goes to the residuals there.
     """
-    scores = list(scores)
-    for task in limited_tasks(held_out.censoring):
-        own = held_out.weight[:, task] > 0
-        residuals = (held_out.given[own, task] - mean[own, task]) / std[own, task]
-        scores[task] = distances(residuals, held_out.censoring[own, task])
-    return scores
+    order = np.argsort(residuals, kind="stable")
+    shares = np.empty(len(order))
+    shares[order] = consistent_shares(residuals[order], codes[order], weight[order])
+    return shares

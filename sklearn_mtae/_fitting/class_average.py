@@ -19,12 +19,12 @@ from .choice import Choice
 from .data import Data
 from .ensemble import has_kernel
 from .fitted import Average, Fitted
-from .group_scores import for_new_groups
 from .held_out import HeldOut
 from .kernel import Kernel, KernelLearner, kernel_inputs, n_centres
 from .plan import Plan
 from .predictions import Predictions, only_classes
 from .run import ModelRunner
+from .scores import ranked
 
 LEAST_PROBABILITY = 1e-300
 """Minimum probability whose logarithm is taken."""
@@ -129,8 +129,8 @@ class ClassAverage:
             sharpness[task] = best_sharpness(logs, codes, weight[counted])
             logs = log_softmax(sharpness[task] * logs, axis=1)
             own = -logs[np.arange(len(codes)), codes]
-            groups = held_out.groups
-            scores.append(np.sort(own) if groups is None else for_new_groups(own, groups[counted]))
+            groups = None if held_out.groups is None else held_out.groups[counted]
+            scores.append(ranked(own, weight[counted], groups))
             every[counted, task, : len(rates)] = logs
         average = replace(average, sharpness=sharpness, scores=scores)
         if self.known is not None and (of_kernel := choice.weights[len(held_out.candidates) + 1]).any():

@@ -14,9 +14,12 @@ from .correlation import LEAST_ROWS, N_FOLDS, LabelScores, learn_correlation
 from .fitted import Fitted
 from .margins import N_TERMS, Margin, OfClasses, OfCounts, OfNumbers
 from .predictions import Predictions
+from .scores import at_ranks, counted_once
 
 
-def learn_copula(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray) -> Copula:
+def learn_copula(
+    fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray, groups: NDArray | None = None
+) -> Copula:
     """Learn how the labels of held-out rows depend on each other.
 
     Parameters
@@ -27,6 +30,8 @@ def learn_copula(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDA
         Predictions of the rows by models not trained on them, with calibrated deviations.
     y, weight : ndarray of shape (n_rows, n_tasks)
         Labels (numbers, or positions of classes), and their weights: zero without one.
+    groups : ndarray of int of shape (n_rows,) or None, default=None
+        Which group each row belongs to.
     """
     margins = _margins(fitted, predicted, y, weight)
     centres = _centres(margins, predicted, y, weight)
@@ -41,7 +46,8 @@ def learn_copula(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDA
     copula = Copula(margins, np.eye(len(margins)), is_learned=bool(((weight > 0).sum(axis=1) >= 2).sum() >= LEAST_ROWS))
     scores = LabelScores(centres, _terms(margins, predicted, weight), *copula.intervals(predicted, labels), weight)
     correlation, of_folds = learn_correlation(scores, margins)
-    return _with_levels(replace(copula, correlation=correlation), np.where(np.isnan(labels), np.nan, centres), of_folds)
+    copula = replace(copula, correlation=correlation)
+    return _with_levels(copula, np.where(np.isnan(labels), np.nan, centres), of_folds, weight, groups)
 
 
 def _margins(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray) -> list[Margin]:
@@ -122,7 +128,7 @@ def by_chance(n: int, m: int) -> float:
     return root**2 + 2 * 1.27 * root * (1 / sqrt(n) + 1 / sqrt(m)) ** (1 / 3)
 
 
-def _with_levels(copula: Copula, scores: NDArray, of_folds: NDArray) -> Copula:
+def _with_levels(copula: Copula, scores: NDArray, of_folds: NDArray, weight: NDArray, groups: NDArray | None) -> Copula:
     """Return a copula with the levels of the numbers of held-out rows; rows without one are left out.
 
     The correlations for a row come from the other folds. Its deviations were learned from the row too: what a squared
@@ -141,4 +147,8 @@ def _with_levels(copula: Copula, scores: NDArray, of_folds: NDArray) -> Copula:
         squares[rows] = distances(correlation[np.ix_(numbers, numbers)], scores[rows])
     largest = np.nanmax(np.abs(scores[counted]), axis=1)
     levels, box_levels = level_of(squares[counted], n_labels[counted]), box_level_of(largest, n_labels[counted])
-    return replace(copula, levels=np.sort(levels), box_levels=np.sort(box_levels))
+    # A row counts by the mean weight of its labels.
+    counts = counted_once(
+        weight[:, numbers].sum(axis=1)[counted] / n_labels[counted], None if groups is None else groups[counted]
+    )
+    return replace(copula, levels=at_ranks(levels, *counts), box_levels=at_ranks(box_levels, *counts))

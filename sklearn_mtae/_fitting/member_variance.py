@@ -43,7 +43,8 @@ class MemberVariance(NamedTuple):
             return np.ones(mean.shape[1])
         counted = held_out.weight > 0
         squares = (held_out.y - mean) ** 2 + (0.0 if held_out.unknown is None else held_out.unknown)
-        sums = [np.where(counted, own / std**2, 0.0).sum(axis=0) for own in (squares, self.few, self.every)]
+        each = (held_out.weight * np.where(counted, own / std**2, 0.0) for own in (squares, self.few, self.every))
+        sums = [own.sum(axis=0) for own in each]
         total, few, every = sums
         left = np.maximum(total - few + every, np.minimum(every, total))
         return np.sqrt(np.divide(left, total, out=np.ones_like(total), where=total > 0))

@@ -16,16 +16,16 @@ from sklearn_mtae.nn.posteriors import quasi_normal
 
 from .baseline import Baselines, predict_baseline, task_units
 from .censored import limited_tasks
-from .censored_labels import scores_with_limits
+from .censored_labels import shares_of_residuals
 from .choice import Choice
 from .data import Data
 from .fitted import Average, Baseline, Fitted
-from .group_scores import for_new_groups
 from .held_out import HeldOut
 from .member_variance import member_variance
 from .plan import Plan
 from .predictions import Predictions
 from .run import ModelRunner
+from .scores import at_ranks, counted_once, root_mean_square
 
 N_DRAWS = 64
 """Quasi-random draws of the code for a standard deviation."""
@@ -114,19 +114,24 @@ class NumberAverage:
 def scores_of(held_out: HeldOut, mean: NDArray, std: NDArray) -> tuple[list[NDArray], NDArray]:
     """Return the sorted distances of each task's labels from predictions, in deviations, and their root mean squares.
 
-    Where rows come in groups, the distances are those that reach labels of new groups.
+    The distances are those that reach labels of new rows, or of new groups: see `ranked`.
     """
-    away, counted = np.abs(held_out.y - mean) / std, held_out.weight > 0
-    scores = [np.sort(own[known]) for own, known in zip(away.T, counted.T, strict=True)]
-    if held_out.censoring is not None:
-        scores = scores_with_limits(held_out, mean, std, scores)
-    inflation = np.array([np.sqrt(np.mean(own**2)) if len(own) > 1 else 1.0 for own in scores])
-    if held_out.groups is not None:
-        limited = limited_tasks(held_out.censoring)
-        for task, known in enumerate(counted.T):
-            if task not in limited:
-                scores[task] = for_new_groups(away[known, task], held_out.groups[known])
-    return scores, inflation
+    scores, inflation = [], []
+    limited = [] if held_out.censoring is None else limited_tasks(held_out.censoring)
+    for task in range(mean.shape[1]):
+        known = held_out.weight[:, task] > 0
+        weight, groups = held_out.weight[known, task], None if held_out.groups is None else held_out.groups[known]
+        residuals = (held_out.given[known, task] - mean[known, task]) / std[known, task]
+        away = np.abs(residuals)
+        of_rows, of_groups = counted_once(weight), counted_once(weight, groups)
+        if task in limited:
+            codes = held_out.censoring[known, task]  # type: ignore[index]
+            of_rows, of_groups = (
+                (shares_of_residuals(residuals, codes, share), size) for share, size in (of_rows, of_groups)
+            )
+        scores.append(at_ranks(away, *of_groups))
+        inflation.append(root_mean_square(away, of_rows[0]) if len(away) > 1 else 1.0)
+    return scores, np.array(inflation)
 
 
 def shares_of(weights: NDArray) -> NDArray:

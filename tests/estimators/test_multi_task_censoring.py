@@ -282,7 +282,7 @@ def test_limits_are_no_labels_to_the_dependence_of_tasks(settings, monkeypatch):
     seen = {}
     learn = averaging.learn_copula
 
-    def spied(fitted, predicted, y, weight):
+    def spied(fitted, predicted, y, weight, groups):
         seen.update(y=y, weight=weight)
         return learn(fitted, predicted, y, weight)
 

@@ -7,7 +7,6 @@ from scipy import optimize, stats
 from sklearn_mtae._fitting.censored import (
     _evenly_spaced,
     consistent_shares,
-    distances,
     expect,
     log_likelihood,
     spread_out,
@@ -129,33 +128,11 @@ def test_shares_are_self_consistent_where_limits_are_of_both_sides():
     np.testing.assert_allclose((given / given.sum(1, keepdims=True)).mean(0), shares, atol=1e-5)
 
 
-def test_distances_are_those_of_the_true_residuals():
-    rng = np.random.default_rng(0)
-    true = rng.standard_t(4, size=5000)
-    limit = rng.normal(-0.5, 2, size=5000)
-    codes = np.where(true < limit, -1, 0)
-    found = distances(np.maximum(true, limit), codes)
-    assert (np.diff(found) >= 0).all()
-    for level in (0.5, 0.8, 0.9):
-        assert np.mean(np.abs(true) <= np.quantile(found, level)) == pytest.approx(level, abs=0.02)
-
-
-def test_distances_without_limits_are_sorted():
-    residuals = np.random.default_rng(0).normal(size=301)
-    np.testing.assert_array_equal(distances(residuals, np.zeros(301, dtype=int)), np.sort(np.abs(residuals)))
-
-
-def test_distances_of_nothing_but_limits_are_those_of_the_limits():
-    np.testing.assert_array_equal(distances(np.array([-2.0, 1.0]), np.array([1, -1])), [1.0, 2.0])
-
-
-@pytest.mark.parametrize(("limit", "code"), [(1e30, -1), (-1e30, 1)])
-def test_a_limit_that_says_nothing_changes_nothing(limit, code):
-    rng = np.random.default_rng(0)
-    y, codes = np.append(rng.normal(size=200), limit), np.append(np.zeros(200, dtype=int), code)
-    known, predicted, deviation = expect(
-        y, codes, np.ones(201), lambda values: np.broadcast_to(values.mean(axis=1, keepdims=True), values.shape)
-    )
-    np.testing.assert_allclose(predicted[0, 0], y[:200].mean(), atol=0.02)
-    np.testing.assert_allclose(deviation.item(), y[:200].std(), rtol=0.02)
-    assert np.abs(known.mean).max() < 10
+def test_shares_with_weights_are_those_of_repeated_residuals():
+    rng = np.random.default_rng(2)
+    residuals, codes = np.sort(rng.normal(size=80)), rng.integers(-1, 2, size=80)
+    times = rng.integers(1, 4, size=80)
+    shares = consistent_shares(residuals, codes, times.astype(float))
+    repeated = consistent_shares(np.repeat(residuals, times), np.repeat(codes, times))
+    of_each = np.bincount(np.repeat(np.arange(80), times), repeated)
+    np.testing.assert_allclose(np.cumsum(shares), np.cumsum(of_each), atol=2e-3)  # both stop when steps are small

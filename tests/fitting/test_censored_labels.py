@@ -1,10 +1,12 @@
 """Labels that are known only as limits, as a fit takes them."""
 
 import numpy as np
+import pytest
 from scipy import stats
 
-from sklearn_mtae._fitting.censored_labels import loss_with_limits
+from sklearn_mtae._fitting.censored_labels import loss_with_limits, shares_of_residuals
 from sklearn_mtae._fitting.number_average import NumberAverage
+from sklearn_mtae._fitting.scores import at_ranks
 
 
 def errors():
@@ -27,3 +29,28 @@ def test_limits_count_by_the_probability_of_their_side():
     np.testing.assert_allclose(loss_with_limits(averages, shares, codes, 0.7), np.sqrt(squares @ shares).mean(axis=1))
     far = loss_with_limits(np.array([[-100.0], [100.0]]), np.ones((1, 1)), np.array([-1]), 0.7)
     np.testing.assert_allclose(far, [0.0, 100.0], rtol=0.01, atol=1e-12)
+
+
+def sorted_distances(residuals, codes):
+    shares = shares_of_residuals(residuals, codes, np.ones(len(residuals)))
+    return at_ranks(np.abs(residuals), shares, len(residuals))
+
+
+def test_distances_are_those_of_the_true_residuals():
+    rng = np.random.default_rng(0)
+    true = rng.standard_t(4, size=5000)
+    limit = rng.normal(-0.5, 2, size=5000)
+    codes = np.where(true < limit, -1, 0)
+    found = sorted_distances(np.maximum(true, limit), codes)
+    assert (np.diff(found) >= 0).all()
+    for level in (0.5, 0.8, 0.9):
+        assert np.mean(np.abs(true) <= np.quantile(found, level)) == pytest.approx(level, abs=0.02)
+
+
+def test_distances_without_limits_are_sorted():
+    residuals = np.random.default_rng(0).normal(size=301)
+    np.testing.assert_array_equal(sorted_distances(residuals, np.zeros(301, dtype=int)), np.sort(np.abs(residuals)))
+
+
+def test_distances_of_nothing_but_limits_are_those_of_the_limits():
+    np.testing.assert_array_equal(sorted_distances(np.array([-2.0, 1.0]), np.array([1, -1])), [1.0, 2.0])
