@@ -72,6 +72,8 @@ for (name, processes), colour in zip(found.items(), colours, strict=True):
 first = min(begin for own in found["n_jobs=2"] for begin, _ in own)
 axes.text(first / 2, 1.5, "workers start\nand import torch", color=style.ORANGE, ha="center", va="center", fontsize=8.5)
 axes.set_yticks(range(place), labels)
-axes.set(ylim=(place - 0.4, -0.6), xlabel="seconds since the search began", title="Twelve fits of a search on two cores")
+axes.set(
+    ylim=(place - 0.4, -0.6), xlabel="seconds since the search began", title="Twelve fits of a search on two cores"
+)
 axes.set_xlim(left=0)
 style.save(figure, "guide/schedule.png")
