@@ -31,6 +31,7 @@ extensions = [
     "papers",
     "parameter_groups",
     "shell",
+    "sources",
     "wide",
 ]
 root_doc = "index"
@@ -55,6 +56,7 @@ autosummary_generate = True
 autosummary_filename_map = {"sklearn_mtae.nn.weightings.aggregation": "sklearn_mtae.nn.weightings.aggregation-function"}
 toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True  # nn.Linear, not <class 'torch.nn.modules.linear.Linear'>
 autodoc_inherit_docstrings = True
 # The class template lists the members; numpydoc would list them a second time.
 numpydoc_show_class_members = False
@@ -139,10 +141,19 @@ html_theme_options = {
 def skip_foreign(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
     """Leave out members that another package defines."""
     member = obj.fget if isinstance(obj, property) else obj
-    module = getattr(member, "__module__", None) or ""
+    owner = getattr(member, "__objclass__", None)  # methods of tuples have no module
+    module = getattr(member, "__module__", None) or getattr(owner, "__module__", None) or ""
     return True if module.split(".")[0] in ("sklearn", "torch", "builtins") else None
+
+
+def drop_any(
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str, str | None] | None:
+    """Leave out the signature of protocols, which are not called."""
+    return ("", returned) if signature == "(*args, **kwargs)" else None
 
 
 def setup(app: Any) -> None:
     """Hook into autodoc."""
     app.connect("autodoc-skip-member", skip_foreign)
+    app.connect("autodoc-process-signature", drop_any)

@@ -1,4 +1,4 @@
-"""Parameters of the estimators in named groups, each group and each parameter with an anchor.
+"""Parameters of the estimators in named groups, each group and each parameter with an anchor; attributes in a table.
 
 `GROUPS` is the one place that says which parameter belongs where. A page of an estimator with many parameters shows
 them under the groups' names, in the groups' order; `#parameters-training` and `#parameter-alpha` lead to them.
@@ -110,19 +110,44 @@ def grouped(parameters: nodes.definition_list) -> list[nodes.Node]:
     return [links, *lists]
 
 
+def cell(*content: nodes.Node) -> nodes.entry:
+    """Return a cell of a table."""
+    return nodes.entry("", *content)
+
+
+def tabulated(attributes: nodes.definition_list) -> nodes.table:
+    """Return a list of attributes as a table of names, types and descriptions."""
+    head = nodes.row("", *(cell(nodes.paragraph("", name)) for name in ("Attribute", "Type", "Description")))
+    body = nodes.tbody()
+    for item in attributes.children:
+        *names, description = item.children
+        term, types = names[0], [nodes.Text(own.astext()) for own in names[1:]]
+        row = [cell(nodes.paragraph("", "", *term.children)), cell(nodes.paragraph("", "", *types))]
+        body += nodes.row("", *row, cell(*description.children))
+    columns = [nodes.colspec(colwidth=1) for _ in range(3)]
+    return nodes.table("", nodes.tgroup("", *columns, nodes.thead("", head), body, cols=3), classes=["attributes"])
+
+
 def arrange(app: Any, doctree: nodes.document) -> None:
-    """Give the parameters of each class anchors, and long lists of them groups."""
+    """Give the parameters of each class anchors, and long lists of them groups; make tables of attributes."""
     for field in list(doctree.findall(nodes.field)):
         name, body = field.children
-        parameters = body.next_node(nodes.definition_list)
-        described = field.parent.parent.parent
-        if name.astext() != "Parameters" or parameters is None or described.get("objtype") != "class":
+        listed = body.next_node(nodes.definition_list)
+        if listed is None or field.parent.parent.parent.get("objtype") != "class":
             continue
-        for item in parameters.children:
-            item["ids"] += [f"parameter-{own.strip('*')}" for own in names_of(item)]
-        known = {names_of(item)[0] for item in parameters.children} <= KNOWN
-        if known and len(parameters.children) >= FEWEST:
-            parameters.parent.replace(parameters, grouped(parameters))
+        if name.astext() == "Attributes":
+            listed.parent.replace(listed, tabulated(listed))
+        elif name.astext() == "Parameters":
+            group(listed)
+
+
+def group(parameters: nodes.definition_list) -> None:
+    """Give parameters anchors, and long lists of them groups."""
+    for item in parameters.children:
+        item["ids"] += [f"parameter-{own.strip('*')}" for own in names_of(item)]
+    known = {names_of(item)[0] for item in parameters.children} <= KNOWN
+    if known and len(parameters.children) >= FEWEST:
+        parameters.parent.replace(parameters, grouped(parameters))
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -12,9 +12,9 @@ function labelCells(table) {
   for (const row of rows) [...row.cells].forEach((cell, place) => (cell.dataset.column = names[place]));
 }
 
-/* Long names in the sidebars may break between their parts. */
+/* Long names in the sidebars may break between their parts; "NaN" may not. */
 function breakName(node) {
-  const parts = node.textContent.split(/(?<=_)(?=\w)|(?<=[a-z])(?=[A-Z])/);
+  const parts = node.textContent.split(/(?<=_)(?=\w)|(?<=[a-z])(?=[A-Z]\w)/);
   if (parts.length < 2) return;
   node.replaceWith(...parts.flatMap((part, place) => (place ? [document.createElement("wbr"), part] : [part])));
 }

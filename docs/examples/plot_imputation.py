@@ -51,7 +51,7 @@ for name, values in errors.items():
     print(f"{name:26}", *(f"{value:.2f}" for value in values))
 
 figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
-colours = dict(zip(imputers, ["0.5", "black", "C5", "C0"], strict=True))
+colours = dict(zip(imputers, ["0.5", "C2", "C5", "C0"], strict=True))
 for name, values in errors.items():
     ax.plot(shares, values, marker="o", color=colours[name])
     ax.text(0.615, values[-1], name, color=colours[name], va="center")

@@ -68,7 +68,9 @@ class DiagonalNormal(NamedTuple):
     """
 
     mean: Tensor
+    """Means, shape (n_rows, n_components)."""
     log_variance: Tensor
+    """Logarithms of the variances, shape (n_rows, n_components)."""
 
     @property
     def stddev(self) -> Tensor:
