@@ -284,7 +284,7 @@ def test_limits_are_no_labels_to_the_dependence_of_tasks(settings, monkeypatch):
 
     def spied(fitted, predicted, y, weight, groups):
         seen.update(y=y, weight=weight)
-        return learn(fitted, predicted, y, weight)
+        return learn(fitted, predicted, y, weight, groups)
 
     monkeypatch.setattr(averaging, "learn_copula", spied)
     X, _, y, codes = table(120)
