@@ -103,13 +103,6 @@ class Graph:
             return self.integers([size])
         return self.rows if size.times == 1 else self.add("Mul", self.rows, self.integers([size.times]))
 
-    def turned(self, name: str) -> str | None:
-        """Return the matrix whose transpose a value is, if it is one."""
-        made = next((node for node in self.nodes if node.outputs == [name]), None)
-        if made is None or made.operator != "Transpose" or made.attributes != {"perm": [1, 0]}:
-            return None
-        return made.inputs[0]
-
     def reshape(self, name: str, sizes: Sequence[Any]) -> str:
         """Return a value in another shape."""
         free = [isinstance(size, Rows) for size in sizes]

@@ -137,11 +137,6 @@ def _cumsum(run: Lowering, x: Any, axis: int) -> str:
 
 def _matmul(run: Lowering, a: Any, b: Any) -> str:
     names = [run.name(a), run.name(b)]
-    turned = run.graph.turned(names[1])
-    if turned is not None and names[0] in run.graph.constants:
-        # onnxruntime fuses a transposed factor with the product, which 1.20 to 1.23 cannot compute in float64.
-        product = run.graph.add("MatMul", turned, run.graph.constant(run.graph.constants[names[0]].T))
-        return run.graph.add("Transpose", product, perm=[1, 0])
     # A product repeats a matrix by itself, unless both sides are.
     first = run.alike.get(names[0], names[0])
     return run.graph.add("MatMul", first, names[1] if first != names[0] else run.alike.get(names[1], names[1]))

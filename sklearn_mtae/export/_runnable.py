@@ -1,5 +1,6 @@
-"""What ONNX Runtime has no operators for: eigenvalues of symmetric matrices, and convolutions in float64."""
+"""What ONNX Runtime has no operators for: eigenvalues of symmetric matrices, and some of float64."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ def runnable(graph: Graph, helper: Any, to_tensor: Any) -> Graph:
 
     Loops take the place of "Eigh". A matrix is rotated until it is diagonal (Jacobi 1846), in all pairs of neighbouring
     rows at once. Then the rows change places, as players do in a tournament where each meets each (Brent and Luk 1985).
-    The eigenvalues are not in order. Convolutions in float64 are done in float32.
+    The eigenvalues are not in order. Convolutions in float64 are done in float32. Sums of one value stand between
+    operators that would be fused to one that there is not in float64.
 
     Parameters
     ----------
@@ -26,11 +28,14 @@ def runnable(graph: Graph, helper: Any, to_tensor: Any) -> Graph:
         onnx's helper, and its function from arrays to tensors.
     """
     nodes: list[Node] = []
+    makers = {name: node for node in graph.nodes for name in node.outputs}
     for node in graph.nodes:
         if node.operator == "Eigh":
             nodes += _Rotations(graph, node, helper, to_tensor).nodes
         elif node.operator in CONVOLUTIONS and graph.dtypes[node.outputs[0]] == np.float64:
             nodes += _in_float32(node)
+        elif node.operator in FUSED and graph.dtypes[node.outputs[0]] == np.float64:
+            nodes += _apart(node, makers)
         else:
             nodes.append(node)
     graph.nodes = nodes
@@ -47,6 +52,30 @@ def _in_float32(node: Node) -> list[Node]:
     casts = [Node("Cast", [own], [name], {"to": "float32"}) for own, name in zip(node.inputs, names, strict=True)]
     own = node._replace(inputs=names, outputs=[made])
     return [*casts, own, Node("Cast", [made], node.outputs, {"to": "float64"})]
+
+
+FUSED = {"MatMul": "Transpose", "Mul": "Sigmoid"}
+"""Operators, and those before them that ONNX Runtime fuses with them, through casts and what does nothing.
+
+In float64 it cannot compute the first pair before version 1.26, nor the second before 1.31.
+"""
+
+
+def _apart(node: Node, makers: Mapping[str, Node]) -> list[Node]:
+    """Return a node, and a sum of one value for each input that would be fused with it."""
+    names = {name: f"{node.outputs[0]}_{name}" for name in node.inputs if _would_be_fused(node, name, makers)}
+    sums = [Node("Sum", [name], [own], {}) for name, own in names.items()]
+    return [*sums, node._replace(inputs=[names.get(name, name) for name in node.inputs])]
+
+
+def _would_be_fused(node: Node, name: str, makers: Mapping[str, Node]) -> bool:
+    before = makers.get(name)
+    while before is not None and before.operator == "Cast":
+        before = makers.get(before.inputs[0])
+    if before is None or before.operator != FUSED[node.operator]:
+        return False
+    order = before.attributes.get("perm", [1, 0])
+    return order[-2:] == [len(order) - 1, len(order) - 2]
 
 
 class _Rotations:
@@ -141,7 +170,8 @@ ROUND: list[Any] = [
     ("Concat", "cosine sine", "both", {"axis": 1}),
     ("MatMul", "both turn", "turned_cells"),
     ("Reshape", "turned_cells square", "rotation"),
-    ("Transpose", "rotation", "back", {"perm": [0, 2, 1]}),
+    ("Transpose", "rotation", "inverse", {"perm": [0, 2, 1]}),
+    ("Sum", "inverse", "back"),  # which is not fused with what follows, see FUSED
     ("MatMul", "matrix rotation", "half"),
     ("MatMul", "back half", "turned"),
     ("MatMul", "vectors rotation", "followed"),

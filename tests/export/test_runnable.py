@@ -54,3 +54,30 @@ def test_convolutions_of_float64():
     x = np.random.default_rng(0).normal(size=(5, 7))
     (found,) = started(graph, 7).run(None, {"X": x})
     np.testing.assert_allclose(found, function(torch.from_numpy(x))[0], rtol=0, atol=1e-5)
+
+
+W = torch.linspace(-1, 1, 9, dtype=torch.float64).reshape(3, 3)
+FUSED = {
+    "silu": lambda x, square: x * x.sigmoid(),
+    "scaled silu": lambda x, square: (1.7 * x).sigmoid() * x,
+    "left": lambda x, square: square.mT @ W,
+    "right": lambda x, square: square @ square.mT,
+    "both": lambda x, square: square.mT @ square.mT,
+    "through a cast": lambda x, square: square.float().mT.double() @ square,
+    "matrix": lambda x, square: (W @ x[:, :3].T).T,
+}
+"""What ONNX Runtime fuses to operators that it has not always had in float64."""
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_operators_that_would_be_fused(name):
+    def function(x):
+        return (FUSED[name](x, x.reshape(-1, 3, 3)),)
+
+    graph = lower(function, ["X"], [9], ["result"])
+    x = np.random.default_rng(0).normal(size=(5, 9))
+    (found,) = started(graph, 9).run(None, {"X": x})
+    np.testing.assert_allclose(found, function(torch.from_numpy(x))[0], rtol=1e-12)
+    makers = {name: node.operator for node in graph.nodes for name in node.outputs}
+    pairs = {(makers.get(name), node.operator) for node in graph.nodes for name in node.inputs}
+    assert not pairs & {("Transpose", "MatMul"), ("Cast", "MatMul"), ("Sigmoid", "Mul")}

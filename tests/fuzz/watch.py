@@ -11,20 +11,17 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from dis import opname
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import joblib
-import narwhals
 import numpy as np
 import pandas as pd
 import sklearn
-import skorch
 import torch
 from scipy.sparse import issparse
 from sklearn.exceptions import NotFittedError
-
-import sklearn_mtae
 
 from .cells import cells_of
 
@@ -42,8 +39,9 @@ INNER = re.compile(
     re.IGNORECASE,
 )
 """Words of torch's, numpy's and Python's own messages, which say nothing to a user of this package."""
-WRITERS = [Path(module.__file__ or "").parent for module in (sklearn_mtae, sklearn, skorch, narwhals)]
-"""Packages whose errors are written for users."""
+SPECS = map(find_spec, ("sklearn_mtae", "sklearn", "skorch", "narwhals"))
+WRITERS = [Path(spec.origin or "").parent for spec in SPECS if spec]
+"""Packages whose errors are written for users; scikit-learn 1.7 does without narwhals."""
 HEADS = re.compile(r"sklearn/(linear_model|tree|dummy|naive_bayes)")
 """Estimators that users bring; what they raise is theirs."""
 
