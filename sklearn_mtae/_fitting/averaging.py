@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +54,9 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     outputs = held_out.collect(partial(run, kind.output))
     outputs = np.concatenate([outputs, kind.baselines(plan, held_out, runner)])
     n, single = len(candidates), len(plan.members) == 1
-    choose_by = partial(_only, held_out, outputs) if single else partial(_choose, held_out, outputs, n, kind)
-    if held_out.censoring is None:
-        choice = choose_by({})
-    else:
-        choice = _choose_with_limits(held_out, outputs, n, choose_by, fitted)
+    contest = Contest(held_out, outputs, n, kind)
+    choose_by = contest.only if single else contest.choose
+    choice = choose_by({}) if held_out.censoring is None else contest.choose_with_limits(choose_by, fitted)
     # The first baseline is a constant.
     choice = choice.where(kind.varies, np.eye(len(outputs))[:, [n]])
     average, predicted = kind.calibrate(held_out, run, average, choice, outputs)
@@ -69,24 +67,83 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     return _keep_chosen(average, candidates, choice.weights[:n], len(plan.members))
 
 
-def _only(held_out: HeldOut, outputs: NDArray, _: Losses) -> Choice:
-    """Return the choice of a single model, which is the first output."""
-    weights = np.eye(len(outputs))[:, [0] * outputs.shape[2]]
-    return Choice(weights, np.zeros(len(held_out.y), dtype=int), weights[None])
+class Contest(NamedTuple):
+    """What averages are chosen from."""
 
+    held_out: HeldOut
+    outputs: NDArray
+    """Predictions of the held-out rows by candidates, and then by baselines."""
+    n_candidates: int
+    kind: Kind
 
-def _choose(held_out: HeldOut, outputs: NDArray, n_candidates: int, kind: Kind, losses: Losses) -> Choice:
-    """Choose the weights of candidates and baselines, and those that the rows outside of each part would choose."""
-    select_by = partial(_select, held_out, outputs, n_candidates, kind, losses)
-    uniform = np.zeros((len(outputs), outputs.shape[2]))
-    uniform[:n_candidates] = 1 / n_candidates
-    weights = select_by(np.ones(len(held_out.y), dtype=bool), uniform)
-    part = _parts_of(held_out, kind.n_parts)
-    if not part.any():
-        return Choice(weights, part, weights[None])
-    every = np.arange(len(part))
-    judging = [np.isin(every, evenly(np.flatnonzero(part != own), MOST_JUDGING)) for own in range(part.max() + 1)]
-    return Choice(weights, part, np.stack([select_by(rows, uniform) for rows in judging]))
+    def only(self, _: Losses) -> Choice:
+        """Return the choice of a single model, which is the first output."""
+        weights = np.eye(len(self.outputs))[:, [0] * self.outputs.shape[2]]
+        return Choice(weights, np.zeros(len(self.held_out.y), dtype=int), weights[None])
+
+    def choose(self, losses: Losses) -> Choice:
+        """Choose the weights of candidates and baselines, and those that the rows outside of each part would choose."""
+        uniform = np.zeros((len(self.outputs), self.outputs.shape[2]))
+        uniform[: self.n_candidates] = 1 / self.n_candidates
+        weights = self.select(losses, np.ones(len(self.held_out.y), dtype=bool), uniform)
+        part = _parts_of(self.held_out, self.kind.n_parts)
+        if not part.any():
+            return Choice(weights, part, weights[None])
+        every = np.arange(len(part))
+        judging = [np.isin(every, evenly(np.flatnonzero(part != own), MOST_JUDGING)) for own in range(part.max() + 1)]
+        return Choice(weights, part, np.stack([self.select(losses, rows, uniform) for rows in judging]))
+
+    def choose_with_limits(self, choose_by: Callable[[Losses], Choice], fitted: Fitted) -> Choice:
+        """Choose the weights of candidates and baselines where some labels are limits.
+
+        The distance from a limit is no error: a prediction far on the side that the limit allows may be right. What a
+        limit says of a prediction is its likelihood (see `loss_with_limits`), given the deviation of labels from the
+        average. The mean of all candidates is the first average, from which the deviation comes; then it is the chosen
+        one.
+        """
+        held_out, supports, units = self.held_out, supports_of(fitted), task_units(fitted)
+        means = self.outputs if self.outputs.ndim == 3 else self.outputs[..., 0]
+        predicted = means[: self.n_candidates].mean(axis=0)
+        for _ in range(N_CHOICES):
+            deviations = held_out.expect(predicted, supports) / units
+            losses = {
+                task: partial(_loss_of_rows, held_out.censoring[:, task], deviations[task])  # type: ignore[index]
+                for task in limited_tasks(held_out.censoring)
+            }
+            choice = choose_by(losses)
+            predicted = np.einsum("kt,knt->nt", choice.weights, means)
+        held_out.expect(predicted, supports)
+        return choice
+
+    def select(self, losses: Losses, judging: NDArray[np.bool_], otherwise: NDArray) -> NDArray:
+        """Return the weights of the candidates, and then of the baselines, by some rows: shape (n_outputs, n_tasks).
+
+        Tasks whose loss differs from that of their kind have it in `losses`. Those with fewer than two labels in these
+        rows have the weights in `otherwise`.
+        """
+        held_out, weights = self.held_out, otherwise.copy()
+        rows = {task: (weight > 0) & judging for task, weight in enumerate(held_out.weight.T)}
+        judged = {task: self._judged(task, own, losses) for task, own in rows.items() if own.sum() >= 2}
+        chosen = {task: select(*own) for task, own in judged.items()}
+        if held_out.groups is not None:
+            # The loss of limits belongs to their rows.
+            free = {task: own for task, own in judged.items() if task not in losses and self.kind.varies[task]}
+            chosen |= agree(free, {task: chosen[task] for task in free}, self.n_candidates)
+            numbers = {task: own for task, own in free.items() if own.loss is NumberAverage.loss}
+            groups = {task: held_out.groups[rows[task]] for task in numbers}
+            # The first of the regressions follows the constant.
+            chosen |= hold_back(numbers, {task: chosen[task] for task in numbers}, groups, self.n_candidates + 1)
+        for task, own in chosen.items():
+            weights[:, task] = own
+        return weights
+
+    def _judged(self, task: int, rows: NDArray[np.bool_], losses: Losses) -> Judged:
+        """Return what some rows say of a task's candidates and baselines."""
+        kind, held_out = self.kind, self.held_out
+        misses = kind.misses(self.outputs[:, rows], held_out.given[rows, task], task)
+        loss = kind.loss_of(task) if isinstance(kind, MixedAverage) else kind.loss
+        loss = losses[task](rows) if task in losses else loss
+        return Judged(misses, held_out.folds[rows], held_out.weight[rows, task], loss)
 
 
 def _parts_of(held_out: HeldOut, n_parts: int) -> NDArray:
@@ -95,30 +152,6 @@ def _parts_of(held_out: HeldOut, n_parts: int) -> NDArray:
     if len(np.unique(kinds[held_out.weight.any(axis=1)])) < 2:
         kinds = np.arange(len(kinds)) if held_out.groups is None else held_out.groups
     return np.unique(kinds, return_inverse=True)[1] % n_parts
-
-
-def _choose_with_limits(
-    held_out: HeldOut, outputs: NDArray, n_candidates: int, choose_by: Callable[[Losses], Choice], fitted: Fitted
-) -> Choice:
-    """Choose the weights of candidates and baselines where some labels are limits.
-
-    The distance from a limit is no error: a prediction far on the side that the limit allows may be right. What a limit
-    says of a prediction is its likelihood (see `loss_with_limits`), given the deviation of labels from the average. The
-    mean of all candidates is the first average, from which the deviation comes; then it is the chosen one.
-    """
-    supports, units = supports_of(fitted), task_units(fitted)
-    means = outputs if outputs.ndim == 3 else outputs[..., 0]
-    predicted = means[:n_candidates].mean(axis=0)
-    for _ in range(N_CHOICES):
-        deviations = held_out.expect(predicted, supports) / units
-        losses = {
-            task: partial(_loss_of_rows, held_out.censoring[:, task], deviations[task])  # type: ignore[index]
-            for task in limited_tasks(held_out.censoring)
-        }
-        choice = choose_by(losses)
-        predicted = np.einsum("kt,knt->nt", choice.weights, means)
-    held_out.expect(predicted, supports)
-    return choice
 
 
 def _loss_of_rows(codes: NDArray, deviation: float, rows: NDArray[np.bool_]) -> Loss:
@@ -145,45 +178,6 @@ def _candidates(members: Sequence[Member], settings: Sequence[dict[str, Any]]) -
         for own in members_of
         for epoch in epochs
     ]
-
-
-def _select(
-    held_out: HeldOut,
-    outputs: NDArray,
-    n_candidates: int,
-    kind: Kind,
-    losses: Losses,
-    judging: NDArray[np.bool_],
-    otherwise: NDArray,
-) -> NDArray:
-    """Return the weights of the candidates, and then of the baselines, by some rows: shape (n_outputs, n_tasks).
-
-    Tasks whose loss differs from that of their kind have it in `losses`. Those with fewer than two labels in these rows
-    have the weights in `otherwise`.
-    """
-    weights = otherwise.copy()
-    judged: dict[int, Judged] = {}
-    rows: dict[int, NDArray[np.bool_]] = {}
-    for task, (labels, weight) in enumerate(zip(held_out.given.T, held_out.weight.T, strict=True)):
-        counted = (weight > 0) & judging
-        if counted.sum() >= 2:
-            misses = kind.misses(outputs[:, counted], labels[counted], task)
-            loss = kind.loss_of(task) if isinstance(kind, MixedAverage) else kind.loss
-            loss = losses[task](counted) if task in losses else loss
-            judged[task] = Judged(misses, held_out.folds[counted], weight[counted], loss)
-            rows[task] = counted
-    chosen = {task: select(*own) for task, own in judged.items()}
-    if held_out.groups is not None:
-        # The loss of limits belongs to their rows.
-        free = {task: own for task, own in judged.items() if task not in losses and kind.varies[task]}
-        chosen |= agree(free, {task: chosen[task] for task in free}, n_candidates)
-        numbers = {task: own for task, own in free.items() if own.loss is NumberAverage.loss}
-        groups = {task: held_out.groups[rows[task]] for task in numbers}
-        # The first of the regressions follows the constant.
-        chosen |= hold_back(numbers, {task: chosen[task] for task in numbers}, groups, n_candidates + 1)
-    for task, own in chosen.items():
-        weights[:, task] = own
-    return weights
 
 
 def _keep_chosen(average: Average, candidates: Sequence[dict[int, int]], weights: NDArray, n_members: int) -> Average:

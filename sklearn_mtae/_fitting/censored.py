@@ -237,7 +237,7 @@ def _evenly_spaced(n: int) -> NDArray:
     return (reversed_bits + 0.5) / 2**bits
 
 
-def consistent_shares(residuals: NDArray, codes: NDArray, weight: NDArray | None = None) -> NDArray:
+def consistent_shares(residuals: NDArray, codes: NDArray, weight: NDArray) -> NDArray:
     """Return the share of each residual in their distribution, where some of them are limits.
 
     The self-consistent estimate (Efron 1967, Turnbull 1974), which is Kaplan and Meier's where limits are of one side:
@@ -249,8 +249,8 @@ def consistent_shares(residuals: NDArray, codes: NDArray, weight: NDArray | None
         Residuals in ascending order.
     codes : ndarray of int of shape (n_labels,)
         -1 where the true residual is below, 1 where it is above, otherwise 0.
-    weight : ndarray of shape (n_labels,) or None, default=None
-        Weights above zero; None is 1 each.
+    weight : ndarray of shape (n_labels,)
+        Weights above zero.
 
     Returns
     -------
@@ -258,7 +258,7 @@ def consistent_shares(residuals: NDArray, codes: NDArray, weight: NDArray | None
         Shares, which add up to 1.
     """
     n, exact = len(residuals), codes == 0
-    weight = np.ones(n) if weight is None else weight / weight.mean()
+    weight = weight / weight.mean()
     observed = residuals[exact]
     if not len(observed):
         return weight / n

@@ -13,6 +13,7 @@ from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._tables.levels import Levels
 from sklearn_mtae._tables.limits import ROUNDING, Limits
 from sklearn_mtae._verbs.imputation import log_conditional, log_marginal, weighted_mean
+from sklearn_mtae._verbs.strangeness import N_DRAWS
 from sklearn_mtae.nn.importance import Draws
 from sklearn_mtae.nn.models import VAE
 from sklearn_mtae.nn.posteriors import quasi_normal
@@ -20,9 +21,6 @@ from sklearn_mtae.nn.posteriors import quasi_normal
 from ._fits import Fit
 from ._importance import weighted_codes
 from ._methods import Asked
-
-N_DRAWS = 100
-"""Codes per row that are drawn and weighted, as the estimators do it unless told otherwise."""
 
 
 def weighed(fit: Fit, function: Callable[[Any, Tensor, Draws], Tensor], x: Tensor, n_draws: int) -> Tensor:

@@ -103,7 +103,7 @@ def test_shares_are_those_of_kaplan_and_meier():
     true, limit = rng.normal(size=400), rng.normal(0.3, 1, size=400)
     residuals, codes = np.minimum(true, limit), np.where(true > limit, 1, 0)
     order = np.argsort(residuals)
-    shares = consistent_shares(residuals[order], codes[order])
+    shares = consistent_shares(residuals[order], codes[order], np.ones(400))
     known = stats.ecdf(stats.CensoredData.right_censored(residuals, codes == 1)).cdf
     own = np.interp(known.quantiles, residuals[order], np.cumsum(shares))
     inside = known.quantiles < residuals[codes == 0].max()
@@ -118,7 +118,7 @@ def test_shares_are_self_consistent_where_limits_are_of_both_sides():
     residuals = np.where(codes == 0, true, limit)
     order = np.argsort(residuals)
     residuals, codes = residuals[order], codes[order]
-    shares = consistent_shares(residuals, codes)
+    shares = consistent_shares(residuals, codes, np.ones(200))
     on_side = np.where(codes[:, None] > 0, residuals > residuals[:, None], residuals < residuals[:, None])
     admits = np.where(codes[:, None] == 0, np.eye(200, dtype=bool), on_side)
     support = codes == 0
@@ -133,6 +133,6 @@ def test_shares_with_weights_are_those_of_repeated_residuals():
     residuals, codes = np.sort(rng.normal(size=80)), rng.integers(-1, 2, size=80)
     times = rng.integers(1, 4, size=80)
     shares = consistent_shares(residuals, codes, times.astype(float))
-    repeated = consistent_shares(np.repeat(residuals, times), np.repeat(codes, times))
+    repeated = consistent_shares(np.repeat(residuals, times), np.repeat(codes, times), np.ones(times.sum()))
     of_each = np.bincount(np.repeat(np.arange(80), times), repeated)
     np.testing.assert_allclose(np.cumsum(shares), np.cumsum(of_each), atol=2e-3)  # both stop when steps are small
