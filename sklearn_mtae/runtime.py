@@ -425,7 +425,8 @@ class Columns:
         try:
             return np.array([np.nan if _is_missing(own) else float(own) for own in cells])
         except (TypeError, ValueError, OverflowError) as error:
-            raise type(error)(f"Column {self.name(j)!r} must hold numbers: {error}.") from None
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"Column {self.name(j)!r} must hold numbers: {error}.") from None
 
     def _codes(self, j: int, cells: np.ndarray) -> np.ndarray:
         known, other = self.codes[j], len(self.codes[j])
@@ -533,8 +534,7 @@ class Model:
     def _parted(self, name: str, x: np.ndarray, given: Any) -> np.ndarray:
         """Return the results of a computation for rows; there may be a faster one for rows without gaps."""
         whole = f"{name}_complete"
-        gaps = np.isnan(x).any(axis=1) | (whole not in self._graphs)
-        results = np.empty(len(x))
+        gaps, results = np.isnan(x).any(axis=1) | (whole not in self._graphs), np.empty(len(x))
         for rows, own in ((gaps, name), (~gaps, whole)):
             if rows.any():
                 (results[rows],) = self._graph(own)(x[rows], given)

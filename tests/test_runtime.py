@@ -121,7 +121,7 @@ def rows_with(cell):
     ],
 )
 def test_cells_that_the_estimator_refuses(rows, message, numbers):
-    with pytest.raises((ValueError, TypeError, OverflowError)) as wanted:
+    with pytest.raises((ValueError, TypeError)) as wanted:
         AutoencoderTransformer(**SMALL).fit(X).transform(rows)
     with pytest.raises(wanted.type, match=message):
         numbers.transform(rows)

@@ -7,6 +7,7 @@ average of candidates. The data thus decide how long to train, how much to regul
 row is lost to validation.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -32,12 +33,15 @@ from .mixed_average import MixedAverage, mixed_average
 from .number_average import NumberAverage
 from .plan import Plan
 from .run import ModelRunner
+from .scores import counted_once
 from .selection import Judged, Loss, agree, hold_back, select
 
 Kind = NumberAverage | ClassAverage | MixedAverage
 Losses = Mapping[int, Callable[[NDArray], Loss]]
 MOST_JUDGING = 2_000
 """Maximum number of rows that choose the weights by which other rows calibrate."""
+LEAST_SIZE = 5
+"""Number of labels that those held out must count like, by their weights."""
 N_CHOICES = 3
 """Number of times that an average is chosen where some labels are limits, each time with the last one's deviation."""
 
@@ -51,6 +55,7 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     run = partial(_run_once, runner)
     candidates = _candidates(plan.members, fitted.settings)
     held_out = HeldOut(plan, candidates)
+    _warn_of_uneven_weights(held_out, plan.recipe.task_names)
     outputs = held_out.collect(partial(run, kind.output))
     outputs = np.concatenate([outputs, kind.baselines(plan, held_out, runner)])
     n, single = len(candidates), len(plan.members) == 1
@@ -65,6 +70,18 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     if single and kind.varies.all():
         return replace(average, earlier=[])
     return _keep_chosen(average, candidates, choice.weights[:n], len(plan.members))
+
+
+def _warn_of_uneven_weights(held_out: HeldOut, names: Sequence[str]) -> None:
+    for name, weight in zip(names, held_out.weight.T, strict=True):
+        known = weight[weight > 0]
+        size = counted_once(known)[1]
+        if size < LEAST_SIZE < len(known):
+            warnings.warn(
+                f"Weights are so uneven that the {len(known)} held-out labels of task {name!r} count like {size:.1f}. "
+                "They choose members and calibrate deviations, intervals and sets, which are unreliable.",
+                stacklevel=2,
+            )
 
 
 class Contest(NamedTuple):

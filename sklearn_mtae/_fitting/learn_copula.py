@@ -12,7 +12,7 @@ from .build import task_limits
 from .copula import Copula, box_level_of, distances, level_of
 from .correlation import LEAST_ROWS, N_FOLDS, LabelScores, learn_correlation
 from .fitted import Fitted
-from .margins import N_TERMS, Margin, OfClasses, OfCounts, OfNumbers
+from .margins import FARTHEST, N_TERMS, Margin, OfClasses, OfCounts, OfNumbers
 from .predictions import Predictions
 from .scores import at_ranks, counted_once
 
@@ -132,10 +132,12 @@ def _with_levels(copula: Copula, scores: NDArray, of_folds: NDArray, weight: NDA
     """Return a copula with the levels of the numbers of held-out rows; rows without one are left out.
 
     The correlations for a row come from the other folds. Its deviations were learned from the row too: what a squared
-    score would be without it follows from the score, by the formula of Sherman and Morrison.
+    score would be without it follows from the score, by the formula of Sherman and Morrison. Of scores at the end of
+    their range no more is known than that: no bounded region reaches them.
     """
     numbers = [task for task, margin in enumerate(copula.margins) if not isinstance(margin, OfClasses)]
     fold, scores = np.arange(len(scores)) % N_FOLDS, scores[:, numbers]
+    is_far: NDArray[np.bool_] = (np.abs(scores) >= FARTHEST).any(axis=1)
     n = np.maximum((~np.isnan(scores)).sum(axis=0), 2)
     scores = scores * np.sqrt((1 - 1 / n) / np.maximum(1 - scores**2 / n, 1 / n))
     counted = ~np.isnan(scores).all(axis=1)
@@ -147,6 +149,7 @@ def _with_levels(copula: Copula, scores: NDArray, of_folds: NDArray, weight: NDA
         squares[rows] = distances(correlation[np.ix_(numbers, numbers)], scores[rows])
     largest = np.nanmax(np.abs(scores[counted]), axis=1)
     levels, box_levels = level_of(squares[counted], n_labels[counted]), box_level_of(largest, n_labels[counted])
+    levels[is_far[counted]] = box_levels[is_far[counted]] = np.inf
     # A row counts by the mean weight of its labels.
     counts = counted_once(
         weight[:, numbers].sum(axis=1)[counted] / n_labels[counted], None if groups is None else groups[counted]

@@ -25,7 +25,7 @@ from .member_variance import member_variance
 from .plan import Plan
 from .predictions import Predictions
 from .run import ModelRunner
-from .scores import at_ranks, counted_once, root_mean_square
+from .scores import at_ranks, counted_once, inflation_of
 
 N_DRAWS = 64
 """Quasi-random draws of the code for a standard deviation."""
@@ -112,9 +112,9 @@ class NumberAverage:
 
 
 def scores_of(held_out: HeldOut, mean: NDArray, std: NDArray) -> tuple[list[NDArray], NDArray]:
-    """Return the sorted distances of each task's labels from predictions, in deviations, and their root mean squares.
+    """Return the sorted distances of each task's labels from predictions, in deviations, and the factors of these.
 
-    The distances are those that reach labels of new rows, or of new groups: see `ranked`.
+    The distances are those that reach labels of new rows, or of new groups: see `ranked` and `inflation_of`.
     """
     scores, inflation = [], []
     limited = [] if held_out.censoring is None else limited_tasks(held_out.censoring)
@@ -130,7 +130,7 @@ def scores_of(held_out: HeldOut, mean: NDArray, std: NDArray) -> tuple[list[NDAr
                 (shares_of_residuals(residuals, codes, share), size) for share, size in (of_rows, of_groups)
             )
         scores.append(at_ranks(away, *of_groups))
-        inflation.append(root_mean_square(away, of_rows[0]) if len(away) > 1 else 1.0)
+        inflation.append(inflation_of(away, *of_rows))
     return scores, np.array(inflation)
 
 

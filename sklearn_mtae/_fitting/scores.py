@@ -40,11 +40,15 @@ def counted_once(weight: NDArray, groups: NDArray | None = None) -> tuple[NDArra
     return share / share.sum(), parts.sum() ** 2 / (parts**2).sum()
 
 
-def root_mean_square(scores: NDArray, share: NDArray) -> float:
-    """Return the root mean square of scores with shares, in any order."""
-    if (share == share[0]).all():
-        return float(np.sqrt(np.mean(np.sort(scores) ** 2)))
-    return float(np.sqrt(share @ scores**2))
+def inflation_of(scores: NDArray, share: NDArray, size: float) -> float:
+    """Return the factor by which deviations are too small: the root mean square of scores, and of one more that is 1.
+
+    Two or three labels that happen to be near their predictions thus cannot say that deviations are next to nothing.
+    Labels that are all predicted exactly have none.
+    """
+    if len(scores) > 1 and not scores.any():
+        return 0.0
+    return float(np.sqrt((size * (share @ scores**2) + 1) / (size + 1)))
 
 
 def at_ranks(scores: NDArray, share: NDArray, size: float) -> NDArray:

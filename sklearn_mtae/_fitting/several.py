@@ -149,4 +149,6 @@ def _put(groups: Sequence[Group]) -> tuple[list[int], SideBySide]:
     values = {name: torch.cat([group.values[name] for group in groups]) for name in groups[0].values}
     differing = {name: own for name, own in values.items() if (own != own[:1]).any()}
     positions = [position for group in groups for position in group.positions]
-    return positions, SideBySide(groups[0].model, differing or values)
+    # Equal models share what is no number, such as the order of columns: it need not be an index of several axes.
+    numbers = {name: own for name, own in values.items() if own.is_floating_point()}
+    return positions, SideBySide(groups[0].model, differing or numbers)

@@ -134,5 +134,6 @@ def numbers(
     try:
         values[observed] = cells[observed].astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise type(error)(f"{owner[0].upper()}{owner[1:]} {needs}: {error}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{owner[0].upper()}{owner[1:]} {needs}: {error}") from error
     return values

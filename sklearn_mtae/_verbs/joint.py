@@ -21,6 +21,7 @@ from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae._fitting.predictions import OfTask, Predictions, only_classes
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.blocks import blocks
+from sklearn_mtae._tables.containers import plain
 from sklearn_mtae._tables.read_targets import read_known
 from sklearn_mtae._tables.row_index import Chosen
 from sklearn_mtae.nn.words import named
@@ -121,7 +122,7 @@ def read_observed(runner: ModelRunner, y_observed: Any, x: Any) -> NDArray:
     tasks = runner.fitted.recipe.tasks
     assert tasks is not None
     with named("y_observed"):
-        known = read_known(y_observed, tasks)
+        known = read_known(plain(y_observed), tasks)
         check_consistent_length(x, known)
         check_labels(runner.fitted, known, None)
     known, copula = known.astype(np.float64), _copula(runner.fitted)

@@ -11,10 +11,11 @@ from scipy.stats import qmc
 
 from sklearn_mtae._fitting.averaging import rank_of
 from sklearn_mtae._fitting.copula import distances, patterns, reach_at, square_at
-from sklearn_mtae._fitting.margins import Margin, OfClasses
+from sklearn_mtae._fitting.margins import FARTHEST, Margin, OfClasses
 from sklearn_mtae._fitting.predictions import OfTask
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.checks import check_targets
+from sklearn_mtae._tables.containers import plain
 
 from .joint import predictions
 from .labels import label_range
@@ -43,9 +44,9 @@ class JointRegion:
     correlation : ndarray of shape (n_tasks, n_tasks)
         Correlation of the scores.
     square : float
-        Squared length of the scores on the boundary.
+        Squared length of the scores on the boundary; infinite where held-out labels are too far off to say more.
     reach : float
-        Largest absolute score within the simultaneous intervals.
+        Largest absolute score within the simultaneous intervals; infinite as `square` may be.
     low : ndarray of shape (n_tasks,)
         Smallest possible label of each task.
     high : ndarray of shape (n_tasks,)
@@ -129,6 +130,7 @@ class JointRegion:
         ndarray of bool of shape (n_samples,)
             Whether they do; true for rows without a label.
         """
+        y = plain(y)
         if hasattr(y, "columns"):
             by_name = {str(name): name for name in y.columns}
             if set(self.task_names) <= by_name.keys():
@@ -144,7 +146,8 @@ class JointRegion:
         # All labels of such a task were the same; their scores are zero but for rounding.
         scores[(self.scale == 0) & ~np.isnan(labels)] = 0.0
         is_wrong = (self.scale == 0) & ~np.isnan(labels) & (labels != self.center)
-        return (distances(self.correlation, scores) <= self.square) & ~is_wrong.any(axis=1)
+        is_beyond = (np.abs(scores) >= FARTHEST).any(axis=1) & np.isfinite(self.square)
+        return (distances(self.correlation, scores) <= self.square) & ~is_beyond & ~is_wrong.any(axis=1)
 
     def _of(self, task: int, rows: NDArray | slice = slice(None)) -> OfTask:
         """Return the predictions of a task for rows."""
@@ -152,6 +155,8 @@ class JointRegion:
 
     def _ends(self, score: float) -> NDArray:
         """Return the labels of all tasks at a score."""
+        if np.isinf(score):
+            return np.where(self.scale > 0, self.low if score < 0 else self.high, self.center)
         z = np.full((1, len(self.center)), score)
         ends = [margin.values(self._of(task), z)[0] for task, margin in enumerate(self.margins)]
         ends = np.where(self.scale > 0, np.stack(ends, axis=1), self.center)
@@ -162,6 +167,8 @@ class JointRegion:
         k = int(own.sum())
         if not k or self.square <= 0:
             return float(not k)
+        if np.isinf(self.square):
+            return np.inf
         root = np.linalg.cholesky(self.correlation[np.ix_(own, own)])
         points = qmc.Sobol(k + 1, rng=np.random.default_rng(0)).random(N_POINTS)
         normal = ndtri(points[:, :k])

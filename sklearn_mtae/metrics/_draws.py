@@ -19,6 +19,8 @@ from sklearn_mtae.nn.words import named, short
 from ._columnwise import numbers_of, read_weights, warn_of_unscored
 
 Scale = Literal["std"] | ArrayLike | None
+LARGEST = 1e150
+"""Largest distance of a label or a draw from 0: up to there, squares and their sums are finite."""
 
 
 def read_samples(samples: Any, n_rows: int, n_tasks: int) -> NDArray:
@@ -40,10 +42,12 @@ def check_fair(fair: bool, n_draws: int) -> None:
 
 
 def finite(values: NDArray, what: str) -> NDArray:
-    """Return numbers, all finite, as float64."""
+    """Return numbers, whose squares are all finite, as float64."""
     values = numbers_of(values)
-    if not np.isfinite(values).all():
-        raise ValueError(f"{what} must be finite. Got {short(values[~np.isfinite(values)][0])}.")
+    limits = {"be finite": np.inf, f"lie between -{LARGEST:g} and {LARGEST:g}": np.nextafter(LARGEST, np.inf)}
+    for needs, end in limits.items():
+        if not (is_good := np.abs(values) < end).all():
+            raise ValueError(f"{what} must {needs}. Got {short(values[~is_good][0])}.")
     return values
 
 

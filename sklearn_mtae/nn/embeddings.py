@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 SOFT_LIMIT = 10.0
 """Bound on softened values, in units: `x / sqrt(1 + (x / SOFT_LIMIT)^2)`."""
+FAR = 1e15
+"""Units beyond which values are softened alike: the square of a larger one may overflow, which would soften it to 0."""
 
 
 class PiecewiseLinear(nn.Module):
@@ -106,7 +108,9 @@ class Softened(nn.Module):
 
 def soften(x: Tensor) -> Tensor:
     """Draw outliers in to within `SOFT_LIMIT` units."""
-    return x * (1 + (x / SOFT_LIMIT).square()).rsqrt()
+    near = x.clamp(-FAR, FAR)
+    # Infinities become NaN: the row is then computed in float64.
+    return near * (1 + (near / SOFT_LIMIT).square()).rsqrt() + (x - x)
 
 
 EMBEDDINGS: dict[str, Callable[[int], nn.Module]] = {"piecewise_linear": PiecewiseLinear, "softened": Softened}

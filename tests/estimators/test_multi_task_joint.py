@@ -92,6 +92,13 @@ def test_nothing_changes_where_no_label_is_known(make, dtype):
         same(_take(plain, slice(10, None)), _take(given, slice(10, None)))
 
 
+def test_masked_labels_are_not_known():
+    model, X, Y = regressor()
+    hidden = np.ma.array(np.full(Y[:20].shape, 7.0), mask=True)
+    for verb in VERBS[regressor]:
+        same(getattr(model, verb)(X[:20]), getattr(model, verb)(X[:20], y_observed=hidden))
+
+
 def _take(answer, part):
     if isinstance(answer, tuple | list):
         return [_take(own, part) for own in answer]

@@ -247,3 +247,13 @@ def test_deviations_of_frames_of_float32(has_categories, tmp_path):
     assert_same(exported.predict_interval(x, **COVERAGE), wanted)
     assert exported.transform(x).dtype == model.transform(x).dtype
     assert_same(list(in_onnx(model, "predict_interval", x, "float32", **COVERAGE).values()), wanted)
+
+
+def test_models_of_different_kinds_that_put_columns_in_order(tmp_path):
+    """Columns of two likelihoods take turns, and each model stands alone beside the others."""
+    kinds = [{"hidden_layer_sizes": (3,)}, {"activation": "tanh"}, {"dropout": 0.3}]
+    x = pd.DataFrame(table()[:, :4], columns=list("abcd"))
+    x.insert(1, "word", pd.Series(["red", "green", None, "blue"] * len(x), dtype=object)[: len(x)])
+    model = MultiTaskVAERegressor(**{**SMALL, "n_estimators": 3}, member_params=kinds, cv=3).fit(x, labels())
+    model._fitted.average.weights[:] = 1 / len(model._fitted.average.weights)
+    assert_same(in_numpy(model, tmp_path).predict_interval(x, **COVERAGE), model.predict_interval(x, **COVERAGE))

@@ -243,7 +243,8 @@ def test_chosen_by_rows_that_were_held_out(monkeypatch):
     scores = np.concatenate(model._fitted.average.scores)
     assert len(scores) == (~np.isnan(Y)).sum()
     np.testing.assert_allclose(
-        [np.sqrt(np.mean(own**2)) for own in model._fitted.average.scores], model._fitted.average.inflation
+        [np.sqrt((own @ own + 1) / (len(own) + 1)) for own in model._fitted.average.scores],
+        model._fitted.average.inflation,
     )
 
 

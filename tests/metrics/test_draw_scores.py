@@ -206,6 +206,9 @@ def test_errors_name_what_must_hold(score, drawn):
     y[2, 1] = np.inf
     with pytest.raises(ValueError, match=r"y_true must be finite\. Got inf\. This is task 'y1'"):
         score(y, samples)
+    y[2, 1] = 1e155  # its square is not finite
+    with pytest.raises(ValueError, match=r"y_true must lie between -1e\+150 and 1e\+150\. Got 1e\+155\. This is task"):
+        score(y, samples)
     with pytest.raises(ValueError, match=r"This score is of numbers\. Got 'a'"):
         score(np.full((8, 3), "a"), samples)
 

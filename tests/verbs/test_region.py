@@ -1,5 +1,7 @@
 """Ellipsoids of labels, against closed forms and Monte Carlo."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,6 +64,24 @@ def test_a_missing_label_may_be_anything():
     y = own.center + own.scale * np.array([[1.999, np.nan], [2.001, np.nan]])
     assert own.contains(y).tolist() == [True, False]
     assert own.contains(np.full((2, 2), np.nan)).all()
+
+
+def test_masked_labels_are_missing_ones():
+    own = region()
+    assert own.contains(np.ma.array(np.full((2, 2), 1e6), mask=True)).all()
+    y = np.ma.array(own.center + own.scale * [[1.999, 9.0], [2.001, 9.0]], mask=[[False, True]] * 2)
+    assert own.contains(y).tolist() == [True, False]
+
+
+def test_a_region_without_end_contains_all_labels():
+    """Scores of far labels are at the end of their range, which does not put them into a bounded region."""
+    far = np.full((2, 2), 1e9)
+    assert not region(square=1e3).contains(far).any()
+    own = replace(region(square=np.inf, low=0.0), reach=np.inf)
+    assert own.contains(far).all()
+    assert np.isinf(own.volume).all()
+    assert np.isinf(own.upper).all()
+    np.testing.assert_array_equal(own.lower, 0.0)
 
 
 def test_coverage_of_normal_errors_is_that_of_chi_squared():

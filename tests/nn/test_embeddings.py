@@ -1,0 +1,30 @@
+"""Embeddings of values however far off."""
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_mtae import MultiTaskVAERegressor
+from sklearn_mtae.nn.embeddings import SOFT_LIMIT, soften
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_far_values_are_drawn_in(dtype):
+    """Against the formula without a square that overflows, `1 / sqrt(1 / x^2 + 1 / limit^2)`."""
+    far = torch.tensor([0.1, 1.0, 50.0, 1e4, 1e15, 1e18, 1e20, 1e30, 1e38], dtype=dtype)
+    expected = torch.hypot(1 / far, torch.tensor(1 / SOFT_LIMIT, dtype=dtype)).reciprocal()
+    for sign in (1, -1):
+        torch.testing.assert_close(soften(sign * far), sign * expected)
+
+
+@pytest.mark.parametrize("embedding", ["piecewise_linear", "softened"])
+def test_predictions_saturate(embedding):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 3))
+    model = MultiTaskVAERegressor(2, embedding=embedding, n_estimators=3, cv=3, max_iter=2, random_state=0)
+    model.fit(X, X[:, :2] + 0.1 * rng.normal(size=(90, 2)))
+    model._fitted.average.weights[:] = np.array([0.5, 0.5, 0.0] + [0.0] * (len(model._fitted.states) - 3))[:, None]
+    for dtype in (np.float32, np.float64):
+        rows = np.array([[far, 1.0, -1.0] for far in (1e18, 1e21, 1e30, 1e38)], dtype=dtype)
+        found = model.predict(rows)
+        np.testing.assert_allclose(found, np.broadcast_to(found[0], found.shape), rtol=1e-5)
