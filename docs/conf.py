@@ -26,6 +26,7 @@ extensions = [
     "numpydoc",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "dead_links",
     "house",
     "options",
     "papers",

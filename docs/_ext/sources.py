@@ -8,7 +8,7 @@ from sphinx import addnodes
 
 
 def origin(module: str, name: str) -> tuple[str, str]:
-    """Return the module and the qualified name of where a member of a class is defined."""
+    """Return the module and the qualified name of where an object, or a member of a class, is defined."""
     *path, last = name.split(".")
     owner: Any = import_module(module)
     for part in path:
@@ -16,15 +16,20 @@ def origin(module: str, name: str) -> tuple[str, str]:
     for base in getattr(owner, "__mro__", ()):
         if last in vars(base):
             return base.__module__, f"{base.__qualname__}.{last}"
-    return module, name
+    return getattr(getattr(owner, last, None), "__module__", None) or module, name
 
 
 def locate(app: Any, doctree: nodes.document) -> None:
-    """Tell viewcode where each member was defined; addresses in the page stay as they are."""
+    """Tell viewcode where each member was defined, and give it the addresses that the source leads back to."""
     for signature in doctree.findall(addnodes.desc_signature):
         module, name = signature.get("module"), signature.get("fullname")
-        if module and "." in (name or ""):
-            signature["module"], signature["fullname"] = origin(module, name)
+        if not module or not name:
+            continue
+        own = origin(module, name)
+        addresses = [".".join(own), f"{module}.{own[1]}"]
+        signature["ids"] += [address for address in addresses if address not in signature["ids"]]
+        if "." in name:
+            signature["module"], signature["fullname"] = own
 
 
 def follow(app: Any, module: str, name: str) -> str | None:

@@ -9,8 +9,8 @@ Two tables of targets, and in both more and more labels are erased at random.
 2. *Tasks that have nothing in common.* Eight simulated targets, each of which depends on two features of its own.
 
 :class:`~sklearn_mtae.MultiTaskVAERegressor` learns all tasks of a table together. Ridge regression and random forests
-learn each by itself, by :class:`~sklearn_mtae.PerTaskRegressor`. The joint model runs with its defaults, a forest has
-30 trees that look at a third of the features per split, and ridge regression chooses its penalty.
+learn each by itself, by :class:`~sklearn_mtae.PerTaskRegressor`. The joint model is a single network, not tuned; a
+forest has 30 trees that look at a third of the features per split, and ridge regression chooses its penalty.
 """
 
 import matplotlib.pyplot as plt

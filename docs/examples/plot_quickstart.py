@@ -2,8 +2,8 @@
 Quickstart: digits, their codes and their missing halves
 ========================================================
 
-Handwritten digits of 8 x 8 pixels, and two jobs. The autoencoders run with their defaults, except for the size of the
-code in the first job.
+Handwritten digits of 8 x 8 pixels, and two jobs. The networks run with their defaults, but for the size of the code in
+the first job, and for a single network in place of the default ensemble in the second.
 
 1. *One task.* An autoencoder takes the place of ``PCA`` in front of a support vector machine. The size of the code and
    the machine's ``C`` are chosen together by :class:`~sklearn.model_selection.GridSearchCV`.

@@ -23,5 +23,5 @@ for name, data in {"plot_quickstart": [], "sms_topics": [messages], "spoken_digi
     sys.argv = [name, *data, str(path)]
     runpy.run_path(str(FOLDER.parent / "examples" / f"{name}.py"), run_name="__main__")
     with Image.open(path) as drawn:
-        image = drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        image = style.reduced(drawn.convert("RGB"))
     image.save(path, optimize=True)

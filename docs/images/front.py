@@ -100,12 +100,12 @@ def stack(name, narrow, at):
     stacked = Image.new("RGB", (max(cut, image.width - cut), 2 * height), "white")
     stacked.paste(image.crop((0, 0, cut, height)), (0, 0))
     stacked.paste(image.crop((cut, 0, image.width, height)), (0, height))
-    stacked.quantize(128, dither=Image.Dither.NONE).save(folder / narrow, optimize=True)
+    stacked.save(folder / narrow, optimize=True)
 
 
 if __name__ == "__main__":
     figure, axes = plt.subplots(1, 4, figsize=(11, 3), width_ratios=[1.08, 1, 1, 1.08])
     for draw, panel in zip((draw_codes, draw_digits, complete_digits, draw_intervals), axes, strict=True):
         draw(panel)
-    style.save(figure, "front.png")
+    style.save(figure, "front.png", palette=False)
     stack("front.png", "front_narrow.png", at=0.486)

@@ -63,11 +63,16 @@ def images(axes: Any, rows: Any, shape: tuple[int, int], n_columns: int, **optio
     axes.spines[:].set_visible(False)
 
 
-def save(figure: Any, name: str) -> None:
-    """Write a figure beside this file, with a palette: `save(figure, "guide/intervals.png")`."""
+def reduced(image: Image.Image) -> Image.Image:
+    """Return an image with a palette that keeps rare colours, such as those of small points, as they are."""
+    return image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+
+
+def save(figure: Any, name: str, *, palette: bool = True) -> None:
+    """Write a figure beside this file, as a small file with a palette: `save(figure, "guide/intervals.png")`."""
     path = Path(__file__).parent / name
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = BytesIO()
     figure.savefig(drawn)
     image = Image.open(drawn).convert("RGB")
-    image.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    (reduced(image) if palette else image).save(path, optimize=True)
