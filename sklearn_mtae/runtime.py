@@ -84,7 +84,7 @@ def checksum(*parts: bytes | memoryview) -> bytes:
 
 def _verified(path: str | os.PathLike) -> bytes:
     """Return the bytes of a file whose checksum is right; a foreign file is not read to its end."""
-    with open(path, "rb", buffering=0) as file:
+    with open(os.fspath(path), "rb", buffering=0) as file:
         start = file.read(CHECKSUM.stop)
         if not start:
             raise FileError("it is empty.")

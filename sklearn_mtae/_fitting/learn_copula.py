@@ -137,7 +137,7 @@ def _with_levels(copula: Copula, scores: NDArray, of_folds: NDArray, weight: NDA
     """
     numbers = [task for task, margin in enumerate(copula.margins) if not isinstance(margin, OfClasses)]
     fold, scores = np.arange(len(scores)) % N_FOLDS, scores[:, numbers]
-    is_far: NDArray[np.bool_] = (np.abs(scores) >= FARTHEST).any(axis=1)
+    is_far = np.asarray((np.abs(scores) >= FARTHEST).any(axis=1))
     n = np.maximum((~np.isnan(scores)).sum(axis=0), 2)
     scores = scores * np.sqrt((1 - 1 / n) / np.maximum(1 - scores**2 / n, 1 / n))
     counted = ~np.isnan(scores).all(axis=1)

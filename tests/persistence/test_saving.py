@@ -139,6 +139,11 @@ def test_what_is_loaded_answers_alike(fitted, tmp_path):
     assert not hasattr(clone(loaded), "_fitted")
 
 
+def test_a_number_is_no_path():
+    with pytest.raises(TypeError, match="expected str, bytes or os.PathLike object, not int"):
+        load(0)
+
+
 def test_training_goes_on_from_where_it_was(tmp_path):
     model = VAETransformer(**SMALL, warm_start=True).partial_fit(X)
     loaded = again(model, tmp_path / "a")
