@@ -140,7 +140,7 @@ def test_what_is_loaded_answers_alike(fitted, tmp_path):
 
 
 def test_a_number_is_no_path():
-    with pytest.raises(TypeError, match="expected str, bytes or os.PathLike object, not int"):
+    with pytest.raises(TypeError, match=r"expected str, bytes or os\.PathLike object, not int"):
         load(0)
 
 
