@@ -113,7 +113,7 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
     >>> model.summary().index.tolist()
     ['bmi', 'bp', 's5', 'intercept']
     >>> model.fmi_.round(1)
-    array([0.5, 0.2, 0.3])
+    array([0.3, 0.3, 0.1])
     """
 
     _parameter_constraints: dict = {

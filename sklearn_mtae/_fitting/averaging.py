@@ -7,7 +7,6 @@ average of candidates. The data thus decide how long to train, how much to regul
 row is lost to validation.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,20 +27,17 @@ from .class_average import ClassAverage
 from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
-from .learn_copula import learn_copula
+from .learn_copula import classes_of, learn_copula
 from .mixed_average import MixedAverage, mixed_average
-from .number_average import NumberAverage
+from .number_average import NumberAverage, warn_of_uneven_weights
 from .plan import Plan
 from .run import ModelRunner
-from .scores import counted_once
 from .selection import Judged, Loss, agree, hold_back, select
 
 Kind = NumberAverage | ClassAverage | MixedAverage
 Losses = Mapping[int, Callable[[NDArray], Loss]]
 MOST_JUDGING = 2_000
 """Maximum number of rows that choose the weights by which other rows calibrate."""
-LEAST_SIZE = 5
-"""Number of labels that those held out must count like, by their weights."""
 N_CHOICES = 3
 """Number of times that an average is chosen where some labels are limits, each time with the last one's deviation."""
 
@@ -55,7 +51,6 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     run = partial(_run_once, runner)
     candidates = _candidates(plan.members, fitted.settings)
     held_out = HeldOut(plan, candidates)
-    _warn_of_uneven_weights(held_out, plan.recipe.task_names)
     outputs = held_out.collect(partial(run, kind.output))
     outputs = np.concatenate([outputs, kind.baselines(plan, held_out, runner)])
     n, single = len(candidates), len(plan.members) == 1
@@ -65,23 +60,12 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     # The first baseline is a constant.
     choice = choice.where(kind.varies, np.eye(len(outputs))[:, [n]])
     average, predicted = kind.calibrate(held_out, run, average, choice, outputs)
+    warn_of_uneven_weights(held_out.weight, plan.recipe.task_names, classes_of(fitted))
     labels = held_out.drawn(fitted.seed)
     average = replace(average, copula=learn_copula(fitted, predicted, labels, held_out.weight, held_out.groups))
     if single and kind.varies.all():
         return replace(average, earlier=[])
     return _keep_chosen(average, candidates, choice.weights[:n], len(plan.members))
-
-
-def _warn_of_uneven_weights(held_out: HeldOut, names: Sequence[str]) -> None:
-    for name, weight in zip(names, held_out.weight.T, strict=True):
-        known = weight[weight > 0]
-        size = counted_once(known)[1]
-        if size < LEAST_SIZE < len(known):
-            warnings.warn(
-                f"Weights are so uneven that the {len(known)} held-out labels of task {name!r} count like {size:.1f}. "
-                "They choose members and calibrate deviations, intervals and sets, which are unreliable.",
-                stacklevel=2,
-            )
 
 
 class Contest(NamedTuple):

@@ -53,7 +53,7 @@ def learn_copula(
 def _margins(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray) -> list[Margin]:
     """Return the distributions of each task, with classes in the order of their positions."""
     classes = fitted.recipe.tasks.classes  # type: ignore[union-attr]
-    of_classes = _of_classes(fitted)
+    of_classes = classes_of(fitted)
     limits = task_limits(fitted)[0][1]
     margins: list[Margin] = []
     for task, labels in enumerate(y.T):
@@ -68,7 +68,8 @@ def _margins(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray
     return margins
 
 
-def _of_classes(fitted: Fitted) -> NDArray[np.bool_]:
+def classes_of(fitted: Fitted) -> NDArray[np.bool_]:
+    """Return which tasks are of classes."""
     tasks = fitted.recipe.tasks
     assert tasks is not None
     return tasks.of_classes if isinstance(tasks, MixedTasks) else np.full(len(tasks.names), tasks.classes is not None)

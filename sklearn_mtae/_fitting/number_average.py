@@ -1,6 +1,7 @@
 """Averages of predicted numbers: a mixture of the members' distributions and the labels' own."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,6 +30,8 @@ from .scores import at_ranks, counted_once, inflation_of
 
 N_DRAWS = 64
 """Quasi-random draws of the code for a standard deviation."""
+LEAST_SIZE = 5
+"""Number of labels that those held out must count like, by their weights."""
 LEAST_DEVIATION = 1e-10
 """Minimum standard deviation of a prediction, in the task's unit: that of a count with mean 0 is 0."""
 
@@ -109,6 +112,22 @@ class NumberAverage:
         scores, inflation = scores_of(held_out, mean, std_of_errors)
         predicted = Predictions(mean, inflation * std_of_errors, None)
         return replace(average, scores=scores, inflation=inflation), predicted
+
+
+def warn_of_uneven_weights(weight: NDArray, names: Sequence[str], of_classes: NDArray[np.bool_]) -> None:
+    """Warn of tasks of numbers whose held-out labels, with weights of shape (n_rows, n_tasks), count like few.
+
+    Those of classes may have uneven weights by `class_weight`, which asks for it.
+    """
+    for task in np.flatnonzero(~of_classes).tolist():
+        name, known = names[task], weight[weight[:, task] > 0, task]
+        size = counted_once(known)[1]
+        if size < LEAST_SIZE < len(known):
+            warnings.warn(
+                f"Weights are so uneven that the {len(known)} held-out labels of task {name!r} count like {size:.1f}. "
+                "They choose members and calibrate deviations and intervals, which are unreliable.",
+                stacklevel=2,
+            )
 
 
 def scores_of(held_out: HeldOut, mean: NDArray, std: NDArray) -> tuple[list[NDArray], NDArray]:
