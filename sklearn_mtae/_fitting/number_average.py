@@ -136,18 +136,16 @@ def scores_of(held_out: HeldOut, mean: NDArray, std: NDArray) -> tuple[list[NDAr
     The distances are those that reach labels of new rows, or of new groups: see `ranked` and `inflation_of`.
     """
     scores, inflation = [], []
-    limited = [] if held_out.censoring is None else limited_tasks(held_out.censoring)
+    limited = limited_tasks(held_out.censoring)
     for task in range(mean.shape[1]):
         known = held_out.weight[:, task] > 0
         weight, groups = held_out.weight[known, task], None if held_out.groups is None else held_out.groups[known]
         residuals = (held_out.given[known, task] - mean[known, task]) / std[known, task]
-        away = np.abs(residuals)
-        of_rows, of_groups = counted_once(weight), counted_once(weight, groups)
-        if task in limited:
+        away, counts = np.abs(residuals), [counted_once(weight), counted_once(weight, groups)]
+        if task in limited and len(away):
             codes = held_out.censoring[known, task]  # type: ignore[index]
-            of_rows, of_groups = (
-                (shares_of_residuals(residuals, codes, share), size) for share, size in (of_rows, of_groups)
-            )
+            counts = [(shares_of_residuals(residuals, codes, share), size) for share, size in counts]
+        of_rows, of_groups = counts
         scores.append(at_ranks(away, *of_groups))
         inflation.append(inflation_of(away, *of_rows))
     return scores, np.array(inflation)

@@ -16,11 +16,9 @@ N_REFINEMENTS = 10
 """How often the gaps of a row are filled with the model's expectation and the row is encoded again."""
 N_STEPS, N_HALVINGS = 4, 5
 """Newton steps from there to the most likely code, and how often a downhill step is halved."""
-MAX_CELLS = 2**25
-"""Maximum number of cells decoded at once: 256 MiB in float64."""
-CACHED_CELLS = 2**19
-"""Cells of the widest layer that a CPU decodes at once: 4 MiB in float64, about a core's cache. More takes two to three
-times as long."""
+MAX_CELLS, CACHED_CELLS = 2**25, 2**19
+"""Cells of the widest layer that are decoded at once: 256 MiB in float64, and on a CPU 4 MiB, which is about a core's
+cache. More takes two to three times as long there."""
 LEAST_CURVATURE = 0.25
 """Minimum curvature of a proposal's log-density in any direction: the proposal is no wider than two units."""
 
@@ -125,9 +123,8 @@ def draw(model: VAE, x: Tensor, noise: Tensor, seed: int, keep_params: bool = Fa
 
 def draws_at_once(model: VAE, x: Tensor) -> int:
     """Return how many codes of each row are decoded at once."""
-    if x.device.type != "cpu":
-        return max(1, MAX_CELLS // x.numel())
-    return max(1, CACHED_CELLS // (len(x) * max(x.shape[1], model.width)))
+    most = CACHED_CELLS if x.device.type == "cpu" else MAX_CELLS
+    return max(1, most // max(1, len(x) * max(x.shape[1], model.width)))
 
 
 def without_failed(z: Tensor, log_weight: Tensor, params: Tensor | None) -> Draws:
