@@ -27,7 +27,7 @@ from .class_average import ClassAverage
 from .data import Data
 from .fitted import Average, Fitted
 from .held_out import HeldOut
-from .learn_copula import classes_of, learn_copula
+from .learn_copula import learn_copula
 from .mixed_average import MixedAverage, mixed_average
 from .number_average import NumberAverage, warn_of_uneven_weights
 from .plan import Plan
@@ -60,7 +60,7 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     # The first baseline is a constant.
     choice = choice.where(kind.varies, np.eye(len(outputs))[:, [n]])
     average, predicted = kind.calibrate(held_out, run, average, choice, outputs)
-    warn_of_uneven_weights(held_out.weight, plan.recipe.task_names, classes_of(fitted))
+    warn_of_uneven_weights(held_out.weight, plan.recipe.task_names, fitted.of_classes)
     labels = held_out.drawn(fitted.seed)
     average = replace(average, copula=learn_copula(fitted, predicted, labels, held_out.weight, held_out.groups))
     if single and kind.varies.all():

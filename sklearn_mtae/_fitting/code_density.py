@@ -43,7 +43,7 @@ def _draw_codes(member: Member, model: VAE, n_most: int, seed: int) -> NDArray:
     rows, generator = member.train, torch.Generator().manual_seed(seed)
     model.eval()
     parts, weights = [], []
-    for batch in Batches(rows, block_rows(max(parameter.shape[0] for parameter in model.parameters()))):
+    for batch in Batches(rows, block_rows(model.width)):
         q = model.infer(model.fill(batch.x))
         noise = torch.randn(*q.mean.shape, generator=generator).to(q.mean)
         parts.append(q.rsample(noise).double().cpu().numpy())

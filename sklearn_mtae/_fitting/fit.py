@@ -159,7 +159,7 @@ def _rank_components(plan: Plan, loading: Tensor) -> NDArray:
     This is done only if the model and the plan allow it: the moments of a continued optimiser belong to their weights.
     """
     module, train = plan.members[0].model, plan.members[0].train
-    batches = Batches(train, block_rows(max(parameter.shape[0] for parameter in module.parameters())))
+    batches = Batches(train, block_rows(module.width))
     variance = code_variance(module.eval(), ((batch.x, batch.weight) for batch in batches))[: len(loading)]
     if not plan.partial and is_reorderable(module):
         order = relevance(loading, variance).argsort(descending=True, stable=True)

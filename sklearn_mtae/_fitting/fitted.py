@@ -157,6 +157,14 @@ class Fitted:
         n_members = len(self.states)
         return self.states[state] if state < n_members else self.average.earlier[state - n_members][1]
 
+    @property
+    def of_classes(self) -> NDArray[np.bool_]:
+        """Which tasks are of classes, shape (n_tasks,)."""
+        tasks = self.recipe.tasks
+        if isinstance(tasks, MixedTasks):
+            return tasks.of_classes
+        return np.full(0 if tasks is None else len(tasks.names), tasks is not None and tasks.classes is not None)
+
     def counted_states(self) -> tuple[NDArray, NDArray]:
         """Return the positions of the states that count, and their weights, shape (n_counted, n_tasks)."""
         n_states, weights = len(self.states), self.average.weights

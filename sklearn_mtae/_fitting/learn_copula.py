@@ -6,8 +6,6 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_mtae._tables.mixed_targets import MixedTasks
-
 from .build import task_limits
 from .copula import Copula, box_level_of, distances, level_of
 from .correlation import LEAST_ROWS, N_FOLDS, LabelScores, learn_correlation
@@ -53,12 +51,11 @@ def learn_copula(
 def _margins(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray) -> list[Margin]:
     """Return the distributions of each task, with classes in the order of their positions."""
     classes = fitted.recipe.tasks.classes  # type: ignore[union-attr]
-    of_classes = classes_of(fitted)
     limits = task_limits(fitted)[0][1]
     margins: list[Margin] = []
     for task, labels in enumerate(y.T):
         known = np.flatnonzero(weight[:, task] > 0)
-        if of_classes[task]:
+        if fitted.of_classes[task]:
             margins.append(OfClasses(np.arange(len(classes[task]))))  # type: ignore[index]
         elif limits.whole[task]:
             margins.append(OfCounts(bool(limits.high[task] <= 1)))
@@ -66,13 +63,6 @@ def _margins(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray
             errors = predicted.take(known).of(task).errors(labels[known])
             margins.append(OfNumbers.learn(errors, weight[known, task]))
     return margins
-
-
-def classes_of(fitted: Fitted) -> NDArray[np.bool_]:
-    """Return which tasks are of classes."""
-    tasks = fitted.recipe.tasks
-    assert tasks is not None
-    return tasks.of_classes if isinstance(tasks, MixedTasks) else np.full(len(tasks.names), tasks.classes is not None)
 
 
 def _has_order(fitted: Fitted, task: int) -> bool:

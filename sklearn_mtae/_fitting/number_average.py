@@ -141,13 +141,14 @@ def scores_of(held_out: HeldOut, mean: NDArray, std: NDArray) -> tuple[list[NDAr
         known = held_out.weight[:, task] > 0
         weight, groups = held_out.weight[known, task], None if held_out.groups is None else held_out.groups[known]
         residuals = (held_out.given[known, task] - mean[known, task]) / std[known, task]
-        away, counts = np.abs(residuals), [counted_once(weight), counted_once(weight, groups)]
+        away, counts = np.abs(residuals), [counted_once(weight)]
+        if groups is not None:
+            counts.append(counted_once(weight, groups))
         if task in limited and len(away):
             codes = held_out.censoring[known, task]  # type: ignore[index]
             counts = [(shares_of_residuals(residuals, codes, share), size) for share, size in counts]
-        of_rows, of_groups = counts
-        scores.append(at_ranks(away, *of_groups))
-        inflation.append(inflation_of(away, *of_rows))
+        scores.append(at_ranks(away, *counts[-1]))
+        inflation.append(inflation_of(away, *counts[0]))
     return scores, np.array(inflation)
 
 

@@ -116,7 +116,7 @@ def several(
         model = place(rebuild(fitted, dtype, states[positions[0]]), device).eval().requires_grad_(False)
         if not stacks([model]):
             return None
-        width += len(positions) * max(value.shape[0] for value in model.parameters())
+        width += len(positions) * model.width
         n_products = max(n_products, largest_product(model, 1))
         group = Group(positions, model, _values(fitted, model, [states[position] for position in positions]))
         group = _reduced(group, tabulates) if at_means else group

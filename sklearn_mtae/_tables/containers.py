@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_mtae.nn.words import alike
+
 __all__ = ["REFUSED", "REFUSED_LEVELS", "check_kind", "is_frame", "is_missing", "is_polars", "numbers", "plain"]
 
 NAN = float("nan")
@@ -134,6 +136,5 @@ def numbers(
     try:
         values[observed] = cells[observed].astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{owner[0].upper()}{owner[1:]} {needs}: {error}") from error
+        raise alike(error)(f"{owner[0].upper()}{owner[1:]} {needs}: {error}") from error
     return values

@@ -36,9 +36,8 @@ def limits_of(fitted: Fitted) -> Limits:
     return Limits.of(column_likelihood(fitted.recipe), fitted.recipe.columns.indicators)
 
 
-def densities(fitted: Fitted, levels: Any = None) -> dict[str, Asked]:
-    """Return what any autoencoder can be asked: log-densities of rows, and missing cells given the others."""
-    fit = Fit(fitted, levels, torch.float64)
+def densities(fit: Fit) -> dict[str, Asked]:
+    """Return what any autoencoder can be asked in float64: log-densities of rows, missing cells given the others."""
 
     def conditional(x: Tensor) -> tuple[Tensor, ...]:
         return (_in_support(fit, x, fit.run(log_conditional, x)),)

@@ -90,8 +90,9 @@ def _model(estimator: BaseAutoencoder, precise: bool) -> Exportable:
     check_is_fitted(estimator)
     fitted = estimator._fitted
     fit, features = Fit(fitted), fitted.recipe.columns
-    exact = Fit(fitted, dtype=torch.float64) if precise else fit
-    asked, kind = of_autoencoder(exact) | densities(fitted), _kind(fitted)
+    in_float64 = Fit(fitted, dtype=torch.float64)
+    exact = in_float64 if precise else fit
+    asked, kind = of_autoencoder(exact) | densities(in_float64), _kind(fitted)
     arrays = {"bounds": _bounds(fitted), "sizes": _bounds(fitted, by_size=True)}
     header = _header(estimator, kind, features, estimator.handle_unknown)
     header["names_out"] = estimator.get_feature_names_out().tolist()

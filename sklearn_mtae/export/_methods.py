@@ -15,7 +15,6 @@ from sklearn_mtae._fitting.mixed_average import SpreadAndClasses
 from sklearn_mtae._fitting.number_average import LEAST_DEVIATION, N_DRAWS, NumberAverage, Spread
 from sklearn_mtae._fitting.run import reconstruct
 from sklearn_mtae._fitting.several import InUnits
-from sklearn_mtae._tables.mixed_targets import MixedTasks
 from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.posteriors import quasi_normal
 
@@ -100,10 +99,7 @@ def _spread_of(fit: Fit, has_classes: bool) -> Any:
 
 def kinds_of(fitted: Fitted) -> tuple[bool, bool]:
     """Return whether there are tasks of numbers, and tasks of classes."""
-    tasks = fitted.recipe.tasks
-    if isinstance(tasks, MixedTasks):
-        return not tasks.of_classes.all(), bool(tasks.of_classes.any())
-    return (tasks is not None and tasks.classes is None), (tasks is not None and tasks.classes is not None)
+    return not fitted.of_classes.all(), bool(fitted.of_classes.any())
 
 
 def _counted(fit: Fit) -> tuple[list[int], Tensor]:

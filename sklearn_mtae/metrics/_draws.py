@@ -44,10 +44,11 @@ def check_fair(fair: bool, n_draws: int) -> None:
 def finite(values: NDArray, what: str) -> NDArray:
     """Return numbers, whose squares are all finite, as float64."""
     values = numbers_of(values)
-    limits = {"be finite": np.inf, f"lie between -{LARGEST:g} and {LARGEST:g}": np.nextafter(LARGEST, np.inf)}
-    for needs, end in limits.items():
-        if not (is_good := np.abs(values) < end).all():
-            raise ValueError(f"{what} must {needs}. Got {short(values[~is_good][0])}.")
+    wrong = values[~(np.abs(values) <= LARGEST)]
+    if len(endless := wrong[~np.isfinite(wrong)]):
+        raise ValueError(f"{what} must be finite. Got {short(endless[0])}.")
+    if len(wrong):
+        raise ValueError(f"{what} must lie between -{LARGEST:g} and {LARGEST:g}. Got {short(wrong[0])}.")
     return values
 
 

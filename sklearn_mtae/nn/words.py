@@ -89,9 +89,9 @@ def named(name: str) -> Iterator[None]:
         raise alike(error)(f"{name}: {error}") from error
 
 
-def alike(error: TypeError | ValueError) -> type[Exception]:
+def alike(error: TypeError | ValueError | OverflowError) -> type[Exception]:
     """Return the class for an error that replaces another, whose subclass may take other arguments."""
-    return ValueError if isinstance(error, ValueError) else TypeError
+    return ValueError if isinstance(error, ValueError | OverflowError) else TypeError
 
 
 def ask(function: Callable[..., Any], parameter: str, *inputs: Any) -> Any:
