@@ -58,10 +58,13 @@ def _shares(fitted: Fitted) -> dict[str, NDArray]:
         whose = f"({distinct.index(fitted.setting_of(state)) + 1}) " if several else ""
         text = f"{whose}after epoch {fitted.epochs[state]}"
         found[text] = found.get(text, 0.0) + weights[state]
-    left, kernel = 1 - weights.sum(axis=0), fitted.average.kernel
-    if kernel is not None:
-        found["a kernel"], left = kernel.weights, left - kernel.weights
-    linear = fitted.average.baseline.slopes is not None
+    left, baseline, kernel = 1 - weights.sum(axis=0), fitted.average.baseline, fitted.average.kernel
+    near = np.zeros(len(left)) if kernel is None else kernel.weights
+    if baseline.kernel is not None:
+        near = near + left * baseline.kernel.weights
+    if near.any():
+        found["a kernel"], left = near, left - near
+    linear = baseline.slopes is not None
     return {**found, "ridge regression and the labels' mean" if linear else "the labels' own mean or rates": left}
 
 

@@ -1,10 +1,12 @@
-"""Baselines that members must beat to count: ridge regressions of the targets on the columns, and label means.
+"""Baselines that members must beat to count: label means, ridge regressions of the targets, and kernels.
 
-Networks learn linear relations slowly, and with few rows they learn them badly. Ridge regressions with several
-penalties are candidates of an average like any other, with the weight that the held-out rows give them. Where rows come
-in groups, one regression with random intercepts takes their place: see `group_effects`.
+Networks learn linear relations slowly, and with few rows they learn them badly; and they are smooth, where nearby rows
+may know more. Ridge regressions with several penalties, on the columns and with a kernel, are candidates of an average
+like any other, with the weight that the held-out rows give them. Where rows come in groups, one regression with random
+intercepts takes their place: see `group_effects`.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +25,7 @@ from .data import Data
 from .fitted import Baseline, Fitted
 from .group_effects import Effects, effect_ratio, mixed_regressions
 from .held_out import HeldOut
+from .kernel import MOST_CENTRES, NumberKernelLearner, n_centres
 from .plan import Plan
 from .run import ModelRunner
 
@@ -50,7 +53,7 @@ class Columns(NamedTuple):
 
 
 class Baselines:
-    """The means of the labels, and ridge regressions with each penalty for the tasks that may be any number.
+    """The means of the labels, and ridge regressions of the tasks that may be any number: linear ones, then kernels.
 
     Parameters
     ----------
@@ -62,9 +65,13 @@ class Baselines:
         The means of the labels.
     units : ndarray of shape (n_tasks,)
         The unit of each task.
+    has_kernels : bool
+        Whether there are kernels.
     """
 
-    def __init__(self, runner: ModelRunner, data: Data, start: Baseline, units: NDArray) -> None:
+    def __init__(
+        self, runner: ModelRunner, data: Data, start: Baseline, units: NDArray, has_kernels: bool = False
+    ) -> None:
         assert data.y is not None
         self.runner, self.data, self.y = runner, data, data.y
         self.start, self.units = start, units
@@ -73,6 +80,8 @@ class Baselines:
         self.ratios = np.zeros(len(units))
         """Variances of the effects of groups on the tasks, in units of those within groups."""
         self.n_regressions = len(PENALTIES) if data.groups is None or data.censoring is not None else 1
+        self.centres = self._centres() if has_kernels else np.zeros(0, dtype=int)
+        """Index of the rows that kernels learn from."""
 
     def predict(self, plan: Plan, held_out: HeldOut) -> NDArray:
         """Predict rows with baselines that were not fitted to them, shape (n_baselines, n_rows, n_tasks)."""
@@ -82,7 +91,28 @@ class Baselines:
             if (last == self.ratios).all():
                 break
             predicted = self._predict(plan, held_out)
-        return predicted
+        return np.concatenate([predicted, self._near(plan, held_out)]) if len(self.centres) else predicted
+
+    def _near(self, plan: Plan, held_out: HeldOut) -> NDArray:
+        """Predict the rows with kernels, shape (n_kernels, n_rows, n_tasks)."""
+        rows = self.centres
+        y = (self.y[rows] - self.start.intercepts) / self.units
+        learner = NumberKernelLearner(self._columns(rows), y, self._kernel_weight(rows))
+        self.near = learner.fit(np.ones(len(rows), dtype=bool))
+        run = partial(self.runner.apply, dtype=np.float64, precise=True, cached=False)
+        found = held_out.by_others(rows, plan.splits, learner.fit, run)
+        return self.start.intercepts + self.units * np.moveaxis(found, -1, 0)
+
+    def _centres(self) -> NDArray:
+        """Return the index of the rows that kernels learn from."""
+        known = evenly(self.data.taking_part, MOST_CENTRES)
+        return evenly(known, n_centres(self._kernel_weight(known), NumberKernelLearner.n_kernels))
+
+    def _kernel_weight(self, rows: NDArray) -> NDArray:
+        """Return the weights of the labels of rows that kernels learn; they have no way to learn from limits."""
+        weight = np.where(self.is_unbounded, self.data.label_weights(rows), 0.0)
+        weight[:, list(limited_tasks(self.data.censoring))] = 0.0
+        return weight
 
     def _effect_ratios(self, held_out: HeldOut, predicted: NDArray) -> NDArray:
         """Return the ratios of variances that the errors of each task's best baseline have."""
@@ -118,24 +148,30 @@ class Baselines:
         Parameters
         ----------
         shares : ndarray of shape (n_baselines, n_tasks)
-            Shares of the mean and of each regression.
+            Shares of the mean, of each linear regression and of each kernel.
         held_out : HeldOut
             The held-out rows.
         rest : ndarray of shape (n_rows, n_tasks)
             The predictions for them.
         """
-        is_linear = shares[0] < 1
-        if not is_linear.any():
+        is_fitted = shares[0] < 1
+        if not is_fitted.any():
             return self.start
         slopes, intercepts = self._fit(np.asarray(self.data.taking_part))
         weight = np.where(held_out.weight.any(axis=0), held_out.weight, 1.0)
         away = np.where(held_out.weight > 0, (held_out.y - rest) / self.units, 0.0)
         squares = away**2 if held_out.unknown is None else away**2 + held_out.unknown / self.units**2
         around = self.units * np.sqrt(np.average(squares, weights=weight, axis=0))
+        linear, near = shares[1 : 1 + self.n_regressions], shares[1 + self.n_regressions :]
+        kernel = self.near.mixed(near) if near.any() else None
+        start = np.einsum("kt,kt->t", linear, intercepts) + (
+            0.0 if kernel is None else kernel.weights * self.near.means
+        )
         return Baseline(
-            self.start.intercepts + self.units * np.einsum("kt,kt->t", shares[1:], intercepts),
-            np.where(is_linear, around, self.start.deviations),
-            np.einsum("kt,kct->ct", shares[1:], slopes),
+            self.start.intercepts + self.units * start,
+            np.where(is_fitted, around, self.start.deviations),
+            np.einsum("kt,kct->ct", linear, slopes),
+            kernel,
         )
 
     def _fit(self, rows: NDArray) -> tuple[NDArray, NDArray]:
@@ -162,10 +198,14 @@ class Baselines:
 
 def predict_baseline(runner: ModelRunner, x: Any) -> NDArray:
     """Return the baselines' predictions for rows, shape (n_rows, n_tasks) or (n_tasks,)."""
-    baseline = runner.fitted.average.baseline
-    if baseline.slopes is None:
-        return np.asarray(baseline.intercepts)
-    return baseline.intercepts + task_units(runner.fitted) * runner.apply(Columns(baseline.slopes), x, dtype=np.float64)
+    baseline, units = runner.fitted.average.baseline, task_units(runner.fitted)
+    predicted = np.asarray(baseline.intercepts)
+    if baseline.slopes is not None:
+        predicted = predicted + units * runner.apply(Columns(baseline.slopes), x, dtype=np.float64)
+    if baseline.kernel is not None:
+        near = runner.apply(baseline.kernel, x, dtype=np.float64, precise=True, n_draws=baseline.kernel.n_copies)
+        predicted = predicted + units * near
+    return predicted
 
 
 def task_units(fitted: Fitted) -> NDArray:

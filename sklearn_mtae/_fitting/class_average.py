@@ -82,10 +82,7 @@ class ClassAverage:
         return np.concatenate([of_rates, outputs[None]])
 
     def _kernel(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> tuple[Kernel, NDArray]:
-        """Fit a kernel; return it, and the outputs for held-out rows of kernels that held them out.
-
-        A row is held out with the first of the members that hold it out.
-        """
+        """Fit a kernel; return it, and the outputs for held-out rows of kernels that held them out."""
         run = partial(runner.apply, dtype=np.float64, cached=False)
         centres = evenly(plan.data.taking_part, n_centres(self.weight))
         y, weight, n_most = self.y[centres], self.weight[centres], max(self.n_classes)
@@ -94,13 +91,7 @@ class ClassAverage:
         def fit(chosen: NDArray[np.bool_]) -> Kernel:
             return learner.fit(chosen, padded(list(map(base_rates, y[chosen].T, weight[chosen].T, self.n_classes))))
 
-        outputs, is_done = np.zeros((*held_out.y.shape, n_most)), np.zeros(len(held_out.y), dtype=bool)
-        for k in held_out.candidates[0]:
-            own = ~is_done[held_out.positions[k]]
-            if own.any():
-                kernel, rows = fit(np.isin(centres, plan.splits[k][0])), held_out.positions[k][own]
-                outputs[rows], is_done[rows] = run(kernel, held_out.x[k][own], n_draws=kernel.n_copies), True
-        return fit(np.ones(len(centres), dtype=bool)), outputs
+        return fit(np.ones(len(centres), dtype=bool)), held_out.by_others(centres, plan.splits, fit, run)
 
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
         """Return the probability of the labels, shape (n_outputs, n_rows)."""

@@ -13,27 +13,30 @@ from sklearn_mtae._engine.stack import mean_row
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 
 from .copula import Copula
-from .kernel import Kernel
+from .kernel import Kernel, NumberKernel
 from .recipe import Recipe
 
 
 @dataclass(eq=False)
 class Baseline:
-    """Linear functions of the columns, one per task, whose weight is what the members leave.
+    """A function of the columns for each task, linear or with a kernel, whose weight is what the members leave.
 
     Parameters
     ----------
     intercepts : ndarray of shape (n_tasks,)
-        Values of the tasks where all columns are at their locations; without slopes, the labels' means.
+        Values of the tasks where all columns are at their locations; without slopes and a kernel, the labels' means.
     deviations : ndarray of shape (n_tasks,)
         Standard deviations of the labels around the functions; zero for a task whose labels are all the same.
     slopes : ndarray of shape (n_columns, n_tasks) or None
         Slopes, in the units of the columns and of the tasks. None means zeros.
+    kernel : NumberKernel or None
+        Sums over nearby rows, which are added. None means zeros.
     """
 
     intercepts: NDArray | float = 0.0
     deviations: NDArray | float = 0.0
     slopes: NDArray | None = None
+    kernel: NumberKernel | None = None
 
 
 @dataclass(eq=False)

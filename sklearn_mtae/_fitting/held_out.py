@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,34 @@ class HeldOut:
             if results is not None:
                 results[c] /= np.maximum(counts, 1).reshape(-1, *[1] * (results.ndim - 2))
         return np.zeros((len(self.candidates), *self.y.shape)) if results is None else results
+
+    def by_others(
+        self, centres: NDArray, splits: Sequence[Any], fit: Callable[[NDArray[np.bool_]], Any], run: Callable[..., Any]
+    ) -> NDArray:
+        """Predict each row by a function fitted to those of some rows, the `centres`, that were not held out with it.
+
+        A row is held out with the first of the members that hold it out.
+
+        Parameters
+        ----------
+        centres : ndarray of int
+            Index of the rows to learn from.
+        splits : sequence of (training rows, held-out rows)
+            What each member is trained on.
+        fit : callable
+            From which centres to learn from to a function of a model and rows.
+        run : callable
+            What runs that function on rows.
+        """
+        outputs, is_done = np.zeros((len(self.y), 0)), np.zeros(len(self.y), dtype=bool)
+        for k in self.candidates[0]:
+            own = ~is_done[self.positions[k]]
+            if own.any():
+                function, rows = fit(np.isin(centres, splits[k][0])), self.positions[k][own]
+                found = run(function, self.x[k][own], n_draws=function.n_copies)
+                outputs = outputs if is_done.any() else np.zeros((len(self.y), *found.shape[1:]))
+                outputs[rows], is_done[rows] = found, True
+        return outputs
 
     def expect(self, predicted: NDArray, supports: Sequence[tuple[float, float]]) -> NDArray:
         """Let the expectations of true values, given predictions of shape (n_rows, n_tasks), stand for limits.

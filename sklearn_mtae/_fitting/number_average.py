@@ -20,6 +20,7 @@ from .censored import limited_tasks
 from .censored_labels import shares_of_residuals
 from .choice import Choice
 from .data import Data
+from .ensemble import has_kernel
 from .fitted import Average, Baseline, Fitted
 from .held_out import HeldOut
 from .member_variance import member_variance
@@ -77,7 +78,8 @@ class NumberAverage:
         """
         if len(plan.members) == 1:
             return np.broadcast_to(self.start.baseline.intercepts, (1, *held_out.y.shape))
-        self.known = Baselines(runner, plan.data, self.start.baseline, self.units)
+        has_kernels = has_kernel(plan.recipe) and plan.data.groups is None
+        self.known = Baselines(runner, plan.data, self.start.baseline, self.units, has_kernels)
         return self.known.predict(plan, held_out)
 
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:

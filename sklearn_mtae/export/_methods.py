@@ -114,11 +114,13 @@ def _left(weights: Tensor) -> Tensor:
 
 def _baseline(fit: Fit, x: Tensor) -> Tensor:
     """Return the baselines' predictions for rows, shape (n_rows, n_tasks) or (n_tasks,)."""
-    baseline = fit.fitted.average.baseline
-    intercepts = torch.from_numpy(np.array(baseline.intercepts, dtype=np.float64))
-    if baseline.slopes is None:
-        return intercepts
-    return intercepts + torch.from_numpy(task_units(fit.fitted)) * fit.run(Columns(baseline.slopes), x).double()
+    baseline, units = fit.fitted.average.baseline, torch.from_numpy(task_units(fit.fitted))
+    predicted = torch.from_numpy(np.array(baseline.intercepts, dtype=np.float64))
+    if baseline.slopes is not None:
+        predicted = predicted + units * fit.run(Columns(baseline.slopes), x).double()
+    if baseline.kernel is not None:
+        predicted = predicted + units * Fit(fit.fitted, fit.levels, torch.float64).run(baseline.kernel, x)
+    return predicted
 
 
 def _means(fit: Fit, x: Tensor) -> Tensor:
