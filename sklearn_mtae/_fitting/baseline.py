@@ -80,7 +80,12 @@ class Baselines:
         self.ratios = np.zeros(len(units))
         """Variances of the effects of groups on the tasks, in units of those within groups."""
         self.n_regressions = len(PENALTIES) if data.groups is None or data.censoring is not None else 1
-        self.centres = self._centres() if has_kernels else np.zeros(0, dtype=int)
+        known = evenly(data.taking_part, MOST_CENTRES if has_kernels else 0)
+        weight = self._kernel_weight(known)
+        self.is_near = weight.any(axis=0)
+        """Which tasks have kernels."""
+        n_rows = n_centres(weight, NumberKernelLearner.n_kernels) if self.is_near.any() else 0
+        self.centres = evenly(known, n_rows)
         """Index of the rows that kernels learn from."""
 
     def predict(self, plan: Plan, held_out: HeldOut) -> NDArray:
@@ -102,11 +107,6 @@ class Baselines:
         run = partial(self.runner.apply, dtype=np.float64, precise=True, cached=False)
         found = held_out.by_others(rows, plan.splits, learner.fit, run)
         return self.start.intercepts + self.units * np.moveaxis(found, -1, 0)
-
-    def _centres(self) -> NDArray:
-        """Return the index of the rows that kernels learn from."""
-        known = evenly(self.data.taking_part, MOST_CENTRES)
-        return evenly(known, n_centres(self._kernel_weight(known), NumberKernelLearner.n_kernels))
 
     def _kernel_weight(self, rows: NDArray) -> NDArray:
         """Return the weights of the labels of rows that kernels learn; they have no way to learn from limits."""
@@ -162,7 +162,8 @@ class Baselines:
         away = np.where(held_out.weight > 0, (held_out.y - rest) / self.units, 0.0)
         squares = away**2 if held_out.unknown is None else away**2 + held_out.unknown / self.units**2
         around = self.units * np.sqrt(np.average(squares, weights=weight, axis=0))
-        linear, near = shares[1 : 1 + self.n_regressions], shares[1 + self.n_regressions :]
+        linear, near = np.split(shares[1:], [self.n_regressions])
+        near = np.where(self.is_near, near, 0.0)
         kernel = self.near.mixed(near) if near.any() else None
         start = np.einsum("kt,kt->t", linear, intercepts) + (
             0.0 if kernel is None else kernel.weights * self.near.means

@@ -163,6 +163,15 @@ def test_a_kernel_counts(tmp_path):
     assert_parity(model, grid[:20], ["predict_proba"], tmp_path)
 
 
+def test_a_kernel_of_numbers_counts(tmp_path):
+    grid = RNG.uniform(-2, 2, (150, 2))
+    grid[::9, 1] = np.nan
+    y = np.c_[np.sin(4 * grid[:, 0]), grid[:, 0]]
+    model = MultiTaskVAERegressor(n_estimators=2, max_iter=1, random_state=0).fit(grid, y)
+    assert model._fitted.average.baseline.kernel is not None
+    assert_parity(model, grid[:20], ["predict", "predict_interval"], tmp_path, **COVERAGE)
+
+
 @pytest.mark.parametrize("sharing", SHARINGS)
 def test_tasks_of_classes(sharing, tmp_path):
     y = np.c_[

@@ -1,4 +1,4 @@
-"""Kernels beside the members of classifiers: fitted as scikit-learn's are, and to rows that were not left out."""
+"""Kernels beside the members of ensembles: fitted as scikit-learn's are, and to rows that were not left out."""
 
 import pickle
 from types import SimpleNamespace
@@ -10,9 +10,11 @@ import torch
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics import log_loss
 
-from sklearn_mtae import MultiTaskVAE, MultiTaskVAEClassifier
+from sklearn_mtae import MultiTaskVAE, MultiTaskVAEClassifier, MultiTaskVAERegressor
+from sklearn_mtae._fitting.baseline import task_units
 from sklearn_mtae._fitting.class_average import ClassAverage
-from sklearn_mtae._fitting.kernel import KernelLearner, n_centres
+from sklearn_mtae._fitting.kernel import LOCALITIES, RIDGES, KernelLearner, NumberKernelLearner, n_centres
+from sklearn_mtae._fitting.number_average import NumberAverage
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 
@@ -118,12 +120,13 @@ def test_no_kernel_where_members_were_given(settings):
     assert MultiTaskVAEClassifier(**{**SMALL, **settings}).fit(X, BOARD)._fitted.average.kernel is None
 
 
-def test_tasks_of_numbers_have_none():
-    """Of a mixed table the classes alone have a kernel; their part is the classifier's, the numbers' their members'."""
+def test_each_task_has_the_kernel_of_its_kind():
+    """Of a mixed table; the probabilities are those of the kernel of classes."""
     targets = pd.DataFrame({"number": X[:, 0] + 0.1 * X[:, 1], "board": np.where(BOARD, "black", "white")})
     model = MultiTaskVAE(**SMALL).fit(X, targets)
-    weights = model._fitted.average.kernel.weights
-    assert weights[0] == 0 < weights[1]
+    average = model._fitted.average
+    assert average.kernel.weights[0] == 0 < average.kernel.weights[1]
+    assert average.baseline.kernel is None or average.baseline.kernel.weights[1] == 0
     proba = model.predict_proba(X)["board"].to_numpy()
     assert log_loss(BOARD == 0, proba) < 0.5
     np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-6)
@@ -148,3 +151,106 @@ def test_weights_are_those_of_rows():
 def test_rows_to_learn_from():
     assert n_centres(np.ones((5, 100))) == 2_000
     assert n_centres(np.eye(80)) == 1_000  # eight times as many systems, each of an eighth of the time
+    assert n_centres(np.ones((5, 100)), n_kernels=80) == 1_000
+
+
+# Waves that are too short for networks of one epoch, and for lines.
+WAVES = np.column_stack([np.sin(4 * X[:, 0]) + X[:, 1], np.cos(3 * X.sum(axis=1))])
+GAPS = WAVES.copy()
+GAPS[::7, 0] = GAPS[::5, 1] = np.nan
+
+
+def regressions(rows, train, weight):
+    """Return what scikit-learn's kernel ridge regressions of both waves predict, shape (9, n_rows, 2)."""
+    found = np.empty((len(LOCALITIES) * len(RIDGES), len(rows), 2))
+    for task in range(2):
+        own = train[~np.isnan(GAPS[train, task])]
+        mean = np.average(GAPS[own, task], weights=weight[own])
+        for k, (locality, ridge) in enumerate((one, other) for one in LOCALITIES for other in RIDGES):
+            model = KernelRidge(alpha=ridge, kernel="rbf", gamma=locality / drawn_in(X).var(axis=0).sum())
+            shares = weight[own] / weight[own].mean()
+            model.fit(drawn_in(X[own]), GAPS[own, task] - mean, sample_weight=shares)
+            found[k, :, task] = mean + model.predict(drawn_in(rows))
+    return found
+
+
+def test_numbers_are_predicted_as_by_scikit_learn():
+    weight = RNG.uniform(0.5, 2, size=240)
+    learner = NumberKernelLearner(drawn_in(X), GAPS, np.where(np.isnan(GAPS), 0.0, weight[:, None]))
+    chosen, rows = RNG.random(240) < 0.7, RNG.uniform(-2, 2, size=(40, 2))
+    trials = learner.fit(chosen)
+    wanted = regressions(rows, np.flatnonzero(chosen), weight)
+    model, x = SimpleNamespace(fill=lambda x: x), torch.from_numpy(standardised(rows))
+    np.testing.assert_allclose(np.moveaxis(trials(model, x).numpy(), -1, 0), wanted, atol=2e-5)
+    shares = RNG.dirichlet(np.ones(len(wanted)), size=2).T
+    shares[3:6] = 0  # a locality that nothing is left of
+    mixed = trials.mixed(shares)
+    sums = mixed(model, x).numpy() + mixed.weights * trials.means
+    np.testing.assert_allclose(sums, np.einsum("kt,knt->nt", shares, wanted), atol=2e-5)
+    assert len(mixed.localities) == 2
+
+
+def test_numbers_of_left_out_rows_are_those_of_other_rows(monkeypatch):
+    seen, calibrate = {}, NumberAverage.calibrate
+
+    def spied(kind, held_out, run, average, choice, outputs):
+        seen.update(held_out=held_out, outputs=outputs)
+        return calibrate(kind, held_out, run, average, choice, outputs)
+
+    monkeypatch.setattr(NumberAverage, "calibrate", spied)
+    model = MultiTaskVAERegressor(**{**SMALL, "n_estimators": 12}, cv=4).fit(X, GAPS)
+    held_out, own = seen["held_out"], seen["outputs"][-9:]
+    parts = [held_out.positions[k] for k in held_out.candidates[0]]
+    assert len(np.unique(np.concatenate(parts))) == 240
+    for part in parts:
+        train = np.setdiff1d(np.arange(240), part)
+        np.testing.assert_allclose(own[:, part], regressions(X[part], train, np.ones(240)), atol=2e-4)
+    kernel = model._fitted.average.baseline.kernel
+    assert (kernel.weights > 0.5).all()
+
+
+def test_numbers_that_networks_smooth_over_are_found():
+    """In both precisions, in few rows and in many."""
+    rows = RNG.uniform(-1.9, 1.9, size=(500, 2))
+    truth = np.column_stack([np.sin(4 * rows[:, 0]) + rows[:, 1], np.cos(3 * rows.sum(axis=1))])
+    model, alone = (MultiTaskVAERegressor(**SMALL, member_params=own).fit(X, GAPS) for own in ("auto", None))
+    assert model.score(rows, truth) > 0.95 > 0.6 > alone.score(rows, truth)
+    predicted = model.predict(rows)
+    np.testing.assert_allclose(model.predict(rows[:1]), predicted[:1], rtol=1e-9)
+    np.testing.assert_allclose(model.predict(rows.astype(np.float32)), predicted, atol=1e-5)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(rows), predicted)
+    lower, upper = model.predict_interval(rows, coverage=0.9)
+    assert ((lower <= truth) & (truth <= upper)).mean() > 0.8
+    assert "a kernel by" in model.describe()
+
+
+def test_the_unit_of_a_task_does_not_matter():
+    one, other = (MultiTaskVAERegressor(**SMALL).fit(X, GAPS * unit) for unit in (1.0, 2.0**30))
+    np.testing.assert_allclose(other.predict(X) / 2**30, one.predict(X), rtol=1e-6)
+    assert task_units(other._fitted)[0] > 2**28
+
+
+@pytest.mark.parametrize(
+    ("settings", "given"),
+    [
+        ({"member_params": None}, {}),
+        ({"hidden_layer_sizes": ()}, {}),
+        ({"n_estimators": 1}, {}),
+        ({}, {"groups": np.arange(240) // 6}),
+        ({"task_likelihoods": "gamma"}, {}),
+    ],
+)
+def test_no_kernel_of_numbers(settings, given):
+    y = np.exp(WAVES)
+    assert MultiTaskVAERegressor(**{**SMALL, **settings}).fit(X, y, **given)._fitted.average.baseline.kernel is None
+
+
+def test_no_kernel_of_limits():
+    """Labels that are limits are no values; other tasks keep their kernel."""
+    codes = np.zeros(WAVES.shape, dtype=int)
+    codes[WAVES[:, 0] < 0, 0] = -1
+    y = np.where(codes < 0, 0.0, WAVES)
+    model = MultiTaskVAERegressor(**SMALL).fit(X, y, censoring=codes)
+    kernel = model._fitted.average.baseline.kernel
+    assert (kernel.coefficients[:, :, 0] == 0).all()
+    assert kernel.weights[1] > 0.5
