@@ -13,7 +13,9 @@ from sklearn_mtae.nn.embeddings import soften
 from sklearn_mtae.nn.models import Autoencoder
 
 MOST_CENTRES = 2_000
-"""Maximum number of rows that it learns from: its time grows with their cube."""
+"""Maximum number of rows that a kernel of classes learns from: its time grows with their cube."""
+MOST_NUMBER_CENTRES = 1_000
+"""The same for numbers, for which there are several kernels."""
 MOST_SYSTEMS = 10
 """Number of systems of equations that may have this many rows; if there are more, each has fewer, for the same total
 time. Tasks that have labels of the same rows share one."""
@@ -243,7 +245,7 @@ def closeness(distances: Tensor, variance: float, locality: float = LOCALITY) ->
     return (distances * (-locality / variance)).exp_()
 
 
-def n_centres(weight: NDArray, n_kernels: int = 1) -> int:
+def n_centres(weight: NDArray, n_most: int = MOST_CENTRES, n_kernels: int = 1) -> int:
     """Return the number of rows to learn from, given the weights of labels, shape (n_rows, n_tasks)."""
     n_systems = n_kernels * np.unique(weight, axis=1).shape[1]
-    return round(MOST_CENTRES * min(1.0, MOST_SYSTEMS / n_systems) ** (1 / 3))
+    return round(n_most * min(1.0, MOST_SYSTEMS / n_systems) ** (1 / 3))

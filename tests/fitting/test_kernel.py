@@ -151,7 +151,7 @@ def test_weights_are_those_of_rows():
 def test_rows_to_learn_from():
     assert n_centres(np.ones((5, 100))) == 2_000
     assert n_centres(np.eye(80)) == 1_000  # eight times as many systems, each of an eighth of the time
-    assert n_centres(np.ones((5, 100)), n_kernels=80) == 1_000
+    assert n_centres(np.ones((5, 100)), 500, n_kernels=80) == 250
 
 
 # Waves that are too short for networks of one epoch, and for lines.
