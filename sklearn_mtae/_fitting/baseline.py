@@ -204,8 +204,8 @@ def predict_baseline(runner: ModelRunner, x: Any) -> NDArray:
     if baseline.slopes is not None:
         predicted = predicted + units * runner.apply(Columns(baseline.slopes), x, dtype=np.float64)
     if baseline.kernel is not None:
-        near = runner.apply(baseline.kernel, x, dtype=np.float64, precise=True, n_draws=baseline.kernel.n_copies)
-        predicted = predicted + units * near
+        options = {"n_draws": baseline.kernel.n_copies, "precise": True, "alike": True}
+        predicted = predicted + units * runner.apply(baseline.kernel, x, dtype=np.float64, **options)
     return predicted
 
 

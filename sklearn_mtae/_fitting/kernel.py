@@ -1,7 +1,7 @@
 """Kernel ridge regression on numbers and on classes: it uses nearby rows, where networks are smooth."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sklearn_mtae._engine.linear import LANES
 from sklearn_mtae.nn.embeddings import soften
 from sklearn_mtae.nn.models import Autoencoder
 
@@ -76,13 +77,13 @@ class NumberKernel:
     Parameters
     ----------
     centres : ndarray of shape (n_centres, n_columns)
-        The training rows, as networks see them.
+        The training rows, as networks see them, and zeros up to a multiple of `LANES`.
     variance : float
         Their total variance.
     localities : ndarray of shape (n_localities,)
         How fast closeness falls with distance.
-    coefficients : ndarray of shape (n_localities, n_centres, n_tasks)
-        Contribution of each centre, per unit of closeness.
+    coefficients : ndarray of shape (n_localities, n_centres, n_columns)
+        Contribution of each centre, per unit of closeness, to the tasks and to columns up to a multiple of `LANES`.
     weights : ndarray of shape (n_tasks,)
         Its weight among the baselines.
     """
@@ -95,7 +96,7 @@ class NumberKernel:
 
     def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
         """Return the sums for standardised rows, shape (n_rows, n_tasks)."""
-        return torch.stack(list(self.parts(model, x))).sum(0)
+        return torch.stack(list(self.parts(model, x))).sum(0)[:, : len(self.weights)]
 
     def parts(self, model: Autoencoder, x: Tensor) -> Iterator[Tensor]:
         """Yield the sums of each locality; large coefficients of both signs nearly cancel, so x must be in float64."""
@@ -194,12 +195,21 @@ class Trials(NamedTuple):
         return self.kernel.n_copies
 
     def mixed(self, shares: NDArray) -> NumberKernel:
-        """Return the sum of the kernels with shares of shape (n_kernels, n_tasks), without the means."""
+        """Return the sum of the kernels with shares of shape (n_kernels, n_tasks), without the means.
+
+        Zeros fill its arrays up, so that all rows are treated alike: see `SIZES`.
+        """
         own = shares.reshape(len(LOCALITIES), len(RIDGES), -1)
         used = own.any(axis=(1, 2))
         coefficients = np.einsum("lrt,lntr->lnt", own[used], self.kernel.coefficients[used])
-        localities = self.kernel.localities[used]
-        return replace(self.kernel, localities=localities, coefficients=coefficients, weights=shares.sum(axis=0))
+        n_centres, n_tasks = ((0, -n % LANES) for n in coefficients.shape[1:])
+        return NumberKernel(
+            np.pad(self.kernel.centres, (n_centres, (0, 0))),
+            self.kernel.variance,
+            self.kernel.localities[used],
+            np.pad(coefficients, ((0, 0), n_centres, n_tasks)),
+            shares.sum(axis=0),
+        )
 
 
 def regress(near: NDArray, y: NDArray, weight: NDArray, ridge: float) -> NDArray:

@@ -171,6 +171,7 @@ class ModelRunner:
         weighs: bool = False,
         cached: bool = True,
         precise: bool = False,
+        alike: bool = False,
     ) -> Iterator[tuple[slice, NDArray]]:
         """Yield blocks of rows and the results of a function of a model, in the array's own precision.
 
@@ -178,7 +179,8 @@ class ModelRunner:
         one of several models. All `states` are run if given, in the precision of their training unless the results must
         be `precise`, and the results of a row lie along the second axis. `weighs` says that the function weighs
         log-densities, whose differences lack digits in float32: it runs in float64. `cached` says whether the model is
-        kept for the next call.
+        kept for the next call. `alike` says that a row needs the same bits whatever rows come with it, as several
+        states give it.
         """
         if states is not None:
             yield from self._of_several(function, array, states, n_draws, cached, precise)
@@ -186,11 +188,13 @@ class ModelRunner:
         precise = precise or array.dtype == np.float64 or weighs
         model = self.model(torch.float64 if precise else torch.float32, state=state, cached=cached)
         device = model.units.location.device
-        for rows in blocks(array.shape[0], self._block_rows(model, array.shape[1], n_draws, weighs)):
-            with torch.inference_mode(), threads_for(largest_product(model, n_draws * (rows.stop - rows.start))):
-                block = tensor(dense(array[rows])).to(device)
+        plain = blocks(array.shape[0], self._block_rows(model, array.shape[1], n_draws, weighs))
+        filled = filled_blocks(array.shape[0], n_draws * array.shape[1])
+        for rows, size in filled if alike else ((own, own.stop - own.start) for own in plain):
+            with torch.inference_mode(), threads_for(largest_product(model, n_draws * size)):
+                block = fill_up(tensor(dense(array[rows])), size).to(device)
                 block = model.units(block, torch.float64 if precise else None) if standardize else block
-                result = function(model, block).cpu().numpy()
+                result = function(model, block)[: rows.stop - rows.start].cpu().numpy()
             yield rows, result
 
     def _block_rows(self, model: Autoencoder, n_columns: int, n_draws: int, weighs: bool) -> int:

@@ -264,7 +264,7 @@ def test_a_task_with_one_label_counts_all_members():
 def test_intervals_cover(errors):
     """Small errors are mostly those of the members, of which few held a row out but all predict a new one."""
     rng = np.random.default_rng(1)
-    x = rng.normal(size=(1300, 4))
+    x = rng.uniform(-2, 2, size=(1300, 4))  # no new row is beyond the training rows
     drawn = rng.standard_t(3, size=(1300, 2)) if errors == "heavy_tailed" else rng.normal(size=(1300, 2))
     scale = np.array([0.5, 2.0]) / (20 if errors == "small" else 1)
     y = np.column_stack([x[:, 0] + x[:, 1] ** 2, np.sin(x[:, 2])]) + drawn * scale

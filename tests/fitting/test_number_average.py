@@ -10,6 +10,7 @@ from torch import nn
 
 from sklearn_mtae import MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae._engine import side_by_side
+from sklearn_mtae._fitting.adapt import member_params
 from sklearn_mtae._fitting.run import ModelRunner
 
 RNG = np.random.default_rng(0)
@@ -19,7 +20,15 @@ Y = X[:, :2] ** 2 + RNG.normal(size=(150, 2)) / 4
 
 @pytest.fixture(scope="module")
 def fitted():
-    return MultiTaskVAERegressor(n_estimators=6, max_iter=4, random_state=0).fit(X, Y)
+    settings = member_params("numbers", *X.shape)  # as by default, but no kernel counts
+    return MultiTaskVAERegressor(n_estimators=6, member_params=settings, max_iter=4, random_state=0).fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def of_kernel():
+    model = MultiTaskVAERegressor(n_estimators=6, max_iter=4, random_state=0).fit(X, Y)
+    assert model._fitted.average.baseline.kernel.weights.any()
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +36,9 @@ def classifier():
     return MultiTaskVAEClassifier(n_estimators=4, max_iter=4, random_state=0).fit(X, (Y > 1).astype(int))
 
 
-def test_a_row_has_the_same_bits_whatever_rows_come_with_it(fitted, classifier):
-    for ask in (fitted.predict, lambda x: fitted.predict(x, return_std=True)[1], classifier.predict_log_proba):
+def test_a_row_has_the_same_bits_whatever_rows_come_with_it(fitted, of_kernel, classifier):
+    of_numbers = fitted.predict, lambda x: fitted.predict(x, return_std=True)[1], of_kernel.predict
+    for ask in (*of_numbers, classifier.predict_log_proba):
         whole = np.stack(ask(X), axis=0)
         parts = np.concatenate([np.stack(ask(X[k : k + 7]), axis=0) for k in range(0, 150, 7)], whole.ndim - 2 and 1)
         np.testing.assert_allclose(parts, whole, rtol=1e-13)
@@ -61,11 +71,13 @@ def test_rows_beyond_float32_are_computed_in_float64(fitted, monkeypatch):
     np.testing.assert_allclose(ask(), one_by_one(ask, monkeypatch), rtol=1e-10)
 
 
-def test_two_threads_predict_at_once(fitted):
-    expected = fitted.predict(X)
-    fitted._fitted.cache.clear()
+@pytest.mark.parametrize("which", ["fitted", "of_kernel"])
+def test_two_threads_predict_at_once(which, request):
+    model = request.getfixturevalue(which)
+    expected = model.predict(X)
+    model._fitted.cache.clear()
     with ThreadPoolExecutor(4) as pool:
-        for rows, found in pool.map(lambda k: (slice(k, k + 9), fitted.predict(X[k : k + 9])), range(0, 150, 9)):
+        for rows, found in pool.map(lambda k: (slice(k, k + 9), model.predict(X[k : k + 9])), range(0, 150, 9)):
             np.testing.assert_array_equal(found, expected[rows])
 
 
