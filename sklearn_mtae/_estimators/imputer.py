@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from math import ceil
 from numbers import Integral
 from typing import Any, Self
 
@@ -14,7 +13,7 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mtae._fitting.callbacks import CallbackSupportMixin, tell_of_model, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
+from sklearn_mtae._fitting.callbacks import CallbackSupportMixin, tell_of_models, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
 from sklearn_mtae._tables.checks import Interval, check_parameters, feature_names
 from sklearn_mtae._tables.column_likelihoods import CATEGORICAL, UNNAMED, names_categories, per_column
 from sklearn_mtae._tables.containers import is_frame
@@ -30,25 +29,9 @@ from sklearn_mtae._tables.filling import (
     select,
 )
 from sklearn_mtae._verbs.imputation import decode_gaps, expect
-from sklearn_mtae.nn.objectives import IWAE
 
+from .imputer_default import N_TRIALS, choose_model, is_chosen
 from .vae import VAETransformer
-
-N_STEPS, BATCH_SIZE = 850, 64
-MIN_EPOCHS, MAX_EPOCHS = 10, 100
-DEFAULTS = {
-    "n_components": 10,
-    "hidden_layer_sizes": (128,),
-    "alpha": 0.1,
-    "scaling": "standard",
-    "objective": IWAE(20),
-    "batch_size": BATCH_SIZE,
-    "learning_rate_init": 5e-3,
-    "learning_rate_decay": 1.0,
-}
-"""The default model of an imputer. Many weighted draws matter most, because the posterior given half a row is wide. A
-decoder with one hidden layer makes them cheap, and large steps that fall to zero let a short training go as far as a
-long one. A small table that is seen too often is overfitted."""
 
 
 class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
@@ -61,9 +44,11 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     estimator : VAETransformer or None, default=None
-        The model, cloned before it is fitted. None is a model of 10 components and a hidden layer of 128 units, trained
-        with 20 weighted draws (IWAE) and a step size that falls to zero, for 850 steps of 64 rows, but for at least 10
-        and at most 100 epochs.
+        The model, cloned before it is fitted. None is a model of 10 components, trained with 20 weighted draws (IWAE)
+        and a step size that falls to zero. It has a hidden layer of 128 units, or two of 64, and a training of 850
+        steps of 64 rows, or three times as many, but of 10 epochs at least and 100 or 300 at most. Cells of a fifth of
+        the rows, which the trials are not trained on, choose among these; a table of fewer than 100 rows has the former
+        of each.
     n_importance_samples : int, default=100
         Codes per row that are drawn and weighted.
     add_indicator : bool, default=False
@@ -73,9 +58,10 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Whether columns without an observed value in `fit`, whatever their dtype, are kept. They are filled with 0, or
         with "missing_value" for strings or categories. The model ignores what they hold later.
     random_state : int, RandomState instance or None, default=None
-        Seed of the model where `estimator` is None.
+        Seed of the model, and of its choice, where `estimator` is None.
     verbose : bool or int, default=False
-        Whether the model prints a line per epoch; one that does so by itself goes on doing it.
+        Whether the model prints a line per epoch, and the choice of the default one a line per trial; a model that
+        prints by itself goes on doing it.
 
     Attributes
     ----------
@@ -170,10 +156,17 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         two_dimensional = len(getattr(table, "shape", ())) == 2  # the model rejects input that is not a table
         missing = missing_cells(table) if two_dimensional else np.empty((0, 0), dtype=bool)
         empty: NDArray[np.bool_] = np.asarray(missing.all(axis=0))
-        model = self._model(len(missing), _likely_names(table, len(empty)), empty)
-        with tell_of_model(self, model, X), warnings.catch_warnings():
+        names, table = _likely_names(table, len(empty)), _hide(table, empty, missing)
+        is_searched = self.estimator is None and is_chosen(len(missing))
+        with tell_of_models(self, X, 1 + N_TRIALS * is_searched) as tell, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Columns without an observed value are ignored")  # told below
-            model.fit(_hide(table, empty, missing), sample_weight=sample_weight)
+            if self.estimator is None:
+                options = {"tell": tell, "verbose": self.verbose}
+                model = choose_model(table, len(missing), sample_weight, self.random_state, **options)
+            else:
+                model = self._model(names, empty)
+            with tell(model, "model"):
+                model.fit(table, sample_weight=sample_weight)
         indicator = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
         if indicator is not None:
             _check_names(model, indicator, empty & (not self.keep_empty_features))
@@ -256,14 +249,9 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.feature_names_in_
 
-    def _model(self, n_rows: int, names: Sequence, empty: NDArray[np.bool_]) -> VAETransformer:
-        """Return the model to fit to this number of rows; it does not treat a column without levels as a category."""
-        if self.estimator is None:
-            n_epochs = ceil(N_STEPS / max(1, ceil(n_rows / BATCH_SIZE)))
-            n_epochs = min(max(n_epochs, MIN_EPOCHS), MAX_EPOCHS)
-            model = VAETransformer(**DEFAULTS, max_iter=n_epochs, random_state=self.random_state)
-        else:
-            model = clone(self.estimator)
+    def _model(self, names: Sequence, empty: NDArray[np.bool_]) -> VAETransformer:
+        """Return the user's model to fit; it does not treat a column without levels as a category."""
+        model = clone(self.estimator)
         if self.verbose:
             model.set_params(verbose=self.verbose)
         if empty.any() and names_categories(model.likelihood):
