@@ -27,8 +27,9 @@ LONG = 3
 NETWORKS: tuple[tuple[int, ...], ...] = ((128,), (64, 64))
 """Hidden layers to choose from: two for curved dependence, one where columns are nearly linear or have outliers."""
 N_TRIALS = len(NETWORKS) + 1
-MARGIN = 0.01
-"""Share by which the error of two layers, or of a long training, must be less: otherwise chance chooses."""
+LAYERS_MARGIN, LENGTH_MARGIN = 0.02, 0.01
+"""Share by which the error of two layers, and of a long training, must be less: otherwise chance chooses. What two
+layers make of outliers can cost more than they gain."""
 MIN_ROWS, MAX_ROWS = 100, 5000
 """Rows below which nothing is chosen, and rows at most to choose by: what is chosen costs little on large tables."""
 HELD_OUT = 0.2
@@ -119,8 +120,8 @@ class Search:
         models = [VAETransformer(**{**TRIAL, "hidden_layer_sizes": own}, random_state=self.seed) for own in NETWORKS]
         short, long = (count_epochs(len(self.rows), times) for times in (1, LONG))
         errors = [self.go_on(model, 0, short) for model in models]
-        best = int(errors[1] < (1 - MARGIN) * errors[0])
-        is_long = may_be_long and self.go_on(models[best], short, long) < (1 - MARGIN) * errors[best]
+        best = int(errors[1] < (1 - LAYERS_MARGIN) * errors[0])
+        is_long = may_be_long and self.go_on(models[best], short, long) < (1 - LENGTH_MARGIN) * errors[best]
         return NETWORKS[best], LONG if is_long else 1
 
     def go_on(self, model: VAETransformer, n_done: int, n_epochs: int) -> float:
