@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from math import ceil
 from numbers import Integral
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.impute import MissingIndicator
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mtae._fitting.callbacks import CallbackSupportMixin, tell_of_models, with_callbacks  # pyright: ignore[reportAttributeAccessIssue]
@@ -29,9 +30,27 @@ from sklearn_mtae._tables.filling import (
     select,
 )
 from sklearn_mtae._verbs.imputation import decode_gaps, expect
+from sklearn_mtae.nn.objectives import IWAE
 
-from .imputer_default import N_TRIALS, choose_model, is_chosen
 from .vae import VAETransformer
+
+N_STEPS, BATCH_SIZE = 1700, 64
+MIN_EPOCHS, MAX_EPOCHS = 10, 200
+NETWORKS = ((128,), (64, 64))
+"""Hidden layers of the default models. Two layers follow curved dependence that one misses, and one does better with
+outliers or where dependence is almost linear. The mean of both is often better than either, and never far behind."""
+DEFAULTS = {
+    "n_components": 10,
+    "alpha": 0.1,
+    "scaling": "standard",
+    "objective": IWAE(20),
+    "batch_size": BATCH_SIZE,
+    "learning_rate_init": 5e-3,
+    "learning_rate_decay": 1.0,
+}
+"""The default models of an imputer. Many weighted draws matter most, because the posterior given half a row is wide. A
+small decoder makes them cheap, and large steps that fall to zero let a short training go as far as a long one. A small
+table that is seen too often is overfitted."""
 
 
 class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
@@ -44,11 +63,9 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     estimator : VAETransformer or None, default=None
-        The model, cloned before it is fitted. None is a model of 10 components, trained with 20 weighted draws (IWAE)
-        and a step size that falls to zero. It has a hidden layer of 128 units, or two of 64, and a training of 850
-        steps of 64 rows, or three times as many, but of 10 epochs at least and 100 or 300 at most. Cells of a fifth of
-        the rows, which the trials are not trained on, choose among these; a table of fewer than 100 rows has the former
-        of each.
+        The model, cloned before it is fitted. None fills with the mean of two models of 10 components, one with a
+        hidden layer of 128 units, the other with two of 64. They are trained with 20 weighted draws (IWAE) and a step
+        size that falls to zero, for 1700 steps of 64 rows, but for at least 10 and at most 200 epochs.
     n_importance_samples : int, default=100
         Codes per row that are drawn and weighted.
     add_indicator : bool, default=False
@@ -58,15 +75,16 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Whether columns without an observed value in `fit`, whatever their dtype, are kept. They are filled with 0, or
         with "missing_value" for strings or categories. The model ignores what they hold later.
     random_state : int, RandomState instance or None, default=None
-        Seed of the model, and of its choice, where `estimator` is None.
+        Seed of the models where `estimator` is None.
     verbose : bool or int, default=False
-        Whether the model prints a line per epoch, and the choice of the default one a line per trial; a model that
-        prints by itself goes on doing it.
+        Whether models print a line per epoch; one that does so by itself goes on doing it.
 
     Attributes
     ----------
+    estimators_ : list of VAETransformer
+        The fitted model, or the two default ones.
     estimator_ : VAETransformer
-        The fitted model; `estimator_.impute(X, n_draws=5)` makes several tables of draws.
+        The first of them; `estimator_.impute(X, n_draws=5)` makes several tables of draws.
     indicator_ : sklearn.impute.MissingIndicator or None
         The indicator, with `add_indicator`.
     n_features_in_ : int
@@ -104,7 +122,7 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    estimator_: VAETransformer
+    estimators_: list[VAETransformer]
     indicator_: MissingIndicator | None
     _is_empty: NDArray[np.bool_]
 
@@ -156,23 +174,18 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         two_dimensional = len(getattr(table, "shape", ())) == 2  # the model rejects input that is not a table
         missing = missing_cells(table) if two_dimensional else np.empty((0, 0), dtype=bool)
         empty: NDArray[np.bool_] = np.asarray(missing.all(axis=0))
-        names, table = _likely_names(table, len(empty)), _hide(table, empty, missing)
-        is_searched = self.estimator is None and is_chosen(len(missing))
-        with tell_of_models(self, X, 1 + N_TRIALS * is_searched) as tell, warnings.catch_warnings():
+        models = self._models(len(missing), _likely_names(table, len(empty)), empty)
+        with tell_of_models(self, X, len(models)) as tell, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Columns without an observed value are ignored")  # told below
-            if self.estimator is None:
-                options = {"tell": tell, "verbose": self.verbose}
-                model = choose_model(table, len(missing), sample_weight, self.random_state, **options)
-            else:
-                model = self._model(names, empty)
-            with tell(model, "model"):
-                model.fit(table, sample_weight=sample_weight)
+            for model in models:
+                with tell(model, "model"):
+                    model.fit(_hide(table, empty, missing), sample_weight=sample_weight)
         indicator = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
         if indicator is not None:
-            _check_names(model, indicator, empty & (not self.keep_empty_features))
-        self.estimator_, self.indicator_, self._is_empty = model, indicator, empty
+            _check_names(models[0], indicator, empty & (not self.keep_empty_features))
+        self.estimators_, self.indicator_, self._is_empty = models, indicator, empty
         if empty.any() and not self.keep_empty_features:
-            known = model._fitted.recipe.columns.names
+            known = models[0]._fitted.recipe.columns.names
             names = [known[column] for column in np.flatnonzero(empty).tolist()]
             warnings.warn(
                 f"Columns without an observed value are left out: {names}. Set keep_empty_features=True to keep them.",
@@ -203,7 +216,8 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         _check_dense(X)
-        runner = self.estimator_._runner
+        runners = [model._runner for model in self.estimators_]
+        runner = runners[0]
         table = read(X, runner.features.table is None)
         if tuple(getattr(table, "shape", ()))[1:] != (self.n_features_in_,):
             runner.read(table)  # raises the error that says what is wrong
@@ -211,7 +225,7 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_finite(table, empty, runner.features.names)  # the model checks the others
         gaps = missing & ~empty
         x = runner.read(_hide(table, empty, missing))
-        (decoded,) = decode_gaps(runner, x, gaps, lambda x: [expect(runner, x, self.n_importance_samples)])
+        (decoded,) = decode_gaps(runner, x, gaps, lambda x: [expect(runners, x, self.n_importance_samples)])
         filled = fill(table, gaps, decoded)
         filled = fill_constant(filled, missing & empty) if self.keep_empty_features else select(filled, ~empty)
         filled = as_it_came(X, filled)
@@ -238,6 +252,12 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return kept if self.indicator_ is None else np.r_[kept, self.indicator_.get_feature_names_out(names)]
 
     @property
+    def estimator_(self) -> VAETransformer:
+        """The fitted model; of the two default ones, that with one hidden layer."""
+        check_is_fitted(self)
+        return self.estimators_[0]
+
+    @property
     def n_features_in_(self) -> int:
         """Number of features."""
         check_is_fitted(self)
@@ -249,8 +269,14 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.feature_names_in_
 
-    def _model(self, names: Sequence, empty: NDArray[np.bool_]) -> VAETransformer:
-        """Return the user's model to fit; it does not treat a column without levels as a category."""
+    def _models(self, n_rows: int, names: Sequence, empty: NDArray[np.bool_]) -> list[VAETransformer]:
+        """Return the models to fit to this number of rows; none treats a column without levels as a category."""
+        if self.estimator is None:
+            n_epochs = ceil(N_STEPS / max(1, ceil(n_rows / BATCH_SIZE)))
+            seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=len(NETWORKS)).tolist()
+            own = {**DEFAULTS, "max_iter": min(max(n_epochs, MIN_EPOCHS), MAX_EPOCHS), "verbose": self.verbose}
+            pairs = zip(NETWORKS, seeds, strict=True)
+            return [VAETransformer(hidden_layer_sizes=layers, random_state=seed, **own) for layers, seed in pairs]
         model = clone(self.estimator)
         if self.verbose:
             model.set_params(verbose=self.verbose)
@@ -258,10 +284,10 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             options = zip(names, per_column(model.likelihood, names), empty.tolist(), strict=True)
             own = {name: UNNAMED if is_empty and one == CATEGORICAL else one for name, one, is_empty in options if one}
             model.set_params(likelihood=own)
-        return model
+        return [model]
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "estimator_")
+        return hasattr(self, "estimators_")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
