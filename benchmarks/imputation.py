@@ -15,7 +15,7 @@ third of the columns at each split, where the package has boosting by default.
 Where miceforest 6.0 fails with "takes 1 positional argument but 2 were given", it wants lightgbm 4.6 or older.
 
 The settings of `VAEImputer` were chosen on wine, diabetes, digits, air quality, glass, jura, enb, vowels, fault, magic
-and made tables. Results on the tables here sent the search back there four times, and decided between two candidates:
+and made tables. Results on the tables here sent the search back there three times:
 they are no longer an untouched test.
 """
 
