@@ -1,7 +1,7 @@
 """scikit-learn's callbacks, notified of a fit and of each epoch; experimental in 1.9 and absent before."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -24,22 +24,42 @@ except ImportError:
         return method
 
 
-__all__ = ["CallbackSupportMixin", "FitTask", "tell_of_model", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "FitTask", "tell_of_models", "with_callbacks"]
 
 
 @contextmanager
-def tell_of_model(owner: BaseEstimator, model: BaseEstimator, X: Any) -> Iterator[None]:
-    """Let the callbacks of an estimator hear of the fit of a model within its own fit, which is the only subtask."""
+def tell_of_models(owner: BaseEstimator, X: Any, n_models: int) -> Iterator[Callable]:
+    """Let the callbacks of an estimator hear of the fits of models within its own fit, which are its only subtasks.
+
+    Parameters
+    ----------
+    owner : estimator
+        The estimator that is fitted.
+    X : object
+        The rows.
+    n_models : int
+        Maximum number of fits.
+
+    Yields
+    ------
+    callable
+        From a model and a name to the context of its fit.
+    """
     if not hasattr(owner, "set_callbacks"):
-        yield
+        yield lambda model, name: nullcontext()
         return
-    context = owner._init_callback_context(max_subtasks=1)  # type: ignore[attr-defined]
+    context = owner._init_callback_context(max_subtasks=n_models)  # type: ignore[attr-defined]
+
+    @contextmanager
+    def tell(model: BaseEstimator, name: str) -> Iterator[None]:
+        part = context.subcontext(task_name=name)
+        with part.propagate_callback_context(model):
+            part.call_on_fit_task_begin(estimator=owner, X=X, y=None)
+            yield
+            part.call_on_fit_task_end(estimator=owner, X=X, y=None)
+
     context.call_on_fit_task_begin(estimator=owner, X=X, y=None)
-    part = context.subcontext(task_name="model")
-    with part.propagate_callback_context(model):
-        part.call_on_fit_task_begin(estimator=owner, X=X, y=None)
-        yield
-        part.call_on_fit_task_end(estimator=owner, X=X, y=None)
+    yield tell
     context.call_on_fit_task_end(estimator=owner, X=X, y=None)
 
 

@@ -1,6 +1,6 @@
 """Imputation and log-densities, from the observed cells of each row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ def impute_reconstructed(runner: ModelRunner, X: Any) -> Any:
 
 def impute_expected(runner: ModelRunner, X: Any, n_importance_samples: int) -> Any:
     """Fill missing cells with their means given the observed cells of their rows."""
-    return fill_cells(runner, X, lambda rows: [expect(runner, rows, n_importance_samples)])[0]
+    return fill_cells(runner, X, lambda rows: [expect([runner], rows, n_importance_samples)])[0]
 
 
 def impute_drawn(runner: ModelRunner, X: Any, n_draws: int, n_importance_samples: int, random_state: Any) -> Any:
@@ -74,13 +74,18 @@ def impute_drawn(runner: ModelRunner, X: Any, n_draws: int, n_importance_samples
     return np.stack(tables) if is_array else tables
 
 
-def expect(runner: ModelRunner, x: Any, n_importance_samples: int) -> NDArray:
-    """Return the mean of each cell of rows, given the observed cells of its row."""
+def expect(runners: Sequence[ModelRunner], x: Any, n_importance_samples: int) -> NDArray:
+    """Return the mean of each cell of rows, given the observed cells of its row; of several models, their mean."""
 
-    def mean(model: VAE, x: Tensor) -> Tensor:
-        return weighted_mean(model, x, weighted_codes(runner, model, x, n_importance_samples, keep_params=True))
+    def means(runner: ModelRunner) -> NDArray:
+        def mean(model: VAE, x: Tensor) -> Tensor:
+            return weighted_mean(model, x, weighted_codes(runner, model, x, n_importance_samples, keep_params=True))
 
-    return runner.decode(mean, x, n_draws=n_importance_samples, weighs=True)
+        return runner.apply(mean, x, n_draws=n_importance_samples, weighs=True)
+
+    table, each = runners[0].features.table, [means(runner) for runner in runners]
+    mean = each[0] if len(each) == 1 else np.mean(each, axis=0)
+    return mean if table is None else table.narrow(mean)
 
 
 def log_marginals(runner: ModelRunner, X: Any, n_importance_samples: int) -> NDArray:

@@ -49,17 +49,18 @@ def densities(fit: Fit) -> dict[str, Asked]:
         return (_in_support(fit, x, weighed(fit, log_marginal, x, N_DRAWS)),)
 
     asked = partial(Asked, marginal, ("log_density",), n_copies=N_DRAWS)
-    return {"score_samples": asked(), "score_samples_complete": asked(complete=True), "impute": imputation(fit)}
+    return {"score_samples": asked(), "score_samples_complete": asked(complete=True), "impute": imputation([fit])}
 
 
-def imputation(fit: Fit, n_draws: int = N_DRAWS, hidden: Sequence[int] = ()) -> Asked:
+def imputation(fits: Sequence[Fit], n_draws: int = N_DRAWS, hidden: Sequence[int] = ()) -> Asked:
     """Return the computation, in float64, of missing cells given the others, but for columns that are hidden."""
 
     def impute(x: Tensor) -> tuple[Tensor, ...]:
         if hidden:
             is_hidden = torch.zeros(x.shape[1], dtype=torch.bool).index_fill(0, torch.tensor(hidden), True)
             x = torch.where(is_hidden, float("nan"), x)
-        return (fit.narrowed(weighed(fit, weighted_mean, x, n_draws)),)
+        first, *others = [weighed(fit, weighted_mean, x, n_draws) for fit in fits]
+        return (fits[0].narrowed(sum(others, first) / len(fits) if others else first),)
 
     return Asked(impute, ("impute",), n_copies=n_draws)
 

@@ -122,7 +122,8 @@ def _imputer(estimator: VAEImputer) -> Exportable:
     empty, indicators = np.flatnonzero(estimator._is_empty), [] if indicator is None else indicator.features_.tolist()
     kept = np.arange(features.count) if estimator.keep_empty_features else np.flatnonzero(~estimator._is_empty)
     header["imputer"] = {"empty": empty.tolist(), "kept": kept.tolist(), "indicators": indicators}
-    asked = {"impute": imputation(Fit(fitted, dtype=torch.float64), estimator.n_importance_samples, empty.tolist())}
+    fits = [Fit(own._fitted, dtype=torch.float64) for own in estimator.estimators_]
+    asked = {"impute": imputation(fits, estimator.n_importance_samples, empty.tolist())}
     return Exportable(header, {"bounds": _bounds(fitted)}, asked, 0, features, fitted)
 
 

@@ -28,7 +28,7 @@ STATES: dict[type, tuple[str, ...]] = {
     MultiTaskVAERegressor: FITTED,
     MultiTaskVAEClassifier: FITTED,
     MultiTaskVAE: FITTED,
-    VAEImputer: ("estimator_", "indicator_", "_is_empty"),
+    VAEImputer: ("estimators_", "indicator_", "_is_empty"),
     OutlierDetector: ("_members", "_features", "offset_"),
     MultipleImputation: (
         *("_draws", "estimators_", "_pooled", "coef_", "intercept_", "se_", "intercept_se_", "df_", "fmi_"),

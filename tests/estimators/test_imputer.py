@@ -420,13 +420,25 @@ def test_the_default_finds_the_means_of_a_normal_table():
     fitted = VAEImputer(random_state=0).fit(gaps)
     filled = fitted.transform(gaps)[np.arange(90), where]
     assert np.mean((filled - expected) ** 2) < 0.1 * np.var(expected)
-    assert fitted.estimator_.n_iter_ == 100  # 3 steps each: fewer than 850 steps of 64 rows
+    assert [model.n_iter_ for model in fitted.estimators_] == [200, 200]  # 3 steps each: fewer than 1700 of 64 rows
 
 
-def test_the_epochs_of_the_default_depend_on_the_rows(monkeypatch):
+@pytest.mark.parametrize(("n_rows", "n_epochs"), [(30, 200), (1280, 85), (100_000, 10)])
+def test_the_epochs_of_the_default_depend_on_the_rows(monkeypatch, n_rows, n_epochs):
     monkeypatch.setattr(VAETransformer, "fit", lambda self, X, sample_weight=None: self)
-    for n_rows, n_epochs in [(30, 100), (1280, 43), (100_000, 10)]:
-        assert VAEImputer().fit(np.zeros((n_rows, 2))).estimator_.max_iter == n_epochs
+    models = VAEImputer().fit(np.zeros((n_rows, 2))).estimators_
+    assert [model.max_iter for model in models] == [n_epochs, n_epochs]
+
+
+def test_the_default_is_the_mean_of_two_models(gappy, frame, monkeypatch):
+    monkeypatch.setattr("sklearn_mtae._estimators.imputer.N_STEPS", 40)
+    fitted = VAEImputer(n_importance_samples=5, random_state=0).fit(gappy)
+    assert [model.hidden_layer_sizes for model in fitted.estimators_] == [(128,), (64, 64)]
+    assert fitted.estimator_ is fitted.estimators_[0]
+    each = [model.impute(gappy, n_importance_samples=5) for model in fitted.estimators_]
+    np.testing.assert_allclose(fitted.transform(gappy), np.mean(each, axis=0))
+    filled = VAEImputer(n_importance_samples=5, random_state=0).fit_transform(frame)
+    assert not filled.isna().any(axis=None)
 
 
 def test_progress_is_shown(gappy, capsys):

@@ -128,6 +128,15 @@ def test_imputers(keep, indicators, tmp_path):
     assert exported.get_feature_names_out().tolist() == imputer.get_feature_names_out().tolist()
 
 
+def test_the_default_imputer_of_two_models(monkeypatch, tmp_path):
+    monkeypatch.setattr("sklearn_mtae._estimators.imputer.N_STEPS", 2)
+    imputer = VAEImputer(n_importance_samples=10, random_state=0)
+    assert_parity(imputer.fit(GAPS), GAPS, ["transform"], tmp_path)
+    known = people()[0]
+    imputer.fit(known)
+    assert_same(in_numpy(imputer, tmp_path).transform(known), imputer.transform(known))
+
+
 @pytest.mark.filterwarnings("ignore:Categories that fit has not seen", "ignore:Columns without an observed value")
 def test_imputers_of_frames(tmp_path):
     known, later = people()

@@ -73,6 +73,7 @@ FITTED = {
     "classifier": lambda: MultiTaskVAEClassifier(**TASKS).fit(X, CLASSES),
     "both": lambda: MultiTaskVAE(**TASKS).fit(mixed_table(), BOTH),
     "imputer": lambda: VAEImputer(VAETransformer(**SMALL), add_indicator=True).fit(X),
+    "imputer by two models": lambda: VAEImputer(n_importance_samples=5, random_state=0).fit(X),
     "imputer of a frame": lambda: VAEImputer(VAETransformer(**SMALL), add_indicator=True).fit(mixed_table()),
     "outliers": lambda: OutlierDetector(VAETransformer(**SMALL), n_estimators=2, random_state=0).fit(mixed_table()),
     "imputations": lambda: MultipleImputation(
