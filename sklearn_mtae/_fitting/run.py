@@ -194,8 +194,8 @@ class ModelRunner:
             with torch.inference_mode(), threads_for(largest_product(model, n_draws * size)):
                 block = fill_up(tensor(dense(array[rows])), size).to(device)
                 block = model.units(block, torch.float64 if precise else None) if standardize else block
-                result = function(model, block)[: rows.stop - rows.start].cpu().numpy()
-            yield rows, result
+                result = function(model, block).cpu().numpy()
+            yield rows, result[: rows.stop - rows.start] if alike else result
 
     def _block_rows(self, model: Autoencoder, n_columns: int, n_draws: int, weighs: bool) -> int:
         """Return how many rows are run at once; the widest layer bounds the memory, not the array."""
