@@ -208,15 +208,26 @@ def _tasks(own: dict[str, Any], known: pd.DataFrame, rows: pd.DataFrame) -> Iter
     for option in options:
         more: dict[str, Any] = {**own, **option}
         suited = np.where(np.isnan(y), np.nan, _suited(y, option.get("task_likelihoods", "")))
-        yield "MultiTaskVAERegressor", _told(option), MultiTaskVAERegressor(**more).fit(known, suited), rows, ()
+        model = _with_all(MultiTaskVAERegressor(**more).fit(known, suited))
+        yield "MultiTaskVAERegressor", _told(option), model, rows, ()
     for option in options[: len(SHARINGS)]:
         more = {**own, **option}
         model = MultiTaskVAEClassifier(**more).fit(known, _labels(known))
-        yield "MultiTaskVAEClassifier", _told(option), model, rows, ()
+        yield "MultiTaskVAEClassifier", _told(option), _with_all(model), rows, ()
     mixed = pd.DataFrame({"number": y[:, 0], "kind": pd.Categorical(_labels(known))})
     sizes: list[dict[str, Any]] = [{}, {"hidden_layer_sizes": (WIDTH,)}]
     for more in sizes:
-        yield "MultiTaskVAE", "", MultiTaskVAE(**own, **more).fit(known, mixed), rows, WEIGHED if more else ()
+        model = _with_all(MultiTaskVAE(**own, **more).fit(known, mixed))
+        yield "MultiTaskVAE", "", model, rows, WEIGHED if more else ()
+
+
+def _with_all(model: Any) -> Any:
+    """Let all members and baselines of a fitted model count: after few epochs, baselines alone may."""
+    average = model._fitted.average
+    average.weights = np.full(average.weights.shape, 0.6 / len(average.weights))
+    if average.kernel is not None:
+        average.kernel.weights = np.full(len(average.kernel.weights), 0.2)
+    return model
 
 
 def _told(option: dict[str, Any]) -> str:

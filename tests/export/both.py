@@ -10,6 +10,16 @@ CLOSE = 1e-5
 SMALL = {"n_components": 2, "hidden_layer_sizes": (6,), "max_iter": 1, "random_state": 0}
 
 
+def with_all(model):
+    """Let all members and baselines of a fitted model count: after one epoch, baselines alone may."""
+    average = model._fitted.average
+    if average.weights is not None:
+        average.weights = np.full(average.weights.shape, 0.6 / len(average.weights))
+    if average.kernel is not None:
+        average.kernel.weights = np.full(len(average.kernel.weights), 0.2)
+    return model
+
+
 def in_numpy(estimator, folder):
     """Return an estimator as numpy alone runs it."""
     to_numpy(estimator, folder / "model.mtae")

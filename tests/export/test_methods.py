@@ -23,7 +23,7 @@ from sklearn_mtae.nn.posteriors import POSTERIORS
 from sklearn_mtae.nn.priors import PRIORS
 from sklearn_mtae.nn.sharing import SHARINGS
 
-from .both import SMALL, UNSEEN, assert_all, assert_parity, assert_same, in_numpy, in_onnx
+from .both import SMALL, UNSEEN, assert_all, assert_parity, assert_same, in_numpy, in_onnx, with_all
 
 ROWS = ["transform", "inverse_transform", "predict"]
 TASKS = ["transform", "predict", "predict_interval"]
@@ -135,14 +135,14 @@ def test_precisions(dtype, tmp_path):
 )
 def test_tasks_of_numbers(option, tmp_path):
     model = MultiTaskVAERegressor(**{**SMALL, "n_estimators": 2, **option}).fit(frame(), labels())
-    assert_all(model, later(), tmp_path, onnx="sharing" in option or "member_params" in option)
+    assert_all(with_all(model), later(), tmp_path, onnx="sharing" in option or "member_params" in option)
 
 
 @pytest.mark.parametrize("likelihood", TASK_LIKELIHOODS)
 def test_likelihoods_of_tasks(likelihood, tmp_path):
     y = labels(2, SUITED.get(likelihood, N))
     model = MultiTaskVAERegressor(**SMALL, n_estimators=2, task_likelihoods=likelihood).fit(frame(), y)
-    assert_all(model, later(), tmp_path, onnx=False)
+    assert_all(with_all(model), later(), tmp_path, onnx=False)
 
 
 def test_the_default_ensembles(tmp_path):
@@ -179,12 +179,12 @@ def test_tasks_of_classes(sharing, tmp_path):
     ].astype(object)
     y[::5, 1] = None
     model = MultiTaskVAEClassifier(**SMALL, n_estimators=3, sharing=sharing).fit(frame(), y)
-    assert_all(model, later(), tmp_path, onnx=sharing == "hard")
+    assert_all(with_all(model), later(), tmp_path, onnx=sharing == "hard")
 
 
 def test_tasks_of_several_kinds(tmp_path):
     y = pd.DataFrame({"far": N[:, 0], "kind": pd.Categorical(RNG.choice(["x", "y"], 48)), "is": N[:, 1] > 0})
-    assert_all(MultiTaskVAE(**SMALL, n_estimators=3).fit(frame(), y), later(), tmp_path)
+    assert_all(with_all(MultiTaskVAE(**SMALL, n_estimators=3).fit(frame(), y)), later(), tmp_path)
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
