@@ -106,9 +106,7 @@ def test_gaps_are_copied_where_the_model_draws_none():
     drawn = rows(2).fillna({"pay": 1.0, "job": "aide"})
     drawn = drawn.assign(pay=rows(3)["pay"].fillna(1.0))
     real, held_out = (table.assign(pay=np.nan) for table in (REAL, HELD_OUT))
-    copied, seen = (
-        generation_report(real, drawn, held_out, copy_missing=copy, **QUICK) for copy in (True, False)
-    )
+    copied, seen = (generation_report(real, drawn, held_out, copy_missing=copy, **QUICK) for copy in (True, False))
     assert copied.marginals["pay"] == 1
     assert seen.marginals["pay"] == 0
 
