@@ -45,7 +45,6 @@ WIDTHS = (16, 18, 8, 11, 10, 8, 9, 10, 8)
 ADVISED = {
     "n_components": 8,
     "hidden_layer_sizes": (256, 256),
-    "likelihood": "auto",
     "prior": "ex_post",
     "beta": 0.2,
     "alpha": 0.1,
@@ -57,6 +56,8 @@ ADVISED = {
 OF_FEW_ROWS = {"hidden_layer_sizes": (64, 64), "beta": 0.5}
 """What differs below `FEW_ROWS` rows, where a large network would come too close to them."""
 FEW_ROWS = 1000
+MOST_LEVELS, FREQUENT = 120, 0.1
+"""Values of a column of numbers at most, and the share of the most frequent one at least, where it is a category."""
 ADULT = [
     "age",
     "workclass",
@@ -106,8 +107,15 @@ def load(name: str, folder: Path) -> pd.DataFrame:
 
 def by_vae(real: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Draw from a VAE."""
-    settings = ADVISED | (OF_FEW_ROWS if len(real) < FEW_ROWS else {})
+    settings = ADVISED | {"likelihood": likelihoods(real)} | (OF_FEW_ROWS if len(real) < FEW_ROWS else {})
     return VAETransformer(**settings, random_state=seed).fit(real).sample(len(real), random_state=seed)
+
+
+def likelihoods(real: pd.DataFrame) -> dict[str, str]:
+    """Return the likelihood of each column: numbers are categories where they are few and one of them is frequent."""
+    shares = {name: real[name].value_counts(normalize=True) for name in real.select_dtypes("number")}
+    few = [name for name, share in shares.items() if len(share) <= MOST_LEVELS and share.iloc[0] >= FREQUENT]
+    return dict.fromkeys(real, "auto") | dict.fromkeys(few, "categorical")
 
 
 def by_copula(real: pd.DataFrame, seed: int) -> pd.DataFrame:
