@@ -15,10 +15,11 @@ One split of a small table says little of its privacy share. With `--splits`, al
 splits, each with a seed of its own, and "error" is the standard error of the mean privacy share over them.
 
 "VAE" has the settings that the guide advises for synthetic data: the same for all tables of at least 1,000 rows, a
-smaller network for the others. "latent classes" is a mixture of factorised rows: 200 classes at most, in which all
-columns are independent, numbers being cut at 32 quantiles. "Gaussian copula" has a correlation for each pair of columns
-and no other parameters: its privacy share on a small table shows what can be had there. "TVAE" and "CTGAN" are those
-of the package `ctgan` with their defaults, best in an environment of their own, and run only where `--models` has them.
+smaller network with more weight decay for the others. "latent classes" is a mixture of factorised rows: 200 classes at
+most, in which all columns are independent, numbers being cut at 32 quantiles. "Gaussian copula" has a correlation for
+each pair of columns and no other parameters: its privacy share on a small table shows what can be had there. "TVAE" and
+"CTGAN" are those of the package `ctgan` with their defaults, best in an environment of their own, and run only where
+`--models` has them.
 """
 
 import argparse
@@ -48,12 +49,13 @@ ADVISED = {
     "prior": "ex_post",
     "beta": 0.2,
     "alpha": 0.1,
+    "free_bits": 0.5,
     "batch_size": 200,
     "learning_rate_init": 4e-3,
     "learning_rate_decay": 1.0,
     "max_iter": 100,
 }
-OF_FEW_ROWS = {"hidden_layer_sizes": (64, 64), "beta": 0.5}
+OF_FEW_ROWS = {"hidden_layer_sizes": (64, 64), "beta": 0.5, "free_bits": 0.0, "alpha": 1.0}
 """What differs below `FEW_ROWS` rows, where a large network would come too close to them."""
 FEW_ROWS = 1000
 MOST_LEVELS, FREQUENT = 120, 0.1
