@@ -109,7 +109,9 @@ def load(name: str, folder: Path) -> pd.DataFrame:
 
 def by_vae(real: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Draw from a VAE."""
-    settings = ADVISED | {"likelihood": likelihoods(real)} | (OF_FEW_ROWS if len(real) < FEW_ROWS else {})
+    settings: dict[str, Any] = (
+        ADVISED | {"likelihood": likelihoods(real)} | (OF_FEW_ROWS if len(real) < FEW_ROWS else {})
+    )
     return VAETransformer(**settings, random_state=seed).fit(real).sample(len(real), random_state=seed)
 
 
@@ -234,7 +236,7 @@ def figures(table: pd.DataFrame, draw: Draw, seed: int, target: str | None) -> F
         warnings.simplefilter("ignore")
         drawn = draw(real, seed)
     seconds = process_time() - start
-    options = {"n_bootstraps": 2, "random_state": seed}
+    options: dict[str, Any] = {"n_bootstraps": 2, "random_state": seed}
     own = generation_report(real, drawn, held_out, target=target, **options).measures
     unseen = generation_report(held_out, drawn.iloc[: len(held_out)], real, **options).measures["c2st"].score
     taught = own["taught"].score - own["taught"].ideal if target else np.nan
