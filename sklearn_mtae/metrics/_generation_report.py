@@ -120,8 +120,8 @@ def generation_report(
         Name of a column to learn, or its position in arrays; numbers that are two count as classes. None leaves
         "taught" out.
     copy_missing : bool, default=True
-        Whether each drawn row loses the cells that are missing in a real row chosen at random, where no drawn row has a
-        missing cell: a model that fills all cells would be told by that alone.
+        Whether each drawn row loses the cells that are missing in a real or held-out row chosen at random, where no
+        drawn row has a missing cell: a model that fills all cells would be told by that alone.
     n_bootstraps : int, default=100
         Resamples of the rows behind each interval; models are not fitted again.
     max_rows : int or None, default=20000

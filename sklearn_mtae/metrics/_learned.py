@@ -148,8 +148,8 @@ def _number_score(x: NDArray, y: NDArray, x_test: NDArray, y_test: NDArray, valu
 
 
 def _coordinates(tables: PooledTables) -> NDArray:
-    """Return rows as points: numbers in standard deviations of the real ones, any two classes at a distance of 1."""
-    real = tables.rows("real")
+    """Return rows as points: numbers in standard deviations of real and held-out ones, any two classes 1 apart."""
+    real = tables.x[tables.table != "drawn"]
     parts = []
     for column, own, n_classes in zip(tables.x.T, real.T, tables.n_classes, strict=True):
         missing, observed = np.isnan(column), own[~np.isnan(own)]

@@ -61,8 +61,12 @@ def read_tables(tables: Sequence[Any], max_rows: int | None, rng: np.random.Rand
 
 
 def copy_gaps(tables: PooledTables, rng: np.random.RandomState) -> PooledTables:
-    """Give each drawn row the gaps of a real row chosen at random, where no drawn row has any."""
-    gaps, is_drawn = np.isnan(tables.rows("real")), tables.table == "drawn"
+    """Give each drawn row the gaps of a real or held-out row chosen at random, where no drawn row has any.
+
+    Gaps of the real rows alone would make drawn rows more like these than like held-out ones.
+    """
+    is_drawn = tables.table == "drawn"
+    gaps = np.isnan(tables.x[~is_drawn])
     if np.isnan(tables.x[is_drawn]).any() or not gaps.any():
         return tables
     x = tables.x.copy()

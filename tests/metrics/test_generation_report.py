@@ -7,7 +7,8 @@ from scipy import stats
 from sklearn.metrics import r2_score, roc_auc_score
 
 from sklearn_mtae.metrics import generation_report
-from sklearn_mtae.metrics._learned import AreaUnderCurve
+from sklearn_mtae.metrics._learned import AreaUnderCurve, nearest_real
+from sklearn_mtae.metrics._pooled_tables import copy_gaps, read_tables
 from sklearn_mtae.metrics._similarity import Marginals, Pairs
 from tests.messages import message_of
 
@@ -60,6 +61,19 @@ def test_rows_that_real_and_held_out_rows_share_are_nobodys():
     assert generation_report(REAL, REAL, REAL, **QUICK).measures["privacy"].score == 0.5
 
 
+@pytest.mark.parametrize("gaps", [0.0, 0.4])
+def test_rows_that_know_nothing_of_the_split_are_as_near_to_either_side(gaps):
+    """Gaps that hardly two rows have in common, heavy tails, and three times as many real as held-out rows."""
+    rng, shares = np.random.default_rng(0), []
+    for seed in range(300):
+        parts = [rng.standard_t(2, size=(n_rows, 6)) for n_rows in (60, 60, 20)]
+        real, drawn, held_out = (np.where(rng.random(own.shape) < gaps, np.nan, own) for own in parts)
+        drawn, state = np.where(np.isnan(drawn), 0.0, drawn), np.random.RandomState(seed)
+        score, n_rows = nearest_real(copy_gaps(read_tables((real, drawn, held_out), None, state), state), state)
+        shares.append(score(np.ones(n_rows)))
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.02)
+
+
 def test_the_shifted_column_is_named():
     drawn = rows(2)
     report = generation_report(REAL, drawn.assign(age=drawn["age"] + 20), HELD_OUT, **QUICK)
@@ -91,10 +105,8 @@ def test_arrays_and_frames_in_another_order_are_the_same_tables():
 def test_gaps_are_copied_where_the_model_draws_none():
     drawn = rows(2).fillna({"pay": 1.0, "job": "aide"})
     drawn = drawn.assign(pay=rows(3)["pay"].fillna(1.0))
-    copied, seen = (
-        generation_report(REAL.assign(pay=np.nan), drawn, HELD_OUT, copy_missing=copy, **QUICK)
-        for copy in (True, False)
-    )
+    real, held_out = (table.assign(pay=np.nan) for table in (REAL, HELD_OUT))
+    copied, seen = (generation_report(real, drawn, held_out, copy_missing=copy, **QUICK) for copy in (True, False))
     assert copied.marginals["pay"] == 1
     assert seen.marginals["pay"] == 0
 
