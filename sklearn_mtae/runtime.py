@@ -505,9 +505,8 @@ def _gaps(columns: Sequence[np.ndarray]) -> np.ndarray:
 
 def _table(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Return columns as one array, of objects where their kinds differ."""
-    if len({own.dtype.kind for own in columns}) == 1:
-        return np.stack(columns, axis=1)
-    return np.stack([own.astype(object) for own in columns], axis=1)
+    is_one_kind = len({own.dtype.kind for own in columns}) == 1
+    return np.stack(columns if is_one_kind else [own.astype(object) for own in columns], axis=1)
 
 
 class Model:
@@ -753,7 +752,8 @@ class Imputer(Model):
             dtype = X[self._columns.name(j)].dtype if hasattr(X, "columns") else columns[j].dtype
             is_text = hasattr(dtype, "categories") or dtype.type is str
             filled[j] = np.where(gaps[j], "missing_value" if is_text else 0, columns[j])
-        return _table([filled[j] for j in own["kept"]] + [gaps[j].astype(np.float64) for j in own["indicators"]])
+        kept = [filled[j] for j in own["kept"]] + [gaps[j].astype(np.float64) for j in own["indicators"]]
+        return _table(kept) if kept else np.empty((len(columns[0]), 0))
 
     get_feature_names_out = Transformer.get_feature_names_out
 

@@ -25,7 +25,7 @@ from .data import Data
 from .fitted import Baseline, Fitted
 from .group_effects import Effects, effect_ratio, mixed_regressions
 from .held_out import HeldOut
-from .kernel import MOST_NUMBER_CENTRES, NumberKernelLearner, n_centres
+from .kernel import MOST_NUMBER_CENTRES, NumberKernelLearner, choose_centres
 from .plan import Plan
 from .run import ModelRunner
 
@@ -80,12 +80,11 @@ class Baselines:
         self.ratios = np.zeros(len(units))
         """Variances of the effects of groups on the tasks, in units of those within groups."""
         self.n_regressions = len(PENALTIES) if data.groups is None or data.censoring is not None else 1
-        known = evenly(data.taking_part, MOST_NUMBER_CENTRES if has_kernels else 0)
+        known = np.asarray(data.taking_part) if has_kernels else np.zeros(0, dtype=int)
         weight = self._kernel_weight(known)
         self.is_near = weight.any(axis=0)
         """Which tasks have kernels."""
-        n_rows = n_centres(weight, MOST_NUMBER_CENTRES, NumberKernelLearner.n_kernels) if self.is_near.any() else 0
-        self.centres = evenly(known, n_rows)
+        self.centres = choose_centres(known, weight, MOST_NUMBER_CENTRES, NumberKernelLearner.n_kernels)
         """Index of the rows that kernels learn from."""
 
     def predict(self, plan: Plan, held_out: HeldOut) -> NDArray:

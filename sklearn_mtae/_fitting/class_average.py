@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 from torch import Tensor
 
-from sklearn_mtae._tables.row_index import Chosen, evenly
+from sklearn_mtae._tables.row_index import Chosen
 from sklearn_mtae.nn.means import at_means
 from sklearn_mtae.nn.models import MultiTaskVAE
 
@@ -20,7 +20,7 @@ from .data import Data
 from .ensemble import has_kernel
 from .fitted import Average, Fitted
 from .held_out import HeldOut
-from .kernel import Kernel, KernelLearner, kernel_inputs, n_centres
+from .kernel import Kernel, KernelLearner, choose_centres, kernel_inputs
 from .plan import Plan
 from .predictions import Predictions, only_classes
 from .run import ModelRunner
@@ -84,7 +84,8 @@ class ClassAverage:
     def _kernel(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> tuple[Kernel, NDArray]:
         """Fit a kernel; return it, and the outputs for held-out rows of kernels that held them out."""
         run = partial(runner.apply, dtype=np.float64, cached=False)
-        centres = evenly(plan.data.taking_part, n_centres(self.weight))
+        rows = np.asarray(plan.data.taking_part)
+        centres = choose_centres(rows, self.weight[rows])
         y, weight, n_most = self.y[centres], self.weight[centres], max(self.n_classes)
         learner = KernelLearner(run(kernel_inputs, Chosen(plan.data.x, centres)), y, weight, n_most)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_mtae._engine.linear import LANES
+from sklearn_mtae._tables.row_index import evenly
 from sklearn_mtae.nn.embeddings import soften
 from sklearn_mtae.nn.models import Autoencoder
 
@@ -24,6 +25,8 @@ LOCALITY, LOCALITIES = 2.0, (0.5, 2.0, 8.0)
 """Closeness of two rows is `exp(-locality * squared distance / total variance)`: for classes, and to choose among."""
 RIDGE, RIDGES = 1.0, (0.01, 0.1, 1.0)
 """Penalty of the squared norm, relative to a row's squared error: for classes, and to choose among."""
+LEAST_SPREAD = 1e-10
+"""Minimum total variance of rows, as a part of their mean squared norm: distances are rounding errors below it."""
 LEAST_SHARE = 0.02
 """Minimum probability of a class, divided by the number of classes: a regression may fall below 0."""
 
@@ -128,7 +131,7 @@ class KernelLearner:
 
     def __init__(self, centres: NDArray, labels: NDArray, weight: NDArray, n_classes: int) -> None:
         self.centres = centres
-        self.variance = float(centres.var(axis=0).sum()) or 1.0
+        self.variance = total_variance(centres)
         rows = torch.from_numpy(centres)
         self.near = closeness(squared_distances(rows, rows), self.variance).numpy()
         self.weight = weight
@@ -156,7 +159,7 @@ class NumberKernelLearner:
 
     def __init__(self, centres: NDArray, y: NDArray, weight: NDArray) -> None:
         self.centres = centres.astype(np.float32)
-        self.variance = float(centres.var(axis=0).sum()) or 1.0
+        self.variance = total_variance(centres)
         self.y, self.weight = np.where(weight > 0, y, 0.0), weight
         rows = torch.from_numpy(self.centres).double()
         self.distances = squared_distances(rows, rows)
@@ -244,6 +247,12 @@ def kernel_inputs(model: Autoencoder, x: Tensor) -> Tensor:
     return soften(model.fill(x))
 
 
+def total_variance(rows: NDArray) -> float:
+    """Return the total variance of rows; infinity where all are the same but for rounding, so that all are near."""
+    variance = rows.var(axis=0).sum()
+    return float(variance) if variance > LEAST_SPREAD * np.square(rows).sum(axis=1).mean() else np.inf
+
+
 def squared_distances(rows: Tensor, centres: Tensor) -> Tensor:
     """Return the squared distance of each row from each centre."""
     squares = rows.square().sum(-1, keepdim=True) + centres.square().sum(-1)
@@ -253,6 +262,25 @@ def squared_distances(rows: Tensor, centres: Tensor) -> Tensor:
 def closeness(distances: Tensor, variance: float, locality: float = LOCALITY) -> Tensor:
     """Return the closeness of rows at squared distances: 1 if equal, 0 if far away."""
     return (distances * (-locality / variance)).exp_()
+
+
+def choose_centres(rows: NDArray, weight: NDArray, n_most: int = MOST_CENTRES, n_kernels: int = 1) -> NDArray:
+    """Return the index of rows to learn from: evenly spaced ones that have a label, with an equal share of each task.
+
+    Parameters
+    ----------
+    rows : ndarray of int of shape (n_rows,)
+        Index of the rows.
+    weight : ndarray of shape (n_rows, n_tasks)
+        Weights of their labels; zero where there is none.
+    n_most, n_kernels
+        See `n_centres`.
+    """
+    known = weight > 0
+    n_chosen = n_centres(weight[evenly(np.flatnonzero(known.any(axis=1)), n_most)], n_most, n_kernels)
+    chosen = np.unique(np.concatenate([evenly(rows[own], n_chosen // len(known.T)) for own in known.T]))
+    others = np.setdiff1d(rows[known.any(axis=1)], chosen)
+    return np.sort(np.concatenate([chosen, evenly(others, n_chosen - len(chosen))]))
 
 
 def n_centres(weight: NDArray, n_most: int = MOST_CENTRES, n_kernels: int = 1) -> int:

@@ -115,7 +115,7 @@ def generation_report(
     drawn : array-like or data frame of shape (n_drawn, n_columns)
         Rows that it has drawn.
     held_out : array-like or data frame of shape (n_held_out, n_columns)
-        Real rows that it has not seen.
+        Real rows that it has not seen, left out at random: as often incomplete as the others.
     target : str, int or None, default=None
         Name of a column to learn, or its position in arrays; numbers that are two count as classes. None leaves
         "taught" out.

@@ -167,3 +167,10 @@ def test_an_imputer_is_a_step_of_a_pipeline():
     model.fit(GAPS, X[:, 0])
     found = run(session(to_onnx(model, dtype="float64")), GAPS)
     assert_same(found["variable"], model.predict(GAPS))
+
+
+@pytest.mark.filterwarnings("ignore:Columns without an observed value")
+def test_a_filler_that_keeps_no_column(tmp_path):
+    empty = np.full((20, 2), np.nan)
+    model = VAEImputer(VAETransformer(**SMALL)).fit(empty)
+    assert model.transform(empty).shape == in_numpy(model, tmp_path).transform(empty).shape == (20, 0)

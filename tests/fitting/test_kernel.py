@@ -13,7 +13,14 @@ from sklearn.metrics import log_loss
 from sklearn_mtae import MultiTaskVAE, MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae._fitting.baseline import task_units
 from sklearn_mtae._fitting.class_average import ClassAverage
-from sklearn_mtae._fitting.kernel import LOCALITIES, RIDGES, KernelLearner, NumberKernelLearner, n_centres
+from sklearn_mtae._fitting.kernel import (
+    LOCALITIES,
+    RIDGES,
+    KernelLearner,
+    NumberKernelLearner,
+    choose_centres,
+    n_centres,
+)
 from sklearn_mtae._fitting.number_average import NumberAverage
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
@@ -41,14 +48,18 @@ def drawn_in(rows):
     return units / np.sqrt(1 + (units / 10) ** 2)
 
 
-def expected(rows, train, task, weight=None):
+VARIANCE = drawn_in(X[~np.isnan(Y).all(axis=1)]).var(axis=0).sum()
+"""Total variance of the rows that have a label."""
+
+
+def expected(rows, train, task, weight=None, variance=VARIANCE):
     """Return what scikit-learn's kernel ridge regression of each class says, at least a hundredth, and in all 1."""
     chosen = train[~np.isnan(Y[train, task])]
     is_class = Y[chosen, task, None] == np.arange(SIZES[task])
     weight = np.ones(len(Y)) if weight is None else weight
     counts = weight[chosen] @ is_class
     rates = (counts + 1 / SIZES[task]) / (counts.sum() + 1)
-    ridge = KernelRidge(alpha=1.0, kernel="rbf", gamma=2 / drawn_in(X).var(axis=0).sum())
+    ridge = KernelRidge(alpha=1.0, kernel="rbf", gamma=2 / variance)
     ridge.fit(drawn_in(X[chosen]), is_class - rates, sample_weight=weight[chosen] / weight[chosen].mean())
     shares = np.maximum(rates + ridge.predict(drawn_in(rows)), 0.02 / SIZES[task])
     return shares / shares.sum(axis=1, keepdims=True)
@@ -145,7 +156,8 @@ def test_weights_are_those_of_rows():
     kernel = learner.fit(np.ones(240, dtype=bool), rates)
     shares = kernel(SimpleNamespace(fill=lambda x: x), torch.from_numpy(standardised(X))).numpy()
     for task, size in enumerate(SIZES):
-        np.testing.assert_allclose(shares[:, task, :size], expected(X, np.arange(240), task, weight), rtol=1e-4)
+        wanted = expected(X, np.arange(240), task, weight, drawn_in(X).var(axis=0).sum())
+        np.testing.assert_allclose(shares[:, task, :size], wanted, rtol=1e-4)
 
 
 def test_rows_to_learn_from():
@@ -160,14 +172,14 @@ GAPS = WAVES.copy()
 GAPS[::7, 0] = GAPS[::5, 1] = np.nan
 
 
-def regressions(rows, train, weight):
+def regressions(rows, train, weight, variance):
     """Return what scikit-learn's kernel ridge regressions of both waves predict, shape (9, n_rows, 2)."""
     found = np.empty((len(LOCALITIES) * len(RIDGES), len(rows), 2))
     for task in range(2):
         own = train[~np.isnan(GAPS[train, task])]
         mean = np.average(GAPS[own, task], weights=weight[own])
         for k, (locality, ridge) in enumerate((one, other) for one in LOCALITIES for other in RIDGES):
-            model = KernelRidge(alpha=ridge, kernel="rbf", gamma=locality / drawn_in(X).var(axis=0).sum())
+            model = KernelRidge(alpha=ridge, kernel="rbf", gamma=locality / variance)
             shares = weight[own] / weight[own].mean()
             model.fit(drawn_in(X[own]), GAPS[own, task] - mean, sample_weight=shares)
             found[k, :, task] = mean + model.predict(drawn_in(rows))
@@ -179,7 +191,7 @@ def test_numbers_are_predicted_as_by_scikit_learn():
     learner = NumberKernelLearner(drawn_in(X), GAPS, np.where(np.isnan(GAPS), 0.0, weight[:, None]))
     chosen, rows = RNG.random(240) < 0.7, RNG.uniform(-2, 2, size=(40, 2))
     trials = learner.fit(chosen)
-    wanted = regressions(rows, np.flatnonzero(chosen), weight)
+    wanted = regressions(rows, np.flatnonzero(chosen), weight, drawn_in(X).var(axis=0).sum())
     model, x = SimpleNamespace(fill=lambda x: x), torch.from_numpy(standardised(rows))
     np.testing.assert_allclose(np.moveaxis(trials(model, x).numpy(), -1, 0), wanted, atol=2e-5)
     shares = RNG.dirichlet(np.ones(len(wanted)), size=2).T
@@ -204,7 +216,8 @@ def test_numbers_of_left_out_rows_are_those_of_other_rows(monkeypatch):
     assert len(np.unique(np.concatenate(parts))) == 240
     for part in parts:
         train = np.setdiff1d(np.arange(240), part)
-        np.testing.assert_allclose(own[:, part], regressions(X[part], train, np.ones(240)), atol=2e-4)
+        wanted = regressions(X[part], train, np.ones(240), VARIANCE)
+        np.testing.assert_allclose(own[:, part], wanted, atol=2e-4)
     kernel = model._fitted.average.baseline.kernel
     assert (kernel.weights > 0.5).all()
 
@@ -254,3 +267,31 @@ def test_no_kernel_of_limits():
     kernel = model._fitted.average.baseline.kernel
     assert (kernel.coefficients[:, :, 0] == 0).all()
     assert kernel.weights[1] > 0.5
+
+
+def test_rows_without_a_label_take_no_place():
+    rows, labelled = np.arange(4000) + 7, np.arange(4000) % 4 == 1
+    few = np.isin(np.arange(4000), RNG.choice(4000, 300, replace=False))
+    for known in (labelled, few):
+        np.testing.assert_array_equal(choose_centres(rows, known[:, None] * 0.5), rows[known])
+    # Few labels of a task beside many of another are all among the rows.
+    both = np.column_stack([few, np.ones(4000)])
+    chosen = choose_centres(rows, both, 1_000)
+    assert len(chosen) == len(np.unique(chosen)) == 1_000
+    assert np.isin(rows[few], chosen).all()
+    assert len(choose_centres(rows, np.ones((4000, 3)), 1_000)) == 1_000
+    assert len(choose_centres(rows, np.zeros((4000, 2)))) == len(choose_centres(rows[:0], both[:0])) == 0
+
+
+@pytest.mark.parametrize("n_rows", [40, 60, 100])
+def test_rows_that_are_the_same_but_for_rounding(n_rows):
+    """Distances are rounding errors: a kernel then says what the base rates or the means say."""
+    shares = (RNG.poisson(5, size=8) + 1.0) * RNG.integers(1, 9, size=(n_rows, 1))
+    y = RNG.random(n_rows) < 0.5
+    settings = {"likelihood": "multinomial", "max_iter": 1, "n_estimators": 5, "random_state": 0}
+    proba = MultiTaskVAEClassifier(2, **settings).fit(shares, y).predict_proba(shares)
+    assert np.isfinite(proba).all()
+    far = 1e9 + 3 * RNG.normal(size=(n_rows, 4))
+    trials = NumberKernelLearner(far, y[:, None] + 0.0, np.ones((n_rows, 1))).fit(np.ones(n_rows, dtype=bool))
+    predicted = trials(SimpleNamespace(fill=lambda x: x), torch.from_numpy(far)).numpy()
+    np.testing.assert_allclose(predicted, y.mean(), atol=1e-6)
