@@ -177,16 +177,17 @@ class VAEImputer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         models = self._models(len(missing), _likely_names(table, len(empty)), empty)
         with tell_of_models(self, X, len(models)) as tell, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Columns without an observed value are ignored")  # told below
+            known = _hide(table, empty, missing)
             for model in models:
-                with tell(model, "model"):
-                    model.fit(_hide(table, empty, missing), sample_weight=sample_weight)
+                with tell(model):
+                    model.fit(known, sample_weight=sample_weight)
         indicator = MissingIndicator(error_on_new=False).fit(_as_gaps(missing)) if self.add_indicator else None
         if indicator is not None:
             _check_names(models[0], indicator, empty & (not self.keep_empty_features))
         self.estimators_, self.indicator_, self._is_empty = models, indicator, empty
         if empty.any() and not self.keep_empty_features:
-            known = models[0]._fitted.recipe.columns.names
-            names = [known[column] for column in np.flatnonzero(empty).tolist()]
+            every = models[0]._fitted.recipe.columns.names
+            names = [every[column] for column in np.flatnonzero(empty).tolist()]
             warnings.warn(
                 f"Columns without an observed value are left out: {names}. Set keep_empty_features=True to keep them.",
                 stacklevel=2,

@@ -101,10 +101,10 @@ class Baselines:
         """Predict the rows with kernels, shape (n_kernels, n_rows, n_tasks)."""
         rows = self.centres
         y = (self.y[rows] - self.start.intercepts) / self.units
-        learner = NumberKernelLearner(self._columns(rows), y, self._kernel_weight(rows))
-        self.near = learner.fit(np.ones(len(rows), dtype=bool))
+        self.kernels = NumberKernelLearner(self._columns(rows), y, self._kernel_weight(rows))
         run = partial(self.runner.apply, dtype=np.float64, precise=True, cached=False)
-        found = held_out.by_others(rows, plan.splits, learner.fit, run)
+        shape = (len(self.units), self.kernels.n_kernels)
+        found = held_out.by_others(rows, plan.splits, self.kernels.fit, run, shape)
         return self.start.intercepts + self.units * np.moveaxis(found, -1, 0)
 
     def _kernel_weight(self, rows: NDArray) -> NDArray:
@@ -163,10 +163,11 @@ class Baselines:
         around = self.units * np.sqrt(np.average(squares, weights=weight, axis=0))
         linear, near = np.split(shares[1:], [self.n_regressions])
         near = np.where(self.is_near, near, 0.0)
-        kernel = self.near.mixed(near) if near.any() else None
-        start = np.einsum("kt,kt->t", linear, intercepts) + (
-            0.0 if kernel is None else kernel.weights * self.near.means
-        )
+        start, kernel = np.einsum("kt,kt->t", linear, intercepts), None
+        if near.any():
+            trials = self.kernels.fit(np.ones(len(self.centres), dtype=bool))
+            kernel = trials.mixed(near)
+            start = start + kernel.weights * trials.means
         return Baseline(
             self.start.intercepts + self.units * start,
             np.where(is_fitted, around, self.start.deviations),

@@ -38,21 +38,21 @@ def tell_of_models(owner: BaseEstimator, X: Any, n_models: int) -> Iterator[Call
     X : object
         The rows.
     n_models : int
-        Maximum number of fits.
+        Number of fits.
 
     Yields
     ------
     callable
-        From a model and a name to the context of its fit.
+        From a model to the context of its fit.
     """
     if not hasattr(owner, "set_callbacks"):
-        yield lambda model, name: nullcontext()
+        yield lambda model: nullcontext()
         return
     context = owner._init_callback_context(max_subtasks=n_models)  # type: ignore[attr-defined]
 
     @contextmanager
-    def tell(model: BaseEstimator, name: str) -> Iterator[None]:
-        part = context.subcontext(task_name=name)
+    def tell(model: BaseEstimator) -> Iterator[None]:
+        part = context.subcontext(task_name="model")
         with part.propagate_callback_context(model):
             part.call_on_fit_task_begin(estimator=owner, X=X, y=None)
             yield

@@ -92,7 +92,8 @@ class ClassAverage:
         def fit(chosen: NDArray[np.bool_]) -> Kernel:
             return learner.fit(chosen, padded(list(map(base_rates, y[chosen].T, weight[chosen].T, self.n_classes))))
 
-        return fit(np.ones(len(centres), dtype=bool)), held_out.by_others(centres, plan.splits, fit, run)
+        shape = (len(self.n_classes), n_most)
+        return fit(np.ones(len(centres), dtype=bool)), held_out.by_others(centres, plan.splits, fit, run, shape)
 
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
         """Return the probability of the labels, shape (n_outputs, n_rows)."""

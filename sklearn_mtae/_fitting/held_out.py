@@ -93,7 +93,12 @@ class HeldOut:
         return np.zeros((len(self.candidates), *self.y.shape)) if results is None else results
 
     def by_others(
-        self, centres: NDArray, splits: Sequence[Any], fit: Callable[[NDArray[np.bool_]], Any], run: Callable[..., Any]
+        self,
+        centres: NDArray,
+        splits: Sequence[Any],
+        fit: Callable[[NDArray[np.bool_]], Any],
+        run: Callable[..., Any],
+        shape: tuple[int, ...],
     ) -> NDArray:
         """Predict each row by a function fitted to those of some rows, the `centres`, that were not held out with it.
 
@@ -109,15 +114,16 @@ class HeldOut:
             From which centres to learn from to a function of a model and rows.
         run : callable
             What runs that function on rows.
+        shape : tuple of int
+            Shape of the results for a row; they are zero for rows that no member holds out.
         """
-        outputs, is_done = np.zeros((len(self.y), 0)), np.zeros(len(self.y), dtype=bool)
+        outputs, is_done = np.zeros((len(self.y), *shape)), np.zeros(len(self.y), dtype=bool)
         for k in self.candidates[0]:
             own = ~is_done[self.positions[k]]
             if own.any():
                 function, rows = fit(np.isin(centres, splits[k][0])), self.positions[k][own]
-                found = run(function, self.x[k][own], n_draws=function.n_copies)
-                outputs = outputs if is_done.any() else np.zeros((len(self.y), *found.shape[1:]))
-                outputs[rows], is_done[rows] = found, True
+                outputs[rows] = run(function, self.x[k][own], n_draws=function.n_copies)
+                is_done[rows] = True
         return outputs
 
     def expect(self, predicted: NDArray, supports: Sequence[tuple[float, float]]) -> NDArray:

@@ -188,9 +188,12 @@ class ModelRunner:
         precise = precise or array.dtype == np.float64 or weighs
         model = self.model(torch.float64 if precise else torch.float32, state=state, cached=cached)
         device = model.units.location.device
-        plain = blocks(array.shape[0], self._block_rows(model, array.shape[1], n_draws, weighs))
-        filled = filled_blocks(array.shape[0], n_draws * array.shape[1])
-        for rows, size in filled if alike else ((own, own.stop - own.start) for own in plain):
+        if alike:
+            each = filled_blocks(array.shape[0], n_draws * array.shape[1])
+        else:
+            plain = blocks(array.shape[0], self._block_rows(model, array.shape[1], n_draws, weighs))
+            each = ((rows, rows.stop - rows.start) for rows in plain)
+        for rows, size in each:
             with torch.inference_mode(), threads_for(largest_product(model, n_draws * size)):
                 block = fill_up(tensor(dense(array[rows])), size).to(device)
                 block = model.units(block, torch.float64 if precise else None) if standardize else block

@@ -83,8 +83,7 @@ def expect(runners: Sequence[ModelRunner], x: Any, n_importance_samples: int) ->
 
         return runner.apply(mean, x, n_draws=n_importance_samples, weighs=True)
 
-    table, each = runners[0].features.table, [means(runner) for runner in runners]
-    mean = each[0] if len(each) == 1 else np.mean(each, axis=0)
+    table, mean = runners[0].features.table, np.mean([means(runner) for runner in runners], axis=0)
     return mean if table is None else table.narrow(mean)
 
 

@@ -1,7 +1,7 @@
 """A fitted model as functions of torch: what a runner does block by block, in a form that can be recorded."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,11 @@ class Fit:
         self.dtype = DTYPES[fitted.recipe.dtype] if dtype is None else dtype
         self.rows = rows
         self._models: dict[int, Any] = {}
+
+    @cached_property
+    def exact(self) -> "Fit":
+        """The same in float64."""
+        return Fit(self.fitted, self.levels, torch.float64)
 
     def model(self, state: int = 0) -> Any:
         """Return the model of a state."""

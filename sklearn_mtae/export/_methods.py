@@ -119,7 +119,7 @@ def _baseline(fit: Fit, x: Tensor) -> Tensor:
     if baseline.slopes is not None:
         predicted = predicted + units * fit.run(Columns(baseline.slopes), x).double()
     if baseline.kernel is not None:
-        predicted = predicted + units * Fit(fit.fitted, fit.levels, torch.float64).run(baseline.kernel, x)
+        predicted = predicted + units * fit.exact.run(baseline.kernel, x)
     return predicted
 
 
