@@ -71,14 +71,14 @@ def real_mlp() -> BaseEstimator:
     """Return RealMLP with its tuned defaults (Holzmüller et al. 2024, arXiv 2407.04491)."""
     from pytabkit import RealMLP_TD_Regressor
 
-    return filled(RealMLP_TD_Regressor(device="cpu", n_threads=1, random_state=0, verbosity=0))
+    return filled(MultiOutputRegressor(RealMLP_TD_Regressor(device="cpu", n_threads=1, random_state=0, verbosity=0)))
 
 
 def tabm() -> BaseEstimator:
     """Return TabM with its defaults (Gorishniy et al. 2025, arXiv 2410.24210)."""
     from pytabkit import TabM_D_Regressor
 
-    return filled(TabM_D_Regressor(device="cpu", n_threads=1, random_state=0, verbosity=0))
+    return filled(MultiOutputRegressor(TabM_D_Regressor(device="cpu", n_threads=1, random_state=0, verbosity=0)))
 
 
 class StandardTargets(BaseEstimator):
