@@ -59,11 +59,11 @@ def _shares(fitted: Fitted) -> dict[str, NDArray]:
         text = f"{whose}after epoch {fitted.epochs[state]}"
         found[text] = found.get(text, 0.0) + weights[state]
     left, baseline, kernel = 1 - weights.sum(axis=0), fitted.average.baseline, fitted.average.kernel
-    near = np.zeros(len(left)) if kernel is None else kernel.weights
+    near = np.zeros(len(left)) if kernel is None else kernel.weights.sum(axis=0)
     if baseline.kernel is not None:
         near = near + left * baseline.kernel.weights
     if near.any():
-        found["a kernel"], left = near, left - near
+        found["kernels"], left = near, left - near
     linear = baseline.slopes is not None
     return {**found, "ridge regression and the labels' mean" if linear else "the labels' own mean or rates": left}
 

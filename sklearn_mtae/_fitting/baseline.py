@@ -25,7 +25,7 @@ from .data import Data
 from .fitted import Baseline, Fitted
 from .group_effects import Effects, effect_ratio, mixed_regressions
 from .held_out import HeldOut
-from .kernel import MOST_NUMBER_CENTRES, NumberKernelLearner, choose_centres
+from .kernel import N_KERNELS, NumberKernelLearner, choose_centres, run_kernel
 from .plan import Plan
 from .run import ModelRunner
 
@@ -84,7 +84,7 @@ class Baselines:
         weight = self._kernel_weight(known)
         self.is_near = weight.any(axis=0)
         """Which tasks have kernels."""
-        self.centres = choose_centres(known, weight, MOST_NUMBER_CENTRES, NumberKernelLearner.n_kernels)
+        self.centres = choose_centres(known, weight)
         """Index of the rows that kernels learn from."""
 
     def predict(self, plan: Plan, held_out: HeldOut) -> NDArray:
@@ -103,8 +103,7 @@ class Baselines:
         y = (self.y[rows] - self.start.intercepts) / self.units
         self.kernels = NumberKernelLearner(self._columns(rows), y, self._kernel_weight(rows))
         run = partial(self.runner.apply, dtype=np.float64, precise=True, cached=False)
-        shape = (len(self.units), self.kernels.n_kernels)
-        found = held_out.by_others(rows, plan.splits, self.kernels.fit, run, shape)
+        found = held_out.by_others(rows, plan.splits, self.kernels.fit, run, (len(self.units), N_KERNELS))
         return self.start.intercepts + self.units * np.moveaxis(found, -1, 0)
 
     def _kernel_weight(self, rows: NDArray) -> NDArray:
@@ -204,8 +203,7 @@ def predict_baseline(runner: ModelRunner, x: Any) -> NDArray:
     if baseline.slopes is not None:
         predicted = predicted + units * runner.apply(Columns(baseline.slopes), x, dtype=np.float64)
     if baseline.kernel is not None:
-        options = {"n_draws": baseline.kernel.n_copies, "precise": True, "alike": True}
-        predicted = predicted + units * runner.apply(baseline.kernel, x, dtype=np.float64, **options)
+        predicted = predicted + units * run_kernel(runner.apply, baseline.kernel, x)
     return predicted
 
 

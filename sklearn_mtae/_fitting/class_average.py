@@ -1,4 +1,4 @@
-"""Averages of class probabilities, of members, a kernel and the base rates, calibrated on held-out rows."""
+"""Averages of class probabilities, of members, kernels and the base rates, calibrated on held-out rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ from .data import Data
 from .ensemble import has_kernel
 from .fitted import Average, Fitted
 from .held_out import HeldOut
-from .kernel import Kernel, KernelLearner, choose_centres, kernel_inputs
+from .kernel import N_KERNELS, ClassKernelLearner, ClassTrials, choose_centres, kernel_inputs, run_kernel
 from .plan import Plan
 from .predictions import Predictions, only_classes
 from .run import ModelRunner
@@ -61,7 +61,8 @@ class ClassAverage:
         self.y, self.weight = data.y, data.label_weights()
         self.n_classes = [len(classes) for classes in tasks.classes]
         self.start = Average(base_rates=list(map(base_rates, data.y.T, self.weight.T, self.n_classes)))
-        self.known: Kernel | None = None
+        self.kernel_of_all: Callable[[], ClassTrials] | None = None
+        """What fits the kernels to all rows that they learn from, if there are kernels."""
 
     @staticmethod
     @at_means
@@ -72,28 +73,28 @@ class ClassAverage:
     def baselines(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
         """Predict the held-out rows with the baselines, shape (n_baselines, n_rows, ...).
 
-        These are the base rates and, beside the default members, a kernel.
+        These are the base rates and, beside the default members, kernels.
         """
         rates = padded(self.start.base_rates)
         of_rates = np.broadcast_to(rates, (1, len(held_out.y), *rates.shape))
         if len(plan.members) == 1 or not has_kernel(plan.recipe):
             return of_rates
-        self.known, outputs = self._kernel(plan, held_out, runner)
-        return np.concatenate([of_rates, outputs[None]])
+        return np.concatenate([of_rates, self._near(plan, held_out, runner)])
 
-    def _kernel(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> tuple[Kernel, NDArray]:
-        """Fit a kernel; return it, and the outputs for held-out rows of kernels that held them out."""
-        run = partial(runner.apply, dtype=np.float64, cached=False)
+    def _near(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
+        """Predict the held-out rows with kernels that held them out, shape (n_kernels, n_rows, ...)."""
+        run = partial(runner.apply, dtype=np.float64, precise=True, cached=False)
         rows = np.asarray(plan.data.taking_part)
         centres = choose_centres(rows, self.weight[rows])
         y, weight, n_most = self.y[centres], self.weight[centres], max(self.n_classes)
-        learner = KernelLearner(run(kernel_inputs, Chosen(plan.data.x, centres)), y, weight, n_most)
+        learner = ClassKernelLearner(run(kernel_inputs, Chosen(plan.data.x, centres)), y, weight, n_most)
 
-        def fit(chosen: NDArray[np.bool_]) -> Kernel:
+        def fit(chosen: NDArray[np.bool_]) -> ClassTrials:
             return learner.fit(chosen, padded(list(map(base_rates, y[chosen].T, weight[chosen].T, self.n_classes))))
 
-        shape = (len(self.n_classes), n_most)
-        return fit(np.ones(len(centres), dtype=bool)), held_out.by_others(centres, plan.splits, fit, run, shape)
+        self.kernel_of_all = partial(fit, np.ones(len(centres), dtype=bool))
+        shape = (len(self.n_classes), n_most, N_KERNELS)
+        return np.moveaxis(held_out.by_others(centres, plan.splits, fit, run, shape), -1, 0)
 
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
         """Return the probability of the labels, shape (n_outputs, n_rows)."""
@@ -126,8 +127,9 @@ class ClassAverage:
             scores.append(ranked(own, weight[counted], groups))
             every[counted, task, : len(rates)] = logs
         average = replace(average, sharpness=sharpness, scores=scores)
-        if self.known is not None and (of_kernel := choice.weights[len(held_out.candidates) + 1]).any():
-            average = replace(average, kernel=replace(self.known, weights=of_kernel))
+        near = choice.weights[len(held_out.candidates) + 1 :][:N_KERNELS]
+        if self.kernel_of_all is not None and near.any():
+            average = replace(average, kernel=self.kernel_of_all().mixed(near))
         return average, only_classes(every)
 
 
@@ -177,9 +179,8 @@ def settle_probabilities(runner: ModelRunner, x: Any, logs: NDArray) -> NDArray:
     average, left = runner.fitted.average, 1 - runner.fitted.counted_states()[1].sum(axis=0)
     with np.errstate(divide="ignore"):
         if average.kernel is not None:
-            left = left - average.kernel.weights
-            shares = runner.apply(average.kernel, x, n_draws=average.kernel.n_copies)
-            logs = np.logaddexp(logs, np.log(average.kernel.weights[:, None] * shares))
+            left = left - average.kernel.weights.sum(axis=0)
+            logs = np.logaddexp(logs, np.log(run_kernel(runner.apply, average.kernel, x)))
         if average.base_rates and average.weights is not None:
             logs = np.logaddexp(logs, np.log(left.clip(0, 1))[:, None] + np.log(padded(average.base_rates)))
     if average.sharpness is None:

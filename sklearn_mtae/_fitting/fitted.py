@@ -13,7 +13,7 @@ from sklearn_mtae._engine.stack import mean_row
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 
 from .copula import Copula
-from .kernel import Kernel, NumberKernel
+from .kernel import ClassKernel, NumberKernel
 from .recipe import Recipe
 
 
@@ -61,7 +61,7 @@ class Average:
         For each task of classes, the shares of the classes among the labels.
     sharpness : ndarray of shape (n_tasks,) or None
         Factors of the logs of the class probabilities of each task; None is 1.
-    kernel : Kernel or None
+    kernel : ClassKernel or None
         The kernel beside the states of members that predict classes, with its own weights.
     copula : Copula or None
         How the labels of a row depend on each other beyond their predictions.
@@ -74,7 +74,7 @@ class Average:
     inflation: NDArray | float = 1.0
     base_rates: list[NDArray] = field(default_factory=list)
     sharpness: NDArray | None = None
-    kernel: Kernel | None = None
+    kernel: ClassKernel | None = None
     copula: Copula | None = None
 
 

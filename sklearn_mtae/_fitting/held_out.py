@@ -100,7 +100,7 @@ class HeldOut:
         run: Callable[..., Any],
         shape: tuple[int, ...],
     ) -> NDArray:
-        """Predict each row by a function fitted to those of some rows, the `centres`, that were not held out with it.
+        """Predict each row by kernels fitted to those of some rows, the `centres`, that were not held out with it.
 
         A row is held out with the first of the members that hold it out.
 
@@ -111,9 +111,9 @@ class HeldOut:
         splits : sequence of (training rows, held-out rows)
             What each member is trained on.
         fit : callable
-            From which centres to learn from to a function of a model and rows.
+            From which centres to learn from to kernels.
         run : callable
-            What runs that function on rows.
+            What runs kernels on rows.
         shape : tuple of int
             Shape of the results for a row; they are zero for rows that no member holds out.
         """
@@ -121,8 +121,8 @@ class HeldOut:
         for k in self.candidates[0]:
             own = ~is_done[self.positions[k]]
             if own.any():
-                function, rows = fit(np.isin(centres, splits[k][0])), self.positions[k][own]
-                outputs[rows] = run(function, self.x[k][own], n_draws=function.n_copies)
+                kernels, rows = fit(np.isin(centres, splits[k][0])), self.positions[k][own]
+                outputs[rows] = run(kernels, self.x[k][own], n_draws=kernels.neighbours.n_copies)
                 is_done[rows] = True
         return outputs
 

@@ -1,8 +1,8 @@
-"""Kernel ridge regression on numbers and on classes: it uses nearby rows, where networks are smooth."""
+"""Kernel ridge regressions of numbers and of classes: they use nearby rows, where networks are smooth."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,63 +14,72 @@ from sklearn_mtae._tables.row_index import evenly
 from sklearn_mtae.nn.embeddings import soften
 from sklearn_mtae.nn.models import Autoencoder
 
-MOST_CENTRES = 2_000
-"""Maximum number of rows that a kernel of classes learns from: its time grows with their cube."""
-MOST_NUMBER_CENTRES = 1_000
-"""The same for numbers, for which there are several kernels."""
-MOST_SYSTEMS = 10
-"""Number of systems of equations that may have this many rows; if there are more, each has fewer, for the same total
-time. Tasks that have labels of the same rows share one."""
-LOCALITY, LOCALITIES = 2.0, (0.5, 2.0, 8.0)
-"""Closeness of two rows is `exp(-locality * squared distance / total variance)`: for classes, and to choose among."""
-RIDGE, RIDGES = 1.0, (0.01, 0.1, 1.0)
-"""Penalty of the squared norm, relative to a row's squared error: for classes, and to choose among."""
-LEAST_SPREAD = 1e-10
-"""Minimum total variance of rows, as a part of their mean squared norm: distances are rounding errors below it."""
+from .kernel_ridge import Shape, closeness, regress, relevant_scales, squared_distances, unit_scale
+
+MOST_CENTRES = 1_000
+"""Maximum number of rows that kernels learn from: their time grows with its cube."""
+SHAPES = (
+    *(Shape(False, 1.0, locality) for locality in (0.5, 2.0, 8.0)),
+    *(Shape(False, 0.5, locality) for locality in (0.03, 0.3)),
+    *(Shape(True, 1.0, locality) for locality in (0.25, 1.0)),
+    Shape(True, 0.5, 0.1),
+)
+"""How closeness may fall with distance."""
+RIDGES = (0.01, 0.1, 1.0)
+"""Penalties of the squared norm, relative to a row's squared error. Each shape comes with each of them."""
+N_KERNELS = len(SHAPES) * len(RIDGES)
+"""Number of kernels to choose among."""
+MOST_SYSTEMS = 2
+"""Number of systems of equations of a kernel that may have this many rows; if there are more, each has fewer, for the
+same total time. Tasks that have labels of the same rows share one."""
 LEAST_SHARE = 0.02
 """Minimum probability of a class, divided by the number of classes: a regression may fall below 0."""
 
 
 @dataclass(eq=False)
-class Kernel:
-    """Class probabilities from the classes of nearby rows.
+class Neighbours:
+    """Sums over nearby rows, by several kernels.
 
     Parameters
     ----------
     centres : ndarray of shape (n_centres, n_columns)
         The training rows, as networks see them.
-    variance : float
-        Their total variance.
-    coefficients : ndarray of shape (n_centres, n_tasks, n_classes)
-        Contribution of each centre to the probabilities, per unit of closeness.
-    rates : ndarray of shape (n_tasks, n_classes)
-        Base rates; zero for classes of other tasks.
-    weights : ndarray of shape (n_tasks,)
-        Its weight in the average with the members.
+    scales : ndarray of shape (2, n_columns)
+        Factors of the columns in distances: all alike, and by their relevance.
+    shapes : ndarray of shape (n_kernels, 3)
+        How closeness falls with distance, as in `Shape`.
+    coefficients : ndarray of shape (n_kernels, n_centres, n_sums)
+        Contribution of each centre to each sum, per unit of closeness.
     """
 
     centres: NDArray
-    variance: float
+    scales: NDArray
+    shapes: NDArray
     coefficients: NDArray
-    rates: NDArray
-    weights: NDArray
 
-    def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
-        """Return the class probabilities of standardised rows, shape (n_rows, n_tasks, n_classes)."""
-        centres, coefficients, rates = (
-            torch.from_numpy(own).to(x) for own in (self.centres, self.coefficients, self.rates)
+    def __call__(self, model: Autoencoder, x: Tensor) -> Iterator[Tensor]:
+        """Yield the sums of each kernel for standardised rows, shape (n_rows, n_sums).
+
+        Large coefficients of both signs nearly cancel, so the rows must be in float64.
+        """
+        centres, scales, coefficients = (
+            torch.from_numpy(own).to(x) for own in (self.centres, self.scales, self.coefficients)
         )
-        near = closeness(squared_distances(kernel_inputs(model, x), centres), self.variance)
-        shares = rates + (near @ coefficients.flatten(1)).unflatten(1, rates.shape)
-        is_class = rates > 0
-        least = LEAST_SHARE / is_class.sum(-1, keepdim=True)
-        shares = torch.where(is_class, shares.maximum(least), 0.0)
-        return shares / shares.sum(-1, keepdim=True)
+        nearness = closeness_by(self.shapes, kernel_inputs(model, x), centres, scales)
+        for near, own in zip(nearness, coefficients, strict=True):
+            yield near @ own
 
     @property
     def n_copies(self) -> int:
         """Factor by which the cells of a row grow while it is compared with the centres."""
-        return max(1, self.centres.shape[0] // self.centres.shape[1])
+        return max(1, 2 * self.centres.shape[0] // self.centres.shape[1])
+
+    def with_kernels(self, shapes: NDArray, coefficients: NDArray) -> "Neighbours":
+        """Return the same with other kernels; zeros fill its arrays up, so that all rows are treated alike."""
+        fill = [(0, 0), *((0, -n % LANES) for n in coefficients.shape[1:])]
+        return replace(
+            self, centres=np.pad(self.centres, fill[1::-1]), shapes=shapes, coefficients=np.pad(coefficients, fill)
+        )
 
 
 @dataclass(eq=False)
@@ -79,42 +88,125 @@ class NumberKernel:
 
     Parameters
     ----------
-    centres : ndarray of shape (n_centres, n_columns)
-        The training rows, as networks see them, and zeros up to a multiple of `LANES`.
-    variance : float
-        Their total variance.
-    localities : ndarray of shape (n_localities,)
-        How fast closeness falls with distance.
-    coefficients : ndarray of shape (n_localities, n_centres, n_columns)
-        Contribution of each centre, per unit of closeness, to the tasks and to columns up to a multiple of `LANES`.
+    neighbours : Neighbours
+        The sums that make up the numbers.
     weights : ndarray of shape (n_tasks,)
         Its weight among the baselines.
     """
 
-    centres: NDArray
-    variance: float
-    localities: NDArray
-    coefficients: NDArray
+    neighbours: Neighbours
     weights: NDArray
 
     def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
-        """Return the sums for standardised rows, shape (n_rows, n_tasks)."""
-        return torch.stack(list(self.parts(model, x))).sum(0)[:, : len(self.weights)]
+        """Return the numbers for standardised rows, shape (n_rows, n_tasks)."""
+        return torch.stack(list(self.neighbours(model, x))).sum(0)[:, : len(self.weights)]
 
-    def parts(self, model: Autoencoder, x: Tensor) -> Iterator[Tensor]:
-        """Yield the sums of each locality; large coefficients of both signs nearly cancel, so x must be in float64."""
-        centres, coefficients = (torch.from_numpy(own).to(x) for own in (self.centres, self.coefficients))
-        distances = squared_distances(kernel_inputs(model, x), centres)
-        for locality, own in zip(self.localities.tolist(), coefficients, strict=True):
-            yield (closeness(distances, self.variance, locality) @ own.flatten(1)).unflatten(1, own.shape[1:])
 
-    @property
-    def n_copies(self) -> int:
-        """Factor by which the cells of a row grow while it is compared with the centres."""
-        return max(1, 2 * self.centres.shape[0] // self.centres.shape[1])
+@dataclass(eq=False)
+class ClassKernel:
+    """Class probabilities from the classes of nearby rows.
+
+    Parameters
+    ----------
+    neighbours : Neighbours
+        The sums that probabilities differ by from base rates.
+    rates : ndarray of shape (n_tasks, n_classes)
+        Base rates; zero for classes of other tasks.
+    weights : ndarray of shape (n_kernels, n_tasks)
+        The weight of each kernel in the average with the members.
+    """
+
+    neighbours: Neighbours
+    rates: NDArray
+    weights: NDArray
+
+    def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
+        """Return the weighted probabilities of standardised rows, shape (n_rows, n_tasks, n_classes)."""
+        shares = zip(self.neighbours(model, x), torch.from_numpy(self.weights).to(x), strict=True)
+        return torch.stack([weight[:, None] * class_shares(sums, self.rates) for sums, weight in shares]).sum(0)
 
 
 class KernelLearner:
+    """Rows, parts of which kernels of each shape and penalty are fitted to.
+
+    Parameters
+    ----------
+    centres : ndarray of shape (n_centres, n_columns)
+        Rows as networks see them.
+    weight : ndarray of shape (n_centres, n_tasks)
+        Weights of their labels; zero where there is none.
+    """
+
+    def __init__(self, centres: NDArray, weight: NDArray) -> None:
+        self.centres = centres.astype(np.float32)
+        self.weight = weight
+        self.alike = np.full(centres.shape[1], unit_scale(centres))
+
+    def fit(self, chosen: NDArray[np.bool_], away: NDArray) -> Neighbours:
+        """Return the kernels of the chosen rows.
+
+        Parameters
+        ----------
+        chosen : ndarray of bool of shape (n_centres,)
+            Which rows to learn from.
+        away : ndarray of shape (n_chosen, n_tasks, n_outputs)
+            What to predict for them, without its mean.
+        """
+        rows, weight = self.centres[chosen].astype(np.float64), self.weight[chosen]
+        scales = np.stack([self.alike, relevant_scales(rows, away, weight)])
+        points, factors = torch.from_numpy(rows), torch.from_numpy(scales)
+        shapes = np.array(SHAPES, dtype=np.float64)
+        coefficients = [
+            regress(near.numpy(), away, weight, ridge).reshape(len(rows), -1)
+            for near in closeness_by(shapes, points, points, factors)
+            for ridge in RIDGES
+        ]
+        return Neighbours(self.centres[chosen], scales, shapes.repeat(len(RIDGES), axis=0), np.stack(coefficients))
+
+
+class NumberKernelLearner:
+    """Rows and numbers, parts of which kernels are fitted to.
+
+    Parameters
+    ----------
+    centres : ndarray of shape (n_centres, n_columns)
+        Rows as networks see them.
+    y, weight : ndarray of shape (n_centres, n_tasks)
+        Labels in the units of the tasks, and their weights; labels of weight zero may be NaN.
+    """
+
+    def __init__(self, centres: NDArray, y: NDArray, weight: NDArray) -> None:
+        self.kernels, self.y = KernelLearner(centres, weight), np.where(weight > 0, y, 0.0)
+
+    def fit(self, chosen: NDArray[np.bool_]) -> "NumberTrials":
+        """Return kernels of the chosen rows."""
+        weight, y = self.kernels.weight[chosen], self.y[chosen]
+        means = (weight * y).sum(axis=0) / np.maximum(weight.sum(axis=0), np.finfo(float).tiny)
+        return NumberTrials(self.kernels.fit(chosen, (y - means)[..., None]), means)
+
+
+class NumberTrials(NamedTuple):
+    """Kernels of each shape and penalty, to choose among for numbers."""
+
+    neighbours: Neighbours
+    """The kernels."""
+    means: NDArray
+    """Means of the labels, shape (n_tasks,)."""
+
+    def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
+        """Return what each predicts for standardised rows, shape (n_rows, n_tasks, n_kernels)."""
+        return torch.stack(list(self.neighbours(model, x)), dim=-1) + torch.from_numpy(self.means)[:, None].to(x)
+
+    def mixed(self, shares: NDArray) -> NumberKernel:
+        """Return the sum of the kernels with shares of shape (n_kernels, n_tasks), without the means."""
+        own = shares.reshape(len(SHAPES), len(RIDGES), -1)
+        used = own.any(axis=(1, 2))
+        coefficients = self.neighbours.coefficients.reshape(len(SHAPES), len(RIDGES), -1, len(self.means))
+        of_shapes = np.einsum("srt,srnt->snt", own[used], coefficients[used])
+        return NumberKernel(self.neighbours.with_kernels(np.array(SHAPES)[used], of_shapes), shares.sum(axis=0))
+
+
+class ClassKernelLearner:
     """Rows and classes, parts of which kernels are fitted to.
 
     Parameters
@@ -130,116 +222,44 @@ class KernelLearner:
     """
 
     def __init__(self, centres: NDArray, labels: NDArray, weight: NDArray, n_classes: int) -> None:
-        self.centres = centres
-        self.variance = total_variance(centres)
-        rows = torch.from_numpy(centres)
-        self.near = closeness(squared_distances(rows, rows), self.variance).numpy()
-        self.weight = weight
+        self.kernels = KernelLearner(centres, weight)
         self.is_label = (labels[:, :, None] == np.arange(n_classes)).astype(float)
 
-    def fit(self, chosen: NDArray[np.bool_], rates: NDArray) -> Kernel:
-        """Return the kernel of the chosen rows, given the base rates among them."""
-        near, away = self.near[np.ix_(chosen, chosen)], self.is_label[chosen] - rates
-        coefficients = regress(near, away, self.weight[chosen], RIDGE)
-        return Kernel(self.centres[chosen].astype(np.float32), self.variance, coefficients, rates, np.ones(len(rates)))
+    def fit(self, chosen: NDArray[np.bool_], rates: NDArray) -> "ClassTrials":
+        """Return the kernels of the chosen rows, given the base rates among them."""
+        return ClassTrials(self.kernels.fit(chosen, self.is_label[chosen] - rates), rates)
 
 
-class NumberKernelLearner:
-    """Rows and numbers, parts of which kernels of each locality and penalty are fitted to.
+class ClassTrials(NamedTuple):
+    """Kernels of each shape and penalty, to choose among for classes."""
 
-    Parameters
-    ----------
-    centres : ndarray of shape (n_centres, n_columns)
-        Rows as networks see them.
-    y, weight : ndarray of shape (n_centres, n_tasks)
-        Labels in the units of the tasks, and their weights; labels of weight zero may be NaN.
-    """
-
-    n_kernels = len(LOCALITIES) * len(RIDGES)
-
-    def __init__(self, centres: NDArray, y: NDArray, weight: NDArray) -> None:
-        self.centres = centres.astype(np.float32)
-        self.variance = total_variance(centres)
-        self.y, self.weight = np.where(weight > 0, y, 0.0), weight
-        rows = torch.from_numpy(self.centres).double()
-        self.distances = squared_distances(rows, rows)
-
-    def fit(self, chosen: NDArray[np.bool_]) -> "Trials":
-        """Return kernels of the chosen rows."""
-        weight, y = self.weight[chosen], self.y[chosen]
-        means = (weight * y).sum(axis=0) / np.maximum(weight.sum(axis=0), np.finfo(float).tiny)
-        away, coefficients = (y - means)[..., None], []
-        rows = torch.from_numpy(np.flatnonzero(chosen))
-        distances = self.distances[rows[:, None], rows]
-        for locality in LOCALITIES:
-            near = closeness(distances, self.variance, locality).numpy()
-            coefficients.append(np.concatenate([regress(near, away, weight, ridge) for ridge in RIDGES], axis=2))
-        kernel = NumberKernel(
-            self.centres[chosen], self.variance, np.array(LOCALITIES), np.stack(coefficients), np.ones(len(means))
-        )
-        return Trials(kernel, means)
-
-
-class Trials(NamedTuple):
-    """Kernels of each locality and penalty, to choose among."""
-
-    kernel: NumberKernel
-    """The kernels, with a last axis of coefficients for the penalties."""
-    means: NDArray
-    """Means of the labels, shape (n_tasks,)."""
+    neighbours: Neighbours
+    """The kernels."""
+    rates: NDArray
+    """Base rates, shape (n_tasks, n_classes)."""
 
     def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
-        """Return what each predicts for standardised rows, shape (n_rows, n_tasks, n_kernels)."""
-        return torch.cat(list(self.kernel.parts(model, x)), dim=-1) + torch.from_numpy(self.means)[:, None].to(x)
+        """Return the probabilities by each for standardised rows, shape (n_rows, n_tasks, n_classes, n_kernels)."""
+        return torch.stack([class_shares(sums, self.rates) for sums in self.neighbours(model, x)], dim=-1)
 
-    @property
-    def n_copies(self) -> int:
-        """That of the kernels."""
-        return self.kernel.n_copies
-
-    def mixed(self, shares: NDArray) -> NumberKernel:
-        """Return the sum of the kernels with shares of shape (n_kernels, n_tasks), without the means.
-
-        Zeros fill its arrays up, so that all rows are treated alike: see `SIZES`.
-        """
-        own = shares.reshape(len(LOCALITIES), len(RIDGES), -1)
-        used = own.any(axis=(1, 2))
-        coefficients = np.einsum("lrt,lntr->lnt", own[used], self.kernel.coefficients[used])
-        n_centres, n_tasks = ((0, -n % LANES) for n in coefficients.shape[1:])
-        return NumberKernel(
-            np.pad(self.kernel.centres, (n_centres, (0, 0))),
-            self.kernel.variance,
-            self.kernel.localities[used],
-            np.pad(coefficients, ((0, 0), n_centres, n_tasks)),
-            shares.sum(axis=0),
-        )
+    def mixed(self, shares: NDArray) -> ClassKernel:
+        """Return the kernels that have shares of shape (n_kernels, n_tasks)."""
+        used, own = shares.any(axis=1), self.neighbours
+        return ClassKernel(own.with_kernels(own.shapes[used], own.coefficients[used]), self.rates, shares[used])
 
 
-def regress(near: NDArray, y: NDArray, weight: NDArray, ridge: float) -> NDArray:
-    """Return the coefficients of kernel ridge regressions, shape (n_centres, n_tasks, n_outputs).
+def class_shares(sums: Tensor, rates: NDArray) -> Tensor:
+    """Return class probabilities, given how they differ from base rates, shape (n_rows, at least n_classes of all)."""
+    of_classes = torch.from_numpy(rates).to(sums)
+    shares, is_class = of_classes + sums[:, : rates.size].unflatten(1, rates.shape), of_classes > 0
+    least = LEAST_SHARE / is_class.sum(-1, keepdim=True)
+    shares = torch.where(is_class, shares.maximum(least), 0.0)
+    return shares / shares.sum(-1, keepdim=True)
 
-    Parameters
-    ----------
-    near : ndarray of shape (n_centres, n_centres)
-        Closeness of the rows.
-    y : ndarray of shape (n_centres, n_tasks, n_outputs)
-        Values to predict.
-    weight : ndarray of shape (n_centres, n_tasks)
-        Weights of the labels; zero where there is none.
-    ridge : float
-        Penalty of the squared norm.
-    """
-    coefficients = np.zeros(y.shape)
-    patterns, of_task = np.unique(weight, axis=1, return_inverse=True)
-    for k, own in enumerate(patterns.T):
-        counted, tasks = np.flatnonzero(own), np.flatnonzero(of_task.ravel() == k)
-        if len(counted):
-            away = y[np.ix_(counted, tasks)]
-            penalty = np.diag(ridge * own[counted].mean() / own[counted])
-            factor = torch.linalg.cholesky(torch.from_numpy(near[np.ix_(counted, counted)] + penalty))
-            solved = torch.cholesky_solve(torch.from_numpy(away).flatten(1), factor)
-            coefficients[np.ix_(counted, tasks)] = solved.numpy().reshape(away.shape)
-    return coefficients
+
+def run_kernel(apply: Callable[..., NDArray], kernel: NumberKernel | ClassKernel, x: Any) -> NDArray:
+    """Run a kernel over rows, by a runner's `apply`; each row has the same bits whatever rows come with it."""
+    return apply(kernel, x, dtype=np.float64, n_draws=kernel.neighbours.n_copies, precise=True, alike=True)
 
 
 def kernel_inputs(model: Autoencoder, x: Tensor) -> Tensor:
@@ -247,24 +267,21 @@ def kernel_inputs(model: Autoencoder, x: Tensor) -> Tensor:
     return soften(model.fill(x))
 
 
-def total_variance(rows: NDArray) -> float:
-    """Return the total variance of rows; infinity where all are the same but for rounding, so that all are near."""
-    variance = rows.var(axis=0).sum()
-    return float(variance) if variance > LEAST_SPREAD * np.square(rows).sum(axis=1).mean() else np.inf
+def closeness_by(shapes: NDArray, rows: Tensor, centres: Tensor, scales: Tensor) -> Iterator[Tensor]:
+    """Yield the closeness of rows to centres by each shape; equal shapes follow one another."""
+    last: list[float] = []
+    distances = near = rows
+    for shape in shapes.tolist():
+        if shape[:1] != last[:1]:
+            own = scales[int(shape[0])]
+            distances = squared_distances(rows * own, centres * own)
+        if shape != last:
+            _, power, locality = last = shape
+            near = closeness(distances, locality, power)
+        yield near
 
 
-def squared_distances(rows: Tensor, centres: Tensor) -> Tensor:
-    """Return the squared distance of each row from each centre."""
-    squares = rows.square().sum(-1, keepdim=True) + centres.square().sum(-1)
-    return torch.addmm(squares, rows, centres.T, alpha=-2.0).clamp_(min=0.0)
-
-
-def closeness(distances: Tensor, variance: float, locality: float = LOCALITY) -> Tensor:
-    """Return the closeness of rows at squared distances: 1 if equal, 0 if far away."""
-    return (distances * (-locality / variance)).exp_()
-
-
-def choose_centres(rows: NDArray, weight: NDArray, n_most: int = MOST_CENTRES, n_kernels: int = 1) -> NDArray:
+def choose_centres(rows: NDArray, weight: NDArray) -> NDArray:
     """Return the index of rows to learn from: evenly spaced ones that have a label, with an equal share of each task.
 
     Parameters
@@ -273,17 +290,14 @@ def choose_centres(rows: NDArray, weight: NDArray, n_most: int = MOST_CENTRES, n
         Index of the rows.
     weight : ndarray of shape (n_rows, n_tasks)
         Weights of their labels; zero where there is none.
-    n_most, n_kernels
-        See `n_centres`.
     """
     known = weight > 0
-    n_chosen = n_centres(weight[evenly(np.flatnonzero(known.any(axis=1)), n_most)], n_most, n_kernels)
+    n_chosen = n_centres(weight[evenly(np.flatnonzero(known.any(axis=1)), MOST_CENTRES)])
     chosen = np.unique(np.concatenate([evenly(rows[own], n_chosen // len(known.T)) for own in known.T]))
     others = np.setdiff1d(rows[known.any(axis=1)], chosen)
     return np.sort(np.concatenate([chosen, evenly(others, n_chosen - len(chosen))]))
 
 
-def n_centres(weight: NDArray, n_most: int = MOST_CENTRES, n_kernels: int = 1) -> int:
+def n_centres(weight: NDArray) -> int:
     """Return the number of rows to learn from, given the weights of labels, shape (n_rows, n_tasks)."""
-    n_systems = n_kernels * np.unique(weight, axis=1).shape[1]
-    return round(n_most * min(1.0, MOST_SYSTEMS / n_systems) ** (1 / 3))
+    return round(MOST_CENTRES * min(1.0, MOST_SYSTEMS / np.unique(weight, axis=1).shape[1]) ** (1 / 3))

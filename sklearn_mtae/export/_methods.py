@@ -175,10 +175,8 @@ def _log_probabilities(fit: Fit, x: Tensor) -> Tensor:
         parts.append((logs + weights.log()[..., None]).logsumexp(1))
     left = _left(weights)
     if average.kernel is not None:
-        own = torch.from_numpy(np.array(average.kernel.weights, dtype=np.float64))
-        left = left - own
-        near = InUnits(average.kernel, fit.dtype)(fit.model(), fit.expanded(x))
-        parts.append((own[:, None] * near.double()).log())
+        left = left - torch.from_numpy(average.kernel.weights.sum(axis=0))
+        parts.append(fit.exact.run(average.kernel, x).log())
     if average.base_rates and average.weights is not None:
         rates = torch.from_numpy(padded(average.base_rates)).log() + left.clamp(0, 1).log()[:, None]
         parts.append(rates + torch.zeros_like(x[:, :1])[:, :, None])

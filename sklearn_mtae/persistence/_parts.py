@@ -13,7 +13,7 @@ from sklearn import model_selection as splitters
 from sklearn_mtae._estimators.joint_draws import JointDraws
 from sklearn_mtae._fitting.copula import Copula
 from sklearn_mtae._fitting.fitted import Average, Baseline, Fitted
-from sklearn_mtae._fitting.kernel import Kernel, NumberKernel
+from sklearn_mtae._fitting.kernel import ClassKernel, Neighbours, NumberKernel
 from sklearn_mtae._fitting.margins import OfClasses, OfCounts, OfNumbers
 from sklearn_mtae._fitting.recipe import Recipe
 from sklearn_mtae._tables.column_likelihoods import Bounded
@@ -40,8 +40,8 @@ MODULES = [
 """Modules whose classes and functions a file may name."""
 OPTIMIZERS = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD"]
 OBJECTS = (
-    *(Average, Baseline, Bounded, Copula, Features, Fitted, Gauge, JointDraws, Kernel, Levels, Map, MixedTasks),
-    *(NumberKernel, Numbers, OfClasses, OfCounts, OfNumbers, Pooled, Recipe, Table, Tasks),
+    *(Average, Baseline, Bounded, ClassKernel, Copula, Features, Fitted, Gauge, JointDraws, Levels, Map, MixedTasks),
+    *(Neighbours, NumberKernel, Numbers, OfClasses, OfCounts, OfNumbers, Pooled, Recipe, Table, Tasks),
     *(objectives.BetaTC, objectives.IWAE, objectives.MMD),
 )
 """Classes whose objects are their fields."""

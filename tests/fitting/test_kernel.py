@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.spatial.distance import cdist
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics import log_loss
 
@@ -14,13 +15,15 @@ from sklearn_mtae import MultiTaskVAE, MultiTaskVAEClassifier, MultiTaskVAERegre
 from sklearn_mtae._fitting.baseline import task_units
 from sklearn_mtae._fitting.class_average import ClassAverage
 from sklearn_mtae._fitting.kernel import (
-    LOCALITIES,
+    N_KERNELS,
     RIDGES,
-    KernelLearner,
+    SHAPES,
+    ClassKernelLearner,
     NumberKernelLearner,
     choose_centres,
     n_centres,
 )
+from sklearn_mtae._fitting.kernel_ridge import NEAREST, relevant_scales
 from sklearn_mtae._fitting.number_average import NumberAverage
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
@@ -48,21 +51,46 @@ def drawn_in(rows):
     return units / np.sqrt(1 + (units / 10) ** 2)
 
 
-VARIANCE = drawn_in(X[~np.isnan(Y).all(axis=1)]).var(axis=0).sum()
-"""Total variance of the rows that have a label."""
+LABELLED = ~np.isnan(Y).all(axis=1)
+"""Rows that have a label."""
 
 
-def expected(rows, train, task, weight=None, variance=VARIANCE):
-    """Return what scikit-learn's kernel ridge regression of each class says, at least a hundredth, and in all 1."""
-    chosen = train[~np.isnan(Y[train, task])]
-    is_class = Y[chosen, task, None] == np.arange(SIZES[task])
+def kernel_ridge(rows, train, y, weight, kernel, scales):
+    """Return what scikit-learn's kernel ridge regression says of rows, shape (n_rows, n_outputs)."""
+    (shape, ridge), drawn = kernel, scales[int(kernel[0].by_relevance)]
+    rows, train = drawn_in(rows) * drawn, drawn_in(train) * drawn
+    squares = (shape.locality * cdist(own, train, "sqeuclidean") for own in (rows, train))
+    near, known = (np.exp(-own if shape.power == 1 else -np.sqrt(own + NEAREST)) for own in squares)
+    model = KernelRidge(alpha=ridge, kernel="precomputed").fit(known, y, sample_weight=weight / weight.mean())
+    return model.predict(near)
+
+
+def scales_of(all_rows, train, away, weight):
+    """Return the factors of columns: all alike, with the rows' total variance as unit, and those learned."""
+    alike = np.full(2, drawn_in(all_rows).var(axis=0).sum() ** -0.5)
+    return alike, relevant_scales(drawn_in(train), away, weight)
+
+
+KERNELS = [(shape, ridge) for shape in SHAPES for ridge in RIDGES]
+
+
+def expected(rows, train, weight=None, all_rows=None):
+    """Return what scikit-learn's regressions of each class say, at least a hundredth, and in all 1: two lists of 24."""
     weight = np.ones(len(Y)) if weight is None else weight
-    counts = weight[chosen] @ is_class
-    rates = (counts + 1 / SIZES[task]) / (counts.sum() + 1)
-    ridge = KernelRidge(alpha=1.0, kernel="rbf", gamma=2 / variance)
-    ridge.fit(drawn_in(X[chosen]), is_class - rates, sample_weight=weight[chosen] / weight[chosen].mean())
-    shares = np.maximum(rates + ridge.predict(drawn_in(rows)), 0.02 / SIZES[task])
-    return shares / shares.sum(axis=1, keepdims=True)
+    known = np.where(np.isnan(Y[train]), 0.0, weight[train, None])
+    rates = np.zeros((2, 3))
+    for task, size in enumerate(SIZES):
+        counts = np.array([known[Y[train, task] == code, task].sum() for code in range(size)])
+        rates[task, :size] = (counts + 1 / size) / (counts.sum() + 1)
+    away = (Y[train, :, None] == np.arange(3)) - rates
+    scales, found = scales_of(X[LABELLED] if all_rows is None else all_rows, X[train], away, known), []
+    for task, size in enumerate(SIZES):
+        own = known[:, task] > 0
+        given = X[train][own], away[own, task, :size], known[own, task]
+        shares = [rates[task, :size] + kernel_ridge(rows, *given, kernel, scales) for kernel in KERNELS]
+        shares = [np.maximum(one, 0.02 / size) for one in shares]
+        found.append(np.array([one / one.sum(axis=1, keepdims=True) for one in shares]))
+    return found
 
 
 def recorded(monkeypatch, **settings):
@@ -82,33 +110,35 @@ def recorded(monkeypatch, **settings):
 def test_rows_are_left_out(cv, monkeypatch):
     """Rows are judged by a kernel of the others; those that no fold leaves out do not count."""
     _, seen = recorded(monkeypatch, cv=cv)
-    held_out, own = seen["held_out"], seen["outputs"][-1]
-    assert len(seen["outputs"]) == len(held_out.candidates) + 2  # base rates, and a kernel
+    held_out, own = seen["held_out"], seen["outputs"][-N_KERNELS:]
+    assert len(seen["outputs"]) == len(held_out.candidates) + 1 + N_KERNELS  # base rates, and kernels
     # Each of four folds is left out once.
     parts = held_out.positions if isinstance(cv, int) else [own for _, own in cv]
     rows = np.unique(np.concatenate(parts))
     trained = [np.setdiff1d(rows, part) for part in parts] if isinstance(cv, int) else [own for own, _ in cv]
     for part, train in zip(parts, trained, strict=False):
+        wanted = expected(X[part], np.intersect1d(train, np.flatnonzero(LABELLED)))
         for task, size in enumerate(SIZES):
-            shares = own[np.searchsorted(rows, part), task, :size]
-            np.testing.assert_allclose(shares, expected(X[part], train, task), rtol=1e-3, atol=1e-4)
-    assert (own[:, 0, 2] == 0).all()  # a class of the other task
+            shares = own[:, np.searchsorted(rows, part), task, :size]
+            np.testing.assert_allclose(shares, wanted[task], rtol=1e-3, atol=1e-4)
+    assert (own[:, :, 0, 2] == 0).all()  # a class of the other task
 
 
 def test_probabilities_are_those_of_an_independent_computation(monkeypatch):
     model, seen = recorded(monkeypatch)
     average = model._fitted.average
-    np.testing.assert_array_equal(average.kernel.weights, seen["weights"][-1])
-    assert (average.kernel.weights > 0.5).all()
+    weights = seen["weights"][-N_KERNELS:]
+    np.testing.assert_array_equal(average.kernel.weights, weights[weights.any(axis=1)])
+    assert (weights.sum(axis=0) > 0.5).all()
     later = RNG.uniform(-2, 2, size=(50, 2))
     fitted = {**vars(average), "kernel": None, "sharpness": None}
+    of_kernels = expected(later, np.flatnonzero(LABELLED))
     for task, proba in enumerate(model.predict_proba(later)):
-        own = average.kernel.weights[task]
-        of_kernel = expected(later, np.arange(240), task)
         model._fitted.average = type(average)(**{**fitted, "weights": average.weights})
         rest = model.predict_proba(later)[task]  # members, and all that is left the base rates'
         model._fitted.average = average
-        mixed = rest - own * average.base_rates[task] + own * of_kernel
+        own = weights[:, task]
+        mixed = rest - own.sum() * average.base_rates[task] + np.einsum("k,knc->nc", own, of_kernels[task])
         powers = mixed ** average.sharpness[task]
         np.testing.assert_allclose(proba, powers / powers.sum(axis=1, keepdims=True), rtol=1e-3, atol=1e-4)
 
@@ -136,7 +166,8 @@ def test_each_task_has_the_kernel_of_its_kind():
     targets = pd.DataFrame({"number": X[:, 0] + 0.1 * X[:, 1], "board": np.where(BOARD, "black", "white")})
     model = MultiTaskVAE(**SMALL).fit(X, targets)
     average = model._fitted.average
-    assert average.kernel.weights[0] == 0 < average.kernel.weights[1]
+    assert (average.kernel.weights[:, 0] == 0).all()
+    assert average.kernel.weights[:, 1].sum() > 0
     assert average.baseline.kernel is None or average.baseline.kernel.weights[1] == 0
     proba = model.predict_proba(X)["board"].to_numpy()
     assert log_loss(BOARD == 0, proba) < 0.5
@@ -148,22 +179,22 @@ def test_weights_are_those_of_rows():
     """A row of weight 2 is as two rows, where the mean of the weights stays as it is."""
     weight = RNG.uniform(0.5, 2, size=240)
     known = np.where(np.isnan(Y), 0, weight[:, None])
-    learner = KernelLearner(drawn_in(X), Y, known, 3)
+    learner = ClassKernelLearner(drawn_in(X), Y, known, 3)
     rates = np.zeros((2, 3))
     for task, size in enumerate(SIZES):
         counts = np.array([known[Y[:, task] == code, task].sum() for code in range(size)])
         rates[task, :size] = (counts + 1 / size) / (counts.sum() + 1)
-    kernel = learner.fit(np.ones(240, dtype=bool), rates)
-    shares = kernel(SimpleNamespace(fill=lambda x: x), torch.from_numpy(standardised(X))).numpy()
+    trials = learner.fit(np.ones(240, dtype=bool), rates)
+    shares = trials(SimpleNamespace(fill=lambda x: x), torch.from_numpy(standardised(X))).numpy()
+    wanted = expected(X, np.arange(240), weight, X)
     for task, size in enumerate(SIZES):
-        wanted = expected(X, np.arange(240), task, weight, drawn_in(X).var(axis=0).sum())
-        np.testing.assert_allclose(shares[:, task, :size], wanted, rtol=1e-4)
+        own = np.moveaxis(shares[:, task, :size], -1, 0)
+        np.testing.assert_allclose(own, wanted[task], rtol=1e-4, atol=1e-6)
 
 
 def test_rows_to_learn_from():
-    assert n_centres(np.ones((5, 100))) == 2_000
-    assert n_centres(np.eye(80)) == 1_000  # eight times as many systems, each of an eighth of the time
-    assert n_centres(np.ones((5, 100)), 500, n_kernels=80) == 250
+    assert n_centres(np.ones((5, 100))) == 1_000
+    assert n_centres(np.eye(16)) == 500  # eight times as many systems, each of an eighth of the time
 
 
 # Waves that are too short for networks of one epoch, and for lines.
@@ -172,17 +203,19 @@ GAPS = WAVES.copy()
 GAPS[::7, 0] = GAPS[::5, 1] = np.nan
 
 
-def regressions(rows, train, weight, variance):
-    """Return what scikit-learn's kernel ridge regressions of both waves predict, shape (9, n_rows, 2)."""
-    found = np.empty((len(LOCALITIES) * len(RIDGES), len(rows), 2))
+def regressions(rows, train, weight, all_rows, units=1.0):
+    """Return what scikit-learn's kernel ridge regressions of both waves predict, shape (24, n_rows, 2).
+
+    Columns are as relevant as the waves in their units say.
+    """
+    known = np.where(np.isnan(GAPS[train]), 0.0, weight[train, None])
+    means = (np.nan_to_num(GAPS[train]) * known).sum(axis=0) / known.sum(axis=0)
+    away = np.nan_to_num(GAPS[train] - means)
+    scales, found = scales_of(all_rows, X[train], (away / units)[..., None], known), np.empty((N_KERNELS, len(rows), 2))
     for task in range(2):
-        own = train[~np.isnan(GAPS[train, task])]
-        mean = np.average(GAPS[own, task], weights=weight[own])
-        for k, (locality, ridge) in enumerate((one, other) for one in LOCALITIES for other in RIDGES):
-            model = KernelRidge(alpha=ridge, kernel="rbf", gamma=locality / variance)
-            shares = weight[own] / weight[own].mean()
-            model.fit(drawn_in(X[own]), GAPS[own, task] - mean, sample_weight=shares)
-            found[k, :, task] = mean + model.predict(drawn_in(rows))
+        own = known[:, task] > 0
+        given = X[train][own], away[own, task], known[own, task]
+        found[:, :, task] = [means[task] + kernel_ridge(rows, *given, kernel, scales) for kernel in KERNELS]
     return found
 
 
@@ -191,15 +224,15 @@ def test_numbers_are_predicted_as_by_scikit_learn():
     learner = NumberKernelLearner(drawn_in(X), GAPS, np.where(np.isnan(GAPS), 0.0, weight[:, None]))
     chosen, rows = RNG.random(240) < 0.7, RNG.uniform(-2, 2, size=(40, 2))
     trials = learner.fit(chosen)
-    wanted = regressions(rows, np.flatnonzero(chosen), weight, drawn_in(X).var(axis=0).sum())
+    wanted = regressions(rows, np.flatnonzero(chosen), weight, X)
     model, x = SimpleNamespace(fill=lambda x: x), torch.from_numpy(standardised(rows))
     np.testing.assert_allclose(np.moveaxis(trials(model, x).numpy(), -1, 0), wanted, atol=2e-5)
     shares = RNG.dirichlet(np.ones(len(wanted)), size=2).T
-    shares[3:6] = 0  # a locality that nothing is left of
+    shares[3:6] = 0  # a shape that nothing is left of
     mixed = trials.mixed(shares)
     sums = mixed(model, x).numpy() + mixed.weights * trials.means
     np.testing.assert_allclose(sums, np.einsum("kt,knt->nt", shares, wanted), atol=2e-5)
-    assert len(mixed.localities) == 2
+    assert len(mixed.neighbours.shapes) == len(SHAPES) - 1
 
 
 def test_numbers_of_left_out_rows_are_those_of_other_rows(monkeypatch):
@@ -211,12 +244,14 @@ def test_numbers_of_left_out_rows_are_those_of_other_rows(monkeypatch):
 
     monkeypatch.setattr(NumberAverage, "calibrate", spied)
     model = MultiTaskVAERegressor(**{**SMALL, "n_estimators": 12}, cv=4).fit(X, GAPS)
-    held_out, own = seen["held_out"], seen["outputs"][-9:]
+    held_out, own = seen["held_out"], seen["outputs"][-N_KERNELS:]
     parts = [held_out.positions[k] for k in held_out.candidates[0]]
     assert len(np.unique(np.concatenate(parts))) == 240
+    units = task_units(model._fitted)
+    np.testing.assert_allclose(units, np.nanstd(GAPS, axis=0))
     for part in parts:
-        train = np.setdiff1d(np.arange(240), part)
-        wanted = regressions(X[part], train, np.ones(240), VARIANCE)
+        train = np.setdiff1d(np.flatnonzero(LABELLED), part)
+        wanted = regressions(X[part], train, np.ones(240), X[LABELLED], units)
         np.testing.assert_allclose(own[:, part], wanted, atol=2e-4)
     kernel = model._fitted.average.baseline.kernel
     assert (kernel.weights > 0.5).all()
@@ -234,7 +269,7 @@ def test_numbers_that_networks_smooth_over_are_found():
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(rows), predicted)
     lower, upper = model.predict_interval(rows, coverage=0.9)
     assert ((lower <= truth) & (truth <= upper)).mean() > 0.8
-    assert "a kernel by" in model.describe()
+    assert "kernels by" in model.describe()
 
 
 def test_the_unit_of_a_task_does_not_matter():
@@ -265,7 +300,7 @@ def test_no_kernel_of_limits():
     y = np.where(codes < 0, 0.0, WAVES)
     model = MultiTaskVAERegressor(**SMALL).fit(X, y, censoring=codes)
     kernel = model._fitted.average.baseline.kernel
-    assert (kernel.coefficients[:, :, 0] == 0).all()
+    assert (kernel.neighbours.coefficients[:, :, 0] == 0).all()
     assert kernel.weights[1] > 0.5
 
 
@@ -276,10 +311,10 @@ def test_rows_without_a_label_take_no_place():
         np.testing.assert_array_equal(choose_centres(rows, known[:, None] * 0.5), rows[known])
     # Few labels of a task beside many of another are all among the rows.
     both = np.column_stack([few, np.ones(4000)])
-    chosen = choose_centres(rows, both, 1_000)
+    chosen = choose_centres(rows, both)
     assert len(chosen) == len(np.unique(chosen)) == 1_000
     assert np.isin(rows[few], chosen).all()
-    assert len(choose_centres(rows, np.ones((4000, 3)), 1_000)) == 1_000
+    assert len(choose_centres(rows, np.ones((4000, 3)))) == 1_000
     assert len(choose_centres(rows, np.zeros((4000, 2)))) == len(choose_centres(rows[:0], both[:0])) == 0
 
 
