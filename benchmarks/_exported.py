@@ -226,7 +226,8 @@ def _with_all(model: Any) -> Any:
     average = model._fitted.average
     average.weights = np.full(average.weights.shape, 0.6 / len(average.weights))
     if average.kernel is not None:
-        average.kernel.weights = np.full(len(average.kernel.weights), 0.2)
+        weights = average.kernel.weights
+        average.kernel.weights = np.full(weights.shape, 0.2 / len(weights))
     return model
 
 

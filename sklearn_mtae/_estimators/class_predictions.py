@@ -55,7 +55,7 @@ class PredictsClasses(BaseMultiTaskVAE):
     def predict_proba(self, X: ArrayLike, y_observed: ArrayLike | None = None) -> NDArray | list[NDArray]:
         """Predict the class probabilities at the posterior means, averaged over the members by their weights.
 
-        A kernel may count beside default members: see `member_params`. Where rows were held out, the averages are made
+        Kernels may count beside default members: see `member_params`. Where rows were held out, the averages are made
         sharper or flatter to fit them (temperature scaling, Guo et al. 2017, arXiv 1706.04599).
 
         Parameters

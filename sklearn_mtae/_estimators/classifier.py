@@ -149,7 +149,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         are like the first, with 256 hidden units and `dropout=0.5`, which falls in the same way. Here the first of
         every two has the "softened" embedding from 10,000 rows on. Beyond 1,000 rows `batch_size` is a hundredth of the
         rows, from 125 to 200. A parameter that you set has your value in every model. `member_params_` lists what each
-        has. Here kernel ridge regression on the classes of up to 2,000 rows is a candidate beside the default members,
+        has. Here kernel ridge regressions on the classes of up to 4,000 rows are candidates beside the default members,
         but not with `hidden_layer_sizes=()` or other architectures.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature. "standard" is its standard deviation. "bounded" is half of its largest distance from the mean

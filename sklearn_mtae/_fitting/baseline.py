@@ -25,7 +25,7 @@ from .data import Data
 from .fitted import Baseline, Fitted
 from .group_effects import Effects, effect_ratio, mixed_regressions
 from .held_out import HeldOut
-from .kernel import N_KERNELS, NumberKernelLearner, choose_centres, run_kernel
+from .kernel import N_KERNELS, NumberKernelLearner, choose_rows, run_kernel
 from .plan import Plan
 from .run import ModelRunner
 
@@ -84,7 +84,7 @@ class Baselines:
         weight = self._kernel_weight(known)
         self.is_near = weight.any(axis=0)
         """Which tasks have kernels."""
-        self.centres = choose_centres(known, weight)
+        self.near_rows = choose_rows(known, weight)
         """Index of the rows that kernels learn from."""
 
     def predict(self, plan: Plan, held_out: HeldOut) -> NDArray:
@@ -95,11 +95,11 @@ class Baselines:
             if (last == self.ratios).all():
                 break
             predicted = self._predict(plan, held_out)
-        return np.concatenate([predicted, self._near(plan, held_out)]) if len(self.centres) else predicted
+        return np.concatenate([predicted, self._near(plan, held_out)]) if len(self.near_rows) else predicted
 
     def _near(self, plan: Plan, held_out: HeldOut) -> NDArray:
         """Predict the rows with kernels, shape (n_kernels, n_rows, n_tasks)."""
-        rows = self.centres
+        rows = self.near_rows
         y = (self.y[rows] - self.start.intercepts) / self.units
         self.kernels = NumberKernelLearner(self._columns(rows), y, self._kernel_weight(rows))
         run = partial(self.runner.apply, dtype=np.float64, precise=True, cached=False)
@@ -164,7 +164,7 @@ class Baselines:
         near = np.where(self.is_near, near, 0.0)
         start, kernel = np.einsum("kt,kt->t", linear, intercepts), None
         if near.any():
-            trials = self.kernels.fit(np.ones(len(self.centres), dtype=bool))
+            trials = self.kernels.fit(np.ones(len(self.near_rows), dtype=bool))
             kernel = trials.mixed(near)
             start = start + kernel.weights * trials.means
         return Baseline(

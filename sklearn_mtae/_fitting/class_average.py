@@ -20,7 +20,7 @@ from .data import Data
 from .ensemble import has_kernel
 from .fitted import Average, Fitted
 from .held_out import HeldOut
-from .kernel import N_KERNELS, ClassKernelLearner, ClassTrials, choose_centres, kernel_inputs, run_kernel
+from .kernel import N_KERNELS, ClassKernelLearner, ClassTrials, choose_rows, kernel_inputs, run_kernel
 from .plan import Plan
 from .predictions import Predictions, only_classes
 from .run import ModelRunner
@@ -85,16 +85,16 @@ class ClassAverage:
         """Predict the held-out rows with kernels that held them out, shape (n_kernels, n_rows, ...)."""
         run = partial(runner.apply, dtype=np.float64, precise=True, cached=False)
         rows = np.asarray(plan.data.taking_part)
-        centres = choose_centres(rows, self.weight[rows])
-        y, weight, n_most = self.y[centres], self.weight[centres], max(self.n_classes)
-        learner = ClassKernelLearner(run(kernel_inputs, Chosen(plan.data.x, centres)), y, weight, n_most)
+        rows = choose_rows(rows, self.weight[rows])
+        y, weight, n_most = self.y[rows], self.weight[rows], max(self.n_classes)
+        learner = ClassKernelLearner(run(kernel_inputs, Chosen(plan.data.x, rows)), y, weight, n_most)
 
         def fit(chosen: NDArray[np.bool_]) -> ClassTrials:
             return learner.fit(chosen, padded(list(map(base_rates, y[chosen].T, weight[chosen].T, self.n_classes))))
 
-        self.kernel_of_all = partial(fit, np.ones(len(centres), dtype=bool))
+        self.kernel_of_all = partial(fit, np.ones(len(rows), dtype=bool))
         shape = (len(self.n_classes), n_most, N_KERNELS)
-        return np.moveaxis(held_out.by_others(centres, plan.splits, fit, run, shape), -1, 0)
+        return np.moveaxis(held_out.by_others(rows, plan.splits, fit, run, shape), -1, 0)
 
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
         """Return the probability of the labels, shape (n_outputs, n_rows)."""

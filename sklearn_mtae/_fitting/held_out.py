@@ -94,24 +94,24 @@ class HeldOut:
 
     def by_others(
         self,
-        centres: NDArray,
+        learned: NDArray,
         splits: Sequence[Any],
         fit: Callable[[NDArray[np.bool_]], Any],
         run: Callable[..., Any],
         shape: tuple[int, ...],
     ) -> NDArray:
-        """Predict each row by kernels fitted to those of some rows, the `centres`, that were not held out with it.
+        """Predict each row by kernels fitted to those of some rows, the `learned`, that were not held out with it.
 
         A row is held out with the first of the members that hold it out.
 
         Parameters
         ----------
-        centres : ndarray of int
+        learned : ndarray of int
             Index of the rows to learn from.
         splits : sequence of (training rows, held-out rows)
             What each member is trained on.
         fit : callable
-            From which centres to learn from to kernels.
+            From which of them to learn from to kernels.
         run : callable
             What runs kernels on rows.
         shape : tuple of int
@@ -121,7 +121,7 @@ class HeldOut:
         for k in self.candidates[0]:
             own = ~is_done[self.positions[k]]
             if own.any():
-                kernels, rows = fit(np.isin(centres, splits[k][0])), self.positions[k][own]
+                kernels, rows = fit(np.isin(learned, splits[k][0])), self.positions[k][own]
                 outputs[rows] = run(kernels, self.x[k][own], n_draws=kernels.neighbours.n_copies)
                 is_done[rows] = True
         return outputs

@@ -16,8 +16,11 @@ from sklearn_mtae.nn.models import Autoencoder
 
 from .kernel_ridge import Shape, closeness, regress, relevant_scales, squared_distances, unit_scale
 
-MOST_CENTRES = 1_000
-"""Maximum number of rows that kernels learn from: their time grows with its cube."""
+MOST_ROWS = 4_000
+"""Maximum number of rows that kernels learn from."""
+MOST_STEPS = 2e9
+"""Maximum of rows times squared centres, and times systems of equations, to which the time of a kernel is proportional.
+Tasks that have labels of the same rows share a system."""
 SHAPES = (
     *(Shape(False, 1.0, locality) for locality in (0.5, 2.0, 8.0)),
     *(Shape(False, 0.5, locality) for locality in (0.03, 0.3)),
@@ -29,9 +32,6 @@ RIDGES = (0.01, 0.1, 1.0)
 """Penalties of the squared norm, relative to a row's squared error. Each shape comes with each of them."""
 N_KERNELS = len(SHAPES) * len(RIDGES)
 """Number of kernels to choose among."""
-MOST_SYSTEMS = 2
-"""Number of systems of equations of a kernel that may have this many rows; if there are more, each has fewer, for the
-same total time. Tasks that have labels of the same rows share one."""
 LEAST_SHARE = 0.02
 """Minimum probability of a class, divided by the number of classes: a regression may fall below 0."""
 
@@ -43,7 +43,7 @@ class Neighbours:
     Parameters
     ----------
     centres : ndarray of shape (n_centres, n_columns)
-        The training rows, as networks see them.
+        Training rows, as networks see them.
     scales : ndarray of shape (2, n_columns)
         Factors of the columns in distances: all alike, and by their relevance.
     shapes : ndarray of shape (n_kernels, 3)
@@ -131,37 +131,37 @@ class KernelLearner:
 
     Parameters
     ----------
-    centres : ndarray of shape (n_centres, n_columns)
+    rows : ndarray of shape (n_rows, n_columns)
         Rows as networks see them.
-    weight : ndarray of shape (n_centres, n_tasks)
+    weight : ndarray of shape (n_rows, n_tasks)
         Weights of their labels; zero where there is none.
     """
 
-    def __init__(self, centres: NDArray, weight: NDArray) -> None:
-        self.centres = centres.astype(np.float32)
+    def __init__(self, rows: NDArray, weight: NDArray) -> None:
+        self.rows = rows.astype(np.float32)
         self.weight = weight
-        self.alike = np.full(centres.shape[1], unit_scale(centres))
+        self.alike = np.full(rows.shape[1], unit_scale(rows))
 
     def fit(self, chosen: NDArray[np.bool_], away: NDArray) -> Neighbours:
         """Return the kernels of the chosen rows.
 
         Parameters
         ----------
-        chosen : ndarray of bool of shape (n_centres,)
+        chosen : ndarray of bool of shape (n_rows,)
             Which rows to learn from.
         away : ndarray of shape (n_chosen, n_tasks, n_outputs)
             What to predict for them, without its mean.
         """
-        rows, weight = self.centres[chosen].astype(np.float64), self.weight[chosen]
-        scales = np.stack([self.alike, relevant_scales(rows, away, weight)])
-        points, factors = torch.from_numpy(rows), torch.from_numpy(scales)
-        shapes = np.array(SHAPES, dtype=np.float64)
+        rows, weight = self.rows[chosen].astype(np.float64), self.weight[chosen]
+        at = evenly(np.arange(len(rows)), n_centres(weight))
+        scales = np.stack([self.alike, relevant_scales(rows[at], away[at], weight[at])])
+        shapes, points, factors = np.array(SHAPES, dtype=np.float64), torch.from_numpy(rows), torch.from_numpy(scales)
         coefficients = [
-            regress(near.numpy(), away, weight, ridge).reshape(len(rows), -1)
-            for near in closeness_by(shapes, points, points, factors)
-            for ridge in RIDGES
+            regress(near, away, weight, RIDGES, near[at] if len(at) < len(rows) else None)
+            for near in closeness_by(shapes, points, points[at], factors)
         ]
-        return Neighbours(self.centres[chosen], scales, shapes.repeat(len(RIDGES), axis=0), np.stack(coefficients))
+        flat = np.concatenate(coefficients).reshape(N_KERNELS, len(at), -1)
+        return Neighbours(self.rows[chosen][at], scales, shapes.repeat(len(RIDGES), axis=0), flat)
 
 
 class NumberKernelLearner:
@@ -169,14 +169,14 @@ class NumberKernelLearner:
 
     Parameters
     ----------
-    centres : ndarray of shape (n_centres, n_columns)
+    rows : ndarray of shape (n_rows, n_columns)
         Rows as networks see them.
-    y, weight : ndarray of shape (n_centres, n_tasks)
+    y, weight : ndarray of shape (n_rows, n_tasks)
         Labels in the units of the tasks, and their weights; labels of weight zero may be NaN.
     """
 
-    def __init__(self, centres: NDArray, y: NDArray, weight: NDArray) -> None:
-        self.kernels, self.y = KernelLearner(centres, weight), np.where(weight > 0, y, 0.0)
+    def __init__(self, rows: NDArray, y: NDArray, weight: NDArray) -> None:
+        self.kernels, self.y = KernelLearner(rows, weight), np.where(weight > 0, y, 0.0)
 
     def fit(self, chosen: NDArray[np.bool_]) -> "NumberTrials":
         """Return kernels of the chosen rows."""
@@ -211,18 +211,18 @@ class ClassKernelLearner:
 
     Parameters
     ----------
-    centres : ndarray of shape (n_centres, n_columns)
+    rows : ndarray of shape (n_rows, n_columns)
         Rows as networks see them.
-    labels : ndarray of shape (n_centres, n_tasks)
+    labels : ndarray of shape (n_rows, n_tasks)
         Positions of their classes; NaN where there is no label.
-    weight : ndarray of shape (n_centres, n_tasks)
+    weight : ndarray of shape (n_rows, n_tasks)
         Weights of the labels; zero where there is none.
     n_classes : int
         Maximum number of classes of a task.
     """
 
-    def __init__(self, centres: NDArray, labels: NDArray, weight: NDArray, n_classes: int) -> None:
-        self.kernels = KernelLearner(centres, weight)
+    def __init__(self, rows: NDArray, labels: NDArray, weight: NDArray, n_classes: int) -> None:
+        self.kernels = KernelLearner(rows, weight)
         self.is_label = (labels[:, :, None] == np.arange(n_classes)).astype(float)
 
     def fit(self, chosen: NDArray[np.bool_], rates: NDArray) -> "ClassTrials":
@@ -281,7 +281,7 @@ def closeness_by(shapes: NDArray, rows: Tensor, centres: Tensor, scales: Tensor)
         yield near
 
 
-def choose_centres(rows: NDArray, weight: NDArray) -> NDArray:
+def choose_rows(rows: NDArray, weight: NDArray) -> NDArray:
     """Return the index of rows to learn from: evenly spaced ones that have a label, with an equal share of each task.
 
     Parameters
@@ -292,12 +292,12 @@ def choose_centres(rows: NDArray, weight: NDArray) -> NDArray:
         Weights of their labels; zero where there is none.
     """
     known = weight > 0
-    n_chosen = n_centres(weight[evenly(np.flatnonzero(known.any(axis=1)), MOST_CENTRES)])
-    chosen = np.unique(np.concatenate([evenly(rows[own], n_chosen // len(known.T)) for own in known.T]))
+    chosen = np.unique(np.concatenate([evenly(rows[own], MOST_ROWS // len(known.T)) for own in known.T]))
     others = np.setdiff1d(rows[known.any(axis=1)], chosen)
-    return np.sort(np.concatenate([chosen, evenly(others, n_chosen - len(chosen))]))
+    return np.sort(np.concatenate([chosen, evenly(others, MOST_ROWS - len(chosen))]))
 
 
 def n_centres(weight: NDArray) -> int:
-    """Return the number of rows to learn from, given the weights of labels, shape (n_rows, n_tasks)."""
-    return round(MOST_CENTRES * min(1.0, MOST_SYSTEMS / np.unique(weight, axis=1).shape[1]) ** (1 / 3))
+    """Return the number of rows that are centres, given the weights of labels, shape (n_rows, n_tasks)."""
+    n_systems = np.unique(weight, axis=1).shape[1]
+    return min(len(weight), int(np.sqrt(MOST_STEPS / (n_systems * max(1, len(weight))))))

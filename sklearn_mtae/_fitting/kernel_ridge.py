@@ -1,5 +1,6 @@
 """Kernel ridge regression, and what columns it finds relevant."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ LEARNING_LOCALITY, LEARNING_RIDGE = 0.5, 0.1
 """Locality and penalty of these regressions."""
 MOST_SLOPES = 300
 """Maximum number of rows at which slopes are computed."""
+LEAST_EIGENVALUE = 1e-10
+"""What is added to the eigenvalues of the closeness of centres, from which rounding may take a part of that away."""
 LEAST_RELEVANCE = 1e-6
 """Least relevance of a column, as a part of the largest."""
 
@@ -81,7 +84,7 @@ def _squared_slopes(rows: NDArray, y: NDArray, weight: NDArray) -> NDArray:
     """Return the mean squares of the slopes along each column, summed over what is predicted."""
     points = torch.from_numpy(rows)
     near = closeness(squared_distances(points, points), LEARNING_LOCALITY)
-    coefficients = torch.from_numpy(regress(near.numpy(), y, weight, LEARNING_RIDGE)).flatten(1)
+    coefficients = torch.from_numpy(regress(near, y, weight, [LEARNING_RIDGE])[0]).flatten(1)
     at = evenly(np.arange(len(rows)), MOST_SLOPES)
     shares = torch.from_numpy(weight[at] / np.maximum(weight[at].sum(axis=0), np.finfo(float).tiny))
     near, squares = near[at], torch.zeros(rows.shape[1], dtype=torch.float64)
@@ -91,28 +94,56 @@ def _squared_slopes(rows: NDArray, y: NDArray, weight: NDArray) -> NDArray:
     return squares.numpy()
 
 
-def regress(near: NDArray, y: NDArray, weight: NDArray, ridge: float) -> NDArray:
-    """Return the coefficients of kernel ridge regressions, shape (n_centres, n_tasks, n_outputs).
+def regress(
+    near: Tensor, y: NDArray, weight: NDArray, ridges: Sequence[float], between: Tensor | None = None
+) -> NDArray:
+    """Return the coefficients of kernel ridge regressions, shape (n_ridges, n_centres, n_tasks, n_outputs).
 
     Parameters
     ----------
-    near : ndarray of shape (n_centres, n_centres)
-        Closeness of the rows.
-    y : ndarray of shape (n_centres, n_tasks, n_outputs)
+    near : Tensor of shape (n_rows, n_centres)
+        Closeness of the rows to the centres.
+    y : ndarray of shape (n_rows, n_tasks, n_outputs)
         Values to predict.
-    weight : ndarray of shape (n_centres, n_tasks)
+    weight : ndarray of shape (n_rows, n_tasks)
         Weights of the labels; zero where there is none.
-    ridge : float
-        Penalty of the squared norm.
+    ridges : sequence of float
+        Penalties of the squared norm.
+    between : Tensor of shape (n_centres, n_centres) or None, default=None
+        Closeness of the centres to each other. None means that the centres are the rows.
     """
-    coefficients = np.zeros(y.shape)
+    coefficients = np.zeros((len(ridges), near.shape[1], *y.shape[1:]))
     patterns, of_task = np.unique(weight, axis=1, return_inverse=True)
     for k, own in enumerate(patterns.T):
         counted, tasks = np.flatnonzero(own), np.flatnonzero(of_task.ravel() == k)
         if len(counted):
-            away = y[np.ix_(counted, tasks)]
-            penalty = np.diag(ridge * own[counted].mean() / own[counted])
-            factor = torch.linalg.cholesky(torch.from_numpy(near[np.ix_(counted, counted)] + penalty))
-            solved = torch.cholesky_solve(torch.from_numpy(away).flatten(1), factor)
-            coefficients[np.ix_(counted, tasks)] = solved.numpy().reshape(away.shape)
+            away, share = torch.from_numpy(y[np.ix_(counted, tasks)]), torch.from_numpy(own[counted])
+            share = share / share.mean()
+            if between is None:
+                at = counted
+                solved = _solve_rows(near[counted][:, counted], away.flatten(1), share, ridges)
+            else:
+                at = np.arange(near.shape[1])
+                solved = _solve_centres(near[counted], away.flatten(1), share, ridges, between)
+            coefficients[np.ix_(np.arange(len(ridges)), at, tasks)] = solved.unflatten(2, away.shape[1:]).numpy()
     return coefficients
+
+
+def _solve_rows(near: Tensor, y: Tensor, share: Tensor, ridges: Sequence[float]) -> Tensor:
+    """Return the coefficients of rows, shape (n_ridges, n_rows, n_values)."""
+    factors = (torch.linalg.cholesky(near + torch.diag(ridge / share)) for ridge in ridges)
+    return torch.stack([torch.cholesky_solve(y, factor) for factor in factors])
+
+
+def _solve_centres(near: Tensor, y: Tensor, share: Tensor, ridges: Sequence[float], between: Tensor) -> Tensor:
+    """Return the coefficients of centres that stand for more rows, shape (n_ridges, n_centres, n_values).
+
+    They minimise the squared error over all rows, with the same penalty (a Nyström approximation).
+    """
+    root = torch.linalg.cholesky(between + LEAST_EIGENVALUE * torch.eye(len(between), dtype=between.dtype))
+    # In the basis of its columns the penalty is that of the coefficients' squares, and the equations keep their digits.
+    basis = torch.linalg.solve_triangular(root, near.T, upper=False)
+    square, right = (share * basis) @ basis.T, (share * basis) @ y
+    factors = (torch.linalg.cholesky(square + ridge * torch.eye(len(square), dtype=square.dtype)) for ridge in ridges)
+    solved = torch.stack([torch.cholesky_solve(right, factor) for factor in factors])
+    return torch.linalg.solve_triangular(root.T, solved, upper=True)

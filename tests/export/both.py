@@ -16,7 +16,8 @@ def with_all(model):
     if average.weights is not None:
         average.weights = np.full(average.weights.shape, 0.6 / len(average.weights))
     if average.kernel is not None:
-        average.kernel.weights = np.full(len(average.kernel.weights), 0.2)
+        weights = average.kernel.weights
+        average.kernel.weights = np.full(weights.shape, 0.2 / len(weights))
     return model
 
 

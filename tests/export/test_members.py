@@ -13,7 +13,7 @@ from sklearn_mtae.nn.embeddings import PiecewiseLinear
 from sklearn_mtae.runtime import FEW, OPERATORS
 from sklearn_mtae.runtime import Graph as Runnable
 
-from .both import SMALL, assert_same, in_numpy
+from .both import SMALL, assert_same, in_numpy, with_all
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 5))
@@ -81,7 +81,7 @@ def test_many_rows_are_what_few_are(kind, tmp_path):
         model, method = MultiTaskVAERegressor(**own).fit(X, np.sin(3 * X[:, :2])), "predict"
     else:
         model, method = MultiTaskVAEClassifier(**own).fit(X, (X[:, 0] > 0) + 2 * (X[:, 1] > 0)), "predict_proba"
-    exported = in_numpy(model, tmp_path)
+    exported = in_numpy(with_all(model), tmp_path)
     assert any(node[0] == MEMBERS for node in exported._graphs["predict"].described["nodes"])
     assert_same(getattr(exported, method)(X), getattr(model, method)(X))
     each = [getattr(exported, method)(row[None])[0] for row in X[:5]]

@@ -20,7 +20,7 @@ from sklearn_mtae._fitting.kernel import (
     SHAPES,
     ClassKernelLearner,
     NumberKernelLearner,
-    choose_centres,
+    choose_rows,
     n_centres,
 )
 from sklearn_mtae._fitting.kernel_ridge import NEAREST, relevant_scales
@@ -192,9 +192,12 @@ def test_weights_are_those_of_rows():
         np.testing.assert_allclose(own, wanted[task], rtol=1e-4, atol=1e-6)
 
 
-def test_rows_to_learn_from():
-    assert n_centres(np.ones((5, 100))) == 1_000
-    assert n_centres(np.eye(16)) == 500  # eight times as many systems, each of an eighth of the time
+def test_centres():
+    """The more rows there are, and the more different sets of them have labels, the fewer are centres."""
+    assert n_centres(np.ones((1_000, 100))) == 1_000
+    assert n_centres(np.ones((2_000, 100))) == 1_000
+    assert n_centres(np.ones((4_000, 3))) == 707
+    assert n_centres(np.eye(2_000, 8)) == 353
 
 
 # Waves that are too short for networks of one epoch, and for lines.
@@ -305,17 +308,39 @@ def test_no_kernel_of_limits():
 
 
 def test_rows_without_a_label_take_no_place():
-    rows, labelled = np.arange(4000) + 7, np.arange(4000) % 4 == 1
-    few = np.isin(np.arange(4000), RNG.choice(4000, 300, replace=False))
+    rows, labelled = np.arange(20_000) + 7, np.arange(20_000) % 20 == 1
+    few = np.isin(np.arange(20_000), RNG.choice(20_000, 300, replace=False))
     for known in (labelled, few):
-        np.testing.assert_array_equal(choose_centres(rows, known[:, None] * 0.5), rows[known])
+        np.testing.assert_array_equal(choose_rows(rows, known[:, None] * 0.5), rows[known])
     # Few labels of a task beside many of another are all among the rows.
-    both = np.column_stack([few, np.ones(4000)])
-    chosen = choose_centres(rows, both)
-    assert len(chosen) == len(np.unique(chosen)) == 1_000
+    both = np.column_stack([few, np.ones(20_000)])
+    chosen = choose_rows(rows, both)
+    assert len(chosen) == len(np.unique(chosen)) == 4_000
     assert np.isin(rows[few], chosen).all()
-    assert len(choose_centres(rows, np.ones((4000, 3)))) == 1_000
-    assert len(choose_centres(rows, np.zeros((4000, 2)))) == len(choose_centres(rows[:0], both[:0])) == 0
+    assert len(choose_rows(rows, np.ones((20_000, 3)))) == 4_000
+    assert len(choose_rows(rows, np.zeros((20_000, 2)))) == len(choose_rows(rows[:0], both[:0])) == 0
+
+
+def test_centres_stand_for_more_rows(monkeypatch):
+    """The squared error over all rows and the penalty are least; with rows enough, centres are all the rows."""
+    monkeypatch.setattr("sklearn_mtae._fitting.kernel.MOST_STEPS", 60**2 * 240)
+    learner = NumberKernelLearner(drawn_in(X), WAVES, np.ones((240, 2)))
+    trials = learner.fit(np.ones(240, dtype=bool))
+    model, x = SimpleNamespace(fill=lambda x: x), torch.from_numpy(standardised(X))
+    own = trials.neighbours
+    at = np.unique(np.linspace(0, 239, 60).astype(int))
+    np.testing.assert_allclose(own.centres, drawn_in(X)[at], rtol=1e-6)
+    found = np.moveaxis(trials(model, x).numpy(), -1, 0) - trials.means
+    for k, (shape, ridge) in enumerate(KERNELS):
+        rows = drawn_in(X) * own.scales[int(shape.by_relevance)]
+        squares = shape.locality * cdist(rows, rows[at], "sqeuclidean")
+        near = np.exp(-squares if shape.power == 1 else -np.sqrt(squares + NEAREST))
+        # Least squares of the rows, and of the root of the penalty.
+        values, vectors = np.linalg.eigh(near[at])
+        root = np.sqrt(ridge * (values + 1e-10).clip(min=0))[:, None] * vectors.T
+        both, away = np.vstack([near, root]), np.vstack([WAVES - trials.means, np.zeros((60, 2))])
+        wanted = near @ np.linalg.lstsq(both, away)[0]
+        np.testing.assert_allclose(found[k], wanted, atol=2e-4)
 
 
 @pytest.mark.parametrize("n_rows", [40, 60, 100])

@@ -40,9 +40,9 @@ MIXED = pd.concat([NUMBERS, CLASSES], axis=1)[["c", "a", "d", "b"]]
 def test_numbers_alone_are_the_regressor():
     mixed, regressor = (make(**SMALL).fit(X, NUMBERS) for make in (MultiTaskVAE, MultiTaskVAERegressor))
     for ours, theirs in zip(mixed.predict(X, return_std=True), regressor.predict(X, return_std=True), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
     for ours, theirs in zip(*(model.predict_interval(X, 0.5) for model in (mixed, regressor)), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
     assert mixed.score(X, NUMBERS) == pytest.approx(regressor.score(X, NUMBERS))
 
 
