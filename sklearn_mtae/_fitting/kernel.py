@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 from sklearn_mtae._engine.linear import LANES
 from sklearn_mtae._tables.row_index import evenly
@@ -65,9 +66,11 @@ class Neighbours:
         centres, scales, coefficients = (
             torch.from_numpy(own).to(x) for own in (self.centres, self.scales, self.coefficients)
         )
+        n_sums = coefficients.shape[2]
+        filled = pad(coefficients, (0, -n_sums % LANES))
         nearness = closeness_by(self.shapes, kernel_inputs(model, x), centres, scales)
-        for near, own in zip(nearness, coefficients, strict=True):
-            yield near @ own
+        for near, own in zip(nearness, filled, strict=True):
+            yield (near @ own)[:, :n_sums]
 
     @property
     def n_copies(self) -> int:
@@ -75,11 +78,10 @@ class Neighbours:
         return max(1, 2 * self.centres.shape[0] // self.centres.shape[1])
 
     def with_kernels(self, shapes: NDArray, coefficients: NDArray) -> "Neighbours":
-        """Return the same with other kernels; zeros fill its arrays up, so that all rows are treated alike."""
-        fill = [(0, 0), *((0, -n % LANES) for n in coefficients.shape[1:])]
-        return replace(
-            self, centres=np.pad(self.centres, fill[1::-1]), shapes=shapes, coefficients=np.pad(coefficients, fill)
-        )
+        """Return the same with other kernels; zeros fill its centres up, so that all rows are treated alike."""
+        none, fill = (0, 0), (0, -coefficients.shape[1] % LANES)
+        centres, coefficients = np.pad(self.centres, (fill, none)), np.pad(coefficients, (none, fill, none))
+        return replace(self, centres=centres, shapes=shapes, coefficients=coefficients)
 
 
 @dataclass(eq=False)
@@ -99,7 +101,7 @@ class NumberKernel:
 
     def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
         """Return the numbers for standardised rows, shape (n_rows, n_tasks)."""
-        return torch.stack(list(self.neighbours(model, x))).sum(0)[:, : len(self.weights)]
+        return torch.stack(list(self.neighbours(model, x))).sum(0)
 
 
 @dataclass(eq=False)
@@ -249,9 +251,9 @@ class ClassTrials(NamedTuple):
 
 
 def class_shares(sums: Tensor, rates: NDArray) -> Tensor:
-    """Return class probabilities, given how they differ from base rates, shape (n_rows, at least n_classes of all)."""
+    """Return class probabilities, given how they differ from base rates, one task after the other."""
     of_classes = torch.from_numpy(rates).to(sums)
-    shares, is_class = of_classes + sums[:, : rates.size].unflatten(1, rates.shape), of_classes > 0
+    shares, is_class = of_classes + sums.unflatten(1, rates.shape), of_classes > 0
     least = LEAST_SHARE / is_class.sum(-1, keepdim=True)
     shares = torch.where(is_class, shares.maximum(least), 0.0)
     return shares / shares.sum(-1, keepdim=True)
