@@ -25,7 +25,7 @@ from .data import Data
 from .fitted import Baseline, Fitted
 from .group_effects import Effects, effect_ratio, mixed_regressions
 from .held_out import HeldOut
-from .kernel import N_KERNELS, NumberKernelLearner, choose_rows, run_kernel
+from .kernel import N_KERNELS, Neighbours, NumberKernel, NumberKernelLearner, choose_rows, run_kernel
 from .plan import Plan
 from .run import ModelRunner
 
@@ -50,6 +50,24 @@ class Columns(NamedTuple):
         """Return the result, shape (n_rows, n_columns) or (n_rows, n_tasks)."""
         columns = soften(model.fill(x))
         return columns if self.slopes is None else columns @ torch.from_numpy(self.slopes).to(columns)
+
+
+class LinesAndKernel(NamedTuple):
+    """The function that computes the sum of linear predictions and those of a kernel."""
+
+    slopes: NDArray
+    """Slopes of the tasks, shape (n_columns, n_tasks)."""
+    kernel: NumberKernel
+    """The kernel."""
+
+    def __call__(self, model: MultiTaskVAE, x: Tensor) -> Tensor:
+        """Return the sum, shape (n_rows, n_tasks)."""
+        return Columns(self.slopes)(model, x) + self.kernel(model, x)
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """Those of the kernel."""
+        return self.kernel.neighbours
 
 
 class Baselines:
@@ -198,13 +216,21 @@ class Baselines:
 
 def predict_baseline(runner: ModelRunner, x: Any) -> NDArray:
     """Return the baselines' predictions for rows, shape (n_rows, n_tasks) or (n_tasks,)."""
-    baseline, units = runner.fitted.average.baseline, task_units(runner.fitted)
-    predicted = np.asarray(baseline.intercepts)
-    if baseline.slopes is not None:
-        predicted = predicted + units * runner.apply(Columns(baseline.slopes), x, dtype=np.float64)
-    if baseline.kernel is not None:
-        predicted = predicted + units * run_kernel(runner.apply, baseline.kernel, x)
-    return predicted
+    baseline, function = runner.fitted.average.baseline, regression_of(runner.fitted.average.baseline)
+    if function is None:
+        return np.asarray(baseline.intercepts)
+    if isinstance(function, Columns):
+        predicted = runner.apply(function, x, dtype=np.float64)
+    else:
+        predicted = run_kernel(runner.apply, function, x)
+    return baseline.intercepts + task_units(runner.fitted) * predicted
+
+
+def regression_of(baseline: Baseline) -> Columns | LinesAndKernel | None:
+    """Return the function that computes what a baseline adds to its intercepts, in the units of the tasks."""
+    if baseline.slopes is None:
+        return None
+    return Columns(baseline.slopes) if baseline.kernel is None else LinesAndKernel(baseline.slopes, baseline.kernel)
 
 
 def task_units(fitted: Fitted) -> NDArray:

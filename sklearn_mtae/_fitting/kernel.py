@@ -259,8 +259,11 @@ def class_shares(sums: Tensor, rates: NDArray) -> Tensor:
     return shares / shares.sum(-1, keepdim=True)
 
 
-def run_kernel(apply: Callable[..., NDArray], kernel: NumberKernel | ClassKernel, x: Any) -> NDArray:
-    """Run a kernel over rows, by a runner's `apply`; each row has the same bits whatever rows come with it."""
+def run_kernel(apply: Callable[..., NDArray], kernel: Any, x: Any) -> NDArray:
+    """Run a function with `neighbours` over rows, by a runner's `apply`.
+
+    Each row has the same bits whatever rows come with it.
+    """
     return apply(kernel, x, dtype=np.float64, n_draws=kernel.neighbours.n_copies, precise=True, alike=True)
 
 

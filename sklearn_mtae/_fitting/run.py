@@ -194,7 +194,7 @@ class ModelRunner:
             plain = blocks(array.shape[0], self._block_rows(model, array.shape[1], n_draws, weighs))
             each = ((rows, rows.stop - rows.start) for rows in plain)
         for rows, size in each:
-            with torch.inference_mode(), threads_for(largest_product(model, n_draws * size)):
+            with torch.inference_mode(), threads_for(model.n_products * n_draws * size):
                 block = fill_up(tensor(dense(array[rows])), size).to(device)
                 block = model.units(block, torch.float64 if precise else None) if standardize else block
                 result = function(model, block).cpu().numpy()
@@ -247,7 +247,8 @@ class ModelRunner:
         key, cache = f"{state}: {dtype} on {device}", self.fitted.cache
         if key in cache:
             return cache[key]
-        model = place(rebuild(self.fitted, dtype, state), device).eval().requires_grad_(False)
+        model: Any = place(rebuild(self.fitted, dtype, state), device).eval().requires_grad_(False)
+        model.n_products = largest_product(model, 1)  # looking for it takes as long as some operations on a row
         if cached:
             cache[key] = model
         return model

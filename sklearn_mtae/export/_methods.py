@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mtae._fitting.baseline import Columns, task_units
+from sklearn_mtae._fitting.baseline import Columns, regression_of, task_units
 from sklearn_mtae._fitting.class_average import log_probabilities, padded
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.mixed_average import SpreadAndClasses
@@ -114,13 +114,12 @@ def _left(weights: Tensor) -> Tensor:
 
 def _baseline(fit: Fit, x: Tensor) -> Tensor:
     """Return the baselines' predictions for rows, shape (n_rows, n_tasks) or (n_tasks,)."""
-    baseline, units = fit.fitted.average.baseline, torch.from_numpy(task_units(fit.fitted))
-    predicted = torch.from_numpy(np.array(baseline.intercepts, dtype=np.float64))
-    if baseline.slopes is not None:
-        predicted = predicted + units * fit.run(Columns(baseline.slopes), x).double()
-    if baseline.kernel is not None:
-        predicted = predicted + units * fit.exact.run(baseline.kernel, x)
-    return predicted
+    baseline = fit.fitted.average.baseline
+    predicted, function = torch.from_numpy(np.array(baseline.intercepts, dtype=np.float64)), regression_of(baseline)
+    if function is None:
+        return predicted
+    own = fit.run(function, x).double() if isinstance(function, Columns) else fit.exact.run(function, x)
+    return predicted + torch.from_numpy(task_units(fit.fitted)) * own
 
 
 def _means(fit: Fit, x: Tensor) -> Tensor:
