@@ -74,8 +74,9 @@ class Neighbours:
 
     @property
     def n_copies(self) -> int:
-        """Factor by which the cells of a row grow while it is compared with the centres."""
-        return max(1, 2 * self.centres.shape[0] // self.centres.shape[1])
+        """Factor by which the cells of a row grow while it is compared with the centres, and summed by each kernel."""
+        n_kernels, n_centres, n_sums = self.coefficients.shape
+        return max(1, (2 * n_centres + n_kernels * n_sums) // self.centres.shape[1])
 
     def with_kernels(self, shapes: NDArray, coefficients: NDArray) -> "Neighbours":
         """Return the same with other kernels; zeros fill its centres up, so that all rows are treated alike."""
