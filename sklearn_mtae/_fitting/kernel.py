@@ -33,6 +33,8 @@ RIDGES = (0.01, 0.1, 1.0)
 """Penalties of the squared norm, relative to a row's squared error. Each shape comes with each of them."""
 N_KERNELS = len(SHAPES) * len(RIDGES)
 """Number of kernels to choose among."""
+SIMPLER = 3
+"""Factor by which there may be more of them where all rows are centres: the equations are simpler."""
 LEAST_SHARE = 0.02
 """Minimum probability of a class, divided by the number of classes: a regression may fall below 0."""
 
@@ -305,5 +307,7 @@ def choose_rows(rows: NDArray, weight: NDArray) -> NDArray:
 
 def n_centres(weight: NDArray) -> int:
     """Return the number of rows that are centres, given the weights of labels, shape (n_rows, n_tasks)."""
-    n_systems = np.unique(weight, axis=1).shape[1]
-    return min(len(weight), int(np.sqrt(MOST_STEPS / (n_systems * max(1, len(weight))))))
+    n_rows, n_systems = weight.shape[0], np.unique(weight, axis=1).shape[1]
+    if n_rows**3 * n_systems <= SIMPLER * MOST_STEPS:
+        return n_rows
+    return int(np.sqrt(MOST_STEPS / (n_systems * n_rows)))

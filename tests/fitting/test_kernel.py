@@ -194,9 +194,10 @@ def test_weights_are_those_of_rows():
 
 def test_centres():
     """The more rows there are, and the more different sets of them have labels, the fewer are centres."""
-    assert n_centres(np.ones((1_000, 100))) == 1_000
+    assert n_centres(np.ones((1_800, 100))) == 1_800
     assert n_centres(np.ones((2_000, 100))) == 1_000
     assert n_centres(np.ones((4_000, 3))) == 707
+    assert n_centres(np.ones((1, 3))) == n_centres(np.zeros((1, 0))) == 1
     assert n_centres(np.eye(2_000, 8)) == 353
 
 
@@ -324,6 +325,7 @@ def test_rows_without_a_label_take_no_place():
 def test_centres_stand_for_more_rows(monkeypatch):
     """The squared error over all rows and the penalty are least; with rows enough, centres are all the rows."""
     monkeypatch.setattr("sklearn_mtae._fitting.kernel.MOST_STEPS", 60**2 * 240)
+    monkeypatch.setattr("sklearn_mtae._fitting.kernel.SIMPLER", 1)
     learner = NumberKernelLearner(drawn_in(X), WAVES, np.ones((240, 2)))
     trials = learner.fit(np.ones(240, dtype=bool))
     model, x = SimpleNamespace(fill=lambda x: x), torch.from_numpy(standardised(X))
