@@ -95,6 +95,7 @@ class Baselines:
         self.start, self.units = start, units
         limits = [own for _, own in task_limits(runner.fitted)]
         self.is_unbounded = np.all([np.isinf(own.low) & np.isinf(own.high) for own in limits], axis=0)
+        self.is_unbounded &= ~runner.fitted.of_classes
         self.ratios = np.zeros(len(units))
         """Variances of the effects of groups on the tasks, in units of those within groups."""
         self.n_regressions = len(PENALTIES) if data.groups is None or data.censoring is not None else 1

@@ -20,7 +20,7 @@ from .data import Data
 from .ensemble import has_kernel
 from .fitted import Average, Fitted
 from .held_out import HeldOut
-from .kernel import N_KERNELS, ClassKernelLearner, ClassTrials, choose_rows, kernel_inputs, run_kernel
+from .kernel import N_KERNELS, ClassKernelLearner, ClassTrials, are_few, choose_rows, kernel_inputs, run_kernel
 from .plan import Plan
 from .predictions import Predictions, only_classes
 from .run import ModelRunner
@@ -77,7 +77,7 @@ class ClassAverage:
         """
         rates = padded(self.start.base_rates)
         of_rates = np.broadcast_to(rates, (1, len(held_out.y), *rates.shape))
-        if len(plan.members) == 1 or not has_kernel(plan.recipe):
+        if len(plan.members) == 1 or not (has_kernel(plan.recipe) and are_few(len(held_out.y), rates.size)):
             return of_rates
         return np.concatenate([of_rates, self._near(plan, held_out, runner)])
 

@@ -35,6 +35,8 @@ N_KERNELS = len(SHAPES) * len(RIDGES)
 """Number of kernels to choose among."""
 SIMPLER = 3
 """Factor by which there may be more of them where all rows are centres: the equations are simpler."""
+MOST_PREDICTED = 2**27
+"""Maximum number of predictions of kernels for held-out rows: 1 GB. Where there would be more, there are no kernels."""
 LEAST_SHARE = 0.02
 """Minimum probability of a class, divided by the number of classes: a regression may fall below 0."""
 
@@ -159,13 +161,14 @@ class KernelLearner:
         """
         rows, weight = self.rows[chosen].astype(np.float64), self.weight[chosen]
         at = evenly(np.arange(len(rows)), n_centres(weight))
-        scales = np.stack([self.alike, relevant_scales(rows[at], away[at], weight[at])])
+        relevant = relevant_scales(rows[at], away[at], weight[at]) if len(at) else self.alike
+        scales = np.stack([self.alike, relevant])
         shapes, points, factors = np.array(SHAPES, dtype=np.float64), torch.from_numpy(rows), torch.from_numpy(scales)
         coefficients = [
             regress(near, away, weight, RIDGES, near[at] if len(at) < len(rows) else None)
             for near in closeness_by(shapes, points, points[at], factors)
         ]
-        flat = np.concatenate(coefficients).reshape(N_KERNELS, len(at), -1)
+        flat = np.concatenate(coefficients).reshape(N_KERNELS, len(at), away.shape[1] * away.shape[2])
         return Neighbours(self.rows[chosen][at], scales, shapes.repeat(len(RIDGES), axis=0), flat)
 
 
@@ -307,7 +310,12 @@ def choose_rows(rows: NDArray, weight: NDArray) -> NDArray:
 
 def n_centres(weight: NDArray) -> int:
     """Return the number of rows that are centres, given the weights of labels, shape (n_rows, n_tasks)."""
-    n_rows, n_systems = weight.shape[0], np.unique(weight, axis=1).shape[1]
+    n_rows, n_systems = weight.shape[0], np.unique(weight[:, weight.any(axis=0)], axis=1).shape[1]
     if n_rows**3 * n_systems <= SIMPLER * MOST_STEPS:
         return n_rows
     return int(np.sqrt(MOST_STEPS / (n_systems * n_rows)))
+
+
+def are_few(n_rows: int, n_outputs: int) -> bool:
+    """Return whether there is memory for what all kernels predict for held-out rows."""
+    return n_rows * n_outputs * N_KERNELS <= MOST_PREDICTED

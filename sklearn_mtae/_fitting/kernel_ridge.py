@@ -18,8 +18,8 @@ N_ROUNDS = 3
 """Number of times that relevances are learned, each time from a regression with the last ones."""
 LEARNING_LOCALITY, LEARNING_RIDGE = 0.5, 0.1
 """Locality and penalty of these regressions."""
-MOST_SLOPES = 300
-"""Maximum number of rows at which slopes are computed."""
+LEAST_SLOPES, MOST_SLOPES, N_SLOPES = 30, 300, 6_000
+"""Number of rows at which slopes are computed, and of slopes of all that is predicted along a column, if it allows."""
 LEAST_EIGENVALUE = 1e-10
 """What is added to the eigenvalues of the closeness of centres, from which rounding may take a part of that away."""
 LEAST_RELEVANCE = 1e-6
@@ -39,6 +39,9 @@ class Shape(NamedTuple):
 
 def squared_distances(rows: Tensor, centres: Tensor) -> Tensor:
     """Return the squared distance of each row from each centre."""
+    # Far from zero, rounding errors of squares would be larger than distances.
+    middle = centres.mean(0) if len(centres) else 0.0
+    rows, centres = rows - middle, centres - middle
     squares = rows.square().sum(-1, keepdim=True) + centres.square().sum(-1)
     return torch.addmm(squares, rows, centres.T, alpha=-2.0).clamp_(min=0.0)
 
@@ -85,7 +88,7 @@ def _squared_slopes(rows: NDArray, y: NDArray, weight: NDArray) -> NDArray:
     points = torch.from_numpy(rows)
     near = closeness(squared_distances(points, points), LEARNING_LOCALITY)
     coefficients = torch.from_numpy(regress(near, y, weight, [LEARNING_RIDGE])[0]).flatten(1)
-    at = evenly(np.arange(len(rows)), MOST_SLOPES)
+    at = evenly(np.arange(len(rows)), max(LEAST_SLOPES, min(MOST_SLOPES, N_SLOPES // coefficients.shape[1])))
     shares = torch.from_numpy(weight[at] / np.maximum(weight[at].sum(axis=0), np.finfo(float).tiny))
     near, squares = near[at], torch.zeros(rows.shape[1], dtype=torch.float64)
     for own, share in zip(coefficients.T, shares.T.repeat_interleave(y.shape[2], dim=0), strict=True):

@@ -23,6 +23,7 @@ from .data import Data
 from .ensemble import has_kernel
 from .fitted import Average, Baseline, Fitted
 from .held_out import HeldOut
+from .kernel import are_few
 from .member_variance import member_variance
 from .plan import Plan
 from .predictions import Predictions
@@ -78,7 +79,7 @@ class NumberAverage:
         """
         if len(plan.members) == 1:
             return np.broadcast_to(self.start.baseline.intercepts, (1, *held_out.y.shape))
-        has_kernels = has_kernel(plan.recipe) and plan.data.groups is None
+        has_kernels = has_kernel(plan.recipe) and plan.data.groups is None and are_few(*held_out.y.shape)
         self.known = Baselines(runner, plan.data, self.start.baseline, self.units, has_kernels)
         return self.known.predict(plan, held_out)
 

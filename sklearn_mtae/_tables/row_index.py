@@ -38,8 +38,14 @@ class AllRows:
 
 
 def evenly(index: NDArray | AllRows, n_most: int) -> NDArray:
-    """Return at most a number of rows of an index, evenly spaced."""
-    return index[np.unique(np.linspace(0, len(index) - 1, min(n_most, len(index))).astype(int))]
+    """Return at most a number of rows of an index: one of each of so many parts of equal length.
+
+    Which row of a part it is follows no pattern, but is always the same: every second row may be of another kind.
+    """
+    if len(index) <= n_most:
+        return index[np.arange(len(index))]
+    starts = np.linspace(0, len(index), n_most + 1).astype(int)
+    return index[starts[:-1] + (np.random.default_rng(0).random(n_most) * np.diff(starts)).astype(int)]
 
 
 class Chosen:

@@ -10,6 +10,7 @@ import torch
 from scipy.spatial.distance import cdist
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics import log_loss
+from sklearn.model_selection import KFold
 
 from sklearn_mtae import MultiTaskVAE, MultiTaskVAEClassifier, MultiTaskVAERegressor
 from sklearn_mtae._fitting.baseline import task_units
@@ -25,6 +26,7 @@ from sklearn_mtae._fitting.kernel import (
 )
 from sklearn_mtae._fitting.kernel_ridge import NEAREST, relevant_scales
 from sklearn_mtae._fitting.number_average import NumberAverage
+from sklearn_mtae._tables.row_index import evenly
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 
@@ -199,6 +201,7 @@ def test_centres():
     assert n_centres(np.ones((4_000, 3))) == 707
     assert n_centres(np.ones((1, 3))) == n_centres(np.zeros((1, 0))) == 1
     assert n_centres(np.eye(2_000, 8)) == 353
+    assert n_centres(np.repeat([[1, 0]], 1_800, axis=0)) == 1_800  # no system of a task without labels
 
 
 # Waves that are too short for networks of one epoch, and for lines.
@@ -330,7 +333,7 @@ def test_centres_stand_for_more_rows(monkeypatch):
     trials = learner.fit(np.ones(240, dtype=bool))
     model, x = SimpleNamespace(fill=lambda x: x), torch.from_numpy(standardised(X))
     own = trials.neighbours
-    at = np.unique(np.linspace(0, 239, 60).astype(int))
+    at = evenly(np.arange(240), 60)
     np.testing.assert_allclose(own.centres, drawn_in(X)[at], rtol=1e-6)
     found = np.moveaxis(trials(model, x).numpy(), -1, 0) - trials.means
     for k, (shape, ridge) in enumerate(KERNELS):
@@ -357,3 +360,41 @@ def test_rows_that_are_the_same_but_for_rounding(n_rows):
     trials = NumberKernelLearner(far, y[:, None] + 0.0, np.ones((n_rows, 1))).fit(np.ones(n_rows, dtype=bool))
     predicted = trials(SimpleNamespace(fill=lambda x: x), torch.from_numpy(far)).numpy()
     np.testing.assert_allclose(predicted, y.mean(), atol=1e-6)
+
+
+def test_numbers_are_not_told_of_the_codes_of_classes():
+    """Columns are relevant to numbers, whatever the classes of the table, and whatever the names of these."""
+    rows = RNG.uniform(-2, 2, size=(300, 6))
+    number = np.sin(2 * rows[:, 0])
+    classes = np.array([f"class {code:02d}" for code in np.digitize(rows[:, 1], np.linspace(-1.9, 1.9, 29))])
+    model = MultiTaskVAE(**SMALL).fit(rows[:200], pd.DataFrame({"number": number, "kind": classes})[:200])
+    assert np.corrcoef(model.predict(rows[200:])["number"].astype(float), number[200:])[0, 1] > 0.99
+    scales = model._fitted.average.baseline.kernel.neighbours.scales[1]
+    assert scales[1:].max() < 0.1 * scales[0]
+
+
+@pytest.mark.parametrize("n_rows", [300, 1_900])
+def test_rows_near_each_other_beside_one_far_away(n_rows):
+    """Those who held the far one out have rows at distances that are small beside their distance from the mean."""
+    rows = RNG.normal(size=(n_rows, 1))
+    y = np.sin(2 * rows[:, 0])
+    rows[7] = 1e6
+    model = MultiTaskVAERegressor(**SMALL).fit(rows, y)
+    assert np.isfinite(model.predict(rows)).all()
+
+
+def test_folds_without_a_label_to_learn_from():
+    """A kernel of no rows says what means and base rates say."""
+    y = np.full((240, 1), np.nan)
+    y[3] = 7.0
+    np.testing.assert_allclose(MultiTaskVAERegressor(**SMALL).fit(X, y).predict(X), 7, atol=0.5)
+    classes = np.where(np.arange(240) < 60, BOARD, np.nan)
+    model = MultiTaskVAEClassifier(**SMALL, cv=KFold(4)).fit(X, classes)
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-6)
+
+
+def test_no_kernels_where_memory_would_not_do(monkeypatch):
+    monkeypatch.setattr("sklearn_mtae._fitting.kernel.MOST_PREDICTED", 48 * 2 * N_KERNELS - 1)  # 48 rows are held out
+    assert MultiTaskVAERegressor(**SMALL).fit(X, GAPS)._fitted.average.baseline.kernel is None
+    assert MultiTaskVAERegressor(**SMALL).fit(X, GAPS[:, 0])._fitted.average.baseline.kernel is not None
+    assert MultiTaskVAEClassifier(**SMALL).fit(X, Y)._fitted.average.kernel is None
