@@ -394,8 +394,9 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
             Means of the targets, in y's units and shape, and in the wider precision of X and the y of `fit`.
         std : ndarray of the same shape
             Standard deviations of the targets, with `return_std`. They combine the uncertainty of the code (over 64
-            quasi-random draws), the variance of the noise, and, for several members, the variance of their means. Where
-            rows were held out, they are scaled to fit them.
+            quasi-random draws), the variance of the noise, and, for several members, the variance of their means.
+            Baselines, such as kernels, have the same one for all rows. Where rows were held out, standard deviations
+            are scaled to fit them.
         """
         runner = self._runner
         x = runner.read(X)
