@@ -19,7 +19,7 @@ N_ROUNDS = 3
 LEARNING_LOCALITY, LEARNING_RIDGE = 0.5, 0.1
 """Locality and penalty of these regressions."""
 LEAST_SLOPES, MOST_SLOPES, N_SLOPES = 30, 300, 6_000
-"""Number of rows at which slopes are computed, and of slopes of all that is predicted along a column, if it allows."""
+"""Bounds of the number of rows at which slopes are computed, and, within them, of rows times what is predicted."""
 LEAST_EIGENVALUE = 1e-10
 """What is added to the eigenvalues of the closeness of centres, from which rounding may take a part of that away."""
 LEAST_RELEVANCE = 1e-6
@@ -116,18 +116,19 @@ def regress(
         Closeness of the centres to each other. None means that the centres are the rows.
     """
     coefficients = np.zeros((len(ridges), near.shape[1], *y.shape[1:]))
+    root = None if between is None else _root_of(between)
     patterns, of_task = np.unique(weight, axis=1, return_inverse=True)
     for k, own in enumerate(patterns.T):
         counted, tasks = np.flatnonzero(own), np.flatnonzero(of_task.ravel() == k)
         if len(counted):
             away, share = torch.from_numpy(y[np.ix_(counted, tasks)]), torch.from_numpy(own[counted])
             share = share / share.mean()
-            if between is None:
+            if root is None:
                 at = counted
                 solved = _solve_rows(near[counted][:, counted], away.flatten(1), share, ridges)
             else:
                 at = np.arange(near.shape[1])
-                solved = _solve_centres(near[counted], away.flatten(1), share, ridges, between)
+                solved = _solve_centres(near[counted], away.flatten(1), share, ridges, root)
             coefficients[np.ix_(np.arange(len(ridges)), at, tasks)] = solved.unflatten(2, away.shape[1:]).numpy()
     return coefficients
 
@@ -138,12 +139,17 @@ def _solve_rows(near: Tensor, y: Tensor, share: Tensor, ridges: Sequence[float])
     return torch.stack([torch.cholesky_solve(y, factor) for factor in factors])
 
 
-def _solve_centres(near: Tensor, y: Tensor, share: Tensor, ridges: Sequence[float], between: Tensor) -> Tensor:
+def _root_of(between: Tensor) -> Tensor:
+    """Return the Cholesky factor of the closeness of centres to each other."""
+    return torch.linalg.cholesky(between + LEAST_EIGENVALUE * torch.eye(len(between), dtype=between.dtype))
+
+
+def _solve_centres(near: Tensor, y: Tensor, share: Tensor, ridges: Sequence[float], root: Tensor) -> Tensor:
     """Return the coefficients of centres that stand for more rows, shape (n_ridges, n_centres, n_values).
 
-    They minimise the squared error over all rows, with the same penalty (a Nyström approximation).
+    They minimise the squared error over all rows, with the same penalty (a Nyström approximation). `root` is the factor
+    of the centres' closeness to each other.
     """
-    root = torch.linalg.cholesky(between + LEAST_EIGENVALUE * torch.eye(len(between), dtype=between.dtype))
     # In the basis of its columns the penalty is that of the coefficients' squares, and the equations keep their digits.
     basis = torch.linalg.solve_triangular(root, near.T, upper=False)
     square, right = (share * basis) @ basis.T, (share * basis) @ y
