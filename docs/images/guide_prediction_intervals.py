@@ -14,7 +14,7 @@ def main() -> None:
     y = np.sin(x) + 0.05 * (1 + x) * rng.normal(size=600)
     model = MultiTaskVAERegressor(2, n_estimators=10, max_iter=20, random_state=0)
     model.fit(x[:300, None], y[:300])
-    grid = np.linspace(0, 10, 200)[:, None]
+    grid = np.linspace(0, 13, 260)[:, None]
     lower, upper = model.predict_interval(grid, coverage=0.9)
     figure, ax = plt.subplots()
     ax.fill_between(grid[:, 0], lower, upper, color=style.BLUE, alpha=0.18, linewidth=0)
@@ -29,7 +29,9 @@ def main() -> None:
         ax.text(left + 1.25, 2.35, f"{part:.0%} held", ha="center", color="0.25")
     for edge in (2.5, 5, 7.5):
         ax.axvline(edge, color=style.PALE, linewidth=0.8, zorder=0)
-    ax.set(xlim=(0, 10), ylim=(-2.6, 2.7), xlabel="x", ylabel="y")
+    ax.axvline(10, color=style.PALE, linewidth=0.8, zorder=0)
+    ax.text(11.5, 2.35, "no training rows", ha="center", color="0.25")
+    ax.set(xlim=(0, 13), ylim=(-2.6, 2.7), xlabel="x", ylabel="y")
     ax.set_title(f"90% prediction intervals hold {held.mean():.0%} of 300 new labels")
     style.save(figure, "guide/prediction_intervals.png")
 

@@ -395,8 +395,8 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         std : ndarray of the same shape
             Standard deviations of the targets, with `return_std`. They combine the uncertainty of the code (over 64
             quasi-random draws), the variance of the noise, and, for several members, the variance of their means.
-            Baselines, such as kernels, have the same one for all rows. Where rows were held out, standard deviations
-            are scaled to fit them.
+            Those of baselines, such as kernels, grow with the distance from the training rows. Where rows were held
+            out, standard deviations are scaled to fit them.
         """
         runner = self._runner
         x = runner.read(X)

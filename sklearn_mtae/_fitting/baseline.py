@@ -6,6 +6,7 @@ like any other, with the weight that the held-out rows give them. Where rows com
 intercepts takes their place: see `group_effects`.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,11 +22,11 @@ from sklearn_mtae.nn.models import MultiTaskVAE
 
 from .build import task_limits
 from .censored import expect, limited_tasks
-from .data import Data
 from .fitted import Baseline, Fitted
 from .group_effects import Effects, effect_ratio, mixed_regressions
 from .held_out import HeldOut
 from .kernel import N_KERNELS, Neighbours, NumberKernel, NumberKernelLearner, choose_rows, run_kernel
+from .learn_novelty import learn_novelty
 from .plan import Plan
 from .run import ModelRunner
 
@@ -77,8 +78,8 @@ class Baselines:
     ----------
     runner : ModelRunner
         The runner of the models, the first of which has the units of the columns.
-    data : Data
-        What `fit` was called with.
+    plan : Plan
+        The fit.
     start : Baseline
         The means of the labels.
     units : ndarray of shape (n_tasks,)
@@ -88,10 +89,11 @@ class Baselines:
     """
 
     def __init__(
-        self, runner: ModelRunner, data: Data, start: Baseline, units: NDArray, has_kernels: bool = False
+        self, runner: ModelRunner, plan: Plan, start: Baseline, units: NDArray, has_kernels: bool = False
     ) -> None:
+        data = plan.data
         assert data.y is not None
-        self.runner, self.data, self.y = runner, data, data.y
+        self.runner, self.plan, self.data, self.y = runner, plan, data, data.y
         self.start, self.units = start, units
         limits = [own for _, own in task_limits(runner.fitted)]
         self.is_unbounded = np.all([np.isinf(own.low) & np.isinf(own.high) for own in limits], axis=0)
@@ -106,23 +108,23 @@ class Baselines:
         self.near_rows = choose_rows(known, weight)
         """Index of the rows that kernels learn from."""
 
-    def predict(self, plan: Plan, held_out: HeldOut) -> NDArray:
+    def predict(self, held_out: HeldOut) -> NDArray:
         """Predict rows with baselines that were not fitted to them, shape (n_baselines, n_rows, n_tasks)."""
-        predicted = self._predict(plan, held_out)
+        predicted = self._predict(held_out)
         for _ in range(0 if self.data.groups is None else N_ESTIMATES):
             last, self.ratios = self.ratios, self._effect_ratios(held_out, predicted)
             if (last == self.ratios).all():
                 break
-            predicted = self._predict(plan, held_out)
-        return np.concatenate([predicted, self._near(plan, held_out)]) if len(self.near_rows) else predicted
+            predicted = self._predict(held_out)
+        return np.concatenate([predicted, self._near(held_out)]) if len(self.near_rows) else predicted
 
-    def _near(self, plan: Plan, held_out: HeldOut) -> NDArray:
+    def _near(self, held_out: HeldOut) -> NDArray:
         """Predict the rows with kernels, shape (n_kernels, n_rows, n_tasks)."""
         rows = self.near_rows
         y = (self.y[rows] - self.start.intercepts) / self.units
         self.kernels = NumberKernelLearner(self._columns(rows), y, self._kernel_weight(rows))
         run = partial(self.runner.apply, dtype=np.float64, precise=True, cached=False)
-        found = held_out.by_others(rows, plan.splits, self.kernels.fit, run, (len(self.units), N_KERNELS))
+        found = held_out.by_others(rows, self.plan.splits, self.kernels.fit, run, (len(self.units), N_KERNELS))
         return self.start.intercepts + self.units * np.moveaxis(found, -1, 0)
 
     def _kernel_weight(self, rows: NDArray) -> NDArray:
@@ -144,23 +146,23 @@ class Baselines:
                 ratios[task] = effect_ratio(best, groups[held_out.rows[known]], weight)  # type: ignore[index]
         return ratios
 
-    def _predict(self, plan: Plan, held_out: HeldOut) -> NDArray:
+    def _predict(self, held_out: HeldOut) -> NDArray:
         """Predict the rows, given the ratios."""
         total = np.zeros((self.n_regressions, *held_out.y.shape))
         counts = np.zeros(len(held_out.y))
         # Members of different settings have the same splits.
-        first = {id(split): k for k, split in reversed(list(enumerate(plan.splits)))}
+        first = {id(split): k for k, split in reversed(list(enumerate(self.plan.splits)))}
         for k in sorted(first.values()):
             at = held_out.positions[k]
             if len(at):
-                slopes, intercepts = self._fit(np.asarray(plan.splits[k][0]))
+                slopes, intercepts = self._fit(np.asarray(self.plan.splits[k][0]))
                 total[:, at] += self._columns(held_out.rows[at]) @ slopes + intercepts[:, None]
                 counts[at] += 1
         of_ridges = self.start.intercepts + self.units * total / np.maximum(counts, 1)[:, None]
         return np.concatenate([np.broadcast_to(self.start.intercepts, (1, *held_out.y.shape)), of_ridges])
 
-    def settle(self, shares: NDArray, held_out: HeldOut, rest: NDArray) -> Baseline:
-        """Return the baseline of each task, fitted to all rows.
+    def settle(self, shares: NDArray, held_out: HeldOut, rest: NDArray) -> tuple[Baseline, NDArray | float]:
+        """Return the baseline of each task, fitted to all rows, and its deviations for the held-out ones.
 
         Parameters
         ----------
@@ -173,12 +175,16 @@ class Baselines:
         """
         is_fitted = shares[0] < 1
         if not is_fitted.any():
-            return self.start
+            return self.start, self.start.deviations
+        run = partial(self.runner.apply, dtype=np.float64, precise=True, cached=False)
+        learned = learn_novelty(self.plan, held_out, self._columns, run, rest, self.start, self.units)
+        deviations = np.where(is_fitted, learned.deviations, self.start.deviations)
+        baseline = replace(self._fit_all(shares), deviations=deviations, novelty=learned.novelty)
+        return baseline, learned.novelty.widened(deviations, learned.of_held_out, rest, self.units)
+
+    def _fit_all(self, shares: NDArray) -> Baseline:
+        """Return the baseline of each task, fitted to all rows."""
         slopes, intercepts = self._fit(np.asarray(self.data.taking_part))
-        weight = np.where(held_out.weight.any(axis=0), held_out.weight, 1.0)
-        away = np.where(held_out.weight > 0, (held_out.y - rest) / self.units, 0.0)
-        squares = away**2 if held_out.unknown is None else away**2 + held_out.unknown / self.units**2
-        around = self.units * np.sqrt(np.average(squares, weights=weight, axis=0))
         linear, near = np.split(shares[1:], [self.n_regressions])
         near = np.where(self.is_near, near, 0.0)
         start, kernel = np.einsum("kt,kt->t", linear, intercepts), None
@@ -186,12 +192,8 @@ class Baselines:
             trials = self.kernels.fit(np.ones(len(self.near_rows), dtype=bool))
             kernel = trials.mixed(near)
             start = start + kernel.weights * trials.means
-        return Baseline(
-            self.start.intercepts + self.units * start,
-            np.where(is_fitted, around, self.start.deviations),
-            np.einsum("kt,kct->ct", linear, slopes),
-            kernel,
-        )
+        slopes = np.einsum("kt,kct->ct", linear, slopes)
+        return replace(self.start, intercepts=self.start.intercepts + self.units * start, slopes=slopes, kernel=kernel)
 
     def _fit(self, rows: NDArray) -> tuple[NDArray, NDArray]:
         """Return slopes, shape (n_regressions, n_columns, n_tasks), and intercepts, in the units of the tasks."""
@@ -225,6 +227,15 @@ def predict_baseline(runner: ModelRunner, x: Any) -> NDArray:
     else:
         predicted = run_kernel(runner.apply, function, x)
     return baseline.intercepts + task_units(runner.fitted) * predicted
+
+
+def baseline_deviations(runner: ModelRunner, x: Any, predicted: NDArray) -> NDArray | float:
+    """Return the deviations of labels from the baselines' predictions, shape (n_rows, n_tasks) or (n_tasks,)."""
+    baseline = runner.fitted.average.baseline
+    if baseline.novelty is None:
+        return baseline.deviations
+    novelty = run_kernel(runner.apply, baseline.novelty, x)
+    return baseline.novelty.widened(np.asarray(baseline.deviations), novelty, predicted, task_units(runner.fitted))
 
 
 def regression_of(baseline: Baseline) -> Columns | LinesAndKernel | None:

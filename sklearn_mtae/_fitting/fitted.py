@@ -14,6 +14,7 @@ from sklearn_mtae._tables.mixed_targets import MixedTasks
 
 from .copula import Copula
 from .kernel import ClassKernel, NumberKernel
+from .novelty import Novelty
 from .recipe import Recipe
 
 
@@ -26,17 +27,21 @@ class Baseline:
     intercepts : ndarray of shape (n_tasks,)
         Values of the tasks where all columns are at their locations; without slopes and a kernel, the labels' means.
     deviations : ndarray of shape (n_tasks,)
-        Standard deviations of the labels around the functions; zero for a task whose labels are all the same.
+        Standard deviations of the labels around the functions, of rows that are not novel; zero for a task whose labels
+        are all the same.
     slopes : ndarray of shape (n_columns, n_tasks) or None
         Slopes, in the units of the columns and of the tasks. None means zeros.
     kernel : NumberKernel or None
         Sums over nearby rows, which are added. None means zeros.
+    novelty : Novelty or None
+        How novel rows are: their deviations are larger. None means that no row is.
     """
 
     intercepts: NDArray | float = 0.0
     deviations: NDArray | float = 0.0
     slopes: NDArray | None = None
     kernel: NumberKernel | None = None
+    novelty: Novelty | None = None
 
 
 @dataclass(eq=False)

@@ -100,7 +100,7 @@ class HeldOut:
         run: Callable[..., Any],
         shape: tuple[int, ...],
     ) -> NDArray:
-        """Predict each row by kernels fitted to those of some rows, the `learned`, that were not held out with it.
+        """Predict each row by functions fitted to those of some rows, the `learned`, that were not held out with it.
 
         A row is held out with the first of the members that hold it out.
 
@@ -111,9 +111,9 @@ class HeldOut:
         splits : sequence of (training rows, held-out rows)
             What each member is trained on.
         fit : callable
-            From which of them to learn from to kernels.
+            From which of them to learn from to functions with `neighbours`.
         run : callable
-            What runs kernels on rows.
+            What runs them on rows.
         shape : tuple of int
             Shape of the results for a row; they are zero for rows that no member holds out.
         """
@@ -121,8 +121,8 @@ class HeldOut:
         for k in self.candidates[0]:
             own = ~is_done[self.positions[k]]
             if own.any():
-                kernels, rows = fit(np.isin(learned, splits[k][0])), self.positions[k][own]
-                outputs[rows] = run(kernels, self.x[k][own], n_draws=kernels.neighbours.n_copies)
+                fitted, rows = fit(np.isin(learned, splits[k][0])), self.positions[k][own]
+                outputs[rows] = run(fitted, self.x[k][own], n_draws=fitted.neighbours.n_copies)
                 is_done[rows] = True
         return outputs
 

@@ -49,7 +49,7 @@ class Neighbours:
     ----------
     centres : ndarray of shape (n_centres, n_columns)
         Training rows, as networks see them.
-    scales : ndarray of shape (2, n_columns)
+    scales : ndarray of shape (n_scales, n_columns)
         Factors of the columns in distances: all alike, and by their relevance.
     shapes : ndarray of shape (n_kernels, 3)
         How closeness falls with distance, as in `Shape`.
@@ -292,7 +292,7 @@ def closeness_by(shapes: NDArray, rows: Tensor, centres: Tensor, scales: Tensor)
         yield near
 
 
-def choose_rows(rows: NDArray, weight: NDArray) -> NDArray:
+def choose_rows(rows: NDArray, weight: NDArray, n_most: int = MOST_ROWS) -> NDArray:
     """Return the index of rows to learn from: evenly spaced ones that have a label, with an equal share of each task.
 
     Parameters
@@ -301,11 +301,13 @@ def choose_rows(rows: NDArray, weight: NDArray) -> NDArray:
         Index of the rows.
     weight : ndarray of shape (n_rows, n_tasks)
         Weights of their labels; zero where there is none.
+    n_most : int, default=MOST_ROWS
+        Maximum number of rows.
     """
     known = weight > 0
-    chosen = np.unique(np.concatenate([evenly(rows[own], MOST_ROWS // len(known.T)) for own in known.T]))
+    chosen = np.unique(np.concatenate([evenly(rows[own], n_most // len(known.T)) for own in known.T]))
     others = np.setdiff1d(rows[known.any(axis=1)], chosen)
-    return np.sort(np.concatenate([chosen, evenly(others, MOST_ROWS - len(chosen))]))
+    return np.sort(np.concatenate([chosen, evenly(others, n_most - len(chosen))]))
 
 
 def n_centres(weight: NDArray) -> int:

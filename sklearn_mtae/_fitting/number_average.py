@@ -15,7 +15,7 @@ from sklearn_mtae.nn.means import at_means
 from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.posteriors import quasi_normal
 
-from .baseline import Baselines, predict_baseline, task_units
+from .baseline import Baselines, baseline_deviations, predict_baseline, task_units
 from .censored import limited_tasks
 from .censored_labels import shares_of_residuals
 from .choice import Choice
@@ -80,8 +80,8 @@ class NumberAverage:
         if len(plan.members) == 1:
             return np.broadcast_to(self.start.baseline.intercepts, (1, *held_out.y.shape))
         has_kernels = has_kernel(plan.recipe) and plan.data.groups is None and are_few(*held_out.y.shape)
-        self.known = Baselines(runner, plan.data, self.start.baseline, self.units, has_kernels)
-        return self.known.predict(plan, held_out)
+        self.known = Baselines(runner, plan, self.start.baseline, self.units, has_kernels)
+        return self.known.predict(held_out)
 
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
         """Return the errors of labels, shape (n_outputs, n_rows)."""
@@ -102,12 +102,14 @@ class NumberAverage:
         n = len(held_out.candidates)
         weights, shares = choice.weights[:n], shares_of(choice.weights[n:])
         mean = choice.for_held_out(lambda own, rows: np.einsum("kt,knt->nt", own, outputs[:, rows]))
+        deviations = average.baseline.deviations
         if len(shares) > 1:
             rest = choice.for_held_out(lambda own, rows: np.einsum("kt,knt->nt", shares_of(own[n:]), outputs[n:, rows]))
-            average = replace(average, baseline=self.known.settle(shares, held_out, rest))
+            baseline, deviations = self.known.settle(shares, held_out, rest)
+            average = replace(average, baseline=baseline)
         stds = held_out.collect(partial(run, Deviation(self.fitted.seed), n_draws=N_DRAWS), (weights != 0).any(axis=1))
         of_members, rest = moments(weights, outputs[:n], stds, self.units), np.einsum("kt,knt->nt", shares, outputs[n:])
-        std = mix(average, self.units, weights, of_members, rest)[1]
+        std = mix(deviations, self.units, weights, of_members, rest)[1]
         varied = member_variance(held_out, partial(run, self.output), weights)
         std = varied.widened(std)
         # As if the errors of held-out rows were as small as those of new rows will be.
@@ -172,14 +174,17 @@ def moments(weights: NDArray, means: NDArray, stds: NDArray, units: NDArray) -> 
 
 
 def mix(
-    average: Average, units: NDArray, weights: NDArray, of_members: NDArray, rest: NDArray
+    deviations: NDArray | float, units: NDArray, weights: NDArray, of_members: NDArray, rest: NDArray
 ) -> tuple[NDArray, NDArray]:
-    """Return mean and standard deviation of a mixture, given the moments of members and the baselines' predictions."""
+    """Return mean and standard deviation of a mixture, given the moments of members, and predictions of the baselines.
+
+    `deviations` are those of labels from the latter.
+    """
     (total, square), part = of_members, weights.sum(axis=0)
     mean, left = total + (1 - part) * rest, 1 - part
     own = total / np.where(part > 0, part, 1.0)
     square = square + part * ((own - mean) / units) ** 2
-    square += left * ((average.baseline.deviations / units) ** 2 + ((rest - mean) / units) ** 2)
+    square += left * ((deviations / units) ** 2 + ((rest - mean) / units) ** 2)
     return mean, units * np.sqrt(np.maximum(square, LEAST_DEVIATION**2))
 
 
@@ -207,7 +212,8 @@ def settle_numbers(runner: ModelRunner, x: Any, of_members: NDArray) -> tuple[ND
     weights, rest = runner.fitted.counted_states()[1], predict_baseline(runner, x)
     if len(of_members) == 1:
         return of_members[0] + (1 - weights.sum(axis=0)) * rest, None
-    return mix(runner.fitted.average, task_units(runner.fitted), weights, of_members, rest)
+    deviations = baseline_deviations(runner, x, rest)
+    return mix(deviations, task_units(runner.fitted), weights, of_members, rest)
 
 
 class Deviation(NamedTuple):

@@ -136,8 +136,7 @@ def _spread(fit: Fit, x: Tensor, stacked: bool) -> tuple[Tensor, Tensor]:
     """Return means and deviations of tasks of numbers, the latter not yet inflated: the moments of a mixture."""
     counted, weights = _counted(fit)
     units, rest = torch.from_numpy(task_units(fit.fitted)), _baseline(fit, x)
-    deviations = torch.from_numpy(np.array(fit.fitted.average.baseline.deviations, dtype=np.float64))
-    part = weights.sum(0)
+    deviations, part = _deviations(fit, x, rest), weights.sum(0)
     total, square = torch.zeros_like(x[:, :1]), torch.zeros_like(x[:, :1])
     if counted:
         function = Spread(fit.fitted.seed)
@@ -149,8 +148,20 @@ def _spread(fit: Fit, x: Tensor, stacked: bool) -> tuple[Tensor, Tensor]:
     mean = total + (1 - part) * rest
     own = total / torch.where(part > 0, part, 1.0)
     square = square + part * ((own - mean) / units).square()
-    square = square + (1 - part) * ((deviations / units).square() + ((rest - mean) / units).square())
+    square = square + (1 - part) * (deviations.square() + ((rest - mean) / units).square())
     return mean, units * square.clamp(min=LEAST_DEVIATION**2).sqrt()
+
+
+def _deviations(fit: Fit, x: Tensor, rest: Tensor) -> Tensor:
+    """Return the deviations of labels from the baselines' predictions, in units, by row or for all rows."""
+    baseline, units = fit.fitted.average.baseline, task_units(fit.fitted)
+    deviations, own = torch.from_numpy(np.array(baseline.deviations / units, dtype=np.float64)), baseline.novelty
+    if own is None:
+        return deviations
+    novelty = fit.exact.run(own, x)
+    means, of_labels = torch.from_numpy(own.means / units), torch.from_numpy(own.deviations / units)
+    far = of_labels.square() + (rest / torch.from_numpy(units) - means).square()
+    return ((1 - novelty) * deviations.square() + novelty * far).sqrt()
 
 
 def _spread_exactly(fit: Fit, function: Spread, states: list[int], x: Tensor) -> Tensor:

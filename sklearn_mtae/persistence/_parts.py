@@ -15,6 +15,7 @@ from sklearn_mtae._fitting.copula import Copula
 from sklearn_mtae._fitting.fitted import Average, Baseline, Fitted
 from sklearn_mtae._fitting.kernel import ClassKernel, Neighbours, NumberKernel
 from sklearn_mtae._fitting.margins import OfClasses, OfCounts, OfNumbers
+from sklearn_mtae._fitting.novelty import Novelty
 from sklearn_mtae._fitting.recipe import Recipe
 from sklearn_mtae._tables.column_likelihoods import Bounded
 from sklearn_mtae._tables.features import Features
@@ -41,7 +42,7 @@ MODULES = [
 OPTIMIZERS = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD"]
 OBJECTS = (
     *(Average, Baseline, Bounded, ClassKernel, Copula, Features, Fitted, Gauge, JointDraws, Levels, Map, MixedTasks),
-    *(Neighbours, NumberKernel, Numbers, OfClasses, OfCounts, OfNumbers, Pooled, Recipe, Table, Tasks),
+    *(Neighbours, Novelty, NumberKernel, Numbers, OfClasses, OfCounts, OfNumbers, Pooled, Recipe, Table, Tasks),
     *(objectives.BetaTC, objectives.IWAE, objectives.MMD),
 )
 """Classes whose objects are their fields."""

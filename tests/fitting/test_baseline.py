@@ -98,7 +98,7 @@ def test_a_linear_table_is_predicted_as_by_ridge_regression():
     least = min(root_mean_square(own - y[100:]) for own in regressions)
     assert root_mean_square(model.predict(x[100:]) - y[100:]) < 1.05 * least
     mean, std = model.predict(x[100:], return_std=True)
-    assert np.ptp(std) < 0.2 * std.mean()
+    assert np.median(std) < 1.2 * std.min()
     assert 0.7 < root_mean_square((y[100:] - mean) / std) < 1.4
 
 
@@ -111,7 +111,7 @@ def test_rows_are_judged_by_regressions_that_were_not_fitted_to_them():
     fitted = plan.so_far()
     held_out = HeldOut(plan, [{k: k for k in range(4)}])
     kind = NumberAverage(plan.data, fitted)
-    found = Baselines(ModelRunner(fitted), plan.data, kind.start.baseline, kind.units).predict(plan, held_out)
+    found = Baselines(ModelRunner(fitted), plan, kind.start.baseline, kind.units).predict(held_out)
     np.testing.assert_allclose(found[0], np.tile(Y.mean(axis=0), (60, 1)))
     z = columns(X, X.mean(axis=0), fitted.states[0]["units.scale"])
     for train, test in {id(split): split for split in plan.splits}.values():

@@ -1,0 +1,69 @@
+"""How unlike the training rows a row is: baselines know little of novel rows, and their deviations say so."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_mtae.nn.models import Autoencoder
+
+from .kernel import Neighbours
+
+
+@dataclass(eq=False)
+class Novelty:
+    """The probability that nothing is known of a row but the distribution of all labels.
+
+    It is `shares[0] * left^powers[0] + shares[1] * left^powers[1]`, where `left` is the part of its variance that a
+    Gaussian process leaves, given labels of the centres: 0 near a centre, 1 far from all of them.
+
+    Parameters
+    ----------
+    neighbours : Neighbours
+        Sums over centres whose squares add up to the part of the variance that is explained.
+    of_task : ndarray of int of shape (n_tasks,)
+        Which of these sums each task has.
+    powers, shares : ndarray of shape (2, n_tasks)
+        Powers of what is left, and their factors, which add up to 1 unless rows far from all others are predicted as
+        well as these.
+    means, deviations : ndarray of shape (n_tasks,)
+        Means and standard deviations of the labels.
+    """
+
+    neighbours: Neighbours
+    of_task: NDArray
+    powers: NDArray
+    shares: NDArray
+    means: NDArray
+    deviations: NDArray
+
+    def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
+        """Return the novelty of standardised rows for each task, shape (n_rows, n_tasks)."""
+        left = part_left(self.neighbours, model, x)[:, torch.from_numpy(self.of_task)]
+        powers, shares = (torch.from_numpy(own).to(left) for own in (self.powers, self.shares))
+        return (shares[:, None] * left ** powers[:, None]).sum(0)
+
+    def widened(self, deviations: NDArray, novelty: NDArray, predicted: NDArray, units: NDArray) -> NDArray:
+        """Return the deviations of labels from predictions, given those where nothing is novel.
+
+        The square is `(1 - novelty) * deviation^2 + novelty * (deviation of labels^2 + (predicted - mean)^2)`.
+
+        Parameters
+        ----------
+        deviations : ndarray of shape (n_tasks,)
+            Deviations near the training rows.
+        novelty, predicted : ndarray of shape (n_rows, n_tasks)
+            Novelty of the rows, and predictions for them.
+        units : ndarray of shape (n_tasks,)
+            Units of the tasks.
+        """
+        far = (self.deviations / units) ** 2 + ((predicted - self.means) / units) ** 2
+        return units * np.sqrt((1 - novelty) * (deviations / units) ** 2 + novelty * far)
+
+
+def part_left(neighbours: Neighbours, model: Autoencoder, x: Tensor) -> Tensor:
+    """Return the parts of the variance that Gaussian processes leave, shape (n_rows, n_processes)."""
+    explained = [sums.square().sum(1) for sums in neighbours(model, x)]
+    return (1 - torch.stack(explained, dim=1)).clamp(0, 1)
