@@ -17,7 +17,6 @@ from torch import Tensor
 
 from sklearn_mtae._engine.devices import threads_for
 from sklearn_mtae._tables.row_index import Chosen, evenly
-from sklearn_mtae.nn.embeddings import soften
 from sklearn_mtae.nn.models import MultiTaskVAE
 
 from .build import task_limits
@@ -25,7 +24,7 @@ from .censored import expect, limited_tasks
 from .fitted import Baseline, Fitted
 from .group_effects import Effects, effect_ratio, mixed_regressions
 from .held_out import HeldOut
-from .kernel import N_KERNELS, Neighbours, NumberKernel, NumberKernelLearner, choose_rows, run_kernel
+from .kernel import N_KERNELS, Neighbours, NumberKernel, NumberKernelLearner, choose_rows, kernel_inputs, run_kernel
 from .learn_novelty import learn_novelty
 from .plan import Plan
 from .run import ModelRunner
@@ -49,7 +48,7 @@ class Columns(NamedTuple):
 
     def __call__(self, model: MultiTaskVAE, x: Tensor) -> Tensor:
         """Return the result, shape (n_rows, n_columns) or (n_rows, n_tasks)."""
-        columns = soften(model.fill(x))
+        columns = kernel_inputs(model, x)
         return columns if self.slopes is None else columns @ torch.from_numpy(self.slopes).to(columns)
 
 
@@ -63,7 +62,8 @@ class LinesAndKernel(NamedTuple):
 
     def __call__(self, model: MultiTaskVAE, x: Tensor) -> Tensor:
         """Return the sum, shape (n_rows, n_tasks)."""
-        return Columns(self.slopes)(model, x) + self.kernel(model, x)
+        columns = kernel_inputs(model, x)
+        return columns @ torch.from_numpy(self.slopes).to(columns) + self.kernel.add_up(columns)
 
     @property
     def neighbours(self) -> Neighbours:

@@ -1,7 +1,7 @@
 """Kernel ridge regressions of numbers and of classes: they use nearby rows, where networks are smooth."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from sklearn_mtae._tables.row_index import evenly
 from sklearn_mtae.nn.embeddings import soften
 from sklearn_mtae.nn.models import Autoencoder
 
-from .kernel_ridge import Shape, closeness, regress, relevant_scales, squared_distances, unit_scale
+from .kernel_ridge import Shape, SquaredDistances, closeness, regress, relevant_scales, unit_scale
 
 MOST_ROWS = 4_000
 """Maximum number of rows that kernels learn from."""
@@ -61,20 +61,33 @@ class Neighbours:
     scales: NDArray
     shapes: NDArray
     coefficients: NDArray
+    cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    """What does not depend on rows. It is computed again if absent, and not part of the state."""
 
-    def __call__(self, model: Autoencoder, x: Tensor) -> Iterator[Tensor]:
-        """Yield the sums of each kernel for standardised rows, shape (n_rows, n_sums).
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "cache": {}}
+
+    def __call__(self, rows: Tensor) -> Iterator[Tensor]:
+        """Yield the sums of each kernel for the inputs of kernels, shape (n_rows, n_sums).
 
         Large coefficients of both signs nearly cancel, so the rows must be in float64.
         """
-        centres, scales, coefficients = (
-            torch.from_numpy(own).to(x) for own in (self.centres, self.scales, self.coefficients)
-        )
-        n_sums = coefficients.shape[2]
-        filled = pad(coefficients, (0, -n_sums % LANES))
-        nearness = closeness_by(self.shapes, kernel_inputs(model, x), centres, scales)
-        for near, own in zip(nearness, filled, strict=True):
+        distances, filled = self._prepared(rows)
+        n_sums = self.coefficients.shape[2]
+        for near, own in zip(closeness_by(self.shapes, rows, distances), filled, strict=True):
             yield (near @ own)[:, :n_sums]
+
+    def _prepared(self, rows: Tensor) -> tuple[list[SquaredDistances], Tensor]:
+        """Return the distances with each of the scales, and coefficients for sums that treat all rows alike."""
+        key = f"{rows.dtype} on {rows.device}"
+        if key not in self.cache:
+            with torch.inference_mode(False):  # others may want gradients
+                centres, scales, own = (
+                    torch.from_numpy(part).to(rows) for part in (self.centres, self.scales, self.coefficients)
+                )
+                filled = pad(own, (0, -own.shape[2] % LANES))
+                self.cache[key] = [SquaredDistances(centres, scale) for scale in scales], filled
+        return self.cache[key]
 
     @property
     def n_copies(self) -> int:
@@ -106,7 +119,11 @@ class NumberKernel:
 
     def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
         """Return the numbers for standardised rows, shape (n_rows, n_tasks)."""
-        return torch.stack(list(self.neighbours(model, x))).sum(0)
+        return self.add_up(kernel_inputs(model, x))
+
+    def add_up(self, rows: Tensor) -> Tensor:
+        """Return the numbers for the inputs of kernels."""
+        return torch.stack(list(self.neighbours(rows))).sum(0)
 
 
 @dataclass(eq=False)
@@ -129,7 +146,7 @@ class ClassKernel:
 
     def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
         """Return the weighted probabilities of standardised rows, shape (n_rows, n_tasks, n_classes)."""
-        shares = zip(self.neighbours(model, x), torch.from_numpy(self.weights).to(x), strict=True)
+        shares = zip(self.neighbours(kernel_inputs(model, x)), torch.from_numpy(self.weights).to(x), strict=True)
         return torch.stack([weight[:, None] * class_shares(sums, self.rates) for sums, weight in shares]).sum(0)
 
 
@@ -163,10 +180,11 @@ class KernelLearner:
         at = evenly(np.arange(len(rows)), n_centres(weight))
         relevant = relevant_scales(rows[at], away[at], weight[at]) if len(at) else self.alike
         scales = np.stack([self.alike, relevant])
-        shapes, points, factors = np.array(SHAPES, dtype=np.float64), torch.from_numpy(rows), torch.from_numpy(scales)
+        shapes, points = np.array(SHAPES, dtype=np.float64), torch.from_numpy(rows)
+        distances = [SquaredDistances(points[at], scale) for scale in torch.from_numpy(scales)]
         coefficients = [
             regress(near, away, weight, RIDGES, near[at] if len(at) < len(rows) else None)
-            for near in closeness_by(shapes, points, points[at], factors)
+            for near in closeness_by(shapes, points, distances)
         ]
         flat = np.concatenate(coefficients).reshape(N_KERNELS, len(at), away.shape[1] * away.shape[2])
         return Neighbours(self.rows[chosen][at], scales, shapes.repeat(len(RIDGES), axis=0), flat)
@@ -203,7 +221,8 @@ class NumberTrials(NamedTuple):
 
     def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
         """Return what each predicts for standardised rows, shape (n_rows, n_tasks, n_kernels)."""
-        return torch.stack(list(self.neighbours(model, x)), dim=-1) + torch.from_numpy(self.means)[:, None].to(x)
+        sums = list(self.neighbours(kernel_inputs(model, x)))
+        return torch.stack(sums, dim=-1) + torch.from_numpy(self.means)[:, None].to(x)
 
     def mixed(self, shares: NDArray) -> NumberKernel:
         """Return the sum of the kernels with shares of shape (n_kernels, n_tasks), without the means."""
@@ -248,7 +267,8 @@ class ClassTrials(NamedTuple):
 
     def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
         """Return the probabilities by each for standardised rows, shape (n_rows, n_tasks, n_classes, n_kernels)."""
-        return torch.stack([class_shares(sums, self.rates) for sums in self.neighbours(model, x)], dim=-1)
+        each = self.neighbours(kernel_inputs(model, x))
+        return torch.stack([class_shares(sums, self.rates) for sums in each], dim=-1)
 
     def mixed(self, shares: NDArray) -> ClassKernel:
         """Return the kernels that have shares of shape (n_kernels, n_tasks)."""
@@ -278,17 +298,19 @@ def kernel_inputs(model: Autoencoder, x: Tensor) -> Tensor:
     return soften(model.fill(x))
 
 
-def closeness_by(shapes: NDArray, rows: Tensor, centres: Tensor, scales: Tensor) -> Iterator[Tensor]:
-    """Yield the closeness of rows to centres by each shape; equal shapes follow one another."""
+def closeness_by(shapes: NDArray, rows: Tensor, distances: Sequence[SquaredDistances]) -> Iterator[Tensor]:
+    """Yield the closeness of rows to centres by each shape; equal shapes follow one another.
+
+    `distances` are those with all columns alike, and by their relevance.
+    """
     last: list[float] = []
-    distances = near = rows
+    apart = near = rows
     for shape in shapes.tolist():
         if shape[:1] != last[:1]:
-            own = scales[int(shape[0])]
-            distances = squared_distances(rows * own, centres * own)
+            apart = distances[int(shape[0])](rows)
         if shape != last:
             _, power, locality = last = shape
-            near = closeness(distances, locality, power)
+            near = closeness(apart, locality, power)
         yield near
 
 

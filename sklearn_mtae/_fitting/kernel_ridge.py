@@ -37,13 +37,29 @@ class Shape(NamedTuple):
     """How fast closeness falls; the unit of squared distances is the total variance of the rows."""
 
 
-def squared_distances(rows: Tensor, centres: Tensor) -> Tensor:
-    """Return the squared distance of each row from each centre."""
-    # Far from zero, rounding errors of squares would be larger than distances.
-    middle = centres.mean(0) if len(centres) else 0.0
-    rows, centres = rows - middle, centres - middle
-    squares = rows.square().sum(-1, keepdim=True) + centres.square().sum(-1)
-    return torch.addmm(squares, rows, centres.T, alpha=-2.0).clamp_(min=0.0)
+class SquaredDistances:
+    """The function that computes the squared distances of rows from centres.
+
+    Parameters
+    ----------
+    centres : Tensor of shape (n_centres, n_columns)
+        Points to compare rows with.
+    scales : Tensor of shape (n_columns,) or float, default=1.0
+        Factors of the columns, for rows and centres alike.
+    """
+
+    def __init__(self, centres: Tensor, scales: Tensor | float = 1.0) -> None:
+        centres = centres * scales
+        # Far from zero, rounding errors of squares would be larger than distances.
+        self.middle = centres.mean(0) if len(centres) else 0.0
+        self.scales, self.centres = scales, (centres - self.middle).T
+        self.squares = self.centres.square().sum(0)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Return the squared distance of each row from each centre."""
+        rows = rows * self.scales - self.middle
+        squares = rows.square().sum(-1, keepdim=True) + self.squares
+        return torch.addmm(squares, rows, self.centres, alpha=-2.0).clamp_(min=0.0)
 
 
 def closeness(distances: Tensor, locality: float, power: float = 1.0) -> Tensor:
@@ -86,7 +102,7 @@ def relevant_scales(rows: NDArray, y: NDArray, weight: NDArray) -> NDArray:
 def _squared_slopes(rows: NDArray, y: NDArray, weight: NDArray) -> NDArray:
     """Return the mean squares of the slopes along each column, summed over what is predicted."""
     points = torch.from_numpy(rows)
-    near = closeness(squared_distances(points, points), LEARNING_LOCALITY)
+    near = closeness(SquaredDistances(points)(points), LEARNING_LOCALITY)
     coefficients = torch.from_numpy(regress(near, y, weight, [LEARNING_RIDGE])[0]).flatten(1)
     at = evenly(np.arange(len(rows)), max(LEAST_SLOPES, min(MOST_SLOPES, N_SLOPES // coefficients.shape[1])))
     shares = torch.from_numpy(weight[at] / np.maximum(weight[at].sum(axis=0), np.finfo(float).tiny))

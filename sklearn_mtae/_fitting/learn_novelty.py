@@ -12,8 +12,8 @@ from sklearn_mtae.nn.models import Autoencoder
 
 from .fitted import Baseline
 from .held_out import HeldOut
-from .kernel import Neighbours, choose_rows
-from .kernel_ridge import Shape, closeness, squared_distances, unit_scale
+from .kernel import Neighbours, choose_rows, kernel_inputs
+from .kernel_ridge import Shape, SquaredDistances, closeness, unit_scale
 from .novelty import Novelty, part_left
 from .plan import Plan
 from .scores import counted_once
@@ -124,7 +124,7 @@ class NoveltyTrials(NamedTuple):
 
     def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
         """Return the parts for standardised rows, shape (n_rows, n_tasks, n_shapes)."""
-        left = part_left(self.neighbours, model, x).unflatten(1, (len(SHAPES), -1))
+        left = part_left(self.neighbours, kernel_inputs(model, x)).unflatten(1, (len(SHAPES), -1))
         return left[:, :, torch.from_numpy(self.set_of)].swapaxes(1, 2)
 
     def chosen(self, fits: Sequence[Fit], start: Baseline) -> Novelty:
@@ -159,7 +159,7 @@ class NoveltyLearner:
         n_most = min(MOST_CENTRES, int(np.sqrt(MOST_CELLS / known.shape[1])))
         at = choose_rows(np.arange(len(rows)), known.astype(float), n_most)
         points = torch.from_numpy(rows[at] * self.scales[0])
-        distances = squared_distances(points, points)
+        distances = SquaredDistances(points)(points)
         factors = [
             explaining(closeness(distances.clone(), shape.locality, shape.power), own)
             for shape in SHAPES

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sklearn_mtae.nn.models import Autoencoder
 
-from .kernel import Neighbours
+from .kernel import Neighbours, kernel_inputs
 
 
 @dataclass(eq=False)
@@ -41,7 +41,7 @@ class Novelty:
 
     def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
         """Return the novelty of standardised rows for each task, shape (n_rows, n_tasks)."""
-        left = part_left(self.neighbours, model, x)[:, torch.from_numpy(self.of_task)]
+        left = part_left(self.neighbours, kernel_inputs(model, x))[:, torch.from_numpy(self.of_task)]
         powers, shares = (torch.from_numpy(own).to(left) for own in (self.powers, self.shares))
         return (shares[:, None] * left ** powers[:, None]).sum(0)
 
@@ -63,7 +63,7 @@ class Novelty:
         return units * np.sqrt((1 - novelty) * (deviations / units) ** 2 + novelty * far)
 
 
-def part_left(neighbours: Neighbours, model: Autoencoder, x: Tensor) -> Tensor:
+def part_left(neighbours: Neighbours, rows: Tensor) -> Tensor:
     """Return the parts of the variance that Gaussian processes leave, shape (n_rows, n_processes)."""
-    explained = [sums.square().sum(1) for sums in neighbours(model, x)]
+    explained = [sums.square().sum(1) for sums in neighbours(rows)]
     return (1 - torch.stack(explained, dim=1)).clamp(0, 1)

@@ -263,7 +263,9 @@ def _overflown(result: NDArray, dtype: np.dtype, open_below: bool) -> NDArray[np
     """Return which rows have a result that is not finite in a precision, unless minus infinity is allowed."""
     with np.errstate(over="ignore"):
         result = result.astype(dtype, copy=False)
-    admitted = np.isfinite(result) | np.logical_and(open_below, np.isneginf(result))
+    admitted = np.isfinite(result)
+    if open_below:
+        admitted |= np.isneginf(result)
     return np.asarray(~admitted.reshape(len(result), -1).all(axis=1))
 
 

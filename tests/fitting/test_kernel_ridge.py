@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.kernel_ridge import KernelRidge
 
-from sklearn_mtae._fitting.kernel_ridge import closeness, relevant_scales, squared_distances, unit_scale
+from sklearn_mtae._fitting.kernel_ridge import SquaredDistances, closeness, relevant_scales, unit_scale
 
 RNG = np.random.default_rng(0)
 
@@ -19,7 +19,7 @@ def test_roots_of_rounding_errors_are_small():
     """A row that is a centre has the same closeness, whatever the order of the sums in its distance from itself."""
     rows = torch.from_numpy(30 * RNG.normal(size=(50, 40))) * unit_scale(30 * np.ones((2, 40)) * [[1], [-1]])
     others = rows.flip(1)
-    one, other = (closeness(squared_distances(own, own), 0.1, 0.5) for own in (rows, others))
+    one, other = (closeness(SquaredDistances(own)(own), 0.1, 0.5) for own in (rows, others))
     np.testing.assert_allclose(one, other, atol=1e-8)
 
 
