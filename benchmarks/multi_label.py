@@ -11,8 +11,9 @@ its labels are missing in part. A third of the rows is held out, with labels of 
 trees 300 of them, and the peers are fitted to each task on the rows that have its label.
 
 On the held-out rows: log loss and area under the ROC curve, mean over tasks, and the calibration error over all labels:
-the mean distance between probability and share of positives over 15 bins of equal size. All are means over seeds.
-Seconds are processor time for a fit and its predictions.
+the mean distance between probability and share of positives over 15 bins of equal size. "by chance" is what it would be
+on average if the probabilities were right: if the labels were drawn from them. All are means over seeds. Seconds are
+processor time for a fit and its predictions.
 """
 
 import argparse
@@ -38,9 +39,9 @@ from ._mulan import load
 
 N_LABELS = {"emotions": 6, "yeast": 14}
 N_MOLECULES = 2_000
-N_BINS = 15
+N_BINS, N_DRAWS = 15, 200
 LEAST = 1e-6
-WIDTHS = (10, 10, 10, 10, 12, 10)
+WIDTHS = (10, 10, 10, 10, 12, 10, 10)
 
 
 def read_molecules(path: Path) -> tuple[NDArray, NDArray]:
@@ -99,14 +100,22 @@ def calibration_error(probabilities: NDArray, labels: NDArray) -> float:
     return sum(len(own) * abs(probabilities[own].mean() - labels[own].mean()) for own in bins) / len(labels)
 
 
-def scores(probabilities: NDArray, Y: NDArray) -> tuple[float, float, float]:
-    """Return log loss, area under the ROC curve and calibration error."""
+def error_by_chance(probabilities: NDArray) -> float:
+    """Return the mean calibration error of labels that are drawn from probabilities."""
+    rng = np.random.default_rng(0)
+    drawn = (rng.random(probabilities.shape) < probabilities for _ in range(N_DRAWS))
+    return float(np.mean([calibration_error(probabilities, labels) for labels in drawn]))
+
+
+def scores(probabilities: NDArray, Y: NDArray) -> tuple[float, float, float, float]:
+    """Return log loss, area under the ROC curve, calibration error, and that by chance."""
     losses, areas, known = [], [], ~np.isnan(Y)
     probabilities = probabilities.clip(LEAST, 1 - LEAST)
     for own, labels, has_label in zip(probabilities.T, Y.T, known.T, strict=True):
         losses.append(log_loss(labels[has_label], own[has_label]))
         areas.append(roc_auc_score(labels[has_label], own[has_label]))
-    return float(np.mean(losses)), float(np.mean(areas)), calibration_error(probabilities[known], Y[known])
+    error = calibration_error(probabilities[known], Y[known])
+    return float(np.mean(losses)), float(np.mean(areas)), error, error_by_chance(probabilities[known])
 
 
 def run(model: str, X: NDArray, Y: NDArray, seed: int, hidden: float) -> tuple[float, ...]:
@@ -129,13 +138,14 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("../shared/data"))
     arguments = parser.parse_args()
     print(describe_machine())
-    print_row(WIDTHS, ("set", "model", "log loss", "AUC", "calibration", "seconds"))
+    print_row(WIDTHS, ("set", "model", "log loss", "AUC", "calibration", "by chance", "seconds"))
     for name in arguments.sets:
         X, Y = read(name, arguments.data_dir)
         for model in arguments.models:
             found = [run(model, X, Y, seed, arguments.hidden) for seed in range(arguments.seeds)]
-            loss, area, error, seconds = np.mean(found, axis=0)
-            print_row(WIDTHS, (name, model, f"{loss:.4f}", f"{area:.4f}", f"{error:.3f}", f"{seconds:.1f}"))
+            loss, area, *errors, seconds = np.mean(found, axis=0)
+            figures = (f"{loss:.4f}", f"{area:.4f}", *(f"{own:.3f}" for own in errors), f"{seconds:.1f}")
+            print_row(WIDTHS, (name, model, *figures))
 
 
 if __name__ == "__main__":
