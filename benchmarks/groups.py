@@ -1,6 +1,6 @@
 """Do intervals contain the labels of new groups, if rows belong to groups?
 
-Run `python -m benchmarks.groups [--seeds 5] [--data-dir DIR]`.
+Run `python -m benchmarks.groups [--seeds 5] [--shapes 20x10 40x5 200x1] [--data-dir DIR]`.
 
 Two targets of six features: a linear part with two sines, a group effect (deviation 1), and noise of .3. Four of the
 features are those of the group up to a twentieth, two are specific to the rows. Training tables have 20 groups of 10
@@ -26,7 +26,7 @@ from sklearn_mtae import MultiTaskVAERegressor
 from ._harness import describe_machine, print_row
 from .school import load
 
-SHAPES = ((20, 10), (40, 5), (200, 1))
+SHAPES = ("20x10", "40x5", "200x1")
 N_NEW = 500
 WIDTHS = (12, 6, 14, 14, 12, 12, 12, 12)
 PEERS = (
@@ -87,13 +87,14 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--shapes", nargs="+", default=SHAPES, help="groups, and rows of each")
     parser.add_argument("--data-dir", type=Path)
     arguments = parser.parse_args()
     print(describe_machine())
     print_row(WIDTHS, ("groups", "seed", "held, rows", "held, groups", "error, rows", "groups", "forest", "ridge"))
-    for n_groups, n_rows in SHAPES:
-        found = [run(*make_tables(n_groups, n_rows, seed)) for seed in range(arguments.seeds)]
-        print_table(f"{n_groups} x {n_rows}", found)
+    for shape in arguments.shapes:
+        n_groups, n_rows = map(int, shape.split("x"))
+        print_table(shape, [run(*make_tables(n_groups, n_rows, seed)) for seed in range(arguments.seeds)])
     if arguments.data_dir is not None:
         print_table("schools", schools(arguments.data_dir))
 
