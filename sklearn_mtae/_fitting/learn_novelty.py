@@ -20,7 +20,7 @@ from .scores import counted_once
 
 MOST_COMPARED = 2_000
 """Maximum number of rows that centres are chosen from."""
-MOST_CENTRES, MOST_CELLS = 128, 2**20
+MOST_CENTRES, MOST_CELLS = 128, 2**18
 """Maximum number of centres, and of the squares of their number, summed over sets of labelled rows."""
 SHAPES = (*(Shape(False, 1.0, locality) for locality in (8.0, 2.0, 0.5)), Shape(False, 0.5, 0.3))
 """How closeness may fall with distance."""
@@ -30,12 +30,14 @@ POWERS = tuple(2 ** (k / 2) for k in range(11))
 """Powers of the part of the variance that is left. The larger, the farther away a row must be to be novel."""
 FAR_POWERS = (64.0, 1024.0)
 """Powers by which only rows far from all others are novel; the first one that errors do not contradict is taken."""
-LEAST_GAIN = 2.0
+LEAST_GAIN = 4.0
 """By how many nats errors must be likelier than where only rows far from all others are novel."""
 MOST_LOSS = 0.5
 """By how many nats they may be less likely than where no row is novel, else they contradict that those far are."""
 LEAST_NEAR = 0.01
-"""Minimum variance near the training rows, as a part of the mean squared error."""
+"""Minimum variance where nothing is novel, as a part of the mean squared error."""
+NEAREST = 0.05
+"""Part of the held-out rows that have less left than what counts as the least."""
 
 
 class Learned(NamedTuple):
@@ -88,7 +90,9 @@ def learn_novelty(
     fits = []
     for task, weight in enumerate(held_out.weight.T):
         known = weight > 0
-        errors = Errors(squares[known, task], far[known, task], *counted_once(weight[known]))
+        groups = None if held_out.groups is None else held_out.groups[known]
+        share, size = counted_once(weight[known])[0], counted_once(weight[known], groups)[1]
+        errors = Errors(squares[known, task], far[known, task], share, size)
         fits.append(choose_novelty(left[known, task], errors))
     novelty = learner.fit(np.ones(len(rows), dtype=bool)).chosen(fits, start)
     of_held_out = np.column_stack([fit.novelty(left[:, task, fit.shape]) for task, fit in enumerate(fits)])
@@ -102,6 +106,8 @@ class Fit(NamedTuple):
     """Minus the log-likelihood of the errors, in nats, up to a constant."""
     shape: int
     """Which of the shapes it has."""
+    least: float
+    """Least part of the variance that is left."""
     powers: tuple[float, float]
     """Powers of the part of the variance that is left."""
     shares: tuple[float, float]
@@ -111,7 +117,12 @@ class Fit(NamedTuple):
 
     def novelty(self, left: NDArray) -> NDArray:
         """Return the novelty of rows, given what is left with the shape."""
+        left = np.maximum(left, self.least)
         return self.shares[0] * left ** self.powers[0] + self.shares[1] * left ** self.powers[1]
+
+    def variances(self, left: NDArray, far: NDArray) -> NDArray:
+        """Return the variances of labels around predictions, given those if nothing is known of the rows."""
+        return self.near + self.novelty(left) * np.maximum(far - self.near, 0.0)
 
 
 class NoveltyTrials(NamedTuple):
@@ -130,11 +141,11 @@ class NoveltyTrials(NamedTuple):
     def chosen(self, fits: Sequence[Fit], start: Baseline) -> Novelty:
         """Return the novelty that was chosen for each task, given the means and the deviations of the labels."""
         own, n_sets = self.neighbours, len(self.neighbours.shapes) // len(SHAPES)
-        _, shapes, powers, shares, _ = (np.array(values) for values in zip(*fits, strict=True))
+        _, shapes, least, powers, shares, _ = (np.array(values) for values in zip(*fits, strict=True))
         used, of_task = np.unique(shapes * n_sets + self.set_of, return_inverse=True)
         means, deviations = (np.broadcast_to(part, len(fits)) for part in (start.intercepts, start.deviations))
         neighbours = own.with_kernels(own.shapes[used], own.coefficients[used])
-        return Novelty(neighbours, of_task, powers.T, shares.T, means, deviations)
+        return Novelty(neighbours, of_task, least, powers.T, shares.T, means, deviations)
 
 
 class NoveltyLearner:
@@ -179,7 +190,7 @@ class Errors(NamedTuple):
     share: NDArray
     """Weights of the rows, which add up to 1."""
     size: float
-    """How many rows of equal weights would say as much."""
+    """How many rows, or groups of rows, of equal weights would say as much."""
 
     @property
     def mean(self) -> float:
@@ -210,15 +221,19 @@ class Errors(NamedTuple):
             None means that they need not be.
         """
         beyond, far_power = float(far_power is not None), far_power or 1.0
+        least = float(np.quantile(left, NEAREST))
+        left = np.maximum(left, least)
         novelty, farthest = left**power, beyond * left**far_power
         mean, of_novel, rest = self.mean, float(self.share @ (novelty * self.far)), float(self.share @ (1 - novelty))
-        near, most = ((mean - of_novel) / rest if rest > 0 else 0.0), 1.0
+        near, most = (min((mean - of_novel) / rest, mean) if rest > 0 else 0.0), 1.0
         if near < LEAST_NEAR * mean:
             near = LEAST_NEAR * mean
-            added, by_farthest = (float(self.share @ (own * (self.far - near))) for own in (novelty, farthest))
+            added, by_farthest = (
+                float(self.share @ (own * np.maximum(self.far - near, 0.0))) for own in (novelty, farthest)
+            )
             most = max(mean - near - by_farthest, 0.0) / (added - by_farthest) if added > by_farthest else 1.0
-        fit = Fit(0.0, shape, (power, far_power), (most, beyond * (1 - most)), near)
-        return fit._replace(loss=self.loss(near + fit.novelty(left) * (self.far - near)))
+        fit = Fit(0.0, shape, least, (power, far_power), (most, beyond * (1 - most)), near)
+        return fit._replace(loss=self.loss(fit.variances(left, self.far)))
 
 
 def choose_novelty(left: NDArray, errors: Errors) -> Fit:
@@ -231,7 +246,7 @@ def choose_novelty(left: NDArray, errors: Errors) -> Fit:
     errors : Errors
         The errors.
     """
-    nothing = Fit(np.inf, 0, (1.0, 1.0), (0.0, 0.0), errors.mean)
+    nothing = Fit(np.inf, 0, 0.0, (1.0, 1.0), (0.0, 0.0), errors.mean)
     if not errors.mean > 0:
         return nothing._replace(shares=(1.0, 0.0), powers=(FAR_POWERS[0], 1.0))
     nothing = nothing._replace(loss=errors.loss(np.full(len(left), errors.mean)))
@@ -243,8 +258,9 @@ def choose_novelty(left: NDArray, errors: Errors) -> Fit:
     of_far = [[errors.fit(own, shape, power) for power in FAR_POWERS] for shape, own in enumerate(left.T)]
     default = next((fit for fits in zip(*of_far, strict=True) for fit in fits if agrees(fit)), nothing)
     far_powers = [next((fit.powers[0] for fit in fits if agrees(fit)), None) for fits in of_far]
-    shapes = zip(left.T, range(left.shape[1]), far_powers, strict=True)
-    best = min(errors.fit(own, shape, power, far) for own, shape, far in shapes for power in POWERS)
+    # Where some shapes agree that rows may be novel, the others do not compete.
+    competing = [k for k, power in enumerate(far_powers) if default is nothing or power is not None]
+    best = min(errors.fit(left[:, k], k, power, far_powers[k]) for k in competing for power in POWERS)
     return best if best.loss < default.loss - LEAST_GAIN else default
 
 

@@ -25,6 +25,8 @@ class Novelty:
         Sums over centres whose squares add up to the part of the variance that is explained.
     of_task : ndarray of int of shape (n_tasks,)
         Which of these sums each task has.
+    least : ndarray of shape (n_tasks,)
+        Least part that is left: held-out rows tell nothing of rows that are even nearer to others than they are.
     powers, shares : ndarray of shape (2, n_tasks)
         Powers of what is left, and their factors, which add up to 1 unless rows far from all others are predicted as
         well as these.
@@ -34,6 +36,7 @@ class Novelty:
 
     neighbours: Neighbours
     of_task: NDArray
+    least: NDArray
     powers: NDArray
     shares: NDArray
     means: NDArray
@@ -42,13 +45,13 @@ class Novelty:
     def __call__(self, model: Autoencoder, x: Tensor) -> Tensor:
         """Return the novelty of standardised rows for each task, shape (n_rows, n_tasks)."""
         left = part_left(self.neighbours, kernel_inputs(model, x))[:, torch.from_numpy(self.of_task)]
-        powers, shares = (torch.from_numpy(own).to(left) for own in (self.powers, self.shares))
-        return (shares[:, None] * left ** powers[:, None]).sum(0)
+        least, powers, shares = (torch.from_numpy(own).to(left) for own in (self.least, self.powers, self.shares))
+        return (shares[:, None] * left.maximum(least) ** powers[:, None]).sum(0)
 
     def widened(self, deviations: NDArray, novelty: NDArray, predicted: NDArray, units: NDArray) -> NDArray:
         """Return the deviations of labels from predictions, given those where nothing is novel.
 
-        The square is `(1 - novelty) * deviation^2 + novelty * (deviation of labels^2 + (predicted - mean)^2)`.
+        The square is `deviation^2 + novelty * max(deviation of labels^2 + (predicted - mean)^2 - deviation^2, 0)`.
 
         Parameters
         ----------
@@ -59,8 +62,9 @@ class Novelty:
         units : ndarray of shape (n_tasks,)
             Units of the tasks.
         """
+        near = (deviations / units) ** 2
         far = (self.deviations / units) ** 2 + ((predicted - self.means) / units) ** 2
-        return units * np.sqrt((1 - novelty) * (deviations / units) ** 2 + novelty * far)
+        return units * np.sqrt(near + novelty * np.maximum(far - near, 0.0))
 
 
 def part_left(neighbours: Neighbours, rows: Tensor) -> Tensor:

@@ -161,7 +161,7 @@ def _deviations(fit: Fit, x: Tensor, rest: Tensor) -> Tensor:
     novelty = fit.exact.run(own, x)
     means, of_labels = torch.from_numpy(own.means / units), torch.from_numpy(own.deviations / units)
     far = of_labels.square() + (rest / torch.from_numpy(units) - means).square()
-    return ((1 - novelty) * deviations.square() + novelty * far).sqrt()
+    return (deviations.square() + novelty * (far - deviations.square()).clamp(min=0)).sqrt()
 
 
 def _spread_exactly(fit: Fit, function: Spread, states: list[int], x: Tensor) -> Tensor:

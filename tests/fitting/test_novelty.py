@@ -1,5 +1,6 @@
 """How novel rows are: what Gaussian processes of scikit-learn leave of their variance."""
 
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -50,17 +51,17 @@ def test_what_is_left_is_what_gaussian_processes_leave():
 def test_novelty_is_a_sum_of_powers_of_what_is_left():
     learner, x = NoveltyLearner(drawn_in(X), KNOWN), torch.from_numpy(NEW)
     trials = learner.fit(np.arange(90) % 3 > 0)
-    chosen = [(2, (4.0, 1.0), (1.0, 0.0)), (0, (16.0, 64.0), (0.3, 0.7)), (2, (1.0, 1.0), (1.0, 0.0))]
+    chosen = [(2, 0.0, (4.0, 1.0), (1.0, 0.0)), (0, 0.1, (16.0, 64.0), (0.3, 0.7)), (2, 0.5, (1.0, 1.0), (1.0, 0.0))]
     fits = [Fit(0.0, *own, 0.1) for own in chosen]
     novelty, left = trials.chosen(fits, Baseline(np.zeros(3), np.ones(3))), trials(MODEL, x).numpy()
-    both = 0.3 * left[:, 1, 0] ** 16 + 0.7 * left[:, 1, 0] ** 64
-    expected = np.column_stack([left[:, 0, 2] ** 4, both, left[:, 2, 2]])
+    second = left[:, 1, 0].clip(0.1)
+    expected = np.column_stack([left[:, 0, 2] ** 4, 0.3 * second**16 + 0.7 * second**64, left[:, 2, 2].clip(0.5)])
     np.testing.assert_allclose(novelty(MODEL, x), expected, rtol=1e-9)
 
 
 def test_deviations_are_those_of_a_mixture():
     """A row is novel with a probability, and then its label is drawn from the distribution of all labels."""
-    novelty = Novelty(None, None, None, None, means=np.array([3.0, -20.0]), deviations=np.array([2.0, 50.0]))
+    novelty = Novelty(None, None, None, None, None, means=np.array([3.0, -20.0]), deviations=np.array([2.0, 50.0]))
     units, near, share = np.array([2.0, 50.0]), np.array([0.5, 10.0]), np.array([[0.0, 0.2], [1.0, 0.7]])
     predicted = np.array([[4.0, 30.0], [5.0, -10.0]])
     rng, n = np.random.default_rng(0), 1_000_000
@@ -94,3 +95,13 @@ def test_with_all_weight_at_networks_there_is_no_novelty():
     x = RNG.normal(size=(40, 2))
     model = MultiTaskVAERegressor(n_estimators=1, max_iter=1, random_state=0).fit(x, x[:, 0])
     assert model._fitted.average.baseline.novelty is None
+
+
+def test_what_is_prepared_for_predictions_is_not_pickled():
+    model = MultiTaskVAERegressor(n_components=2, hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+    model.fit(X, np.sin(3 * X[:, 0]))
+    before = pickle.dumps(model)
+    model.predict(X, return_std=True)
+    assert model._fitted.average.baseline.novelty.neighbours.cache
+    assert len(pickle.dumps(model)) == len(before)
+    assert not pickle.loads(before)._fitted.average.baseline.novelty.neighbours.cache

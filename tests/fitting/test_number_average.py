@@ -37,8 +37,8 @@ def classifier():
 
 
 def test_a_row_has_the_same_bits_whatever_rows_come_with_it(fitted, of_kernel, classifier):
-    of_numbers = fitted.predict, lambda x: fitted.predict(x, return_std=True)[1], of_kernel.predict
-    for ask in (*of_numbers, classifier.predict_log_proba):
+    stds = (lambda x, own=own: own.predict(x, return_std=True)[1] for own in (fitted, of_kernel))
+    for ask in (fitted.predict, of_kernel.predict, *stds, classifier.predict_log_proba):
         whole = np.stack(ask(X), axis=0)
         parts = np.concatenate([np.stack(ask(X[k : k + 7]), axis=0) for k in range(0, 150, 7)], whole.ndim - 2 and 1)
         np.testing.assert_allclose(parts, whole, rtol=1e-13)
