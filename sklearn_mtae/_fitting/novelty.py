@@ -26,7 +26,7 @@ class Novelty:
     of_task : ndarray of int of shape (n_tasks,)
         Which of these sums each task has.
     least : ndarray of shape (n_tasks,)
-        Least part that is left: held-out rows tell nothing of rows that are even nearer to others than they are.
+        Least part that is left: held-out rows tell nothing of errors at rows that are closer to others than they are.
     powers, shares : ndarray of shape (2, n_tasks)
         Powers of what is left, and their factors, which add up to 1 unless rows far from all others are predicted as
         well as these.
