@@ -66,7 +66,7 @@ plt.show()
 #
 # The rows that a model has left out also show how far labels are from its predictions. `predict_interval` uses them:
 # nine labels in ten should lie within its intervals, task by task, whatever the noise looks like. The intervals are
-# wider where the members disagree.
+# wider where the members disagree, and far from the training rows.
 
 train, test = next(iter(folds.split(X)))
 model = models["MultiTaskVAERegressor"].fit(X.iloc[train], Y.iloc[train])
