@@ -188,6 +188,18 @@ def test_rows_count_by_their_weights(monkeypatch):
         np.testing.assert_allclose(errors[task].squares, (held_out.y / units - predicted)[:, task] ** 2)
 
 
+@pytest.mark.parametrize("n_known", [1, 3, 25])
+def test_few_labels_have_deviations(n_known):
+    x = np.random.default_rng(0).normal(size=(80, 2))
+    y = np.column_stack([x[:, 0] + x[:, 1], x[:, 0]]) + 0.2 * np.random.default_rng(1).normal(size=(80, 2))
+    y[n_known:, 1] = np.nan
+    settings = {"n_components": 2, "hidden_layer_sizes": (4,), "max_iter": 1, "n_estimators": 12, "random_state": 0}
+    model = MultiTaskVAERegressor(**settings, cv=4).fit(x, y)
+    std = model.predict(x, return_std=True)[1]
+    assert ((std > 0.02) & (std < 5)).all()
+    assert all((own < 1e3).all() for own in model._fitted.average.scores)
+
+
 def test_groups_count_once(monkeypatch):
     _, *errors = spied_errors(monkeypatch, groups=np.arange(80) // 4)
     assert errors[0].size == pytest.approx(20)
