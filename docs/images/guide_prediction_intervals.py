@@ -27,9 +27,8 @@ def main() -> None:
     for left in (0, 2.5, 5, 7.5):
         part = held[(new >= left) & (new < left + 2.5)].mean()
         ax.text(left + 1.25, 2.35, f"{part:.0%} held", ha="center", color="0.25")
-    for edge in (2.5, 5, 7.5):
+    for edge in (2.5, 5, 7.5, 10):
         ax.axvline(edge, color=style.PALE, linewidth=0.8, zorder=0)
-    ax.axvline(10, color=style.PALE, linewidth=0.8, zorder=0)
     ax.text(11.5, 2.35, "no training rows", ha="center", color="0.25")
     ax.set(xlim=(0, 13), ylim=(-2.6, 2.7), xlabel="x", ylabel="y")
     ax.set_title(f"90% prediction intervals hold {held.mean():.0%} of 300 new labels")

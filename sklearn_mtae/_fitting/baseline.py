@@ -95,6 +95,8 @@ class Baselines:
         assert data.y is not None
         self.runner, self.plan, self.data, self.y = runner, plan, data, data.y
         self.start, self.units = start, units
+        self.run = partial(runner.apply, dtype=np.float64, precise=True, cached=False)
+        """What runs functions that are fitted to some rows on others."""
         limits = [own for _, own in task_limits(runner.fitted)]
         self.is_unbounded = np.all([np.isinf(own.low) & np.isinf(own.high) for own in limits], axis=0)
         self.is_unbounded &= ~runner.fitted.of_classes
@@ -123,8 +125,7 @@ class Baselines:
         rows = self.near_rows
         y = (self.y[rows] - self.start.intercepts) / self.units
         self.kernels = NumberKernelLearner(self._columns(rows), y, self._kernel_weight(rows))
-        run = partial(self.runner.apply, dtype=np.float64, precise=True, cached=False)
-        found = held_out.by_others(rows, self.plan.splits, self.kernels.fit, run, (len(self.units), N_KERNELS))
+        found = held_out.by_others(rows, self.plan.splits, self.kernels.fit, self.run, (len(self.units), N_KERNELS))
         return self.start.intercepts + self.units * np.moveaxis(found, -1, 0)
 
     def _kernel_weight(self, rows: NDArray) -> NDArray:
@@ -176,8 +177,7 @@ class Baselines:
         is_fitted = shares[0] < 1
         if not is_fitted.any():
             return self.start, self.start.deviations
-        run = partial(self.runner.apply, dtype=np.float64, precise=True, cached=False)
-        learned = learn_novelty(self.plan, held_out, self._columns, run, rest, self.start, self.units)
+        learned = learn_novelty(self.plan, held_out, self._columns, self.run, rest, self.start, self.units)
         deviations = np.where(is_fitted, learned.deviations, self.start.deviations)
         baseline = replace(self._fit_all(shares), deviations=deviations, novelty=learned.novelty)
         return baseline, learned.novelty.widened(deviations, learned.of_held_out, rest, self.units)
