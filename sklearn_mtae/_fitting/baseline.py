@@ -49,7 +49,7 @@ class Columns(NamedTuple):
     def __call__(self, model: MultiTaskVAE, x: Tensor) -> Tensor:
         """Return the result, shape (n_rows, n_columns) or (n_rows, n_tasks)."""
         columns = kernel_inputs(model, x)
-        return columns if self.slopes is None else columns @ torch.from_numpy(self.slopes).to(columns)
+        return columns if self.slopes is None else on_lines(columns, self.slopes)
 
 
 class LinesAndKernel(NamedTuple):
@@ -63,7 +63,7 @@ class LinesAndKernel(NamedTuple):
     def __call__(self, model: MultiTaskVAE, x: Tensor) -> Tensor:
         """Return the sum, shape (n_rows, n_tasks)."""
         columns = kernel_inputs(model, x)
-        return columns @ torch.from_numpy(self.slopes).to(columns) + self.kernel.add_up(columns)
+        return on_lines(columns, self.slopes) + self.kernel.add_up(columns)
 
     @property
     def neighbours(self) -> Neighbours:
@@ -215,6 +215,11 @@ class Baselines:
     def _columns(self, rows: NDArray) -> NDArray:
         """Return the inputs of regressions for rows."""
         return self.runner.apply(Columns(), Chosen(self.data.x, rows), dtype=np.float64)
+
+
+def on_lines(columns: Tensor, slopes: NDArray) -> Tensor:
+    """Return linear predictions without intercepts, shape (n_rows, n_tasks)."""
+    return columns @ torch.from_numpy(slopes).to(columns)
 
 
 def predict_baseline(runner: ModelRunner, x: Any) -> NDArray:
