@@ -169,9 +169,10 @@ class BaseMultiTaskVAE(BaseVAE):
     ) -> NDArray:
         """Draw labels of all tasks for given rows, with the tasks depending on each other as labels do.
 
-        Each task has its calibrated predictive distribution: a number has the mean and the standard deviation of
-        `predict`, and errors distributed as those of held-out rows; a class has the probabilities of `predict_proba`,
-        and a count is negative binomial, or Poisson. A Gaussian copula joins them. Its correlations are those of the
+        Each task has its calibrated predictive distribution. A number is normal, with the mean and the standard
+        deviation of `predict`, unless the errors of held-out rows contradict that: then its errors are distributed as
+        theirs. A class has the probabilities of `predict_proba`, and a count is negative binomial, or Poisson. A
+        Gaussian copula joins them. Its correlations are those of the
         normal scores of labels of held-out rows, given predictions of members not trained on them. They come from all
         rows that have both labels, and are shrunk towards zero where these are few. The classes of a task are put into
         the order along which other tasks change most, unless their dtype orders them.
@@ -226,11 +227,11 @@ class BaseMultiTaskVAE(BaseVAE):
     def predict_region(self, X: ArrayLike, coverage: float = 0.9) -> JointRegion:
         """Predict regions that contain all labels of a row at once, for a given fraction of the rows.
 
-        They are ellipsoids of the labels' normal scores, with the correlations of `predict_samples`: ellipsoids of the
-        labels too, where errors are normal. Split-conformal prediction sets their size, so that they hold this fraction
-        of held-out rows, each predicted by members not trained on it. A row with missing labels counts with those that
-        it has: as the same quantile of a chi-squared distribution with fewer degrees of freedom. Tasks of classes are
-        left out.
+        They are where the joint density of `predict_samples` is high: ellipsoids, if errors are normal. Where the box
+        of simultaneous intervals is smaller, as it is if errors have very long tails, the region is this box.
+        Split-conformal prediction sets the size of both, so that they hold this fraction of held-out rows, each
+        predicted by members not trained on it. A row with missing labels counts with those that it has: as the same
+        quantile of a chi-squared distribution with fewer degrees of freedom. Tasks of classes are left out.
 
         Parameters
         ----------

@@ -4,7 +4,7 @@ Each label has a normal score given its prediction (see `margins`), and the scor
 correlations come from pairs of labels, so that rows with missing labels count as well.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,9 +26,9 @@ class Copula:
     correlation : ndarray of shape (n_tasks, n_tasks)
         Correlations of the normal scores of labels, given their predictions.
     levels : ndarray
-        Sorted levels of the lengths of held-out rows' scores: see `level_of`.
+        Sorted levels of the deviances of held-out rows: see `deviances` and `level_of`.
     box_levels : ndarray
-        Sorted levels of their largest scores: see `box_level_of`.
+        Sorted levels of their largest scores: see `largest_reach` and `box_level_of`.
     is_learned : bool, default=True
         Whether enough rows had labels of two tasks; otherwise tasks count as independent.
     """
@@ -64,19 +64,38 @@ def distances(correlation: NDArray, errors: NDArray) -> NDArray:
     return squares
 
 
-def level_of(square: NDArray, n_tasks: NDArray | int) -> NDArray:
-    """Return the level of a squared length: its normal score where errors are normal, whatever the number of tasks.
+def deviances(margins: Sequence[Margin], correlation: NDArray, scores: NDArray) -> NDArray:
+    """Return minus twice the log-densities of labels with some scores, up to a constant; shape (n_rows,).
+
+    If errors are normal, they are the squared Mahalanobis lengths of the scores. Otherwise the density is lower where
+    errors rise faster with the scores.
+    """
+    total = distances(correlation, scores)
+    for margin, own in zip(margins, scores.T, strict=True):
+        known = ~np.isnan(own)
+        total[known] += 2 * margin.log_slopes(own[known])
+    return total
+
+
+def largest_reach(margins: Sequence[Margin], scores: NDArray) -> NDArray:
+    """Return the largest of the reaches of each row's scores, on which the shortest box that has them in it ends."""
+    reaches = np.column_stack([margin.reaches(own) for margin, own in zip(margins, scores.T, strict=True)])
+    return np.nanmax(reaches, axis=1)
+
+
+def level_of(deviance: NDArray, n_tasks: NDArray | int) -> NDArray:
+    """Return the level of a deviance: its normal score where errors are normal, whatever the number of tasks.
 
     Of a chi-squared variable, by the cube root of Wilson and Hilferty (1931): an increasing function for any errors.
     """
     spread = 2 / (9 * np.maximum(n_tasks, 1))
-    return (np.cbrt(square / np.maximum(n_tasks, 1)) - (1 - spread)) / np.sqrt(spread)
+    return (np.cbrt(deviance / np.maximum(n_tasks, 1)) - (1 - spread)) / np.sqrt(spread)
 
 
-def square_at(level: float, n_tasks: int) -> float:
-    """Return the squared length at a level: the inverse of `level_of`."""
+def deviance_at(level: float, n_tasks: int) -> float:
+    """Return the deviance at a level: the inverse of `level_of`."""
     spread = 2 / (9 * n_tasks)
-    return n_tasks * max(0.0, 1 - spread + level * spread**0.5) ** 3
+    return n_tasks * (1 - spread + level * spread**0.5) ** 3
 
 
 def box_level_of(largest: NDArray, n_tasks: NDArray) -> NDArray:

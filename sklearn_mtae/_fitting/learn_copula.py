@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .build import task_limits
-from .copula import Copula, box_level_of, distances, level_of
+from .cell_margins import OfClasses, OfCounts
+from .copula import Copula, box_level_of, deviances, largest_reach, level_of
 from .correlation import LEAST_ROWS, N_FOLDS, LabelScores, learn_correlation
 from .fitted import Fitted
-from .margins import FARTHEST, N_TERMS, Margin, OfClasses, OfCounts, OfNumbers
+from .margins import FARTHEST, N_TERMS, Margin, OfNumbers
 from .predictions import Predictions
 from .scores import at_ranks, counted_once
 
@@ -44,8 +45,16 @@ def learn_copula(
     copula = Copula(margins, np.eye(len(margins)), is_learned=bool(((weight > 0).sum(axis=1) >= 2).sum() >= LEAST_ROWS))
     scores = LabelScores(centres, _terms(margins, predicted, weight), *copula.intervals(predicted, labels), weight)
     correlation, of_folds = learn_correlation(scores, margins)
-    copula = replace(copula, correlation=correlation)
-    return _with_levels(copula, np.where(np.isnan(labels), np.nan, centres), of_folds, weight, groups)
+    weight = np.where([isinstance(margin, OfClasses) for margin in margins], 0.0, weight)
+    known = (weight > 0).any(axis=1)
+    if known.sum() < 2:
+        return replace(copula, correlation=correlation)
+    levels = _levels(fitted, predicted, y, weight, of_folds)[:, known]
+    # A row counts by the mean weight of its labels.
+    mean = weight[known].sum(axis=1) / (weight[known] > 0).sum(axis=1)
+    counts = counted_once(mean, None if groups is None else groups[known])
+    ranked = (at_ranks(own, *counts) for own in levels)
+    return replace(copula, correlation=correlation, levels=next(ranked), box_levels=next(ranked))
 
 
 def _margins(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray) -> list[Margin]:
@@ -119,30 +128,24 @@ def by_chance(n: int, m: int) -> float:
     return root**2 + 2 * 1.27 * root * (1 / sqrt(n) + 1 / sqrt(m)) ** (1 / 3)
 
 
-def _with_levels(copula: Copula, scores: NDArray, of_folds: NDArray, weight: NDArray, groups: NDArray | None) -> Copula:
-    """Return a copula with the levels of the numbers of held-out rows; rows without one are left out.
+def _levels(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray, of_folds: NDArray) -> NDArray:
+    """Return the levels of the deviance and of the largest reach of the numbers of each row, shape (2, n_rows).
 
-    The correlations for a row come from the other folds. Its deviations were learned from the row too: what a squared
-    score would be without it follows from the score, by the formula of Sherman and Morrison. Of scores at the end of
-    their range no more is known than that: no bounded region reaches them.
+    Margins and correlations for a row come from the other folds. Its deviations were learned from the row too: what a
+    squared score would be without it follows from the score, by the formula of Sherman and Morrison. Of scores at the
+    end of their range no more is known than that: no bounded region reaches them.
     """
-    numbers = [task for task, margin in enumerate(copula.margins) if not isinstance(margin, OfClasses)]
-    fold, scores = np.arange(len(scores)) % N_FOLDS, scores[:, numbers]
-    is_far = np.asarray((np.abs(scores) >= FARTHEST).any(axis=1))
-    n = np.maximum((~np.isnan(scores)).sum(axis=0), 2)
-    scores = scores * np.sqrt((1 - 1 / n) / np.maximum(1 - scores**2 / n, 1 / n))
-    counted = ~np.isnan(scores).all(axis=1)
-    if counted.sum() < 2:
-        return copula
-    squares, n_labels = np.zeros(len(scores)), (~np.isnan(scores)).sum(axis=1)
+    levels, fold = np.zeros((2, len(y))), np.arange(len(y)) % N_FOLDS
+    n = np.maximum((weight > 0).sum(axis=0), 2)
     for own, correlation in enumerate(of_folds):
-        rows = np.flatnonzero(counted & (fold == own))
-        squares[rows] = distances(correlation[np.ix_(numbers, numbers)], scores[rows])
-    largest = np.nanmax(np.abs(scores[counted]), axis=1)
-    levels, box_levels = level_of(squares[counted], n_labels[counted]), box_level_of(largest, n_labels[counted])
-    levels[is_far[counted]] = box_levels[is_far[counted]] = np.inf
-    # A row counts by the mean weight of its labels.
-    counts = counted_once(
-        weight[:, numbers].sum(axis=1)[counted] / n_labels[counted], None if groups is None else groups[counted]
-    )
-    return replace(copula, levels=at_ranks(levels, *counts), box_levels=at_ranks(box_levels, *counts))
+        rows = np.flatnonzero((fold == own) & (weight > 0).any(axis=1))
+        margins = _margins(fitted, predicted, y, np.where(fold[:, None] == own, 0.0, weight))
+        scores = _centres(margins, predicted.take(rows), y[rows], weight[rows])
+        scores = np.where(weight[rows] > 0, scores, np.nan)
+        is_far = (np.abs(scores) >= FARTHEST).any(axis=1)
+        scores = scores * np.sqrt((1 - 1 / n) / np.maximum(1 - scores**2 / n, 1 / n))
+        n_labels = (weight[rows] > 0).sum(axis=1)
+        levels[0, rows] = level_of(deviances(margins, correlation, scores), n_labels)
+        levels[1, rows] = box_level_of(largest_reach(margins, scores), n_labels)
+        levels[:, rows[is_far]] = np.inf
+    return levels

@@ -5,16 +5,14 @@ an interval of scores, a cell, since its distribution function jumps.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, logsumexp, ndtr, ndtri
-from scipy.stats import nbinom
+from scipy.special import ndtr, ndtri
 
-from sklearn_mtae.nn.likelihoods._marginals import Map, learn_map, mean_score
+from sklearn_mtae.nn.likelihoods._marginals import Map, learn_map
 
 from .predictions import OfTask
 
@@ -22,15 +20,13 @@ FARTHEST = 8.0
 """Largest normal score: what is less probable than 1e-15 counts as that."""
 N_TERMS = 12
 """Terms of the Hermite series of a score."""
-MOST_CELLS = 65
-"""Maximum number of cells of a count's distribution; if it is wider, a cell holds several counts."""
-LEAST_SURPLUS = 1e-6
-"""Least variance of a count beyond its mean, as a fraction of that: a Poisson distribution, but for rounding."""
-LEAST_SHARE = 1e-7
-"""Probability on either side of a count's distribution that the outermost cell takes in."""
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(48)
 NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 UNBOUNDED = np.array([-np.inf, np.inf])
+TYPICAL_REACH = float(-ndtri(0.015))
+"""Largest score of the intervals whose shortest form is chosen: they hold 97 %."""
+LOWER_SHARES = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9, 0.05, 0.95, 0.02, 0.98)
+"""Parts of the labels outside of an interval that may be below it."""
 
 
 class Scores(NamedTuple):
@@ -61,6 +57,9 @@ class Scores(NamedTuple):
 class Margin(ABC):
     """The predictive distributions of a task, one for each row."""
 
+    lower_share = 0.5
+    """Which part of the labels outside of an interval is below it."""
+
     @property
     @abstractmethod
     def width(self) -> int:
@@ -85,9 +84,31 @@ class Margin(ABC):
     def values(self, own: OfTask, z: NDArray) -> NDArray:
         """Return the labels at scores of shape (n_draws, n_rows)."""
 
+    def errors_at(self, z: NDArray) -> NDArray:
+        """Return the standardised errors at scores: the same numbers where errors are normal."""
+        return z
+
     def slopes(self, z: NDArray) -> NDArray:
         """Return how fast errors rise with their scores, in standard deviations: 1 where errors are normal."""
         return np.ones(z.shape)
+
+    def log_slopes(self, z: NDArray) -> NDArray:
+        """Return the logs of the slopes, less their mean over standard normal scores."""
+        return np.zeros(z.shape)
+
+    @property
+    def least_log_slope(self) -> float:
+        """Least of these."""
+        return 0.0
+
+    def ends(self, reach: float) -> NDArray:
+        """Return the scores of the ends of the interval that holds as much as the scores up to a largest one."""
+        outside = 2 * ndtr(-reach)
+        return np.array([ndtri(self.lower_share * outside), -ndtri((1 - self.lower_share) * outside)])
+
+    def reaches(self, z: NDArray) -> NDArray:
+        """Return the largest scores of the intervals on whose ends scores lie: the inverse of `ends`."""
+        return -ndtri(np.minimum(ndtr(z) / self.lower_share, ndtr(-z) / (1 - self.lower_share)) / 2)
 
     @abstractmethod
     def given(self, own: OfTask, scores: Scores) -> OfTask:
@@ -114,29 +135,43 @@ class Margin(ABC):
 
 @dataclass(frozen=True, eq=False)
 class OfNumbers(Margin):
-    """Numbers, whose standardised errors have one distribution, with mean 0 and variance 1.
+    """Numbers, whose standardised errors have one distribution: normal, or as those of held-out rows are.
 
     Parameters
     ----------
     map : Map
         From errors to normal scores.
-    farthest : float
+    farthest : float, default=8
         Largest score that is taken from a known label: where the map is bent, nothing is known of errors beyond those
         that it was learned from.
+    lower_share : float, default=0.5
+        Which part of the labels outside of an interval is below it, so that intervals are short.
     """
 
     map: Map
     farthest: float = FARTHEST
+    lower_share: float = 0.5
 
     @classmethod
     def learn(cls, errors: NDArray, weight: NDArray) -> "OfNumbers":
-        """Learn the distribution of errors: normal, unless the Bayesian information criterion objects."""
+        """Learn the distribution of errors: normal with mean 0 and variance 1, unless the data object.
+
+        What objects is the Bayesian information criterion. A bent map stays as the errors have it: with long tails, a
+        small shift moves most errors past the narrow middle of the distribution.
+        """
         own = cls(learn_map(errors, weight, UNBOUNDED))
-        (mean,), (square,) = own._moments(np.zeros(1), 1.0)
-        scale = sqrt(square - mean**2)
-        edges, origin = ((part - mean) / scale for part in (own.map.edges, own.map.origin))
-        farthest = float(-ndtri(0.5 / (len(errors) + 1))) if len(edges) else FARTHEST
-        return cls(own.map._replace(edges=edges, origin=origin, slope=own.map.slope * scale), farthest)
+        if not len(own.map.edges):
+            (mean,), (std,) = own.moments
+            return cls(own.map._replace(origin=(own.map.origin - mean) / std, slope=own.map.slope * std))
+        own = replace(own, farthest=float(-ndtri(0.5 / (len(errors) + 1))))
+        widths = [np.ptp(own.errors_at(replace(own, lower_share=share).ends(TYPICAL_REACH))) for share in LOWER_SHARES]
+        return replace(own, lower_share=LOWER_SHARES[int(np.argmin(widths))])
+
+    @property
+    def moments(self) -> tuple[NDArray, NDArray]:
+        """Mean and standard deviation of errors, each of shape (1,)."""
+        mean, square = self._moments(np.zeros(1), 1.0)
+        return mean, np.sqrt(square - mean**2)
 
     @property
     def width(self) -> int:
@@ -164,15 +199,17 @@ class OfNumbers(Margin):
         return own.mean + own.std * self.errors_at(z)
 
     def given(self, own: OfTask, scores: Scores) -> OfTask:
-        """Return the predictions if the scores have other distributions."""
+        """Return the predictions if the scores have other distributions: they change as the moments of errors do."""
         moments = self._moments(scores.mean, scores.std)
         first, second = ((scores.weight * moment).sum(axis=0) for moment in moments)
-        return OfTask(own.mean + own.std * first, own.std * np.sqrt(np.maximum(second - first**2, 0.0)), None)
+        mean, std = self.moments
+        part = np.sqrt(np.maximum(second - first**2, 0.0)) / std
+        return OfTask(own.mean + own.std * (first - mean), own.std * part, None)
 
     def gain(self, z: NDArray, low: NDArray, high: NDArray, mean: NDArray, std: NDArray, weight: NDArray) -> float:
         """Return half the log of the ratio of squared errors, for each label."""
         errors = self.errors_at(z)
-        away = errors - self._moments(mean, std)[0]
+        away = errors - (self._moments(mean, std)[0] - self.moments[0])
         before, after = weight @ errors**2, weight @ away**2
         return 0.5 * weight.sum() * float(np.log(before / after)) if before > 0 and after > 0 else 0.0
 
@@ -182,199 +219,36 @@ class OfNumbers(Margin):
 
     def slopes(self, z: NDArray) -> NDArray:
         """Return how fast standardised errors rise with their scores: not at all where a value occurs often."""
-        slope = self.map.slope[np.searchsorted(self.map.levels, z)]
+        slope = self.map.slope[self._region(z)]
         return np.divide(1.0, slope, out=np.zeros_like(slope), where=slope > 0)
+
+    def log_slopes(self, z: NDArray) -> NDArray:
+        """Return the logs of the slopes, less their mean; zero if a value occurs often, which has no density."""
+        return self._log_slopes[self._region(z)]
+
+    @property
+    def least_log_slope(self) -> float:
+        """Least of these."""
+        return float(self._log_slopes.min())
+
+    @property
+    def _log_slopes(self) -> NDArray:
+        """Those of the regions of the map."""
+        if not self.map.slope.all():
+            return np.zeros(len(self.map.slope))
+        logs = -np.log(self.map.slope)
+        return logs - np.diff(ndtr(self.map.levels), prepend=0.0, append=1.0) @ logs
 
     def errors_at(self, z: NDArray) -> NDArray:
         """Return the standardised errors at scores."""
-        region = np.searchsorted(self.map.levels, z)
+        region = self._region(z)
         return self.map.origin[region] + self.slopes(z) * (z - self.map.score[region])
+
+    def _region(self, z: NDArray) -> NDArray:
+        """Return the regions of the map that scores are in."""
+        return np.searchsorted(self.map.levels, z)
 
     def _moments(self, mean: NDArray, std: NDArray | float) -> tuple[NDArray, NDArray]:
         """Return means of errors and of their squares, given scores that are normal with these moments."""
         errors = self.errors_at(mean[..., None] + np.asarray(std)[..., None] * NODES)
         return errors @ NODE_WEIGHTS, errors**2 @ NODE_WEIGHTS
-
-
-class Cells(NamedTuple):
-    """Discrete distributions, one for each row: values, and the normal scores between them."""
-
-    values: NDArray
-    """Counts, or positions of classes; shape (n_rows, n_cells)."""
-    edges: NDArray
-    """Scores between neighbours, shape (n_rows, n_cells - 1)."""
-
-    @property
-    def ends(self) -> NDArray:
-        """Edges with the infinite ends of the outermost cells, shape (n_rows, n_cells + 1)."""
-        return np.pad(self.edges, ((0, 0), (1, 1)), constant_values=((0, 0), (-np.inf, np.inf)))
-
-    def log_probabilities(self, mean: NDArray, std: float) -> NDArray:
-        """Return the logs of the cells' probabilities, given normal scores: shape (*mean.shape, n_cells)."""
-        ends = (self.ends - mean[..., None]) / std
-        return _log_share(ends[..., :-1], ends[..., 1:])
-
-
-def mean_scores(ends: NDArray) -> NDArray:
-    """Return the means of a standard normal variable between neighbouring ends, shape (n_rows, n_ends - 1)."""
-    means = mean_score(ends[:, :-1], ends[:, 1:])
-    ends = ends.clip(-FARTHEST, FARTHEST)
-    return np.clip(means, ends[:, :-1], ends[:, 1:])
-
-
-class OfCells(Margin):
-    """Base of the margins with jumps."""
-
-    @abstractmethod
-    def cells(self, own: OfTask) -> Cells:
-        """Return the distributions of rows."""
-
-    def centres(self, own: OfTask, y: NDArray) -> NDArray:
-        """Return the mean scores within the intervals of labels."""
-        return mean_scores(np.stack(self.intervals(own, y), axis=1))[:, 0]
-
-    def gain(self, z: NDArray, low: NDArray, high: NDArray, mean: NDArray, std: NDArray, weight: NDArray) -> float:
-        """Return the difference of the log-likelihoods."""
-        after, before = _log_share((low - mean) / std, (high - mean) / std), _log_share(low, high)
-        return float(weight @ np.maximum(after - before, -(FARTHEST**2)))
-
-    def terms(self, own: OfTask) -> NDArray:
-        """Return the series of a function that jumps at each edge."""
-        cells = self.cells(own)
-        jumps = np.diff(mean_scores(cells.ends), axis=1) * np.exp(-0.5 * cells.edges**2) / sqrt(2 * np.pi)
-        terms, before, polynomial = [], np.zeros_like(jumps), np.ones_like(jumps)
-        for k in range(1, N_TERMS + 1):  # the polynomial is He_(k - 1) / sqrt((k - 1)!)
-            terms.append((jumps * polynomial).sum(axis=1) / sqrt(k))
-            before, polynomial = polynomial, (cells.edges * polynomial - sqrt(k - 1) * before) / sqrt(k)
-        return np.stack(terms, axis=1)
-
-    def resolved(self, own: OfTask, scores: Scores) -> NDArray:
-        """Return the variance of the mean score over the cells, as if the mixture were one normal distribution."""
-        cells, (mean, variance) = self.cells(own), scores.moments
-        std = np.sqrt(variance)[:, None]
-        moved = cells._replace(edges=(cells.edges - mean[:, None]) / std)
-        return variance * (np.diff(ndtr(moved.ends), axis=1) * mean_scores(moved.ends) ** 2).sum(axis=1)
-
-
-@dataclass(frozen=True, eq=False)
-class OfClasses(OfCells):
-    """Classes, as cells of probabilities side by side.
-
-    Parameters
-    ----------
-    order : ndarray of int of shape (n_classes,)
-        Positions of the classes, in the order along which they go with other tasks.
-    """
-
-    order: NDArray
-
-    @property
-    def width(self) -> int:
-        """Number of classes."""
-        return len(self.order)
-
-    def cells(self, own: OfTask) -> Cells:
-        """Return the distributions of rows."""
-        assert own.log_probabilities is not None
-        below = np.exp(own.log_probabilities[:, self.order].astype(np.float64)).cumsum(axis=1)
-        values = np.broadcast_to(self.order.astype(np.float64), below.shape)
-        return Cells(values, _scores(below[:, :-1] / below[:, -1:]))
-
-    def intervals(self, own: OfTask, y: NDArray) -> tuple[NDArray, NDArray]:
-        """Return the ends of the cells of labels."""
-        cells = self.cells(own)
-        rows, place = np.arange(len(y)), (cells.values == y[:, None]).argmax(axis=1)
-        return cells.ends[rows, place], cells.ends[rows, place + 1]
-
-    def values(self, own: OfTask, z: NDArray) -> NDArray:
-        """Return the labels at scores of shape (n_draws, n_rows)."""
-        places = (self.cells(own).edges.T[:, None] < z).sum(axis=0)
-        return self.order[places].astype(np.float64)
-
-    def given(self, own: OfTask, scores: Scores) -> OfTask:
-        """Return the predictions if the scores have other distributions."""
-        assert own.log_probabilities is not None
-        with np.errstate(divide="ignore"):
-            logs = self.cells(own).log_probabilities(scores.mean, scores.std) + np.log(scores.weight)[..., None]
-        columns = np.full(own.log_probabilities.shape, -np.inf)
-        columns[:, self.order] = logsumexp(logs, axis=0)
-        return own._replace(log_probabilities=columns)
-
-
-@dataclass(frozen=True, eq=False)
-class OfCounts(OfCells):
-    """Counts, which have negative binomial distributions with the predicted means and deviations.
-
-    Where counts vary less than in a Poisson distribution, it is that one.
-
-    Parameters
-    ----------
-    is_binary : bool
-        Whether there are no counts above 1.
-    """
-
-    is_binary: bool
-
-    @property
-    def width(self) -> int:
-        """Maximum number of cells."""
-        return 2 if self.is_binary else MOST_CELLS
-
-    def cells(self, own: OfTask) -> Cells:
-        """Return the distributions of rows; a cell holds several counts where there are many."""
-        if self.is_binary:
-            return Cells(np.tile([0.0, 1.0], (len(own.mean), 1)), self._ends(own, np.zeros((len(own.mean), 1))))
-        low, high = (nbinom.ppf(p, *_size(own)) for p in (LEAST_SHARE, 1 - LEAST_SHARE))
-        step = 2 * np.ceil((high - low + 1) / MOST_CELLS / 2 - 0.5) + 1  # odd: a cell has a count in its middle
-        n_cells = max(2, int(((high - low) // step).max(initial=0)) + 1)
-        values = low[:, None] + step[:, None] * np.arange(n_cells)
-        return Cells(values, self._ends(own, values[:, :-1] + step[:, None] // 2))
-
-    def intervals(self, own: OfTask, y: NDArray) -> tuple[NDArray, NDArray]:
-        """Return the scores between a count and the next lower and higher one."""
-        y = np.round(y)[:, None]
-        return self._ends(own, y - 1)[:, 0], self._ends(own, y)[:, 0]
-
-    def values(self, own: OfTask, z: NDArray) -> NDArray:
-        """Return the labels at scores of shape (n_draws, n_rows)."""
-        if self.is_binary:
-            return (z > self._ends(own, np.zeros((len(own.mean), 1)))[:, 0]).astype(np.float64)
-        return nbinom.ppf(ndtr(z.clip(-FARTHEST, FARTHEST)), *_size(own))
-
-    def given(self, own: OfTask, scores: Scores) -> OfTask:
-        """Return the predictions if the scores have other distributions."""
-        cells = self.cells(own)
-        below = sum(
-            weight[:, None] * ndtr((cells.edges - mean[:, None]) / scores.std)
-            for weight, mean in zip(scores.weight, scores.mean, strict=True)
-        )
-        share = np.diff(below, axis=1, prepend=0.0, append=1.0)
-        mean = (share * cells.values).sum(axis=1)
-        return OfTask(mean, np.sqrt((share * (cells.values - mean[:, None]) ** 2).sum(axis=1)), None)
-
-    def _ends(self, own: OfTask, y: NDArray) -> NDArray:
-        """Return the scores up to which counts are at most `y`, shape (n_rows, n_values)."""
-        if self.is_binary:
-            return _scores(np.clip(y + 1, 0.0, 1.0) - (y == 0) * own.mean.clip(0, 1)[:, None])
-        return _scores(nbinom.cdf(y, *(part[:, None] for part in _size(own))))
-
-
-def _size(own: OfTask) -> tuple[NDArray, NDArray]:
-    """Return the parameters of negative binomial distributions with given moments."""
-    mean = np.maximum(own.mean, 1e-12)
-    surplus = np.maximum(own.std**2 - mean, LEAST_SURPLUS * mean)
-    return mean**2 / surplus, mean / (mean + surplus)
-
-
-def _log_share(low: NDArray, high: NDArray) -> NDArray:
-    """Return the log of the probability of a standard normal variable between two ends."""
-    # What is in the upper tail is computed in the lower one, which has the digits.
-    is_upper = low > 0
-    low, high = np.where(is_upper, -high, low), np.where(is_upper, -low, high)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = log_ndtr(high) + np.log1p(-np.exp(log_ndtr(low) - log_ndtr(high)))
-    return np.where(high > low, logs, -np.inf)
-
-
-def _scores(probabilities: NDArray) -> NDArray:
-    return np.clip(ndtri(probabilities), -FARTHEST, FARTHEST)

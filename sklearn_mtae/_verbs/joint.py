@@ -11,11 +11,12 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 
+from sklearn_mtae._fitting.cell_margins import OfCells
 from sklearn_mtae._fitting.class_average import average_log_probabilities
 from sklearn_mtae._fitting.copula import Copula, patterns
 from sklearn_mtae._fitting.correlation import LEAST_ROWS
 from sklearn_mtae._fitting.fitted import Fitted
-from sklearn_mtae._fitting.margins import Margin, OfCells, Scores
+from sklearn_mtae._fitting.margins import Margin, Scores
 from sklearn_mtae._fitting.mixed_average import predict_tasks
 from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae._fitting.predictions import OfTask, Predictions, only_classes

@@ -1,6 +1,6 @@
 """Joint regions, which contain all labels of a row at once with a given probability."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lgamma, log, pi
 from typing import Any
 
@@ -10,8 +10,9 @@ from scipy.special import ndtri
 from scipy.stats import qmc
 
 from sklearn_mtae._fitting.averaging import rank_of
-from sklearn_mtae._fitting.copula import distances, patterns, reach_at, square_at
-from sklearn_mtae._fitting.margins import FARTHEST, Margin, OfClasses
+from sklearn_mtae._fitting.cell_margins import OfClasses
+from sklearn_mtae._fitting.copula import deviance_at, deviances, patterns, reach_at
+from sklearn_mtae._fitting.margins import FARTHEST, Margin
 from sklearn_mtae._fitting.predictions import OfTask
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.checks import check_targets
@@ -26,10 +27,13 @@ N_POINTS = 4096
 
 @dataclass(frozen=True, eq=False)
 class JointRegion:
-    """Regions of labels, one for each row: `z' inverse(correlation) z <= square` for the normal scores z of labels.
+    """Regions of labels, one for each row: where the joint density of the labels is above some level.
 
-    Where the errors of tasks are normal, scores are the errors in standard deviations, and the regions are ellipsoids.
-    Otherwise they are bent as the distributions of the errors want: longer on the side of the longer tail.
+    With z for the normal scores of labels, and s for how fast errors rise with these, labels are inside if their
+    deviance, minus twice the log of their density, is small enough: `z' inverse(correlation) z + 2 sum of log(s(z)) <=
+    deviance`, where logs are less their mean. If errors are normal, scores are the errors in standard deviations, s is
+    1, and the regions are ellipsoids. Otherwise the regions are bent as the errors want: longer on the side of the
+    longer tail. Where even a box of intervals is smaller, as with very long tails, the region is this box.
 
     :meth:`MultiTaskVAERegressor.predict_region` and :meth:`MultiTaskVAE.predict_region` return it.
 
@@ -43,16 +47,18 @@ class JointRegion:
         Predicted standard deviations of the labels; zero for a task whose labels are all the same.
     correlation : ndarray of shape (n_tasks, n_tasks)
         Correlation of the scores.
-    square : float
-        Squared length of the scores on the boundary; infinite where held-out labels are too far off to say more.
+    deviance : float
+        Largest deviance inside; infinite where held-out labels are too far off to say more.
     reach : float
-        Largest absolute score within the simultaneous intervals; infinite as `square` may be.
+        Largest absolute score within simultaneous intervals of normal errors; infinite as `deviance` may be.
     low : ndarray of shape (n_tasks,)
         Smallest possible label of each task.
     high : ndarray of shape (n_tasks,)
         Largest possible label of each task.
     margins : list
         Maps between the labels of each task and their normal scores.
+    is_box : bool, default=False
+        Whether the regions are the boxes of the simultaneous intervals.
 
     See Also
     --------
@@ -81,35 +87,37 @@ class JointRegion:
     center: NDArray
     scale: NDArray
     correlation: NDArray
-    square: float
+    deviance: float
     reach: float
     low: NDArray
     high: NDArray
 
     margins: list[Margin]
+    is_box: bool = False
 
     @property
     def lower(self) -> NDArray:
         """Lower ends of intervals that hold all labels of a row at once, shape (n_samples, n_tasks).
 
         They are simultaneous prediction intervals, which form a box of their own: as many rows lie in it as in the
-        region. The box is the simpler answer, the region usually the smaller one.
+        region. The box is the simpler answer, the region usually the smaller one. Where errors have a longer tail on
+        one side, an interval leaves out more labels on that side, as far as this makes it shorter.
         """
-        return self._ends(-self.reach)
+        return self._ends(0)
 
     @property
     def upper(self) -> NDArray:
         """Upper ends of these intervals, shape (n_samples, n_tasks)."""
-        return self._ends(self.reach)
+        return self._ends(1)
 
     @property
     def volume(self) -> NDArray:
         """Volumes, in the product of the tasks' units, shape (n_samples,); tasks with a scale of zero do not count.
 
-        Where errors are normal, `pi^(k / 2) / Gamma(k / 2 + 1) * square^(k / 2) * sqrt(det(correlation)) *
-        prod(scale)` for k tasks. Otherwise this times the mean slope of errors by their scores, over 4096 quasi-random
-        points of the region. Errors of counts are taken to be normal. Parts of a region where no label can be, such as
-        below zero for counts, are included.
+        Where errors are normal, `pi^(k / 2) / Gamma(k / 2 + 1) * deviance^(k / 2) * sqrt(det(correlation)) *
+        prod(scale)` for k tasks. Otherwise the ratio of the volume to that of this ellipsoid is estimated with 4096
+        quasi-random scores, which are normal with their correlation. Errors of counts are taken to be normal. Parts of
+        a region where no label can be, such as below zero for counts, are included.
         """
         volumes = np.zeros(len(self.center))
         for rows, own in patterns(self.scale > 0):
@@ -123,7 +131,7 @@ class JointRegion:
         ----------
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Labels of the tasks, or a frame that has them among its columns. With missing ones, which are NaN, a row is
-            in its region if some values of these would put it there.
+            in its region if some values of these might put it there.
 
         Returns
         -------
@@ -139,44 +147,63 @@ class JointRegion:
         n_tasks = self.center.shape[1]
         if labels.shape[1] != n_tasks:
             raise ValueError(f"y must have {n_tasks} columns, one per task. Got {labels.shape[1]} instead.")
+        # All labels of such a task were the same.
+        is_wrong = ((self.scale == 0) & ~np.isnan(labels) & (labels != self.center)).any(axis=1)
+        return self._holds(labels) & ~is_wrong
+
+    def _holds(self, labels: NDArray) -> NDArray[np.bool_]:
+        """Return whether the labels of tasks that have a scale, NaN where missing, are inside."""
         scores = np.full(labels.shape, np.nan)
         for task, margin in enumerate(self.margins):
             known = np.flatnonzero(~np.isnan(labels[:, task]))
             scores[known, task] = margin.centres(self._of(task, known), labels[known, task])
-        # All labels of such a task were the same; their scores are zero but for rounding.
-        scores[(self.scale == 0) & ~np.isnan(labels)] = 0.0
-        is_wrong = (self.scale == 0) & ~np.isnan(labels) & (labels != self.center)
-        is_beyond = (np.abs(scores) >= FARTHEST).any(axis=1) & np.isfinite(self.square)
-        return (distances(self.correlation, scores) <= self.square) & ~is_beyond & ~is_wrong.any(axis=1)
+        scores[(self.scale == 0) & ~np.isnan(labels)] = 0.0  # but for rounding
+        is_beyond = (np.abs(scores) >= FARTHEST).any(axis=1) & np.isfinite(self.deviance)
+        if self.is_box:
+            ends = np.array([margin.ends(self.reach) for margin in self.margins])
+            return ~((scores < ends[:, 0]) | (scores > ends[:, 1])).any(axis=1) & ~is_beyond
+        at_least = np.isnan(scores) @ np.array([margin.least_log_slope for margin in self.margins])
+        return (deviances(self.margins, self.correlation, scores) + 2 * at_least <= self.deviance) & ~is_beyond
 
     def _of(self, task: int, rows: NDArray | slice = slice(None)) -> OfTask:
         """Return the predictions of a task for rows."""
         return OfTask(self.center[rows, task], self.scale[rows, task], None)
 
-    def _ends(self, score: float) -> NDArray:
-        """Return the labels of all tasks at a score."""
-        if np.isinf(score):
-            return np.where(self.scale > 0, self.low if score < 0 else self.high, self.center)
-        z = np.full((1, len(self.center)), score)
-        ends = [margin.values(self._of(task), z)[0] for task, margin in enumerate(self.margins)]
-        ends = np.where(self.scale > 0, np.stack(ends, axis=1), self.center)
-        return np.clip(ends, self.low, self.high)
+    def _ends(self, side: int) -> NDArray:
+        """Return the labels of all tasks at the lower ends of the intervals, or at the upper ones."""
+        if np.isinf(self.reach):
+            return np.where(self.scale > 0, self.high if side else self.low, self.center)
+        scores = np.array([margin.ends(self.reach)[side] for margin in self.margins])
+        at = np.broadcast_to(scores[:, None, None], (len(scores), 1, len(self.center)))
+        ends = [margin.values(self._of(task), at[task])[0] for task, margin in enumerate(self.margins)]
+        return np.clip(np.where(self.scale > 0, np.stack(ends, axis=1), self.center), self.low, self.high)
 
     def _unit_volume(self, own: NDArray[np.bool_]) -> float:
         """Return the volume of the errors of some tasks, in standard deviations."""
-        k = int(own.sum())
-        if not k or self.square <= 0:
-            return float(not k)
-        if np.isinf(self.square):
-            return np.inf
-        root = np.linalg.cholesky(self.correlation[np.ix_(own, own)])
-        points = qmc.Sobol(k + 1, rng=np.random.default_rng(0)).random(N_POINTS)
-        normal = ndtri(points[:, :k])
-        ball = normal / np.linalg.norm(normal, axis=1, keepdims=True) * points[:, k:] ** (1 / k)
-        z = np.sqrt(self.square) * ball @ root.T
-        slopes = [self.margins[task].slopes(z[:, column]) for column, task in enumerate(np.flatnonzero(own))]
-        volume = np.exp(k / 2 * log(pi * self.square) - lgamma(k / 2 + 1)) * np.diag(root).prod()
-        return float(volume * np.prod(slopes, axis=0).mean())
+        margins = [margin for margin, is_own in zip(self.margins, own, strict=True) if is_own]
+        k = len(margins)
+        if not k or np.isinf(self.reach if self.is_box else self.deviance):
+            return np.inf if k else 1.0
+        if self.is_box:
+            return float(np.prod([np.ptp(margin.errors_at(margin.ends(self.reach))) for margin in margins]))
+        correlation = self.correlation[np.ix_(own, own)]
+        root = np.linalg.cholesky(correlation)
+        square = self.deviance if self.deviance > k / 3 else float(k)  # of an ellipsoid that has enough of the points
+        points = ndtri(qmc.Sobol(k, rng=np.random.default_rng(0)).random(N_POINTS))
+        # As wide as the ellipsoid: in many dimensions, most of a volume is near its surface.
+        spread = max(1.0, square / k)
+        squares, z = spread * (points**2).sum(axis=1), np.sqrt(spread) * points @ root.T
+        weight = np.exp((squares - square) / (2 * spread))
+        inside = (deviances(margins, correlation, z) <= self.deviance) & (np.abs(z) < FARTHEST).all(axis=1)
+        slopes = np.prod([margin.slopes(column) for margin, column in zip(margins, z.T, strict=True)], axis=0)
+        ratio = (weight * slopes)[inside].sum() / weight[squares <= square].sum()
+        return float(ratio * np.exp(k / 2 * log(pi * square) - lgamma(k / 2 + 1)) * np.diag(root).prod())
+
+
+def smaller(region: JointRegion) -> JointRegion:
+    """Return the box of the simultaneous intervals where it is smaller than the region, else the region."""
+    box, own = replace(region, is_box=True), np.asarray((region.scale > 0).any(axis=0))
+    return box if box._unit_volume(own) < region._unit_volume(own) else region
 
 
 def predict_region(runner: ModelRunner, x: Any, coverage: float) -> JointRegion:
@@ -194,14 +221,15 @@ def predict_region(runner: ModelRunner, x: Any, coverage: float) -> JointRegion:
     predicted = predictions(runner, x).scaled(fitted.average.inflation)
     assert predicted.stds is not None
     low, high = label_range(fitted)
-    return JointRegion(
+    region = JointRegion(
         [names[task] for task in numbers],
         predicted.means[:, numbers],
         predicted.stds[:, numbers],
         copula.correlation[np.ix_(numbers, numbers)],
-        square_at(copula.levels[rank - 1], len(numbers)),
+        deviance_at(copula.levels[rank - 1], len(numbers)),
         reach_at(copula.box_levels[rank - 1], len(numbers)),
         low[numbers],
         high[numbers],
         [copula.margins[task] for task in numbers],
     )
+    return smaller(region)

@@ -11,10 +11,11 @@ import torch
 from sklearn import model_selection as splitters
 
 from sklearn_mtae._estimators.joint_draws import JointDraws
+from sklearn_mtae._fitting.cell_margins import OfClasses, OfCounts
 from sklearn_mtae._fitting.copula import Copula
 from sklearn_mtae._fitting.fitted import Average, Baseline, Fitted
 from sklearn_mtae._fitting.kernel import ClassKernel, Neighbours, NumberKernel
-from sklearn_mtae._fitting.margins import OfClasses, OfCounts, OfNumbers
+from sklearn_mtae._fitting.margins import OfNumbers
 from sklearn_mtae._fitting.novelty import Novelty
 from sklearn_mtae._fitting.recipe import Recipe
 from sklearn_mtae._tables.column_likelihoods import Bounded

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from sklearn_mtae import MultiTaskVAE, MultiTaskVAEClassifier, MultiTaskVAERegressor
 
@@ -261,7 +262,7 @@ def test_regions_of_many_tasks_and_few_rows_are_not_far_too_large():
         model = MultiTaskVAERegressor(**QUICK).fit(X[:40], Y[:40])
         region = model.predict_region(X[40:])
         held.append(region.contains(Y[40:]).mean())
-        squares.append(region.square)
+        squares.append(region.deviance)
     assert 0.8 < np.mean(held) < 0.95
     assert np.mean(squares) < 30  # 18.5 for known deviations
 
@@ -291,6 +292,23 @@ def test_regions_hold_new_rows_at_once_where_intervals_do_not(missing):
     box = np.subtract(*model.predict_interval(X[500:], 1 - 0.1 / 3)[::-1]).prod(axis=1)
     assert (region.volume < box).mean() > 0.95
     assert ((region.upper - region.lower).prod(axis=1) < box).mean() > 0.95
+
+
+def test_regions_of_skewed_errors_are_where_the_density_is_high():
+    """Exponential errors: between the smallest region, a triangle, and the circle that holds as many."""
+    held, volumes = [], []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(1300, 2))
+        Y = X + rng.exponential(size=(1300, 2))
+        region = MultiTaskVAERegressor(**{**QUICK, "max_iter": 30}).fit(X[:300], Y[:300]).predict_region(X[300:])
+        held.append(region.contains(Y[300:]).mean())
+        volumes.append(region.volume.mean())
+    circle = np.pi * np.quantile(
+        np.square(np.random.default_rng(0).exponential(size=(100_000, 2)) - 1).sum(axis=1), 0.9
+    )
+    assert 0.87 < np.mean(held) < 0.94
+    assert stats.gamma(2).ppf(0.9) ** 2 / 2 < np.mean(volumes) < 0.8 * circle
 
 
 def test_a_region_of_mixed_tasks_is_of_their_numbers():

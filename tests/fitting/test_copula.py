@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sklearn_mtae._fitting.copula import box_level_of, distances, level_of, reach_at, square_at
+from sklearn_mtae._fitting.copula import box_level_of, deviance_at, distances, level_of, reach_at
 
 TRUTH = np.array([[1.0, 0.8, -0.5], [0.8, 1.0, -0.3], [-0.5, -0.3, 1.0]])
 
@@ -23,7 +23,7 @@ def test_levels_are_normal_scores_of_chi_squared_variables(n_tasks):
     p = np.array([0.5, 0.8, 0.9, 0.99])
     levels = level_of(stats.chi2.ppf(p, n_tasks), n_tasks)
     np.testing.assert_allclose(stats.norm.cdf(levels), p, atol=0.01)
-    np.testing.assert_allclose([square_at(level, n_tasks) for level in levels], stats.chi2.ppf(p, n_tasks), rtol=1e-9)
+    np.testing.assert_allclose([deviance_at(level, n_tasks) for level in levels], stats.chi2.ppf(p, n_tasks), rtol=1e-9)
 
 
 @pytest.mark.parametrize("n_tasks", [1, 2, 16])

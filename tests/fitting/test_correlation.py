@@ -3,8 +3,9 @@
 import numpy as np
 from scipy import stats
 
+from sklearn_mtae._fitting.cell_margins import OfClasses
 from sklearn_mtae._fitting.correlation import LabelScores, correlate, gain, learn_correlation
-from sklearn_mtae._fitting.margins import OfClasses, OfNumbers
+from sklearn_mtae._fitting.margins import OfNumbers
 from sklearn_mtae._fitting.predictions import OfTask
 
 TRUTH = np.array([[1.0, 0.8, -0.5], [0.8, 1.0, -0.3], [-0.5, -0.3, 1.0]])

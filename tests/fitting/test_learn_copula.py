@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from sklearn_mtae._fitting.cell_margins import OfClasses
 from sklearn_mtae._fitting.learn_copula import _order
-from sklearn_mtae._fitting.margins import OfClasses
 
 
 def test_scores_that_do_not_vary_order_no_classes():

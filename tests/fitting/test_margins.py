@@ -1,13 +1,11 @@
-"""Predictive distributions as normal scores, against closed forms, scipy and numerical integration."""
+"""Distributions of numbers as normal scores, against closed forms and scipy."""
 
 import numpy as np
 import pytest
-from numpy.polynomial.hermite_e import hermeval
 from scipy import stats
-from scipy.integrate import quad
-from scipy.special import factorial
+from scipy.optimize import minimize_scalar
 
-from sklearn_mtae._fitting.margins import N_TERMS, OfClasses, OfCounts, OfNumbers, Scores
+from sklearn_mtae._fitting.margins import OfNumbers, Scores
 from sklearn_mtae._fitting.predictions import OfTask
 
 
@@ -15,16 +13,12 @@ def numbers(n=3):
     return OfTask(np.linspace(-1.0, 2.0, n), np.linspace(0.5, 2.0, n), None)
 
 
-def classes(*rows):
-    return OfTask(np.full(len(rows), np.nan), np.full(len(rows), np.nan), np.log(np.array(rows)))
-
-
 def straight():
     return OfNumbers.learn(np.random.default_rng(0).normal(size=400), np.ones(400))
 
 
-def skewed():
-    return OfNumbers.learn(np.random.default_rng(0).exponential(size=2000), np.ones(2000))
+def skewed(n=20_000):
+    return OfNumbers.learn(np.random.default_rng(0).exponential(size=n) - 1, np.ones(n))
 
 
 def one_normal(mean, std):
@@ -65,77 +59,66 @@ def test_moments_of_numbers_given_other_scores_are_those_of_draws(margin):
     np.testing.assert_allclose(found.std, drawn.std(axis=0), rtol=0.02)
 
 
-def test_standard_normal_scores_leave_predictions_as_they_are():
-    for margin, own in [
-        (straight(), numbers()),
-        (skewed(), numbers()),
-        (OfClasses(np.array([2, 0, 1])), classes([0.2, 0.5, 0.3], [0.98, 0.01, 0.01])),
-        (OfCounts(False), OfTask(np.array([0.3, 4.0, 900.0]), np.array([0.6, 2.0, 90.0]), None)),
-        (OfCounts(True), OfTask(np.array([0.3, 0.999]), np.array([0.5, 0.03]), None)),
-    ]:
-        found = margin.given(own, one_normal(np.zeros(len(own.mean)), 1.0))
-        if own.log_probabilities is not None:
-            np.testing.assert_allclose(found.log_probabilities, own.log_probabilities, atol=1e-9)
-            continue
-        np.testing.assert_allclose(found.mean, own.mean, rtol=1e-4, atol=1e-6)
-        if not getattr(margin, "is_binary", False):
-            np.testing.assert_allclose(found.std, own.std, rtol=0.1)
+@pytest.mark.parametrize("margin", [straight(), skewed()], ids=["normal", "skewed"])
+def test_standard_normal_scores_leave_predictions_as_they_are(margin):
+    own = numbers()
+    found = margin.given(own, one_normal(np.zeros(3), 1.0))
+    np.testing.assert_allclose(found.mean, own.mean, rtol=1e-12)
+    np.testing.assert_allclose(found.std, own.std, rtol=1e-12)
 
 
-def test_intervals_of_classes_are_cut_at_their_probabilities_in_their_order():
-    margin, own = OfClasses(np.array([1, 0, 2])), classes([0.2, 0.5, 0.3], [0.2, 0.5, 0.3], [0.2, 0.5, 0.3])
-    low, high = margin.intervals(own, np.array([0.0, 1.0, 2.0]))
-    np.testing.assert_allclose(stats.norm.cdf(low), [0.5, 0.0, 0.7], atol=1e-12)
-    np.testing.assert_allclose(stats.norm.cdf(high), [0.7, 0.5, 1.0], atol=1e-12)
+def test_most_errors_keep_their_ranks_where_a_few_are_far_off():
+    """A shift by the mean would move the narrow middle, with 97 % of the errors, past all of its own width."""
+    rng = np.random.default_rng(0)
+    errors = np.where(rng.random(2000) < 0.03, 5.0, 0.01 * rng.normal(size=2000))
+    errors = errors / errors.std()
+    scores = OfNumbers.learn(errors, np.ones(2000)).centres(OfTask(np.zeros(2000), np.ones(2000), None), errors)
+    expected = stats.norm.ppf((stats.rankdata(errors) - 0.5) / 2000)
+    middle = errors < 0.5
+    np.testing.assert_allclose(scores[middle], expected[middle], atol=0.25)
 
 
-@pytest.mark.parametrize(("mean", "std"), [(0.3, 0.3**0.5), (4.0, 2.0), (4.0, 5.0), (900.0, 30.0)])
-def test_intervals_of_counts_are_those_of_the_distribution_with_their_moments(mean, std):
-    own = OfTask(np.full(4, mean), np.full(4, std), None)
-    y = np.round(mean + std * np.array([-1.0, 0.0, 1.0, 3.0])).clip(0)
-    law = stats.poisson(mean)
-    if std**2 > mean * 1.001:
-        law = stats.nbinom(mean**2 / (std**2 - mean), mean / std**2)
-    low, high = OfCounts(False).intervals(own, y)
-    np.testing.assert_allclose(stats.norm.cdf(low), law.cdf(y - 1), atol=1e-6)
-    np.testing.assert_allclose(stats.norm.cdf(high), law.cdf(y), atol=1e-6)
-    drawn = OfCounts(False).values(own, (low + high)[None] / 2)
-    np.testing.assert_array_equal(drawn, [y])
+def test_a_number_gives_its_score_away():
+    np.testing.assert_allclose(straight().resolved(numbers(1), one_normal(np.array([0.4]), 0.7)), 0.49)
 
 
-def test_centres_are_means_of_truncated_normal_variables():
-    margin, own = OfClasses(np.arange(3)), classes([0.1, 0.6, 0.3], [0.1, 0.6, 0.3], [0.1, 0.6, 0.3])
-    y = np.arange(3.0)
-    low, high = margin.intervals(own, y)
-    expected = stats.truncnorm(low, high).mean()
-    np.testing.assert_allclose(margin.centres(own, y), expected, atol=1e-9)
+def test_slopes_are_those_of_errors_by_their_scores():
+    z = np.linspace(-2.5, 2.5, 50)
+    for margin in (straight(), skewed()):
+        step = 1e-6
+        slopes = (margin.errors_at(z + step) - margin.errors_at(z - step)) / (2 * step)
+        np.testing.assert_allclose(margin.slopes(z), slopes, rtol=1e-6)
+        logs = margin.log_slopes(z)
+        np.testing.assert_allclose(logs - logs[0], np.log(slopes / slopes[0]), atol=1e-6)
+        assert margin.least_log_slope <= logs.min()
+        nodes = margin.log_slopes(np.random.default_rng(0).normal(size=400_000))
+        np.testing.assert_allclose(nodes.mean(), 0.0, atol=0.005)
 
 
-def test_terms_are_the_hermite_series_of_the_mean_score():
-    margin, own = OfClasses(np.arange(3)), classes([0.15, 0.6, 0.25])
-    ends = stats.norm.ppf([0.15, 0.75])
-    centres = margin.centres(OfTask(*[np.full(3, np.nan)] * 2, own.log_probabilities.repeat(3, axis=0)), np.arange(3.0))
-
-    def term(k):
-        def integrand(z):
-            return centres[np.searchsorted(ends, z)] * hermeval(z, np.eye(k + 1)[k]) * stats.norm.pdf(z)
-
-        return quad(integrand, -9, 9, points=ends, limit=200)[0] / np.sqrt(factorial(k))
-
-    np.testing.assert_allclose(margin.terms(own)[0], [term(k) for k in range(1, N_TERMS + 1)], atol=1e-6)
+def test_where_a_value_occurs_often_the_density_does_not_count():
+    margin = OfNumbers.learn(np.repeat([-1.0, 0.0, 3.0], [50, 100, 50]), np.ones(200))
+    np.testing.assert_array_equal(margin.log_slopes(np.linspace(-3, 3, 9)), 0.0)
+    assert margin.least_log_slope == 0.0
 
 
-def test_a_number_gives_its_score_away_and_a_class_only_a_part():
-    scores = one_normal(np.array([0.4]), 0.7)
-    np.testing.assert_allclose(straight().resolved(numbers(1), scores), 0.49)
-    found = OfClasses(np.arange(2)).resolved(classes([0.5, 0.5]), scores)
-    share = stats.norm.cdf(0.4 / 0.7)
-    both = stats.truncnorm.mean(-0.4 / 0.7, np.inf), stats.truncnorm.mean(-np.inf, -0.4 / 0.7)
-    np.testing.assert_allclose(found, 0.49 * (share * both[0] ** 2 + (1 - share) * both[1] ** 2), rtol=1e-9)
+@pytest.mark.parametrize("margin", [straight(), skewed()], ids=["normal", "skewed"])
+def test_ends_and_reaches_are_inverse(margin):
+    for reach in (0.3, 1.5, 4.0):
+        np.testing.assert_allclose(margin.reaches(margin.ends(reach)), reach, rtol=1e-9)
+        low, high = stats.norm.cdf(margin.ends(reach))
+        np.testing.assert_allclose(high - low, 1 - 2 * stats.norm.sf(reach), rtol=1e-9)
+    assert margin.ends(np.inf).tolist() == [-np.inf, np.inf]
 
 
-def test_a_class_without_probability_and_a_label_beyond_all_counts_have_finite_scores():
-    own = classes([1.0, 1e-300, 0.0 + 1e-308])
-    assert np.isfinite(OfClasses(np.arange(3)).centres(own, np.array([2.0]))).all()
-    counts = OfTask(np.array([0.0, 1e-9]), np.array([1e-10, 1e-5]), None)
-    assert np.isfinite(OfCounts(False).centres(counts, np.array([50.0, 1e6]))).all()
+def test_intervals_of_skewed_errors_are_about_the_shortest():
+    """Of an exponential distribution, which is densest at its least value, the shortest intervals begin there."""
+    margin, reach = skewed(), stats.norm.isf(0.015)
+    width = np.ptp(margin.errors_at(margin.ends(reach)))
+
+    def of_share(share):
+        return np.ptp(stats.expon.ppf([0.03 * share, 1 - 0.03 * (1 - share)]))
+
+    shortest = minimize_scalar(of_share, bounds=(0.0, 1.0), method="bounded").fun
+    assert margin.lower_share < 0.1
+    np.testing.assert_allclose(width, shortest, rtol=0.06)
+    assert width < 0.85 * of_share(0.5)

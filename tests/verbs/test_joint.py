@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sklearn_mtae._fitting.cell_margins import OfClasses
 from sklearn_mtae._fitting.copula import Copula
-from sklearn_mtae._fitting.margins import OfClasses, OfNumbers
+from sklearn_mtae._fitting.margins import OfNumbers
 from sklearn_mtae._fitting.predictions import Predictions
 from sklearn_mtae._verbs.joint import condition
 

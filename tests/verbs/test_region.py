@@ -7,20 +7,21 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sklearn_mtae._fitting.margins import OfCounts, OfNumbers
-from sklearn_mtae._verbs.region import JointRegion
+from sklearn_mtae._fitting.cell_margins import OfCounts
+from sklearn_mtae._fitting.margins import OfNumbers
+from sklearn_mtae._verbs.region import JointRegion, smaller
 
 R = np.array([[1.0, 0.7], [0.7, 1.0]])
 NORMAL = OfNumbers.learn(np.random.default_rng(0).normal(size=400), np.ones(400))
-SKEWED = OfNumbers.learn(np.random.default_rng(0).exponential(size=4000), np.ones(4000))
+SKEWED = OfNumbers.learn(np.random.default_rng(0).exponential(size=4000) - 1, np.ones(4000))
 
 
-def region(square=4.0, scale=((1.0, 2.0), (0.5, 3.0)), low=-np.inf, margins=(NORMAL, NORMAL), n=None):
+def region(deviance=4.0, scale=((1.0, 2.0), (0.5, 3.0)), low=-np.inf, margins=(NORMAL, NORMAL), n=None):
     center, scale = np.array([[1.0, -1.0], [0.0, 5.0]]), np.array(scale)
     if n is not None:
         center, scale = np.tile(center[:1], (n, 1)), np.tile(scale[:1], (n, 1))
     ends = np.full(2, low), np.full(2, np.inf)
-    return JointRegion(["a", "b"], center, scale, R, square, 1.5, *ends, list(margins))
+    return JointRegion(["a", "b"], center, scale, R, deviance, 1.5, *ends, list(margins))
 
 
 def test_a_region_contains_what_is_within_the_length():
@@ -33,7 +34,7 @@ def test_a_region_contains_what_is_within_the_length():
 
 
 def test_counts_that_are_all_zero_lie_in_their_region():
-    own = region(square=1e-23, scale=((0.0, 0.0), (0.0, 0.0)), margins=(OfCounts(False), OfCounts(False)))
+    own = region(deviance=1e-23, scale=((0.0, 0.0), (0.0, 0.0)), margins=(OfCounts(False), OfCounts(False)))
     own.center[:] = 0.0
     assert own.contains(np.array([[0, 0], [0, np.nan]])).all()
     assert not own.contains(np.array([[0, 1], [1, np.nan]])).any()
@@ -46,9 +47,46 @@ def test_volume_is_that_of_monte_carlo(margins):
     np.testing.assert_allclose(own.volume[0], own.contains(y).mean() * 11**2 * own.scale[0].prod(), rtol=0.015)
 
 
+def test_a_box_contains_what_is_between_its_ends():
+    own = replace(region(margins=(SKEWED, NORMAL)), is_box=True)
+    inside, outside = (own.upper + step * own.scale for step in (-0.01, 0.01))
+    assert own.contains(inside).all()
+    for y in (outside, own.lower - 0.01 * own.scale):
+        assert not own.contains(np.column_stack([y[:, 0], own.center[:, 1]])).any()
+        assert not own.contains(np.column_stack([np.full(2, np.nan), y[:, 1]])).any()
+    np.testing.assert_allclose(own.volume, (own.upper - own.lower).prod(axis=1), rtol=1e-9)
+
+
+def test_the_smaller_region_is_taken():
+    """Of two heavy tails that are independent, the ellipsoid of the scores holds rows that are far in both."""
+    heavy = OfNumbers.learn(np.random.default_rng(0).standard_t(1.5, size=4000), np.ones(4000))
+    own = replace(region(margins=(heavy, heavy)), correlation=np.eye(2), reach=1.0)
+    assert smaller(own).is_box
+    np.testing.assert_array_less(smaller(own).volume, own.volume)
+    assert not smaller(region()).is_box
+
+
+def test_the_region_is_where_the_density_is_high():
+    """Of exponential errors, independent of normal ones, against the density itself."""
+    own = replace(region(margins=(SKEWED, NORMAL), n=20_000), correlation=np.eye(2))
+    rng = np.random.default_rng(1)
+    errors = np.column_stack([rng.exponential(size=20_000) - 1, rng.normal(size=20_000)])
+    inside = own.contains(own.center + own.scale * errors)
+    deviance = 2 * (errors[:, 0] + 1) + errors[:, 1] ** 2
+    limit = np.quantile(deviance, inside.mean())
+    assert np.mean(inside == (deviance <= limit)) > 0.97
+
+
 def test_volume_of_normal_errors_is_that_of_an_ellipse():
     own = region()
     np.testing.assert_allclose(own.volume, np.pi * 4.0 * np.sqrt(1 - 0.7**2) * own.scale.prod(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("deviance", [-3.0, 1e-3, 0.3])
+def test_small_regions_have_small_volumes(deviance):
+    own = region(deviance=deviance)
+    ellipse = np.pi * max(deviance, 0.0) * np.sqrt(1 - 0.7**2) * own.scale.prod(axis=1)
+    np.testing.assert_allclose(own.volume, ellipse, rtol=0.05, atol=1e-3)
 
 
 def test_simultaneous_intervals_end_at_the_largest_score():
@@ -76,8 +114,8 @@ def test_masked_labels_are_missing_ones():
 def test_a_region_without_end_contains_all_labels():
     """Scores of far labels are at the end of their range, which does not put them into a bounded region."""
     far = np.full((2, 2), 1e9)
-    assert not region(square=1e3).contains(far).any()
-    own = replace(region(square=np.inf, low=0.0), reach=np.inf)
+    assert not region(deviance=1e3).contains(far).any()
+    own = replace(region(deviance=np.inf, low=0.0), reach=np.inf)
     assert own.contains(far).all()
     assert np.isinf(own.volume).all()
     assert np.isinf(own.upper).all()
