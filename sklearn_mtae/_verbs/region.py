@@ -186,12 +186,17 @@ class JointRegion:
             return np.inf if k else 1.0
         if self.is_box:
             return float(np.prod([np.ptp(margin.errors_at(margin.ends(self.reach))) for margin in margins]))
-        correlation = self.correlation[np.ix_(own, own)]
+        correlation, is_ellipsoid = (
+            self.correlation[np.ix_(own, own)],
+            not any(margin.least_log_slope for margin in margins),
+        )
+        if is_ellipsoid and self.deviance <= 0:
+            return 0.0
         root = np.linalg.cholesky(correlation)
-        square = self.deviance if self.deviance > k / 3 else float(k)  # of an ellipsoid that has enough of the points
+        # Where no slope counts, the region is this ellipsoid; otherwise it has enough of the points to compare with.
+        square = self.deviance if is_ellipsoid else max(self.deviance, k / 3)
+        spread = square / k if is_ellipsoid else max(1.0, square / k)
         points = ndtri(qmc.Sobol(k, rng=np.random.default_rng(0)).random(N_POINTS))
-        # As wide as the ellipsoid: in many dimensions, most of a volume is near its surface.
-        spread = max(1.0, square / k)
         squares, z = spread * (points**2).sum(axis=1), np.sqrt(spread) * points @ root.T
         weight = np.exp((squares - square) / (2 * spread))
         inside = (deviances(margins, correlation, z) <= self.deviance) & (np.abs(z) < FARTHEST).all(axis=1)
