@@ -14,7 +14,7 @@ from .fitted import Baseline
 from .held_out import HeldOut
 from .kernel import Neighbours, choose_rows, kernel_inputs
 from .kernel_ridge import Shape, SquaredDistances, closeness, unit_scale
-from .novelty import Novelty, part_left
+from .novelty import Novelty, novelty_of, part_left, variances_if_novel, variances_of
 from .plan import Plan
 from .scores import counted_once
 
@@ -86,7 +86,7 @@ def learn_novelty(
     squares = ((held_out.y - rest) / units) ** 2
     if held_out.unknown is not None:
         squares += held_out.unknown / units**2
-    far = (start.deviations / units) ** 2 + ((rest - start.intercepts) / units) ** 2
+    far = variances_if_novel(rest, start.intercepts, start.deviations, units)
     fits = []
     for task, weight in enumerate(held_out.weight.T):
         known = weight > 0
@@ -117,12 +117,11 @@ class Fit(NamedTuple):
 
     def novelty(self, left: NDArray) -> NDArray:
         """Return the novelty of rows, given what is left with the shape."""
-        left = np.maximum(left, self.least)
-        return self.shares[0] * left ** self.powers[0] + self.shares[1] * left ** self.powers[1]
+        return novelty_of(left, self.least, self.powers, self.shares)
 
     def variances(self, left: NDArray, far: NDArray) -> NDArray:
         """Return the variances of labels around predictions, given those if nothing is known of the rows."""
-        return self.near + self.novelty(left) * np.maximum(far - self.near, 0.0)
+        return variances_of(self.novelty(left), self.near, far)
 
 
 class NoveltyTrials(NamedTuple):
