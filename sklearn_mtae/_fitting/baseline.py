@@ -177,8 +177,7 @@ class Baselines:
         is_fitted = shares[0] < 1
         if not is_fitted.any():
             return self.start, self.start.deviations
-        known = self.plan, held_out, self._columns, self.run, rest
-        learned = learn_novelty(*known, self.start, self.units, is_fitted)
+        learned = learn_novelty(self.plan, held_out, self._columns, self.run, rest, self.start, self.units, is_fitted)
         baseline = replace(self._fit_all(shares), deviations=learned.deviations, novelty=learned.novelty)
         return baseline, learned.of_held_out
 

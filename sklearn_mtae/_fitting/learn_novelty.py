@@ -81,7 +81,7 @@ def learn_novelty(
     rows = np.asarray(plan.data.taking_part)
     rows = choose_rows(rows, plan.data.label_weights(rows), MOST_COMPARED)
     learner = NoveltyLearner(columns(rows), plan.data.label_weights(rows) > 0)
-    # Other baselines may count for some of the held-out rows, even if the mean is all that counts for new ones.
+    # Where the mean is all that counts for new rows, others may have been predicted by other baselines.
     tasks = np.flatnonzero(is_fitted | (rest != start.intercepts).any(axis=0))
     fit, shape = partial(learner.fit, tasks=tasks), (len(tasks), len(SHAPES))
     found = held_out.by_others(rows, plan.splits, fit, run, shape)

@@ -27,12 +27,12 @@ class Novelty:
     neighbours : Neighbours
         Sums over centres whose squares add up to the part of the variance that is explained.
     of_task : ndarray of int of shape (n_tasks,)
-        Which of these sums each task has.
+        Which of these sums each task has; any if it has no share.
     least : ndarray of shape (n_tasks,)
         Least part that is left: held-out rows tell nothing of errors at rows that are closer to others than they are.
     powers, shares : ndarray of shape (2, n_tasks)
         Powers of what is left, and their factors, which add up to 1 unless rows far from all others are predicted as
-        well as these.
+        well as these. No row is novel for a task whose factors are zero.
     means, deviations : ndarray of shape (n_tasks,)
         Means and standard deviations of the labels.
     """
