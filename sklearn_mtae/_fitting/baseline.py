@@ -177,10 +177,9 @@ class Baselines:
         is_fitted = shares[0] < 1
         if not is_fitted.any():
             return self.start, self.start.deviations
-        learned = learn_novelty(self.plan, held_out, self._columns, self.run, rest, self.start, self.units)
-        deviations = np.where(is_fitted, learned.deviations, self.start.deviations)
-        baseline = replace(self._fit_all(shares), deviations=deviations, novelty=learned.novelty)
-        return baseline, learned.novelty.widened(deviations, learned.of_held_out, rest, self.units)
+        learned = learn_novelty(self.plan, held_out, self._columns, self.run, rest, self.start, self.units, is_fitted)
+        baseline = replace(self._fit_all(shares), deviations=learned.deviations, novelty=learned.novelty)
+        return baseline, learned.of_held_out
 
     def _fit_all(self, shares: NDArray) -> Baseline:
         """Return the baseline of each task, fitted to all rows."""

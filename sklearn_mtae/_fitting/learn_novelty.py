@@ -1,6 +1,12 @@
-"""Which rows are novel, learned from the errors of rows that baselines were not fitted to."""
+"""Which rows are novel, learned from the errors of rows that baselines were not fitted to.
 
-from collections.abc import Callable, Sequence
+What is left of the variance at a row falls with its closeness to others, in one of a few shapes: `NoveltyLearner`. The
+novelty of a row grows with what is left, along a `Curve`. Of all shapes and curves, those are taken by which the errors
+of held-out rows are likeliest.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +20,8 @@ from .fitted import Baseline
 from .held_out import HeldOut
 from .kernel import Neighbours, choose_rows, kernel_inputs
 from .kernel_ridge import Shape, SquaredDistances, closeness, unit_scale
-from .novelty import Novelty, part_left
+from .novelty import Novelty, part_left, variances_if_novel
+from .novelty_curve import Curve, Errors, choose_curve
 from .plan import Plan
 from .scores import counted_once
 
@@ -26,18 +33,6 @@ SHAPES = (*(Shape(False, 1.0, locality) for locality in (8.0, 2.0, 0.5)), Shape(
 """How closeness may fall with distance."""
 RIDGE = 0.01
 """Variance of a label around a Gaussian process, relative to that of the process."""
-POWERS = tuple(2 ** (k / 2) for k in range(11))
-"""Powers of the part of the variance that is left. The larger, the farther away a row must be to be novel."""
-FAR_POWERS = (64.0, 1024.0)
-"""Powers by which only rows far from all others are novel; the first one that errors do not contradict is taken."""
-LEAST_GAIN = 4.0
-"""By how many nats errors must be likelier than where only rows far from all others are novel."""
-MOST_LOSS = 0.5
-"""By how many nats they may be less likely than where no row is novel, else they contradict that those far are."""
-LEAST_NEAR = 0.01
-"""Minimum variance where nothing is novel, as a part of the mean squared error."""
-NEAREST = 0.05
-"""Part of the held-out rows that have less left than what counts as the least."""
 
 
 class Learned(NamedTuple):
@@ -48,7 +43,7 @@ class Learned(NamedTuple):
     deviations: NDArray
     """Deviations of labels from baselines, of rows that are not novel, shape (n_tasks,)."""
     of_held_out: NDArray
-    """The novelty of the held-out rows, shape (n_rows, n_tasks)."""
+    """Deviations of the labels of held-out rows from predictions, shape (n_rows, n_tasks)."""
 
 
 def learn_novelty(
@@ -59,6 +54,7 @@ def learn_novelty(
     rest: NDArray,
     start: Baseline,
     units: NDArray,
+    is_fitted: NDArray[np.bool_],
 ) -> Learned:
     """Learn which rows are novel: what fits the errors of held-out rows best.
 
@@ -78,51 +74,44 @@ def learn_novelty(
         The means and the deviations of the labels.
     units : ndarray of shape (n_tasks,)
         Units of the tasks.
+    is_fitted : ndarray of bool of shape (n_tasks,)
+        Which tasks have a baseline beside their mean. No row is novel for the others: their mean has the deviation of
+        all labels everywhere.
     """
     rows = np.asarray(plan.data.taking_part)
     rows = choose_rows(rows, plan.data.label_weights(rows), MOST_COMPARED)
     learner = NoveltyLearner(columns(rows), plan.data.label_weights(rows) > 0)
-    left = held_out.by_others(rows, plan.splits, learner.fit, run, (len(units), len(SHAPES)))
+    # Where the mean is all that counts for new rows, others may have been predicted by other baselines.
+    tasks = np.flatnonzero(is_fitted | (rest != start.intercepts).any(axis=0))
+    fit, shape = partial(learner.fit, tasks=tasks), (len(tasks), len(SHAPES))
+    found = held_out.by_others(rows, plan.splits, fit, run, shape)
+    left = dict(zip(tasks.tolist(), found.swapaxes(0, 1), strict=True))
+    curves = choose_curves(held_out, left, rest, start, units)
+    novelty, deviations = np.zeros(rest.shape), np.array(start.deviations)
+    for task, curve in curves.items():
+        novelty[:, task] = curve.novelty(left[task][:, curve.shape])
+        if is_fitted[task]:
+            deviations[task] = units[task] * np.sqrt(curve.near)
+    curves = {task: curve for task, curve in curves.items() if is_fitted[task]}
+    learned = learner.fit(np.ones(len(rows), dtype=bool), list(curves)).chosen(curves, start)
+    return Learned(learned, deviations, learned.widened(deviations, novelty, rest, units))
+
+
+def choose_curves(
+    held_out: HeldOut, left: Mapping[int, NDArray], rest: NDArray, start: Baseline, units: NDArray
+) -> dict[int, Curve]:
+    """Choose the curve of each task, given what is left at held-out rows, shape (n_rows, n_shapes)."""
     squares = ((held_out.y - rest) / units) ** 2
     if held_out.unknown is not None:
         squares += held_out.unknown / units**2
-    far = (start.deviations / units) ** 2 + ((rest - start.intercepts) / units) ** 2
-    fits = []
-    for task, weight in enumerate(held_out.weight.T):
-        known = weight > 0
-        groups = None if held_out.groups is None else held_out.groups[known]
-        share, size = counted_once(weight[known])[0], counted_once(weight[known], groups)[1]
-        errors = Errors(squares[known, task], far[known, task], share, size)
-        fits.append(choose_novelty(left[known, task], errors))
-    novelty = learner.fit(np.ones(len(rows), dtype=bool)).chosen(fits, start)
-    of_held_out = np.column_stack([fit.novelty(left[:, task, fit.shape]) for task, fit in enumerate(fits)])
-    return Learned(novelty, units * np.sqrt([fit.near for fit in fits]), of_held_out)
-
-
-class Fit(NamedTuple):
-    """A novelty of rows, and how well it agrees with the errors of held-out ones."""
-
-    loss: float
-    """Minus the log-likelihood of the errors, in nats, up to a constant."""
-    shape: int
-    """Which of the shapes it has."""
-    least: float
-    """Least part of the variance that is left."""
-    powers: tuple[float, float]
-    """Powers of the part of the variance that is left."""
-    shares: tuple[float, float]
-    """Factors of what is left to these powers."""
-    near: float
-    """The variance of labels around predictions where nothing is novel."""
-
-    def novelty(self, left: NDArray) -> NDArray:
-        """Return the novelty of rows, given what is left with the shape."""
-        left = np.maximum(left, self.least)
-        return self.shares[0] * left ** self.powers[0] + self.shares[1] * left ** self.powers[1]
-
-    def variances(self, left: NDArray, far: NDArray) -> NDArray:
-        """Return the variances of labels around predictions, given those if nothing is known of the rows."""
-        return self.near + self.novelty(left) * np.maximum(far - self.near, 0.0)
+    far = variances_if_novel(rest, start.intercepts, start.deviations, units)
+    curves = {}
+    for task, own in left.items():
+        known = held_out.weight[:, task] > 0
+        weight, groups = held_out.weight[known, task], None if held_out.groups is None else held_out.groups[known]
+        share, size = counted_once(weight)[0], counted_once(weight, groups)[1]
+        curves[task] = choose_curve(own[known], Errors(squares[known, task], far[known, task], share, size))
+    return curves
 
 
 class NoveltyTrials(NamedTuple):
@@ -138,13 +127,21 @@ class NoveltyTrials(NamedTuple):
         left = part_left(self.neighbours, kernel_inputs(model, x)).unflatten(1, (len(SHAPES), -1))
         return left[:, :, torch.from_numpy(self.set_of)].swapaxes(1, 2)
 
-    def chosen(self, fits: Sequence[Fit], start: Baseline) -> Novelty:
-        """Return the novelty that was chosen for each task, given the means and the deviations of the labels."""
+    def chosen(self, curves: Mapping[int, Curve], start: Baseline) -> Novelty:
+        """Return the novelty along the curves of these tasks, given the means and the deviations of all labels.
+
+        No row is novel for tasks without a curve.
+        """
         own, n_sets = self.neighbours, len(self.neighbours.shapes) // len(SHAPES)
-        _, shapes, least, powers, shares, _ = (np.array(values) for values in zip(*fits, strict=True))
-        used, of_task = np.unique(shapes * n_sets + self.set_of, return_inverse=True)
-        means, deviations = (np.broadcast_to(part, len(fits)) for part in (start.intercepts, start.deviations))
+        shapes = np.array([curve.shape for curve in curves.values()])
+        used, sums_of = np.unique(shapes * n_sets + self.set_of, return_inverse=True)
+        of_task = np.zeros(np.size(start.intercepts), dtype=int)
+        of_task[list(curves)] = sums_of
+        every = [curves.get(task, Curve()) for task in range(len(of_task))]
+        parts = zip(*((curve.least, curve.powers, curve.shares) for curve in every), strict=True)
+        least, powers, shares = (np.array(part) for part in parts)
         neighbours = own.with_kernels(own.shapes[used], own.coefficients[used])
+        means, deviations = np.array(start.intercepts), np.array(start.deviations)
         return Novelty(neighbours, of_task, least, powers.T, shares.T, means, deviations)
 
 
@@ -164,9 +161,10 @@ class NoveltyLearner:
         self.sets, set_of = np.unique(is_known, axis=1, return_inverse=True)
         self.set_of = set_of.ravel()
 
-    def fit(self, chosen: NDArray[np.bool_]) -> NoveltyTrials:
-        """Return what is left with each shape, given the chosen rows."""
+    def fit(self, chosen: NDArray[np.bool_], tasks: Sequence[int] | NDArray) -> NoveltyTrials:
+        """Return what is left with each shape for some tasks, given the chosen rows."""
         rows, known = self.rows[chosen], self.sets[chosen]
+        sets, set_of = np.unique(self.set_of[tasks], return_inverse=True)
         n_most = min(MOST_CENTRES, int(np.sqrt(MOST_CELLS / known.shape[1])))
         at = choose_rows(np.arange(len(rows)), known.astype(float), n_most)
         points = torch.from_numpy(rows[at] * self.scales[0])
@@ -174,94 +172,10 @@ class NoveltyLearner:
         factors = [
             explaining(closeness(distances.clone(), shape.locality, shape.power), own)
             for shape in SHAPES
-            for own in known[at].T
+            for own in known[at].T[sets]
         ]
-        shapes = np.array(SHAPES, dtype=np.float64).repeat(known.shape[1], axis=0)
-        return NoveltyTrials(Neighbours(rows[at], self.scales, shapes, np.stack(factors)), self.set_of)
-
-
-class Errors(NamedTuple):
-    """Errors of held-out rows."""
-
-    squares: NDArray
-    """Their squares, shape (n_rows,)."""
-    far: NDArray
-    """Variances of the labels around the predictions if nothing is known of the rows, shape (n_rows,)."""
-    share: NDArray
-    """Weights of the rows, which add up to 1."""
-    size: float
-    """How many rows, or groups of rows, of equal weights would say as much."""
-
-    @property
-    def mean(self) -> float:
-        """The mean of the squares."""
-        return float(self.share @ self.squares)
-
-    def loss(self, variances: NDArray) -> float:
-        """Return minus the log-likelihood, up to a constant, with the best factor of the variances.
-
-        There will be a factor: deviations are scaled to fit all errors.
-        """
-        scaled = np.log(variances) + np.log(self.share @ (self.squares / variances))
-        return float(self.size / 2 * (self.share @ scaled))
-
-    def fit(self, left: NDArray, shape: int, power: float, far_power: float | None = None) -> Fit:
-        """Return the novelty with a shape and a power, so that the mean of the variances is that of the squares.
-
-        Parameters
-        ----------
-        left : ndarray of shape (n_rows,)
-            Part of the variance that is left with the shape.
-        shape : int
-            Which of the shapes it is.
-        power : float
-            The power.
-        far_power : float or None, default=None
-            The power by which rows far from all others are novel, however little of the variance is that of novel rows.
-            None means that they need not be.
-        """
-        beyond, far_power = float(far_power is not None), far_power or 1.0
-        least = float(np.quantile(left, NEAREST))
-        left = np.maximum(left, least)
-        novelty, farthest = left**power, beyond * left**far_power
-        mean, of_novel, rest = self.mean, float(self.share @ (novelty * self.far)), float(self.share @ (1 - novelty))
-        near, most = (min((mean - of_novel) / rest, mean) if rest > 0 else 0.0), 1.0
-        if near < LEAST_NEAR * mean:
-            near = LEAST_NEAR * mean
-            added, by_farthest = (
-                float(self.share @ (own * np.maximum(self.far - near, 0.0))) for own in (novelty, farthest)
-            )
-            most = max(mean - near - by_farthest, 0.0) / (added - by_farthest) if added > by_farthest else 1.0
-        fit = Fit(0.0, shape, least, (power, far_power), (most, beyond * (1 - most)), near)
-        return fit._replace(loss=self.loss(fit.variances(left, self.far)))
-
-
-def choose_novelty(left: NDArray, errors: Errors) -> Fit:
-    """Return the novelty by which the errors of held-out rows are likeliest.
-
-    Parameters
-    ----------
-    left : ndarray of shape (n_rows, n_shapes)
-        Parts of the variance that are left.
-    errors : Errors
-        The errors.
-    """
-    nothing = Fit(np.inf, 0, 0.0, (1.0, 1.0), (0.0, 0.0), errors.mean)
-    if not errors.mean > 0:
-        return nothing._replace(shares=(1.0, 0.0), powers=(FAR_POWERS[0], 1.0))
-    nothing = nothing._replace(loss=errors.loss(np.full(len(left), errors.mean)))
-
-    def agrees(fit: Fit) -> bool:
-        """Return whether rows far from all others may be novel, rather than predicted as well as these."""
-        return fit.shares[0] == 1 and fit.loss < nothing.loss + MOST_LOSS
-
-    of_far = [[errors.fit(own, shape, power) for power in FAR_POWERS] for shape, own in enumerate(left.T)]
-    default = next((fit for fits in zip(*of_far, strict=True) for fit in fits if agrees(fit)), nothing)
-    far_powers = [next((fit.powers[0] for fit in fits if agrees(fit)), None) for fits in of_far]
-    # Where some shapes agree that rows may be novel, the others do not compete.
-    competing = [k for k, power in enumerate(far_powers) if default is nothing or power is not None]
-    best = min(errors.fit(left[:, k], k, power, far_powers[k]) for k in competing for power in POWERS)
-    return best if best.loss < default.loss - LEAST_GAIN else default
+        shapes = np.array(SHAPES, dtype=np.float64).repeat(len(sets), axis=0)
+        return NoveltyTrials(Neighbours(rows[at], self.scales, shapes, np.stack(factors)), set_of)
 
 
 def explaining(near: Tensor, known: NDArray[np.bool_]) -> NDArray:

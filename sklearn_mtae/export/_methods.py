@@ -12,6 +12,7 @@ from sklearn_mtae._fitting.baseline import Columns, regression_of, task_units
 from sklearn_mtae._fitting.class_average import log_probabilities, padded
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.mixed_average import SpreadAndClasses
+from sklearn_mtae._fitting.novelty import variances_if_novel, variances_of
 from sklearn_mtae._fitting.number_average import LEAST_DEVIATION, N_DRAWS, NumberAverage, Spread
 from sklearn_mtae._fitting.run import reconstruct
 from sklearn_mtae._fitting.several import InUnits
@@ -158,10 +159,8 @@ def _deviations(fit: Fit, x: Tensor, rest: Tensor) -> Tensor:
     deviations, own = torch.from_numpy(np.array(baseline.deviations / units, dtype=np.float64)), baseline.novelty
     if own is None:
         return deviations
-    novelty = fit.exact.run(own, x)
-    means, of_labels = torch.from_numpy(own.means / units), torch.from_numpy(own.deviations / units)
-    far = of_labels.square() + (rest / torch.from_numpy(units) - means).square()
-    return (deviations.square() + novelty * (far - deviations.square()).clamp(min=0)).sqrt()
+    far = variances_if_novel(rest, *(torch.from_numpy(np.array(part)) for part in (own.means, own.deviations, units)))
+    return variances_of(fit.exact.run(own, x), deviations.square(), far).sqrt()
 
 
 def _spread_exactly(fit: Fit, function: Spread, states: list[int], x: Tensor) -> Tensor:

@@ -1,100 +1,17 @@
-"""Novelty as the errors of held-out rows ask for it."""
+"""Which rows are novel, by rows that baselines were not fitted to."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.model_selection import PredefinedSplit
 
-from sklearn_mtae import MultiTaskVAERegressor
-from sklearn_mtae._fitting import learn_novelty
+from sklearn_mtae import MultiTaskVAE, MultiTaskVAERegressor
+from sklearn_mtae._fitting import averaging, learn_novelty
+from sklearn_mtae._fitting.baseline import PENALTIES
 from sklearn_mtae._fitting.held_out import HeldOut
-from sklearn_mtae._fitting.learn_novelty import (
-    FAR_POWERS,
-    LEAST_NEAR,
-    SHAPES,
-    Errors,
-    NoveltyLearner,
-    choose_novelty,
-)
+from sklearn_mtae._fitting.learn_novelty import SHAPES, NoveltyLearner
 
 RNG = np.random.default_rng(0)
-N = 2_000
-LEFT = RNG.beta(2, 3, size=(N, 3))
-SHARE = np.full(N, 1 / N)
-FAR = np.full(N, 9.0)
-
-
-def drawn(variances, far=FAR, share=SHARE):
-    return Errors(variances * RNG.normal(size=N) ** 2, far, share, N)
-
-
-@pytest.mark.parametrize(("shape", "power"), [(0, 1.0), (1, 4.0), (2, 2.0)])
-def test_what_made_the_errors_is_found(shape, power):
-    novelty = LEFT[:, shape] ** power
-    fit = choose_novelty(LEFT, drawn((1 - novelty) * 0.25 + novelty * 9))
-    assert fit.shape == shape
-    assert fit.powers[0] == pytest.approx(power, rel=0.5)
-    found, seen = fit.variances(LEFT[:, shape], FAR), LEFT[:, shape] >= fit.least
-    np.testing.assert_allclose(found[seen], ((1 - novelty) * 0.25 + novelty * 9)[seen], rtol=0.2, atol=0.2)
-
-
-def test_the_mean_variance_is_that_of_the_errors():
-    share, far = RNG.dirichlet(np.ones(N)), RNG.uniform(5, 20, size=N)
-    for variances in (np.full(N, 0.3), LEFT[:, 1] * far, LEFT[:, 2] * 0.1, np.full(N, 1e-4)):
-        errors = drawn(variances, far, share)
-        fit = choose_novelty(LEFT, errors)
-        novelty = fit.novelty(LEFT[:, fit.shape])
-        mean = share @ errors.squares
-        assert share @ ((1 - novelty) * fit.near + novelty * far) == pytest.approx(mean)
-        assert fit.near >= LEAST_NEAR * mean * (1 - 1e-9)
-
-
-@pytest.mark.parametrize("variance", [0.5, 1e-4])
-def test_errors_that_are_the_same_everywhere_leave_few_rows_novel(variance):
-    """Rows that are far from all others are novel all the same."""
-    fit = choose_novelty(LEFT, drawn(np.full(N, variance)))
-    assert fit.novelty(np.ones(1)) == 1
-    assert fit.powers[0] in FAR_POWERS
-    assert fit.near == pytest.approx(variance, rel=0.1)
-
-
-def test_rows_that_look_far_have_all_the_variance_whatever_the_others_have():
-    """Where errors grow with what is left, but are far from those of unknown rows, only the farthest have these."""
-    fit = choose_novelty(LEFT, drawn(LEFT[:, 1] * 0.1))
-    assert (fit.shape, sum(fit.shares)) == (1, 1)
-    assert fit.shares[0] < 0.1
-    assert fit.novelty(np.ones(1)) == 1
-
-
-def test_rows_that_are_known_to_be_predicted_are_not_novel():
-    """A tenth of the rows is far from all others, and predicted as well as these."""
-    left = LEFT.copy()
-    left[::10] = 1
-    fit = choose_novelty(left, drawn(np.full(N, 0.01)))
-    assert fit.novelty(np.ones(1)) == 0
-    assert fit.near == pytest.approx(0.01, rel=0.1)
-
-
-def test_one_row_of_forty_contradicts_that_far_rows_are_novel():
-    left = np.zeros((40, 1))
-    left[7] = 1
-    squares = np.full(40, 0.5)
-    assert choose_novelty(left, Errors(squares, FAR[:40], np.full(40, 1 / 40), 40)).novelty(np.ones(1)) == 0
-    squares[7] = 4
-    assert choose_novelty(left, Errors(squares, FAR[:40], np.full(40, 1 / 40), 40)).novelty(np.ones(1)) == 1
-
-
-def test_a_shape_that_agrees_is_taken_before_one_that_fits_better_without():
-    """Errors grow with what is left with one shape, but little where all is left; by the other no row is far."""
-    left = LEFT[:, :2].copy()
-    left[::10, 0] = 1
-    fit = choose_novelty(left, drawn(0.05 * left[:, 0]))
-    assert (fit.shape, fit.novelty(np.ones(1))) == (1, 1)
-
-
-def test_tasks_without_errors_have_no_variance():
-    for n in (0, 5):
-        fit = choose_novelty(np.full((n, 3), 0.5), Errors(np.zeros(n), np.ones(n), np.full(n, 0.2), n))
-        assert (fit.near, fit.novelty(np.ones(1))) == (0.0, 1.0)
 
 
 def test_held_out_rows_are_compared_with_rows_of_other_folds(monkeypatch):
@@ -115,67 +32,31 @@ def test_held_out_rows_are_compared_with_rows_of_other_folds(monkeypatch):
     assert left[:60].max() < 0.02 < 0.05 < np.median(left[60:])
 
 
-def test_more_than_four_nats_make_a_choice():
-    """The errors have exactly the variances of a novelty; the fewer they are, the less they say."""
-    left = np.column_stack([LEFT[:, 0] * 0, LEFT[:, 1]])
-    squares = 0.3 + LEFT[:, 1] ** 2 * 8.7
-    default = choose_novelty(left, Errors(squares, FAR, SHARE, 1e-6))
-    best = choose_novelty(left, Errors(squares, FAR, SHARE, 1e6))
-    assert default.powers[0] in FAR_POWERS
-    assert (best.shape, best.powers[0]) == (1, 2.0)
-
-    def nats(fit):
-        """Return minus the log-likelihood per error, with the best factor of the variances."""
-        variances = fit.variances(left[:, fit.shape], FAR)
-        return (np.log(variances).mean() + np.log((squares / variances).mean())) / 2
-
-    size = 4 / (nats(default) - nats(best))
-    for n, expected in ((0.95 * size, default), (1.05 * size, best)):
-        fit = choose_novelty(left, Errors(squares, FAR, SHARE, n))
-        assert (fit.shape, fit.powers) == (expected.shape, expected.powers)
+SMALL = {"n_components": 2, "hidden_layer_sizes": (4,), "max_iter": 1, "n_estimators": 12, "random_state": 0, "cv": 4}
 
 
-def test_rows_nearer_than_the_held_out_ones_are_no_better_known():
-    """Of held-out rows, a few are nearly as their neighbours; none is like a training row."""
-    novelty = 0.4 + 0.6 * LEFT
-    fit = choose_novelty(novelty, drawn(0.2 + 8 * LEFT[:, 1]))
-    near, least = fit.variances(np.array([0.0, np.quantile(novelty[:, fit.shape], 0.05)]), FAR[:2])
-    assert near == least > 0.2
-
-
-def test_variances_never_shrink_where_rows_are_novel():
-    """Predictions are worse than the mean of the labels, whose variance is that of novel rows."""
-    for variance in (20.0, 9.0):
-        fit = choose_novelty(LEFT, drawn(np.full(N, variance)))
-        assert fit.variances(np.ones(1), FAR[:1]) >= fit.near
-        assert fit.near <= 1.1 * variance
-
-
-def test_next_to_all_held_out_rows_are_far():
-    """Nothing is known of rows that are near to others: they do not get what is left of the mean."""
-    left = np.full((N, 1), 1 - 1e-9)
-    fit = choose_novelty(left, drawn(np.full(N, 9.1)))
-    np.testing.assert_allclose(fit.variances(np.array([0.0, 0.5, 1.0]), FAR[:3]), 9.1, rtol=0.1)
+def table():
+    """Return rows and two targets of which regressions tell a lot."""
+    x = np.random.default_rng(0).normal(size=(80, 2))
+    return x, np.column_stack([x[:, 0] + x[:, 1], x[:, 0]]) + 0.2 * np.random.default_rng(1).normal(size=(80, 2))
 
 
 def spied_errors(monkeypatch, **options):
     """Return the errors of each task, and the held-out rows, of a fit with baselines alone."""
-    seen, choose, learn = [], learn_novelty.choose_novelty, learn_novelty.learn_novelty
+    seen, choose, learn = [], learn_novelty.choose_curve, learn_novelty.learn_novelty
 
-    def learned(plan, held_out, columns, run, rest, start, units):
+    def learned(plan, held_out, columns, run, rest, start, units, is_fitted):
         seen.append((held_out, rest / units, units))
-        return learn(plan, held_out, columns, run, rest, start, units)
+        return learn(plan, held_out, columns, run, rest, start, units, is_fitted)
 
     def chosen(left, errors):
         seen.append(errors)
         return choose(left, errors)
 
-    monkeypatch.setattr(learn_novelty, "choose_novelty", chosen)
+    monkeypatch.setattr(learn_novelty, "choose_curve", chosen)
     monkeypatch.setattr("sklearn_mtae._fitting.baseline.learn_novelty", learned)
-    x = np.random.default_rng(0).normal(size=(80, 2))
-    y = np.column_stack([x[:, 0] + x[:, 1], x[:, 0]]) + 0.2 * np.random.default_rng(1).normal(size=(80, 2))
-    settings = {"n_components": 2, "hidden_layer_sizes": (4,), "max_iter": 1, "n_estimators": 12, "random_state": 0}
-    MultiTaskVAERegressor(**settings, cv=4).fit(x, y, **options)
+    x, y = table()
+    MultiTaskVAERegressor(**SMALL).fit(x, y, **options)
     return seen
 
 
@@ -190,11 +71,9 @@ def test_rows_count_by_their_weights(monkeypatch):
 
 @pytest.mark.parametrize("n_known", [1, 3, 25])
 def test_few_labels_have_deviations(n_known):
-    x = np.random.default_rng(0).normal(size=(80, 2))
-    y = np.column_stack([x[:, 0] + x[:, 1], x[:, 0]]) + 0.2 * np.random.default_rng(1).normal(size=(80, 2))
+    x, y = table()
     y[n_known:, 1] = np.nan
-    settings = {"n_components": 2, "hidden_layer_sizes": (4,), "max_iter": 1, "n_estimators": 12, "random_state": 0}
-    model = MultiTaskVAERegressor(**settings, cv=4).fit(x, y)
+    model = MultiTaskVAERegressor(**SMALL).fit(x, y)
     std = model.predict(x, return_std=True)[1]
     assert ((std > 0.02) & (std < 5)).all()
     assert all((own < 1e3).all() for own in model._fitted.average.scores)
@@ -218,5 +97,47 @@ def test_the_more_sets_of_labels_the_fewer_centres():
     x = np.random.default_rng(0).normal(size=(600, 3))
     for n_tasks, most in ((1, 128), (64, 64), (256, 32)):
         known = np.random.default_rng(1).random((600, n_tasks)) < 0.7
-        coefficients = NoveltyLearner(x, known).fit(np.ones(600, dtype=bool)).neighbours.coefficients
+        coefficients = NoveltyLearner(x, known).fit(np.ones(600, dtype=bool), range(n_tasks)).neighbours.coefficients
         assert coefficients.shape == (len(SHAPES) * n_tasks, most, most)
+
+
+def test_tasks_with_their_mean_alone_have_no_novelty(monkeypatch):
+    """Neither labels that are all the same nor classes ask how novel rows are, whichever rows they are known for."""
+    asked, by_others = [], HeldOut.by_others
+
+    def spied(self, learned, splits, fit, run, shape):
+        asked.append(shape)
+        return by_others(self, learned, splits, fit, run, shape)
+
+    x, y = table()
+    frame = pd.DataFrame({"same": 3.0, "number": y[:, 0], "class": np.where(x[:, 1] > 0, "a", "b")})
+    frame.loc[:30, "same"] = frame.loc[40:, "class"] = None
+    monkeypatch.setattr(HeldOut, "by_others", spied)
+    model = MultiTaskVAE(**{**SMALL, "n_estimators": 4}, member_params=[{}]).fit(x, frame)
+    assert asked == [(1, len(SHAPES))]
+    novelty = model._fitted.average.baseline.novelty
+    assert len(novelty.neighbours.coefficients) == 1
+    assert not novelty.shares[:, [0, 2]].any()
+    std = model.predict(np.vstack([x, 50 * x]), return_std=True)[1]
+    assert (std["same"] < 1e-9).all()
+    assert std["number"].max() > 5 * std["number"].min()
+
+
+def test_what_is_learned_for_held_out_rows_alone_is_not_kept(monkeypatch):
+    """The mean is all that counts for new rows; each part of the held-out ones has been predicted by a regression."""
+    calls = []
+
+    def select(misses, folds, weight, loss):
+        mean, regression = np.eye(len(misses))[[-1 - len(PENALTIES), -len(PENALTIES)]]
+        calls.append(len(folds))
+        return mean if len(calls) == 2 else regression
+
+    monkeypatch.setattr(averaging, "select", select)
+    x, y = table()
+    model = MultiTaskVAERegressor(**{**SMALL, "n_estimators": 4}, member_params=[{}]).fit(x, y)
+    assert calls == [80] * 2 + [60] * 8
+    average = model._fitted.average
+    assert average.baseline.novelty.shares.any(axis=0).tolist() == [True, False]
+    std = model.predict(np.vstack([x, 50 * x]), return_std=True)[1]
+    assert std[:, 0].max() > 2 * std[:, 0].min()
+    np.testing.assert_allclose(std[:, 1], average.inflation[1] * y[:, 1].std())

@@ -12,8 +12,9 @@ from sklearn.gaussian_process.kernels import Matern
 from sklearn_mtae import MultiTaskVAERegressor
 from sklearn_mtae._fitting.fitted import Baseline
 from sklearn_mtae._fitting.kernel_ridge import Shape
-from sklearn_mtae._fitting.learn_novelty import RIDGE, SHAPES, Fit, NoveltyLearner
+from sklearn_mtae._fitting.learn_novelty import RIDGE, SHAPES, NoveltyLearner
 from sklearn_mtae._fitting.novelty import Novelty
+from sklearn_mtae._fitting.novelty_curve import Curve
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 3)) * [1, 2, 0.5]
@@ -40,23 +41,34 @@ def test_what_is_left_is_what_gaussian_processes_leave():
     """Each task has a process of its own, with the rows that have its labels."""
     assert {shape.power for shape in SHAPES} <= {1.0, 0.5}
     learner = NoveltyLearner(drawn_in(X), KNOWN)
-    left = learner.fit(np.ones(90, dtype=bool))(MODEL, torch.from_numpy(NEW)).numpy()
     unit = drawn_in(X).var(axis=0).sum() ** -0.5
-    for task in range(3):
-        for k, shape in enumerate(SHAPES):
-            expected = left_by_scikit_learn(drawn_in(X)[KNOWN[:, task]], Shape(*shape), drawn_in(NEW), unit)
-            np.testing.assert_allclose(left[:, task, k], expected, atol=2e-5)
+    for tasks in ([0, 1, 2], [2, 1]):
+        left = learner.fit(np.ones(90, dtype=bool), tasks)(MODEL, torch.from_numpy(NEW)).numpy()
+        for found, task in zip(left.swapaxes(0, 1), tasks, strict=True):
+            for k, shape in enumerate(SHAPES):
+                expected = left_by_scikit_learn(drawn_in(X)[KNOWN[:, task]], Shape(*shape), drawn_in(NEW), unit)
+                np.testing.assert_allclose(found[:, k], expected, atol=2e-5)
 
 
 def test_novelty_is_a_sum_of_powers_of_what_is_left():
     learner, x = NoveltyLearner(drawn_in(X), KNOWN), torch.from_numpy(NEW)
-    trials = learner.fit(np.arange(90) % 3 > 0)
+    trials = learner.fit(np.arange(90) % 3 > 0, range(3))
     chosen = [(2, 0.0, (4.0, 1.0), (1.0, 0.0)), (0, 0.1, (16.0, 64.0), (0.3, 0.7)), (2, 0.5, (1.0, 1.0), (1.0, 0.0))]
-    fits = [Fit(0.0, *own, 0.1) for own in chosen]
-    novelty, left = trials.chosen(fits, Baseline(np.zeros(3), np.ones(3))), trials(MODEL, x).numpy()
+    curves = {task: Curve(0.0, *own, 0.1) for task, own in enumerate(chosen)}
+    novelty, left = trials.chosen(curves, Baseline(np.zeros(3), np.ones(3))), trials(MODEL, x).numpy()
     second = left[:, 1, 0].clip(0.1)
     expected = np.column_stack([left[:, 0, 2] ** 4, 0.3 * second**16 + 0.7 * second**64, left[:, 2, 2].clip(0.5)])
     np.testing.assert_allclose(novelty(MODEL, x), expected, rtol=1e-9)
+
+
+def test_no_row_is_novel_for_tasks_without_a_curve():
+    trials = NoveltyLearner(drawn_in(X), KNOWN).fit(np.ones(90, dtype=bool), [2])
+    curve = Curve(0.0, 1, 0.0, (2.0, 1.0), (1.0, 0.0), 0.1)
+    novelty = trials.chosen({2: curve}, Baseline(np.zeros(3), np.ones(3)))
+    assert len(novelty.neighbours.coefficients) == 1
+    found = novelty(MODEL, torch.from_numpy(NEW)).numpy()
+    assert not found[:, :2].any()
+    assert (found[:, 2] > 0).all()
 
 
 def test_deviations_are_those_of_a_mixture():

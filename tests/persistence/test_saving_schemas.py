@@ -68,4 +68,4 @@ def test_every_schema_has_a_folder_and_every_kind_a_file():
 
 
 def test_the_files_are_small():
-    assert all(path.stat().st_size < 50_000 for folder in FOLDERS for path in folder.iterdir())
+    assert all(path.stat().st_size < 40_000 for folder in FOLDERS for path in folder.iterdir())
