@@ -81,8 +81,7 @@ def learn_novelty(
     rows = np.asarray(plan.data.taking_part)
     rows = choose_rows(rows, plan.data.label_weights(rows), MOST_COMPARED)
     learner = NoveltyLearner(columns(rows), plan.data.label_weights(rows) > 0)
-    # Where the mean is all that counts for new rows, others may have been predicted by other baselines.
-    tasks = np.flatnonzero(is_fitted | (rest != start.intercepts).any(axis=0))
+    tasks = np.flatnonzero(is_fitted)
     fit, shape = partial(learner.fit, tasks=tasks), (len(tasks), len(SHAPES))
     found = held_out.by_others(rows, plan.splits, fit, run, shape)
     left = dict(zip(tasks.tolist(), found.swapaxes(0, 1), strict=True))
@@ -90,9 +89,7 @@ def learn_novelty(
     novelty, deviations = np.zeros(rest.shape), np.array(start.deviations)
     for task, curve in curves.items():
         novelty[:, task] = curve.novelty(left[task][:, curve.shape])
-        if is_fitted[task]:
-            deviations[task] = units[task] * np.sqrt(curve.near)
-    curves = {task: curve for task, curve in curves.items() if is_fitted[task]}
+        deviations[task] = units[task] * np.sqrt(curve.near)
     learned = learner.fit(np.ones(len(rows), dtype=bool), list(curves)).chosen(curves, start)
     return Learned(learned, deviations, learned.widened(deviations, novelty, rest, units))
 
