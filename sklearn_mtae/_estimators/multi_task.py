@@ -227,11 +227,12 @@ class BaseMultiTaskVAE(BaseVAE):
     def predict_region(self, X: ArrayLike, coverage: float = 0.9) -> JointRegion:
         """Predict regions that contain all labels of a row at once, for a given fraction of the rows.
 
-        They are where the joint density of `predict_samples` is high: ellipsoids, if errors are normal. Where the box
-        of simultaneous intervals is smaller, as it is if errors have very long tails, the region is this box.
-        Split-conformal prediction sets the size of both, so that they hold this fraction of held-out rows, each
-        predicted by members not trained on it. A row with missing labels counts with those that it has: as the same
-        quantile of a chi-squared distribution with fewer degrees of freedom. Tasks of classes are left out.
+        They are where the joint density of `predict_samples` is high: ellipsoids, if errors are normal. If the box of
+        simultaneous intervals is much smaller, as with very long tails, or if very few held-out rows have all labels,
+        the region is this box. Split-conformal prediction sets the size of both, so that they hold this fraction of
+        held-out rows, each predicted by members not trained on it. A row with missing labels counts with those that it
+        has: as the same quantile of a chi-squared distribution with fewer degrees of freedom. Tasks of classes are left
+        out.
 
         Parameters
         ----------
@@ -244,7 +245,7 @@ class BaseMultiTaskVAE(BaseVAE):
         -------
         JointRegion
             Whether it `contains` given labels, its `volume`, and `lower` and `upper` ends of intervals that hold
-            simultaneously, each for all rows.
+            simultaneously, each for all rows. With few held-out rows, it may have no end: then its volume is infinite.
 
         Raises
         ------

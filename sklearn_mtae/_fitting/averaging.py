@@ -10,7 +10,6 @@ row is lost to validation.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +31,7 @@ from .mixed_average import MixedAverage, mixed_average
 from .number_average import NumberAverage, warn_of_uneven_weights
 from .plan import Plan
 from .run import ModelRunner
+from .scores import rank_of
 from .selection import Judged, Loss, agree, hold_back, select
 
 Kind = NumberAverage | ClassAverage | MixedAverage
@@ -207,12 +207,6 @@ def reach(fitted: Fitted, coverage: float, wanted: NDArray[np.bool_] | None = No
             )
         reaches.append(scores[rank - 1])
     return np.array(reaches)
-
-
-def rank_of(coverage: float, n_scores: int) -> int | None:
-    """Return how many of the scores must be within for a coverage; None if there are too few scores to tell."""
-    rank = ceil(round((n_scores + 1) * coverage, 9))  # 28 / 29 * 29 must give exactly 28
-    return rank if rank <= n_scores else None
 
 
 AVERAGES: dict[str | None, Callable[[Data, Fitted], Kind]] = {

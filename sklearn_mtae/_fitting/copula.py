@@ -31,6 +31,8 @@ class Copula:
         Sorted levels of their largest scores: see `largest_reach` and `box_level_of`.
     is_learned : bool, default=True
         Whether enough rows had labels of two tasks; otherwise tasks count as independent.
+    is_box : bool, default=False
+        Whether joint regions are boxes rather than where the density is high.
     """
 
     margins: list[Margin]
@@ -38,6 +40,7 @@ class Copula:
     levels: NDArray = field(default_factory=lambda: np.zeros(0))
     box_levels: NDArray = field(default_factory=lambda: np.zeros(0))
     is_learned: bool = True
+    is_box: bool = False
 
     def intervals(self, predicted: Predictions, y: NDArray) -> tuple[NDArray, NDArray]:
         """Return the ends of the scores of labels, each of shape (n_rows, n_tasks); NaN without a label."""

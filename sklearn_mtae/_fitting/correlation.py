@@ -15,7 +15,9 @@ LARGEST_CORRELATION = 0.995
 LEAST_PAIRS = 3.0
 """Effective number of rows with both labels below which two tasks count as independent."""
 LEAST_EIGENVALUE = 1e-4
+"""Least eigenvalue of correlations."""
 N_HALVINGS = 40
+"""Steps of a bisection."""
 N_FOLDS, N_JUDGED = 5, 1000
 """Folds, and the maximum number of rows, that choose how far correlations are drawn towards zero."""
 LEAST_ROWS = 2 * N_FOLDS
@@ -23,7 +25,7 @@ LEAST_ROWS = 2 * N_FOLDS
 SHARES = (1.0, 0.98, 0.95, 0.9, 0.8, 0.65, 0.5, 0.25, 0.0)
 """Factors of the correlations to choose from."""
 LEAST_GAIN = 1.0
-"""Nats that a smaller factor must gain to be preferred."""
+"""Nats that a smaller factor must gain to be preferred, and that the best must gain over independent tasks."""
 
 
 class LabelScores(NamedTuple):
@@ -68,7 +70,8 @@ def learn_correlation(scores: LabelScores, margins: Sequence[Margin]) -> tuple[N
     for own, found in enumerate(of_folds):
         judged = scores.take(evenly(rows[fold[rows] == own], N_JUDGED // N_FOLDS))
         gains += [gain(towards_zero(found, share), judged, margins) for share in SHARES]
-    share = SHARES[int(np.argmax(gains >= gains.max() - LEAST_GAIN))]
+    is_best = gains >= gains.max() - LEAST_GAIN
+    share = SHARES[-1 if is_best[-1] else int(is_best.argmax())]
     return towards_zero(correlate(scores), share), np.stack([towards_zero(found, share) for found in of_folds])
 
 
@@ -127,7 +130,7 @@ def correlate(scores: LabelScores) -> NDArray:
     n_pairs = series[0]
     found[n_pairs < LEAST_PAIRS] = 0.0
     variance = (1 - found**2) ** 2 / np.maximum(n_pairs, LEAST_PAIRS)
-    return _positive(_shrink(found, variance, n_pairs >= LEAST_PAIRS))
+    return _hold_back(_positive(_shrink(found, variance, n_pairs >= LEAST_PAIRS)), root)
 
 
 def _solve(series: NDArray, products: NDArray) -> NDArray:
@@ -151,6 +154,32 @@ def _shrink(correlation: NDArray, variance: NDArray, counted: NDArray[np.bool_])
     shrunk = correlation * between / (between + variance) if between else np.zeros_like(correlation)
     np.fill_diagonal(shrunk, 1.0)
     return shrunk
+
+
+def _hold_back(correlation: NDArray, root: NDArray) -> NDArray:
+    """Shrink correlations that come from other rows for each pair, which together may say what no row does.
+
+    That of tasks s and t is multiplied by `sqrt(d_s d_t)`. If m rows have a label of task t or of the task that it
+    shares most rows with, and n of them both, `d_t = n / (n + (1 - n / m) * n_tasks)`: as if some rows more had
+    independent labels. No eigenvalue is then below the least of `1 - d`. Where no label is missing, d is 1.
+
+    Parameters
+    ----------
+    correlation : ndarray of shape (n_tasks, n_tasks)
+        A positive definite matrix.
+    root : ndarray of shape (n_rows, n_tasks)
+        Square roots of the weights of labels, zero without one.
+    """
+    n_tasks, least = len(correlation), np.finfo(float).tiny
+    shared = root.T @ root
+    alone = shared.diagonal().copy()
+    np.fill_diagonal(shared, 0.0)
+    n = shared.max(axis=1)
+    either = alone + alone[shared.argmax(axis=1)] - n
+    part = np.sqrt(n / np.maximum(n + (1 - n / np.maximum(either, least)) * n_tasks, least))
+    held = correlation * np.outer(part, part)
+    np.fill_diagonal(held, 1.0)
+    return held
 
 
 def _positive(correlation: NDArray) -> NDArray:

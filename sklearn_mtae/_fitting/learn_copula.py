@@ -8,12 +8,18 @@ from numpy.typing import NDArray
 
 from .build import task_limits
 from .cell_margins import OfClasses, OfCounts
-from .copula import Copula, box_level_of, deviances, largest_reach, level_of
+from .copula import Copula, box_level_of, deviance_at, deviances, largest_reach, level_of, reach_at
 from .correlation import LEAST_ROWS, N_FOLDS, LabelScores, learn_correlation
 from .fitted import Fitted
 from .margins import FARTHEST, N_TERMS, Margin, OfNumbers
 from .predictions import Predictions
-from .scores import at_ranks, counted_once
+from .scores import at_ranks, counted_once, rank_of
+from .volumes import volume_of_box, volume_of_level_set
+
+TYPICAL_COVERAGE, LEAST_GAIN = 0.9, 0.9
+"""A box that is smaller than a level set by this factor, at this coverage, is preferred."""
+LEAST_WHOLE, PAIRS_PER_TASK = 30, 10
+"""Rows with all labels, or rows with both labels of each pair per task, either of which is enough for level sets."""
 
 
 def learn_copula(
@@ -53,8 +59,9 @@ def learn_copula(
     # A row counts by the mean weight of its labels.
     mean = weight[known].sum(axis=1) / (weight[known] > 0).sum(axis=1)
     counts = counted_once(mean, None if groups is None else groups[known])
-    ranked = (at_ranks(own, *counts) for own in levels)
-    return replace(copula, correlation=correlation, levels=next(ranked), box_levels=next(ranked))
+    levels, box_levels = (at_ranks(own, *counts) for own in levels)
+    copula = replace(copula, correlation=correlation, levels=levels, box_levels=box_levels)
+    return replace(copula, is_box=_prefers_box(copula, weight > 0))
 
 
 def _margins(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray) -> list[Margin]:
@@ -149,3 +156,21 @@ def _levels(fitted: Fitted, predicted: Predictions, y: NDArray, weight: NDArray,
         levels[1, rows] = box_level_of(largest_reach(margins, scores), n_labels)
         levels[:, rows[is_far]] = np.inf
     return levels
+
+
+def _prefers_box(copula: Copula, known: NDArray[np.bool_]) -> bool:
+    """Return whether boxes are the better regions: much smaller, or too few rows have all labels to trust the others.
+
+    Rows with one or two labels tell little of how far those with more are off.
+    """
+    numbers = np.flatnonzero([not isinstance(margin, OfClasses) for margin in copula.margins])
+    k, known = len(numbers), known[known.any(axis=1)][:, numbers]
+    n_whole, n_pairs = known.all(axis=1).sum(), (known.T.astype(float) @ known).min()
+    rank = rank_of(TYPICAL_COVERAGE, len(known))
+    if k == 1 or rank is None:
+        return False
+    if n_whole < min(len(known), LEAST_WHOLE) and n_pairs < PAIRS_PER_TASK * k:
+        return True
+    margins, correlation = [copula.margins[task] for task in numbers], copula.correlation[np.ix_(numbers, numbers)]
+    box = volume_of_box(margins, reach_at(copula.box_levels[rank - 1], k))
+    return box < LEAST_GAIN * volume_of_level_set(margins, correlation, deviance_at(copula.levels[rank - 1], k))

@@ -93,12 +93,12 @@ class Margin(ABC):
         return np.ones(z.shape)
 
     def log_slopes(self, z: NDArray) -> NDArray:
-        """Return the logs of the slopes, less their mean over standard normal scores."""
+        """Return by how much the logs of the slopes exceed their mean over standard normal scores."""
         return np.zeros(z.shape)
 
     @property
     def least_log_slope(self) -> float:
-        """Least of these."""
+        """Least of `log_slopes`."""
         return 0.0
 
     def ends(self, reach: float) -> NDArray:
@@ -223,17 +223,15 @@ class OfNumbers(Margin):
         return np.divide(1.0, slope, out=np.zeros_like(slope), where=slope > 0)
 
     def log_slopes(self, z: NDArray) -> NDArray:
-        """Return the logs of the slopes, less their mean; zero if a value occurs often, which has no density."""
-        return self._log_slopes[self._region(z)]
+        """Return by how much logs of slopes exceed their mean; zero if a value occurs often, which has no density."""
+        return self._log_slopes_of_regions()[self._region(z)]
 
     @property
     def least_log_slope(self) -> float:
-        """Least of these."""
-        return float(self._log_slopes.min())
+        """Least of `log_slopes`."""
+        return float(self._log_slopes_of_regions().min())
 
-    @property
-    def _log_slopes(self) -> NDArray:
-        """Those of the regions of the map."""
+    def _log_slopes_of_regions(self) -> NDArray:
         if not self.map.slope.all():
             return np.zeros(len(self.map.slope))
         logs = -np.log(self.map.slope)
@@ -249,6 +247,11 @@ class OfNumbers(Margin):
         return np.searchsorted(self.map.levels, z)
 
     def _moments(self, mean: NDArray, std: NDArray | float) -> tuple[NDArray, NDArray]:
-        """Return means of errors and of their squares, given scores that are normal with these moments."""
+        """Return means of errors and of their squares, given scores that are normal with these moments.
+
+        Beyond the errors that a bent map was learned from it says nothing, and moments would depend on it much.
+        """
         errors = self.errors_at(mean[..., None] + np.asarray(std)[..., None] * NODES)
+        if len(self.map.edges):
+            errors = errors.clip(self.map.edges[0], self.map.edges[-1])
         return errors @ NODE_WEIGHTS, errors**2 @ NODE_WEIGHTS

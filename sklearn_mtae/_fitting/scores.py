@@ -1,5 +1,7 @@
 """Scores of held-out rows, by which intervals, sets and regions reach the labels of new rows."""
 
+from math import ceil
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,3 +63,9 @@ def at_ranks(scores: NDArray, share: NDArray, size: float) -> NDArray:
     # Sums that are equal but for rounding count as equal.
     at = np.searchsorted(np.cumsum(share[order]), wanted - 1e-9)
     return scores[order[np.minimum(at, n_rows - 1)]]
+
+
+def rank_of(coverage: float, n_scores: int) -> int | None:
+    """Return how many of the scores must be within for a coverage; None if there are too few scores to tell."""
+    rank = ceil(round((n_scores + 1) * coverage, 9))  # 28 / 29 * 29 must give exactly 28
+    return rank if rank <= n_scores else None

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_mtae._fitting.averaging import rank_of, reach
+from sklearn_mtae._fitting.averaging import reach
 from sklearn_mtae._fitting.fitted import Fitted
 from sklearn_mtae._fitting.number_average import predict_average
 from sklearn_mtae._fitting.run import ModelRunner
+from sklearn_mtae._fitting.scores import rank_of
 
 from .joint import class_logs, informed_parts
 from .labels import label_range

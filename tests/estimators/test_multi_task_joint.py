@@ -267,6 +267,28 @@ def test_regions_of_many_tasks_and_few_rows_are_not_far_too_large():
     assert np.mean(squares) < 30  # 18.5 for known deviations
 
 
+def test_regions_of_whole_rows_hold_what_they_say_although_few_were_whole():
+    held, gains = [], []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(1100, 3))
+        Y = (
+            X @ rng.normal(size=(3, 5))
+            + np.sqrt(0.6) * rng.normal(size=(1100, 1))
+            + np.sqrt(0.4) * rng.normal(size=(1100, 5))
+        )
+        train = np.where(rng.random(Y.shape) < 0.6, np.nan, Y)
+        model = MultiTaskVAERegressor(**{**QUICK, "max_iter": 30}).fit(X[:100], train[:100])
+        held.append(model.predict_region(X[100:]).contains(Y[100:]).mean())
+        known = Y[100:].copy()
+        known[:, 0] = np.nan
+        errors = [np.square(Y[100:, 0] - model.predict(X[100:], y_observed=own)[:, 0]).mean() for own in (None, known)]
+        gains.append(errors[1] / errors[0])
+    assert 0.85 < np.mean(held) < 0.96
+    assert min(held) > 0.7
+    assert max(gains) < 1.05
+
+
 def test_one_column_of_labels_gives_one_column():
     X, Y = rows()
     model = MultiTaskVAERegressor(**QUICK).fit(X, Y[:, 0])

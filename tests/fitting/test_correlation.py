@@ -1,10 +1,11 @@
 """Correlations of scores of which intervals are known, against closed forms."""
 
 import numpy as np
+import pytest
 from scipy import stats
 
 from sklearn_mtae._fitting.cell_margins import OfClasses
-from sklearn_mtae._fitting.correlation import LabelScores, correlate, gain, learn_correlation
+from sklearn_mtae._fitting.correlation import LabelScores, _hold_back, correlate, gain, learn_correlation
 from sklearn_mtae._fitting.margins import OfNumbers
 from sklearn_mtae._fitting.predictions import OfTask
 
@@ -52,6 +53,43 @@ def test_missing_labels_leave_the_correlations_of_pairs_that_are_there():
     centres, terms = of_numbers(np.where(weight > 0, z, 0.0))
     found = correlate(known(centres, terms * (weight > 0), weight))
     np.testing.assert_allclose(found, TRUTH, atol=0.02)
+
+
+def test_pairs_of_few_rows_do_not_contradict_each_other():
+    """Each pair is known from other rows, some seven of them: together they must not say that labels are certain."""
+    least, whole = [], []
+    for seed in range(20):
+        z, rng = scores(40, 0.4 * np.eye(5) + 0.6, seed), np.random.default_rng(seed)
+        weight = (rng.random(z.shape) < 0.4).astype(float)
+        centres, terms = of_numbers(np.where(weight > 0, z, 0.0))
+        least.append(np.linalg.eigvalsh(correlate(known(centres, terms * (weight > 0), weight)))[0])
+        whole.append(np.linalg.eigvalsh(correlate(known(*of_numbers(z), np.ones(z.shape))))[0])
+    assert min(least) > 0.15
+    assert np.mean(whole) < 0.4  # 0.4 is the truth, which samples of complete rows fall below
+
+
+@pytest.mark.parametrize("weight", [np.ones((300, 3)), np.random.default_rng(0).random((300, 1)) * np.ones(3)])
+def test_nothing_is_held_back_where_no_label_is_missing(weight):
+    np.testing.assert_allclose(_hold_back(TRUTH, np.sqrt(weight)), TRUTH, rtol=1e-12)
+
+
+def test_what_is_held_back_is_as_documented():
+    """Tasks of 100 and 60 labels, 50 of them in the same rows, and one with 5 labels in rows of the first."""
+    weight = np.zeros((200, 3))
+    weight[:100, 0] = weight[50:110, 1] = weight[:5, 2] = 1.0
+    shares = [50 / (50 + 3 * (1 - 50 / 110))] * 2 + [5 / (5 + 3 * (1 - 5 / 100))]
+    expected = TRUTH * np.sqrt(np.outer(shares, shares))
+    np.fill_diagonal(expected, 1.0)
+    np.testing.assert_allclose(_hold_back(TRUTH, weight), expected, rtol=1e-12)
+
+
+def test_independent_tasks_of_few_rows_stay_independent():
+    """A correlation that a few rows have by chance must predict rows outside of them to count."""
+    found = []
+    for seed in range(40):
+        z = scores(30, np.eye(2), seed)
+        found.append(abs(learn_correlation(known(*of_numbers(z), np.ones(z.shape)), [NORMAL] * 2)[0][0, 1]))
+    assert np.mean(np.array(found) > 0) < 0.25
 
 
 def test_correlations_of_classes_are_those_of_the_scores_behind_them():

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_mtae import MultiTaskVAEClassifier, MultiTaskVAERegressor
-from sklearn_mtae._fitting.averaging import rank_of
-from sklearn_mtae._fitting.scores import counted_once, inflation_of, ranked
+from sklearn_mtae._fitting.scores import counted_once, inflation_of, rank_of, ranked
 
 RNG = np.random.default_rng(0)
 FIVE = {"n_estimators": 5, "member_params": None, "cv": 5}
