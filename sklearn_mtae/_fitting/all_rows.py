@@ -45,13 +45,10 @@ def on_all_rows(plan: Plan, chosen: Chosen) -> Plan:
     again.members = make_members(again)
     for k, member in enumerate(again.members):
         epochs = {chosen.last[k], *(epoch for own, epoch in chosen.earlier if own == k)}
-        last = max(epochs)
-        # Where more epochs did not pay, the step size has not fallen to its last value.
-        if plan.recipe.early_stopping:
-            member.n_epochs = last
-        else:
-            member.pause_at = last
-        member.keep_at = sorted(epochs - {last})
+        if plan.fitted.ended:  # before the step size has fallen to its last value
+            member.annealing *= max(epochs) / member.n_epochs
+        member.n_epochs = max(epochs)
+        member.keep_at = sorted(epochs - {member.n_epochs})
     return again
 
 

@@ -124,7 +124,7 @@ class Contest(NamedTuple):
 
     @property
     def last(self) -> NDArray:
-        """Positions of the candidates that are the last states of members; the same ones before follow before them."""
+        """Positions of the candidates with the last states of members; each follows those with their states before."""
         return np.flatnonzero([max(own.values()) < len(self.epochs) for own in self.held_out.candidates])
 
     def losses_of(self, weights: NDArray, losses: Losses) -> NDArray:
