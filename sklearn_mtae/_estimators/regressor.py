@@ -260,7 +260,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     >>> from sklearn_mtae import MultiTaskVAERegressor
     >>> X, Y = load_linnerud(return_X_y=True)
     >>> Y[::2, 0] = np.nan  # every other label of the first task is missing
-    >>> quick = {"n_estimators": 5, "max_iter": 10}  # the defaults are 30 models, 100 epochs here
+    >>> quick = {"n_estimators": 5, "max_iter": 10}  # the defaults are 30 models, up to 100 epochs here
     >>> model = MultiTaskVAERegressor(n_components=2, random_state=0, **quick).fit(X, Y)
     >>> mean, std = model.predict(X, return_std=True)
     >>> mean.shape, std.shape
