@@ -165,7 +165,8 @@ class OneTask:
     ("errors", "expected"),
     [
         ((0.9, 0.8, 0.9, 0.9, 1.0), True),  # the average is better by a ninth
-        ((0.9, 0.899, 0.9, 0.9, 1.0), False),  # by a thousandth
+        ((0.9, 0.899, 0.9, 0.9, 1.0), True),  # by a thousandth
+        ((0.9, 0.9 - 1e-9, 0.9, 0.9, 1.0), False),  # by no more than rounding
         ((0.9, 0.8, 0.9, 0.9, 0.5), False),  # not better than the constant, and not soon either
         ((0.9, 0.9, 0.9, 0.6, 0.5), True),  # soon: 0.3 after as many epochs more
         ((0.9, 0.9, 0.9, 0.7, 0.5), False),  # 0.5
