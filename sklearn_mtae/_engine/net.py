@@ -82,7 +82,8 @@ class EpochLog(Callback):
         row = net.history[-1]
         terms = [f"{name} {np.sum(value):.5g}" for name, value in row["train_terms"].items()]
         held_out = [f"validation {row['valid_loss']:.5g}"] if "valid_loss" in row else []
-        print(f"[{self.name}]", ", ".join([f"Epoch {row['epoch']}: loss {row['train_loss']:.5g}", *terms, *held_out]))
+        n_done = max(len(member.history) for member in net.members)
+        print(f"[{self.name}]", ", ".join([f"Epoch {n_done}: loss {row['train_loss']:.5g}", *terms, *held_out]))
 
 
 class Net(NeuralNet):

@@ -78,7 +78,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         Maximum number of rows per step; the rows of an epoch are split evenly over its steps. "auto" is an eighth of
         the rows, but at least 16 and at most 200; None takes all rows.
     learning_rate_init : float, default=1e-3
-        Step size of the optimiser.
+        Step size.
     learning_rate_decay : float, default=0.0
         Fraction of the step size that is lost by the last epoch; it falls by the same amount in each.
     max_iter : int, default=40

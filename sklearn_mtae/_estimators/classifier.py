@@ -122,10 +122,9 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     freeze_encoder : bool, default=False
         Whether to keep that encoder fixed; the linear map is trained in any case.
     embedding : {"auto", "piecewise_linear", "softened"}, callable or None, default="auto"
-        Input of the encoder. "piecewise_linear" adds to each column where its value lies between 16 of its quantiles
-        (Gorishniy et al. 2022, arXiv 2203.05556), which helps where targets jump. "softened" draws outliers in to
-        within 10 units. None takes the columns as they are. Or a factory that takes the number of columns. "auto" is
-        None, or what `member_params` sets.
+        Input of the encoder. "piecewise_linear" adds to each column its place among 16 of its quantiles (Gorishniy et
+        al. 2022, arXiv 2203.05556), which helps where targets jump. "softened" draws outliers in to within 10 units.
+        None changes nothing. Or a factory of the number of columns. "auto" is None, or what `member_params` sets.
     n_estimators : int or "auto", default="auto"
         Number of models whose predictions are averaged; they are trained together. Each holds out one of `1 /
         validation_fraction` folds; with `groups`, of fewer, so that the models of a setting hold out 200 groups
@@ -172,14 +171,15 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         Maximum number of rows per step; the rows of an epoch are split evenly over its steps. "auto" is an eighth of
         the rows, but at least 16 and at most 200; None takes all rows. Here `member_params` sets it in an ensemble.
     learning_rate_init : float or "auto", default="auto"
-        Step size of the optimiser. "auto" is 0.001, growing with the power 0.25 of the rows beyond 1,000, or what
-        `member_params` sets.
+        Step size. "auto" is 0.001, growing with the power 0.25 of the rows beyond 1,000, or what `member_params` sets.
     learning_rate_decay : float or "auto", default="auto"
         Fraction of the step size that is lost by the last epoch; it falls by the same amount in each. "auto" is 0 for
         up to 1,000 rows, and 1 - 1000 / n_samples beyond.
     max_iter : int or "auto", default="auto"
         Number of epochs. "auto" is 100 for up to 1,000 rows, and falls with the power 0.7 of the rows, to at least 6,
-        or what `member_params` sets.
+        or what `member_params` sets. Here the models of an ensemble go on after a quarter, and after half, of epochs
+        set by `member_params="auto"` only if held-out rows say that it pays for some task (see the user guide); with
+        `early_stopping` or a schedule of `beta`, they always do.
     early_stopping : bool, default=False
         Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
     validation_fraction : float, default=0.1

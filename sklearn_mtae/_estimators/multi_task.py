@@ -360,8 +360,9 @@ class BaseMultiTaskVAE(BaseVAE):
         -------
         str
             A line on the models: how many there are, for how many rows, and their parameters that were "auto" or in
-            `member_params`; if there is a single model instead of an ensemble, why. Then, for an ensemble, a line per
-            task: which settings count, after which epochs, and with which weight.
+            `member_params`; if there is a single model instead of an ensemble, why. If training has ended because more
+            epochs did not pay, a line that says after how many. Then, for an ensemble, a line per task: which settings
+            count, after which epochs, and with which weight.
         """
         check_is_fitted(self)
         return account(self._fitted)

@@ -31,8 +31,8 @@ def models_counted(fitted: Fitted) -> str:
 
 
 def account(fitted: Fitted) -> str:
-    """Return both lines, the latter for each task."""
-    lines = [models_made(fitted)]
+    """Return both lines, the latter for each task, and between them why the training ended early, if so."""
+    lines = [models_made(fitted), *filter(None, [fitted.ended])]
     if fitted.average.weights is not None:
         shares = _shares(fitted)
         for position, task in enumerate(fitted.recipe.task_names):

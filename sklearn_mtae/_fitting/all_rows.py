@@ -40,12 +40,13 @@ def chosen_epochs(plan: Plan, fitted: Fitted) -> Chosen:
 def on_all_rows(plan: Plan, chosen: Chosen) -> Plan:
     """Return the plan of a training on all rows, for the chosen number of epochs."""
     rows = plan.data.taking_part
-    again = replace(
-        plan, splits=[(rows, np.empty(0, dtype=int))] * len(plan.splits), members=[], net=None, checkpoint=None
-    )
+    splits = [(rows, np.empty(0, dtype=int))] * len(plan.splits)
+    again = replace(plan, splits=splits, members=[], net=None, checkpoint=None, contest=None)
     again.members = make_members(again)
     for k, member in enumerate(again.members):
         epochs = {chosen.last[k], *(epoch for own, epoch in chosen.earlier if own == k)}
+        if plan.fitted.ended:  # before the step size has fallen to its last value
+            member.annealing *= max(epochs) / member.n_epochs
         member.n_epochs = max(epochs)
         member.keep_at = sorted(epochs - {member.n_epochs})
     return again

@@ -44,17 +44,9 @@ N_CHOICES = 3
 
 def choose(plan: Plan, fitted: Fitted) -> Average:
     """Choose an average of the members on the rows that each of them has held out, and calibrate it."""
-    kind = AVERAGES[plan.recipe.targets](plan.data, fitted)
-    earlier = [(k, state) for k, member in enumerate(plan.members) for state in member.kept.values()]
-    average = replace(kind.start, earlier=earlier)
-    runner = ModelRunner(replace(fitted, average=average), plan.recipe.device)
-    run = partial(_run_once, runner)
-    candidates = _candidates(plan.members, fitted.settings)
-    held_out = HeldOut(plan, candidates)
-    outputs = held_out.collect(partial(run, kind.output))
-    outputs = np.concatenate([outputs, kind.baselines(plan, held_out, runner)])
-    n, single = len(candidates), len(plan.members) == 1
-    contest = Contest(held_out, outputs, n, kind)
+    contest = collect(plan, fitted)
+    held_out, outputs, n, kind, average, run, _ = contest
+    single = len(plan.members) == 1
     choose_by = contest.only if single else contest.choose
     choice = choose_by({}) if held_out.censoring is None else contest.choose_with_limits(choose_by, fitted)
     # The first baseline is a constant.
@@ -65,7 +57,29 @@ def choose(plan: Plan, fitted: Fitted) -> Average:
     average = replace(average, copula=learn_copula(fitted, predicted, labels, held_out.weight, held_out.groups))
     if single and kind.varies.all():
         return replace(average, earlier=[])
-    return _keep_chosen(average, candidates, choice.weights[:n], len(plan.members))
+    return _keep_chosen(average, held_out.candidates, choice.weights[:n], len(plan.members))
+
+
+def collect(plan: Plan, fitted: Fitted) -> "Contest":
+    """Collect what averages are chosen from.
+
+    What was collected at the last check of the training is used again: all of it if no epoch has followed, and
+    otherwise the baselines, which do not depend on the training.
+    """
+    last, epochs = plan.contest, [len(member.history) for member in plan.members]
+    if last is not None and last.epochs == epochs:
+        return last
+    kind = AVERAGES[plan.recipe.targets](plan.data, fitted) if last is None else last.kind
+    earlier = [(k, state) for k, member in enumerate(plan.members) for state in member.kept.values()]
+    average = replace(kind.start, earlier=earlier)
+    runner = ModelRunner(replace(fitted, average=average), plan.recipe.device)
+    run = partial(_run_once, runner)
+    candidates = _candidates(plan.members, fitted.settings)
+    held_out = HeldOut(plan, candidates)
+    outputs = held_out.collect(partial(run, kind.output))
+    baselines = kind.baselines(plan, held_out, runner) if last is None else last.outputs[last.n_candidates :]
+    outputs = np.concatenate([outputs, baselines])
+    return Contest(held_out, outputs, len(candidates), kind, average, run, epochs)
 
 
 class Contest(NamedTuple):
@@ -76,6 +90,12 @@ class Contest(NamedTuple):
     """Predictions of the held-out rows by candidates, and then by baselines."""
     n_candidates: int
     kind: Kind
+    average: Average
+    """The average before the choice, with all states of the members."""
+    run: Callable[..., NDArray]
+    """What runs functions of models in their states on rows."""
+    epochs: list[int]
+    """Number of epochs that each member has been trained for."""
 
     def only(self, _: Losses) -> Choice:
         """Return the choice of a single model, which is the first output."""
@@ -84,15 +104,39 @@ class Contest(NamedTuple):
 
     def choose(self, losses: Losses) -> Choice:
         """Choose the weights of candidates and baselines, and those that the rows outside of each part would choose."""
-        uniform = np.zeros((len(self.outputs), self.outputs.shape[2]))
-        uniform[: self.n_candidates] = 1 / self.n_candidates
-        weights = self.select(losses, np.ones(len(self.held_out.y), dtype=bool), uniform)
+        weights, _ = self.best(losses)
         part = _parts_of(self.held_out, self.kind.n_parts)
         if not part.any():
             return Choice(weights, part, weights[None])
         every = np.arange(len(part))
         judging = [np.isin(every, evenly(np.flatnonzero(part != own), MOST_JUDGING)) for own in range(part.max() + 1)]
-        return Choice(weights, part, np.stack([self.select(losses, rows, uniform) for rows in judging]))
+        return Choice(weights, part, np.stack([self.select(losses, rows) for rows in judging]))
+
+    def best(self, losses: Losses) -> tuple[NDArray, NDArray]:
+        """Choose the weights of candidates and baselines by all rows; return the losses of the tasks there, too."""
+        weights = self.select(losses, np.ones(len(self.held_out.y), dtype=bool))
+        return weights, self.losses_of(weights[None], losses)[0]
+
+    def without(self, candidates: NDArray) -> "Contest":
+        """Return what averages could be chosen from without some candidates, given their positions."""
+        outputs, n = np.delete(self.outputs, candidates, axis=0), self.n_candidates - len(candidates)
+        return self._replace(outputs=outputs, n_candidates=n)
+
+    @property
+    def last(self) -> NDArray:
+        """Positions of the candidates with the last states of members; each follows those with their states before."""
+        return np.flatnonzero([max(own.values()) < len(self.epochs) for own in self.held_out.candidates])
+
+    def losses_of(self, weights: NDArray, losses: Losses) -> NDArray:
+        """Return the loss of averages for each task on all rows, shape (n_averages, n_tasks).
+
+        The shape of `weights` is (n_averages, n_outputs, n_tasks). Tasks with fewer than two labels have a loss of 0.
+        """
+        found = np.zeros((len(weights), weights.shape[2]))
+        for task, weight in enumerate(self.held_out.weight.T):
+            if (weight > 0).sum() >= 2:
+                found[:, task] = self._judged(task, weight > 0, losses).losses(weights[..., task])
+        return found
 
     def choose_with_limits(self, choose_by: Callable[[Losses], Choice], fitted: Fitted) -> Choice:
         """Choose the weights of candidates and baselines where some labels are limits.
@@ -116,13 +160,14 @@ class Contest(NamedTuple):
         held_out.expect(predicted, supports)
         return choice
 
-    def select(self, losses: Losses, judging: NDArray[np.bool_], otherwise: NDArray) -> NDArray:
+    def select(self, losses: Losses, judging: NDArray[np.bool_]) -> NDArray:
         """Return the weights of the candidates, and then of the baselines, by some rows: shape (n_outputs, n_tasks).
 
         Tasks whose loss differs from that of their kind have it in `losses`. Those with fewer than two labels in these
-        rows have the weights in `otherwise`.
+        rows have all candidates alike.
         """
-        held_out, weights = self.held_out, otherwise.copy()
+        held_out, weights = self.held_out, np.zeros((len(self.outputs), self.outputs.shape[2]))
+        weights[: self.n_candidates] = 1 / self.n_candidates
         rows = {task: (weight > 0) & judging for task, weight in enumerate(held_out.weight.T)}
         judged = {task: self._judged(task, own, losses) for task, own in rows.items() if own.sum() >= 2}
         chosen = {task: select(*own) for task, own in judged.items()}

@@ -1,12 +1,12 @@
 """scikit-learn's callbacks, notified of a fit and of each epoch; experimental in 1.9 and absent before."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from sklearn_mtae._engine.member import name_of
+from sklearn_mtae._engine.member import Member, name_of
 from sklearn_mtae._engine.together import stacks_of
 
 from .all_rows import trains_twice
@@ -93,6 +93,8 @@ class FitTask:
         self.n_parts = 0
         self.net: Any = None
         self.part: Any = None
+        self.parts: list[tuple[Member | None, Any]] = []
+        """The parts that have begun and not ended, each with the first of its members, if it has any."""
         n_subtasks = _count_parts(plan) if self.has_parts else plan.members[0].n_epochs
         self.context = estimator._init_callback_context(max_subtasks=n_subtasks)  # type: ignore[attr-defined]
         self._begin(self.context)
@@ -106,7 +108,7 @@ class FitTask:
         """Notify callbacks of the beginning of an epoch."""
         if self.has_parts and net is not self.net:
             self.net = net
-            self._begin_part(name_of(net.members, self.n_parts + 1), max(own.n_epochs for own in net.members))
+            self._turn_to(net.members)
         self.epoch = (self.part or self.context).subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(**self.told)
 
@@ -117,25 +119,39 @@ class FitTask:
     def begin_average(self) -> None:
         """Notify callbacks that averaging begins; how long it takes is not known."""
         if self.has_parts:
-            self._begin_part("average", None)
+            self._begin_part(None, "average", None)
 
     def end(self) -> None:
         """Notify callbacks of the end of the fit."""
-        self._end_part()
+        self._end_parts()
         self.context.call_on_fit_task_end(**self.told)
 
     def _begin(self, context: Any) -> None:
         context.call_on_fit_task_begin(**{**self.told, "reconstruction_attributes": None})
 
-    def _begin_part(self, name: str, n_epochs: int | None) -> None:
-        self._end_part()
+    def _turn_to(self, members: Sequence[Member]) -> None:
+        """Begin the part of some members, or go on with it if it has paused."""
+        self._end_parts()
+        paused = next((part for first, part in self.parts if first is members[0]), None)
+        if paused is None:
+            n_epochs = max(member.n_epochs for member in members)
+            self._begin_part(members[0], name_of(members, self.n_parts + 1), n_epochs)
+        else:
+            self.part = paused
+
+    def _begin_part(self, first: Member | None, name: str, n_epochs: int | None) -> None:
+        self._end_parts()
         self.n_parts += 1
         self.part = self.context.subcontext(task_name=name, max_subtasks=n_epochs)
+        self.parts.append((first, self.part))
         self._begin(self.part)
 
-    def _end_part(self) -> None:
-        if self.part is not None:
-            self.part.call_on_fit_task_end(**self.told)
+    def _end_parts(self) -> None:
+        """End the parts that do not pause."""
+        for first, part in self.parts:
+            if first is None or first.pause is None:
+                part.call_on_fit_task_end(**self.told)
+        self.parts = [own for own in self.parts if own[0] is not None and own[0].pause is not None]
 
 
 def _count_parts(plan: Plan) -> int:

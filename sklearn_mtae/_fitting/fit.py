@@ -26,6 +26,7 @@ from .averaging import choose
 from .build import rebuild
 from .build_loss import build_loss
 from .code_density import learn_code_density
+from .ending import stages
 from .fitted import Fitted
 from .plan import Plan
 from .recipe import DTYPES, Recipe
@@ -52,6 +53,8 @@ def fit(plan: Plan, hooks: Mapping[str, Any]) -> Fitted:
         if before_average is not None and plan.has_average:
             before_average()
         fitted = keep(plan)
+        if tells and fitted.ended:
+            print(f"[{plan.recipe.owner}] {fitted.ended}")
         if tells and fitted.average.weights is not None:
             print(f"[{plan.recipe.owner}] {models_counted(fitted)}")
         if is_interrupted(plan) or not trains_twice(plan):
@@ -67,23 +70,24 @@ def fit(plan: Plan, hooks: Mapping[str, Any]) -> Fitted:
 
 
 def _train(plan: Plan, hooks: Mapping[str, Any]) -> None:
-    """Train the models of a plan."""
-    alone = {"": plan.members} if len(plan.members) == 1 else _train_stack(plan, hooks)
-    for reason, members in alone.items():
-        if reason:
-            words = f"{len(members)} members are trained one after the other: {reason.removesuffix('.')}."
-            warnings.warn(words, stacklevel=3)
-        _train_alone(members, plan, hooks)
+    """Train the models of a plan, as long as it pays."""
+    for left in stages(plan):
+        alone = {"": left} if len(plan.members) == 1 else _train_stack(left, plan, hooks)
+        for reason, members in alone.items():
+            if reason:
+                words = f"{len(members)} members are trained one after the other: {reason.removesuffix('.')}."
+                warnings.warn(words, stacklevel=3)
+            _train_alone(members, plan, hooks)
 
 
-def _train_stack(plan: Plan, hooks: Mapping[str, Any]) -> dict[str, list[Member]]:
+def _train_stack(members: list[Member], plan: Plan, hooks: Mapping[str, Any]) -> dict[str, list[Member]]:
     """Train several models as one; return those that were not, by the reason why."""
-    for member in plan.members:
+    for member in members:
         net_params_of(plan.recipe, member.alpha)  # raises the errors of contradictory parameters
     if plan.recipe.net_params:
-        return {"net_params apply to a net of one model": plan.members}
-    trained = train(plan.members, **hooks, log=_log(plan))
-    errors = [member.error for member in plan.members if member.error is not None]
+        return {"net_params apply to a net of one model": members}
+    trained = train(members, **hooks, log=_log(plan))
+    errors = [member.error for member in members if member.error is not None]
     if errors:
         raise errors[0]
     if trained.interrupted is not None and not all(member.history for member in plan.members):
@@ -94,6 +98,7 @@ def _train_stack(plan: Plan, hooks: Mapping[str, Any]) -> dict[str, list[Member]
 def _train_alone(members: Sequence[Member], plan: Plan, hooks: Mapping[str, Any]) -> None:
     """Train models one after the other."""
     for member in members:
+        member.pause_at = None
         params = net_params_of(plan.recipe, member.alpha)
         trained = train([member], **hooks, log=_log(plan), net_params=params, checkpoint=plan.checkpoint)
         plan.net, plan.interrupted = trained.net, trained.interrupted

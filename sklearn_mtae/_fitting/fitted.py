@@ -99,6 +99,8 @@ class Fitted:
         Number of rows of the first fit, which "auto" depends on.
     alone : str
         Why the fit has one model although "auto" is an ensemble, if so.
+    ended : str
+        After how many epochs the training ended because more did not pay, and why, if so.
     states, loss_states : list of dict
         Parameters and buffers of each model and of its loss.
     epochs : list of int
@@ -124,6 +126,7 @@ class Fitted:
     seed: int
     n_rows: int = 1
     alone: str = ""
+    ended: str = ""
     states: list[dict[str, NDArray]] = field(default_factory=list)
     loss_states: list[dict[str, NDArray]] = field(default_factory=list)
     epochs: list[int] = field(default_factory=list)

@@ -73,6 +73,8 @@ class Plan:
         Afterwards, the net of the last model that was trained alone.
     interrupted : int or None
         The epoch in which the user interrupted a model that was trained alone.
+    contest : Contest or None
+        What averages were last chosen from.
     """
 
     recipe: Recipe
@@ -85,6 +87,7 @@ class Plan:
     checkpoint: Checkpoint | None = None
     net: Net | None = None
     interrupted: int | None = None
+    contest: Any = None
 
     @property
     def has_average(self) -> bool:

@@ -15,6 +15,7 @@ from sklearn_mtae._engine.member import Member
 from sklearn_mtae._engine.together import Refused, stacks_of, train_stacks
 
 from .all_rows import trains_twice
+from .ending import stages
 from .fit import keep
 from .fitted import Fitted
 from .plan import Plan
@@ -152,15 +153,18 @@ class SharedFits:
 
     def _train_group(self, plans: dict[str, Plan], n_jobs: int | None) -> bool:
         """Train some of the plans; return whether the user interrupted."""
-        refused, stacks = _stacks(list(plans.values()))
-        refused, interrupted = train_stacks(stacks, refused, n_jobs=n_jobs)
-        for reason, left in refused.items():
-            self._refuse(reason, len(left))
+        interrupted, ahead = None, {key: stages(plan) for key, plan in plans.items()}
+        while interrupted is None and (ahead := {key: own for key, own in ahead.items() if next(own, None)}):
+            refused, stacks = _stacks([plans[key] for key in ahead])
+            refused, interrupted = train_stacks(stacks, refused, n_jobs=n_jobs)
+            for reason, left in refused.items():
+                self._refuse(reason, len(left))
+            ahead = {key: own for key, own in ahead.items() if _has_come_to_rest(plans[key])}
         for key, plan in plans.items():
             errors = [member.error for member in plan.members if member.error is not None]
             if errors:
                 self.outcomes[key] = errors[0]
-            elif all(member.has_come_to_rest and not member.interrupted for member in plan.members):
+            elif _has_come_to_rest(plan) and not any(member.interrupted for member in plan.members):
                 self.outcomes[key] = keep(plan)
             if all(member.pause is None for member in plan.members):
                 for member in plan.members:
@@ -228,9 +232,12 @@ def _stacks(plans: list[Plan]) -> tuple[Refused, list[list[Member]]]:
 
 def _is_over(plan: Plan) -> bool:
     """Return whether there is nothing left to train, for now or at all."""
-    return any(member.error is not None for member in plan.members) or all(
-        member.has_come_to_rest for member in plan.members
-    )
+    return any(member.error is not None for member in plan.members) or _has_come_to_rest(plan)
+
+
+def _has_come_to_rest(plan: Plan) -> bool:
+    """Return whether the training of all members has ended or pauses."""
+    return all(member.has_come_to_rest for member in plan.members)
 
 
 def fingerprint(recipe: Recipe, *arrays: Any) -> str:
