@@ -1,8 +1,8 @@
 """When the training of an ensemble ends: where more of it no longer pays, by the rows that its members left out.
 
-All members pause after a quarter of the epochs, and after half of them. The average is chosen there from what there is,
-and the training goes on if, for some task, the last half of the epochs so far has made the average better, or if one
-setting would be better than the average by falling as much again.
+All members pause after a quarter of the epochs. The average is chosen there from what there is. The training goes on if,
+for some task, the last half of the epochs so far has made the average better, or if one setting would be better than
+the average by falling as much again.
 
 No gain is too small to go on: that of a task with rare labels is small on held-out rows, and large where it matters.
 """
@@ -22,36 +22,36 @@ from .fitted import Fitted
 from .parameters import is_auto
 from .plan import Plan
 
-PARTS = (4, 2)
-"""The training pauses after a quarter of the epochs, and after half of them."""
+PART = 4
+"""The training pauses after a quarter of the epochs. A pause takes as long as some epochs of a small table."""
 LEAST_GAIN = 1e-6
 """Part of a loss below which a gain is one of rounding."""
 
 
 def stages(plan: Plan) -> Iterator[list[Member]]:
-    """Yield the members to train until they come to rest, again as long as it pays."""
-    pauses = _pauses(plan)
-    for epoch in pauses:
-        yield _let_run(plan, epoch)
-        if all(member.finished for member in plan.members) or is_interrupted(plan):
-            return
-        if not _pays(plan):
-            _end(plan, epoch)
-            return
-    yield _let_run(plan, None) if pauses else plan.members
+    """Yield the members to train until they come to rest: to a pause, and on if it pays."""
+    if not _pauses(plan):
+        yield plan.members
+        return
+    epoch = ceil(plan.members[0].n_epochs / PART)
+    yield _let_run(plan, epoch)
+    if all(member.finished for member in plan.members) or is_interrupted(plan):
+        return
+    if _pays(plan):
+        yield _let_run(plan, None)
+    else:
+        _end(plan, epoch)
 
 
-def _pauses(plan: Plan) -> list[int]:
-    """Return the epochs after which the training pauses; none if their number is the user's, or each member's own.
+def _pauses(plan: Plan) -> bool:
+    """Return whether the training pauses: not if the number of epochs is the user's, or each member's own.
 
     A schedule of `beta` runs to its end.
     """
     recipe = plan.recipe
     is_checked = plan.has_average and len(plan.members) > 1 and not recipe.early_stopping
     is_checked &= not any(callable(member.loss.beta) for member in plan.members)
-    if not (is_checked and is_auto(recipe.max_iter) and is_auto(recipe.parameters.get("member_params"))):
-        return []
-    return [ceil(plan.members[0].n_epochs / part) for part in PARTS]
+    return is_checked and is_auto(recipe.max_iter) and is_auto(recipe.parameters.get("member_params"))
 
 
 def _let_run(plan: Plan, epoch: int | None) -> list[Member]:
