@@ -1,6 +1,6 @@
 """When the training of an ensemble ends: where more of it no longer pays, by the rows that its members left out.
 
-All members pause after a quarter of the epochs. The average is chosen there from what there is. The training goes on if,
+All members pause after a quarter of the epochs, and the average is chosen from what there is. The training goes on if,
 for some task, the last half of the epochs so far has made the average better, or if one setting would be better than
 the average by falling as much again.
 
