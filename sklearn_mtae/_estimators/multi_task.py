@@ -171,11 +171,13 @@ class BaseMultiTaskVAE(BaseVAE):
 
         Each task has its calibrated predictive distribution. A number is normal, with the mean and the standard
         deviation of `predict`, unless the errors of held-out rows contradict that: then its errors are distributed as
-        theirs. A class has the probabilities of `predict_proba`, and a count is negative binomial, or Poisson. A
-        Gaussian copula joins them. Its correlations are those of the
-        normal scores of labels of held-out rows, given predictions of members not trained on them. They come from all
-        rows that have both labels, and are shrunk towards zero where these are few. The classes of a task are put into
-        the order along which other tasks change most, unless their dtype orders them.
+        theirs. A class has the probabilities of `predict_proba`, and a count is negative binomial, or Poisson.
+
+        A Gaussian copula joins them. Its correlations are those of the normal scores of labels of held-out rows, given
+        predictions of members not trained on them. They come from all rows that have both labels. They are shrunk
+        towards zero where these are few, or have few labels of other tasks, and are zero where they do not help to
+        predict held-out labels. The classes of a task are put into the order along which other tasks change most,
+        unless their dtype orders them.
 
         Parameters
         ----------

@@ -178,8 +178,8 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         up to 1,000 rows, and 1 - 1000 / n_samples beyond.
     max_iter : int or "auto", default="auto"
         Number of epochs. "auto" is 100 for up to 1,000 rows, and falls with the power 0.7 of the rows, to at least 6,
-        or what `member_params` sets. Here the models of an ensemble go on after a quarter of the epochs
-        that `member_params="auto"` sets only if held-out rows say that it pays for some task (see the user guide); with
+        or what `member_params` sets. Here the models of an ensemble go on after a quarter of the epochs that
+        `member_params="auto"` sets only if held-out rows say that it pays for some task (see the user guide); with
         `early_stopping` or a schedule of `beta`, they always do.
     early_stopping : bool, default=False
         Whether to hold out rows, to stop when their loss no longer falls, and to restore the best weights.
