@@ -143,10 +143,12 @@ def join(X: Any, y: NDArray, y_names: list[Any]) -> Any:
 
 def draw(imputer: Any, table: Any, n_draws: int, seed: int) -> list[Any]:
     """Return tables whose missing cells a fitted imputer has drawn."""
-    model = getattr(imputer, "estimator_", imputer) if isinstance(imputer, VAEImputer) else imputer
-    if isinstance(model, VAETransformer):
-        # One draw would be the mean.
-        return list(model.impute(table, n_draws=max(2, n_draws), random_state=seed))[:n_draws]
+    models = imputer.estimators_[:n_draws] if isinstance(imputer, VAEImputer) else [imputer]
+    if isinstance(models[0], VAETransformer):
+        n_each = max(2, ceil(n_draws / len(models)))  # one draw would be the mean
+        seeds = [seed, *check_random_state(seed).randint(LARGEST_SEED, size=len(models) - 1).tolist()]
+        each = [model.impute(table, n_draws=n_each, random_state=own) for model, own in zip(models, seeds, strict=True)]
+        return [completed for in_turn in zip(*each, strict=True) for completed in in_turn][:n_draws]
     own = deepcopy(imputer)
     own.random_state_ = check_random_state(seed)
     return [_as(table, own.transform(table)) for _ in range(n_draws)]

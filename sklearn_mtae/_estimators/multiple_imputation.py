@@ -47,8 +47,8 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
     estimator : estimator
         Regressor or classifier, a clone of which is fitted to each table.
     imputer : VAEImputer, VAETransformer, IterativeImputer or None, default=None
-        What draws the missing cells; an `IterativeImputer` needs `sample_posterior=True`. None is a `VAETransformer`
-        with a linear decoder (factor analysis), for tables whose columns depend on each other linearly.
+        What draws the missing cells: the models of a `VAEImputer` in turn, an `IterativeImputer` if it has
+        `sample_posterior=True`. None is a `VAETransformer` with a linear decoder (factor analysis), for linear tables.
     n_draws : int, default=20
         Number of completed tables.
     n_models : int, default=5
