@@ -15,6 +15,8 @@ from .containers import REFUSED_LEVELS, check_kind, is_missing
 
 NAN, OBJECT = float("nan"), np.dtype(object)
 MAX_SHOWN = 10  # levels in a message
+ALIKE = 1e-6
+"""Probabilities that differ by less are as a rule alike: the first level is taken, however sums are rounded."""
 MIN_NUMBERS, MIN_CODES = 5, 20
 """Number of distinct numbers from which a column of strings causes a warning: beside other strings, and without."""
 
@@ -117,9 +119,9 @@ class Levels:
             best = int(np.argmax(self.shares))
             likeliest, share = np.append(likeliest, self.pooled[best]), np.ones(self.width, values.dtype)
             share[-1] = self.shares[best]
-            places = (values * share).argmax(axis=-1)
+            places = np.round(values * share / ALIKE).argmax(axis=-1)
         else:
-            places = values.argmax(axis=-1)
+            places = np.round(values / ALIKE).argmax(axis=-1)
         codes = likeliest[places].astype(values.dtype)
         if self.pooled and draws is not None:
             shared = places == self.width - 1

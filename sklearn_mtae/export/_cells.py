@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mtae._tables.features import Features
-from sklearn_mtae._tables.levels import Levels
+from sklearn_mtae._tables.levels import ALIKE, Levels
 
 from ._trace import NotExportableError
 
@@ -94,6 +94,6 @@ def _likeliest(values: Tensor, column: Levels) -> Tensor:
         share = torch.ones(column.width, dtype=values.dtype)
         share[-1] = column.shares[best]
         values = values * share
-    place = values.argmax(-1, keepdim=True)
+    place = (values / ALIKE).round().argmax(-1, keepdim=True)
     code = place.to(values) if codes.tolist() == list(range(len(codes))) else torch.from_numpy(codes).to(values)[place]
     return torch.where(values.isnan().any(-1, keepdim=True), float("nan"), code)

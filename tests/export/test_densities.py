@@ -137,6 +137,23 @@ def test_the_default_imputer_of_two_models(monkeypatch, tmp_path):
     assert_same(in_numpy(imputer, tmp_path).transform(known), imputer.transform(known))
 
 
+@pytest.mark.filterwarnings("ignore:The rows' codes lie off the prior")
+def test_two_models_that_contradict_each_other(tmp_path):
+    """Each is sure of another level: both are as probable but for rounding, which must not choose."""
+    x = np.random.default_rng(0).normal(size=(200, 4))
+    known = pd.DataFrame(x, columns=list("abcd")).assign(side=np.where(x[:, 0] > 0, "left", "right"))
+    other = known.assign(side=np.where(x[:, 0] > 0, "right", "left"))
+    options = {"hidden_layer_sizes": (16,), "beta": 0.01, "max_iter": 60, "random_state": 0}
+    models = [VAETransformer(3, **options).fit(table) for table in (known, other)]
+    imputer = VAEImputer(models[0]).fit(known)
+    imputer.estimators_ = models
+    far = known.assign(side=None, **{name: 1e4 * known[name] for name in "abcd"})
+    filled = imputer.transform(far)
+    assert (filled["side"] == "left").mean() > 0.9  # the first one
+    assert_same(in_numpy(imputer, tmp_path).transform(far), filled)
+    assert_same(in_onnx(imputer, "transform", far), filled)
+
+
 @pytest.mark.filterwarnings("ignore:Categories that fit has not seen", "ignore:Columns without an observed value")
 def test_imputers_of_frames(tmp_path):
     known, later = people()

@@ -73,6 +73,12 @@ def test_the_most_probable_level_is_that_of_all_levels():
     assert levels.tolist() == ["some", "often", "usual"]  # .36 against .35; .348 against .37; .3 against .4
 
 
+def test_of_equally_probable_levels_the_first_is_taken_however_sums_are_rounded():
+    table = Table.learn(pd.DataFrame({"side": ["left", "right"] * 5}), [True], 3)
+    values = [[0.5, 0.5 + 1e-12], [0.5 + 1e-12, 0.5], [0.499, 0.501]]
+    assert table.narrow(np.array(values)).ravel().tolist() == [0, 0, 1]
+
+
 @pytest.mark.filterwarnings("ignore:Column 'town' has 5 levels")
 def test_draws_of_the_others_come_up_as_they_did():
     table = Table.learn(towns()[["town"]], [True], 3)
