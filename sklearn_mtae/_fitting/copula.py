@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from .cell_margins import OfClasses
 from .margins import FARTHEST, Margin
 from .predictions import Predictions
 
@@ -41,6 +42,11 @@ class Copula:
     box_levels: NDArray = field(default_factory=lambda: np.zeros(0))
     is_learned: bool = True
     is_box: bool = False
+
+    @property
+    def numbers(self) -> list[int]:
+        """Positions of the tasks of numbers and counts, which joint regions are of."""
+        return [task for task, margin in enumerate(self.margins) if not isinstance(margin, OfClasses)]
 
     def intervals(self, predicted: Predictions, y: NDArray) -> tuple[NDArray, NDArray]:
         """Return the ends of the scores of labels, each of shape (n_rows, n_tasks); NaN without a label."""

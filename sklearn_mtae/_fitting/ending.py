@@ -24,7 +24,7 @@ from .plan import Plan
 
 PART = 4
 """The training pauses after a quarter of the epochs. A pause takes as long as some epochs of a small table."""
-TIMES_TO_COME = 6
+TIMES_TO_COME = 2 * (PART - 1)
 """Epochs to come by those since the states before the last ones: three quarters of all, by an eighth."""
 LEAST_GAIN = 1e-6
 """Part of a loss below which a gain is one of rounding."""

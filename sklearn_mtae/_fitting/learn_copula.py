@@ -163,7 +163,7 @@ def _prefers_box(copula: Copula, known: NDArray[np.bool_]) -> bool:
 
     Rows with one or two labels tell little of how far those with more are off.
     """
-    numbers = np.flatnonzero([not isinstance(margin, OfClasses) for margin in copula.margins])
+    numbers = copula.numbers
     k, known = len(numbers), known[known.any(axis=1)][:, numbers]
     n_whole, n_pairs = known.all(axis=1).sum(), (known.T.astype(float) @ known).min()
     rank = rank_of(TYPICAL_COVERAGE, len(known))

@@ -114,14 +114,13 @@ class Levels:
         draws : Generator or None, default=None
             Source that selects one of the levels that share a column by their shares, for draws.
         """
-        likeliest = self._kept
+        likeliest, weighed = self._kept, values
         if self.pooled:
             best = int(np.argmax(self.shares))
             likeliest, share = np.append(likeliest, self.pooled[best]), np.ones(self.width, values.dtype)
             share[-1] = self.shares[best]
-            places = np.round(values * share / ALIKE).argmax(axis=-1)
-        else:
-            places = np.round(values / ALIKE).argmax(axis=-1)
+            weighed = values * share
+        places = np.round(weighed / ALIKE).argmax(axis=-1)
         codes = likeliest[places].astype(values.dtype)
         if self.pooled and draws is not None:
             shared = places == self.width - 1

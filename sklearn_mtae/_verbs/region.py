@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_mtae._fitting.cell_margins import OfClasses
 from sklearn_mtae._fitting.copula import deviance_at, deviances, patterns, reach_at
 from sklearn_mtae._fitting.margins import FARTHEST, Margin
 from sklearn_mtae._fitting.predictions import OfTask
@@ -145,10 +144,8 @@ class JointRegion:
         if labels.shape[1] != n_tasks:
             raise ValueError(f"y must have {n_tasks} columns, one per task. Got {labels.shape[1]} instead.")
         # All labels of such a task were the same.
-        is_wrong = ((self.scale == 0) & ~np.isnan(labels) & ~np.isclose(labels, self.center, rtol=1e-6, atol=0.0)).any(
-            axis=1
-        )
-        return self._holds(labels) & ~is_wrong
+        is_right = (self.scale > 0) | np.isnan(labels) | np.isclose(labels, self.center, rtol=1e-6, atol=0.0)
+        return self._holds(labels) & is_right.all(axis=1)
 
     def _holds(self, labels: NDArray) -> NDArray[np.bool_]:
         """Return whether the labels of tasks that have a scale, NaN where missing, are inside."""
@@ -190,7 +187,7 @@ def predict_region(runner: ModelRunner, x: Any, coverage: float) -> JointRegion:
     fitted = runner.fitted
     copula, names = fitted.average.copula, fitted.recipe.task_names
     assert copula is not None
-    numbers = [task for task, margin in enumerate(copula.margins) if not isinstance(margin, OfClasses)]
+    numbers = copula.numbers
     rank = rank_of(coverage, len(copula.levels))
     if rank is None:
         raise ValueError(
