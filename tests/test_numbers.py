@@ -22,7 +22,7 @@ from sklearn_mtae import (
 from sklearn_mtae._tables.describe import describe
 from sklearn_mtae._tables.limits import find_range
 from sklearn_mtae.nn.likelihoods import LIKELIHOODS, Likelihood
-from sklearn_mtae.nn.models import Standardizer
+from sklearn_mtae.nn.standardizer import Standardizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_mtae.DegenerateModelWarning")
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from sklearn_mtae._tables.blocks import block_rows, blocks, dense
 from sklearn_mtae._tables.coded_rows import Coded
 from sklearn_mtae._tables.row_index import AllRows, is_mapped
-from sklearn_mtae.nn.models import Standardizer
+from sklearn_mtae.nn.standardizer import Standardizer
 
 STREAMED_BYTES = 2**28
 """Bytes of a memory-mapped array above which its rows are shuffled in blocks: 256 MiB."""

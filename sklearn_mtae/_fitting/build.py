@@ -47,7 +47,10 @@ def build(recipe: Recipe, seed: int = 0) -> Autoencoder:
 
 def rebuild(fitted: Fitted, dtype: torch.dtype, state: int = 0) -> Autoencoder:
     """Compose a fitted model: a member, or its state after an earlier epoch."""
-    return load(build(fitted.recipe_of(state)), fitted.state_of(state), dtype)
+    recipe = fitted.recipe_of(state)
+    model = load(build(recipe), fitted.state_of(state), dtype)
+    model.units.hold(recipe.columns.constants)
+    return model
 
 
 def autoencoder(recipe: Recipe) -> Autoencoder:

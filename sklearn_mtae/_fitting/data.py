@@ -120,7 +120,7 @@ def read_data(
     x, features = _read_columns(recipe, X, sample_weight, last)
     if recipe.targets is None:
         weight = check_weights(sample_weight, x)
-        columns = _describe_columns(x, weight, features, last)
+        columns, features = _describe_columns(recipe, x, weight, features, last)
         return Data(x, None, weight, columns), replace(recipe, columns=features)
     y = plain(y)
     likelihoods = recipe.parameters.get("task_likelihoods")
@@ -134,17 +134,19 @@ def read_data(
     if isinstance(tasks, MixedTasks) and isinstance(likelihoods, Mapping | list | tuple):
         # The tasks know their exceptions; to all others the general rule applies.
         recipe = replace(recipe, parameters={**recipe.parameters, "task_likelihoods": "auto"})
+    columns, features = _describe_columns(recipe, x, row_weight, features, last)
     recipe = replace(recipe, columns=features, tasks=tasks)
     groups = None if groups is None else read_groups(groups, x)
     folds = read_folds(recipe.parameters.get("cv"), X, y, groups, x.shape[0])
-    columns = _describe_columns(x, row_weight, features, last)
     codes = None if censoring is None else read_censoring(censoring, y)
     codes = codes if codes is not None and codes.any() else None
     return Data(x, targets, row_weight, columns, labels, own, groups, folds, codes), recipe
 
 
-def _describe_columns(x: Any, weight: NDArray | None, features: Features, last: Recipe | None) -> Columns:
-    """Describe the columns of X; at first, warn of those without an observed value."""
+def _describe_columns(
+    recipe: Recipe, x: Any, weight: NDArray | None, features: Features, last: Recipe | None
+) -> tuple[Columns, Features]:
+    """Describe the columns of X, and learn which of them never vary; at first, warn of those without any value."""
     columns = describe(x, weight)
     empty = [name for name, n in zip(features.expanded_names, columns.n_observed, strict=True) if n == 0]
     if empty and last is None:
@@ -154,7 +156,9 @@ def _describe_columns(x: Any, weight: NDArray | None, features: Features, last: 
             UserWarning,
             stacklevel=3,
         )
-    return columns
+    source = source_of(recipe) if last is None else None
+    before = last.columns if last is not None else source and source.recipe.columns
+    return columns, features.after(columns, before)
 
 
 def _read_columns(recipe: Recipe, X: Any, sample_weight: Any, last: Recipe | None) -> tuple[Any, Any]:

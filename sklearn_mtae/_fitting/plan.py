@@ -260,6 +260,7 @@ def _prepare_model(k: int, recipe: Recipe, data: Data, fitted: Fitted, fresh: bo
     model = build(recipe, seed).to(dtype)
     if not fresh:
         load(model, deepcopy(fitted.states[k]), dtype)
+    model.units.hold(recipe.columns.constants)
     model.products = PRODUCTS.get(recipe.dtype)
     _check_values(recipe, model, data)
     if fresh:

@@ -12,7 +12,8 @@ from sklearn_mtae._tables.blocks import dense
 from sklearn_mtae._tables.column_likelihoods import standardized_columns
 from sklearn_mtae._tables.row_index import evenly
 from sklearn_mtae.nn.likelihoods import Likelihood
-from sklearn_mtae.nn.models import VAE, Autoencoder, MultiTaskVAE, Standardizer
+from sklearn_mtae.nn.models import VAE, Autoencoder, MultiTaskVAE
+from sklearn_mtae.nn.standardizer import Standardizer
 from sklearn_mtae.nn.words import short
 
 from .build import rebuild, source_of

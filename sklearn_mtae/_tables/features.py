@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
@@ -13,6 +14,7 @@ from sklearn_mtae.nn.words import listed, short
 from .checks import check_feature_names, check_features, row_weights, stand_in_class
 from .column_likelihoods import find_booleans, is_per_column, learn_table, make_likelihood, standardized_columns
 from .containers import is_frame, plain
+from .describe import Columns
 from .frame import Table
 
 
@@ -30,12 +32,16 @@ class Features:
         How categories are expanded and frames are restored; None for an array of numbers, which is unchanged.
     booleans : tuple of bool
         Which columns hold booleans.
+    constants : ndarray of shape (n_expanded,) or None
+        Values of the expanded columns that have never varied, infinity for those without any value, NaN for all others;
+        None if all have varied.
     """
 
     count: int
     given_names: NDArray | None = None
     table: Table | None = None
     booleans: tuple[bool, ...] = ()
+    constants: NDArray | None = None
 
     @property
     def names(self) -> Sequence:
@@ -63,9 +69,28 @@ class Features:
         return None if self.table is None else self.table.indicators
 
     @property
+    def only_numbers(self) -> NDArray:
+        """The only value that each column of numbers has had, shape (count,); NaN for all other columns."""
+        if self.constants is None:
+            return np.full(self.count, np.nan)
+        found = np.array([self.constants[own[0]] for own in self.groups])
+        if self.indicators is not None:
+            found[[self.indicators[own[0]] for own in self.groups]] = np.nan
+        return np.where(np.isinf(found), np.nan, found)
+
+    @property
     def has_frame(self) -> bool:
         """Whether the columns came in a frame, whose dtypes hold their numbers."""
         return self.table is not None and self.table.framed
+
+    def after(self, columns: Columns, before: "Features | None" = None) -> "Features":
+        """Return the same with the columns that have never varied in rows with some statistics, nor in those before."""
+        constants = np.where(columns.n_observed > 0, columns.mean, np.inf)
+        constants[columns.max > columns.min] = np.nan
+        if before is not None:
+            known = np.nan if before.constants is None else before.constants
+            constants = np.where((constants == known) | (columns.n_observed == 0), known, np.nan)
+        return replace(self, constants=None if np.isnan(constants).all() else constants)
 
     def likelihood(self, option: Any) -> Likelihood:
         """Return the distribution of the columns, for the parameter `likelihood`."""

@@ -16,7 +16,8 @@ from sklearn_mtae._tables.levels import Levels
 from sklearn_mtae._tables.limits import find_range
 from sklearn_mtae._tables.mixed_targets import MixedTasks
 from sklearn_mtae.nn.likelihoods import Likelihood, Multinomial
-from sklearn_mtae.nn.models import VAE, MultiTaskVAE, Standardizer
+from sklearn_mtae.nn.models import VAE, MultiTaskVAE
+from sklearn_mtae.nn.standardizer import Standardizer
 from sklearn_mtae.nn.words import listed, named, short, suggest_each
 
 N_SEEN = 2000

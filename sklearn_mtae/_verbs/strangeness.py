@@ -46,7 +46,7 @@ class Gauge(NamedTuple):
     weight: NDArray
     """Weights of the criteria, shape (n_criteria,), adding up to 1 where all spread alike."""
     unseen: float
-    """Nats of a level that it has not seen."""
+    """Nats of a level that it has not seen, and of another number where it has only seen one."""
 
 
 def reconstruction(runner: ModelRunner, codes: NDArray) -> Cells:
@@ -175,7 +175,8 @@ def gauge(runner: ModelRunner, criteria: Sequence[str], trained: Any, usual: Any
 def strangeness(runner: ModelRunner, known: Gauge, X: Any) -> NDArray:
     """Return by how many nats the cells of each row are above what is usual in their columns, shape (n_rows,).
 
-    A missing cell has none, and a level that the model has not seen `known.unseen`.
+    A missing cell has none, and a value that has no distance from those that the model has seen `known.unseen`: a level
+    it does not know, or another number in a column that has never varied.
     """
     x = runner.read(X)
     return _excess(runner, known, x, slice(0, 0)) + known.unseen * _unseen(runner, x, X).sum(axis=1)
@@ -213,7 +214,7 @@ def _apply(
 
     def function(model: Any, x: Tensor) -> Tensor:
         x[:, hidden] = float("nan")
-        missing = x.isnan()
+        missing, x = x.isnan() | model.units.empty, model.units.held(x)
         each = [cells(model, x).nan_to_num(MOST, MOST, -MOST).clamp(max=MOST) for cells in parts.values()]
         return finish([nats.masked_fill(missing, float("nan")) for nats in each])
 
@@ -224,8 +225,11 @@ def _apply(
 
 
 def _unseen(runner: ModelRunner, x: Any, X: Any) -> NDArray:
-    """Return which cells hold a level that the model has not seen, shape (n_rows, n_features), as 0 and 1."""
-    table = runner.features.table
-    if table is None or not table.expands:
-        return np.zeros((x.shape[0], runner.features.count))
-    return (np.isnan(cells_of(x)) & ~missing_cells(X)).astype(float)
+    """Return which cells hold such a level or number, shape (n_rows, n_features), as 0 and 1."""
+    table, only, cells = runner.features.table, runner.features.only_numbers, cells_of(x)
+    # Rows may come in another precision than that of the training.
+    other = (cells != only.astype(cells.dtype)) & (cells.astype(np.float32) != only)
+    found = ~np.isnan(only) & ~np.isnan(cells) & other
+    if table is not None and table.expands:
+        found |= np.isnan(cells) & ~missing_cells(X)
+    return found.astype(float)

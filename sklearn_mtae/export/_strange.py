@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,9 +46,10 @@ def _strangeness(fit: Fit, known: Gauge, x: Tensor) -> Tensor:
 
     def excess(model: Any, x: Tensor) -> Tensor:
         total: Any = 0.0
+        missing, x = x.isnan() | model.units.empty, model.units.held(x)
         for name, usual, weight in zip(known.criteria, known.usual, known.weight.tolist(), strict=True):
             nats = parts[name](model, x).nan_to_num(MOST, MOST, -MOST).clamp(max=MOST)
-            above = torch.where(x.isnan(), 0.0, nats - torch.as_tensor(usual).to(nats))
+            above = torch.where(missing, 0.0, nats - torch.as_tensor(usual).to(nats))
             total = total + weight * above.sum(-1)
         return total
 
@@ -55,9 +57,13 @@ def _strangeness(fit: Fit, known: Gauge, x: Tensor) -> Tensor:
 
 
 def _unseen(fit: Fit, x: Tensor) -> Tensor | float:
-    """Return how many cells of each row hold a level that the model has not seen, shape (n_rows,)."""
+    """Return how many cells of each row hold a level or a number as in `Gauge.unseen`, shape (n_rows,)."""
     columns = [] if fit.features.table is None else fit.features.table.columns
     found: Any = 0.0
+    for j, only in enumerate(fit.features.only_numbers.tolist()):
+        if not np.isnan(only):
+            other = (x[:, j] != torch.tensor(only, dtype=x.dtype)) & (x[:, j].float() != only)
+            found = found + (~x[:, j].isnan() & other).to(x.dtype)
     for j, column in enumerate(columns):
         if isinstance(column, Levels):
             place = place_of(x[:, j], column, fit.levels[j], column.places)

@@ -28,12 +28,14 @@ def loadings(model: Autoencoder) -> Tensor | None:
     """Return the loadings of a linear decoder, shape (n_components, n_columns); None if it is not linear.
 
     How far the decoder's output moves with a component. For a column with several outputs it is the first, which a
-    likelihood takes as the location.
+    likelihood takes as the location. A column that has never varied does not move.
     """
     layer = only_linear(model.decoder)
     if layer is None:
         return None
-    return layer.weight.detach().unflatten(0, (model.likelihood.n_columns, -1))[:, 0].T
+    loading = layer.weight.detach().unflatten(0, (model.likelihood.n_columns, -1))[:, 0].T
+    constants = model.units.constants
+    return loading if constants is None else loading.where(constants.isnan(), 0.0)
 
 
 @torch.no_grad()

@@ -5,20 +5,17 @@ units.
 """
 
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
-from numpy.typing import ArrayLike
 from torch import Generator, Tensor, distributions, nn
 
 from .likelihoods import Categorical, Likelihood, Mixed
 from .posteriors import NormalPosterior, Posterior
 from .priors import Density, Prior
 from .sharing import Heads
+from .standardizer import Standardizer
 from .words import ask, check_shape
-
-MODERATE = 1e30
-"""Float32 holds all digits of numbers between its reciprocal and this, with room to spare."""
 
 
 class Output(NamedTuple):
@@ -43,62 +40,6 @@ class Output(NamedTuple):
     """Whether each label is present, shape (n_rows, n_tasks); None where all are known to be."""
     generator: Generator | None = None
     """Source of further draws."""
-
-
-class Standardizer(nn.Module):
-    """Location and scale of each column, learned from its observed values.
-
-    They are kept in float64 whatever the model's precision: a date in seconds has no digits to spare.
-    """
-
-    exact: ClassVar[tuple[str, ...]] = ("location", "scale")
-    location: Tensor
-    scale: Tensor
-
-    def __init__(self, n_columns: int) -> None:
-        super().__init__()
-        self.register_buffer("location", torch.zeros(n_columns, dtype=torch.float64))
-        self.register_buffer("scale", torch.ones(n_columns, dtype=torch.float64))
-
-    def set(self, location: ArrayLike, scale: ArrayLike) -> None:
-        """Set location and scale, each of shape (n_columns,)."""
-        self.location = torch.as_tensor(location, dtype=torch.float64).clone()
-        self.scale = torch.as_tensor(scale, dtype=torch.float64).clone()
-
-    def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        """Return `(x - location) / scale`, in the precision of `x` if `dtype` is None.
-
-        All digits of the location count, whatever the precision: a float32 value far from zero may be close to the
-        location but far from the rounded location.
-        """
-        dtype = dtype or x.dtype
-        if x.dtype == dtype == torch.float32 and self._is_moderate:
-            # The difference of close values is exact; the rounding error of the location is subtracted afterwards.
-            rounded = self.location.to(dtype)
-            rest = (self.location - rounded).to(dtype)
-            return (x - rounded).sub_(rest).mul_(self.scale.reciprocal().to(dtype))
-        return (x.to(self.location.dtype) - self.location).div_(self.scale).to(dtype)
-
-    @property
-    def _is_moderate(self) -> bool:
-        """Whether float32 can hold the location, and all digits of the scale's reciprocal."""
-        within = (self.location.abs() < MODERATE) & (self.scale < MODERATE) & (self.scale > 1 / MODERATE)
-        return bool(within.all())
-
-    def inverse(self, u: Tensor) -> Tensor:
-        """Return `location + scale * u`, in float64."""
-        return torch.addcmul(self.location, self.scale, u.to(self.location.dtype))
-
-    def rescale(self, deviation: Tensor) -> Tensor:
-        """Return standard deviations in the data's own units, in float64."""
-        return self.scale * deviation
-
-    def log_jacobian(self, x: Tensor, is_atom: Tensor | bool = False) -> Tensor:
-        """Return minus the log scales of cells, which turn a log-density of standardised values into one of `x`.
-
-        Missing cells have none, and neither have atoms, whose probabilities have no unit.
-        """
-        return -torch.where(x.isnan() | is_atom, 0.0, self.scale.log().to(x.dtype)).sum(-1)
 
 
 class Autoencoder(nn.Module):
@@ -134,8 +75,11 @@ class Autoencoder(nn.Module):
         self.units = Standardizer(likelihood.n_columns)
 
     def fill(self, x: Tensor, complete: bool = False) -> Tensor:
-        """Return the encoder's input: a missing cell becomes 0, its column's location."""
-        x = self.likelihood.as_input(x)
+        """Return the encoder's input: a missing cell becomes 0, its column's location.
+
+        A column that has never varied keeps its value, whatever comes.
+        """
+        x = self.likelihood.as_input(self.units.held(x))
         if self.training and self.corruption is not None:
             corrupted = ask(self.corruption, "corruption", x, self.generator)
             corrupted = check_shape(corrupted, x.shape, "corruption", "the changed rows")

@@ -19,7 +19,7 @@ from sklearn_mtae._fitting.data import Data
 from sklearn_mtae._tables import blocks
 from sklearn_mtae._tables.describe import describe
 from sklearn_mtae._tables.row_index import AllRows, is_mapped
-from sklearn_mtae.nn.models import Standardizer
+from sklearn_mtae.nn.standardizer import Standardizer
 
 N_COLUMNS, RUN, BATCHES_PER_BUFFER, BATCH = 2, 10, 4, 16
 

@@ -56,9 +56,9 @@ def frame():
 
 
 def later():
-    """Return the frame with a word that no fit has seen, and with cells that are far off."""
+    """Return the frame with a word and a number that no fit has seen, and with cells that are far off."""
     x = frame()
-    x.loc[1, "word"] = UNSEEN
+    x.loc[1, "word"], x.loc[4, "e"] = UNSEEN, 7.0
     x.loc[2, "a"], x.loc[7, list("abc")] = 1e4, [1e3, -1e3, 2e3]
     return x
 
@@ -189,7 +189,8 @@ def test_tasks_of_several_kinds(tmp_path):
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_criteria(criterion, tmp_path):
-    model = OutlierDetector(n_estimators=2, criterion=criterion, max_samples=30, random_state=0).fit(frame())
+    known = frame().assign(f=np.nan)
+    model = OutlierDetector(n_estimators=2, criterion=criterion, max_samples=30, random_state=0).fit(known)
     assert_all(model, later(), tmp_path)
 
 

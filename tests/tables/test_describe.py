@@ -12,7 +12,7 @@ from sklearn_mtae._engine.batches import Batches
 from sklearn_mtae._engine.rows import Rows
 from sklearn_mtae._tables import blocks as _data
 from sklearn_mtae._tables.describe import describe
-from sklearn_mtae.nn.models import Standardizer
+from sklearn_mtae.nn.standardizer import Standardizer
 
 
 @pytest.fixture

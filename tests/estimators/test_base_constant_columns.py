@@ -1,0 +1,153 @@
+"""Columns that have never varied: nothing was learned from them, so that nothing may depend on them."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+
+from sklearn_mtae import (
+    AutoencoderTransformer,
+    MultiTaskVAE,
+    MultiTaskVAEClassifier,
+    MultiTaskVAERegressor,
+    OutlierDetector,
+    VAEImputer,
+    VAETransformer,
+)
+from sklearn_mtae.nn.architectures import ARCHITECTURES
+from sklearn_mtae.nn.likelihoods import LIKELIHOODS
+from sklearn_mtae.nn.sharing import SHARINGS
+
+pytestmark = pytest.mark.filterwarnings("ignore:Columns without an observed value")
+
+TINY: dict[str, Any] = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
+N, AT = 120, 2
+"""Number of rows, and the position of the column."""
+MODELS = [
+    AutoencoderTransformer(**TINY),
+    AutoencoderTransformer(**{**TINY, "hidden_layer_sizes": ()}),
+    AutoencoderTransformer(corruption="gaussian", **TINY),
+    # The columns of "categorical" are one category, none of which changes alone.
+    *(VAETransformer(likelihood=name, **TINY) for name in LIKELIHOODS if name != "categorical"),
+    *(VAETransformer(architecture=name, **TINY) for name in ARCHITECTURES),
+    *(MultiTaskVAERegressor(sharing=name, n_estimators=2, **TINY) for name in SHARINGS),
+    MultiTaskVAERegressor(n_components=2, random_state=0),
+    MultiTaskVAEClassifier(n_components=2, random_state=0),
+    MultiTaskVAE(n_estimators=2, **TINY),
+    VAEImputer(VAETransformer(**TINY)),
+]
+ASKED = ["transform", "predict", "predict_proba", "predict_interval", "predict_set", "impute", "encode_distribution"]
+
+
+def rows(seed, value, likelihood=""):
+    """Return rows that suit a likelihood; one column has a single value."""
+    x = np.random.default_rng(seed).normal(size=(N, 9))
+    shares = 1 / (1 + np.exp(-x))
+    x = {
+        **dict.fromkeys(("poisson", "negative_binomial", "multinomial"), np.floor(4 * shares)),
+        **dict.fromkeys(("continuous_bernoulli", "gamma", "log_normal"), shares),
+        "bernoulli": (x > 0).astype(float),
+    }.get(likelihood, x)
+    x[:, AT] = value
+    return x
+
+
+def labels(model, x):
+    """Return targets that a model takes."""
+    y = x[:, :2] + x[:, 3:4]
+    if isinstance(model, MultiTaskVAEClassifier):
+        return (y > np.median(y, axis=0)).astype(int)
+    return pd.DataFrame({"number": y[:, 0], "kind": pd.Categorical(y[:, 1] > 0)}) if type(model) is MultiTaskVAE else y
+
+
+def parts(result):
+    """Return the arrays of any result."""
+    if isinstance(result, dict):
+        result = list(result.values())
+    if isinstance(result, tuple | list):
+        return [array for own in result for array in parts(own)]
+    return [np.array(np.asarray(result).tolist())]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: " ".join(repr(model).split()))
+@pytest.mark.parametrize("value", [1.0, np.nan])
+def test_another_value_changes_nothing(model, value):
+    likelihood = str(model.get_params().get("likelihood"))
+    x, new = rows(0, value, likelihood), rows(1, value, likelihood)
+    own = {} if hasattr(model, "fill_value") else {"y": labels(model, x)}
+    model = clone(model).fit(x, **own)
+    other = new.copy()
+    other[:, AT] = 0.0 if likelihood in {"bernoulli", "continuous_bernoulli"} else 3.0
+    for name in ASKED:
+        if hasattr(model, name):
+            known, found = (parts(getattr(model, name)(x)) for x in (new, other))
+            for before, after in zip(known, found, strict=True):
+                if name == "impute" or isinstance(model, VAEImputer):
+                    before[:, AT] = after[:, AT] = 0.0  # observed cells stay as they came
+                np.testing.assert_array_equal(before, after, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("likelihood", ["gaussian", "quantile", "student_t", "auto"])
+def test_it_comes_back_exactly(likelihood, dtype):
+    x = rows(0, 0.1).astype(dtype)
+    model = VAETransformer(likelihood=likelihood, **TINY).fit(x)
+    gaps = np.where(np.arange(9) == AT, np.nan, x).astype(dtype)
+    for found in (model.predict(x), model.inverse_transform(model.transform(x)), model.impute(gaps), model.sample(20)):
+        np.testing.assert_array_equal(np.asarray(found)[:, AT], dtype(0.1))
+
+
+def test_a_column_that_begins_to_vary_is_learned():
+    x, varied = rows(0, 1.0), rows(0, 1.0)
+    varied[:, AT] = np.where(np.arange(N) % 2, 1.0, 2.0)
+    model = AutoencoderTransformer(**TINY).partial_fit(x).partial_fit(x)
+    other = x.copy()
+    other[:, AT] = 2.0
+    np.testing.assert_array_equal(model.transform(x), model.transform(other))
+    for _ in range(2):
+        model.partial_fit(varied).partial_fit(x)
+        assert np.abs(model.transform(x) - model.transform(other)).max() > 1e-3
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_an_encoder_knows_what_varied_in_its_own_rows(frozen):
+    """A column that varied there still counts where it is constant; one that varies only here does too."""
+    there, here = rows(0, 1.0), rows(1, 1.0)
+    there[:, 0], here[:, 1] = 5.0, 5.0
+    source = FrozenEstimator(VAETransformer(**TINY).fit(there))
+    model = MultiTaskVAERegressor(encoder=source, freeze_encoder=frozen, n_estimators=1, **TINY).fit(here, here[:, 0])
+    before = model.transform(here)
+    for column, counts in ((0, True), (1, True), (AT, False)):
+        other = here.copy()
+        other[:, column] += 1.0
+        assert (np.abs(model.transform(other) - before).max() > 1e-4) == counts
+
+
+def test_loadings_are_zero():
+    model = VAETransformer(2, hidden_layer_sizes=(), max_iter=3, random_state=0).fit(rows(0, 1.0))
+    assert (model.components_[:, AT] == 0).all()
+    assert (np.delete(model.components_, AT, axis=1) != 0).all()
+
+
+@pytest.mark.parametrize("dtypes", [(np.float64, np.float32), (np.float32, np.float64)])
+def test_another_number_is_as_strange_as_an_unknown_level(dtypes):
+    train, asked = dtypes
+    x = rows(0, 0.1).astype(train)
+    detector = OutlierDetector(
+        VAETransformer(**TINY), n_estimators=2, max_samples=0.5, novelty=True, random_state=0
+    ).fit(x)
+    same, other = rows(0, 0.1).astype(asked), rows(0, 0.3).astype(asked)
+    nats = np.log1p(N / 2)  # each member was trained on half of the rows
+    np.testing.assert_allclose(detector.score_samples(same) - detector.score_samples(other), nats, rtol=1e-5)
+    np.testing.assert_allclose(detector.explain(other)[:, AT] - detector.explain(same)[:, AT], nats, rtol=1e-5)
+
+
+def test_a_column_without_a_value_is_not_strange():
+    detector = OutlierDetector(VAETransformer(**TINY), n_estimators=2, novelty=True, random_state=0)
+    detector.fit(rows(0, np.nan))
+    gap, full = rows(1, np.nan), rows(1, 7.0)
+    np.testing.assert_allclose(detector.score_samples(gap), detector.score_samples(full), rtol=1e-6)
+    assert (detector.explain(full)[:, AT] == 0).all()
