@@ -40,7 +40,7 @@ SPREADS = {
     "longitudes": (-122.4194 + 1e-4 * steps()).astype(np.float32),
     "two neighbours": np.nextafter(np.float32(1e6), np.float32(2e6), dtype=np.float32)
     - np.float32(0.0625) * (steps() > 0.5),
-    "large": 1e9 + 1e-6 * steps(),
+    "large": 1e9 + 1e-3 * steps(),
     "tiny": 1e-300 * steps(),
     "subnormal": 5e-324 * np.arange(40.0),
     "one subnormal": np.where(np.arange(40) == 7, 5e-324, 0.0),

@@ -58,7 +58,7 @@ class NumberAverage:
         labels = data.labels
         assert labels is not None
         self.fitted = fitted
-        self.varies = (labels.max > labels.min) | (labels.n_observed == 1)  # one label says nothing of others
+        self.varies = labels.varies | (labels.n_observed == 1)  # one label says nothing of others
         """Whether a task has anything to predict: labels that are all the same are predicted by themselves."""
         if data.censoring is not None:
             self.varies |= data.censoring.any(axis=0)

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from .blocks import block_rows, blocks, dense
 
+ROUNDING = 2.0**-46
+"""Part of the largest value within which values differ by rounding alone: shares may not add up to exactly 1."""
+
 
 class Columns(NamedTuple):
     """Statistics of an array's columns, without NaN. Each of shape (n_columns,)."""
@@ -14,11 +17,16 @@ class Columns(NamedTuple):
     n_observed: NDArray
     mean: NDArray
     deviation: NDArray
-    """Standard deviation; 1 if the column is constant."""
+    """Standard deviation; 1 if the column does not vary."""
     min: NDArray
     max: NDArray
     at_an_end: NDArray
     """Share of the observed cells at the smallest value, or at the largest: the larger of the two."""
+
+    @property
+    def varies(self) -> NDArray[np.bool_]:
+        """Whether there are values that differ by more than rounding."""
+        return (self.max > self.min) & differ(self.min, self.max)  # infinities of a column without a value do not
 
     @property
     def bounded_deviation(self) -> NDArray:
@@ -28,7 +36,7 @@ class Columns(NamedTuple):
         dozens of units away and dominate the loss.
         """
         spread = np.maximum(self.max - self.mean, self.mean - self.min)
-        return np.where(self.max > self.min, np.maximum(self.deviation, spread / 2), self.deviation)
+        return np.where(self.varies, np.maximum(self.deviation, spread / 2), self.deviation)
 
     @property
     def usual_deviation(self) -> NDArray:
@@ -39,6 +47,12 @@ class Columns(NamedTuple):
         column hardly counts.
         """
         return np.where(self.at_an_end > 0.1, self.bounded_deviation, self.deviation)
+
+
+def differ(value: NDArray, other: NDArray) -> NDArray[np.bool_]:
+    """Return where values differ by more than rounding."""
+    with np.errstate(over="ignore"):
+        return np.abs(other - value) > ROUNDING * np.maximum(np.abs(value), np.abs(other))
 
 
 def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
@@ -54,7 +68,8 @@ def describe(array: NDArray, weight: NDArray | None = None) -> Columns:
     Returns
     -------
     Columns
-        A column without an observed value has mean 0 and deviation 1, a constant one its value and deviation 1.
+        A column without an observed value has mean 0 and deviation 1, a constant one its value and deviation 1. Values
+        that differ by rounding alone are constant.
     """
     # Numbers near the largest possible one may overflow the sums. The range shows this to whoever checks it.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -85,7 +100,7 @@ def _spread(
 ) -> tuple[NDArray, NDArray]:
     """Return the share of each column at an end of its range, and its standard deviation."""
     at_min, at_max, sums, squares = (np.zeros(array.shape[1]) for _ in range(4))
-    varies = highest > lowest
+    varies = (highest > lowest) & differ(lowest, highest)
     # In units of the largest distance from the mean no square underflows, however small the distances are.
     reach = np.where(varies, np.maximum(highest - mean, mean - lowest), 1.0)
     for rows in blocks(array.shape[0], block_rows(array.shape[1])):

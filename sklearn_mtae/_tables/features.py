@@ -14,7 +14,7 @@ from sklearn_mtae.nn.words import listed, short
 from .checks import check_feature_names, check_features, row_weights, stand_in_class
 from .column_likelihoods import find_booleans, is_per_column, learn_table, make_likelihood, standardized_columns
 from .containers import is_frame, plain
-from .describe import Columns
+from .describe import Columns, differ
 from .frame import Table
 
 
@@ -86,10 +86,11 @@ class Features:
     def after(self, columns: Columns, before: "Features | None" = None) -> "Features":
         """Return the same with the columns that have never varied in rows with some statistics, nor in those before."""
         constants = np.where(columns.n_observed > 0, columns.mean, np.inf)
-        constants[columns.max > columns.min] = np.nan
+        constants[columns.varies] = np.nan
         if before is not None:
-            known = np.nan if before.constants is None else before.constants
-            constants = np.where((constants == known) | (columns.n_observed == 0), known, np.nan)
+            known = np.full(len(constants), np.nan) if before.constants is None else before.constants
+            same = ~(columns.varies | differ(constants, known))
+            constants = np.where(same | (columns.n_observed == 0), known, np.nan)
         return replace(self, constants=None if np.isnan(constants).all() else constants)
 
     def likelihood(self, option: Any) -> Likelihood:

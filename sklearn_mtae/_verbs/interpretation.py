@@ -189,7 +189,7 @@ def permutation(question: Question, n_repeats: int, random_state: np.random.Rand
 def gradient(question: Question, n_repeats: int, random_state: np.random.RandomState) -> NDArray:
     """Return each target's mean slope per standard deviation of each feature, shape (n_targets, n_features)."""
     columns = describe(question.x)
-    deviation = torch.from_numpy(np.where(columns.max > columns.min, columns.deviation, 0.0))
+    deviation = torch.from_numpy(np.where(columns.varies, columns.deviation, 0.0))
     owner = torch.from_numpy(np.repeat(np.arange(len(question.groups)), list(map(len, question.groups))))
     n_states = len(question.states)
     bounds = [*question.starts[: len(question.starts) // n_states].tolist(), question.outputs.shape[1] // n_states]

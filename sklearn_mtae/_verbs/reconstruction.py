@@ -22,7 +22,7 @@ def reconstruction_score(runner: ModelRunner, X: Any) -> float:
         with np.errstate(over="ignore"):
             residual += np.nansum(np.square((block - expected) / columns.deviation), axis=0)
         total += np.nansum(np.square((block - columns.mean) / columns.deviation), axis=0)
-    varying = columns.max > columns.min
+    varying = columns.varies
     if varying.any():
         return float(np.mean(1 - residual[varying] / total[varying]))
     observed = columns.n_observed > 1

@@ -11,6 +11,7 @@ from torch import Tensor
 from sklearn_mtae._fitting.build import column_likelihood
 from sklearn_mtae._fitting.run import ModelRunner
 from sklearn_mtae._tables.coded_rows import cells_of
+from sklearn_mtae._tables.describe import differ
 from sklearn_mtae._tables.filling import missing_cells
 from sklearn_mtae.nn.decisions import may_hold
 from sklearn_mtae.nn.importance import Draws
@@ -214,7 +215,7 @@ def _apply(
 
     def function(model: Any, x: Tensor) -> Tensor:
         x[:, hidden] = float("nan")
-        missing, x = x.isnan() | model.units.empty, model.units.held(x)
+        missing = x.isnan()
         each = [cells(model, x).nan_to_num(MOST, MOST, -MOST).clamp(max=MOST) for cells in parts.values()]
         return finish([nats.masked_fill(missing, float("nan")) for nats in each])
 
@@ -228,7 +229,7 @@ def _unseen(runner: ModelRunner, x: Any, X: Any) -> NDArray:
     """Return which cells hold such a level or number, shape (n_rows, n_features), as 0 and 1."""
     table, only, cells = runner.features.table, runner.features.only_numbers, cells_of(x)
     # Rows may come in another precision than that of the training.
-    other = (cells != only.astype(cells.dtype)) & (cells.astype(np.float32) != only)
+    other = differ(cells, only) & (cells.astype(np.float32) != only.astype(np.float32))
     found = ~np.isnan(only) & ~np.isnan(cells) & other
     if table is not None and table.expands:
         found |= np.isnan(cells) & ~missing_cells(X)

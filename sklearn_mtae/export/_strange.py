@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mtae._fitting.run import ModelRunner
+from sklearn_mtae._tables.describe import ROUNDING
 from sklearn_mtae._tables.features import Features
 from sklearn_mtae._tables.levels import Levels
 from sklearn_mtae._verbs.strangeness import CRITERIA, MOST, N_DRAWS, Gauge, density_of_cells
@@ -46,7 +47,7 @@ def _strangeness(fit: Fit, known: Gauge, x: Tensor) -> Tensor:
 
     def excess(model: Any, x: Tensor) -> Tensor:
         total: Any = 0.0
-        missing, x = x.isnan() | model.units.empty, model.units.held(x)
+        missing = x.isnan()
         for name, usual, weight in zip(known.criteria, known.usual, known.weight.tolist(), strict=True):
             nats = parts[name](model, x).nan_to_num(MOST, MOST, -MOST).clamp(max=MOST)
             above = torch.where(missing, 0.0, nats - torch.as_tensor(usual).to(nats))
@@ -62,8 +63,10 @@ def _unseen(fit: Fit, x: Tensor) -> Tensor | float:
     found: Any = 0.0
     for j, only in enumerate(fit.features.only_numbers.tolist()):
         if not np.isnan(only):
-            other = (x[:, j] != torch.tensor(only, dtype=x.dtype)) & (x[:, j].float() != only)
-            found = found + (~x[:, j].isnan() & other).to(x.dtype)
+            cells = x[:, j].double()
+            apart = (cells - only).abs() > ROUNDING * cells.abs().clamp(min=abs(only))
+            apart = apart & (cells.float() != torch.tensor(only).float())
+            found = found + (~cells.isnan() & apart).to(x.dtype)
     for j, column in enumerate(columns):
         if isinstance(column, Levels):
             place = place_of(x[:, j], column, fit.levels[j], column.places)

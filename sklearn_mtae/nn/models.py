@@ -75,11 +75,8 @@ class Autoencoder(nn.Module):
         self.units = Standardizer(likelihood.n_columns)
 
     def fill(self, x: Tensor, complete: bool = False) -> Tensor:
-        """Return the encoder's input: a missing cell becomes 0, its column's location.
-
-        A column that has never varied keeps its value, whatever comes.
-        """
-        x = self.likelihood.as_input(self.units.held(x))
+        """Return the encoder's input: a missing cell becomes 0, its column's location."""
+        x = self.likelihood.as_input(x)
         if self.training and self.corruption is not None:
             corrupted = ask(self.corruption, "corruption", x, self.generator)
             corrupted = check_shape(corrupted, x.shape, "corruption", "the changed rows")

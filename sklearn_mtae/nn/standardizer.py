@@ -37,10 +37,22 @@ class Standardizer(nn.Module):
     def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Return `(x - location) / scale`, in the precision of `x` if `dtype` is None.
 
+        A column that has never varied has its own value, whatever comes, and one without any value has none: weights
+        for such a column are those they began with, and what they made of another value would mean nothing.
+        """
+        dtype = dtype or x.dtype
+        u = self._units_of(x, dtype)
+        if self.constants is None:
+            return u
+        own = self._units_of(self.constants, dtype)
+        return torch.where(self.constants.isnan() | x.isnan(), u, own.masked_fill(own.isinf(), float("nan")))
+
+    def _units_of(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return standardised values, whether or not their column has varied.
+
         All digits of the location count, whatever the precision: a float32 value far from zero may be close to the
         location but far from the rounded location.
         """
-        dtype = dtype or x.dtype
         if x.dtype == dtype == torch.float32 and self._is_moderate:
             # The difference of close values is exact; the rounding error of the location is subtracted afterwards.
             rounded = self.location.to(dtype)
@@ -51,21 +63,6 @@ class Standardizer(nn.Module):
     def hold(self, constants: ArrayLike | None) -> None:
         """Hold columns that have never varied at their values, as `constants` has them."""
         self.constants = None if constants is None else torch.tensor(constants, dtype=torch.float64)
-
-    def held(self, u: Tensor) -> Tensor:
-        """Return standardised values, with its own value in each column that has never varied.
-
-        Weights for such a column are those they began with: what they made of another value would mean nothing.
-        """
-        if self.constants is None:
-            return u
-        own = self(self.constants, u.dtype)
-        return torch.where(self.constants.isnan(), u, own.masked_fill(own.isinf(), 0.0))
-
-    @property
-    def empty(self) -> Tensor | bool:
-        """Which columns are without any value, shape (n_columns,); False if none is."""
-        return False if self.constants is None else self.constants.isinf()
 
     @property
     def _is_moderate(self) -> bool:

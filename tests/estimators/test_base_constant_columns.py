@@ -24,6 +24,7 @@ from sklearn_mtae.nn.sharing import SHARINGS
 pytestmark = pytest.mark.filterwarnings("ignore:Columns without an observed value")
 
 TINY: dict[str, Any] = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
+PAIR: dict[str, Any] = {"n_estimators": 2}
 N, AT = 120, 2
 """Number of rows, and the position of the column."""
 MODELS = [
@@ -33,13 +34,16 @@ MODELS = [
     # The columns of "categorical" are one category, none of which changes alone.
     *(VAETransformer(likelihood=name, **TINY) for name in LIKELIHOODS if name != "categorical"),
     *(VAETransformer(architecture=name, **TINY) for name in ARCHITECTURES),
-    *(MultiTaskVAERegressor(sharing=name, n_estimators=2, **TINY) for name in SHARINGS),
+    *(MultiTaskVAERegressor(sharing=name, **TINY, **PAIR) for name in SHARINGS),
     MultiTaskVAERegressor(n_components=2, random_state=0),
     MultiTaskVAEClassifier(n_components=2, random_state=0),
-    MultiTaskVAE(n_estimators=2, **TINY),
+    MultiTaskVAE(**TINY, **PAIR),
     VAEImputer(VAETransformer(**TINY)),
 ]
-ASKED = ["transform", "predict", "predict_proba", "predict_interval", "predict_set", "impute", "encode_distribution"]
+ASKED = (
+    *("transform", "predict", "predict_proba", "predict_interval", "predict_set"),
+    *("impute", "encode_distribution", "score_samples", "reconstruction_error", "score"),
+)
 
 
 def rows(seed, value, likelihood=""):
@@ -79,15 +83,17 @@ def test_another_value_changes_nothing(model, value):
     x, new = rows(0, value, likelihood), rows(1, value, likelihood)
     own = {} if hasattr(model, "fill_value") else {"y": labels(model, x)}
     model = clone(model).fit(x, **own)
+    new[::3, 0] = np.nan
     other = new.copy()
     other[:, AT] = 0.0 if likelihood in {"bernoulli", "continuous_bernoulli"} else 3.0
     for name in ASKED:
         if hasattr(model, name):
-            known, found = (parts(getattr(model, name)(x)) for x in (new, other))
+            y = (labels(model, new),) if name == "score" and own else ()
+            known, found = (parts(getattr(model, name)(x, *y)) for x in (new, other))
             for before, after in zip(known, found, strict=True):
                 if name == "impute" or isinstance(model, VAEImputer):
                     before[:, AT] = after[:, AT] = 0.0  # observed cells stay as they came
-                np.testing.assert_array_equal(before, after, err_msg=name)
+                np.testing.assert_allclose(before, after, rtol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -118,7 +124,7 @@ def test_an_encoder_knows_what_varied_in_its_own_rows(frozen):
     there, here = rows(0, 1.0), rows(1, 1.0)
     there[:, 0], here[:, 1] = 5.0, 5.0
     source = FrozenEstimator(VAETransformer(**TINY).fit(there))
-    model = MultiTaskVAERegressor(encoder=source, freeze_encoder=frozen, n_estimators=1, **TINY).fit(here, here[:, 0])
+    model = MultiTaskVAERegressor(encoder=source, freeze_encoder=frozen, **TINY).fit(here, here[:, 0])
     before = model.transform(here)
     for column, counts in ((0, True), (1, True), (AT, False)):
         other = here.copy()
@@ -136,9 +142,8 @@ def test_loadings_are_zero():
 def test_another_number_is_as_strange_as_an_unknown_level(dtypes):
     train, asked = dtypes
     x = rows(0, 0.1).astype(train)
-    detector = OutlierDetector(
-        VAETransformer(**TINY), n_estimators=2, max_samples=0.5, novelty=True, random_state=0
-    ).fit(x)
+    options: dict[str, Any] = {**PAIR, "max_samples": 0.5, "novelty": True, "random_state": 0}
+    detector = OutlierDetector(VAETransformer(**TINY), **options).fit(x)
     same, other = rows(0, 0.1).astype(asked), rows(0, 0.3).astype(asked)
     nats = np.log1p(N / 2)  # each member was trained on half of the rows
     np.testing.assert_allclose(detector.score_samples(same) - detector.score_samples(other), nats, rtol=1e-5)
@@ -151,3 +156,32 @@ def test_a_column_without_a_value_is_not_strange():
     gap, full = rows(1, np.nan), rows(1, 7.0)
     np.testing.assert_allclose(detector.score_samples(gap), detector.score_samples(full), rtol=1e-6)
     assert (detector.explain(full)[:, AT] == 0).all()
+
+
+def test_what_differs_by_rounding_is_constant():
+    """Shares add up to 1, but for the last digit."""
+    rng = np.random.default_rng(1)
+    shares = rng.gamma(1, size=(N, 5))
+    shares /= shares.sum(axis=1, keepdims=True)
+    y = np.sin(6 * shares[:, 0]) + shares[:, 1] + 0.05 * rng.normal(size=N)
+    total = shares.sum(axis=1)
+    assert len(np.unique(total)) > 1
+    for model in (MultiTaskVAERegressor(**{**TINY, "n_estimators": 1}), VAETransformer(**TINY)):
+        model.fit(np.c_[shares, total], y)
+        for other in (np.ones(N), total + 1e-9, total.astype(np.float32)):
+            np.testing.assert_array_equal(model.predict(np.c_[shares, other]), model.predict(np.c_[shares, total]))
+            np.testing.assert_allclose(
+                model.score_samples(np.c_[shares, other]), model.score_samples(np.c_[shares, total]), rtol=1e-12
+            )
+    detector = OutlierDetector(VAETransformer(**TINY), novelty=True, random_state=0, **PAIR)
+    detector.fit(np.c_[shares, total])
+    known = detector.score_samples(np.c_[shares, total])
+    np.testing.assert_allclose(detector.score_samples(np.c_[shares, np.ones(N)]), known)
+    assert (detector.score_samples(np.c_[shares, total + 1e-3]) < known - 1).all()
+
+
+def test_a_condition_on_it_changes_no_other_column():
+    model = VAETransformer(**TINY).fit(rows(0, 1.0))
+    same, other = (model.sample(50, random_state=0, conditions={AT: value}) for value in (1.0, 5.0))
+    np.testing.assert_array_equal(np.delete(same, AT, axis=1), np.delete(other, AT, axis=1))
+    assert (other[:, AT] == 5.0).all()

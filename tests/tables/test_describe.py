@@ -47,6 +47,15 @@ def test_columns_without_spread_have_scale_one():
     assert columns.mean[1] == 0
 
 
+@pytest.mark.parametrize("value", [1.0, 1e9, 0.3, 1e-300, -7.0])
+def test_values_that_differ_by_rounding_do_not_vary(value):
+    ulps = np.arange(-3, 4) * np.spacing(value)
+    columns = describe(np.column_stack([value + ulps, value * (1 + np.arange(7) * 1e-13)]))
+    assert columns.varies.tolist() == [False, True]
+    assert columns.deviation[0] == 1
+    assert columns.bounded_deviation[0] == columns.usual_deviation[0] == 1
+
+
 def rows(x, index=None, **kwargs):
     units = Standardizer(x.shape[1])
     index = np.arange(len(x)) if index is None else index
