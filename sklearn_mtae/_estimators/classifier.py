@@ -243,7 +243,7 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
     task_weights_ : ndarray of shape (`n_iter_`, n_tasks)
         Weights of the tasks in each epoch; NaN with an aggregator that has none.
     member_params_ : list of dict of str to object
-        For each model, the final values of the parameters that were "auto" or in `member_params`.
+        For each model, the final values of the parameters that `member_params` sets in it.
     classes_ : ndarray of shape (n_classes,) or list of such arrays
         Sorted classes; a list with one per task where y had two dimensions.
     task_names_ : list of str

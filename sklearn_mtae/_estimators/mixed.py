@@ -256,7 +256,7 @@ class MultiTaskVAE(PredictsMixed):
     task_weights_ : ndarray of shape (`n_iter_`, n_tasks)
         Weights of the tasks in each epoch; NaN with an aggregator that has none.
     member_params_ : list of dict of str to object
-        For each model, the final values of the parameters that were "auto" or in `member_params`.
+        For each model, the final values of the parameters that `member_params` sets in it.
     task_kinds_ : dict of str to object
         What each task is, by name: "number", "categorical", or the likelihood that `task_likelihoods` gives it.
     classes_ : dict of str to ndarray

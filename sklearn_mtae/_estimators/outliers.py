@@ -83,7 +83,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         of them, but at least 64, and at most 1,024 where `estimator` is None.
     contamination : float or "auto", default="auto"
         Share of outliers among the training rows, up to 0.5: `offset_` is the quantile of their scores. "auto" puts it
-        at Tukey's fence: one and a half quartile distances below the lower quartile.
+        at Tukey's fence: one and a half interquartile ranges below the lower quartile.
     novelty : bool, default=False
         Whether the training rows are known to be free of outliers. If not, training is done twice: half of the members
         are trained first, and the rows that are strangest to them are left out of the second training: a share

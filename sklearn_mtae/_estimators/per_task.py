@@ -65,9 +65,10 @@ class PerTaskClassifier(ClassifierMixin, BasePerTask):
     """Fit a classifier per task, each on the rows that have the task's label.
 
     A task's classes are those of its labels. In cross-validation pass a splitter, such as
-    :class:`~sklearn_mtae.model_selection.TaskKFold`: the splitter that scikit-learn makes from `cv=5` for a classifier
-    looks for classes in y and does not accept NaN. Use :func:`~sklearn_mtae.model_selection.cross_val_predict` from
-    there too: scikit-learn's own treats a missing label as a class.
+    :class:`~sklearn_mtae.model_selection.TaskKFold`: with missing labels, `cv=5` is an error of scikit-learn's or, for
+    a single column of strings, makes folds that are not stratified. Use
+    :func:`~sklearn_mtae.model_selection.cross_val_predict` from there too: scikit-learn's own treats a missing label as
+    a class.
 
     Parameters
     ----------

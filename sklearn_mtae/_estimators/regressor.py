@@ -244,7 +244,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
     task_weights_ : ndarray of shape (`n_iter_`, n_tasks)
         Weights of the tasks in each epoch; NaN with an aggregator that has none.
     member_params_ : list of dict of str to object
-        For each model, the final values of the parameters that were "auto" or in `member_params`.
+        For each model, the final values of the parameters that `member_params` sets in it.
     task_names_ : list of str
         Names of the tasks: those of a data frame's columns or of a series, otherwise "y0", "y1", ...
 
