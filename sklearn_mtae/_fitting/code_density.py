@@ -50,10 +50,20 @@ def _draw_codes(member: Member, model: VAE, n_most: int, seed: int) -> NDArray:
         weights.append(None if batch.weight is None else batch.weight.double().cpu().numpy())
     codes = np.concatenate(parts)
     chosen = evenly(np.arange(len(codes)), n_most)
-    if weights[0] is not None:
-        weight = np.concatenate(weights)
-        chosen = np.random.default_rng(seed).choice(len(codes), len(chosen), p=weight / weight.sum())
+    weight = None if weights[0] is None else np.concatenate(weights)
+    if weight is not None and np.ptp(weight) > 0:
+        chosen = by_weight(weight, len(chosen))
     return codes[chosen]
+
+
+def by_weight(weight: NDArray, n_draws: int) -> NDArray:
+    """Draw positions, each as often as its share of the weight says, to within one.
+
+    Systematic resampling: where equally spaced points fall on the cumulated weights (Kitagawa 1996, doi
+    10.1080/10618600.1996.10474692).
+    """
+    points = (np.arange(n_draws) + 0.5) / n_draws
+    return np.searchsorted(weight.cumsum(), points * weight.sum()).clip(max=len(weight) - 1)
 
 
 def _choose_modes(codes: NDArray, most: int, seed: int) -> int:

@@ -76,6 +76,11 @@ class Data(NamedTuple):
         return np.where(np.isnan(y), 0.0, weight)
 
     @property
+    def n_groups(self) -> int:
+        """Number of groups among the rows, without those of weight zero."""
+        return 0 if self.groups is None else len(np.unique(self.groups[self.taking_part]))
+
+    @property
     def taking_part(self) -> NDArray | AllRows:
         """Index of the rows, without those of weight zero."""
         return AllRows(self.x.shape[0]) if self.weight is None else np.flatnonzero(self.weight)
@@ -140,7 +145,9 @@ def read_data(
     folds = read_folds(recipe.parameters.get("cv"), X, y, groups, x.shape[0])
     codes = None if censoring is None else read_censoring(censoring, y)
     codes = codes if codes is not None and codes.any() else None
-    return Data(x, targets, row_weight, columns, labels, own, groups, folds, codes), recipe
+    data = Data(x, targets, row_weight, columns, labels, own, groups, folds, codes)
+    # Groups of a row each are no groups.
+    return (data._replace(groups=None) if data.n_groups == len(data.taking_part) else data), recipe
 
 
 def _describe_columns(

@@ -63,7 +63,7 @@ def count_folds(recipe: Recipe, data: Data) -> int:
     n_folds = max(2, round(1 / recipe.validation_fraction)) if cv is None else int(cv)
     if data.groups is None:
         return min(n_folds, len(data.taking_part))
-    n_groups = len(np.unique(data.groups[data.taking_part]))
+    n_groups = data.n_groups
     if n_groups < 2:
         raise ValueError("groups must hold two groups at least, of which one is left out. Got one group for all rows.")
     return min(n_folds, n_groups)
@@ -71,8 +71,7 @@ def count_folds(recipe: Recipe, data: Data) -> int:
 
 def _fewer_folds(data: Data, n_members: int) -> int:
     """Say how many folds the groups go to at most, for few members to hold out enough of them to calibrate by."""
-    assert data.groups is not None
-    n_groups = len(np.unique(data.groups[data.taking_part]))
+    n_groups = data.n_groups
     return max(2, n_members * n_groups // min(n_groups, N_JUDGING))
 
 

@@ -8,6 +8,7 @@ from sklearn.datasets import load_iris
 from sklearn.mixture import GaussianMixture
 
 from sklearn_mtae import MultiTaskVAERegressor, VAETransformer
+from sklearn_mtae._fitting.code_density import by_weight
 from sklearn_mtae.nn.priors import ExPost, StandardNormal
 
 X, _ = load_iris(return_X_y=True)
@@ -99,3 +100,15 @@ def test_members_of_an_ensemble_have_one_each():
     drawn, y = model.sample(20, random_state=0)
     assert np.isfinite(drawn).all()
     assert np.isfinite(y).all()
+
+
+@pytest.mark.parametrize("weight", [np.ones(150), np.full(150, 7.0)])
+def test_equal_weights_are_none(weight):
+    plain, weighed = VAETransformer(2, **SMALL).fit(X), VAETransformer(2, **SMALL).fit(X, sample_weight=weight)
+    np.testing.assert_allclose(plain.score_samples(X), weighed.score_samples(X), rtol=1e-6)
+
+
+def test_rows_are_drawn_as_often_as_their_weights_say():
+    weight = np.array([0.0, 3.0, 1.0, 0.0, 0.5, 1.5, 0.0])
+    counts = np.bincount(by_weight(weight, 60), minlength=7)
+    np.testing.assert_array_equal(counts, [0, 30, 10, 0, 5, 15, 0])

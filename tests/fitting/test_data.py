@@ -43,3 +43,13 @@ def test_an_imputer_says_it_in_its_own_way(keep):
         warnings.simplefilter("always")
         imputer.fit(np.c_[FULL, np.full(40, np.nan)])
     assert ["left out" in str(own.message) for own in seen] == [True] * (not keep)
+
+
+def test_groups_of_a_row_each_are_none():
+    y, weight = FULL[:, 0], (np.arange(40) > 3).astype(float)
+    groups = np.where(weight > 0, np.arange(40), 0)  # rows of weight zero do not count
+    settings = {**SHORT, "n_estimators": 4}
+    for own in ({}, {"sample_weight": weight}):
+        plain = MultiTaskVAERegressor(1, **settings).fit(FULL, y, **own)
+        grouped = MultiTaskVAERegressor(1, **settings).fit(FULL, y, groups=groups if own else np.arange(40), **own)
+        np.testing.assert_array_equal(plain.predict(FULL), grouped.predict(FULL))
