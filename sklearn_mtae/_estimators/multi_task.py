@@ -387,9 +387,10 @@ class BaseMultiTaskVAE(BaseVAE):
 
     def _check_coverage(self, coverage: float, verb: str) -> None:
         """Raise an error if a coverage is invalid, or if no row was held out to learn from."""
-        check_scalar(coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither")
-        if np.isnan(coverage):
-            raise ValueError("coverage must be a number between 0 and 1. Got NaN.")
+        check_scalar(coverage, "coverage", Real)
+        if not 0 < coverage < 1:
+            hint = f" For {coverage:g} %, pass {coverage / 100:g}." if 1 < coverage < 100 else ""
+            raise ValueError(f"coverage must be a number between 0 and 1. Got {coverage}.{hint}")
         self._check_held_out(verb)
 
     def _check_held_out(self, verb: str) -> None:

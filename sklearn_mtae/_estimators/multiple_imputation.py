@@ -204,7 +204,7 @@ class MultipleImputation(MetaEstimatorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> NDArray:
-        """Predict by the mean of the estimators, each on draws of its own.
+        """Predict by the mean of the estimators, each on draws of its own, which depend on a row's place in X too.
 
         Parameters
         ----------

@@ -71,8 +71,8 @@ LARGEST_WEIGHT = 1e150
 """Largest weight whose sum over rows is finite."""
 REMEDIES = {
     "X": "Column {name!r} of X must hold numbers. It holds {cell}: if that is a category, name the column "
-    "'categorical' in likelihood, as in likelihood={{{name!r}: 'categorical'}}; if it stands for a missing cell, write "
-    "NaN.",
+    "'categorical' in likelihood, as in likelihood={{{name!r}: 'categorical'}}, and pass a polars frame as "
+    "X.to_pandas(); if it stands for a missing cell, write NaN.",
     "y": "Task {name!r} of y must hold numbers. It holds {cell}: if that is a class, take MultiTaskVAEClassifier, "
     "or MultiTaskVAE for numbers beside classes; if it stands for a missing label, write NaN.",
     "Z": "Column {name!r} of Z must hold numbers. It holds {cell}.",

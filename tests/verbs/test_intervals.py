@@ -116,5 +116,10 @@ def test_the_largest_coverage_is_one_that_can_be_asked_for(n):
     model = MultiTaskVAERegressor(2, member_params=None, **ENSEMBLE).fit(X, X[:, 0])
     lower, upper = model.predict_interval(X, n / (n + 1))  # (28 + 1) * (28 / 29) is more than 28, rounded
     assert (lower < upper).all()
+    with pytest.raises(ValueError, match=r"coverage must be a number between 0 and 1. Got 90. For 90 %, pass 0.9."):
+        model.predict_interval(X, coverage=90)
+    for strange in (0, 1, -0.5, np.nan):
+        with pytest.raises(ValueError, match=rf"coverage must be a number between 0 and 1. Got {strange}.$"):
+            model.predict_interval(X, coverage=strange)
     with pytest.raises(ValueError, match="coverage must be at most"):
         model.predict_interval(X, (n + 0.5) / (n + 1))
