@@ -3,7 +3,7 @@
 Networks learn linear relations slowly, and with few rows they learn them badly; and they are smooth, where nearby rows
 may know more. Ridge regressions with several penalties, on the columns and with a kernel, are candidates of an average
 like any other, with the weight that the held-out rows give them. Where rows come in groups, one regression with random
-intercepts takes their place: see `group_effects`.
+intercepts takes the place of the linear ones: see `group_effects`.
 """
 
 from dataclasses import replace

@@ -79,7 +79,7 @@ class NumberAverage:
         """
         if len(plan.members) == 1:
             return np.broadcast_to(self.start.baseline.intercepts, (1, *held_out.y.shape))
-        has_kernels = has_kernel(plan.recipe) and plan.data.groups is None and are_few(*held_out.y.shape)
+        has_kernels = has_kernel(plan.recipe) and are_few(*held_out.y.shape)
         self.known = Baselines(runner, plan, self.start.baseline, self.units, has_kernels)
         return self.known.predict(held_out)
 

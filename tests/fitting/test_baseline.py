@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
 
 from sklearn_mtae import MultiTaskVAE, MultiTaskVAERegressor
 from sklearn_mtae._fitting import averaging
@@ -152,3 +153,13 @@ def test_numbers_beside_classes_have_regressions():
     model = MultiTaskVAE(**SMALL, n_estimators=4, cv=2).fit(X, frame)
     assert model._fitted.average.baseline.slopes[:, 0].any()
     assert np.corrcoef(model.predict(X)["number"].astype(float), frame["number"])[0, 1] > 0.99
+
+
+def test_kernels_count_beside_groups_without_effects():
+    """Twenty groups of ten rows, and a function that no regression with random intercepts follows."""
+    rng = np.random.default_rng(0)
+    X, new = rng.normal(size=(200, 4)), rng.normal(size=(500, 4))
+    y, expected = (np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] for x in (X, new))
+    settings = {"n_estimators": 8, "max_iter": 5, "random_state": 0}
+    model = MultiTaskVAERegressor(**settings).fit(X, y, groups=np.repeat(np.arange(20), 10))
+    assert r2_score(expected, model.predict(new)) > 0.9

@@ -87,16 +87,6 @@ def test_slopes_within_groups_are_not_blurred_by_their_effects(monkeypatch):
     assert np.abs(found).max() < 0.5 * np.abs(plain).max()
 
 
-def test_groups_of_one_row_have_no_effects(monkeypatch):
-    monkeypatch.setattr(averaging, "select", regression)
-    x, y, _ = table(1, 60)
-    model = regressor().fit(x, y, groups=np.arange(60))
-    z = (x - x.mean(axis=0)) / model._fitted.states[0]["units.scale"]
-    z /= np.sqrt(1 + (z / 10) ** 2)
-    slopes, intercept = by_covariance(z, y, np.ones(60), np.arange(60), 0.0)
-    np.testing.assert_allclose(model.predict(x), z @ slopes + intercept, rtol=1e-5)
-
-
 @pytest.mark.parametrize("limits", [False, True])
 def test_limits_and_groups_go_together(limits):
     x, y, groups = table(12, 5)
