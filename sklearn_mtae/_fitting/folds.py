@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_mtae._tables.groups import deal_groups
+from sklearn_mtae._tables.repeats import find_repeats
 from sklearn_mtae._tables.row_index import AllRows
 
 from .data import Data
@@ -27,7 +28,8 @@ def split_rows(
     Each member of an ensemble holds out another fold of the rows, whether it uses them for early stopping or not. When
     all folds have been held out, the rows are dealt anew, or the given folds are used again. Members of different
     settings hold out the same folds. A single model holds out rows for early stopping: the last of the given folds.
-    Rows of weight zero are in no fold.
+    Rows of weight zero are in no fold. Copies of a row are in the same fold, unless `cv` is given: those in training
+    would give away the labels of the others.
     """
     index = data.taking_part
     n_models = len(settings)
@@ -41,16 +43,18 @@ def split_rows(
         n_folds = min(n_folds, _fewer_folds(data, 1 + max(_positions(settings))))
     if n_folds == 1 and not recipe.early_stopping:
         return [(index, index[:0])] * n_models
-    if n_folds == 1 or (n_models == 1 and data.groups is None and recipe.parameters.get("cv") is None):
+    at_random = recipe.parameters.get("cv") is None
+    together = find_repeats(data.x, data.y) if data.groups is None and data.y is not None and at_random else data.groups
+    if n_folds == 1 or (n_models == 1 and together is None and at_random):
         return [_split_once(index, recipe, seed)] * n_models
     if n_models == 1:
-        return _deal(data, n_folds, seed, 0)[-1:]
+        return _deal(data, together, n_folds, seed, 0)[-1:]
     dealt: dict[int, list[Split]] = {}
     splits = []
     for position in _positions(settings):
         deal, fold = divmod(position, n_folds)
         if deal not in dealt:
-            dealt[deal] = _deal(data, n_folds, seed, deal)
+            dealt[deal] = _deal(data, together, n_folds, seed, deal)
         splits.append(dealt[deal][fold])
     return splits
 
@@ -102,18 +106,18 @@ def _positions(settings: Sequence[dict[str, Any]]) -> list[int]:
     return [sum(own is settings[k] for own in settings[:k]) for k in range(len(settings))]
 
 
-def _deal(data: Data, n_folds: int, seed: int, deal: int) -> list[Split]:
-    """Deal the rows to folds, each with its share of the labels of each task, and with whole groups."""
+def _deal(data: Data, together: NDArray | None, n_folds: int, seed: int, deal: int) -> list[Split]:
+    """Deal the rows to folds, each with its share of the labels of each task; rows that belong together stay so."""
     assert data.y is not None
     rng = np.random.default_rng([seed, deal])
     order = rng.permutation(data.taking_part)
     labelled = ~np.isnan(data.y[order]) if data.label_weight is None else data.label_weight[order] > 0
-    if data.groups is None:
+    if together is None:
         rarest_last = labelled[:, np.argsort(-labelled.sum(axis=0), kind="stable")]
         order = order[np.lexsort(rarest_last.T)]
         fold = np.arange(len(order)) % n_folds
     else:
-        groups = np.unique(data.groups[order], return_inverse=True)[1]
+        groups = np.unique(together[order], return_inverse=True)[1]
         fold = deal_groups(groups, labelled, np.full(n_folds, 1 / n_folds), rng)
     return [(order[fold != own], order[fold == own]) for own in range(n_folds)]
 

@@ -1,7 +1,10 @@
 """Which rows members leave out: dealt at random, by groups, or given."""
 
+import warnings
+
 import numpy as np
 import pytest
+from sklearn.datasets import make_friedman1
 from sklearn.model_selection import KFold, TimeSeriesSplit
 
 from sklearn_mtae import MultiTaskVAEClassifier, MultiTaskVAERegressor
@@ -83,3 +86,26 @@ def test_near_repeats_are_warned_of_where_nothing_is_said_of_them():
 def test_one_group_is_an_error():
     with pytest.raises(ValueError, match="groups must hold two groups at least"):
         planned(np.zeros(48))
+
+
+@pytest.mark.parametrize("options", [{"n_estimators": 4}, {"n_estimators": 1, "early_stopping": True}])
+def test_copies_of_a_row_are_in_one_fold_unless_folds_are_given(options):
+    rng = np.random.default_rng(0)
+    x, y = np.tile(rng.normal(size=(30, 3)), (3, 1)), np.tile(rng.normal(size=30), 3)
+    for cv, apart in ((None, True), (10, False)):
+        model = MultiTaskVAERegressor(**{**options, "cv": cv, "max_iter": 1, "random_state": 0})
+        splits = plan(model._recipe(), x, y, None).splits
+        assert all(len(left_out) for _, left_out in splits)
+        shared = [np.intersect1d(train % 30, left_out % 30) for train, left_out in splits]
+        assert all(len(own) == 0 for own in shared) == apart
+
+
+def test_intervals_of_an_oversampled_table_hold_new_labels():
+    x, y = make_friedman1(100, noise=1, random_state=0)
+    new, labels = make_friedman1(500, noise=1, random_state=1)
+    rows = np.random.default_rng(0).permutation(np.repeat(np.arange(100), 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of near repeats
+        model = MultiTaskVAERegressor(n_estimators=10, max_iter=20, random_state=0).fit(x[rows], y[rows])
+    low, high = model.predict_interval(new, 0.9)
+    assert np.mean((low <= labels) & (labels <= high)) > 0.75

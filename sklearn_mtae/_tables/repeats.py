@@ -1,0 +1,36 @@
+"""Rows that are copies of each other, as oversampling makes them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from .coded_rows import cells_of
+
+MOST_CELLS = 2**24
+"""Maximum number of cells of a table in which copies are looked for."""
+
+
+def find_repeats(x: Any, y: NDArray) -> NDArray[np.intp] | None:
+    """Return the position of each row among the different ones, shape (n_rows,); None if no row is a copy.
+
+    Rows that are equal by chance are not copies: there must be a column of which half of the different rows have values
+    of their own.
+
+    Parameters
+    ----------
+    x : ndarray, CSR array or coded rows of shape (n_rows, n_columns)
+        Features.
+    y : ndarray of shape (n_rows, n_tasks)
+        Targets.
+    """
+    if issparse(x) or (x.shape[1] + y.shape[1]) * x.shape[0] > MOST_CELLS:
+        return None
+    table = np.column_stack([cells_of(x), y])
+    rows = np.ascontiguousarray(table).view(np.dtype((np.void, table.itemsize * table.shape[1])))[:, 0]
+    _, first, position = np.unique(rows, return_index=True, return_inverse=True)
+    n_different = len(first)
+    if n_different == len(table) or all(2 * len(np.unique(own)) < n_different for own in table[first].T):
+        return None
+    return position
