@@ -116,15 +116,15 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         Weights of the classes: "balanced" weights them inversely to their counts; a dict by class; a list with one of
         these per task, or a dict of them by the tasks' names. The weights of a task average 1 over its labels.
     encoder : fitted estimator of this package or None, default=None
-        An autoencoder whose encoder this model starts from, followed by a linear map to the posterior. Features keep
-        their units from there, and `hidden_layer_sizes` shapes only the decoder. In a grid search, wrap it in
-        :class:`sklearn.frozen.FrozenEstimator`.
+        An autoencoder whose encoder this model starts from (in a search, within a `FrozenEstimator`), followed by a
+        linear map to the posterior. Features keep their units from there; `hidden_layer_sizes` shapes only the decoder.
     freeze_encoder : bool, default=False
         Whether to keep that encoder fixed; the linear map is trained in any case.
-    embedding : {"auto", "piecewise_linear", "softened"}, callable or None, default="auto"
+    embedding : {"auto", "piecewise_linear", "softened", "weighted_bins", "weighted"}, callable or None, default="auto"
         Input of the encoder. "piecewise_linear" adds to each column its place among 16 of its quantiles (Gorishniy et
         al. 2022, arXiv 2203.05556), which helps where targets jump. "softened" draws outliers in to within 10 units.
-        None changes nothing. Or a factory of the number of columns. "auto" is None, or what `member_params` sets.
+        "weighted_bins" and "weighted" are these times a column's relevance, for tables with idle columns (arXiv
+        2212.13881). None changes nothing. Or a factory of n_columns. "auto" is None, or what `member_params` sets.
     n_estimators : int or "auto", default="auto"
         Number of models whose predictions are averaged; they are trained together. Each holds out one of `1 /
         validation_fraction` folds; with `groups`, of fewer, so that the models of a setting hold out 200 groups
@@ -145,11 +145,11 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         more (None with `hidden_layer_sizes=()`, and with an `architecture` other than "mlp" and "resnet"). They take
         turns: `dropout=0.3` and `alpha=1`, both falling with the root of the rows beyond 1,000, with
         `learning_rate_init=0.005`; or practically no dropout (1e-9), `alpha=0` and `learning_rate_init=0.01`. Here all
-        are like the first, with 256 hidden units and `dropout=0.5`, which falls in the same way. Here the first of
-        every two has the "softened" embedding from 10,000 rows on. Beyond 1,000 rows `batch_size` is a hundredth of the
-        rows, from 125 to 200. A parameter that you set has your value in every model. `member_params_` lists what each
-        has. Here kernel ridge regressions on the classes of up to 4,000 rows are candidates beside the default members,
-        but not with `hidden_layer_sizes=()` or other architectures.
+        are like the first, with 256 hidden units and `dropout=0.5`, which falls in the same way. Here embeddings are
+        weighted below 10,000 rows; from there on, every other one is "softened". Beyond 1,000 rows `batch_size` is a
+        hundredth of the rows, from 125 to 200. A parameter that you set has your value in every model. `member_params_`
+        lists what each has. Here kernel ridge regressions on the classes of up to 4,000 rows are candidates beside the
+        default members, but not with `hidden_layer_sizes=()` or other architectures.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature. "standard" is its standard deviation. "bounded" is half of its largest distance from the mean
         where that is more, so that columns that rarely vary do not dominate the loss. "auto" is "standard" for a linear

@@ -117,15 +117,15 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
         (Laine and Aila 2017, arXiv 1610.02242), in nats, summed over the tasks. It needs no labels and helps where few
         rows have any. It works best with a `corruption` that keeps labels true. Each step takes twice as long.
     encoder : fitted estimator of this package or None, default=None
-        An autoencoder whose encoder this model starts from, followed by a linear map to the posterior. Features keep
-        their units from there, and `hidden_layer_sizes` shapes only the decoder. In a grid search, wrap it in
-        :class:`sklearn.frozen.FrozenEstimator`.
+        An autoencoder whose encoder this model starts from (in a search, within a `FrozenEstimator`), followed by a
+        linear map to the posterior. Features keep their units from there; `hidden_layer_sizes` shapes only the decoder.
     freeze_encoder : bool, default=False
         Whether to keep that encoder fixed; the linear map is trained in any case.
-    embedding : {"auto", "piecewise_linear", "softened"}, callable or None, default="auto"
+    embedding : {"auto", "piecewise_linear", "softened", "weighted_bins", "weighted"}, callable or None, default="auto"
         Input of the encoder. "piecewise_linear" adds to each column its place among 16 of its quantiles (Gorishniy et
         al. 2022, arXiv 2203.05556), which helps where targets jump. "softened" draws outliers in to within 10 units.
-        None changes nothing. Or a factory of the number of columns. "auto" is None, or what `member_params` sets.
+        "weighted_bins" and "weighted" are these times a column's relevance, for tables with idle columns (arXiv
+        2212.13881). None changes nothing. Or a factory of n_columns. "auto" is None, or what `member_params` sets.
     n_estimators : int or "auto", default="auto"
         Number of models whose predictions are averaged; they are trained together. Each holds out one of `1 /
         validation_fraction` folds; with `groups`, of fewer, so that the models of a setting hold out 200 groups

@@ -62,8 +62,8 @@ def member_params(targets: str | None, n_rows: int, n_columns: int) -> tuple[dic
     """Return the values of "auto" in members of the default ensemble, which take them in turn.
 
     For numbers, members are regularised or not, and fit squares or absolute values. Labels of classes carry less
-    information each: all members are regularised more. With many rows, one member sees bins of the columns and one the
-    columns themselves: each is better for some tasks, and each task chooses.
+    information each: all members are regularised more, and weigh the columns by their relevance. With many rows, one
+    member sees bins of the columns and one the columns themselves: each is better for some tasks, and these choose.
     """
     part, is_narrow = share(n_rows), n_columns <= NARROW
     shape = {
@@ -79,9 +79,10 @@ def member_params(targets: str | None, n_rows: int, n_columns: int) -> tuple[dic
     free = {**shape, "dropout": 1e-9, "alpha": 0.0, "learning_rate_init": 1e-2}
     of_classes = {**regular, "hidden_layer_sizes": _layers(256, n_rows), "dropout": _rounded(0.5 * part**0.5)}
     of_numbers = (regular, free, {**regular, "task_likelihoods": "laplace"})
-    settings = (of_classes,) if targets == "classes" else of_numbers
     if n_rows < MANY_ROWS:
-        return settings
+        weighted = {**of_classes, "embedding": "weighted_bins" if is_narrow else "weighted"}
+        return (weighted,) if targets == "classes" else of_numbers
+    settings = (of_classes,) if targets == "classes" else of_numbers
     if is_narrow:
         return {**settings[0], "embedding": "softened"}, settings[:2][-1]
     return settings[:2]

@@ -30,6 +30,7 @@ from .folds import Split, split_rows
 from .identity import identity
 from .parameters import is_auto
 from .recipe import DTYPES, PRODUCTS, Recipe
+from .relevance import Relevance
 from .units import learn_from_rows, learn_units
 
 EXEMPT = ("checkpoint", "device", "net_params", "verbose")
@@ -218,15 +219,20 @@ def make_members(plan: Plan) -> list[Member]:
     """Make the models of a plan, as they are before the first step."""
     device = resolve_device(plan.recipe.device, strict=True)
     label_share = None if plan.data.y is None else plan.data.label_share
-    return [_make_member(plan, k, label_share, device) for k in range(len(plan.splits))]
+    relevance = None if plan.data.y is None else Relevance(plan.data, plan.fitted.of_classes)
+    return [_make_member(plan, k, label_share, relevance, device) for k in range(len(plan.splits))]
 
 
-def _make_member(plan: Plan, k: int, label_share: NDArray | None, device: torch.device) -> Member:
+def _make_member(
+    plan: Plan, k: int, label_share: NDArray | None, relevance: Relevance | None, device: torch.device
+) -> Member:
     """Return a model with everything that its training needs; the first equals that of an estimator with one model."""
     recipe, fitted, partial = plan.recipe, plan.fitted, plan.partial
     own = recipe.of_member(fitted.settings[k])
     shaped = recipe.of_member({**fitted.recipe.parameters, **fitted.settings[k]})
     model = _prepare_model(k, shaped, plan.data, fitted, plan.fresh)
+    if plan.fresh and relevance is not None:
+        relevance.weigh(model, plan.splits[k][0])
     train, valid, held_out = _make_rows(plan, k, own, model, device)
     model = place(model, device)
     # For the rows' order, the draws and the validation's draws; different ones for a continued fit.

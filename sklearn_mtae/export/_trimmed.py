@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_mtae._engine.side_by_side import SideBySide
-from sklearn_mtae.nn.embeddings import PiecewiseLinear, soften
+from sklearn_mtae.nn.embeddings import PiecewiseLinear, Weighted, soften
 from sklearn_mtae.nn.likelihoods import Quantile
 
 
 class Trimmed(nn.Module):
-    """A piecewise linear embedding without its empty bins and its offsets, and with a constant, for the bias after it.
+    """A piecewise linear embedding without empty bins, offsets and weights, and with a constant, for a bias after it.
 
     Parameters
     ----------
@@ -50,9 +50,12 @@ def trim(models: SideBySide) -> None:
     for name, own in parts.items():
         after = _after(name, parts)
         weight, bias = f"{after}.weight", f"{after}.bias"
-        shared = not any(key.startswith(f"{name}.") for key in stacked)
-        if type(own) is PiecewiseLinear and shared and {weight, bias} <= stacked.keys():
+        factors = f"{name}.weights"
+        shared = not any(key.startswith(f"{name}.") for key in stacked if key != factors)
+        if isinstance(own, PiecewiseLinear) and shared and {weight, bias} <= stacked.keys():
             parent, _, place = name.rpartition(".")
+            if isinstance(own, Weighted):
+                stacked[weight] = stacked[weight] * stacked.pop(factors, own.weights).unsqueeze(-2)
             parts[parent]._modules[place] = trimmed = Trimmed(own)
             stacked[weight] = trimmed.layer(stacked[weight], stacked.pop(bias))
             parts[after].bias = None

@@ -1,6 +1,7 @@
 """Embeddings: layers between the columns and the encoder that make values easier to tell apart."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -106,6 +107,43 @@ class Softened(nn.Module):
         return soften(x)
 
 
+class Weighted(nn.Module):
+    """Mixin of embeddings whose outputs are multiplied by a weight of their column.
+
+    Adam changes the weights of a layer equally fast, however little their inputs have to say of the targets. With a
+    small factor, a column is learned slowly, and leaves the training to the others.
+    """
+
+    n_outputs: int
+    weights: Tensor
+    """Weight of each output, shape (n_outputs,)."""
+
+    def __init__(self, n_columns: int, **options: Any) -> None:
+        super().__init__(n_columns, **options)
+        self.register_buffer("weights", torch.ones(self.n_outputs))
+
+    def weigh(self, weights: Tensor) -> None:
+        """Set the weights of the columns, shape (n_columns,)."""
+        others = weights.repeat_interleave(self.n_outputs // len(weights) - 1)
+        self.weights = torch.cat([weights, others]).to(self.weights)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., n_columns) to (..., n_outputs)."""
+        return super().forward(x) * self.weights
+
+
+class WeightedPiecewiseLinear(Weighted, PiecewiseLinear):
+    """The columns and their bins as in `PiecewiseLinear`, each times the weight of its column."""
+
+    def tabulate(self, weight: Tensor, bias: Tensor) -> Tensor:
+        """Return the table of `PiecewiseLinear.tabulate` for the weighted outputs."""
+        return super().tabulate(weight * self.weights, bias)
+
+
+class WeightedSoftened(Weighted, Softened):
+    """The columns as in `Softened`, each times its weight."""
+
+
 def soften(x: Tensor) -> Tensor:
     """Draw outliers in to within `SOFT_LIMIT` units."""
     near = x.clamp(-FAR, FAR)
@@ -113,4 +151,9 @@ def soften(x: Tensor) -> Tensor:
     return near * (1 + (near / SOFT_LIMIT).square()).rsqrt() + (x - x)
 
 
-EMBEDDINGS: dict[str, Callable[[int], nn.Module]] = {"piecewise_linear": PiecewiseLinear, "softened": Softened}
+EMBEDDINGS: dict[str, Callable[[int], nn.Module]] = {
+    "piecewise_linear": PiecewiseLinear,
+    "softened": Softened,
+    "weighted_bins": WeightedPiecewiseLinear,
+    "weighted": WeightedSoftened,
+}

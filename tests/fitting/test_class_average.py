@@ -176,7 +176,7 @@ def test_what_auto_becomes():
     model = MultiTaskVAEClassifier(n_components=2, max_iter=1, random_state=0).fit(X, Y)
     assert len(model.member_params_) == 30
     assert {(own["dropout"], own["alpha"]) for own in model.member_params_} == {(0.5, 1.0)}
-    assert {own["embedding"] for own in model.member_params_} == {"piecewise_linear"}
+    assert {own["embedding"] for own in model.member_params_} == {"weighted_bins"}
     single = MultiTaskVAEClassifier(n_components=2, n_estimators=1, max_iter=1, random_state=0).fit(X, Y)
     assert single.member_params_[0]["hidden_layer_sizes"] == (512,)
     assert "task_likelihoods" not in single.member_params_[0]
