@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sklearn_mtae._fitting.build import column_likelihood
 from sklearn_mtae._fitting.run import ModelRunner
+from sklearn_mtae._tables.blocks import dense
 from sklearn_mtae._tables.coded_rows import cells_of
 from sklearn_mtae._tables.describe import differ
 from sklearn_mtae._tables.filling import missing_cells
@@ -227,10 +228,13 @@ def _apply(
 
 def _unseen(runner: ModelRunner, x: Any, X: Any) -> NDArray:
     """Return which cells hold such a level or number, shape (n_rows, n_features), as 0 and 1."""
-    table, only, cells = runner.features.table, runner.features.only_numbers, cells_of(x)
-    # Rows may come in another precision than that of the training.
-    other = differ(cells, only) & (cells.astype(np.float32) != only.astype(np.float32))
-    found = ~np.isnan(only) & ~np.isnan(cells) & other
+    table, only = runner.features.table, runner.features.only_numbers
+    held, found = np.flatnonzero(~np.isnan(only)), np.zeros((x.shape[0], len(only)), dtype=bool)
+    if len(held):
+        cells = dense(cells_of(x)[:, held])
+        # Rows may come in another precision than that of the training.
+        other = differ(cells, only[held]) & (cells.astype(np.float32) != only[held].astype(np.float32))
+        found[:, held] = ~np.isnan(cells) & other
     if table is not None and table.expands:
-        found |= np.isnan(cells) & ~missing_cells(X)
+        found |= np.isnan(cells_of(x)) & ~missing_cells(X)
     return found.astype(float)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
@@ -185,3 +186,11 @@ def test_a_condition_on_it_changes_no_other_column():
     same, other = (model.sample(50, random_state=0, conditions={AT: value}) for value in (1.0, 5.0))
     np.testing.assert_array_equal(np.delete(same, AT, axis=1), np.delete(other, AT, axis=1))
     assert (other[:, AT] == 5.0).all()
+
+
+def test_sparse_rows_are_as_strange_as_dense_ones():
+    x = np.random.default_rng(0).poisson(1, (N, 5)).astype(float)
+    estimator = VAETransformer(likelihood="poisson", **TINY)
+    for train in (x, np.where(np.arange(5) == AT, 1.0, x)):
+        detector = OutlierDetector(estimator, novelty=True, random_state=0, **PAIR).fit(csr_array(train))
+        np.testing.assert_allclose(detector.score_samples(csr_array(x)), detector.score_samples(x))
