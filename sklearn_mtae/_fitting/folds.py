@@ -39,11 +39,11 @@ def split_rows(
         folds = [_taking_part(data, *own) for own in data.folds]
         return folds[-1:] if n_models == 1 else [folds[n % len(folds)] for n in _positions(settings)]
     n_folds = count_folds(recipe, data)
-    if n_models > 1 and data.groups is not None and recipe.parameters.get("cv") is None:
+    at_random = recipe.parameters.get("cv") is None
+    if n_models > 1 and data.groups is not None and at_random:
         n_folds = min(n_folds, _fewer_folds(data, 1 + max(_positions(settings))))
     if n_folds == 1 and not recipe.early_stopping:
         return [(index, index[:0])] * n_models
-    at_random = recipe.parameters.get("cv") is None
     together = find_repeats(data.x, data.y) if data.groups is None and data.y is not None and at_random else data.groups
     if n_folds == 1 or (n_models == 1 and together is None and at_random):
         return [_split_once(index, recipe, seed)] * n_models
