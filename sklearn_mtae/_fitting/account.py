@@ -58,7 +58,11 @@ def _shares(fitted: Fitted) -> dict[str, NDArray]:
         whose = f"({distinct.index(fitted.setting_of(state)) + 1}) " if several else ""
         text = f"{whose}after epoch {fitted.epochs[state]}"
         found[text] = found.get(text, 0.0) + weights[state]
-    left, baseline, kernel = 1 - weights.sum(axis=0), fitted.average.baseline, fitted.average.kernel
+    left, baseline = 1 - weights.sum(axis=0), fitted.average.baseline
+    kernel, lines = fitted.average.kernel, fitted.average.lines
+    if lines is not None:
+        found["logistic regressions"] = own = lines.weights.sum(axis=0)
+        left = left - own
     near = np.zeros(len(left)) if kernel is None else kernel.weights.sum(axis=0)
     if baseline.kernel is not None:
         near = near + left * baseline.kernel.weights

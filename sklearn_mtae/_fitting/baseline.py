@@ -24,7 +24,16 @@ from .censored import expect, limited_tasks
 from .fitted import Baseline, Fitted
 from .group_effects import Effects, effect_ratio, mixed_regressions
 from .held_out import HeldOut
-from .kernel import N_KERNELS, Neighbours, NumberKernel, NumberKernelLearner, choose_rows, kernel_inputs, run_kernel
+from .kernel import (
+    N_KERNELS,
+    Neighbours,
+    NumberKernel,
+    NumberKernelLearner,
+    choose_rows,
+    kernel_inputs,
+    run_kernel,
+    run_trials,
+)
 from .learn_novelty import learn_novelty
 from .plan import Plan
 from .run import ModelRunner
@@ -124,8 +133,9 @@ class Baselines:
         """Predict the rows with kernels, shape (n_kernels, n_rows, n_tasks)."""
         rows = self.near_rows
         y = (self.y[rows] - self.start.intercepts) / self.units
+        run = partial(run_trials, self.run)
         self.kernels = NumberKernelLearner(self._columns(rows), y, self._kernel_weight(rows))
-        found = held_out.by_others(rows, self.plan.splits, self.kernels.fit, self.run, (len(self.units), N_KERNELS))
+        found = held_out.by_others(rows, self.plan.splits, self.kernels.fit, run, (len(self.units), N_KERNELS))
         return self.start.intercepts + self.units * np.moveaxis(found, -1, 0)
 
     def _kernel_weight(self, rows: NDArray) -> NDArray:

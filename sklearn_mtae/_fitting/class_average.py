@@ -1,4 +1,4 @@
-"""Averages of class probabilities, of members, kernels and the base rates, calibrated on held-out rows."""
+"""Averages of class probabilities, of members, regressions and the base rates, calibrated on held-out rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,7 +20,8 @@ from .data import Data
 from .ensemble import has_kernel
 from .fitted import Average, Fitted
 from .held_out import HeldOut
-from .kernel import N_KERNELS, ClassKernelLearner, ClassTrials, are_few, choose_rows, kernel_inputs, run_kernel
+from .kernel import N_KERNELS, ClassKernelLearner, are_few, choose_rows, kernel_inputs, run_kernel, run_trials
+from .logistic import PENALTIES, RegressionLearner, run_lines
 from .plan import Plan
 from .predictions import Predictions, only_classes
 from .run import ModelRunner
@@ -61,8 +62,8 @@ class ClassAverage:
         self.y, self.weight = data.y, data.label_weights()
         self.n_classes = [len(classes) for classes in tasks.classes]
         self.start = Average(base_rates=list(map(base_rates, data.y.T, self.weight.T, self.n_classes)))
-        self.kernel_of_all: Callable[[], ClassTrials] | None = None
-        """What fits the kernels to all rows that they learn from, if there are kernels."""
+        self.of_all: dict[str, tuple[int, Callable[[], Any]]] = {}
+        """Number of regressions of each kind, and what fits them to all rows that they learn from."""
 
     @staticmethod
     @at_means
@@ -73,28 +74,32 @@ class ClassAverage:
     def baselines(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
         """Predict the held-out rows with the baselines, shape (n_baselines, n_rows, ...).
 
-        These are the base rates and, beside the default members, kernels.
+        These are the base rates, logistic regressions and, beside the default members, kernels.
         """
         rates = padded(self.start.base_rates)
         of_rates = np.broadcast_to(rates, (1, len(held_out.y), *rates.shape))
-        if len(plan.members) == 1 or not (has_kernel(plan.recipe) and are_few(len(held_out.y), rates.size)):
+        if len(plan.members) == 1:
             return of_rates
-        return np.concatenate([of_rates, self._near(plan, held_out, runner)])
-
-    def _near(self, plan: Plan, held_out: HeldOut, runner: ModelRunner) -> NDArray:
-        """Predict the held-out rows with kernels that held them out, shape (n_kernels, n_rows, ...)."""
         run = partial(runner.apply, dtype=np.float64, precise=True, cached=False)
         rows = np.asarray(plan.data.taking_part)
         rows = choose_rows(rows, self.weight[rows])
-        y, weight, n_most = self.y[rows], self.weight[rows], max(self.n_classes)
-        learner = ClassKernelLearner(run(kernel_inputs, Chosen(plan.data.x, rows)), y, weight, n_most)
+        weight, is_label = self.weight[rows], self.y[rows][:, :, None] == np.arange(rates.shape[1])
+        known = run(kernel_inputs, Chosen(plan.data.x, rows)), is_label.astype(float), weight
+        learners = {"lines": (RegressionLearner(*known), len(PENALTIES), run)}
+        if has_kernel(plan.recipe) and are_few(len(held_out.y), rates.size):
+            learners["kernel"] = ClassKernelLearner(*known), N_KERNELS, partial(run_trials, run)
+        found = [of_rates]
+        for name, (learner, n, run_each) in learners.items():
+            fit = partial(self._fit, learner, rows)
+            self.of_all[name] = n, partial(fit, np.ones(len(rows), dtype=bool))
+            outputs = held_out.by_others(rows, plan.splits, fit, run_each, (*rates.shape, n))
+            found.append(np.moveaxis(outputs, -1, 0))
+        return np.concatenate(found)
 
-        def fit(chosen: NDArray[np.bool_]) -> ClassTrials:
-            return learner.fit(chosen, padded(list(map(base_rates, y[chosen].T, weight[chosen].T, self.n_classes))))
-
-        self.kernel_of_all = partial(fit, np.ones(len(rows), dtype=bool))
-        shape = (len(self.n_classes), n_most, N_KERNELS)
-        return np.moveaxis(held_out.by_others(rows, plan.splits, fit, run, shape), -1, 0)
+    def _fit(self, learner: Any, rows: NDArray, chosen: NDArray[np.bool_]) -> Any:
+        """Return the regressions of the chosen ones of the rows."""
+        y, weight = self.y[rows[chosen]], self.weight[rows[chosen]]
+        return learner.fit(chosen, padded(list(map(base_rates, y.T, weight.T, self.n_classes))))
 
     def misses(self, outputs: NDArray, y: NDArray, task: int) -> NDArray:
         """Return the probability of the labels, shape (n_outputs, n_rows)."""
@@ -127,9 +132,11 @@ class ClassAverage:
             scores.append(ranked(own, weight[counted], groups))
             every[counted, task, : len(rates)] = logs
         average = replace(average, sharpness=sharpness, scores=scores)
-        near = choice.weights[len(held_out.candidates) + 1 :][:N_KERNELS]
-        if self.kernel_of_all is not None and near.any():
-            average = replace(average, kernel=self.kernel_of_all().mixed(near))
+        rest = choice.weights[len(held_out.candidates) + 1 :]
+        for name, (n, fit) in self.of_all.items():
+            own, rest = np.split(rest, [n])
+            if own.any():
+                average = replace(average, **{name: fit().mixed(own)})
         return average, only_classes(every)
 
 
@@ -178,6 +185,9 @@ def settle_probabilities(runner: ModelRunner, x: Any, logs: NDArray) -> NDArray:
     """Return logs of probabilities, given those of the members' share: the baselines' share is added."""
     average, left = runner.fitted.average, 1 - runner.fitted.counted_states()[1].sum(axis=0)
     with np.errstate(divide="ignore"):
+        if average.lines is not None:
+            left = left - average.lines.weights.sum(axis=0)
+            logs = np.logaddexp(logs, np.log(run_lines(runner.apply, average.lines, x)))
         if average.kernel is not None:
             left = left - average.kernel.weights.sum(axis=0)
             logs = np.logaddexp(logs, np.log(run_kernel(runner.apply, average.kernel, x)))

@@ -14,6 +14,7 @@ from sklearn_mtae._tables.mixed_targets import MixedTasks
 
 from .copula import Copula
 from .kernel import ClassKernel, NumberKernel
+from .logistic import ClassRegressions
 from .novelty import Novelty
 from .recipe import Recipe
 
@@ -66,6 +67,8 @@ class Average:
         For each task of classes, the shares of the classes among the labels.
     sharpness : ndarray of shape (n_tasks,) or None
         Factors of the logs of the class probabilities of each task; None is 1.
+    lines : ClassRegressions or None
+        The logistic regressions beside the states of members that predict classes, with their own weights.
     kernel : ClassKernel or None
         The kernel beside the states of members that predict classes, with its own weights.
     copula : Copula or None
@@ -79,6 +82,7 @@ class Average:
     inflation: NDArray | float = 1.0
     base_rates: list[NDArray] = field(default_factory=list)
     sharpness: NDArray | None = None
+    lines: ClassRegressions | None = None
     kernel: ClassKernel | None = None
     copula: Copula | None = None
 

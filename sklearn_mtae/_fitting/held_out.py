@@ -111,7 +111,7 @@ class HeldOut:
         splits : sequence of (training rows, held-out rows)
             What each member is trained on.
         fit : callable
-            From which of them to learn from to functions with `neighbours`.
+            From which of them to learn from to functions.
         run : callable
             What runs them on rows.
         shape : tuple of int
@@ -122,7 +122,7 @@ class HeldOut:
             own = ~is_done[self.positions[k]]
             if own.any():
                 fitted, rows = fit(np.isin(learned, splits[k][0])), self.positions[k][own]
-                outputs[rows] = run(fitted, self.x[k][own], n_draws=fitted.neighbours.n_copies)
+                outputs[rows] = run(fitted, self.x[k][own])
                 is_done[rows] = True
         return outputs
 

@@ -240,17 +240,14 @@ class ClassKernelLearner:
     ----------
     rows : ndarray of shape (n_rows, n_columns)
         Rows as networks see them.
-    labels : ndarray of shape (n_rows, n_tasks)
-        Positions of their classes; NaN where there is no label.
+    is_label : ndarray of shape (n_rows, n_tasks, n_classes)
+        1 for the class of each label, and 0.
     weight : ndarray of shape (n_rows, n_tasks)
         Weights of the labels; zero where there is none.
-    n_classes : int
-        Maximum number of classes of a task.
     """
 
-    def __init__(self, rows: NDArray, labels: NDArray, weight: NDArray, n_classes: int) -> None:
-        self.kernels = KernelLearner(rows, weight)
-        self.is_label = (labels[:, :, None] == np.arange(n_classes)).astype(float)
+    def __init__(self, rows: NDArray, is_label: NDArray, weight: NDArray) -> None:
+        self.kernels, self.is_label = KernelLearner(rows, weight), is_label
 
     def fit(self, chosen: NDArray[np.bool_], rates: NDArray) -> "ClassTrials":
         """Return the kernels of the chosen rows, given the base rates among them."""
@@ -291,6 +288,11 @@ def run_kernel(apply: Callable[..., NDArray], kernel: Any, x: Any) -> NDArray:
     Each row has the same bits whatever rows come with it.
     """
     return apply(kernel, x, dtype=np.float64, n_draws=kernel.neighbours.n_copies, precise=True, alike=True)
+
+
+def run_trials(run: Callable[..., NDArray], trials: Any, x: Any) -> NDArray:
+    """Run a function with `neighbours` over rows, once."""
+    return run(trials, x, n_draws=trials.neighbours.n_copies)
 
 
 def kernel_inputs(model: Autoencoder, x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from sklearn_mtae.nn.models import Autoencoder
 
 from .fitted import Baseline
 from .held_out import HeldOut
-from .kernel import Neighbours, choose_rows, kernel_inputs
+from .kernel import Neighbours, choose_rows, kernel_inputs, run_trials
 from .kernel_ridge import Shape, SquaredDistances, closeness, unit_scale
 from .novelty import Novelty, part_left, variances_if_novel
 from .novelty_curve import Curve, Errors, choose_curve
@@ -83,7 +83,7 @@ def learn_novelty(
     learner = NoveltyLearner(columns(rows), plan.data.label_weights(rows) > 0)
     tasks = np.flatnonzero(is_fitted)
     fit, shape = partial(learner.fit, tasks=tasks), (len(tasks), len(SHAPES))
-    found = held_out.by_others(rows, plan.splits, fit, run, shape)
+    found = held_out.by_others(rows, plan.splits, fit, partial(run_trials, run), shape)
     left = dict(zip(tasks.tolist(), found.swapaxes(0, 1), strict=True))
     curves = choose_curves(held_out, left, rest, start, units)
     novelty, deviations = np.zeros(rest.shape), np.array(start.deviations)

@@ -183,9 +183,10 @@ def _log_probabilities(fit: Fit, x: Tensor) -> Tensor:
         logs = fit.run_states(log_probabilities, counted, x).double()
         parts.append((logs + weights.log()[..., None]).logsumexp(1))
     left = _left(weights)
-    if average.kernel is not None:
-        left = left - torch.from_numpy(average.kernel.weights.sum(axis=0))
-        parts.append(fit.exact.run(average.kernel, x).log())
+    for own in (average.lines, average.kernel):
+        if own is not None:
+            left = left - torch.from_numpy(own.weights.sum(axis=0))
+            parts.append(fit.exact.run(own, x).log())
     if average.base_rates and average.weights is not None:
         rates = torch.from_numpy(padded(average.base_rates)).log() + left.clamp(0, 1).log()[:, None]
         parts.append(rates + torch.zeros_like(x[:, :1])[:, :, None])

@@ -15,6 +15,7 @@ from sklearn_mtae._fitting.cell_margins import OfClasses, OfCounts
 from sklearn_mtae._fitting.copula import Copula
 from sklearn_mtae._fitting.fitted import Average, Baseline, Fitted
 from sklearn_mtae._fitting.kernel import ClassKernel, Neighbours, NumberKernel
+from sklearn_mtae._fitting.logistic import ClassRegressions
 from sklearn_mtae._fitting.margins import OfNumbers
 from sklearn_mtae._fitting.novelty import Novelty
 from sklearn_mtae._fitting.recipe import Recipe
@@ -42,8 +43,9 @@ MODULES = [
 """Modules whose classes and functions a file may name."""
 OPTIMIZERS = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD"]
 OBJECTS = (
-    *(Average, Baseline, Bounded, ClassKernel, Copula, Features, Fitted, Gauge, JointDraws, Levels, Map, MixedTasks),
-    *(Neighbours, Novelty, NumberKernel, Numbers, OfClasses, OfCounts, OfNumbers, Pooled, Recipe, Table, Tasks),
+    *(Average, Baseline, Bounded, ClassKernel, ClassRegressions, Copula, Features, Fitted, Gauge, JointDraws, Levels),
+    *(Map, MixedTasks, Neighbours, Novelty, NumberKernel, Numbers, OfClasses, OfCounts, OfNumbers, Pooled, Recipe),
+    *(Table, Tasks),
     *(objectives.BetaTC, objectives.IWAE, objectives.MMD),
 )
 """Classes whose objects are their fields."""
