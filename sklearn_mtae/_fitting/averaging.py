@@ -171,10 +171,10 @@ class Contest(NamedTuple):
         rows = {task: (weight > 0) & judging for task, weight in enumerate(held_out.weight.T)}
         judged = {task: self._judged(task, own, losses) for task, own in rows.items() if own.sum() >= 2}
         chosen = {task: select(*own) for task, own in judged.items()}
+        # The loss of limits belongs to their rows.
+        free = {task: own for task, own in judged.items() if task not in losses and self.kind.varies[task]}
+        chosen |= agree(free, {task: chosen[task] for task in free}, self.n_candidates)
         if held_out.groups is not None:
-            # The loss of limits belongs to their rows.
-            free = {task: own for task, own in judged.items() if task not in losses and self.kind.varies[task]}
-            chosen |= agree(free, {task: chosen[task] for task in free}, self.n_candidates)
             numbers = {task: own for task, own in free.items() if own.loss is NumberAverage.loss}
             groups = {task: held_out.groups[rows[task]] for task in numbers}
             # The first of the regressions follows the constant.

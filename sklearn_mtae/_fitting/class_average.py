@@ -21,7 +21,7 @@ from .ensemble import has_kernel
 from .fitted import Average, Fitted
 from .held_out import HeldOut
 from .kernel import N_KERNELS, ClassKernelLearner, are_few, choose_rows, kernel_inputs, run_kernel, run_trials
-from .logistic import PENALTIES, RegressionLearner, run_lines
+from .logistic import PENALTIES, RegressionLearner, are_quick, run_lines
 from .plan import Plan
 from .predictions import Predictions, only_classes
 from .run import ModelRunner
@@ -85,7 +85,9 @@ class ClassAverage:
         rows = choose_rows(rows, self.weight[rows])
         weight, is_label = self.weight[rows], self.y[rows][:, :, None] == np.arange(rates.shape[1])
         known = run(kernel_inputs, Chosen(plan.data.x, rows)), is_label.astype(float), weight
-        learners = {"lines": (RegressionLearner(*known), len(PENALTIES), run)}
+        learners: dict[str, tuple[Any, int, Callable[..., NDArray]]] = {}
+        if are_quick(*known[0].shape, rates.size):
+            learners["lines"] = RegressionLearner(*known), len(PENALTIES), run
         if has_kernel(plan.recipe) and are_few(len(held_out.y), rates.size):
             learners["kernel"] = ClassKernelLearner(*known), N_KERNELS, partial(run_trials, run)
         found = [of_rates]

@@ -22,8 +22,11 @@ MOST_STEPS = 100
 """Maximum number of steps of a fit."""
 LEAST_GAIN = 1e-7
 """Gain of a step, in nats per label, below which a fit ends."""
-LEAST_CURVATURE = 1e-9
-"""Variance below which a direction of the rows is rounding errors."""
+LEAST_VARIANCE = 1e-9
+"""Variance below which the position of rows along a direction is rounding errors."""
+MOST_PRODUCTS = 5e8
+"""Maximum number of multiplications of a step, to which its time is proportional. Where there would be more, there are
+no regressions."""
 
 
 @dataclass(eq=False)
@@ -90,8 +93,8 @@ class RegressionLearner:
         self.size = away.numel() * min(away.shape)
         with threads_for(self.size):
             values, self.turn = torch.linalg.eigh(away.T @ away)
-            kept = values > len(away) * 1e-9
-            self.turn, self.curvature = self.turn[:, kept], values[kept] / len(away)
+            kept = values > LEAST_VARIANCE * len(away)
+            self.turn, self.variances = self.turn[:, kept], values[kept] / len(away)
             self.rows = away @ self.turn
 
     def fit(self, chosen: NDArray[np.bool_], rates: NDArray) -> RegressionTrials:
@@ -111,7 +114,20 @@ class RegressionLearner:
 
 
 class Problem:
-    """Regressions of some rows with all penalties; coefficients have shape (1 + n_directions, n_penalties, n_tasks, n_classes)."""
+    """The equations of regressions with each of the penalties.
+
+    Their coefficients, of shape (1 + n_directions, n_penalties, n_tasks, n_classes), are intercepts and then slopes
+    along the principal directions of the learner's rows, in which the bound of the objective is diagonal.
+
+    Parameters
+    ----------
+    learner : RegressionLearner
+        The rows.
+    chosen : Tensor of bool of shape (n_rows,)
+        Which of them to learn from.
+    rates : Tensor of shape (n_tasks, n_classes)
+        Base rates; zero for classes of other tasks.
+    """
 
     def __init__(self, learner: RegressionLearner, chosen: Tensor, rates: Tensor) -> None:
         is_class, rows = rates > 0, learner.rows[chosen]
@@ -124,35 +140,40 @@ class Problem:
         self.share = share / share.sum(0)
         self.penalties = torch.tensor(PENALTIES, dtype=rows.dtype)[:, None, None].repeat(1 + n_directions, 1, 1, 1)
         self.penalties[0] = 0.0
-        bound = len(learner.rows) * self.share[:-1].max(0).values[:, None]
-        curvature = torch.cat([torch.ones(1), learner.curvature])[:, None, None, None]
-        self.curvature = bound * curvature / 2 + self.penalties
-        self.curvature[0] += self.share[-1, :, None] / 2
+        # No share is larger than the largest, and no curvature of a label's loss larger than half its squared position.
+        squares = torch.cat([torch.ones(1, dtype=rows.dtype), learner.variances])[:, None, None, None]
+        largest = self.share.max(0).values[:, None]
+        self.curvature = (len(learner.rows) + 1) * largest * squares / 2 + self.penalties
         self.start = torch.zeros(1 + n_directions, len(PENALTIES), *rates.shape, dtype=rows.dtype)
         self.start[0] = torch.where(is_class, rates, 1.0).log()
 
-    def slope(self, at: Tensor) -> Tensor:
-        """Return the slope of the objective."""
+    def gradient(self, at: Tensor) -> Tensor:
+        """Return the gradient of the objective at some coefficients."""
         logits = (self.rows @ at.flatten(1)).unflatten(1, at.shape[1:])
         away = (logits + self.closed).softmax(-1) - self.labels[:, None]
         away *= self.share[:, None, :, None]
         return (self.rows.T @ away.flatten(1)).view_as(at) + self.penalties * at
 
     def solve(self) -> Tensor:
-        """Return the coefficients."""
+        """Return the coefficients that minimise the objective."""
         last = ahead = self.start
         pace = torch.ones(last.shape[1:3], dtype=last.dtype)
         for _ in range(MOST_STEPS):
-            slope = self.slope(ahead)
-            found = ahead - slope / self.curvature
+            gradient = self.gradient(ahead)
+            found = ahead - gradient / self.curvature
             step = found - last
             if ((step.square() * self.curvature).sum((0, 3)) < LEAST_GAIN).all():
                 break
-            is_wrong_way = (slope * step).sum((0, 3)) > 0
+            is_wrong_way = (gradient * step).sum((0, 3)) > 0
             following = torch.where(is_wrong_way, 1.0, (1 + (1 + 4 * pace.square()).sqrt()) / 2)
             push = torch.where(is_wrong_way, 0.0, (pace - 1) / following)
             last, ahead, pace = found, found + push[..., None] * step, following
         return found
+
+
+def are_quick(n_rows: int, n_columns: int, n_outputs: int) -> bool:
+    """Return whether a step of the regressions of some outputs takes little time."""
+    return n_rows * n_columns * n_outputs * len(PENALTIES) <= MOST_PRODUCTS
 
 
 def run_lines(apply: Callable[..., NDArray], lines: ClassRegressions, x: Any) -> NDArray:

@@ -264,6 +264,8 @@ def _overflown(result: NDArray, dtype: np.dtype, open_below: bool) -> NDArray[np
     with np.errstate(over="ignore"):
         result = result.astype(dtype, copy=False)
     admitted = np.isfinite(result)
+    if admitted.all():
+        return np.zeros(len(result), dtype=bool)
     if open_below:
         admitted |= np.isneginf(result)
     return np.asarray(~admitted.reshape(len(result), -1).all(axis=1))

@@ -1,9 +1,9 @@
 """The choice of weights of candidates in an average, by their predictions for rows that they were not trained on.
 
-With groups, the labels of a group say little more than one label: there are few to choose by, and the best weights for
-a task are those that fit its errors by chance. What is best for all tasks together is known better, but may be wrong
-for each. How far to go from one to the other is judged on groups that neither choice has seen. Then the average counts
-as far as it is surely better than the regression, which has the least to choose.
+The best weights for a task are in part those that fit its labels by chance. What is best for all tasks together is
+known better, but may be wrong for each. How far to go from one to the other is judged on folds that neither choice has
+seen. With groups, the labels of a group say little more than one label: then the average of numbers counts as far as it
+is surely better than the regression, which has the least to choose.
 """
 
 from collections.abc import Callable, Mapping, Sequence

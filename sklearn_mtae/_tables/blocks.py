@@ -1,6 +1,8 @@
 """Blocks of rows: how many are read at once, and how they become arrays and tensors."""
 
 from collections.abc import Iterator
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,6 @@ def blocks(n_rows: int, size: int) -> Iterator[slice]:
 def tensor(array: NDArray) -> Tensor:
     """Return a tensor over the array's memory, or over a copy if torch cannot read it there or might write to it."""
     # An array of one row counts as contiguous whatever its strides, but torch needs them positive.
-    usual = tuple(np.cumprod([array.itemsize, *array.shape[:0:-1]])[::-1].tolist())
-    shared = array.flags.carray and array.dtype.isnative and array.strides == usual
+    usual = accumulate(array.shape[:0:-1], mul, initial=array.itemsize)
+    shared = array.flags.carray and array.dtype.isnative and array.strides[::-1] == tuple(usual)
     return torch.from_numpy(array if shared else np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))

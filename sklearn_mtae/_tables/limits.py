@@ -117,6 +117,9 @@ class Limits(NamedTuple):
             Weights of the rows.
         """
         low, high, is_observed = self.low, self.high, columns.min <= columns.max
+        fits = (columns.min >= np.maximum(low, -self.largest)) & (columns.max <= np.minimum(high, self.largest))
+        if not self.totals and (fits | ~is_observed).all():
+            return
         for extreme, values, outside in (
             ("min", columns.min, columns.min < low),
             ("max", columns.max, columns.max > high),

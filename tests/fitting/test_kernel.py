@@ -25,6 +25,7 @@ from sklearn_mtae._fitting.kernel import (
     n_centres,
 )
 from sklearn_mtae._fitting.kernel_ridge import NEAREST, relevant_scales
+from sklearn_mtae._fitting.logistic import PENALTIES
 from sklearn_mtae._fitting.number_average import NumberAverage
 from sklearn_mtae._tables.row_index import evenly
 
@@ -113,7 +114,7 @@ def test_rows_are_left_out(cv, monkeypatch):
     """Rows are judged by a kernel of the others; those that no fold leaves out do not count."""
     _, seen = recorded(monkeypatch, cv=cv)
     held_out, own = seen["held_out"], seen["outputs"][-N_KERNELS:]
-    assert len(seen["outputs"]) == len(held_out.candidates) + 1 + N_KERNELS  # base rates, and kernels
+    assert len(seen["outputs"]) == len(held_out.candidates) + 1 + len(PENALTIES) + N_KERNELS  # the first is base rates
     # Each of four folds is left out once.
     parts = held_out.positions if isinstance(cv, int) else [own for _, own in cv]
     rows = np.unique(np.concatenate(parts))
@@ -181,7 +182,7 @@ def test_weights_are_those_of_rows():
     """A row of weight 2 is as two rows, where the mean of the weights stays as it is."""
     weight = RNG.uniform(0.5, 2, size=240)
     known = np.where(np.isnan(Y), 0, weight[:, None])
-    learner = ClassKernelLearner(drawn_in(X), Y, known, 3)
+    learner = ClassKernelLearner(drawn_in(X), (Y[:, :, None] == np.arange(3)).astype(float), known)
     rates = np.zeros((2, 3))
     for task, size in enumerate(SIZES):
         counts = np.array([known[Y[:, task] == code, task].sum() for code in range(size)])

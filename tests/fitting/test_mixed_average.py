@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 from sklearn.metrics import d2_log_loss_score, r2_score
 
 from sklearn_mtae import MultiTaskVAE, MultiTaskVAEClassifier, MultiTaskVAERegressor
-from sklearn_mtae._fitting import averaging
+from sklearn_mtae._fitting import averaging, selection
 from sklearn_mtae._fitting.class_average import ClassAverage
 from sklearn_mtae._fitting.held_out import HeldOut
 from sklearn_mtae._fitting.mixed_average import MixedAverage
@@ -70,6 +70,7 @@ def seen():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MixedAverage, "calibrate", watched)
+        patch.setattr(selection, "AGREEMENTS", (0.0,))
         calls["model"] = MultiTaskVAE(**{**SMALL, "n_estimators": 9}, validation_fraction=1 / 3).fit(X, MIXED)
     return calls
 

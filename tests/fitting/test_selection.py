@@ -91,18 +91,22 @@ def test_a_single_task_and_tasks_without_errors_keep_their_choice():
         np.testing.assert_array_equal(agreed[1], own[1])
 
 
-def test_only_groups_make_tasks_agree(monkeypatch):
+@pytest.mark.parametrize("groups", [None, np.arange(60) // 4], ids=["rows", "groups"])
+def test_tasks_that_are_free_agree(groups, monkeypatch):
+    """A task whose labels are all the same has nothing to choose, and the loss of limits is no task's."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 3))
-    y = x @ rng.normal(size=(3, 2)) + rng.normal(size=(60, 2))
+    y = np.column_stack([x @ rng.normal(size=(3, 3)) + rng.normal(size=(60, 3)), np.ones(60)])
     calls = []
     monkeypatch.setattr(averaging, "agree", lambda tasks, chosen, _: calls.append(list(tasks)) or chosen)
     model = MultiTaskVAERegressor(n_components=2, hidden_layer_sizes=(4,), max_iter=2, n_estimators=4, random_state=0)
-    model.fit(x, y)
-    assert not calls
-    model.fit(x, y, groups=np.arange(60) // 4)
-    assert calls
-    assert [0, 1] in calls
+    model.fit(x, y, groups=groups)
+    assert [0, 1, 2] in calls
+    calls.clear()
+    censoring = np.zeros(y.shape, dtype=int)
+    censoring[::4, 1] = 1
+    model.fit(x, y, groups=groups, censoring=censoring)
+    assert [0, 2] in calls
 
 
 def test_numbers_and_classes_agree():
