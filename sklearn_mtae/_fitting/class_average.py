@@ -86,7 +86,7 @@ class ClassAverage:
         weight, is_label = self.weight[rows], self.y[rows][:, :, None] == np.arange(rates.shape[1])
         known = run(kernel_inputs, Chosen(plan.data.x, rows)), is_label.astype(float), weight
         learners: dict[str, tuple[Any, int, Callable[..., NDArray]]] = {}
-        if are_quick(*known[0].shape, rates.size):
+        if are_quick(known[0].size, rates.size):
             learners["lines"] = RegressionLearner(*known), len(PENALTIES), run
         if has_kernel(plan.recipe) and are_few(len(held_out.y), rates.size):
             learners["kernel"] = ClassKernelLearner(*known), N_KERNELS, partial(run_trials, run)

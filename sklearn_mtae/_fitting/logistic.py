@@ -171,9 +171,9 @@ class Problem:
         return found
 
 
-def are_quick(n_rows: int, n_columns: int, n_outputs: int) -> bool:
-    """Return whether a step of the regressions of some outputs takes little time."""
-    return n_rows * n_columns * n_outputs * len(PENALTIES) <= MOST_PRODUCTS
+def are_quick(n_cells: int, n_outputs: int) -> bool:
+    """Return whether a step of the regressions of some outputs on a table takes little time."""
+    return n_cells * n_outputs * len(PENALTIES) <= MOST_PRODUCTS
 
 
 def run_lines(apply: Callable[..., NDArray], lines: ClassRegressions, x: Any) -> NDArray:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from sklearn_mtae import MultiTaskVAE, MultiTaskVAERegressor
 from sklearn_mtae._fitting import averaging
