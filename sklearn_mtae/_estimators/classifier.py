@@ -148,8 +148,8 @@ class MultiTaskVAEClassifier(ClassifierMixin, PredictsClasses):
         are like the first, with 256 hidden units and `dropout=0.5`, which falls in the same way. Here embeddings are
         weighted below 10,000 rows; from there on, every other one is "softened". Beyond 1,000 rows `batch_size` is a
         hundredth of the rows, from 125 to 200. A parameter that you set has your value in every model. `member_params_`
-        lists what each has. Here kernel ridge regressions on the classes of up to 4,000 rows are candidates beside the
-        default members, but not with `hidden_layer_sizes=()` or other architectures.
+        lists what each has. Here logistic regressions on up to 4,000 rows are candidates beside the members and, unless
+        `hidden_layer_sizes=()` or the architecture is another, kernel ridge regressions beside the default ones.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature. "standard" is its standard deviation. "bounded" is half of its largest distance from the mean
         where that is more, so that columns that rarely vary do not dominate the loss. "auto" is "standard" for a linear

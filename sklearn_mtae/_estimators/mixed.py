@@ -161,8 +161,8 @@ class MultiTaskVAE(PredictsMixed):
         "gaussian"; from there on, the first of every two has the "softened" embedding. Beyond 1,000 rows `batch_size`
         is a hundredth of the rows, from 125 to 200. A parameter that you set has your value in every model.
         `member_params_` lists what each has. Here kernel ridge regressions on up to 4,000 rows are candidates beside
-        the default models, for numbers only without `groups`, but not with `hidden_layer_sizes=()` or other
-        architectures.
+        the default models, but not with `hidden_layer_sizes=()` or other architectures, and logistic regressions of
+        classes beside all models.
     scaling : {"auto", "standard", "bounded"}, default="auto"
         Unit of a feature. "standard" is its standard deviation. "bounded" is half of its largest distance from the mean
         where that is more, so that columns that rarely vary do not dominate the loss. "auto" is "standard" for a linear

@@ -16,7 +16,7 @@ from sklearn_mtae.nn.models import Autoencoder
 
 from .kernel import kernel_inputs
 
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
+PENALTIES = (2e-4, 1e-3, 5e-3, 0.025, 0.125)
 """Penalties of half the squared slopes, per unit of weight and in the units of the columns."""
 MOST_STEPS = 100
 """Maximum number of steps of a fit."""

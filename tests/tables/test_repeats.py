@@ -27,6 +27,13 @@ def test_rows_with_other_labels_are_no_copies():
     assert find_repeats(X[COPIED], np.arange(len(COPIED))[:, None].astype(float)) is None
 
 
+@pytest.mark.parametrize(("n_copies", "is_found"), [(3, False), (4, True)])
+def test_few_copies_do_not_count(n_copies, is_found):
+    """Of 33 rows, three copies are less than a tenth."""
+    rows = np.r_[np.arange(30), np.arange(n_copies)]
+    assert (find_repeats(X[rows], Y[rows]) is not None) == is_found
+
+
 def test_categories_repeat_by_chance():
     levels, classes = RNG.integers(0, 3, (300, 4)).astype(float), RNG.integers(0, 2, (300, 1)).astype(float)
     assert find_repeats(levels, classes) is None
