@@ -28,8 +28,8 @@ def split_rows(
     Each member of an ensemble holds out another fold of the rows, whether it uses them for early stopping or not. When
     all folds have been held out, the rows are dealt anew, or the given folds are used again. Members of different
     settings hold out the same folds. A single model holds out rows for early stopping: the last of the given folds.
-    Rows of weight zero are in no fold. Copies of a row are in the same fold, unless they are few or `cv` is given: those in training
-    would give away the labels of the others.
+    Rows of weight zero are in no fold. Copies of a row are in the same fold, unless they are few or `cv` is given:
+    those in training would give away the labels of the others.
     """
     index = data.taking_part
     n_models = len(settings)
