@@ -17,6 +17,7 @@ from .kernel import ClassKernel, NumberKernel
 from .logistic import ClassRegressions
 from .novelty import Novelty
 from .recipe import Recipe
+from .variance_function import VarianceFunction
 
 
 @dataclass(eq=False)
@@ -63,6 +64,8 @@ class Average:
         deviations, for classes minus the log of their probability.
     inflation : ndarray of shape (n_tasks,) or float
         Factors of the standard deviations of each task.
+    variance : VarianceFunction or None
+        How the sizes of errors depend on the columns. None means that they are as stated everywhere.
     base_rates : list of ndarray
         For each task of classes, the shares of the classes among the labels.
     sharpness : ndarray of shape (n_tasks,) or None
@@ -80,6 +83,7 @@ class Average:
     weights: NDArray | None = None
     scores: list[NDArray] = field(default_factory=list)
     inflation: NDArray | float = 1.0
+    variance: VarianceFunction | None = None
     base_rates: list[NDArray] = field(default_factory=list)
     sharpness: NDArray | None = None
     lines: ClassRegressions | None = None

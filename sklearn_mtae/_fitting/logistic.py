@@ -176,6 +176,6 @@ def are_quick(n_cells: int, n_outputs: int) -> bool:
     return n_cells * n_outputs * len(PENALTIES) <= MOST_PRODUCTS
 
 
-def run_lines(apply: Callable[..., NDArray], lines: ClassRegressions, x: Any) -> NDArray:
-    """Run regressions over rows, by a runner's `apply`; each row has the same bits whatever rows come with it."""
+def run_lines(apply: Callable[..., NDArray], lines: Any, x: Any) -> NDArray:
+    """Run linear functions over rows, by a runner's `apply`; each row has the same bits whatever rows come with it."""
     return apply(lines, x, dtype=np.float64, precise=True, alike=True)

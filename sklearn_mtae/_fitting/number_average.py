@@ -15,7 +15,7 @@ from sklearn_mtae.nn.means import at_means
 from sklearn_mtae.nn.models import MultiTaskVAE
 from sklearn_mtae.nn.posteriors import quasi_normal
 
-from .baseline import Baselines, baseline_deviations, predict_baseline, task_units
+from .baseline import Baselines, Columns, baseline_deviations, predict_baseline, task_units
 from .censored import limited_tasks
 from .censored_labels import shares_of_residuals
 from .choice import Choice
@@ -24,11 +24,14 @@ from .ensemble import has_kernel
 from .fitted import Average, Baseline, Fitted
 from .held_out import HeldOut
 from .kernel import are_few
+from .learn_variance import learn_variance
+from .logistic import run_lines
 from .member_variance import member_variance
 from .plan import Plan
 from .predictions import Predictions
 from .run import ModelRunner
 from .scores import at_ranks, counted_once, inflation_of
+from .variance_function import VarianceFunction
 
 N_DRAWS = 64
 """Quasi-random draws of the code for a standard deviation."""
@@ -114,9 +117,26 @@ class NumberAverage:
         std = varied.widened(std)
         # As if the errors of held-out rows were as small as those of new rows will be.
         std_of_errors = std / varied.shrinkage(held_out, mean, std)
+        variance, factors = self._variance(held_out, run, mean, std_of_errors)
+        std_of_errors = factors * std_of_errors
         scores, inflation = scores_of(held_out, mean, std_of_errors)
         predicted = Predictions(mean, inflation * std_of_errors, None)
-        return replace(average, scores=scores, inflation=inflation), predicted
+        return replace(average, scores=scores, inflation=inflation, variance=variance), predicted
+
+    def _variance(
+        self, held_out: HeldOut, run: Callable[..., Any], mean: NDArray, std: NDArray
+    ) -> tuple[VarianceFunction | None, NDArray | float]:
+        """Learn how the sizes of errors depend on the columns; return its factors for the held-out rows, too."""
+        weight = held_out.weight.copy()
+        weight[:, list(limited_tasks(held_out.censoring))] = 0.0
+        columns = run(Columns(), [0], held_out.all_x(slice(None)))[:, 0]
+        with np.errstate(invalid="ignore"):
+            errors = (held_out.given - mean) / std
+        means = in_units(self.fitted, mean)
+        variance = learn_variance(columns, means, errors, weight, held_out.folds)
+        if variance is None:
+            return None, 1.0
+        return variance, variance.factors(torch.from_numpy(columns @ variance.slopes), torch.from_numpy(means)).numpy()
 
 
 def warn_of_uneven_weights(weight: NDArray, names: Sequence[str], of_classes: NDArray[np.bool_]) -> None:
@@ -213,7 +233,17 @@ def settle_numbers(runner: ModelRunner, x: Any, of_members: NDArray) -> tuple[ND
     if len(of_members) == 1:
         return of_members[0] + (1 - weights.sum(axis=0)) * rest, None
     deviations = baseline_deviations(runner, x, rest)
-    return mix(deviations, task_units(runner.fitted), weights, of_members, rest)
+    mean, std = mix(deviations, task_units(runner.fitted), weights, of_members, rest)
+    variance = runner.fitted.average.variance
+    if variance is not None:
+        logs = run_lines(runner.apply, variance, x)
+        std = std * variance.factors(torch.from_numpy(logs), torch.from_numpy(in_units(runner.fitted, mean))).numpy()
+    return mean, std
+
+
+def in_units(fitted: Fitted, means: NDArray) -> NDArray:
+    """Return means of the tasks in their units, as distances from the labels' means."""
+    return (means - fitted.states[0]["task_units.location"]) / task_units(fitted)
 
 
 class Deviation(NamedTuple):

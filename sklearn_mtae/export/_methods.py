@@ -150,7 +150,12 @@ def _spread(fit: Fit, x: Tensor, stacked: bool) -> tuple[Tensor, Tensor]:
     own = total / torch.where(part > 0, part, 1.0)
     square = square + part * ((own - mean) / units).square()
     square = square + (1 - part) * (deviations.square() + ((rest - mean) / units).square())
-    return mean, units * square.clamp(min=LEAST_DEVIATION**2).sqrt()
+    std = units * square.clamp(min=LEAST_DEVIATION**2).sqrt()
+    variance = fit.fitted.average.variance
+    if variance is None:
+        return mean, std
+    location = torch.from_numpy(fit.fitted.states[0]["task_units.location"])
+    return mean, std * variance.factors(fit.exact.run(variance, x), (mean - location) / units)
 
 
 def _deviations(fit: Fit, x: Tensor, rest: Tensor) -> Tensor:

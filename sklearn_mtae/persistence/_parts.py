@@ -19,6 +19,7 @@ from sklearn_mtae._fitting.logistic import ClassRegressions
 from sklearn_mtae._fitting.margins import OfNumbers
 from sklearn_mtae._fitting.novelty import Novelty
 from sklearn_mtae._fitting.recipe import Recipe
+from sklearn_mtae._fitting.variance_function import VarianceFunction
 from sklearn_mtae._tables.column_likelihoods import Bounded
 from sklearn_mtae._tables.features import Features
 from sklearn_mtae._tables.frame import Numbers, Table
@@ -45,7 +46,7 @@ OPTIMIZERS = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "NAdam",
 OBJECTS = (
     *(Average, Baseline, Bounded, ClassKernel, ClassRegressions, Copula, Features, Fitted, Gauge, JointDraws, Levels),
     *(Map, MixedTasks, Neighbours, Novelty, NumberKernel, Numbers, OfClasses, OfCounts, OfNumbers, Pooled, Recipe),
-    *(Table, Tasks),
+    *(Table, Tasks, VarianceFunction),
     *(objectives.BetaTC, objectives.IWAE, objectives.MMD),
 )
 """Classes whose objects are their fields."""

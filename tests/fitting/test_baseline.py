@@ -65,6 +65,7 @@ def test_baselines_count_by_their_weights(monkeypatch):
     own = np.zeros(N_BASELINES)
     own[0], own[2], own[4] = 0.2, 0.1, 0.3
     monkeypatch.setattr(averaging, "select", weighing(own))
+    monkeypatch.setattr(averaging, "agree", lambda _, chosen, __: chosen)
     model = regressor().fit(gaps, labels, sample_weight=rows_weight)
     np.testing.assert_allclose(model._fitted.average.weights.sum(axis=0), 0.4)
     without = model.predict(gaps) - members_alone(model, gaps)
@@ -113,6 +114,7 @@ def test_deviations_are_root_mean_squares_of_errors_on_rows_of_other_folds(monke
     y = x @ rng.normal(size=(30, 2)) + 3 * rng.normal(size=(200, 2))
     y[rng.random(y.shape) < 0.2] = np.nan
     monkeypatch.setattr(averaging, "select", weighing(np.eye(N_BASELINES)[3]))
+    monkeypatch.setattr(averaging, "agree", lambda _, chosen, __: chosen)
     model = regressor(cv=4, member_params=[{}]).fit(x, y, sample_weight=weight)
     std = model.predict(rng.normal(size=(300, 30)), return_std=True)[1]
     z = columns(x, np.average(x, axis=0, weights=weight), model._fitted.states[0]["units.scale"])

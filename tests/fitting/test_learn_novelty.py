@@ -114,7 +114,7 @@ def test_tasks_with_their_mean_alone_have_no_novelty(monkeypatch):
     frame.loc[:30, "same"] = frame.loc[40:, "class"] = None
     monkeypatch.setattr(HeldOut, "by_others", spied)
     model = MultiTaskVAE(**{**SMALL, "n_estimators": 4}, member_params=[{}]).fit(x, frame)
-    assert asked == [(1, len(SHAPES))]
+    assert [shape for shape in asked if len(shape) == 2] == [(1, len(SHAPES))]  # those of classes have an axis more
     novelty = model._fitted.average.baseline.novelty
     assert len(novelty.neighbours.coefficients) == 1
     assert not novelty.shares[:, [0, 2]].any()
@@ -133,6 +133,7 @@ def test_what_is_learned_for_held_out_rows_alone_is_not_kept(monkeypatch):
         return mean if len(calls) == 2 else regression
 
     monkeypatch.setattr(averaging, "select", select)
+    monkeypatch.setattr(averaging, "agree", lambda _, chosen, __: chosen)
     x, y = table()
     model = MultiTaskVAERegressor(**{**SMALL, "n_estimators": 4}, member_params=[{}]).fit(x, y)
     assert calls == [80] * 2 + [60] * 8
