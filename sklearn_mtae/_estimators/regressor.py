@@ -396,7 +396,7 @@ class MultiTaskVAERegressor(RegressorMixin, BaseMultiTaskVAE):
             Standard deviations of the targets, with `return_std`. They combine the uncertainty of the code (over 64
             quasi-random draws), the variance of the noise, and, for several members, the variance of their means.
             Those of baselines, such as kernels, grow with the distance from the training rows. Where rows were held
-            out, standard deviations are scaled to fit them.
+            out, all are scaled to fit them, by a function of the columns where the errors surely have one.
         """
         runner = self._runner
         x = runner.read(X)

@@ -10,10 +10,10 @@ from .variance_function import VarianceFunction
 
 LEAST_SQUARE = 0.01
 """What is added to squared errors, in those expected, before their logs are taken: some errors are nearly zero."""
-LEAST_ROWS, MOST_ROWS = 200, 5_000
+LEAST_ROWS, MOST_ROWS = 50, 5_000
 """Minimum and maximum number of labels of a task to learn from; more are evenly spaced."""
-SURE = 2.0
-"""Standard errors by which a variance function must be better than none."""
+SURE = 3.0
+"""Standard errors by which a variance function must be better than none. Two are surpassed in tables without any."""
 
 
 def learn_variance(
