@@ -8,16 +8,18 @@ from sklearn_mtae._tables.row_index import evenly
 from .baseline import PENALTIES, ridge
 from .variance_function import VarianceFunction
 
-LEAST_SQUARE = 0.01
-"""What is added to squared errors, in those expected, before their logs are taken: some errors are nearly zero."""
+LEAST_SQUARE = 1e-3
+"""What is added to squared errors, relative to their mean, before their logs are taken: some errors are nearly zero."""
 LEAST_ROWS, MOST_ROWS = 50, 5_000
 """Minimum and maximum number of labels of a task to learn from; more are evenly spaced."""
 SURE = 3.0
 """Standard errors by which a variance function must be better than none. Two are surpassed in tables without any."""
+LEAST_GAIN = 1e-3
+"""Nats per label by which it must be better."""
 
 
 def learn_variance(
-    columns: NDArray, means: NDArray, errors: NDArray, weight: NDArray, folds: NDArray
+    columns: NDArray, means: NDArray, errors: NDArray, weight: NDArray, folds: NDArray, groups: NDArray | None = None
 ) -> VarianceFunction | None:
     """Learn the variance function of each task from its errors; None if no task's errors depend on anything.
 
@@ -36,23 +38,25 @@ def learn_variance(
         Weights of the labels; zero where a task has none, or is not to be learned.
     folds : ndarray of shape (n_rows,)
         Fold of each row.
+    groups : ndarray of int of shape (n_rows,) or None
+        Group of each row; None if each is its own.
     """
-    n_tasks = means.shape[1]
+    n_tasks, groups = means.shape[1], np.arange(len(folds)) if groups is None else groups
     slopes, low, high = np.zeros((columns.shape[1] + 1, n_tasks)), np.zeros(n_tasks), np.zeros(n_tasks)
     for task in range(n_tasks):
         own = evenly(np.flatnonzero(weight[:, task] > 0), MOST_ROWS)
         if len(own) >= LEAST_ROWS:
             inputs = np.column_stack([columns[own], means[own, task]])
-            found = _learn(inputs, errors[own, task], weight[own, task], folds[own])
+            found = _learn(inputs, errors[own, task], weight[own, task], folds[own], groups[own])
             logs = inputs @ found
             slopes[:, task], low[task], high[task] = found, logs.min(), logs.max()
     return VarianceFunction(slopes[:-1], slopes[-1], low, high) if slopes.any() else None
 
 
-def _learn(inputs: NDArray, errors: NDArray, weight: NDArray, folds: NDArray) -> NDArray:
+def _learn(inputs: NDArray, errors: NDArray, weight: NDArray, folds: NDArray, groups: NDArray) -> NDArray:
     """Return the slopes of a task, all zero where they are not surely better than none."""
-    logs = np.log(errors**2 + LEAST_SQUARE)
-    losses = np.zeros((1 + len(PENALTIES), len(errors)))
+    squares = errors**2 + max(LEAST_SQUARE * np.average(errors**2, weights=weight), np.finfo(float).tiny)
+    logs, losses = np.log(squares), np.zeros((1 + len(PENALTIES), len(errors)))
     for fold in np.unique(folds):
         out = folds == fold
         if out.all():
@@ -60,15 +64,15 @@ def _learn(inputs: NDArray, errors: NDArray, weight: NDArray, folds: NDArray) ->
         known = ~out
         slopes = np.vstack([np.zeros(inputs.shape[1]), _slopes(inputs[known], logs[known], weight[known])])
         sizes = np.exp(inputs @ slopes.T / 2)
-        away = np.abs(errors[:, None]) / sizes
+        away = np.sqrt(squares)[:, None] / sizes
         usual = np.average(away[known], axis=0, weights=weight[known])
         # Minus the log-density of a Laplace distribution, in which outliers count less than in a normal one.
         losses[:, out] = (np.log(sizes * usual) + away / usual)[out].T
     best = int((losses @ weight).argmin())
     gains = losses[0] - losses[best]
     gain = np.average(gains, weights=weight)
-    error = np.sqrt(np.average((gains - gain) ** 2, weights=weight) / len(gains))
-    if best == 0 or gain < SURE * error:
+    error = np.sqrt(np.square(np.bincount(groups, weight * (gains - gain))).sum()) / weight.sum()
+    if gain < max(SURE * error, LEAST_GAIN):
         return np.zeros(inputs.shape[1])
     return _slopes(inputs, logs, weight)[best - 1]
 

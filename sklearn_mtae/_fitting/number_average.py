@@ -133,7 +133,7 @@ class NumberAverage:
         with np.errstate(invalid="ignore"):
             errors = (held_out.given - mean) / std
         means = in_units(self.fitted, mean)
-        variance = learn_variance(columns, means, errors, weight, held_out.folds)
+        variance = learn_variance(columns, means, errors, weight, held_out.folds, held_out.groups)
         if variance is None:
             return None, 1.0
         return variance, variance.factors(torch.from_numpy(columns @ variance.slopes), torch.from_numpy(means)).numpy()

@@ -51,6 +51,22 @@ def test_errors_of_one_size_stay_as_they_are():
     assert sum(own is not None for own in found) <= 1
 
 
+def test_errors_without_a_size_stay_as_they_are():
+    columns, means, _, _ = made(0, 300)
+    assert learn_variance(columns, means, np.zeros((300, 2)), np.ones((300, 2)), FOLDS[:300]) is None
+
+
+def test_groups_are_one_error_each():
+    """What makes the errors of some groups large is not known to be the columns that they have in common."""
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(12), 30)
+    columns, means = rng.normal(size=(12, 4))[group], np.zeros((360, 1))
+    errors = (np.exp(columns[:, :1]) * rng.normal(size=(12, 1))[group]) + 0.1 * rng.normal(size=(360, 1))
+    told = columns, means, errors, np.ones((360, 1)), group % 6
+    assert learn_variance(*told) is not None
+    assert learn_variance(*told, group) is None
+
+
 @pytest.mark.parametrize("folds", [FOLDS[: LEAST_ROWS - 1], np.zeros(LEAST_ROWS, dtype=int)], ids=["few", "one fold"])
 def test_too_little_to_learn_from(folds):
     n_rows = len(folds)
