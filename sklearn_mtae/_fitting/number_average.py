@@ -129,6 +129,7 @@ class NumberAverage:
         """Learn how the sizes of errors depend on the columns; return its factors for the held-out rows, too."""
         weight = held_out.weight.copy()
         weight[:, list(limited_tasks(held_out.censoring))] = 0.0
+        weight[:, self.fitted.of_classes | ~self.varies] = 0.0
         columns = run(Columns(), [0], held_out.all_x(slice(None)))[:, 0]
         with np.errstate(invalid="ignore"):
             errors = (held_out.given - mean) / std

@@ -18,6 +18,8 @@ N_PICKS = 25
 """Number of candidates picked for an average, one after the other, each as often as it helps."""
 LEAST_PICKS = 3
 """Number of picks below which a candidate is dropped: it adds noise, and takes as long as any other."""
+LEAST_LABELS = 10
+"""Minimum number of labels of a task that agrees with others: fewer would tell them by chance what is best."""
 AGREEMENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the weights that are best for all tasks, in the weights of each."""
 Loss = Callable[[NDArray, NDArray], NDArray]
@@ -107,7 +109,7 @@ def agree(tasks: Mapping[int, Judged], chosen: Mapping[int, NDArray], constant: 
         Position of the candidate whose loss is the unit of each task's losses.
     """
     units = {task: own.losses(np.eye(len(own.misses))[[constant]]).item() for task, own in tasks.items()}
-    counted = [task for task, unit in units.items() if unit > 0]
+    counted = [task for task, unit in units.items() if unit > 0 and len(tasks[task].folds) >= LEAST_LABELS]
     n_folds = len(np.unique(np.concatenate([[], *(tasks[task].folds for task in counted)])))
     if len(counted) < 2 or n_folds < 2:
         return dict(chosen)

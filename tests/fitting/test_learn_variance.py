@@ -1,10 +1,11 @@
 """Sizes of errors that depend on columns or on the mean: when they are learned, and what they do to intervals."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from sklearn_mtae import MultiTaskVAERegressor, runtime
+from sklearn_mtae import MultiTaskVAE, MultiTaskVAERegressor, runtime
 from sklearn_mtae._fitting.learn_variance import LEAST_ROWS, learn_variance
 from sklearn_mtae.export import to_numpy
 from sklearn_mtae.persistence import load, save
@@ -119,6 +120,21 @@ def test_it_is_part_of_files_and_exports(uneven, tmp_path):
     ours = runtime.load(tmp_path / "model.npz").predict(x, return_std=True)
     np.testing.assert_allclose(ours[0], mean, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(ours[1], std, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_only_numbers_that_vary_are_learned():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, size=(300, 3))
+    noise = np.exp(2 * x[:, 0]) * rng.normal(size=300)
+    frame = {
+        "number": x[:, 1] + noise,
+        "same": np.full(300, 3.0),
+        "class": np.where(noise > 1, "high", "low"),
+        "one": "a",
+    }
+    model = MultiTaskVAE(n_components=2, max_iter=5, random_state=0).fit(x, pd.DataFrame(frame))
+    assert model._fitted.average.variance.slopes.any(axis=0).tolist() == [True, False, False, False]
 
 
 def test_limits_are_not_learned_from(uneven):

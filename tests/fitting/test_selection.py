@@ -92,6 +92,18 @@ def test_a_single_task_and_tasks_without_errors_keep_their_choice():
         np.testing.assert_array_equal(agreed[1], own[1])
 
 
+def test_tasks_with_few_labels_have_no_say():
+    """Nine labels are best told by some candidate by chance; ten count."""
+    tasks = noisy_tasks(np.random.default_rng(0), [3, 3, 3])
+    own = {task: select(*judged) for task, judged in tasks.items()}
+    few = np.arange(40) % 4 == 0
+    without = agree({0: tasks[0], 1: tasks[1]}, own, 20)
+    for rows, has_say in ((few & (np.arange(40) < 36), False), (few, True)):
+        agreed = agree({**tasks, 2: tasks[2].of(rows)}, own, 20)
+        assert np.array_equal(agreed[2], own[2]) != has_say
+        assert np.array_equal(agreed[0], without[0]) != has_say
+
+
 @pytest.mark.parametrize("groups", [None, np.arange(60) // 4], ids=["rows", "groups"])
 def test_tasks_that_are_free_agree(groups, monkeypatch):
     """A task whose labels are all the same has nothing to choose, and the loss of limits is no task's."""
