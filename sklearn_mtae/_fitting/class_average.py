@@ -87,7 +87,7 @@ class ClassAverage:
         known = run(kernel_inputs, Chosen(plan.data.x, rows)), is_label.astype(float), weight
         learners: dict[str, tuple[Any, int, Callable[..., NDArray]]] = {}
         if are_quick(known[0].size, rates.size):
-            learners["lines"] = RegressionLearner(*known), len(PENALTIES), run
+            learners["lines"] = RegressionLearner(*known), len(PENALTIES), partial(run, alike=True)
         if has_kernel(plan.recipe) and are_few(len(held_out.y), rates.size):
             learners["kernel"] = ClassKernelLearner(*known), N_KERNELS, partial(run_trials, run)
         found = [of_rates]

@@ -291,8 +291,8 @@ def run_kernel(apply: Callable[..., NDArray], kernel: Any, x: Any) -> NDArray:
 
 
 def run_trials(run: Callable[..., NDArray], trials: Any, x: Any) -> NDArray:
-    """Run a function with `neighbours` over rows, once."""
-    return run(trials, x, n_draws=trials.neighbours.n_copies)
+    """Run a function with `neighbours` over rows, once; the bits do not depend on the number of threads."""
+    return run(trials, x, n_draws=trials.neighbours.n_copies, alike=True)
 
 
 def kernel_inputs(model: Autoencoder, x: Tensor) -> Tensor:

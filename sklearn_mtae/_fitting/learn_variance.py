@@ -6,12 +6,16 @@ from numpy.typing import NDArray
 from sklearn_mtae._tables.row_index import evenly
 
 from .baseline import PENALTIES, ridge
+from .scores import counted_once
 from .variance_function import VarianceFunction
 
 LEAST_SQUARE = 1e-3
 """What is added to squared errors, relative to their mean, before their logs are taken: some errors are nearly zero."""
 LEAST_ROWS, MOST_ROWS = 50, 5_000
-"""Minimum and maximum number of labels of a task to learn from; more are evenly spaced."""
+"""Minimum number of labels of a task that those to learn from count like, by their weights and groups, and maximum
+number of labels; more are evenly spaced."""
+MOST_LOG = 50.0
+"""Maximum of the log of a factor while slopes are compared: a few rows may give very large ones."""
 SURE = 3.0
 """Standard errors by which a variance function must be better than none. Two are surpassed in tables without any."""
 LEAST_GAIN = 1e-3
@@ -45,7 +49,7 @@ def learn_variance(
     slopes, low, high = np.zeros((columns.shape[1] + 1, n_tasks)), np.zeros(n_tasks), np.zeros(n_tasks)
     for task in range(n_tasks):
         own = evenly(np.flatnonzero(weight[:, task] > 0), MOST_ROWS)
-        if len(own) >= LEAST_ROWS:
+        if len(own) and counted_once(weight[own, task], groups[own])[1] >= LEAST_ROWS:
             inputs = np.column_stack([columns[own], means[own, task]])
             found = _learn(inputs, errors[own, task], weight[own, task], folds[own], groups[own])
             logs = inputs @ found
@@ -63,7 +67,7 @@ def _learn(inputs: NDArray, errors: NDArray, weight: NDArray, folds: NDArray, gr
             return np.zeros(inputs.shape[1])
         known = ~out
         slopes = np.vstack([np.zeros(inputs.shape[1]), _slopes(inputs[known], logs[known], weight[known])])
-        sizes = np.exp(inputs @ slopes.T / 2)
+        sizes = np.exp(np.clip(inputs @ slopes.T / 2, -MOST_LOG, MOST_LOG))
         away = np.sqrt(squares)[:, None] / sizes
         usual = np.average(away[known], axis=0, weights=weight[known])
         # Minus the log-density of a Laplace distribution, in which outliers count less than in a normal one.

@@ -194,7 +194,8 @@ class ModelRunner:
             plain = blocks(array.shape[0], self._block_rows(model, array.shape[1], n_draws, weighs))
             each = ((rows, rows.stop - rows.start) for rows in plain)
         for rows, size in each:
-            with torch.inference_mode(), threads_for(model.n_products * n_draws * size):
+            # Several threads may share a sum, whose last digits then depend on their number.
+            with torch.inference_mode(), threads_for(0 if alike else model.n_products * n_draws * size):
                 block = fill_up(tensor(dense(array[rows])), size).to(device)
                 block = model.units(block, torch.float64 if precise else None) if standardize else block
                 result = function(model, block).cpu().numpy()
