@@ -20,8 +20,17 @@ from .data import Data
 from .ensemble import has_kernel
 from .fitted import Average, Fitted
 from .held_out import HeldOut
-from .kernel import N_KERNELS, ClassKernelLearner, are_few, choose_rows, kernel_inputs, run_kernel, run_trials
-from .logistic import PENALTIES, RegressionLearner, are_quick, run_lines
+from .kernel import (
+    N_KERNELS,
+    ClassKernelLearner,
+    are_few,
+    choose_rows,
+    kernel_inputs,
+    run_alike,
+    run_kernel,
+    run_trials,
+)
+from .logistic import PENALTIES, RegressionLearner, are_quick
 from .plan import Plan
 from .predictions import Predictions, only_classes
 from .run import ModelRunner
@@ -187,12 +196,10 @@ def settle_probabilities(runner: ModelRunner, x: Any, logs: NDArray) -> NDArray:
     """Return logs of probabilities, given those of the members' share: the baselines' share is added."""
     average, left = runner.fitted.average, 1 - runner.fitted.counted_states()[1].sum(axis=0)
     with np.errstate(divide="ignore"):
-        if average.lines is not None:
-            left = left - average.lines.weights.sum(axis=0)
-            logs = np.logaddexp(logs, np.log(run_lines(runner.apply, average.lines, x)))
-        if average.kernel is not None:
-            left = left - average.kernel.weights.sum(axis=0)
-            logs = np.logaddexp(logs, np.log(run_kernel(runner.apply, average.kernel, x)))
+        for own, run in ((average.lines, run_alike), (average.kernel, run_kernel)):
+            if own is not None:
+                left = left - own.weights.sum(axis=0)
+                logs = np.logaddexp(logs, np.log(run(runner.apply, own, x)))
         if average.base_rates and average.weights is not None:
             logs = np.logaddexp(logs, np.log(left.clip(0, 1))[:, None] + np.log(padded(average.base_rates)))
     if average.sharpness is None:

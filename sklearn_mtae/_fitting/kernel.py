@@ -287,7 +287,12 @@ def run_kernel(apply: Callable[..., NDArray], kernel: Any, x: Any) -> NDArray:
 
     Each row has the same bits whatever rows come with it.
     """
-    return apply(kernel, x, dtype=np.float64, n_draws=kernel.neighbours.n_copies, precise=True, alike=True)
+    return run_alike(apply, kernel, x, n_draws=kernel.neighbours.n_copies)
+
+
+def run_alike(apply: Callable[..., NDArray], function: Any, x: Any, n_draws: int = 1) -> NDArray:
+    """Run a function over rows as `run_kernel` does; `n_draws` is by how much the cells of a row grow."""
+    return apply(function, x, dtype=np.float64, n_draws=n_draws, precise=True, alike=True)
 
 
 def run_trials(run: Callable[..., NDArray], trials: Any, x: Any) -> NDArray:

@@ -1,8 +1,7 @@
 """Multinomial logistic regressions of classes: the linear candidates beside networks."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -174,8 +173,3 @@ class Problem:
 def are_quick(n_cells: int, n_outputs: int) -> bool:
     """Return whether a step of the regressions of some outputs on a table takes little time."""
     return n_cells * n_outputs * len(PENALTIES) <= MOST_PRODUCTS
-
-
-def run_lines(apply: Callable[..., NDArray], lines: Any, x: Any) -> NDArray:
-    """Run linear functions over rows, by a runner's `apply`; each row has the same bits whatever rows come with it."""
-    return apply(lines, x, dtype=np.float64, precise=True, alike=True)

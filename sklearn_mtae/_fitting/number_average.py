@@ -23,9 +23,8 @@ from .data import Data
 from .ensemble import has_kernel
 from .fitted import Average, Baseline, Fitted
 from .held_out import HeldOut
-from .kernel import are_few
+from .kernel import are_few, run_alike
 from .learn_variance import learn_variance
-from .logistic import run_lines
 from .member_variance import member_variance
 from .plan import Plan
 from .predictions import Predictions
@@ -237,7 +236,7 @@ def settle_numbers(runner: ModelRunner, x: Any, of_members: NDArray) -> tuple[ND
     mean, std = mix(deviations, task_units(runner.fitted), weights, of_members, rest)
     variance = runner.fitted.average.variance
     if variance is not None:
-        logs = run_lines(runner.apply, variance, x)
+        logs = run_alike(runner.apply, variance, x)
         std = std * variance.factors(torch.from_numpy(logs), torch.from_numpy(in_units(runner.fitted, mean))).numpy()
     return mean, std
 

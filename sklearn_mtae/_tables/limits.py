@@ -117,6 +117,7 @@ class Limits(NamedTuple):
             Weights of the rows.
         """
         low, high, is_observed = self.low, self.high, columns.min <= columns.max
+        # Rows to predict mostly fit, and one look is faster than one at each limit.
         fits = (columns.min >= np.maximum(low, -self.largest)) & (columns.max <= np.minimum(high, self.largest))
         if not self.totals and (fits | ~is_observed).all():
             return

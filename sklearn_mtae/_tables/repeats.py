@@ -15,7 +15,7 @@ LEAST_COPIES = 0.1
 
 
 def find_repeats(x: Any, y: NDArray) -> NDArray[np.intp] | None:
-    """Return the position of each row among the different ones, shape (n_rows,); None if no row is a copy.
+    """Return the position of each row among the different ones, shape (n_rows,); None if no copies count.
 
     Rows that are equal by chance are not copies: there must be a column of which half of the different rows have values
     of their own. And copies must be more than a few: those that a table has by itself come with new rows, too.

@@ -8,7 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn_mtae import MultiTaskVAEClassifier
 from sklearn_mtae._fitting import logistic
 from sklearn_mtae._fitting.class_average import average_log_probabilities, base_rates, padded
-from sklearn_mtae._fitting.logistic import PENALTIES, RegressionLearner, run_lines
+from sklearn_mtae._fitting.kernel import run_alike
+from sklearn_mtae._fitting.logistic import PENALTIES, RegressionLearner
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 5)) @ RNG.normal(size=(5, 5)) + 3
@@ -116,7 +117,7 @@ def test_probabilities_count_by_their_weights():
     units = units / np.sqrt(1 + (units / 10) ** 2)
     logits = np.einsum("nc,rctk->nrtk", units, lines.slopes) + lines.intercepts
     wanted = np.einsum("nrtk,rt->ntk", softmax(logits, axis=-1), lines.weights)
-    np.testing.assert_allclose(run_lines(runner.apply, lines, X), wanted, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(run_alike(runner.apply, lines, X), wanted, rtol=1e-5, atol=1e-9)
     average.sharpness = None
     np.testing.assert_allclose(np.exp(average_log_probabilities(runner, X)).sum(axis=-1), 1, rtol=1e-6)
 
